@@ -1,0 +1,7 @@
+"""spikeflow: neural networks to neuromorphic hardware, with the truth on the way.
+
+Importing the package loads nothing heavy; import what you need from its parts, for example
+``from spikeflow.convert import convert`` or ``from spikeflow.sim import run``.
+"""
+
+__version__ = "0.1.0"

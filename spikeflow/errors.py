@@ -1,0 +1,139 @@
+"""Every error that spikeflow raises on purpose.
+
+::
+
+    SpikeflowError
+    ├── ModelError(ValueError)      the network cannot be represented
+    │   ├── UnsupportedLayer        name, kind, hint
+    │   ├── ShapeError              node, got, expected
+    │   ├── GraphError              node, reason, hint
+    │   └── StageError              node, stage, reason
+    ├── ConversionError(ValueError) layer, reason, hint
+    ├── DataError(ValueError)       what, got, expected
+    ├── NotExpressible              node, feature, format
+    ├── HardwareError               violations
+    ├── FileError(OSError)          path, reason, hint
+    │   └── UnsafeFile              the file would have to run code
+    └── SimulationError             node, reason, hint
+
+Each carries its facts as attributes. Its text names the node as the user named it, says the need and the
+limit, and gives one thing to try.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class SpikeflowError(Exception):
+    """Root of all errors of this package."""
+
+
+class ModelError(SpikeflowError, ValueError):
+    """The network cannot be represented."""
+
+
+def _sentence(text: str, hint: str) -> str:
+    return f"{text} Try: {hint}" if hint else text
+
+
+class UnsupportedLayer(ModelError):
+    """A layer or operation that spikeflow cannot take."""
+
+    def __init__(self, name: str, kind: str, hint: str = "") -> None:
+        self.name, self.kind, self.hint = name, kind, hint
+        super().__init__(_sentence(f"{name}: {kind} is not supported.", hint))
+
+
+class ShapeError(ModelError):
+    """Shapes do not fit together."""
+
+    def __init__(self, node: str, got: object, expected: object, hint: str = "") -> None:
+        self.node, self.got, self.expected, self.hint = node, got, expected, hint
+        super().__init__(_sentence(f"{node}: got {got}, expected {expected}.", hint))
+
+
+class GraphError(ModelError):
+    """The graph's structure is wrong: unknown names, ports, cycles without delay, bad numbers."""
+
+    def __init__(self, node: str, reason: str, hint: str = "") -> None:
+        self.node, self.reason, self.hint = node, reason, hint
+        super().__init__(_sentence(f"{node}: {reason}.", hint))
+
+
+class StageError(ModelError):
+    """A node is not legal at the stage the graph claims to be at."""
+
+    def __init__(self, node: str, stage: str, reason: str) -> None:
+        self.node, self.stage, self.reason = node, stage, reason
+        super().__init__(f"{node}: not legal at stage {stage}: {reason}.")
+
+
+class ConversionError(SpikeflowError, ValueError):
+    """A layer cannot be converted, or its statistics are missing or degenerate."""
+
+    def __init__(self, layer: str, reason: str, hint: str = "") -> None:
+        self.layer, self.reason, self.hint = layer, reason, hint
+        super().__init__(_sentence(f"{layer}: {reason}.", hint))
+
+
+class DataError(SpikeflowError, ValueError):
+    """Input data that does not fit the network or is empty or not finite."""
+
+    def __init__(self, what: str, got: object, expected: object, hint: str = "") -> None:
+        self.what, self.got, self.expected, self.hint = what, got, expected, hint
+        super().__init__(_sentence(f"{what}: got {got}, expected {expected}.", hint))
+
+
+class NotExpressible(SpikeflowError, ValueError):
+    """A target format has no word for a feature of the network."""
+
+    def __init__(self, node: str, feature: str, format: str, hint: str = "") -> None:
+        self.node, self.feature, self.format, self.hint = node, feature, format, hint
+        super().__init__(_sentence(f"{node}: {format} cannot express {feature}.", hint))
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One limit of a chip that one node breaks: what it needs, what there is, what to try."""
+
+    node: str
+    need: str
+    limit: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return _sentence(f"{self.node}: needs {self.need}; the limit is {self.limit}.", self.hint)
+
+
+class HardwareError(SpikeflowError, ValueError):
+    """The network does not fit the chip; holds every violation, not the first."""
+
+    def __init__(self, chip: str, violations: Sequence[Violation]) -> None:
+        self.chip, self.violations = chip, tuple(violations)
+        lines = "\n".join(f"  {violation}" for violation in self.violations)
+        super().__init__(f"{chip} cannot take this network, {len(self.violations)} reason(s):\n{lines}")
+
+
+class FileError(SpikeflowError, OSError):
+    """A file that is missing, damaged, of the wrong kind, or cannot be written."""
+
+    def __init__(self, path: object, reason: str, hint: str = "") -> None:
+        self.path, self.reason, self.hint = str(path), reason, hint
+        super().__init__(_sentence(f"{path}: {reason}.", hint))
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class UnsafeFile(FileError):
+    """A file that could only be opened by running code from it."""
+
+
+class SimulationError(SpikeflowError, ValueError):
+    """A run that cannot give a true answer, such as an overflow in strict integer mode."""
+
+    def __init__(self, node: str, reason: str, hint: str = "") -> None:
+        self.node, self.reason, self.hint = node, reason, hint
+        super().__init__(_sentence(f"{node}: {reason}.", hint))

@@ -1,0 +1,147 @@
+"""Chip: a neuromorphic chip as a table of limits, formats and costs. Algorithms never name a chip.
+
+A new target is one file in ``hw/chips/`` with one `CHIP`; ``load("my_lab.chip")`` takes somebody else's.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import HardwareError, Violation
+from spikeflow.ir.nodes import Population
+
+IntArray = npt.NDArray[np.int64]
+NAMES = ("loihi1", "loihi2", "spinnaker2")
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A number with where it comes from; `assumed` where nothing published says it, with the reason as source."""
+
+    value: float
+    source: str
+    assumed: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How a core's memory is used, in bits: what the partitioner counts and the report shows.
+
+    total = overhead + sum over neurons of (states x state_word + ring slots x ring_word)
+            + sum over input axons of (axon + list_bits(synapses of the axon, bits of one synapse)) + tables
+
+    Parameters
+    ----------
+    limit : bits of one core for this total.
+    list_bits : (number of synapses of each axon, bits per synapse) -> bits of each axon's list; vectorised.
+    synapse_bits : (index bits, delay bits) -> bits of one synapse, its weight included.
+    """
+
+    limit: Fact
+    overhead: Fact
+    axon: Fact
+    state_word: Fact
+    ring_word: Fact
+    list_bits: Callable[[IntArray, int], IntArray]
+    synapse_bits: Callable[[int, int], int]
+    table_word: Fact = Fact(32, "a table entry is one 32-bit word", assumed=True)
+
+
+@dataclass(frozen=True)
+class Delays:
+    """Graph delays (steps) that a connection may have; what the chip's own field holds is delay - offset."""
+
+    minimum: Fact
+    maximum: Fact
+    offset: Fact
+    from_input: Fact        # minimum of a connection from an Input node
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Published energy and time of an operation; None where not published, with the bound used instead."""
+
+    picojoule: Mapping[str, Fact | None]
+    nanosecond: Mapping[str, Fact | None]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Tiles of cores on a mesh of one chip."""
+
+    columns: Fact
+    rows: Fact
+    cores_per_tile: Fact
+
+    @property
+    def cores(self) -> int:
+        """Cores of one chip."""
+        return int(self.columns.value * self.rows.value * self.cores_per_tile.value)
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Widths of what a core computes with; `kernel` turns a float population into the chip's integer one."""
+
+    weight_bits: Fact
+    exponent_low: Fact
+    exponent_high: Fact
+    threshold_mantissa: Fact
+    input_bits: Fact
+    kernel: Callable[..., Population]
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Everything the mapper knows about one chip.
+
+    Parameters
+    ----------
+    models : names of the neuron models it can run; resets : kinds of reset; inputs : kinds of Input it takes.
+    neurons, axons_in, axons_out : limits of one core.
+    rules : extra rules, graph -> violations.
+    """
+
+    name: str
+    title: str
+    grid: Grid
+    neurons: Fact
+    axons_in: Fact
+    axons_out: Fact
+    memory: Memory
+    delays: Delays
+    formats: Formats
+    models: tuple[str, ...]
+    resets: tuple[str, ...]
+    inputs: tuple[str, ...]
+    energy: Energy
+    rules: tuple[Callable[..., Any], ...] = ()
+    notes: tuple[str, ...] = ()
+    extra: Mapping[str, Fact] = field(default_factory=lambda: MappingProxyType({}))
+
+
+def load(name: str) -> Chip:
+    """The chip of this name, or of this dotted module name.
+
+    Raises
+    ------
+    HardwareError
+        Where there is no such chip.
+    """
+    module = f"spikeflow.hw.chips.{name}" if name in NAMES else name
+    try:
+        chip = importlib.import_module(module).CHIP if name in NAMES or "." in name else None
+    except (ImportError, AttributeError):
+        chip = None
+    if not isinstance(chip, Chip):
+        hint = f"one of {', '.join(NAMES)}, or a dotted module name that holds a CHIP"
+        raise HardwareError(name, [Violation(name, "a chip of this name", "no such chip is known", hint)])
+    return chip

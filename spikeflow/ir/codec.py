@@ -1,0 +1,272 @@
+"""Frozen dataclasses to JSON and a list of arrays, and back, driven by their annotated fields.
+
+What a file says is decoded as the class declares it and in no other way: unknown or missing names, a bool for an
+int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
+
+A class may use int, float, str, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
+classes, and Graph. Among several members of a union a class is written as ``{"ClassName": {...}}``; an array is
+always ``{"array": index}``. Mappings are written in the order of their names, so that equal values have equal
+text; only the nodes of a graph keep their order.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from spikeflow.errors import GraphError, SpikeflowError
+from spikeflow.ir.arrays import Array, frozen
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Node
+
+Json = Any
+T = TypeVar("T")
+
+MAX_ITEMS = 2**20
+MAX_TEXT = 2**16
+ARRAY_TYPES = frozenset(np.dtype(t) for t in ("i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"))
+# tab and newline are text; other control characters would reach the terminal of whoever shows the file
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def encode_graph(graph: Graph) -> tuple[Json, list[Array]]:
+    """The graph as JSON and arrays; equal graphs give equal results."""
+    arrays: list[Array] = []
+    return encode_value(Graph, graph, arrays), arrays
+
+
+def decode_graph(manifest: Json, arrays: Sequence[Array]) -> Graph:
+    """The graph that `encode_graph` wrote; GraphError or ShapeError for anything else."""
+    return decode_record(Graph, manifest, arrays)
+
+
+def encode_record(record: object, arrays: list[Array]) -> Json:
+    """Any frozen dataclass as JSON; its arrays are appended to `arrays`."""
+    return encode_value(type(record), record, arrays)
+
+
+def decode_record(cls: type[T], manifest: Json, arrays: Sequence[Array]) -> T:
+    """The `cls` that `encode_record` wrote into `manifest` and `arrays`.
+
+    Written again it must give the same text and arrays: so an array that the class would have converted, one that
+    is used twice and one that nothing uses are refused.
+    """
+    record: T = decode_value(cls, manifest, arrays, cls.__name__)
+    again: list[Array] = []
+    same = encode_record(record, again) == manifest and len(again) == len(arrays)
+    if not same or any(a.dtype != b.dtype or a.shape != b.shape for a, b in zip(again, arrays, strict=True)):
+        raise GraphError(cls.__name__, "is not written as spikeflow writes it")
+    return record
+
+
+def encode_value(kind: Any, value: Any, arrays: list[Array], where: str = "value") -> Json:
+    """One value of an annotated type as JSON."""
+    if kind is Graph and isinstance(value, Graph):
+        return _encode_nodes_and_edges(value, arrays)
+    if is_dataclass(kind):
+        return _encode_fields(kind, value, arrays, where)
+    if _is_union(kind):
+        return _encode_union(kind, value, arrays, where)
+    origin = get_origin(kind)
+    if origin is np.ndarray:
+        arrays.append(_checked_array(value, where))
+        return {"array": len(arrays) - 1}
+    if origin is tuple and isinstance(value, tuple):
+        items = _item_types(kind, len(value), where)
+        return [encode_value(k, v, arrays, f"{where}[{i}]") for i, (k, v) in enumerate(zip(items, value, strict=True))]
+    if origin is Mapping and isinstance(value, Mapping):
+        item = get_args(kind)[1]
+        _check_length(len(value), where)
+        return {_text(k, where): encode_value(item, value[k], arrays, f"{where}.{k}") for k in sorted(value)}
+    return _scalar(kind, _plain(kind, value), where)
+
+
+def decode_value(kind: Any, data: Json, arrays: Sequence[Array], where: str = "value") -> Any:
+    """One value of an annotated type from JSON."""
+    if kind is Graph:
+        return _decode_nodes_and_edges(data, arrays, where)
+    if is_dataclass(kind):
+        return _decode_fields(kind, data, arrays, where)
+    if _is_union(kind):
+        return _decode_union(kind, data, arrays, where)
+    origin = get_origin(kind)
+    if origin is np.ndarray:
+        return _decode_array(data, arrays, where)
+    if origin is tuple:
+        items = _item_types(kind, len(_expect(list, data, where)), where)
+        return tuple(
+            decode_value(k, v, arrays, f"{where}[{i}]") for i, (k, v) in enumerate(zip(items, data, strict=True)))
+    if origin is Mapping:
+        item = get_args(kind)[1]
+        _check_length(len(_expect(dict, data, where)), where)
+        return MappingProxyType({_text(k, where): decode_value(item, data[k], arrays, f"{where}.{k}") for k in data})
+    return _scalar(kind, data, where)
+
+
+# --- classes and graphs ----------------------------------------------------------------------------------------
+
+@cache
+def _field_types(cls: Any) -> Mapping[str, Any]:
+    hints = get_type_hints(cls)
+    return MappingProxyType({f.name: hints[f.name] for f in fields(cls) if f.init})
+
+
+def _encode_fields(cls: Any, value: object, arrays: list[Array], where: str) -> Json:
+    if type(value) is not cls:
+        raise GraphError(where, f"is a {type(value).__name__}, not a {cls.__name__}")
+    return {n: encode_value(k, getattr(value, n), arrays, f"{where}.{n}") for n, k in _field_types(cls).items()}
+
+
+def _decode_fields(cls: Any, data: Json, arrays: Sequence[Array], where: str) -> Any:
+    kinds = _field_types(cls)
+    if _expect(dict, data, where).keys() != kinds.keys():
+        raise GraphError(where, f"a {cls.__name__} has the fields {', '.join(kinds)}, no more and no fewer")
+    values = {n: decode_value(k, data[n], arrays, f"{where}.{n}") for n, k in kinds.items()}
+    try:
+        return cls(**values)
+    except SpikeflowError:
+        raise
+    except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise GraphError(where, f"values that a {cls.__name__} cannot have ({type(error).__name__})") from error
+
+
+def _encode_nodes_and_edges(graph: Graph, arrays: list[Array]) -> Json:
+    return {
+        "dt": encode_value(float, graph.dt, arrays, "dt"),
+        "nodes": [[_text(name, name), encode_value(Node, node, arrays, name)] for name, node in graph.nodes.items()],
+        "edges": encode_value(tuple[Edge, ...], graph.edges, arrays, "edges"),
+    }
+
+
+def _decode_nodes_and_edges(data: Json, arrays: Sequence[Array], where: str) -> Graph:
+    if _expect(dict, data, where).keys() != {"dt", "nodes", "edges"}:
+        raise GraphError(where, "a graph has the fields dt, nodes and edges, no more and no fewer")
+    nodes: dict[str, Node] = {}
+    _check_length(len(_expect(list, data["nodes"], f"{where}.nodes")), f"{where}.nodes")
+    for item in data["nodes"]:
+        if len(_expect(list, item, f"{where}.nodes")) != 2:
+            raise GraphError(f"{where}.nodes", "a node is a name and a kind")
+        name = _text(item[0], f"{where}.nodes")
+        if name in nodes:
+            raise GraphError(name, "two nodes have this name")
+        nodes[name] = decode_value(Node, item[1], arrays, name)
+    edges = decode_value(tuple[Edge, ...], data["edges"], arrays, f"{where}.edges")
+    return Graph(nodes, edges, decode_value(float, data["dt"], arrays, f"{where}.dt"))
+
+
+# --- unions ----------------------------------------------------------------------------------------------------
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, UnionType)
+
+
+def _several(kind: Any) -> bool:
+    return sum(member is not NoneType for member in get_args(kind)) > 1
+
+
+def _holds(member: Any, value: object) -> bool:
+    origin = get_origin(member) or member
+    if origin is float:
+        return isinstance(value, float | np.floating)
+    if origin is int:
+        return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return type(value) is origin if is_dataclass(origin) else isinstance(value, origin)
+
+
+def _encode_union(kind: Any, value: Any, arrays: list[Array], where: str) -> Json:
+    for member in get_args(kind):
+        if _holds(member, value):
+            data = encode_value(member, value, arrays, where)
+            return {member.__name__: data} if is_dataclass(member) and _several(kind) else data
+    raise GraphError(where, f"a {type(value).__name__} is none of the types that belong here")
+
+
+_JSON_TYPES: Mapping[Any, type] = MappingProxyType({
+    NoneType: NoneType, int: int, float: float, str: str, bool: bool, tuple: list, Mapping: dict, np.ndarray: dict})
+
+
+def _decode_union(kind: Any, data: Json, arrays: Sequence[Array], where: str) -> Any:
+    named = type(data) is dict and len(data) == 1
+    for member in get_args(kind):
+        if is_dataclass(member) and _several(kind):
+            if named and member.__name__ in data:
+                return decode_value(member, data[member.__name__], arrays, where)
+        elif type(data) is _JSON_TYPES.get(get_origin(member) or member, dict):
+            # a class beside an array: {"Name": ...} is the class, so only {"array": ...} is the array
+            if get_origin(member) is not np.ndarray or data.keys() == {"array"}:
+                return decode_value(member, data, arrays, where)
+    raise GraphError(where, "is none of the kinds that belong here")
+
+
+# --- leaves ----------------------------------------------------------------------------------------------------
+
+def _expect(kind: type[T], data: Json, where: str) -> T:
+    if type(data) is not kind:
+        raise GraphError(where, f"holds a {type(data).__name__} where a {kind.__name__} belongs")
+    return data
+
+
+def _check_length(length: int, where: str) -> None:
+    if length > MAX_ITEMS:
+        raise GraphError(where, f"{length} items; at most {MAX_ITEMS} are allowed")
+
+
+def _text(value: Json, where: str) -> str:
+    text = _expect(str, value, where)
+    if len(text) > MAX_TEXT or _CONTROL.search(text):
+        raise GraphError(repr(where), f"text of more than {MAX_TEXT} characters or with control characters")
+    return text
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    # numpy's numbers, and whole numbers for real ones, are welcome from our own code; a file has no such excuse
+    if kind is float and isinstance(value, int | float | np.number) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, np.integer):
+        return int(value)
+    return value
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
+    if kind is str:
+        return _text(value, where)
+    if kind not in (int, float, bool, NoneType):
+        raise GraphError(where, f"a {type(value).__name__} where {kind} belongs")
+    _expect(kind, value, where)
+    if kind is int and not -(2**63) <= value < 2**63 or kind is float and not math.isfinite(value):
+        raise GraphError(where, "a number that is not finite or beyond 64 bits")
+    return value
+
+
+def _item_types(kind: Any, length: int, where: str) -> tuple[Any, ...]:
+    _check_length(length, where)
+    items = get_args(kind)
+    if len(items) == 2 and items[1] is Ellipsis:
+        return (items[0],) * length
+    if items and len(items) != length:
+        raise GraphError(where, f"{length} items where {len(items)} belong")
+    return items
+
+
+def _checked_array(value: Any, where: str) -> Array:
+    if type(value) is not np.ndarray or value.dtype.newbyteorder("<") not in ARRAY_TYPES or value.ndim > 8:
+        raise GraphError(where, "is not an array of plain numbers of at most 8 dimensions")
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise GraphError(where, "holds NaN or infinite values")
+    return frozen(value, value.dtype.newbyteorder("<"))
+
+
+def _decode_array(data: Json, arrays: Sequence[Array], where: str) -> Array:
+    if _expect(dict, data, where).keys() != {"array"}:
+        raise GraphError(where, "is not an array")
+    index = _expect(int, data["array"], where)
+    if not 0 <= index < len(arrays):
+        raise GraphError(where, f"array {index} does not exist; there are {len(arrays)}")
+    return _checked_array(arrays[index], where)

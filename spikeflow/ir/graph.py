@@ -1,0 +1,187 @@
+"""Graph: a network as one immutable value."""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+
+from spikeflow.errors import GraphError, ShapeError
+from spikeflow.ir.nodes import Input, Node, Output, Population, Shape
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A connection: the value of `src` arrives at a port of `dst`, `delay` steps later.
+
+    Delay 0 means within the same step. Edges into one port add up, in the order of the graph's edges.
+    """
+
+    src: str
+    dst: str
+    port: str = "in"
+    delay: int = 0
+    src_port: str = "out"
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Nodes by name, the edges between them, and the length of a step.
+
+    Parameters
+    ----------
+    nodes : read-only; names are the user's module names.
+    edges : in the order in which they are added up.
+    dt : seconds per step, used only at the edges of the system.
+
+    Raises
+    ------
+    GraphError, ShapeError
+        For unknown names and ports, unconnected ports, cycles without delay, shapes and values that do not fit.
+    """
+
+    nodes: Mapping[str, Node]
+    edges: tuple[Edge, ...]
+    dt: float = 1e-3
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
+        object.__setattr__(self, "edges", tuple(self.edges))
+        for name, node in self.nodes.items():
+            _check_name(name)
+            node.check(name)
+        for edge in self.edges:
+            self._check_edge(edge)
+        self._check_ports()
+        if not 0 < self.dt < 1e6:
+            raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
+        self.shapes  # noqa: B018  derives, and so checks, every shape
+
+    def _check_edge(self, edge: Edge) -> None:
+        for end in (edge.src, edge.dst):
+            if end not in self.nodes:
+                raise GraphError(end, f"the edge {edge.src} -> {edge.dst} names a node that does not exist")
+        if edge.port not in self.nodes[edge.dst].ports or edge.src_port != "out":
+            raise GraphError(edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {self.nodes[edge.dst].ports}")
+        if isinstance(self.nodes[edge.src], Output):
+            raise GraphError(edge.src, "an Output feeds nothing")
+        if not 0 <= edge.delay < 2**20:
+            raise GraphError(edge.dst, f"a delay of {edge.delay} steps from {edge.src}")
+
+    def _check_ports(self) -> None:
+        for name, node in self.nodes.items():
+            for port in () if isinstance(node, Population) else node.ports:
+                if not self.inputs_of(name, port):
+                    raise GraphError(name, f"nothing is connected to port {port!r}")
+
+    @cached_property
+    def _incoming(self) -> Mapping[str, tuple[Edge, ...]]:
+        found: dict[str, list[Edge]] = {name: [] for name in self.nodes}
+        for edge in self.edges:
+            found[edge.dst].append(edge)
+        return {name: tuple(edges) for name, edges in found.items()}
+
+    @cached_property
+    def _outgoing(self) -> Mapping[str, tuple[Edge, ...]]:
+        found: dict[str, list[Edge]] = {name: [] for name in self.nodes}
+        for edge in self.edges:
+            found[edge.src].append(edge)
+        return {name: tuple(edges) for name, edges in found.items()}
+
+    def inputs_of(self, name: str, port: str | None = None) -> tuple[Edge, ...]:
+        """The edges into a node, or into one of its ports, in order."""
+        return tuple(e for e in self._incoming[name] if port is None or e.port == port)
+
+    def outputs_of(self, name: str) -> tuple[Edge, ...]:
+        """The edges out of a node, in order."""
+        return self._outgoing[name]
+
+    def of_kind(self, *kinds: type) -> tuple[str, ...]:
+        """Names of the nodes of these kinds, in order."""
+        return tuple(name for name, node in self.nodes.items() if isinstance(node, kinds))
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the Input nodes, in order."""
+        return self.of_kind(Input)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the Output nodes, in order."""
+        return self.of_kind(Output)
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The nodes so that each comes after those it reads within the step; ties in the order of `nodes`."""
+        waiting = {name: sum(e.delay == 0 for e in self._incoming[name]) for name in self.nodes}
+        names = tuple(self.nodes)
+        rank = {name: i for i, name in enumerate(names)}
+        ready = [rank[n] for n, count in waiting.items() if count == 0]      # ascending, hence already a heap
+        done: list[str] = []
+        while ready:
+            name = names[heapq.heappop(ready)]
+            done.append(name)
+            for edge in self._outgoing[name]:
+                if edge.delay == 0:
+                    waiting[edge.dst] -= 1
+                    if waiting[edge.dst] == 0:
+                        heapq.heappush(ready, rank[edge.dst])
+        if len(done) < len(self.nodes):
+            stuck = next(n for n in self.nodes if n not in set(done))
+            raise GraphError(stuck, "lies on or behind a cycle without delay", "a delay of 1 step on a recurrent edge")
+        return tuple(done)
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """The shape of what each node hands on, derived by the rule of its kind."""
+        found: dict[str, Shape] = {n: p.shape for n, p in self.nodes.items() if isinstance(p, Input | Population)}
+        pending = [n for n in self.order if n not in found]
+        while pending:
+            later = [n for n in pending if any(e.src not in found for e in self._incoming[n])]
+            for name in pending:
+                if name not in later:
+                    found[name] = self._shape(name, found)
+            if len(later) == len(pending):
+                raise GraphError(later[0], "lies on a cycle without a population")
+            pending = later
+        for name in self.of_kind(Population):
+            self._shape(name, found)
+        return MappingProxyType(found)
+
+    def _shape(self, name: str, found: Mapping[str, Shape]) -> Shape:
+        arriving: list[Shape] = []
+        for port in self.nodes[name].ports:
+            shapes = [found[e.src] for e in self.inputs_of(name, port)]
+            if any(s != shapes[0] for s in shapes):
+                raise ShapeError(name, f"shapes {shapes} at port {port!r}", "equal shapes, since edges add up")
+            arriving += shapes[:1]
+        return self.nodes[name].output_shape(name, tuple(arriving))
+
+    def port_shape(self, name: str, port: str) -> Shape:
+        """The shape of what arrives at a port."""
+        edges = self.inputs_of(name, port)
+        return self.shapes[edges[0].src] if edges else self.shapes[name]
+
+    def with_nodes(self, changed: Mapping[str, Node]) -> Graph:
+        """The same graph with some nodes replaced."""
+        return replace(self, nodes={n: changed.get(n, node) for n, node in self.nodes.items()})
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in the graph: equal for equal networks, whatever made them."""
+        from spikeflow.ir.codec import encode_graph
+        manifest, arrays = encode_graph(self)
+        state = hashlib.sha256(json.dumps(manifest, sort_keys=False).encode())
+        for array in arrays:
+            state.update(f"{array.dtype.str}{array.shape}".encode())
+            state.update(array.tobytes())
+        return state.hexdigest()
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > 300 or not name.isprintable():
+        raise GraphError(repr(name), "a node's name is 1 to 300 printable characters")

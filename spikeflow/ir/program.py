@@ -1,0 +1,116 @@
+"""Program: what one neuron does in one step, as a straight line of instructions.
+
+Instruction i defines register i. The same text runs in numpy (``sim.interpreter``), in C++
+(``src/engine/program.cpp``) and, through the model's ``step``, in torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from spikeflow.errors import GraphError
+from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS
+
+# operation -> number of arguments
+ARITY: Mapping[str, int] = MappingProxyType({
+    "const": 0,      # value
+    "param": 0,      # name
+    "state": 0,      # name: the state before this step
+    "input": 0,      # name: the sum that arrived at this port
+    "add": 2, "sub": 2,
+    "mul": 2,        # fixed: 64-bit product, then right shift by value, rounded by mode
+    "div": 2,        # float only
+    "min": 2,        # a < b ? a : b
+    "max": 2,        # a > b ? a : b
+    "floor": 1,      # float only
+    "where": 3,      # c != 0 ? a : b
+    "spike": 1,      # x >= 0 ? 1 : 0; value is the spike's slot
+    "hold": 1,       # x, with zero gradient
+    "function": 1,   # name: tanh or sigmoid (float only)
+    "shift": 1,      # fixed only: value > 0 left, < 0 right, rounded by mode
+    "narrow": 1,     # fixed only: value bits, overflow by mode; name labels the register for counting
+    "table": 1,      # fixed only: name's entry at index x, clamped to the table's ends
+})
+FIXED_ONLY = frozenset({"shift", "narrow", "table"})
+FLOAT_ONLY = frozenset({"div", "floor", "function"})
+FUNCTIONS = frozenset({"tanh", "sigmoid"})
+MAX_INSTRUCTIONS = 4096
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One operation on earlier registers; see `ARITY` for what each operation reads."""
+
+    op: str
+    args: tuple[int, ...] = ()
+    name: str = ""
+    value: float | int = 0
+    mode: str = ""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A neuron's step: inputs and old state in, an output and the new state out.
+
+    Parameters
+    ----------
+    inputs, states, params : names, in order.
+    code : the instructions; register i is made by ``code[i]``.
+    output : register handed on to other nodes.
+    next_states : for each state, the register that holds it after the step.
+    tables : integer look-up tables by name.
+    """
+
+    inputs: tuple[str, ...]
+    states: tuple[str, ...]
+    params: tuple[str, ...]
+    code: tuple[Instruction, ...]
+    output: int
+    next_states: tuple[int, ...]
+    tables: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tables", MappingProxyType(dict(self.tables)))
+
+    def operations(self) -> frozenset[str]:
+        """The set of operations used; a programmable core accepts a program by it."""
+        return frozenset(instruction.op for instruction in self.code)
+
+    def spikes(self) -> bool:
+        """Whether the output can only be 0 or 1: it is a spike instruction, or one held."""
+        index = self.output
+        while self.code[index].op == "hold":
+            index = self.code[index].args[0]
+        return self.code[index].op == "spike"
+
+    def check(self, name: str) -> None:
+        """Raise GraphError unless every register, name, mode and value is legal."""
+        if not 0 < len(self.code) <= MAX_INSTRUCTIONS:
+            raise GraphError(name, f"a program of {len(self.code)} instructions; 1 to {MAX_INSTRUCTIONS} are allowed")
+        for index, instruction in enumerate(self.code):
+            problem = self._problem(index, instruction)
+            if problem:
+                raise GraphError(name, f"instruction {index} ({instruction.op}): {problem}")
+        ends = (self.output, *self.next_states)
+        if len(self.next_states) != len(self.states) or any(not 0 <= e < len(self.code) for e in ends):
+            raise GraphError(name, "the program's output or next states are not registers")
+
+    def _problem(self, index: int, instruction: Instruction) -> str:
+        if instruction.op not in ARITY:
+            return "unknown operation"
+        if len(instruction.args) != ARITY[instruction.op] or any(not 0 <= a < index for a in instruction.args):
+            return f"arguments {instruction.args} are not {ARITY[instruction.op]} earlier registers"
+        names = {"param": self.params, "state": self.states, "input": self.inputs,
+                 "function": FUNCTIONS, "table": self.tables}
+        if instruction.op in names and instruction.name not in names[instruction.op]:
+            return f"unknown name {instruction.name!r}"
+        if instruction.op == "narrow" and (instruction.mode not in NARROWINGS or not 2 <= instruction.value <= 62):
+            return f"narrow to {instruction.value} bits by {instruction.mode!r}"
+        if instruction.op == "shift" and not -62 <= instruction.value <= 62:
+            return f"shift by {instruction.value}"
+        rounds = instruction.op == "shift" and instruction.value < 0 or instruction.op == "mul" and instruction.value
+        if rounds and (instruction.mode not in ROUNDINGS or not abs(instruction.value) <= 62):
+            return f"rounding {instruction.mode!r} by {instruction.value}"
+        return ""

@@ -1,0 +1,98 @@
+"""What is legal at stage ann, snn and fixed.
+
+ann: float, with batch norm and activations, no neurons. snn: float, neurons, neither of these. fixed: integers with
+a format each; biases have become params of the neurons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from spikeflow.errors import StageError
+from spikeflow.ir.arrays import Quantised, Weight
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import LINEAR_KINDS, Activation, BatchNorm, Input, Node, Population, Scale
+from spikeflow.ir.program import FIXED_ONLY, FLOAT_ONLY, Program
+
+STAGES = ("ann", "snn", "fixed")
+
+
+def stage_of(graph: Graph) -> str:
+    """The stage that a graph claims by what it holds; `check` says whether it keeps the claim."""
+    nodes = graph.nodes.values()
+    if any(isinstance(n, BatchNorm | Activation) for n in nodes):
+        return "ann"
+    if any(_is_integer(n) for n in nodes):
+        return "fixed"
+    return "snn" if any(isinstance(n, Population) for n in nodes) else "ann"
+
+
+def check(graph: Graph, stage: str) -> None:
+    """Raise StageError, naming the node, where something is not legal at the stage."""
+    if stage not in STAGES:
+        raise StageError("graph", stage, f"the stages are {', '.join(STAGES)}")
+    for name, node in graph.nodes.items():
+        for reason in _problems(node, stage):
+            raise StageError(name, stage, reason)
+
+
+def _weight(node: Node) -> Weight | None:
+    if isinstance(node, LINEAR_KINDS):
+        return node.weight
+    return node.factor if isinstance(node, Scale) else None
+
+
+def _is_integer(node: Node) -> bool:
+    return isinstance(_weight(node), Quantised) or isinstance(node, Population) and node.fixed
+
+
+def _problems(node: Node, stage: str) -> Iterator[str]:
+    if stage == "ann" and isinstance(node, Population):
+        yield "neurons belong to stages snn and fixed"
+    if stage != "ann" and isinstance(node, BatchNorm | Activation):
+        yield f"{type(node).__name__} belongs to stage ann"
+    yield from _fixed_problems(node) if stage == "fixed" else _float_problems(node)
+
+
+def _float_problems(node: Node) -> Iterator[str]:
+    if isinstance(_weight(node), Quantised):
+        yield "its weights are integers"
+    if isinstance(node, (*LINEAR_KINDS, Scale)) and node.exponent != 0:
+        yield "an exponent shifts integers"
+    if isinstance(node, Input) and node.format is not None:
+        yield "an input format is for integers"
+    if isinstance(node, Population):
+        if node.fixed:
+            yield "its neurons have integer formats"
+        used = sorted(node.program.operations() & FIXED_ONLY)
+        if used or any(i.op == "mul" and i.value for i in node.program.code):
+            yield f"its program uses integer operations ({', '.join(used) or 'mul with a shift'})"
+
+
+def _fixed_problems(node: Node) -> Iterator[str]:
+    if isinstance(node, (*LINEAR_KINDS, Scale)) and not isinstance(_weight(node), Quantised):
+        yield "its weights are not integers with a format"
+    if isinstance(node, LINEAR_KINDS) and node.bias is not None:
+        yield "a bias of integers is a param of the neurons that it reaches"
+    if isinstance(node, Input) and node.kind == "current" and node.format is None:
+        yield "a current has no integer format"
+    if isinstance(node, Population):
+        yield from _fixed_population(node)
+
+
+def _fixed_population(node: Population) -> Iterator[str]:
+    if not node.fixed:
+        yield "its neurons have no integer formats"
+    used = sorted(node.program.operations() & FLOAT_ONLY)
+    if used:
+        yield f"its program uses float operations ({', '.join(used)})"
+    if _float_constant(node.program):
+        yield "its program holds a constant that is not an integer"
+    for what, array in {**node.params, **node.initial}.items():
+        format = node.formats.get(what)
+        if format and array.size and not format.low <= array.min() <= array.max() <= format.high:
+            yield f"{what} lies outside its format of {format.bits} bits"
+
+
+def _float_constant(program: Program) -> bool:
+    return any(i.op == "const" and not isinstance(i.value, int) for i in program.code)

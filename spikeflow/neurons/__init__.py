@@ -1,0 +1,28 @@
+"""Neuron models (no torch needed) and the torch layers around them (imported when first asked for)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from spikeflow.neurons.cuba_lif import CubaLIF
+from spikeflow.neurons.iaf import IF
+from spikeflow.neurons.integrator import Integrator
+from spikeflow.neurons.lif import LIF
+from spikeflow.neurons.model import NeuronModel
+from spikeflow.neurons.two_point import TwoPointLIF
+
+if TYPE_CHECKING:
+    from spikeflow.neurons.layer import Neuron, Recurrent, Sequential
+
+MODELS: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
+_LAYERS = ("Neuron", "Recurrent", "Sequential")
+
+__all__ = ["CubaLIF", "IF", "Integrator", "LIF", "MODELS", "Neuron", "NeuronModel", "Recurrent", "Sequential",
+           "TwoPointLIF"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAYERS:
+        from spikeflow.neurons import layer
+        return getattr(layer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,89 @@
+"""What a run takes: spikes, a value for each step, or one value repeated in every step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import DataError
+from spikeflow.events import Spikes
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Input
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A value for each step: ``(T, B, *shape)``; integers at stage fixed."""
+
+    values: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """The same value in every step: ``(B, *shape)``; integers at stage fixed."""
+
+    values: Array
+
+
+RunInput = Dense | Constant | Spikes
+RunInputs = RunInput | Mapping[str, RunInput]
+
+
+def samples_of(x: RunInput) -> int:
+    """Number of samples."""
+    if isinstance(x, Spikes):
+        return x.samples
+    return int(x.values.shape[1 if isinstance(x, Dense) else 0])
+
+
+def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
+    """The inputs by the name of their Input node, checked against shape, kind, number of steps and samples.
+
+    Raises
+    ------
+    DataError
+        Where an input is missing, of the wrong shape, too short, empty or not finite.
+    """
+    if not isinstance(inputs, Mapping):
+        if len(graph.inputs) != 1:
+            raise DataError("inputs", "one input", f"one for each of {graph.inputs}")
+        inputs = {graph.inputs[0]: inputs}
+    if set(inputs) != set(graph.inputs):
+        raise DataError("inputs", sorted(inputs), sorted(graph.inputs))
+    if len({samples_of(x) for x in inputs.values()}) > 1:
+        raise DataError("inputs", "different numbers of samples", "one number for all")
+    return {name: _checked(name, graph.nodes[name], inputs[name], steps) for name in graph.inputs}
+
+
+def _checked(name: str, node: Any, x: RunInput, steps: int) -> RunInput:
+    assert isinstance(node, Input)
+    if isinstance(x, Spikes):
+        if x.shape != node.shape or x.steps < steps:
+            raise DataError(name, f"spikes of {x.shape} over {x.steps} steps", f"{node.shape} over {steps}")
+        return x
+    lead = 2 if isinstance(x, Dense) else 1
+    if x.values.shape[lead:] != node.shape or (lead == 2 and x.values.shape[0] < steps):
+        raise DataError(name, f"an array of {x.values.shape}", ("steps, " if lead == 2 else "") + f"samples, {node.shape}")
+    if samples_of(x) == 0:
+        raise DataError(name, "no samples", "at least one")
+    if x.values.dtype.kind == "f" and not np.isfinite(x.values).all():
+        raise DataError(name, "NaN or infinite values", "finite values")
+    return type(x)(_typed(name, node, x.values))
+
+
+def _typed(name: str, node: Input, values: Array) -> Array:
+    """float32; at stage fixed int64 inside the format of the Input."""
+    if node.format is None:
+        return values.astype(np.float32, copy=False)
+    whole = values.astype(np.int64)
+    if (whole != values).any():
+        raise DataError(name, "fractions", f"integers of {node.format}", "node.format.quantise(x)")
+    if whole.size and (whole.min() < node.format.low or whole.max() > node.format.high):
+        raise DataError(name, f"{whole.min()} to {whole.max()}", f"{node.format.low} to {node.format.high}")
+    return whole

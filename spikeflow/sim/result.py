@@ -1,0 +1,90 @@
+"""Result: what a run gives back; it prints itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.events import Spikes
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What one node did, summed over all samples and steps.
+
+    Parameters
+    ----------
+    spikes : non-zero values emitted by an Input or a Population.
+    accumulates : additions of a weight for a value of 1.
+    multiply_accumulates : those for any other value, and all that comes straight from a current.
+    cached_operations : of these, not computed again because the input was constant.
+    neuron_updates : neurons x steps awake.
+    updates_skipped : of these, slept through because nothing could change.
+    narrowed : stage fixed: for each register, how many values overflow changed.
+    """
+
+    spikes: int = 0
+    accumulates: int = 0
+    multiply_accumulates: int = 0
+    cached_operations: int = 0
+    neuron_updates: int = 0
+    updates_skipped: int = 0
+    narrowed: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def synaptic_operations(self) -> int:
+        """Accumulates and multiply-accumulates."""
+        return self.accumulates + self.multiply_accumulates
+
+    def semantic(self) -> Counts:
+        """Without what depends on the engine: the part that every engine must agree on."""
+        return replace(self, cached_operations=0, updates_skipped=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a run gives back.
+
+    Parameters
+    ----------
+    outputs : for each Output node its values, ``(T, B, *shape)``; float32, or int64 at stage fixed.
+    counts : for each node.
+    recorded : spikes of the nodes named in `record`.
+    seconds : wall time of the run itself.
+    """
+
+    steps: int
+    samples: int
+    outputs: Mapping[str, Array]
+    counts: Mapping[str, Counts]
+    recorded: Mapping[str, Spikes]
+    seconds: float
+
+    @property
+    def output(self) -> Array:
+        """The values of the only Output, ``(T, B, *shape)``."""
+        (values,) = self.outputs.values()
+        return values
+
+    @property
+    def synaptic_operations(self) -> int:
+        """Of all nodes, samples and steps."""
+        return sum(c.synaptic_operations for c in self.counts.values())
+
+    def predictions(self, step: int = -1) -> npt.NDArray[np.int64]:
+        """The largest accumulator of each sample after `step`; ties go to the lowest index."""
+        values = self.output[step].reshape(self.samples, -1)
+        return np.argmax(values, axis=1).astype(np.int64)
+
+    def __str__(self) -> str:
+        lines = [f"{self.samples} sample(s), {self.steps} steps, {self.seconds:.3g} s, "
+                 f"{self.synaptic_operations / max(self.samples, 1):.3g} synaptic operations a sample"]
+        lines += [f"  {name}: {c.spikes} spikes, {c.synaptic_operations} synaptic operations"
+                  for name, c in self.counts.items() if c.spikes or c.synaptic_operations]
+        return "\n".join(lines)
