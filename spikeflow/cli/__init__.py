@@ -1,1 +1,61 @@
+"""The command ``spikeflow``: one file a command, each a few lines over one public function.
 
+Exit codes: 0, or 1 with a one-paragraph error, or 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from spikeflow import __version__
+from spikeflow.errors import SpikeflowError
+
+COMMANDS = ("convert", "run", "map", "show", "report")
+
+
+class LazyGroup(click.Group):
+    """Loads a command's file when it is asked for, so that none pays for another's imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order in which they are used."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"spikeflow.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="spikeflow")
+def cli() -> None:
+    """Take a neural network to neuromorphic hardware, and be told the truth on the way."""
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except SpikeflowError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"Error: {error.filename or 'file'}: {error.strerror or error}.", err=True)
+        sys.exit(1)
+    except MemoryError:
+        click.echo("Error: not enough memory. Try: fewer samples (--limit), or a smaller network.", err=True)
+        sys.exit(1)

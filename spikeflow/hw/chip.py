@@ -6,8 +6,8 @@ A new target is one file in ``hw/chips/`` with one `CHIP`; ``load("my_lab.chip")
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import HardwareError, Violation
+from spikeflow.hw.arithmetic import Arithmetic
 from spikeflow.ir.nodes import Population
 
 IntArray = npt.NDArray[np.int64]
@@ -89,13 +90,22 @@ class Grid:
 
 @dataclass(frozen=True)
 class Formats:
-    """Widths of what a core computes with; `kernel` turns a float population into the chip's integer one."""
+    """Widths of what a core computes with.
+
+    Parameters
+    ----------
+    exponent_low, exponent_high : of the shift on the whole sum of an edge of 8-bit mantissas.
+    arithmetic : from the sum to the spike.
+    kernel : (float population, its ports' scales and biases, arithmetic) -> the chip's integer population;
+        ``hw.translate.translate`` unless a chip needs another.
+    """
 
     weight_bits: Fact
     exponent_low: Fact
     exponent_high: Fact
     threshold_mantissa: Fact
     input_bits: Fact
+    arithmetic: Arithmetic
     kernel: Callable[..., Population]
 
 
@@ -107,7 +117,9 @@ class Chip:
     ----------
     models : names of the neuron models it can run; resets : kinds of reset; inputs : kinds of Input it takes.
     neurons, axons_in, axons_out : limits of one core.
-    rules : extra rules, graph -> violations.
+    operations : integer operations of a programmable core, which takes any model made of them; empty for a core
+        that runs only `models`.
+    rules : extra rules, (graph, chip) -> violations.
     """
 
     name: str
@@ -123,9 +135,25 @@ class Chip:
     resets: tuple[str, ...]
     inputs: tuple[str, ...]
     energy: Energy
+    operations: frozenset[str] = frozenset()
     rules: tuple[Callable[..., Any], ...] = ()
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Fact] = field(default_factory=lambda: MappingProxyType({}))
+
+    def facts(self) -> Iterator[tuple[str, Fact]]:
+        """Every number of the table with its name: what a report prints, the assumed ones marked."""
+        yield from _facts("", self)
+
+
+def _facts(prefix: str, value: object) -> Iterator[tuple[str, Fact]]:
+    if isinstance(value, Fact):
+        yield prefix, value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _facts(f"{prefix}.{name}".lstrip("."), item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for f in fields(value):
+            yield from _facts(f"{prefix}.{f.name}".lstrip("."), getattr(value, f.name))
 
 
 def load(name: str) -> Chip:

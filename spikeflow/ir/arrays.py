@@ -15,20 +15,25 @@ Array = npt.NDArray[Any]
 
 
 def frozen(x: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
-    """A read-only C-contiguous copy of x in `dtype`; a read-only array of that type is shared, not copied."""
+    """A read-only C-contiguous copy of x in `dtype`; a read-only array of that type is shared."""
     array = np.asarray(x)
     if array.dtype == np.dtype(dtype) and array.flags.c_contiguous and not array.flags.writeable:
         return array
-    array = np.array(array, dtype=dtype, order="C")
-    array.setflags(write=False)
-    return array
+    with np.errstate(invalid="ignore", over="ignore"):      # the checks say it better
+        copy = np.array(array, dtype, order="C")
+    # numpy would wrap 2**40 to 0 and cut 2.5 to 2 without a word
+    if copy.dtype.kind in "iu" and not np.array_equal(copy, array):
+        raise GraphError("array", f"holds values that are no integers of {copy.dtype.itemsize * 8} bits")
+    copy.setflags(write=False)
+    return copy
 
 
 def check_finite(name: str, what: str, x: Array) -> None:
     """Raise GraphError where x holds a NaN or an infinity."""
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         count = int(x.size - np.isfinite(x).sum())
-        raise GraphError(name, f"{what} holds {count} NaN or infinite value(s)", "retrain or repair the network")
+        reason = f"{what} holds {count} NaN or infinite value(s)"
+        raise GraphError(name, reason, "retrain or repair the network")
 
 
 @dataclass(frozen=True, eq=False)

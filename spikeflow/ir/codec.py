@@ -1,12 +1,12 @@
 """Frozen dataclasses to JSON and a list of arrays, and back, driven by their annotated fields.
 
-What a file says is decoded as the class declares it and in no other way: unknown or missing names, a bool for an
-int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
+What a file says is decoded as the class declares it and in no other way: unknown or missing names, a bool
+for an int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
 
 A class may use int, float, str, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
-classes, and Graph. Among several members of a union a class is written as ``{"ClassName": {...}}``; an array is
-always ``{"array": index}``. Mappings are written in the order of their names, so that equal values have equal
-text; only the nodes of a graph keep their order.
+classes, and Graph. Among several members of a union a class is written as ``{"ClassName": {...}}``; an
+array is always ``{"array": index}``. Mappings are written in the order of their names, so that equal values
+have equal text; only the nodes of a graph keep their order.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 MAX_ITEMS = 2**20
 MAX_TEXT = 2**16
-ARRAY_TYPES = frozenset(np.dtype(t) for t in ("i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"))
+ARRAY_TYPES = frozenset(np.dtype(t) for t in (
+    "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"))
 # tab and newline are text; other control characters would reach the terminal of whoever shows the file
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -39,7 +40,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 def encode_graph(graph: Graph) -> tuple[Json, list[Array]]:
     """The graph as JSON and arrays; equal graphs give equal results."""
     arrays: list[Array] = []
-    return encode_value(Graph, graph, arrays), arrays
+    return encode_value(Graph, graph, arrays, "graph"), arrays
 
 
 def decode_graph(manifest: Json, arrays: Sequence[Array]) -> Graph:
@@ -49,14 +50,14 @@ def decode_graph(manifest: Json, arrays: Sequence[Array]) -> Graph:
 
 def encode_record(record: object, arrays: list[Array]) -> Json:
     """Any frozen dataclass as JSON; its arrays are appended to `arrays`."""
-    return encode_value(type(record), record, arrays)
+    return encode_value(type(record), record, arrays, type(record).__name__)
 
 
 def decode_record(cls: type[T], manifest: Json, arrays: Sequence[Array]) -> T:
     """The `cls` that `encode_record` wrote into `manifest` and `arrays`.
 
-    Written again it must give the same text and arrays: so an array that the class would have converted, one that
-    is used twice and one that nothing uses are refused.
+    Written again it must give the same text and arrays: so an array that the class would have converted,
+    one that is used twice and one that nothing uses are refused.
     """
     record: T = decode_value(cls, manifest, arrays, cls.__name__)
     again: list[Array] = []
@@ -79,12 +80,13 @@ def encode_value(kind: Any, value: Any, arrays: list[Array], where: str = "value
         arrays.append(_checked_array(value, where))
         return {"array": len(arrays) - 1}
     if origin is tuple and isinstance(value, tuple):
-        items = _item_types(kind, len(value), where)
-        return [encode_value(k, v, arrays, f"{where}[{i}]") for i, (k, v) in enumerate(zip(items, value, strict=True))]
+        items = zip(_item_types(kind, len(value), where), value, strict=True)
+        return [encode_value(k, v, arrays, f"{where}[{i}]") for i, (k, v) in enumerate(items)]
     if origin is Mapping and isinstance(value, Mapping):
         item = get_args(kind)[1]
         _check_length(len(value), where)
-        return {_text(k, where): encode_value(item, value[k], arrays, f"{where}.{k}") for k in sorted(value)}
+        names = sorted(_text(name, where) for name in value)
+        return {name: encode_value(item, value[name], arrays, f"{where}.{name}") for name in names}
     return _scalar(kind, _plain(kind, value), where)
 
 
@@ -100,17 +102,17 @@ def decode_value(kind: Any, data: Json, arrays: Sequence[Array], where: str = "v
     if origin is np.ndarray:
         return _decode_array(data, arrays, where)
     if origin is tuple:
-        items = _item_types(kind, len(_expect(list, data, where)), where)
-        return tuple(
-            decode_value(k, v, arrays, f"{where}[{i}]") for i, (k, v) in enumerate(zip(items, data, strict=True)))
+        items = zip(_item_types(kind, len(_expect(list, data, where)), where), data, strict=True)
+        return tuple(decode_value(k, v, arrays, f"{where}[{i}]") for i, (k, v) in enumerate(items))
     if origin is Mapping:
         item = get_args(kind)[1]
         _check_length(len(_expect(dict, data, where)), where)
-        return MappingProxyType({_text(k, where): decode_value(item, data[k], arrays, f"{where}.{k}") for k in data})
+        names = [_text(name, where) for name in data]
+        return MappingProxyType({n: decode_value(item, data[n], arrays, f"{where}.{n}") for n in names})
     return _scalar(kind, data, where)
 
 
-# --- classes and graphs ----------------------------------------------------------------------------------------
+# --- classes and graphs ---
 
 @cache
 def _field_types(cls: Any) -> Mapping[str, Any]:
@@ -121,7 +123,8 @@ def _field_types(cls: Any) -> Mapping[str, Any]:
 def _encode_fields(cls: Any, value: object, arrays: list[Array], where: str) -> Json:
     if type(value) is not cls:
         raise GraphError(where, f"is a {type(value).__name__}, not a {cls.__name__}")
-    return {n: encode_value(k, getattr(value, n), arrays, f"{where}.{n}") for n, k in _field_types(cls).items()}
+    kinds = _field_types(cls)
+    return {n: encode_value(k, getattr(value, n), arrays, f"{where}.{n}") for n, k in kinds.items()}
 
 
 def _decode_fields(cls: Any, data: Json, arrays: Sequence[Array], where: str) -> Any:
@@ -134,13 +137,14 @@ def _decode_fields(cls: Any, data: Json, arrays: Sequence[Array], where: str) ->
     except SpikeflowError:
         raise
     except (TypeError, ValueError, ArithmeticError, LookupError) as error:
-        raise GraphError(where, f"values that a {cls.__name__} cannot have ({type(error).__name__})") from error
+        reason = f"holds values that a {cls.__name__} cannot have ({type(error).__name__})"
+        raise GraphError(where, reason) from error
 
 
 def _encode_nodes_and_edges(graph: Graph, arrays: list[Array]) -> Json:
     return {
         "dt": encode_value(float, graph.dt, arrays, "dt"),
-        "nodes": [[_text(name, name), encode_value(Node, node, arrays, name)] for name, node in graph.nodes.items()],
+        "nodes": [[_text(n, n), encode_value(Node, node, arrays, n)] for n, node in graph.nodes.items()],
         "edges": encode_value(tuple[Edge, ...], graph.edges, arrays, "edges"),
     }
 
@@ -161,7 +165,7 @@ def _decode_nodes_and_edges(data: Json, arrays: Sequence[Array], where: str) -> 
     return Graph(nodes, edges, decode_value(float, data["dt"], arrays, f"{where}.dt"))
 
 
-# --- unions ----------------------------------------------------------------------------------------------------
+# --- unions ---
 
 def _is_union(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType)
@@ -169,6 +173,10 @@ def _is_union(kind: Any) -> bool:
 
 def _several(kind: Any) -> bool:
     return sum(member is not NoneType for member in get_args(kind)) > 1
+
+
+def _class_name(member: Any) -> str:
+    return str(member.__name__)
 
 
 def _holds(member: Any, value: object) -> bool:
@@ -184,28 +192,31 @@ def _encode_union(kind: Any, value: Any, arrays: list[Array], where: str) -> Jso
     for member in get_args(kind):
         if _holds(member, value):
             data = encode_value(member, value, arrays, where)
-            return {member.__name__: data} if is_dataclass(member) and _several(kind) else data
+            return {_class_name(member): data} if is_dataclass(member) and _several(kind) else data
     raise GraphError(where, f"a {type(value).__name__} is none of the types that belong here")
 
 
 _JSON_TYPES: Mapping[Any, type] = MappingProxyType({
-    NoneType: NoneType, int: int, float: float, str: str, bool: bool, tuple: list, Mapping: dict, np.ndarray: dict})
+    NoneType: NoneType, int: int, float: float, str: str, bool: bool, tuple: list})     # all others: dict
+
+
+def _could_be(member: Any, data: Json) -> bool:
+    return type(data) is _JSON_TYPES.get(get_origin(member) or member, dict)
 
 
 def _decode_union(kind: Any, data: Json, arrays: Sequence[Array], where: str) -> Any:
     named = type(data) is dict and len(data) == 1
     for member in get_args(kind):
         if is_dataclass(member) and _several(kind):
-            if named and member.__name__ in data:
-                return decode_value(member, data[member.__name__], arrays, where)
-        elif type(data) is _JSON_TYPES.get(get_origin(member) or member, dict):
-            # a class beside an array: {"Name": ...} is the class, so only {"array": ...} is the array
-            if get_origin(member) is not np.ndarray or data.keys() == {"array"}:
-                return decode_value(member, data, arrays, where)
+            if named and _class_name(member) in data:
+                return decode_value(member, data[_class_name(member)], arrays, where)
+        # beside a class, which is {"Name": ...}, an array is only {"array": ...}
+        elif _could_be(member, data) and (get_origin(member) is not np.ndarray or "array" in data):
+            return decode_value(member, data, arrays, where)
     raise GraphError(where, "is none of the kinds that belong here")
 
 
-# --- leaves ----------------------------------------------------------------------------------------------------
+# --- leaves ---
 
 def _expect(kind: type[T], data: Json, where: str) -> T:
     if type(data) is not kind:
@@ -226,7 +237,7 @@ def _text(value: Json, where: str) -> str:
 
 
 def _plain(kind: Any, value: Any) -> Any:
-    # numpy's numbers, and whole numbers for real ones, are welcome from our own code; a file has no such excuse
+    # our own code may hold numpy's numbers, and whole numbers for real ones; a file has no such excuse
     if kind is float and isinstance(value, int | float | np.number) and not isinstance(value, bool):
         return float(value)
     if kind is int and isinstance(value, np.integer):
@@ -238,9 +249,9 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is str:
         return _text(value, where)
     if kind not in (int, float, bool, NoneType):
-        raise GraphError(where, f"a {type(value).__name__} where {kind} belongs")
+        raise GraphError(where, f"holds a {type(value).__name__} where {kind} belongs")
     _expect(kind, value, where)
-    if kind is int and not -(2**63) <= value < 2**63 or kind is float and not math.isfinite(value):
+    if (kind is int and not -(2**63) <= value < 2**63) or (kind is float and not math.isfinite(value)):
         raise GraphError(where, "a number that is not finite or beyond 64 bits")
     return value
 
@@ -256,7 +267,8 @@ def _item_types(kind: Any, length: int, where: str) -> tuple[Any, ...]:
 
 
 def _checked_array(value: Any, where: str) -> Array:
-    if type(value) is not np.ndarray or value.dtype.newbyteorder("<") not in ARRAY_TYPES or value.ndim > 8:
+    known = type(value) is np.ndarray and value.dtype.newbyteorder("<") in ARRAY_TYPES
+    if not known or value.ndim > 8:
         raise GraphError(where, "is not an array of plain numbers of at most 8 dimensions")
     if value.dtype.kind == "f" and not np.isfinite(value).all():
         raise GraphError(where, "holds NaN or infinite values")

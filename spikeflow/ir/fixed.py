@@ -31,7 +31,7 @@ class Fixed:
     signed: bool = True
 
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 64 or not -1100 <= self.frac <= 1100:
+        if not 1 <= self.bits <= 64 or not -1000 <= self.frac <= 1000:
             raise GraphError("Fixed", f"bits {self.bits}, frac {self.frac} out of range")
 
     @property
@@ -51,6 +51,8 @@ class Fixed:
 
     def quantise(self, x: npt.ArrayLike) -> IntArray:
         """clip(floor(x 2**frac + 1/2), low, high): nearest, ties upwards, saturated."""
+        if self.bits > 53:
+            raise GraphError("Fixed", f"float64 cannot hold every integer of {self.bits} bits")
         scaled = np.floor(np.asarray(x, np.float64) * 2.0**self.frac + 0.5)
         return np.clip(scaled, self.low, self.high).astype(np.int64)
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.ir.nodes import Input, Node, Output, Population, Shape
+from spikeflow.ir.nodes import Input, Node, Output, Population, Shape, check_shape
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,12 @@ class Graph:
         found: dict[str, Shape] = {n: p.shape for n, p in self.nodes.items() if isinstance(p, Input | Population)}
         pending = [n for n in self.order if n not in found]
         while pending:
-            later = [n for n in pending if any(e.src not in found for e in self._incoming[n])]
+            later: list[str] = []
             for name in pending:
-                if name not in later:
+                if all(e.src in found for e in self._incoming[name]):
                     found[name] = self._shape(name, found)
+                else:
+                    later.append(name)
             if len(later) == len(pending):
                 raise GraphError(later[0], "lies on a cycle without a population")
             pending = later
@@ -159,7 +161,9 @@ class Graph:
             if any(s != shapes[0] for s in shapes):
                 raise ShapeError(name, f"shapes {shapes} at port {port!r}", "equal shapes, since edges add up")
             arriving += shapes[:1]
-        return self.nodes[name].output_shape(name, tuple(arriving))
+        shape = self.nodes[name].output_shape(name, tuple(arriving))
+        check_shape(name, shape)
+        return shape
 
     def port_shape(self, name: str, port: str) -> Shape:
         """The shape of what arrives at a port."""

@@ -28,7 +28,8 @@ def _freeze(node: object, name: str, value: object) -> None:
     object.__setattr__(node, name, value)
 
 
-def _check_shape(name: str, shape: Shape) -> None:
+def check_shape(name: str, shape: Shape) -> None:
+    """Raise ShapeError for more dimensions or elements than anything here can index."""
     if len(shape) > 8 or any(n < 1 for n in shape) or prod(shape) > MAX_ELEMENTS:
         raise ShapeError(name, shape, f"at most 8 positive dimensions and {MAX_ELEMENTS} elements")
 
@@ -46,7 +47,7 @@ class Input:
     ports = ()
 
     def check(self, name: str) -> None:
-        _check_shape(name, self.shape)
+        check_shape(name, self.shape)
         if self.kind not in ("spikes", "current"):
             raise GraphError(name, f"input kind {self.kind!r} is neither 'spikes' nor 'current'")
 
@@ -192,8 +193,8 @@ class Sparse:
         _freeze(self, "delays", None if self.delays is None else frozen(self.delays, np.int32))
 
     def check(self, name: str) -> None:
-        _check_shape(name, self.in_shape)
-        _check_shape(name, self.out_shape)
+        check_shape(name, self.in_shape)
+        check_shape(name, self.out_shape)
         sources, out = prod(self.in_shape), prod(self.out_shape)
         if self.indptr.shape != (sources + 1,) or self.indptr[0] != 0 or (np.diff(self.indptr) < 0).any():
             raise GraphError(name, f"row pointers are not {sources + 1} growing numbers from 0")
@@ -282,7 +283,7 @@ class Pad:
         if len(shapes[0]) != len(self.before):
             raise ShapeError(name, f"an input of shape {shapes[0]}", f"{len(self.before)} dimensions")
         shape = tuple(n + a + b for n, a, b in zip(shapes[0], self.before, self.after, strict=True))
-        _check_shape(name, shape)
+        check_shape(name, shape)
         return shape
 
 
@@ -422,7 +423,7 @@ class Population:
         return bool(self.formats)
 
     def check(self, name: str) -> None:
-        _check_shape(name, self.shape)
+        check_shape(name, self.shape)
         self.program.check(name)
         if set(self.params) != set(self.program.params) or not set(self.initial) <= set(self.program.states):
             raise GraphError(name, f"parameters {sorted(self.params)} or initial states {sorted(self.initial)} are not the program's")

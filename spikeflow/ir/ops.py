@@ -146,7 +146,8 @@ class TraceOps:
     def _register(self, x: Any) -> int:
         if isinstance(x, Symbol):
             return x.index
-        return self.add(Instruction("const", value=x if isinstance(x, int) else float(x))).index
+        whole = isinstance(x, int | np.integer)
+        return self.add(Instruction("const", value=int(x) if whole else float(x))).index
 
     def minimum(self, a: Any, b: Any) -> Symbol:
         return self.emit("min", a, b)

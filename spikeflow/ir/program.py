@@ -36,6 +36,9 @@ ARITY: Mapping[str, int] = MappingProxyType({
 FIXED_ONLY = frozenset({"shift", "narrow", "table"})
 FLOAT_ONLY = frozenset({"div", "floor", "function"})
 FUNCTIONS = frozenset({"tanh", "sigmoid"})
+# operations whose value is a count of bits, or a slot, and the smallest it may be
+LOWEST: Mapping[str, int] = MappingProxyType({"mul": 0, "spike": 0, "shift": -62, "narrow": 2})
+HIGHEST = 62
 MAX_INSTRUCTIONS = 4096
 
 
@@ -88,7 +91,14 @@ class Program:
     def check(self, name: str) -> None:
         """Raise GraphError unless every register, name, mode and value is legal."""
         if not 0 < len(self.code) <= MAX_INSTRUCTIONS:
-            raise GraphError(name, f"a program of {len(self.code)} instructions; 1 to {MAX_INSTRUCTIONS} are allowed")
+            allowed = f"1 to {MAX_INSTRUCTIONS} are allowed"
+            raise GraphError(name, f"a program of {len(self.code)} instructions; {allowed}")
+        for names in (self.inputs, self.states, self.params):
+            if len(set(names)) != len(names):
+                raise GraphError(name, f"the program's names {names} are not all different")
+        for table, entries in self.tables.items():
+            if not entries or not -(2**31) <= min(entries) <= max(entries) < 2**31:
+                raise GraphError(name, f"table {table!r} is empty or holds more than 32 bits")
         for index, instruction in enumerate(self.code):
             problem = self._problem(index, instruction)
             if problem:
@@ -100,17 +110,21 @@ class Program:
     def _problem(self, index: int, instruction: Instruction) -> str:
         if instruction.op not in ARITY:
             return "unknown operation"
-        if len(instruction.args) != ARITY[instruction.op] or any(not 0 <= a < index for a in instruction.args):
-            return f"arguments {instruction.args} are not {ARITY[instruction.op]} earlier registers"
+        op, value, count = instruction.op, instruction.value, ARITY[instruction.op]
+        if len(instruction.args) != count or any(not 0 <= a < index for a in instruction.args):
+            return f"arguments {instruction.args} are not {count} earlier registers"
         names = {"param": self.params, "state": self.states, "input": self.inputs,
                  "function": FUNCTIONS, "table": self.tables}
-        if instruction.op in names and instruction.name not in names[instruction.op]:
+        if op in names and instruction.name not in names[op]:
             return f"unknown name {instruction.name!r}"
-        if instruction.op == "narrow" and (instruction.mode not in NARROWINGS or not 2 <= instruction.value <= 62):
-            return f"narrow to {instruction.value} bits by {instruction.mode!r}"
-        if instruction.op == "shift" and not -62 <= instruction.value <= 62:
-            return f"shift by {instruction.value}"
-        rounds = instruction.op == "shift" and instruction.value < 0 or instruction.op == "mul" and instruction.value
-        if rounds and (instruction.mode not in ROUNDINGS or not abs(instruction.value) <= 62):
-            return f"rounding {instruction.mode!r} by {instruction.value}"
+        if isinstance(value, bool) or not isinstance(value, int if op in LOWEST else int | float):
+            return f"its value {value!r} is not a number of the kind it takes"
+        # a comparison that NaN fails too
+        largest = 2**63 - 1 if isinstance(value, int) else 3.4e38
+        if not abs(value) <= largest or (op in LOWEST and not LOWEST[op] <= value <= HIGHEST):
+            return f"its value {value} is out of range"
+        if op == "narrow" and instruction.mode not in NARROWINGS:
+            return f"unknown overflow {instruction.mode!r}"
+        if ((op == "shift" and value < 0) or (op == "mul" and value > 0)) and instruction.mode not in ROUNDINGS:
+            return f"unknown rounding {instruction.mode!r}"
         return ""

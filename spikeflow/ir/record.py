@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
 
@@ -24,8 +24,8 @@ class RunRecord:
     ----------
     steps : length of a run; reading starts at the output's level.
     coding : ``direct`` repeats the sample as a current, ``rate`` draws spikes with probability x / scale,
-        ``onoff`` does so for max(x, 0) and for max(-x, 0), the first axis doubled; with ``spikes`` a sample has a
-        time axis already and holds spikes or a current for each step.
+        ``onoff`` does so for max(x, 0) and for max(-x, 0), the first axis doubled; with ``spikes`` a sample
+        has a time axis already and holds spikes or a current for each step.
     scale : the value that stands for one spike in every step.
     seed : of the spikes drawn.
     readout : name of the population that accumulates the answer; empty where nothing is read out.
@@ -67,6 +67,10 @@ class Network:
 
     graph: Graph
     record: RunRecord
+
+    def with_seed(self, seed: int) -> Network:
+        """The same network, its random coding drawn from another seed."""
+        return replace(self, record=replace(self.record, seed=seed))
 
     def check(self) -> None:
         """Raise GraphError or ShapeError where the record does not fit the graph."""

@@ -1,7 +1,7 @@
 """What is legal at stage ann, snn and fixed.
 
-ann: float, with batch norm and activations, no neurons. snn: float, neurons, neither of these. fixed: integers with
-a format each; biases have become params of the neurons.
+ann: float, with batch norm and activations, no neurons. snn: float, neurons, neither of these. fixed:
+integers with a format each; biases have become params of the neurons.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from spikeflow.errors import StageError
 from spikeflow.ir.arrays import Quantised, Weight
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import LINEAR_KINDS, Activation, BatchNorm, Input, Node, Population, Scale
-from spikeflow.ir.program import FIXED_ONLY, FLOAT_ONLY, Program
+from spikeflow.ir.program import FIXED_ONLY, FLOAT_ONLY
 
 STAGES = ("ann", "snn", "fixed")
 
@@ -43,7 +43,7 @@ def _weight(node: Node) -> Weight | None:
 
 
 def _is_integer(node: Node) -> bool:
-    return isinstance(_weight(node), Quantised) or isinstance(node, Population) and node.fixed
+    return isinstance(_weight(node), Quantised) or (isinstance(node, Population) and node.fixed)
 
 
 def _problems(node: Node, stage: str) -> Iterator[str]:
@@ -86,13 +86,9 @@ def _fixed_population(node: Population) -> Iterator[str]:
     used = sorted(node.program.operations() & FLOAT_ONLY)
     if used:
         yield f"its program uses float operations ({', '.join(used)})"
-    if _float_constant(node.program):
+    if any(i.op == "const" and not isinstance(i.value, int) for i in node.program.code):
         yield "its program holds a constant that is not an integer"
     for what, array in {**node.params, **node.initial}.items():
-        format = node.formats.get(what)
-        if format and array.size and not format.low <= array.min() <= array.max() <= format.high:
-            yield f"{what} lies outside its format of {format.bits} bits"
-
-
-def _float_constant(program: Program) -> bool:
-    return any(i.op == "const" and not isinstance(i.value, int) for i in program.code)
+        fixed = node.formats.get(what)
+        if fixed and array.size and not fixed.low <= array.min() <= array.max() <= fixed.high:
+            yield f"{what} lies outside its format of {fixed.bits} bits"

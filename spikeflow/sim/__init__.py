@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from spikeflow.errors import SimulationError
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs
 from spikeflow.sim.result import Counts, Result
 
-__all__ = ["Constant", "Counts", "Dense", "ENGINES", "Result", "run"]
+__all__ = ["Constant", "Counts", "Dense", "ENGINES", "Result", "Runner", "prepare", "run"]
 
+Progress = Callable[[int, int], None]
 ENGINES = ("cpp", "reference")
 
 
 def run(graph: Graph, inputs: RunInputs, steps: int, *, engine: str = "cpp", record: Sequence[str] = (),
-        threads: int = 0, progress: Callable[[int, int], None] | None = None) -> Result:
+        threads: int = 0, progress: Progress | None = None) -> Result:
     """Run a graph at stage snn or fixed for so many steps.
 
     Parameters
@@ -30,12 +32,30 @@ def run(graph: Graph, inputs: RunInputs, steps: int, *, engine: str = "cpp", rec
     ------
     DataError, SimulationError, GraphError
     """
-    if steps < 1:
-        raise SimulationError("run", f"{steps} steps", "at least one step")
+    return prepare(graph, engine, threads)(inputs, steps, record, progress)
+
+
+class Runner(Protocol):
+    """A graph made ready for one engine; call it as often as you like."""
+
+    def __call__(self, inputs: RunInputs, steps: int, record: Sequence[str] = (),
+                 progress: Progress | None = None) -> Result:
+        """Run for so many steps."""
+        ...
+
+
+def prepare(graph: Graph, engine: str = "cpp", threads: int = 0) -> Runner:
+    """The graph made ready: lowering is done once for many runs.
+
+    Raises
+    ------
+    SimulationError
+        For an engine that does not exist.
+    """
     if engine == "reference":
         from spikeflow.sim import reference
-        return reference.simulate(graph, inputs, steps, record)
+        return reference.prepare(graph)
     if engine == "cpp":
         from spikeflow.sim import engine as native
-        return native.simulate(graph, inputs, steps, record, threads, progress)
+        return native.prepare(graph, threads)
     raise SimulationError("run", f"unknown engine {engine!r}", f"one of {', '.join(ENGINES)}")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.errors import SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.arrays import Quantised, weight_values
 from spikeflow.ir.fixed import shift
@@ -24,7 +25,7 @@ from spikeflow.ir.nodes import (
     LINEAR_KINDS, Activation, BatchNorm, Concat, Conv2d, Flatten, Input, Linear, Output, Pad, Population, Scale,
     Slice, Sparse, SumPool,
 )
-from spikeflow.sim import synapses
+from spikeflow.sim import Runner, synapses
 from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.result import Counts, Result
@@ -32,8 +33,17 @@ from spikeflow.sim.result import Counts, Result
 Array = npt.NDArray[Any]
 
 
+def prepare(graph: Graph) -> Runner:
+    """The graph ready to run here; nothing is made in advance."""
+    def run(inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: object = None) -> Result:
+        return simulate(graph, inputs, steps, record)
+    return run
+
+
 def simulate(graph: Graph, inputs: RunInputs, steps: int, record: Sequence[str] = ()) -> Result:
     """Run a graph for so many steps; `record` names nodes whose values are returned as spikes."""
+    if steps < 1:
+        raise SimulationError("run", f"{steps} steps", "at least one step")
     named = by_name(graph, inputs, steps)
     begun = time.perf_counter()
     run = _Run(graph, named)

@@ -1,0 +1,52 @@
+# make demo: set-up and the main job on real digits.   make demo DATA=folder: the same on Fashion-MNIST.
+# make test: set-up and the tests.                      make long: peers, result tables, long evaluations.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+TORCH  ?= torch==2.13.0
+# TORCH_INDEX=URL takes torch from that index: use the CPU index where the default one gives a CUDA build
+TORCH_INDEX ?=
+INDEX  := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
+STAMP  := .make
+
+.PHONY: setup test lint types sanitize wheel demo smoke long clean
+
+setup: $(STAMP)/installed
+
+$(STAMP)/torch:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q $(INDEX) "$(TORCH)"
+	$(BIN)/pip install -q "scikit-build-core>=0.10" "nanobind>=2.4" ninja "cmake>=3.20"
+	@mkdir -p $(STAMP) && touch $@
+
+$(STAMP)/installed: $(STAMP)/torch pyproject.toml CMakeLists.txt $(wildcard src/*.cpp src/engine/*)
+	$(BIN)/pip install -q --no-build-isolation -e ".[test,demo]"
+	@touch $@
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check spikeflow tests examples benchmarks
+
+types: setup
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+sanitize: setup
+	bash .ci/sanitize
+
+wheel: setup
+	bash .ci/wheel
+
+smoke: setup
+	bash .ci/browser
+
+demo: setup
+	bash examples/demo.sh $(BIN) "$(DATA)"
+
+long: setup
+	bash benchmarks/long.sh $(BIN)
+
+clean:
+	rm -rf build dist demo $(STAMP) $(VENV)

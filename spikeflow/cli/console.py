@@ -1,0 +1,58 @@
+"""What all commands share: printing facts as text or JSON, progress on stderr, shared options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+Progress = Callable[[int, int], None]
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON, for machines.")
+SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+                    help="Of everything that is drawn at random.")
+OUT = click.option("--out", type=click.Path(dir_okay=False), required=True, help="File to write.")
+
+
+def shape_option(text: str | None) -> tuple[int, ...]:
+    """``3,32,32`` or ``3x32x32`` as numbers."""
+    if not text:
+        return ()
+    try:
+        return tuple(int(part) for part in text.replace("x", ",").split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a shape such as 3,32,32", param_hint="--input-shape") from None
+
+
+def emit(as_json: bool, facts: dict[str, Any], text: str) -> None:
+    """Print one of the two on stdout."""
+    click.echo(json.dumps(facts, indent=1) if as_json else text)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Progress]:
+    """A bar on stderr, shown only where stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
+    """A table as text: first column to the left, the others to the right."""
+    from rich.console import Console
+    from rich.table import Table
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    console = Console(width=120, no_color=True, highlight=False)
+    with console.capture() as capture:
+        console.print(grid)
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())

@@ -1,0 +1,30 @@
+"""``spikeflow map net.h5 --chip loihi2 --data calib.npz --out net.map.h5``."""
+
+from __future__ import annotations
+
+import click
+
+from spikeflow.cli import console, opened
+
+
+@click.command("map")
+@click.argument("file", type=click.Path())
+@click.option("--chip", required=True, help="loihi1, loihi2, spinnaker2, or a dotted module that holds a CHIP.")
+@click.option("--chips", type=click.IntRange(1), default=1, show_default=True, help="The most chips that may be used.")
+@click.option("--data", type=click.Path(), required=True, help="Calibration samples (.npz with x).")
+@console.SEED
+@console.OUT
+@console.JSON
+def command(file: str, chip: str, chips: int, data: str, seed: int, out: str, as_json: bool) -> None:
+    """Map a network onto a chip: quantised, cut, placed and routed, or every reason why not."""
+    from spikeflow.hw import map_network
+    from spikeflow.hw.file import write_mapping
+    from spikeflow.hw.report import mapping_report
+    from spikeflow.samples import read_npz
+    samples = read_npz(data)
+    network = opened.network(file)
+    with console.progress(f"mapping onto {chip}") as progress:
+        mapping = map_network(network, chip, samples.x, chips=chips, seed=seed, progress=progress)
+    write_mapping(out, mapping)
+    report = mapping_report(mapping)
+    console.emit(as_json, {"out": out, **report.to_json()}, f"{report.to_text()}\nWritten: {out}")

@@ -1,0 +1,33 @@
+"""Opening any file that the commands write: a network, or a mapping rebuilt from its tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from spikeflow.errors import FileError
+from spikeflow.ir import file, store
+from spikeflow.ir.record import Network
+
+if TYPE_CHECKING:
+    from spikeflow.hw.mapping import Mapping
+
+HINT = "a file written by spikeflow convert or spikeflow map"
+
+
+def kind_of(path: str) -> str:
+    """``network`` or ``mapping``."""
+    kind = store.kind_of(path)
+    if kind not in ("network", "mapping"):
+        raise FileError(path, f"holds a {kind!r}", HINT)
+    return kind
+
+
+def mapping(path: str) -> Mapping:
+    """The mapping in a file."""
+    from spikeflow.hw.file import read_mapping
+    return read_mapping(path)
+
+
+def network(path: str) -> Network:
+    """The network in a file; that of a mapping is rebuilt from its tables alone."""
+    return mapping(path).as_network() if kind_of(path) == "mapping" else file.read(path)

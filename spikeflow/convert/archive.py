@@ -1,0 +1,400 @@
+"""Archives of `torch.export.save` (.pt2), read without torch's loader, which can fall back to unpickling.
+
+::
+
+    <top>/archive_format                       "pt2"
+    <top>/models/model.json                    operations, their arguments, shapes, the roles of the inputs
+    <top>/data/weights/model_weights_config.json        user's name -> weight_<n>, type, sizes, strides
+    <top>/data/weights/weight_<n>              raw values
+    <top>/data/constants/...                   the same for constants
+    <top>/data/sample_inputs/...               a pickle: never opened
+
+The JSON is checked field by field; expressions of sizes are text that torch would evaluate, so only the
+number beside each (its hint, the example's size) is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn, TypeVar, cast
+
+from spikeflow.convert.aten import GETITEM, AtenGraph, AtenNode, Ref, as_array, module_path, normalised
+from spikeflow.convert.pickled import misplaced
+from spikeflow.convert.torchfile import Allowance, strided
+from spikeflow.convert.zipped import StoredZip
+from spikeflow.errors import FileError, UnsafeFile, UnsupportedLayer
+
+MAX_JSON = 64 * 2**20
+MAX_NODES = 20_000
+MAX_SIZE = 2**48
+MAJOR = 8
+_AGAIN = "torch.export.save(torch.export.export(model, (example,)), path) with torch 2.10 or newer"
+_EVAL = "call model.eval() before torch.export.export"
+
+# torch's number for each type of values -> its name and bytes
+_TYPES = {
+    1: ("uint8", 1),
+    2: ("int8", 1),
+    3: ("int16", 2),
+    4: ("int32", 4),
+    5: ("int64", 8),
+    6: ("float16", 2),
+    7: ("float32", 4),
+    8: ("float64", 8),
+    12: ("bool", 1),
+    13: ("bfloat16", 2),
+}
+_FORMATS = {1: "contiguous_format", 2: "channels_last", 3: "channels_last_3d", 4: "preserve_format"}
+_STRIDED = 7
+_NAMED_FLOATS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
+
+# role in the signature -> field with the user's name
+_ROLES = {
+    "parameter": "parameter_name",
+    "buffer": "buffer_name",
+    "tensor_constant": "tensor_constant_name",
+}
+
+_NAME = re.compile(r"[\w.]{1,1000}")
+_T = TypeVar("_T")
+
+
+def read_archive(archive: StoredZip, allowance: Allowance) -> AtenGraph:
+    """The one network of an archive, its operations by name and its tensors as arrays.
+
+    Raises
+    ------
+    UnsafeFile
+        The archive holds pickled or compiled parts that the network needs.
+    FileError
+        It is damaged, or of a version that is not read.
+    UnsupportedLayer
+        It holds an operation outside the list.
+    """
+    try:
+        return normalised(_Reader(archive, allowance).graph())
+    except RecursionError:
+        raise FileError(archive.path, "its graph is nested without reason", "export it again") from None
+
+
+class _Reader:
+    """One archive being read; every method either returns a checked value or raises."""
+
+    def __init__(self, archive: StoredZip, allowance: Allowance) -> None:
+        self.archive, self.allowance, self.path = archive, allowance, archive.path
+        self.top = next(iter(archive.entries)).partition("/")[0] if archive.entries else ""
+        self.sizes: dict[str, tuple[int, ...]] = {}
+        self.symbols: dict[str, int | float | bool] = {}
+        self.known: set[str] = set()
+        self.payloads: dict[str, bytearray] = {}
+
+    def bad(self, what: str) -> NoReturn:
+        raise FileError(self.path, f"the archive's graph is damaged: {what}", _AGAIN)
+
+    def member(self, record: Any, key: str, kind: type[_T] | tuple[type, ...]) -> _T:
+        """A required field of a JSON object, of exactly the type named."""
+        if type(record) is not dict or key not in record:
+            self.bad(f"{key!r} is missing")
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if type(record[key]) not in kinds:
+            self.bad(f"{key!r} is {type(record[key]).__name__}")
+        return cast(_T, record[key])
+
+    def name(self, record: Any, key: str = "name") -> str:
+        """A required name; torch makes them of letters, digits and underscores, users put dots between."""
+        found: str = self.member(record, key, str)
+        if not _NAME.fullmatch(found) or (key == "name" and "." in found):
+            self.bad("a name holds signs that no name has")
+        return found
+
+    def optional(self, record: dict[str, Any], key: str) -> dict[str, Any]:
+        """An object that may be absent."""
+        return self.member(record, key, dict) if record.get(key) is not None else {}
+
+    def one(self, record: Any) -> tuple[str, Any]:
+        """Name and value of a record with exactly one field, as torch writes a choice."""
+        if type(record) is not dict or len(record) != 1:
+            self.bad("a choice does not have exactly one value")
+        return next(iter(record.items()))
+
+    def json(self, name: str) -> dict[str, Any]:
+        def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            found = dict(pairs)
+            if len(found) != len(pairs):
+                self.bad("a field stands twice")
+            return found
+
+        try:
+            found = json.loads(self.archive.read(f"{self.top}/{name}", MAX_JSON), object_pairs_hook=once)
+        except ValueError:
+            raise FileError(self.path, f"{name} in it is not JSON", _AGAIN) from None
+        return found if type(found) is dict else self.bad(f"{name} is no object")
+
+    def model_name(self) -> str:
+        inside = [name.removeprefix(f"{self.top}/") for name in self.archive.entries]
+        if any(name.startswith(("data/aotinductor/", "data/executorch/")) for name in inside):
+            raise UnsafeFile(self.path, "it holds compiled code", _AGAIN)
+        models = [name for name in inside if name.startswith("models/") and name.endswith(".json")]
+        if len(models) != 1:
+            raise FileError(self.path, f"the archive holds {len(models)} networks, not one", _AGAIN)
+        return models[0].removeprefix("models/").removesuffix(".json")
+
+    def graph(self) -> AtenGraph:
+        name = self.model_name()
+        model = self.json(f"models/{name}.json")
+        major = self.member(self.member(model, "schema_version", dict), "major", int)
+        if major != MAJOR:
+            raise FileError(self.path, f"its format has version {major}; only {MAJOR} is read", _AGAIN)
+        module = self.member(model, "graph_module", dict)
+        graph, signature = self.member(module, "graph", dict), self.member(module, "signature", dict)
+        self._read_sizes(graph)
+        stored, inputs = self._inputs(self.member(signature, "input_specs", list))
+        self.known |= stored.keys() | set(inputs)
+        listed: list[Any] = self.member(graph, "nodes", list)
+        if len(listed) > MAX_NODES:
+            raise FileError(self.path, f"it has {len(listed)} operations; the limit is {MAX_NODES}")
+        nodes = tuple(part for node in listed for part in self._nodes(node))
+        outputs = self._outputs(self.member(signature, "output_specs", list))
+        return AtenGraph(
+            nodes=nodes,
+            inputs=inputs,
+            input_shapes=tuple(self.sizes.get(name, ()) for name in inputs),
+            outputs=outputs,
+            tensors=self._tensors(name, stored),
+            parameter_names={graph_name: user for graph_name, (_, user) in stored.items()},
+            dynamic_batch=bool(inputs) and self._is_open(graph, inputs[0]),
+        )
+
+    def _read_sizes(self, graph: dict[str, Any]) -> None:
+        for name, meta in self.member(graph, "tensor_values", dict).items():
+            self.sizes[name] = tuple(self._size(size) for size in self.member(meta, "sizes", list))
+        for field in ("sym_int_values", "sym_float_values", "sym_bool_values"):
+            for name, value in self.optional(graph, field).items():
+                self.symbols[name] = self._symbol(value)
+
+    def _symbol(self, value: Any) -> Any:
+        """The example's number for a size, never the expression beside it."""
+        kind, found = self.one(value)
+        if kind == "as_expr":
+            hint = found.get("hint") if type(found) is dict else None
+            if hint is None:
+                raise FileError(self.path, "a size in the archive has no example value", _AGAIN)
+            kind, found = self.one(hint)
+        expected = {"as_int": int, "as_float": float, "as_bool": bool}.get(kind)
+        return found if type(found) is expected else self.bad("a size is no number")
+
+    def _size(self, value: Any) -> int:
+        size = self._symbol(value)
+        return size if type(size) is int and 0 <= size <= MAX_SIZE else self.bad("a size is no whole number")
+
+    def _is_open(self, graph: dict[str, Any], name: str) -> bool:
+        sizes = graph["tensor_values"].get(name, {}).get("sizes")
+        return bool(sizes) and "as_expr" in sizes[0]
+
+    def _inputs(self, specs: list[Any]) -> tuple[dict[str, tuple[str, str]], tuple[str, ...]]:
+        """Graph name -> (role, user's name) of stored tensors, and the names of the user's inputs."""
+        stored: dict[str, tuple[str, str]] = {}
+        inputs: list[str] = []
+        for spec in specs:
+            role, record = self.one(spec)
+            if role in _ROLES:
+                name = self.name(self.member(record, "arg", dict))
+                stored[name] = (role, self.name(record, _ROLES[role]))
+            elif role == "user_input":
+                kind, argument = self.one(self.member(record, "arg", dict))
+                if kind == "as_tensor":
+                    inputs.append(self.name(argument))
+            elif role != "constant_input":
+                raise UnsafeFile(
+                    self.path, f"its network takes a {role[:40]!r}, which is not plain data", _AGAIN
+                )
+        return stored, tuple(inputs)
+
+    def _outputs(self, specs: list[Any]) -> tuple[Ref, ...]:
+        found = []
+        for spec in specs:
+            role, record = self.one(spec)
+            if role != "user_output":
+                raise FileError(self.path, f"its network changes its own values ({role[:40]})", _EVAL)
+            value = self._argument(self.member(record, "arg", dict))
+            found.append(value if isinstance(value, Ref) else self.bad("an output is no tensor"))
+        return tuple(found)
+
+    def _nodes(self, node: Any) -> Iterable[AtenNode]:
+        """The operation, and one `getitem` for each of several results."""
+        target, outputs = self.name(node, "target"), self.member(node, "outputs", list)
+        kinds = [self.one(output) for output in outputs]
+        if kinds and all(kind.startswith("as_sym_") for kind, _ in kinds):
+            return  # arithmetic on sizes, of which the number is known
+        if not target.startswith("torch.ops.aten."):
+            raise UnsupportedLayer(
+                self._module(node), f"the operation {target[:100]}", "operations of torch itself"
+            )
+        args, kwargs = self._arguments(self.member(node, "inputs", list))
+        several = len(kinds) != 1 or kinds[0][0] != "as_tensor"
+        results = self._results(kinds)
+        name = f"{results[0]}.all" if several and results else results[0] if results else target
+        shape = () if several else self.sizes.get(name, ())
+        yield AtenNode(name, target.removeprefix("torch.ops."), args, kwargs, self._module(node), shape)
+        for index, result in enumerate(results if several else ()):
+            yield AtenNode(
+                result, GETITEM, (Ref(name), index), {}, self._module(node), self.sizes.get(result, ())
+            )
+
+    def _results(self, kinds: list[tuple[str, Any]]) -> list[str]:
+        names: list[str] = []
+        for kind, value in kinds:
+            if kind == "as_tensor":
+                names.append(self.name(value))
+            elif kind == "as_tensors" and type(value) is list:
+                names.extend(self.name(item) for item in value)
+            elif kind != "as_none":
+                self.bad(f"an operation gives {kind[:40]!r}")
+        if len(set(names)) != len(names) or self.known & set(names):
+            self.bad("a value is made twice")
+        self.known |= set(names)
+        return names
+
+    def _module(self, node: Any) -> str:
+        """The user's module: the second part of the last "key,path,class" in the stack."""
+        stack = self.optional(node, "metadata").get("nn_module_stack")
+        if type(stack) is not str:
+            return ""
+        parts = stack.rpartition(";")[2].split(",")
+        return module_path(parts[1]) if len(parts) == 3 else ""
+
+    def _arguments(self, inputs: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        args, kwargs = [], {}
+        for item in inputs:
+            value = self._argument(self.member(item, "arg", dict))
+            if item.get("kind") == 2:
+                kwargs[self.name(item)] = value
+            else:
+                args.append(value)
+        return tuple(args), kwargs
+
+    def _argument(self, argument: Any) -> Any:
+        kind, value = self.one(argument)
+        if kind in _SINGLE:
+            return _SINGLE[kind](self, value)
+        if kind not in _SEVERAL:
+            raise UnsupportedLayer(
+                "the archive", f"an argument of kind {kind[:40]!r}", "plain operations of torch"
+            )
+        if type(value) is not list:
+            self.bad(f"{kind!r} is no list")
+        return tuple(_SEVERAL[kind](self, item) for item in value)
+
+    def ref(self, value: Any) -> Ref:
+        name = self.name(value)
+        return (
+            Ref(name)
+            if name in self.known
+            else self.bad(f"the value {name[:60]!r} is used before it is made")
+        )
+
+    def choice(self, value: Any) -> Any:
+        """One of several written as a record: a tensor or none, a named size or a number."""
+        kind, found = self.one(value)
+        if kind == "as_name":
+            known = type(found) is str and found in self.symbols
+            return self.symbols[found] if known else self.bad("an unknown size is named")
+        if kind not in ("as_tensor", "as_none", "as_int", "as_float", "as_bool"):
+            self.bad(f"{kind[:40]!r} stands where a value should")
+        return self._argument(value)
+
+    def exactly(self, kind: type) -> Callable[[Any], Any]:
+        return lambda value: value if type(value) is kind else self.bad(f"an argument is no {kind.__name__}")
+
+    def whole(self, value: Any) -> int:
+        fits = type(value) is int and -(2**63) <= value < 2**63
+        return value if fits else self.bad("an argument is no whole number of 64 bits")
+
+    def number(self, value: Any) -> float:
+        if type(value) is str and value in _NAMED_FLOATS:
+            return _NAMED_FLOATS[value]
+        return float(value) if type(value) in (int, float) else self.bad("an argument is no number")
+
+    def word(self, value: Any, table: dict[int, str]) -> str:
+        return (
+            table[value] if type(value) is int and value in table else self.bad("an unknown type or layout")
+        )
+
+    def _tensors(self, model: str, stored: dict[str, tuple[str, str]]) -> dict[str, Any]:
+        weights, constants = self._config("weights", model), self._config("constants", model)
+        found = {}
+        for name, (role, user) in stored.items():
+            # A buffer that is not part of the state dict is kept among the constants.
+            folder = "constants" if role == "tensor_constant" or user not in weights else "weights"
+            payload = (constants if folder == "constants" else weights).get(user)
+            if payload is None:
+                self.bad(f"the values of {user[:60]!r} are missing")
+            found[name] = self._values(folder, user, payload)
+        return found
+
+    def _config(self, folder: str, model: str) -> dict[str, Any]:
+        name = f"data/{folder}/{model}_{folder}_config.json"
+        if f"{self.top}/{name}" not in self.archive.entries:
+            return {}
+        return self.member(self.json(name), "config", dict)
+
+    def _values(self, folder: str, user: str, payload: Any) -> Any:
+        if self.member(payload, "use_pickle", bool):
+            reason = f"the values of {user[:60]!r} are pickled, which would run code"
+            raise UnsafeFile(self.path, reason, "export a network of plain tensors")
+        place = self.member(payload, "path_name", str)
+        meta = self.member(payload, "tensor_meta", dict)
+        if self.member(meta, "layout", int) != _STRIDED or self.member(meta, "dtype", int) not in _TYPES:
+            raise FileError(self.path, f"{user[:60]!r} is sparse or of a type that is not read", _AGAIN)
+        dtype, width = _TYPES[meta["dtype"]]
+        size = tuple(self._size(item) for item in self.member(meta, "sizes", list))
+        stride = tuple(self._size(item) for item in self.member(meta, "strides", list))
+        offset = self._size(self.member(meta, "storage_offset", dict))
+        data = self._payload(f"{self.top}/data/{folder}/{place}")
+        if len(data) % width:
+            self.bad(f"{user[:60]!r} does not have whole values")
+        if reason := misplaced(len(data) // width, offset, size, stride):
+            raise FileError(self.path, f"{user[:60]!r}: {reason}", _AGAIN)
+        self.allowance.spend(math.prod(size) * width)
+        return as_array(strided(data, dtype, offset, size, stride))
+
+    def _payload(self, name: str) -> bytearray:
+        # Kept, since tensors that share values name the same entry, and a hostile file would do so for ever.
+        if name not in self.payloads:
+            self.payloads[name] = bytearray(self.archive.read(name, self.allowance.limit))
+        return self.payloads[name]
+
+
+_Read = Callable[[_Reader, Any], Any]
+_SINGLE: dict[str, _Read] = {
+    "as_none": lambda reader, value: None,
+    "as_tensor": _Reader.ref,
+    "as_int": _Reader.whole,
+    "as_float": _Reader.number,
+    "as_bool": lambda reader, value: reader.exactly(bool)(value),
+    "as_string": lambda reader, value: reader.exactly(str)(value),
+    "as_sym_int": _Reader.choice,
+    "as_sym_float": _Reader.choice,
+    "as_sym_bool": _Reader.choice,
+    "as_optional_tensor": _Reader.choice,
+    "as_scalar_type": lambda reader, value: reader.word(
+        value, {key: name for key, (name, _) in _TYPES.items()}
+    ),
+    "as_memory_format": lambda reader, value: reader.word(value, _FORMATS),
+    "as_layout": lambda reader, value: reader.word(value, {_STRIDED: "strided"}),
+    "as_device": lambda reader, value: reader.member(value, "type", str),
+}
+_SEVERAL: dict[str, _Read] = {
+    "as_tensors": _Reader.ref,
+    "as_ints": _SINGLE["as_int"],
+    "as_floats": _SINGLE["as_float"],
+    "as_bools": _SINGLE["as_bool"],
+    "as_strings": _SINGLE["as_string"],
+    "as_sym_ints": _Reader.choice,
+    "as_sym_floats": _Reader.choice,
+    "as_sym_bools": _Reader.choice,
+    "as_optional_tensors": _Reader.choice,
+}

@@ -1,0 +1,62 @@
+"""ConvertOptions: every choice of a conversion, with its default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from spikeflow.errors import ConversionError
+from spikeflow.ir.nodes import Shape
+from spikeflow.neurons.model import RESETS
+
+CODINGS = ("direct", "rate", "onoff")
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """The choices of a conversion.
+
+    Parameters
+    ----------
+    steps : length of a run; `--steps` of a run overrides it.
+    percentile : of each channel's activations on the calibration data, its threshold.
+    reset : "subtract" or "zero".
+    coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
+    scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.
+    seed : of the spikes that rate coding draws.
+    arch : ``package.module:function``, which makes the module of a state dict.
+    input_shape : of one sample; needed only without data where the file does not say it.
+    labels : names of the classes, in order.
+    """
+
+    steps: int = 64
+    percentile: float = 99.9
+    reset: str = "subtract"
+    coding: str = "direct"
+    scale: float | None = None
+    seed: int = 0
+    arch: str | None = None
+    input_shape: Shape | None = None
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.reset not in RESETS:
+            raise ConversionError("--reset", f"{self.reset!r} is unknown", f"one of {', '.join(RESETS)}")
+        if self.coding not in CODINGS:
+            raise ConversionError("--input", f"{self.coding!r} is unknown", f"one of {', '.join(CODINGS)}")
+        if not 0 < self.percentile <= 100:
+            raise ConversionError("--percentile", f"{self.percentile} lies outside (0, 100]", "99.9")
+
+
+class Settings(TypedDict, total=False):
+    """The same choices as keywords of `convert`."""
+
+    steps: int
+    percentile: float
+    reset: str
+    coding: str
+    scale: float | None
+    seed: int
+    arch: str | None
+    input_shape: Shape | None
+    labels: tuple[str, ...]

@@ -1,0 +1,149 @@
+"""ConversionReport: what became of every operation, and what the thresholds are; as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.convert.builder import Verdict
+from spikeflow.convert.observe import Stats
+from spikeflow.convert.options import ConvertOptions
+from spikeflow.convert.thresholds import Thresholds
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Population, Shape
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One spiking layer.
+
+    Parameters
+    ----------
+    minimum, median, maximum : of its thresholds.
+    at_floor : channels whose threshold the floor raised.
+    clipped : fraction of the calibration activations above their threshold; None without data.
+    zeros : fraction of the calibration activations that are 0; None without data.
+    """
+
+    name: str
+    shape: Shape
+    channels: int
+    minimum: float
+    median: float
+    maximum: float
+    at_floor: int
+    clipped: float | None = None
+    zeros: float | None = None
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What a conversion did.
+
+    Parameters
+    ----------
+    verdicts : one for each operation of the user's network, in its order.
+    layers : the spiking layers, in the order of the graph.
+    samples : of the calibration data; 0 where the network is data-free.
+    ann_accuracy : of the network before conversion, on the calibration data, where labels are known.
+    difference : of the captured graph from the torch module, relative; None where there was none to compare.
+    scale : the value that one input spike stands for.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    layers: tuple[LayerReport, ...]
+    options: ConvertOptions
+    samples: int
+    ann_accuracy: float | None
+    difference: float | None
+    scale: float
+
+    @property
+    def data_free(self) -> bool:
+        """Whether thresholds come from batch norm alone."""
+        return self.samples == 0
+
+    @property
+    def at_floor(self) -> int:
+        """Channels at the floor, over all layers."""
+        return sum(layer.at_floor for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """The same facts as plain values."""
+        return {**asdict(self), "data_free": self.data_free, "channels_at_floor": self.at_floor}
+
+    def to_text(self) -> str:
+        """The same facts as text for people."""
+        return "\n".join([self._heading(), "", *_table(_LAYER_HEAD, [_layer_row(x) for x in self.layers]), "",
+                          *_table(_VERDICT_HEAD, [(v.module, v.operation, v.verdict, v.node) for v in self.verdicts])])
+
+    def _heading(self) -> str:
+        o = self.options
+        how = ("data-free: thresholds from batch norm (beta + 3 |gamma|)" if self.data_free else
+               f"thresholds: percentile {o.percentile:g} of {self.samples} calibration samples")
+        lines = [f"{how}; reset {o.reset}; input {o.coding}; {o.steps} steps",
+                 f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels at the floor of their layer"]
+        if self.ann_accuracy is not None:
+            lines.append(f"accuracy of the ANN on the calibration data: {100 * self.ann_accuracy:.2f} %")
+        if self.difference is not None:
+            lines.append(f"captured graph against the torch module: {self.difference:.1e} of the largest answer")
+        return "\n".join(lines)
+
+
+_LAYER_HEAD = ("spiking layer", "shape", "threshold min", "median", "max", "at floor", "clipped", "zeros")
+_VERDICT_HEAD = ("module", "operation", "verdict", "node")
+
+
+def _layer_row(x: LayerReport) -> tuple[str, ...]:
+    part = tuple("-" if f is None else f"{100 * f:.2f} %" for f in (x.clipped, x.zeros))
+    shape = " x ".join(map(str, x.shape))
+    return (x.name, shape, f"{x.minimum:.4g}", f"{x.median:.4g}", f"{x.maximum:.4g}", f"{x.at_floor} of {x.channels}", *part)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (head, *rows)]
+
+
+def layer_reports(graph: Graph, thresholds: Thresholds, stats: Stats | None) -> tuple[LayerReport, ...]:
+    """One record for each spiking layer of the converted graph."""
+    return tuple(_layer(name, graph.shapes[name], thresholds, stats) for name in graph.of_kind(Population)
+                 if name in thresholds.values)
+
+
+def _layer(name: str, shape: Shape, thresholds: Thresholds, stats: Stats | None) -> LayerReport:
+    theta = thresholds.values[name].astype(np.float64)
+    clipped = zeros = None
+    if stats is not None:
+        seen = stats.activations[name]
+        clipped = float(seen.fraction_above(theta).mean())
+        zeros = float(seen.zeros.sum() / (seen.values * len(theta)))
+    return LayerReport(name, shape, len(theta), float(theta.min()), float(np.median(theta)), float(theta.max()),
+                       thresholds.at_floor[name], clipped, zeros)
+
+
+def final_verdicts(verdicts: tuple[Verdict, ...], folded: Mapping[str, tuple[str, ...]], graph: Graph) -> tuple[Verdict, ...]:
+    """The verdicts of capture, completed by what folding and balancing did to the nodes."""
+    return tuple(_final(v, folded, graph) for v in verdicts)
+
+
+def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph) -> Verdict:
+    if verdict.node in folded:
+        into = folded[verdict.node]
+        return (replace(verdict, verdict=f"folded into {', '.join(into)}", node=into[0]) if into else
+                replace(verdict, verdict="synapses: one factor and bias for each channel"))
+    if verdict.node and verdict.node not in graph.nodes:
+        return replace(verdict, node="")
+    return verdict
+
+
+def accuracy(logits: npt.NDArray[Any], y: npt.NDArray[Any] | None) -> float | None:
+    """The fraction of samples whose largest logit is that of their label."""
+    if y is None:
+        return None
+    return float((np.argmax(logits.reshape(len(logits), -1), axis=1) == y).mean())

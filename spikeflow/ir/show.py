@@ -1,0 +1,161 @@
+"""Graphs, networks and programs as text, for people, ``spikeflow show`` and golden files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from spikeflow.ir.arrays import Array, Quantised
+from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Conv2d, Linear, Node, Population, Shape, Sparse
+from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.record import Network
+from spikeflow.ir.stages import stage_of
+
+
+def show(graph: Graph) -> str:
+    """One line for each node and each edge, then the totals."""
+    width = max((len(name) for name in graph.nodes), default=0)
+    counts = f"{len(graph.nodes)} nodes, {len(graph.edges)} edges"
+    lines = [f"graph {graph.digest[:12]}, stage {stage_of(graph)}, dt {graph.dt:g} s, {counts}"]
+    for name, node in graph.nodes.items():
+        described = "  ".join(_one_line(part) for part in _describe(node))
+        lines.append(f"  {name:{width}}  {_shape(graph.shapes[name])}  {described}")
+    lines += [f"  {_edge(edge)}" for edge in graph.edges]
+    return "\n".join([*lines, *_totals(graph)]) + "\n"
+
+
+def show_network(network: Network) -> str:
+    """The run record, then the graph."""
+    record = network.record
+    coding = record.coding
+    if coding in ("rate", "onoff"):
+        coding += f", scale {record.scale:g}, seed {record.seed}"
+    lines = [f"run {record.steps} steps, coding {coding}"]
+    if record.readout:
+        lines.append(f"  read out at {record.readout}")
+    if record.input_shape:
+        lines.append(f"  a sample has the shape {_shape(record.input_shape)}")
+    if record.labels:
+        lines.append(f"  {len(record.labels)} labels: {', '.join(map(_one_line, record.labels[:10]))}"
+                     + (", ..." if len(record.labels) > 10 else ""))
+    lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in sorted(record.notes.items())]
+    return "\n".join(lines) + "\n" + show(network.graph)
+
+
+def show_program(program: Program) -> str:
+    """What one neuron does in one step, one line for each register."""
+    lines = [f"r{index} = {_instruction(instruction)}" for index, instruction in enumerate(program.code)]
+    lines.append(f"output r{program.output}")
+    lines += [f"next {s} = r{r}" for s, r in zip(program.states, program.next_states, strict=True)]
+    for name, entries in sorted(program.tables.items()):
+        lines.append(f"table {name}: {len(entries)} entries, {min(entries)} to {max(entries)}")
+    return "\n".join(map(_one_line, lines)) + "\n"
+
+
+def stored_synapses(node: Node) -> int:
+    """The synapses that a node stores; a convolution stores its kernels."""
+    if isinstance(node, Sparse):
+        return int(node.targets.size)
+    return prod(node.weight.shape) if isinstance(node, Linear | Conv2d) else 0
+
+
+def connections(graph: Graph, name: str) -> int:
+    """The pairs of source and target that a node joins; a kernel counts wherever it lies on the source."""
+    node = graph.nodes[name]
+    if not isinstance(node, Conv2d):
+        return stored_synapses(node)
+    source = graph.port_shape(name, "in")
+    found = prod(node.weight.shape[:2])
+    for axis in (0, 1):
+        out = np.arange(graph.shapes[name][1 + axis]) * node.stride[axis] - node.padding[axis][0]
+        kernel = np.arange(node.weight.shape[2 + axis]) * node.dilation[axis]
+        at = out[:, None] + kernel[None, :]
+        found *= int(((at >= 0) & (at < source[1 + axis])).sum())
+    return found
+
+
+def _totals(graph: Graph) -> Iterator[str]:
+    neurons = sum(prod(n.shape) for n in graph.nodes.values() if isinstance(n, Population))
+    stored = sum(stored_synapses(node) for node in graph.nodes.values())
+    joined = sum(connections(graph, name) for name in graph.nodes)
+    yield f"{neurons:,} neurons, {stored:,} synapses stored, {joined:,} connections"
+
+
+def _edge(edge: Edge) -> str:
+    delay = f", delay {edge.delay}" if edge.delay else ""
+    port = "" if edge.port == "in" else f".{_one_line(edge.port)}"
+    return f"{edge.src} -> {edge.dst}{port}{delay}"
+
+
+def _describe(node: Node) -> Iterator[str]:
+    yield type(node).__name__
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if field.name == "shape" or isinstance(value, str):
+            yield from (value,) if isinstance(value, str) else ()
+        elif isinstance(value, Mapping):
+            yield from (f"{field.name.removesuffix('s')} {k} {_value(v)}" for k, v in sorted(value.items()))
+        elif not _is_default(value, field.default):
+            yield f"{field.name} {_value(value)}"
+
+
+def _is_default(value: object, default: object) -> bool:
+    return default is not MISSING and not isinstance(value, np.ndarray) and value == default
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return _array(value)
+    if isinstance(value, Quantised):
+        return f"{_array(value.values)} as {_fixed(value.format)}"
+    if isinstance(value, Fixed):
+        return _fixed(value)
+    if isinstance(value, Program):
+        return f"of {len(value.code)} instructions"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).replace(" ", "")
+
+
+def _array(x: Array) -> str:
+    shape = f"[{_shape(x.shape)}] " if x.ndim else ""
+    if x.size == 0:
+        return f"{shape}empty"
+    low, high = (f"{v:.6g}" if x.dtype.kind == "f" else str(v) for v in (x.min(), x.max()))
+    return f"{shape}{low}" if low == high else f"{shape}{low}..{high}"
+
+
+def _fixed(fixed: Fixed) -> str:
+    return f"{'int' if fixed.signed else 'uint'}{fixed.bits}/2^{fixed.frac}"
+
+
+def _shape(shape: Shape) -> str:
+    return "x".join(map(str, shape)) if shape else "scalar"
+
+
+def _one_line(text: str) -> str:
+    # a name from a file must not be able to forge a line
+    return " ".join(text.split())
+
+
+def _instruction(instruction: Instruction) -> str:
+    parts = [instruction.op, *(f"r{a}" for a in instruction.args)]
+    if instruction.op == "narrow":
+        return " ".join([*parts, f"to {instruction.value} bits, {instruction.mode} ({instruction.name})"])
+    if instruction.name:
+        parts.append(instruction.name)
+    if instruction.op == "const":
+        parts.append(repr(instruction.value))
+    elif instruction.op == "shift":
+        parts.append(f"by {instruction.value} {instruction.mode}".rstrip())
+    elif instruction.op == "mul" and instruction.value:
+        parts.append(f">> {instruction.value} {instruction.mode}")
+    elif instruction.op == "spike" and instruction.value:
+        parts.append(f"slot {instruction.value}")
+    return " ".join(parts)

@@ -1,0 +1,290 @@
+"""The container of all our files: HDF5 behind a header that holds its length and SHA-256.
+
+The first 512 bytes are text: what the file holds, its version, its length and hash. HDF5 begins at byte 512,
+which every HDF5 program finds by itself. Damage is therefore found before the HDF5 library sees a byte: a
+file that is cut off or has one bit flipped is refused, never read as something else. A hash does not stop a
+forger, so what follows is checked as a stranger's: links, layouts, filters, types and declared sizes, before
+anything is read.
+
+Inside are ``manifest``, JSON as bytes, and ``arrays/0``, ``arrays/1`` and so on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from spikeflow.errors import FileError
+from spikeflow.ir.arrays import Array
+from spikeflow.ir.codec import ARRAY_TYPES, Json
+
+VERSION = 1
+HEADER_BYTES = 512
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+SMALL = 4096                 # arrays of fewer bytes are stored as they are
+MAX_CHUNK = 2**26
+# deflate shrinks at most 1,032 times; a file that declares more than this has no data to fill it
+MAX_RATIO = 1100
+FILTERS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32,
+                     h5py.h5z.FILTER_LZF})
+_HEADER = re.compile(rb"spikeflow ([a-z-]{1,32}) (\d{1,9})\nbytes (\d{1,19})\nsha256 [0-9a-f]{64}\n"
+                     rb"HDF5 follows at byte 512\n\0*")
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a file may ask for; raise them for a file that you trust."""
+
+    file_bytes: int = 2**32
+    manifest_bytes: int = 2**26
+    array_bytes: int = 2**33
+    arrays: int = 2**20
+
+
+# --- writing ---
+
+def write_whole(path: PathLike, kind: str, manifest: Json, arrays: Sequence[Array]) -> None:
+    """Write a file whole or not at all; FileError leaves behind what was there before.
+
+    Parameters
+    ----------
+    kind : what the file holds, in lower-case letters; `read` asks for the same.
+    manifest : JSON.
+    arrays : plain numbers.
+    """
+    try:
+        text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        image = _image(text, arrays)
+    except Exception as error:
+        raise FileError(path, f"cannot be put into HDF5: {error}") from error
+    _replace(path, (header(kind, image), image))
+
+
+def _image(text: bytes, arrays: Sequence[Array]) -> bytes:
+    # made in memory: the HDF5 library does not survive a full disk, plain writing does
+    with h5py.File("image", "w", driver="core", backing_store=False, block_size=2**22) as file:
+        _store(file, "manifest", np.frombuffer(text, np.uint8))
+        group = file.create_group("arrays")
+        for index, array in enumerate(arrays):
+            if array.dtype not in ARRAY_TYPES:
+                raise TypeError(f"array {index} has the type {array.dtype}")
+            _store(group, str(index), array)
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _store(group: h5py.Group, name: str, array: Array) -> None:
+    big = array.nbytes >= SMALL
+    filters: dict[str, Any] = {"chunks": True, "compression": "gzip", "compression_opts": 1, "shuffle": True}
+    group.create_dataset(name, data=array, **(filters if big else {}))
+
+
+def header(kind: str, image: bytes) -> bytes:
+    """The bytes that stand before an HDF5 image in a file of ours."""
+    text = (f"spikeflow {kind} {VERSION}\nbytes {HEADER_BYTES + len(image)}\n"
+            f"sha256 {hashlib.sha256(image).hexdigest()}\nHDF5 follows at byte {HEADER_BYTES}\n")
+    return text.encode().ljust(HEADER_BYTES, b"\0")
+
+
+def _replace(path: PathLike, parts: Sequence[bytes]) -> None:
+    try:
+        # a link keeps pointing at the file that is replaced
+        target = Path(os.path.realpath(path))
+        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+        if target.exists() and not target.is_file():
+            raise FileError(path, "is not a plain file, so it is not replaced")
+        try:
+            _write_flushed(temporary, parts)
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _flush_folder(target.parent)
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        raise FileError(path, f"cannot be written: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _write_flushed(path: Path, parts: Sequence[bytes]) -> None:
+    with path.open("xb") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    # the new name reaches the disk too; some file systems cannot do it, and the file is whole either way
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+# --- reading ---
+
+def read(path: PathLike, kind: str, limits: Limits | None = None) -> tuple[Json, list[Array]]:
+    """The manifest and the arrays of a file of this kind; FileError for anything else."""
+    limits = limits or Limits()
+    image = _checked_image(path, kind, limits)
+    try:
+        with h5py.File(h5py.h5f.open_file_image(image)) as file:
+            return _read_checked(path, file, len(image), limits)
+    except FileError:
+        raise
+    # the HDF5 library reports what it dislikes as nearly every built-in exception
+    except Exception as error:
+        raise FileError(path, f"is damaged HDF5 ({type(error).__name__})") from error
+
+
+def kind_of(path: PathLike) -> str:
+    """What a file holds, by its header alone; empty for files that are not ours."""
+    with _opened(path) as file:
+        match = _HEADER.fullmatch(file.read(HEADER_BYTES))
+    return match[1].decode() if match else ""
+
+
+@contextlib.contextmanager
+def _opened(path: PathLike) -> Iterator[Any]:
+    try:
+        # a pipe or a device could block or never end; the flag keeps opening one from waiting
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FileError(path, "is not a plain file")
+            yield file
+    except FileError:
+        raise
+    except (OSError, ValueError) as error:
+        raise FileError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _checked_image(path: PathLike, kind: str, limits: Limits) -> bytes:
+    with _opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limits.file_bytes:
+            raise FileError(path, f"has {size} bytes; the limit is {limits.file_bytes}")
+        found = file.read(HEADER_BYTES)
+        _check_header(path, found, kind, size)
+        image = file.read(size)
+    if header(kind, image) != found:
+        raise FileError(path, "is damaged: its content does not have the hash in its header", "a fresh copy")
+    return image
+
+
+def _check_header(path: PathLike, found: bytes, kind: str, size: int) -> None:
+    if found.startswith(HDF5_SIGNATURE):
+        raise FileError(path, "is HDF5, but not a file that spikeflow wrote")
+    match = _HEADER.fullmatch(found)
+    if not match or len(found) != HEADER_BYTES:
+        raise FileError(path, "is not a spikeflow file, or its beginning is damaged")
+    if match[1] != kind.encode():
+        raise FileError(path, f"holds a {match[1].decode()}, not a {kind}")
+    if int(match[2]) != VERSION:
+        raise FileError(path, f"has format version {int(match[2])}; this spikeflow reads version {VERSION}",
+                        "another version of spikeflow")
+    if int(match[3]) != size:
+        raise FileError(path, f"has {size} of its {int(match[3])} bytes", "a fresh copy")
+
+
+def _read_checked(path: PathLike, file: h5py.File, size: int, limits: Limits) -> tuple[Json, list[Array]]:
+    _check_links(path, file, ("manifest", "arrays"))
+    group = file["arrays"]
+    if not isinstance(group, h5py.Group) or len(group) > limits.arrays:
+        raise FileError(path, f"'arrays' is not a group of at most {limits.arrays}")
+    _check_links(path, group, [str(i) for i in range(len(group))])
+    datasets: list[Any] = [file["manifest"], *(group[str(i)] for i in range(len(group)))]
+    declared = [_check_dataset(path, dataset) for dataset in datasets]
+    if datasets[0].dtype != np.uint8 or datasets[0].ndim != 1 or declared[0] > limits.manifest_bytes:
+        raise FileError(path, f"its manifest is not at most {limits.manifest_bytes} bytes of text")
+    if sum(declared) > min(limits.array_bytes, MAX_RATIO * size):
+        raise FileError(path, f"declares {sum(declared)} bytes, more than a file of {size} bytes may hold")
+    return _manifest(path, datasets[0][()].tobytes()), [_frozen(dataset[()]) for dataset in datasets[1:]]
+
+
+def _frozen(value: Any) -> Array:
+    array = np.asarray(value)      # HDF5 gives an array of no dimensions as a bare number
+    array.setflags(write=False)
+    return array
+
+
+def _check_links(path: PathLike, group: h5py.Group, names: Sequence[str]) -> None:
+    if set(group) != set(names):
+        raise FileError(path, f"the group {group.name} does not hold exactly what belongs there")
+    for name in names:
+        link = group.get(name, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            raise FileError(path, f"{name} is a {type(link).__name__}; links out of a file are refused")
+
+
+def _check_dataset(path: PathLike, dataset: Any) -> int:
+    """The bytes that a dataset declares, after everything that may be wrong with it."""
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or len(dataset.shape) > 8:
+        raise FileError(path, "holds something that is not an array of at most 8 dimensions")
+    name, kind, plan = str(dataset.name), dataset.id.get_type(), dataset.id.get_create_plist()
+    if kind.get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or dataset.dtype not in ARRAY_TYPES:
+        raise FileError(path, f"{name} does not hold plain numbers")
+    if not kind.equal(h5py.h5t.py_create(dataset.dtype)):
+        raise FileError(path, f"{name} holds numbers in an unusual layout")
+    if plan.get_external_count() or plan.get_layout() == h5py.h5d.VIRTUAL:
+        raise FileError(path, f"{name} lies in another file, which is refused")
+    _check_filters(path, name, plan)
+    declared = prod(dataset.shape) * dataset.dtype.itemsize
+    _check_stored(path, dataset, plan, declared)
+    return declared
+
+
+def _check_filters(path: PathLike, name: str, plan: Any) -> None:
+    for index in range(plan.get_nfilters()):
+        code, _, _, label = plan.get_filter(index)
+        if code not in FILTERS:
+            raise FileError(path, f"{name} needs the filter {code} ({label[:40]!r}), which is not allowed")
+
+
+def _check_stored(path: PathLike, dataset: Any, plan: Any, declared: int) -> None:
+    # what is declared must be there: missing pieces would be filled in silently
+    if plan.get_layout() != h5py.h5d.CHUNKED:
+        if dataset.id.get_storage_size() != declared:
+            raise FileError(path, f"{dataset.name} does not hold the {declared} bytes that it declares")
+        return
+    chunk = plan.get_chunk()
+    if prod(chunk) * dataset.dtype.itemsize > MAX_CHUNK or prod(chunk) == 0:
+        raise FileError(path, f"{dataset.name} is cut into pieces of {chunk}, which is too much at once")
+    pieces = prod(-(-n // c) for n, c in zip(dataset.shape, chunk, strict=True))
+    if dataset.id.get_num_chunks() != pieces:
+        raise FileError(path, f"{dataset.name} holds {dataset.id.get_num_chunks()} of its {pieces} pieces")
+
+
+def _manifest(path: PathLike, text: bytes) -> Json:
+    try:
+        return json.loads(text.decode(), object_pairs_hook=_no_twins, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        reason = f"its manifest is not JSON as spikeflow writes it ({type(error).__name__})"
+        raise FileError(path, reason) from error
+
+
+def _no_twins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a name stands twice")
+    return dict(pairs)
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number of JSON")

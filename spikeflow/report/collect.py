@@ -1,0 +1,104 @@
+"""collect: run a network, and its mapping where there is one, and gather what a report says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikeflow import __version__
+from spikeflow.ir.record import Network
+from spikeflow.report.conventions import convention_costs
+from spikeflow.report.facts import AnnFacts, MadeFacts, ReportFacts
+from spikeflow.report.layers import layer_facts, network_facts, run_facts
+from spikeflow.report.raster import raster_facts
+from spikeflow.samples import Samples
+from spikeflow.sim import ENGINES
+from spikeflow.sim.classify import Evaluation, RunOptions, classify
+
+if TYPE_CHECKING:
+    from spikeflow.hw.mapping import Mapping as ChipMapping
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """How the runs are made, and what the report says of its own making.
+
+    Parameters
+    ----------
+    steps : None takes the number in the run record.
+    sources : what was read, by what it is: ``{"network": "net.h5"}``.
+    date : of the report; None takes now.
+    """
+
+    engine: str = ENGINES[0]
+    threads: int = 0
+    steps: int | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
+    date: str | None = None
+
+
+def collect(network: Network, samples: Samples, mapping: ChipMapping | None = None, ann: AnnFacts | None = None,
+            options: ReportOptions = ReportOptions(), progress: Progress | None = None) -> ReportFacts:  # noqa: B008
+    """Run everything on the samples and gather the facts.
+
+    Parameters
+    ----------
+    mapping : is run in integers on the same samples, rebuilt from its tables.
+    ann : the accuracy of the network before conversion; None takes it from the conversion's own note.
+
+    Raises
+    ------
+    DataError
+        Where samples do not fit the network.
+    """
+    run = RunOptions(options.engine, options.threads, steps=options.steps)
+    evaluation = classify(network, samples.x, run, progress)
+    layers = layer_facts(network.graph, evaluation)
+    facts = run_facts("spiking network", network, evaluation, samples.y)
+    conversion = read_conversion(network.record.notes)
+    mapped = None
+    if mapping is not None:
+        from spikeflow.report.hardware import mapped_facts
+        mapped = mapped_facts(mapping, samples, run, evaluation.predictions(), progress)
+    return ReportFacts(_made(options), network_facts(network), layers, facts, ann or ann_of(conversion), conversion,
+                       raster_facts(network, samples.x, options.engine, options.steps),
+                       _sample(network, samples, evaluation), convention_costs(layers, facts), mapped)
+
+
+def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:
+    """What the conversion wrote about itself into the run record; a note that is no JSON object is left alone."""
+    try:
+        found = json.loads(notes.get("conversion", "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def ann_of(conversion: Mapping[str, Any]) -> AnnFacts | None:
+    """The accuracy before conversion, where the conversion noted it."""
+    value = conversion.get("ann_accuracy")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        return None
+    return AnnFacts(float(value), "measured by the conversion, on its calibration samples")
+
+
+def _made(options: ReportOptions) -> MadeFacts:
+    date = options.date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return MadeFacts(__version__, date, options.engine, dict(options.sources))
+
+
+def _sample(network: Network, samples: Samples, evaluation: Evaluation) -> dict[str, str]:
+    answer = {"sample": "0", "answer": _label(network, int(evaluation.predictions()[0]))}
+    return answer if samples.y is None else {**answer, "label": _label(network, int(np.asarray(samples.y)[0]))}
+
+
+def _label(network: Network, number: int) -> str:
+    labels = network.record.labels
+    return f"{number} ({labels[number]})" if number < len(labels) else str(number)

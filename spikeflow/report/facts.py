@@ -1,0 +1,263 @@
+"""ReportFacts: everything that a report says, as frozen records; text, JSON and HTML are three views of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+NOT_PUBLISHED = "not published"
+ASSUMED = "assumed"
+
+
+@dataclass(frozen=True)
+class MadeFacts:
+    """Where the report comes from."""
+
+    version: str
+    date: str
+    engine: str
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NetworkFacts:
+    """The network and its run record.
+
+    Parameters
+    ----------
+    synapses : stored; a convolution stores its kernels.
+    connections : pairs of source and target that these join.
+    """
+
+    digest: str
+    stage: str
+    nodes: int
+    edges: int
+    neurons: int
+    synapses: int
+    connections: int
+    dt_s: float
+    steps: int
+    coding: str
+    scale: float
+    seed: int
+    readout: str
+    input_shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    notes: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Smallest, median and largest of some values."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """One node: what it is, and what it did in one sample on average.
+
+    Parameters
+    ----------
+    rate : spikes per neuron and step; None for what does not spike.
+    overflow : stage fixed: values that overflow changed, over the whole run, by register.
+    """
+
+    node: str
+    kind: str
+    shape: tuple[int, ...]
+    neurons: int
+    synapses: int
+    connections: int
+    threshold: Spread | None
+    rate: float | None
+    spikes: float
+    accumulates: float
+    multiply_accumulates: float
+    neuron_updates: float
+    overflow: Mapping[str, int]
+
+    @property
+    def synaptic_operations(self) -> float:
+        """Accumulates and multiply-accumulates."""
+        return self.accumulates + self.multiply_accumulates
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """One run over all samples; operations are per sample.
+
+    Parameters
+    ----------
+    accuracy : None without labels.
+    accuracy_over_steps : by the number of steps read.
+    seconds : wall time on this computer, of all samples.
+    """
+
+    title: str
+    stage: str
+    samples: int
+    steps: int
+    accuracy: float | None
+    accuracy_over_steps: Mapping[int, float]
+    synaptic_operations: float
+    computed_operations: float
+    neuron_updates: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class AnnFacts:
+    """The accuracy of the network that was converted, and on which samples."""
+
+    accuracy: float
+    source: str
+
+
+@dataclass(frozen=True)
+class RasterRow:
+    """The steps in which one neuron spiked."""
+
+    neuron: int
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RasterFacts:
+    """Some neurons of a node in one sample.
+
+    Parameters
+    ----------
+    fired : neurons that spiked at all; `rows` are chosen evenly among them.
+    """
+
+    node: str
+    neurons: int
+    fired: int
+    steps: int
+    rows: tuple[RasterRow, ...]
+
+
+@dataclass(frozen=True)
+class CostLine:
+    """One constant of an estimate.
+
+    Parameters
+    ----------
+    count : how often, per sample.
+    picojoule, nanosecond : for one; None where not published.
+    mark : `assumed`, `not published`, or empty.
+    """
+
+    what: str
+    count: float
+    picojoule: float | None
+    nanosecond: float | None
+    source: str
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class CostFacts:
+    """Energy and time of one sample, always together.
+
+    Parameters
+    ----------
+    joule, second : None where not published; then `mark` says so.
+    """
+
+    title: str
+    joule: float | None
+    second: float | None
+    lines: tuple[CostLine, ...]
+    notes: tuple[str, ...] = ()
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Use:
+    """How much of one resource is used, and how much there is."""
+
+    resource: str
+    used: float
+    limit: float
+
+    @property
+    def share(self) -> float:
+        """Used over limit."""
+        return self.used / self.limit if self.limit else 0.0
+
+
+@dataclass(frozen=True)
+class CoreFacts:
+    """One core: its place, what it holds, how full it is."""
+
+    core: int
+    chip: int
+    x: int
+    y: int
+    slot: int
+    holds: str
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True)
+class LinkFacts:
+    """Messages a step on one link of the mesh, from one router to the next."""
+
+    source: tuple[int, int]
+    target: tuple[int, int]
+    load: float
+
+
+@dataclass(frozen=True)
+class MappedFacts:
+    """A mapping: the chip, its cores, its mesh, and the run of exactly what is on it.
+
+    Parameters
+    ----------
+    columns, rows : of the mesh of all chips, in routers.
+    agreement : fraction of samples that it answers as the unmapped network does.
+    assumed : every value of the chip's table for which nothing was published.
+    """
+
+    chip: str
+    title: str
+    chips: int
+    columns: int
+    rows: int
+    cores_per_tile: int
+    cores: tuple[CoreFacts, ...]
+    links: tuple[LinkFacts, ...]
+    run: RunFacts
+    agreement: float
+    layers: tuple[LayerFacts, ...]
+    cost: CostFacts
+    assumed: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """Everything that a report says.
+
+    Parameters
+    ----------
+    conversion : what the conversion said of itself, as JSON; empty where the network was not converted.
+    sample : number of the sample in the raster, its label where known, and the answer to it.
+    """
+
+    made: MadeFacts
+    network: NetworkFacts
+    layers: tuple[LayerFacts, ...]
+    run: RunFacts
+    ann: AnnFacts | None
+    conversion: Mapping[str, Any]
+    raster: tuple[RasterFacts, ...]
+    sample: Mapping[str, str]
+    cost: tuple[CostFacts, ...]
+    mapped: MappedFacts | None = None

@@ -1,0 +1,99 @@
+"""Samples: the `.npz` files that users hand over, x and where known y, read without trusting them."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import DataError, FileError
+
+Array = npt.NDArray[Any]
+MAX_BYTES = 16 * 2**30
+HINT = "numpy.savez(path, x=..., y=...)"
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Data as a network expects it.
+
+    Parameters
+    ----------
+    x : float32, ``(N, ...)``.
+    y : int64 class numbers, ``(N,)``, or None.
+    """
+
+    x: Array
+    y: Array | None = None
+
+    def __post_init__(self) -> None:
+        if self.x.ndim < 2 or len(self.x) == 0:
+            raise DataError("data: x", f"shape {self.x.shape}", "(samples, ...) with at least one sample")
+        if self.x.dtype.kind not in "fiub":
+            raise DataError("data: x", f"type {self.x.dtype}", "numbers")
+        object.__setattr__(self, "x", self.x.astype(np.float32, copy=False))
+        if not np.isfinite(self.x).all():
+            raise DataError("data: x", "NaN or infinite values", "finite values")
+        if self.y is not None:
+            self._check_labels(self.y)
+
+    def _check_labels(self, y: Array) -> None:
+        if y.shape != (len(self.x),) or y.dtype.kind not in "iu" or (y.size and y.min() < 0):
+            raise DataError("data: y", f"{y.dtype} of shape {y.shape}", f"class numbers >= 0 of shape ({len(self.x)},)")
+        object.__setattr__(self, "y", y.astype(np.int64))
+
+    def first(self, count: int | None) -> Samples:
+        """The first `count` samples; all where None."""
+        return self if count is None else Samples(self.x[:count], None if self.y is None else self.y[:count])
+
+
+def read_npz(path: str | Path) -> Samples:
+    """Read x and, where present, y. Nothing in the file is run; sizes are checked before anything is read.
+
+    Raises
+    ------
+    FileError
+        Where the file is missing, damaged, too large, or holds no x.
+    DataError
+        Where the arrays are empty, of a wrong kind, or not finite.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {name: _member(path, archive, name) for name in ("x", "y") if f"{name}.npy" in archive.namelist()}
+    except FileNotFoundError:
+        raise FileError(path, "no such file") from None
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, zipfile.zlib.error, NotImplementedError, RuntimeError) as e:  # type: ignore[attr-defined]
+        if isinstance(e, FileError | DataError):
+            raise
+        raise FileError(path, f"not a readable .npz file ({e})", HINT) from None
+    if "x" not in arrays:
+        raise FileError(path, "holds no array x", HINT)
+    return Samples(arrays["x"], arrays.get("y"))
+
+
+def _member(path: str | Path, archive: zipfile.ZipFile, name: str) -> Array:
+    info = archive.getinfo(f"{name}.npy")
+    with archive.open(info) as stream:
+        shape, dtype = _header(path, stream)
+        size = prod(shape) * dtype.itemsize
+        if size > MAX_BYTES or info.file_size < size:
+            raise FileError(path, f"{name} declares {size} bytes; the entry holds {info.file_size}, the limit is {MAX_BYTES}")
+    with archive.open(info) as stream:
+        array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    return array
+
+
+def _header(path: str | Path, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    version = np.lib.format.read_magic(stream)
+    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if reader is None:
+        raise FileError(path, f"arrays of format version {version}", HINT)
+    shape, _, dtype = reader(stream)
+    if dtype.hasobject:
+        raise FileError(path, "an array of Python objects, which would have to run code", HINT)
+    return shape, dtype

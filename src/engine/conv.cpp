@@ -1,0 +1,191 @@
+#include "conv.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace spikeflow {
+namespace {
+
+// One axis of a convolution, seen from the source: for each position the taps it reaches, targets rising.
+struct Axis {
+    std::vector<Run> runs;
+    std::vector<int32_t> start{0};       // runs of position p: start[p] to start[p + 1]
+    std::vector<int32_t> reached;        // taps that hit the target, for each position
+    std::vector<int32_t> tap_order;      // tap_order[k]: the kernel tap stored in place k
+};
+
+struct AxisText {
+    int32_t size, target, kernel, stride, dilation, before;
+};
+
+// Taps that one source position can hit together follow each other, from the last to the first: their targets rise.
+std::vector<int32_t> order_taps(const AxisText& a) {
+    const int32_t period = a.stride / std::gcd(a.stride, a.dilation);
+    std::vector<int32_t> order;
+    for (int32_t residue = 0; residue < std::min(period, a.kernel); ++residue)
+        for (int32_t k = residue + (a.kernel - 1 - residue) / period * period; k >= residue; k -= period) order.push_back(k);
+    return order;
+}
+
+Axis make_axis(const AxisText& a, bool join) {
+    Axis axis;
+    axis.tap_order = order_taps(a);
+    for (int32_t p = 0; p < a.size; ++p) {
+        int32_t hits = 0;
+        for (int32_t place = 0; place < a.kernel; ++place) {
+            const int64_t offset = int64_t{p} + a.before - int64_t{axis.tap_order[static_cast<std::size_t>(place)]} * a.dilation;
+            if (offset < 0 || offset % a.stride != 0 || offset / a.stride >= a.target) continue;
+            const auto target = static_cast<int32_t>(offset / a.stride);
+            ++hits;
+            const bool first = axis.runs.size() == static_cast<std::size_t>(axis.start.back());
+            Run* last = first ? nullptr : &axis.runs.back();
+            if (join && last && last->target + last->count == target && last->tap + last->count == place) ++last->count;
+            else axis.runs.push_back({target, 1, place});
+        }
+        axis.reached.push_back(hits);
+        axis.start.push_back(static_cast<int32_t>(axis.runs.size()));
+    }
+    return axis;
+}
+
+template <class V, class W>
+class ConvNode final : public Node<V> {
+public:
+    ConvNode(const std::string& name, const Shape& in, Layout out, const ConvText<V>& text)
+        : Node<V>(name, std::move(out), 1), source(in, name), exponent(text.exponent) {
+        const Shape& to = this->layout.shape;
+        rows = make_axis({in[1], to[1], text.kernel[0], text.stride[0], text.dilation[0], text.padding[0]}, false);
+        columns = make_axis({in[2], to[2], text.kernel[1], text.stride[1], text.dilation[1], text.padding[2]}, text.groups == 1);
+        view.pixels = in[1] * in[2];
+        view.width = in[2];
+        view.target_width = to[2];
+        view.target_channels = to[0];
+        view.group_in = in[0] / text.groups;
+        view.group_out = to[0] / text.groups;
+        view.kernel_rows = text.kernel[0];
+        view.kernel_columns = text.kernel[1];
+        pack(text);
+        find_blocks();
+        take_bias(text.bias);
+        point();
+    }
+
+    void check_source(std::size_t, const Layout& from) const override {
+        require(from.shape == source.shape, this->name, "a source of another shape");
+    }
+    std::unique_ptr<Runner<V>> runner(const Context<V>& context) const override {
+        return std::make_unique<Stateless<V, ConvNode>>(*this, context);
+    }
+
+    void step(Step<V>& step, const Context<V>& context) const {
+        const Events<V>& events = step.ports[0].value().events();
+        count_operations(events, step.analog, step.counters, [this](int32_t i) { return fan_out(i); });
+        if (events.size() == 0 && bias.empty()) return step.out.clear();
+        V* to = step.out.write_dense();
+        const RowKernels<V, W>& kernel = row_kernels<V, W>(context.isa);
+        kernel.conv(to, step.out.active_blocks(), weights.data(), view, events.index.data(),
+                    events.unit ? nullptr : events.value.data(), static_cast<int64_t>(events.size()));
+        if (exponent != 0) shift(step.out, kernels<V>(context.isa));
+        if (!bias.empty()) step.out.set_bias(bias.span(), bias_step);
+    }
+
+private:
+    int64_t fan_out(int32_t index) const {
+        const int32_t pixel = index % view.pixels;
+        return int64_t{rows.reached[static_cast<std::size_t>(pixel / view.width)]} *
+               columns.reached[static_cast<std::size_t>(pixel % view.width)] * view.group_out;
+    }
+
+    void shift(Slot<V>& out, const Kernels<V>& kernels) const {
+        for (int32_t b = 0; b < this->layout.blocks; ++b)
+            if (out.active(b)) kernels.shift(const_cast<V*>(out.block(b)), this->layout.length(b), exponent);
+    }
+
+    // weights[in channel][kernel row][column place][out channel of the group]
+    void pack(const ConvText<V>& text) {
+        weights.resize(text.weights.size());
+        const int32_t ky = view.kernel_rows, kx = view.kernel_columns;
+        std::size_t at = 0;
+        for (int32_t c = 0; c < source.shape[0]; ++c)
+            for (int32_t row = 0; row < ky; ++row)
+                for (int32_t place = 0; place < kx; ++place)
+                    for (int32_t o = 0; o < view.group_out; ++o) {
+                        const int64_t out = int64_t{c / view.group_in} * view.group_out + o;
+                        const int64_t tap = rows.tap_order[static_cast<std::size_t>(row)];
+                        const int64_t from = ((out * view.group_in + c % view.group_in) * ky + tap) * kx + columns.tap_order[static_cast<std::size_t>(place)];
+                        weights[at++] = static_cast<W>(text.weights[static_cast<std::size_t>(from)]);
+                    }
+    }
+
+    void find_blocks() {
+        const int32_t channels = view.target_channels, block = this->layout.block;
+        for (int32_t p = 0; p < this->layout.size / channels; ++p) {
+            first_block.push_back(p * channels / block);
+            last_block.push_back((p * channels + channels - 1) / block);
+        }
+    }
+
+    // A block of whole pixels needs one period only; otherwise the bias is written out.
+    void take_bias(std::span<const V> per_channel) {
+        if (per_channel.empty()) return;
+        const Layout& to = this->layout;
+        require(per_channel.size() == static_cast<std::size_t>(view.target_channels), this->name, "a bias of another size");
+        const bool repeats = to.block % view.target_channels == 0;
+        bias.resize(static_cast<std::size_t>(repeats ? to.block : to.size));
+        bias_step = repeats ? 0 : to.block;
+        const auto channels = static_cast<std::size_t>(view.target_channels);
+        for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = per_channel[i % channels] + V{0};
+    }
+
+    void point() {
+        view.column_runs = columns.runs.data();
+        view.column_start = columns.start.data();
+        view.row_runs = rows.runs.data();
+        view.row_start = rows.start.data();
+        view.first_block = first_block.data();
+        view.last_block = last_block.data();
+    }
+
+    Layout source;
+    Axis rows, columns;
+    std::vector<int32_t> first_block, last_block;
+    Buffer<W> weights;
+    Buffer<V> bias;
+    int32_t bias_step = 0, exponent = 0;
+    ConvView view{};
+};
+
+template <class V>
+void check_conv(const std::string& name, const Layout& in, const Layout& out, const ConvText<V>& t) {
+    require(in.shape.size() == 3 && out.shape.size() == 3, name, "a convolution of a shape without channels, height and width");
+    require(t.groups >= 1 && in.shape[0] % t.groups == 0 && out.shape[0] % t.groups == 0, name, "groups that do not divide the channels");
+    int64_t weights = int64_t{out.shape[0]} * (in.shape[0] / t.groups);
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+        const int32_t kernel = t.kernel[axis], stride = t.stride[axis], dilation = t.dilation[axis];
+        const int32_t before = t.padding[2 * axis], after = t.padding[2 * axis + 1];
+        require(kernel >= 1 && stride >= 1 && dilation >= 1 && before >= 0 && after >= 0, name, "a kernel, stride, dilation or padding out of range");
+        const int64_t room = int64_t{in.shape[1 + axis]} + before + after - int64_t{dilation} * (kernel - 1) - 1;
+        require(room >= 0 && room / stride + 1 == out.shape[1 + axis], name, "an output of another size");
+        weights *= kernel;
+        require(weights < INT32_MAX, name, "too many weights");
+    }
+    require(t.weights.size() == static_cast<std::size_t>(weights), name, "a weight of another size");
+    require(std::abs(t.exponent) <= 62, name, "an exponent beyond 62");
+}
+
+}  // namespace
+
+template <class V>
+std::unique_ptr<Node<V>> make_conv(const std::string& name, const Shape& in, const Shape& out, const ConvText<V>& text) {
+    const Layout layout(out, name);
+    check_conv(name, Layout(in, name), layout, text);
+    return with_weight_type<V>(text.weights, [&](auto kind) -> std::unique_ptr<Node<V>> {
+        return std::make_unique<ConvNode<V, decltype(kind)>>(name, in, layout, text);
+    });
+}
+
+template std::unique_ptr<Node<float>> make_conv<float>(const std::string&, const Shape&, const Shape&, const ConvText<float>&);
+template std::unique_ptr<Node<int32_t>> make_conv<int32_t>(const std::string&, const Shape&, const Shape&, const ConvText<int32_t>&);
+template std::unique_ptr<Node<int64_t>> make_conv<int64_t>(const std::string&, const Shape&, const Shape&, const ConvText<int64_t>&);
+
+}  // namespace spikeflow

@@ -1,0 +1,77 @@
+// Kernels: the inner loops, compiled once for each kind of processor and chosen at run time.
+//
+// They take plain pointers: the only place where this engine does, since nothing here knows a length that its caller
+// has not already checked. Elementwise loops without fused multiply-add give the same bits on every processor.
+#pragma once
+
+#include <cstdint>
+
+namespace spikeflow {
+
+// What an instruction needs besides its registers.
+struct Immediate {
+    int32_t value = 0;                 // shift count or bits
+    int32_t mode = 0;
+    const int64_t* table = nullptr;
+    int64_t table_last = 0;
+};
+
+// dst = op(a, b, c) over n elements; returns how many values a `narrow` changed, else 0.
+template <class R>
+using Operation = int64_t (*)(R* dst, const R* a, const R* b, const R* c, int32_t n, const Immediate& immediate);
+
+// One source row or pixel hits `count` neighbouring target pixels from `target` on with kernel taps from `tap` on.
+struct Run {
+    int32_t target, count, tap;
+};
+
+// A convolution as seen from its sources; see conv.cpp.
+struct ConvView {
+    int32_t pixels, width;                       // of the source
+    const Run* column_runs;
+    const int32_t* column_start;                 // runs of source column x: column_start[x] to column_start[x + 1]
+    const Run* row_runs;                         // each of count 1
+    const int32_t* row_start;
+    int32_t target_width, target_channels;
+    int32_t group_in, group_out, kernel_rows, kernel_columns;
+    const int32_t *first_block, *last_block;     // blocks of each target pixel
+};
+
+// Adding synapses of weight type W to sums of type V.
+template <class V, class W>
+struct RowKernels {
+    // to[j] += value[e] * weights[index[e] * n + j] for e in order; all values are 1 where value is null.
+    void (*dense)(V* to, int32_t n, const W* weights, const int32_t* index, const V* value, int64_t count);
+    // The same through the taps of a convolution, with the active blocks of the target marked.
+    void (*conv)(V* to, uint8_t* active, const W* weights, const ConvView& view, const int32_t* index,
+                 const V* value, int64_t count);
+};
+
+template <class R>
+struct Kernels {
+    Operation<R> operations[32];                 // by Op, see program.hpp
+    void (*add)(R* dst, const R* a, const R* b, int32_t n);                    // a + b
+    void (*add_biased)(R* dst, const R* a, const R* b, const R* bias, int32_t n);   // a + (b + bias)
+    // Bit i of the words: x[i] != 0. Returns the number of bits set.
+    int32_t (*nonzero)(const R* x, int32_t n, uint64_t* words);
+    // The end of a step: a float below 2**-100 becomes +0. Returns whether any bit of the state changed.
+    bool (*settle)(R* state, const R* next, int32_t n);
+    void (*shift)(R* x, int32_t n, int32_t amount);                             // integers: x 2**amount, floor
+};
+
+enum class Isa { base, avx2, avx512 };
+
+// The best set of kernels of this processor, or a lesser one for tests.
+Isa best_isa();
+template <class R>
+const Kernels<R>& kernels(Isa isa);
+template <class V, class W>
+const RowKernels<V, W>& row_kernels(Isa isa);
+// int64 <-> int32, elementwise.
+struct CastKernels {
+    void (*widen)(int64_t* dst, const int32_t* src, int32_t n);
+    void (*cut)(int32_t* dst, const int64_t* src, int32_t n);
+};
+const CastKernels& cast_kernels(Isa isa);
+
+}  // namespace spikeflow

@@ -1,0 +1,75 @@
+// Layout: how the elements of a node lie in memory.
+//
+// Logical order is C order of the shape; sums follow it and spikes are named by it. Values of shape (C, H, W) lie
+// channels last, so that the synapses of one kernel tap are neighbours. Every layout is cut into blocks of about
+// 512 elements; a block of (C, H, W) holds whole pixels, so that a value for each channel repeats in every block.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "error.hpp"
+
+namespace spikeflow {
+
+inline constexpr int32_t kBlock = 512;
+using Shape = std::vector<int32_t>;
+
+class Layout {
+public:
+    Layout() = default;
+    explicit Layout(Shape shape, const std::string& name = "layout") : shape(std::move(shape)) {
+        int64_t count = 1;
+        for (int32_t n : this->shape) {
+            require(n >= 1, name, "a dimension below 1");
+            count *= n;
+            require(count <= INT32_MAX, name, "more than 2**31 - 1 elements");
+        }
+        size = static_cast<int32_t>(count);
+        if (this->shape.size() == 3) {
+            channels = this->shape[0];
+            pixels = size / channels;
+        } else {
+            pixels = size;
+        }
+        permuted = channels > 1 && pixels > 1;
+        whole_pixels = !permuted || channels <= kBlock;
+        block = permuted && whole_pixels ? kBlock / channels * channels : kBlock;
+        blocks = (size - 1) / block + 1;
+        if (permuted && whole_pixels) fill_offsets();
+    }
+
+    int32_t physical(int32_t logical) const {
+        return permuted ? logical % pixels * channels + logical / pixels : logical;
+    }
+    int32_t logical(int32_t physical) const {
+        return permuted ? physical % channels * pixels + physical / channels : physical;
+    }
+    // Logical index of element i of a block.
+    int32_t logical(int32_t block_index, int32_t i) const {
+        if (!permuted) return block_index * block + i;
+        if (whole_pixels) return offsets_[static_cast<std::size_t>(i)] + block_index * (block / channels);
+        return logical(block_index * block + i);
+    }
+    int32_t first(int32_t block_index) const { return block_index * block; }
+    int32_t length(int32_t block_index) const {
+        const int32_t left = size - block_index * block;
+        return left < block ? left : block;
+    }
+    bool operator==(const Layout& other) const { return shape == other.shape; }
+
+    Shape shape;
+    int32_t size = 0, channels = 1, pixels = 0, block = kBlock, blocks = 0;
+    bool permuted = false, whole_pixels = true;
+
+private:
+    void fill_offsets() {
+        offsets_.resize(static_cast<std::size_t>(block));
+        for (int32_t i = 0; i < block; ++i)
+            offsets_[static_cast<std::size_t>(i)] = i % channels * pixels + i / channels;
+    }
+    std::vector<int32_t> offsets_;   // logical index of element i of block 0
+};
+
+}  // namespace spikeflow

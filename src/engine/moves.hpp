@@ -1,0 +1,25 @@
+// Nodes that move or scale values: Flatten, Slice, Pad and Concat, SumPool, Scale. All work on spikes.
+#pragma once
+
+#include <array>
+
+#include "node.hpp"
+#include "synapses.hpp"
+
+namespace spikeflow {
+
+// Element i of port p goes to targets[p][i], in C order of both shapes, or nowhere where that is -1.
+template <class V>
+std::unique_ptr<Node<V>> make_move(const std::string& name, const std::vector<Shape>& in, const Shape& out,
+                                   std::span<const std::span<const int32_t>> targets);
+
+template <class V>
+std::unique_ptr<Node<V>> make_pool(const std::string& name, const Shape& in, const Shape& out,
+                                   std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride);
+
+// Each value times its factor (one, or one each in C order), then for integers shifted by the exponent.
+template <class V>
+std::unique_ptr<Node<V>> make_scale(const std::string& name, const Shape& shape, std::span<const WeightOf<V>> factor,
+                                    int32_t exponent);
+
+}  // namespace spikeflow

@@ -1,0 +1,229 @@
+#include "network.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <thread>
+
+#include "worker.hpp"
+
+namespace spikeflow {
+
+template <class V>
+Network<V>::Network(Isa isa) : isa_(std::min(isa, best_isa())) {}
+
+template <class V>
+Network<V>::~Network() = default;
+
+template <class V>
+int32_t Network<V>::add_entry(Entry<V> entry) {
+    require(!sealed_, entry.name, "added to a finished network");
+    require(entries_.size() < (1u << 24), entry.name, "too many nodes");
+    largest_ = std::max(largest_, entry.layout.size);
+    entries_.push_back(std::move(entry));
+    return static_cast<int32_t>(entries_.size() - 1);
+}
+
+template <class V>
+int32_t Network<V>::add_input(const std::string& name, const Shape& shape, bool current) {
+    return add_entry({NodeKind::input, name, Layout(shape, name), nullptr, {}, 1, current});
+}
+
+template <class V>
+int32_t Network<V>::add_output(const std::string& name, const Shape& shape) {
+    return add_entry({NodeKind::output, name, Layout(shape, name), nullptr, std::vector<std::vector<EdgeRef>>(1), 1, false});
+}
+
+template <class V>
+int32_t Network<V>::add(std::unique_ptr<Node<V>> node) {
+    Entry<V> entry{NodeKind::inner, node->name, node->layout, nullptr, std::vector<std::vector<EdgeRef>>(node->ports), 1, false};
+    entry.node = std::move(node);
+    return add_entry(std::move(entry));
+}
+
+template <class V>
+void Network<V>::connect(int32_t source, int32_t target, int32_t port, int32_t delay) {
+    const auto count = static_cast<int32_t>(entries_.size());
+    require(!sealed_, "edge", "added to a finished network");
+    require(source >= 0 && source < count && target >= 0 && target < count, "edge", "joins a node that does not exist");
+    Entry<V>& from = entries_[static_cast<std::size_t>(source)];
+    Entry<V>& to = entries_[static_cast<std::size_t>(target)];
+    require(from.kind != NodeKind::output, to.name, "an Output feeds nothing");
+    require(port >= 0 && static_cast<std::size_t>(port) < to.ports.size(), to.name, "an edge into a port that does not exist");
+    require(delay >= 0 && delay < (1 << 20), to.name, "an edge's delay is outside 0 to 2**20 - 1");
+    require(delay > 0 || source < target, to.name, "reads a node without delay that runs later");
+    auto& edges = to.ports[static_cast<std::size_t>(port)];
+    if (to.node) to.node->check_source(static_cast<std::size_t>(port), from.layout);
+    else require(from.layout.shape == to.layout.shape, to.name, "a source of another shape");
+    require(edges.empty() || entries_[static_cast<std::size_t>(edges[0].source)].layout.shape == from.layout.shape, to.name, "edges of different shapes into one port");
+    edges.push_back({source, delay});
+    from.ring = std::max(from.ring, delay + 1);
+}
+
+template <class V>
+void Network<V>::seal() {
+    require(!sealed_ && !entries_.empty(), "network", "finished twice, or without nodes");
+    for (Entry<V>& entry : entries_) {
+        for (const auto& edges : entry.ports)
+            require(!edges.empty() || (entry.node && entry.node->may_be_unconnected()), entry.name, "a port without edges");
+        if (entry.kind == NodeKind::input || (entry.node && entry.node->is_population())) continue;
+        for (const auto& edges : entry.ports)
+            for (const EdgeRef& edge : edges) entry.analog |= entries_[static_cast<std::size_t>(edge.source)].analog;
+    }
+    sealed_ = true;
+}
+
+template <class V>
+void Network<V>::check_run(const RunText<V>& text) const {
+    const auto fault = [](bool holds, const std::string& node, const char* reason) {
+        if (!holds) throw Error(Fault::simulation, node, reason);
+    };
+    fault(sealed_, "run", "the network is not finished");
+    fault(text.steps >= 1 && text.samples >= 1, "run", "no steps or no samples");
+    std::size_t inputs = 0, outputs = 0;
+    for (const Entry<V>& entry : entries_) {
+        const auto whole = static_cast<std::size_t>(text.steps) * static_cast<std::size_t>(text.samples) * static_cast<std::size_t>(entry.layout.size);
+        if (entry.kind == NodeKind::input) {
+            fault(inputs < text.feeds.size(), entry.name, "no input given");
+            check_feed(entry, text.feeds[inputs++], text);
+        } else if (entry.kind == NodeKind::output) {
+            fault(outputs < text.outputs.size() && text.outputs[outputs].size() == whole, entry.name, "no room for its values");
+            ++outputs;
+        }
+    }
+    fault(inputs == text.feeds.size() && outputs == text.outputs.size(), "run", "more inputs or outputs than the network has");
+    for (const int32_t r : text.recorded)
+        fault(r >= 0 && static_cast<std::size_t>(r) < entries_.size(), "run", "a node to record that does not exist");
+}
+
+template <class V>
+void Network<V>::check_feed(const Entry<V>& entry, const Feed<V>& feed, const RunText<V>& text) const {
+    const auto fault = [&](bool holds, const char* reason) {
+        if (!holds) throw Error(Fault::simulation, entry.name, reason);
+    };
+    const auto steps = static_cast<std::size_t>(text.steps), samples = static_cast<std::size_t>(text.samples);
+    const auto size = static_cast<std::size_t>(entry.layout.size);
+    if (feed.kind == Feed<V>::Kind::dense) return fault(feed.values.size() == steps * samples * size, "an input of another size");
+    if (feed.kind == Feed<V>::Kind::constant) return fault(feed.values.size() == samples * size, "an input of another size");
+    const std::size_t count = feed.step.size();
+    fault(feed.neuron.size() == count && feed.values.size() == count && feed.sample_start.size() == samples + 1, "spikes of different lengths");
+    fault(feed.sample_start[0] >= 0 && feed.sample_start[samples] <= static_cast<int64_t>(count), "samples that do not lie within its spikes");
+    for (std::size_t b = 0; b < samples; ++b) fault(feed.sample_start[b] <= feed.sample_start[b + 1], "samples out of order");
+    for (std::size_t b = 0; b < samples; ++b)
+        for (auto k = static_cast<std::size_t>(feed.sample_start[b]); k < static_cast<std::size_t>(feed.sample_start[b + 1]); ++k) {
+            fault(feed.step[k] >= 0 && feed.neuron[k] >= 0 && feed.neuron[k] < entry.layout.size, "a spike of a step or neuron that does not exist");
+            if (k == static_cast<std::size_t>(feed.sample_start[b])) continue;
+            const bool later = feed.step[k] > feed.step[k - 1] || (feed.step[k] == feed.step[k - 1] && feed.neuron[k] > feed.neuron[k - 1]);
+            fault(later, "spikes out of order");
+        }
+}
+
+template <class V>
+std::unique_ptr<Worker<V>> Network<V>::take_worker() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!idle_.empty()) {
+            auto worker = std::move(idle_.back());
+            idle_.pop_back();
+            return worker;
+        }
+    }
+    return std::make_unique<Worker<V>>(*this);
+}
+
+namespace {
+
+// What the workers of one run share: the next sample, how many are done, and whether to stop.
+struct Progress {
+    std::atomic<int32_t> next{0};
+    std::atomic<int64_t> done{0};
+    std::atomic<bool> stop{false};
+    std::mutex mutex;
+    std::condition_variable finished;
+    int running = 0;
+    std::exception_ptr failure;
+};
+
+using Clock = std::chrono::steady_clock;
+constexpr auto kPatience = std::chrono::milliseconds(50);
+
+template <class V>
+void work(Worker<V>& worker, const RunText<V>& text, RunResult<V>& result, Progress& progress, const std::function<void()>& poll) {
+    while (!progress.stop) {
+        const int32_t sample = progress.next++;
+        if (sample >= text.samples) return;
+        worker.begin(text, sample);
+        for (int32_t t = 0; t < text.steps && !progress.stop; ++t) {
+            worker.step(text, result, sample, t);
+            if (poll) poll();
+        }
+        ++progress.done;
+    }
+}
+
+}  // namespace
+
+template <class V>
+RunResult<V> Network<V>::run(const RunText<V>& text) {
+    check_run(text);
+    RunResult<V> result;
+    result.records.resize(text.recorded.size());
+    for (auto& record : result.records) record.resize(static_cast<std::size_t>(text.samples));
+    Progress progress;
+    const int32_t count = std::max(1, std::min(text.threads, text.samples));
+    std::vector<std::unique_ptr<Worker<V>>> workers;
+    for (int32_t w = 0; w < count; ++w) workers.push_back(take_worker());
+    auto last = Clock::now();
+    // only the calling thread may speak to the monitor
+    const std::function<void()> poll = [&] {
+        const auto now = Clock::now();
+        if (now - last < kPatience) return;
+        last = now;
+        if (text.monitor && !text.monitor(progress.done)) progress.stop = true;
+    };
+    const auto guarded = [&](Worker<V>& worker, const std::function<void()>& each) {
+        try {
+            worker.prepare(text);
+            work(worker, text, result, progress, each);
+        } catch (...) {
+            progress.stop = true;
+            const std::lock_guard lock(progress.mutex);
+            if (!progress.failure) progress.failure = std::current_exception();
+        }
+    };
+    {
+        std::vector<std::jthread> threads;
+        progress.running = count - 1;
+        for (int32_t w = 1; w < count; ++w)
+            threads.emplace_back([&, w] {
+                guarded(*workers[static_cast<std::size_t>(w)], {});
+                const std::lock_guard lock(progress.mutex);
+                --progress.running;
+                progress.finished.notify_one();
+            });
+        guarded(*workers[0], poll);
+        std::unique_lock lock(progress.mutex);
+        while (!progress.finished.wait_for(lock, kPatience, [&] { return progress.running == 0; })) {
+            lock.unlock();
+            poll();
+            lock.lock();
+        }
+    }
+    if (progress.failure) std::rethrow_exception(progress.failure);
+    result.stopped = progress.stop;
+    if (!result.stopped && text.monitor) text.monitor(progress.done);
+    result.counters.resize(entries_.size());
+    const std::lock_guard lock(mutex_);
+    for (auto& worker : workers) {
+        for (std::size_t n = 0; n < entries_.size(); ++n) result.counters[n].add(worker->counters(n));
+        idle_.push_back(std::move(worker));
+    }
+    return result;
+}
+
+template class Network<float>;
+template class Network<int32_t>;
+template class Network<int64_t>;
+
+}  // namespace spikeflow

@@ -1,0 +1,101 @@
+// Network: nodes in the order in which they run, joined by edges; what a run takes and gives back.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "node.hpp"
+
+namespace spikeflow {
+
+// What one Input node gets.
+template <class V>
+struct Feed {
+    enum class Kind { dense, constant, spikes };
+    Kind kind = Kind::dense;
+    std::span<const V> values;                   // dense (T, B, n), constant (B, n), or one for each spike
+    std::span<const int64_t> sample_start;       // spikes of sample b: sample_start[b] to sample_start[b + 1]
+    std::span<const int32_t> step, neuron;       // of each spike, sorted by (sample, step, neuron)
+};
+
+// Non-zero values of one node in one sample.
+template <class V>
+struct Record {
+    Buffer<int32_t> step, neuron;
+    Buffer<V> value;
+};
+
+template <class V>
+struct RunText {
+    int32_t steps = 0, samples = 0, threads = 1;
+    std::vector<Feed<V>> feeds;                  // one for each Input, in order
+    std::vector<std::span<V>> outputs;           // (T, B, n), one for each Output, in order; written
+    std::vector<int32_t> recorded;               // nodes
+    std::function<bool(int64_t)> monitor;        // told now and then how many samples are done; false stops the run
+};
+
+template <class V>
+struct RunResult {
+    std::vector<Counters> counters;              // for each node
+    std::vector<std::vector<Record<V>>> records; // for each recorded node and sample
+    bool stopped = false;
+};
+
+struct EdgeRef {
+    int32_t source, delay;
+};
+
+enum class NodeKind { input, output, inner };
+
+template <class V>
+struct Entry {
+    NodeKind kind;
+    std::string name;
+    Layout layout;
+    std::unique_ptr<Node<V>> node;               // inner nodes only
+    std::vector<std::vector<EdgeRef>> ports;
+    int32_t ring = 1;                            // past values kept, the present included
+    bool analog = false;                         // comes from a current, no population between
+};
+
+template <class V>
+class Worker;
+
+template <class V>
+class Network {
+public:
+    explicit Network(Isa isa);
+    ~Network();
+
+    // Nodes are added in the order in which they run; each returns its number.
+    int32_t add_input(const std::string& name, const Shape& shape, bool current);
+    int32_t add_output(const std::string& name, const Shape& shape);
+    int32_t add(std::unique_ptr<Node<V>> node);
+    // Edges into one port add up in the order in which they are made.
+    void connect(int32_t source, int32_t target, int32_t port, int32_t delay);
+    // No more nodes or edges: checks that nothing is missing.
+    void seal();
+
+    RunResult<V> run(const RunText<V>& text);
+
+    const std::vector<Entry<V>>& entries() const { return entries_; }
+    Isa isa() const { return isa_; }
+    int32_t largest() const { return largest_; }
+
+private:
+    int32_t add_entry(Entry<V> entry);
+    void check_run(const RunText<V>& text) const;
+    void check_feed(const Entry<V>& entry, const Feed<V>& feed, const RunText<V>& text) const;
+    std::unique_ptr<Worker<V>> take_worker();
+
+    Isa isa_;
+    std::vector<Entry<V>> entries_;
+    int32_t largest_ = 1;
+    bool sealed_ = false;
+    std::mutex mutex_;                           // guards idle_
+    std::vector<std::unique_ptr<Worker<V>>> idle_;
+};
+
+}  // namespace spikeflow

@@ -1,0 +1,125 @@
+// Node: what every kind of node is to the network; Runner: its state in one worker.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "value.hpp"
+
+namespace spikeflow {
+
+// What a node did, summed over samples and steps; see spikeflow/sim/result.py.
+struct Counters {
+    int64_t spikes = 0, accumulates = 0, multiplies = 0, cached = 0, updates = 0, skipped = 0;
+    std::vector<int64_t> narrowed;
+
+    void add(const Counters& other) {
+        spikes += other.spikes;
+        accumulates += other.accumulates;
+        multiplies += other.multiplies;
+        cached += other.cached;
+        updates += other.updates;
+        skipped += other.skipped;
+        narrowed.resize(std::max(narrowed.size(), other.narrowed.size()), 0);
+        for (std::size_t i = 0; i < other.narrowed.size(); ++i) narrowed[i] += other.narrowed[i];
+    }
+};
+
+// What arrives at a port: the slots of its edges, left to right, and their sum where there are several.
+template <class V>
+struct Port {
+    std::vector<Slot<V>*> terms;
+    std::unique_ptr<Slot<V>> sum;      // absent where one edge is all there is
+    const Kernels<V>* kernels = nullptr;
+
+    // The port's value as one slot.
+    Slot<V>& value() {
+        if (!sum) return *terms[0];
+        sum->write_dense();
+        for (Slot<V>* term : terms) add(*term);
+        return *sum;
+    }
+
+private:
+    void add(Slot<V>& term) {
+        if (term.silent()) return;
+        term.prepare_dense();
+        const Layout& layout = *sum->layout;
+        for (int32_t b = 0; b < layout.blocks; ++b) {
+            if (!term.active(b) && term.bias(b) == nullptr) continue;
+            V* to = const_cast<V*>(sum->block(b));
+            const int32_t n = layout.length(b);
+            if (term.bias(b) == nullptr) kernels->add(to, to, term.block(b), n);
+            else kernels->add_biased(to, to, term.block(b), term.bias(b), n);
+            sum->touch(b);
+        }
+    }
+};
+
+template <class V>
+struct Step {
+    int32_t time;
+    std::span<Port<V>> ports;
+    Slot<V>& out;
+    Counters& counters;
+    bool analog;          // what arrives comes from a current
+};
+
+// Where a worker's runners find what they share.
+template <class V>
+struct Context {
+    Scratch<V>& scratch;
+    Isa isa;
+};
+
+template <class V>
+class Runner {
+public:
+    virtual ~Runner() = default;
+    virtual void reset() {}                       // before each sample
+    virtual void step(Step<V>& step) = 0;
+};
+
+template <class V>
+class Node {
+public:
+    Node(std::string name, Layout layout, std::size_t ports)
+        : name(std::move(name)), layout(std::move(layout)), ports(ports) {}
+    virtual ~Node() = default;
+
+    // Throws unless a value of this layout may arrive at the port.
+    virtual void check_source(std::size_t port, const Layout& source) const = 0;
+    virtual std::unique_ptr<Runner<V>> runner(const Context<V>& context) const = 0;
+    virtual bool is_population() const { return false; }
+    virtual bool repeats() const { return true; }      // equal inputs, equal output: nothing is remembered
+    virtual bool may_be_unconnected() const { return false; }
+
+    std::string name;
+    Layout layout;
+    std::size_t ports;
+};
+
+// A runner for nodes without state: it calls the node.
+template <class V, class N>
+class Stateless : public Runner<V> {
+public:
+    Stateless(const N& node, const Context<V>& context) : node_(node), context_(context) {}
+    void step(Step<V>& step) override { node_.step(step, context_); }
+
+private:
+    const N& node_;
+    Context<V> context_;
+};
+
+// Count the operations of the events that arrive: one for each non-zero value and synapse of its source.
+template <class V, class Fan>
+void count_operations(const Events<V>& events, bool analog, Counters& counters, Fan fan) {
+    int64_t unit = 0, other = 0;
+    for (std::size_t e = 0; e < events.size(); ++e)
+        (!analog && events.at(e) == V{1} ? unit : other) += fan(events.index[e]);
+    counters.accumulates += unit;
+    counters.multiplies += other;
+}
+
+}  // namespace spikeflow

@@ -1,0 +1,237 @@
+#include "population.hpp"
+
+#include <bit>
+
+namespace spikeflow {
+namespace {
+
+// A param or initial state: `step` is the stride from block to block, 0 where one block serves all.
+template <class R>
+struct Operand {
+    Buffer<R> values;
+    int32_t step = 0;
+};
+
+template <class R>
+Operand<R> make_operand(const std::string& name, const Layout& layout, std::span<const R> given) {
+    Operand<R> out;
+    const auto size = static_cast<std::size_t>(layout.size), block = static_cast<std::size_t>(layout.block);
+    const auto channels = static_cast<std::size_t>(layout.channels);
+    if (given.size() == 1) {
+        out.values = Buffer<R>(block, given[0]);
+        return out;
+    }
+    if (given.size() == size) {
+        out.values.resize(size);
+        out.step = layout.block;
+        for (std::size_t i = 0; i < size; ++i)
+            out.values[static_cast<std::size_t>(layout.physical(static_cast<int32_t>(i)))] = given[i];
+        return out;
+    }
+    require(layout.permuted && given.size() == channels, name, "a param or initial state of another size");
+    const bool repeats = block % channels == 0;
+    out.values.resize(repeats ? block : size);
+    out.step = repeats ? 0 : layout.block;
+    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = given[i % channels];
+    return out;
+}
+
+template <class V, class R>
+class PopulationNode final : public Node<V> {
+public:
+    PopulationNode(const std::string& name, Layout layout, const PopulationText<R>& text)
+        : Node<V>(name, std::move(layout), static_cast<std::size_t>(std::max<int64_t>(0, text.program.inputs))),
+          program(name, text.program), start(text.start) {
+        require(start >= 0, name, "a start before step 0");
+        require(static_cast<int64_t>(text.params.size()) == program.params(), name, "params that are not the program's");
+        require(static_cast<int64_t>(text.initial.size()) == program.states(), name, "initial states that are not the program's");
+        for (const auto& p : text.params) params.push_back(make_operand<R>(name, this->layout, p));
+        for (const auto& s : text.initial) initial.push_back(make_operand<R>(name, this->layout, s));
+    }
+
+    void check_source(std::size_t, const Layout& from) const override {
+        require(from.shape == this->layout.shape, this->name, "a source of another shape");
+    }
+    std::unique_ptr<Runner<V>> runner(const Context<V>& context) const override;
+    bool is_population() const override { return true; }
+    bool repeats() const override { return false; }
+    bool may_be_unconnected() const override { return true; }
+
+    Program<R> program;
+    std::vector<Operand<R>> params, initial;
+    int32_t start;
+};
+
+template <class V, class R>
+class PopulationRunner final : public Runner<V> {
+public:
+    PopulationRunner(const PopulationNode<V, R>& node, const Context<V>& context)
+        : node_(node), layout_(node.layout), context_(context), kernels_(kernels<R>(context.isa)),
+          value_kernels_(kernels<V>(context.isa)), casts_(cast_kernels(context.isa)),
+          frame_(node.program.frame(node.layout.block)), zero_(static_cast<std::size_t>(node.layout.block), R{0}),
+          arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)) {
+        for (int32_t s = 0; s < node.program.states(); ++s) states_.emplace_back(static_cast<std::size_t>(layout_.size));
+        narrowed_.assign(node.program.narrows(), 0);
+        resting_.assign(static_cast<std::size_t>(layout_.blocks), 0);
+    }
+
+    void reset() override {
+        for (std::size_t s = 0; s < states_.size(); ++s) {
+            const Operand<R>& from = node_.initial[s];
+            for (int32_t b = 0; b < layout_.blocks; ++b)
+                std::copy_n(from.values.data() + offset(b, from.step), layout_.length(b), states_[s].data() + layout_.first(b));
+        }
+        std::fill(resting_.begin(), resting_.end(), uint8_t{0});
+    }
+
+    void step(Step<V>& step) override {
+        if (step.time < node_.start) return step.out.clear();
+        for (Port<V>& port : step.ports)
+            for (Slot<V>* term : port.terms)
+                if (!term->silent()) term->prepare_dense();
+        dense_ = !node_.program.spikes();
+        events_ = dense_ ? nullptr : &step.out.write_events();
+        if (dense_) step.out.write_dense();
+        step.counters.updates += layout_.size;
+        step.counters.narrowed.resize(narrowed_.size(), 0);
+        for (int32_t b = 0; b < layout_.blocks; ++b) run_block(b, step);
+        if (events_ != nullptr && layout_.permuted) context_.scratch.collect(layout_.size, events_->index);
+    }
+
+private:
+    static std::size_t offset(int32_t b, int32_t step) { return static_cast<std::size_t>(b) * static_cast<std::size_t>(step); }
+
+    void run_block(int32_t b, Step<V>& step) {
+        const int32_t n = layout_.length(b);
+        const auto at = static_cast<std::size_t>(b);
+        bool silent = true;
+        for (std::size_t p = 0; p < step.ports.size(); ++p) silent &= silent_port(step.ports[p], b);
+        if (silent && resting_[at]) {
+            step.counters.skipped += n;
+            return;
+        }
+        for (std::size_t p = 0; p < step.ports.size(); ++p) arrive(p, step.ports[p], b, n);
+        place_operands(b);
+        const int64_t narrowed = node_.program.run(frame_, kernels_, n, step.counters.narrowed);
+        const int32_t emitted = emit(b, n, step);
+        bool changed = narrowed != 0 || emitted != 0;
+        for (std::size_t s = 0; s < states_.size(); ++s)
+            changed |= kernels_.settle(states_[s].data() + layout_.first(b), node_.program.next_state(frame_, s), n);
+        resting_[at] = silent && !changed;
+    }
+
+    bool silent_port(const Port<V>& port, int32_t b) const {
+        for (const Slot<V>* term : port.terms)
+            if (!term->silent() && (term->active(b) || term->bias(b) != nullptr)) return false;
+        return true;
+    }
+
+    void place_operands(int32_t b) {
+        const Program<R>& program = node_.program;
+        for (int32_t p = 0; p < program.params(); ++p) {
+            const Operand<R>& from = node_.params[static_cast<std::size_t>(p)];
+            // operands are only read; the table of places is not const because registers are written
+            frame_.places[program.param_place(p)] = const_cast<R*>(from.values.data() + offset(b, from.step));
+        }
+        for (int32_t s = 0; s < program.states(); ++s)
+            frame_.places[program.state_place(s)] = states_[static_cast<std::size_t>(s)].data() + layout_.first(b);
+    }
+
+    // The sum of a port's terms, left to right; where one array holds it already, that array.
+    void arrive(std::size_t p, Port<V>& port, int32_t b, int32_t n) {
+        const V* sum = nullptr;
+        V* own = values_.data();
+        for (Slot<V>* term : port.terms) {
+            if (term->silent()) continue;
+            const V* bias = term->bias(b);
+            const V* values = term->active(b) ? term->block(b) : nullptr;
+            if (values == nullptr && bias == nullptr) continue;
+            if (sum == nullptr && values != nullptr && bias != nullptr) {
+                value_kernels_.add(own, values, bias, n);
+                sum = own;
+            } else if (sum == nullptr) {
+                sum = values != nullptr ? values : bias;
+            } else if (values != nullptr && bias != nullptr) {
+                value_kernels_.add_biased(own, sum, values, bias, n);
+                sum = own;
+            } else {
+                value_kernels_.add(own, sum, values != nullptr ? values : bias, n);
+                sum = own;
+            }
+        }
+        frame_.places[node_.program.input_place(static_cast<int32_t>(p))] = as_register(p, sum, own, n);
+    }
+
+    R* as_register(std::size_t p, const V* sum, const V* own, int32_t n) {
+        if (sum == nullptr) return zero_.data();
+        R* kept = arrived_.data() + p * static_cast<std::size_t>(layout_.block);
+        if constexpr (std::is_same_v<V, R>) {
+            if (sum != own) return const_cast<R*>(sum);
+            std::copy_n(sum, n, kept);       // the next port needs the space
+        } else {
+            casts_.widen(kept, sum, n);
+        }
+        return kept;
+    }
+
+    // Hand on the output of the block; returns how many values are not 0.
+    int32_t emit(int32_t b, int32_t n, Step<V>& step) {
+        const R* output = node_.program.output(frame_);
+        Scratch<V>& scratch = context_.scratch;
+        const int32_t count = kernels_.nonzero(output, n, scratch.masks);
+        if (count == 0) return 0;
+        step.counters.spikes += count;
+        if (dense_) {
+            write_block(const_cast<V*>(step.out.block(b)), output, n);
+            step.out.touch(b);
+            return count;
+        }
+        for (int32_t w = 0; w * 64 < n; ++w)
+            for (uint64_t word = scratch.masks[w]; word != 0; word &= word - 1) {
+                const int32_t at = layout_.logical(b, w * 64 + std::countr_zero(word));
+                if (layout_.permuted) scratch.mark(at);
+                else events_->index.push(at);
+            }
+        return count;
+    }
+
+    // -0 does not leave a population: x + 0 is +0 for it and changes nothing else.
+    void write_block(V* to, const R* output, int32_t n) const {
+        if constexpr (std::is_same_v<V, R>) value_kernels_.add(to, output, zero_.data(), n);
+        else casts_.cut(to, output, n);
+    }
+
+    const PopulationNode<V, R>& node_;
+    const Layout& layout_;
+    Context<V> context_;
+    const Kernels<R>& kernels_;
+    const Kernels<V>& value_kernels_;
+    const CastKernels& casts_;
+    typename Program<R>::Frame frame_;
+    Buffer<R> zero_, arrived_;
+    Buffer<V> values_;
+    std::vector<Buffer<R>> states_;
+    std::vector<int64_t> narrowed_;
+    std::vector<uint8_t> resting_;
+    Events<V>* events_ = nullptr;
+    bool dense_ = false;
+};
+
+template <class V, class R>
+std::unique_ptr<Runner<V>> PopulationNode<V, R>::runner(const Context<V>& context) const {
+    return std::make_unique<PopulationRunner<V, R>>(*this, context);
+}
+
+}  // namespace
+
+template <class V, class R>
+std::unique_ptr<Node<V>> make_population(const std::string& name, const Shape& shape, const PopulationText<R>& text) {
+    return std::make_unique<PopulationNode<V, R>>(name, Layout(shape, name), text);
+}
+
+template std::unique_ptr<Node<float>> make_population<float, float>(const std::string&, const Shape&, const PopulationText<float>&);
+template std::unique_ptr<Node<int32_t>> make_population<int32_t, int32_t>(const std::string&, const Shape&, const PopulationText<int32_t>&);
+template std::unique_ptr<Node<int32_t>> make_population<int32_t, int64_t>(const std::string&, const Shape&, const PopulationText<int64_t>&);
+template std::unique_ptr<Node<int64_t>> make_population<int64_t, int64_t>(const std::string&, const Shape&, const PopulationText<int64_t>&);
+
+}  // namespace spikeflow

@@ -1,0 +1,86 @@
+// Program: what one neuron does in one step, compiled from the graph's instructions and run on a block at a time.
+//
+// Every register is an array over the neurons of the block. Constants, params, states and inputs are read where they
+// lie; other registers share a few buffers that stay in the first-level cache.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "buffer.hpp"
+#include "kernels.hpp"
+#include "program_ops.hpp"
+
+namespace spikeflow {
+
+// One instruction as it comes from Python, nothing checked.
+struct Instruction {
+    int64_t op, a, b, c;
+    int64_t name;      // of a param, state, input or table
+    int64_t mode;
+    int64_t value;     // shift count, bits, or an integer constant
+};
+
+struct ProgramText {
+    std::span<const Instruction> code;
+    std::span<const double> constants;                      // of each instruction; read by float programs
+    int64_t inputs = 0, states = 0, params = 0, output = 0;
+    std::span<const int64_t> next_states;
+    std::vector<std::vector<int64_t>> tables;
+};
+
+template <class R>
+class Program {
+public:
+    Program() = default;
+    Program(const std::string& node, const ProgramText& text);
+
+    // Where operands lie: one pointer for each place, set by the caller before every block.
+    struct Frame {
+        Buffer<R> memory;                       // registers and constants
+        std::vector<R*> places;
+    };
+    Frame frame(int32_t block) const;
+    std::size_t param_place(int32_t i) const { return first_param_ + static_cast<std::size_t>(i); }
+    std::size_t state_place(int32_t i) const { return first_state_ + static_cast<std::size_t>(i); }
+    std::size_t input_place(int32_t i) const { return first_input_ + static_cast<std::size_t>(i); }
+
+    // Run n neurons; adds to `narrowed`, one count for each narrow instruction. Returns the sum of what was added.
+    int64_t run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::span<int64_t> narrowed) const;
+
+    const R* output(const Frame& frame) const { return frame.places[output_]; }
+    const R* next_state(const Frame& frame, std::size_t i) const { return frame.places[next_[i]]; }
+    bool keeps_state(std::size_t i) const { return next_[i] == first_state_ + i; }
+    int32_t inputs() const { return static_cast<int32_t>(first_param_ - first_input_); }
+    int32_t states() const { return static_cast<int32_t>(states_); }
+    int32_t params() const { return static_cast<int32_t>(first_state_ - first_param_); }
+    std::size_t narrows() const { return narrows_; }
+    bool spikes() const { return spikes_; }     // the output can only be 0 or 1
+
+private:
+    struct Compiled {
+        Op op;
+        std::size_t dst, a, b, c;
+        Immediate immediate;
+        std::size_t counter = 0;
+        int32_t table = -1;
+        std::size_t reg = 0;                    // instruction of the text, while compiling
+    };
+    void check(const std::string& node, const ProgramText& text) const;
+    void translate(const ProgramText& text);
+    void fuse(const ProgramText& text);
+    void separate_states();
+    void share_registers();
+
+    std::vector<Compiled> code_;
+    std::vector<R> constants_;
+    std::vector<std::vector<int64_t>> tables_;
+    std::vector<std::size_t> next_;
+    std::size_t registers_ = 0, first_constant_ = 0, first_input_ = 0, first_param_ = 0, first_state_ = 0;
+    std::size_t states_ = 0, output_ = 0, narrows_ = 0;
+    bool spikes_ = false;
+};
+
+}  // namespace spikeflow

@@ -1,0 +1,108 @@
+// Slot: the value of one node at one step, held as spikes, as a dense array, or as both.
+//
+// Whoever computes the value writes one form; the other is made when somebody asks for it. A dense array knows which
+// of its blocks are active: all others hold +0, so quiet parts are neither cleared nor read. No dense value is -0
+// (sums start from +0), which lets a port leave out what is silent without changing a bit.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "buffer.hpp"
+#include "kernels.hpp"
+#include "layout.hpp"
+
+namespace spikeflow {
+
+// Non-zero values in C order of the shape. `value` is empty while every value is 1.
+template <class V>
+struct Events {
+    Buffer<int32_t> index;
+    Buffer<V> value;
+    bool unit = true;
+
+    std::size_t size() const { return index.size(); }
+    V at(std::size_t i) const { return unit ? V{1} : value[i]; }
+    void clear() {
+        index.clear();
+        value.clear();
+        unit = true;
+    }
+    void assign(const Events& other) {
+        index.assign(other.index.span());
+        value.assign(other.value.span());
+        unit = other.unit;
+    }
+    // Let `unit` say whether all values are 1, dropping them if so.
+    void settle() {
+        unit = std::all_of(value.begin(), value.end(), [](V v) { return v == V{1}; });
+        if (unit) value.clear();
+    }
+};
+
+// One for each worker: a bit and a value for each element of the largest node, all zero between uses.
+template <class V>
+struct Scratch {
+    Buffer<uint64_t> bits;
+    Buffer<V> sums;
+    uint64_t masks[kBlock / 64] = {};
+
+    explicit Scratch(int32_t largest)
+        : bits((static_cast<std::size_t>(largest) + 63) / 64, 0), sums(static_cast<std::size_t>(largest), V{0}) {}
+    void mark(int32_t logical) { bits[static_cast<std::size_t>(logical) >> 6] |= uint64_t{1} << (logical & 63); }
+    // The marked elements of the first `count`, in order, appended to `out`; the marks are cleared.
+    void collect(int32_t count, Buffer<int32_t>& out);
+};
+
+template <class V>
+class Slot {
+public:
+    Slot(const Layout& layout, Scratch<V>& scratch, const Kernels<V>& kernels)
+        : layout(&layout), scratch_(&scratch), kernels_(&kernels) {}
+
+    const Layout* layout;
+
+    // Nothing is emitted: no spikes, and +0 everywhere.
+    void clear();
+
+    // Writing: spikes, in order, to be filled in.
+    Events<V>& write_events();
+    // Writing: +0 everywhere, no block active; who writes into a block calls `touch`.
+    V* write_dense();
+    void touch(int32_t block) { active_[static_cast<std::size_t>(block)] = 1; }
+    void touch_all();
+    uint8_t* active_blocks() { return active_.data(); }
+    // A bias not yet added, in physical order; `step` is its stride from block to block (0: it repeats).
+    void set_bias(std::span<const V> bias, int32_t step) {
+        bias_ = bias;
+        bias_step_ = step;
+    }
+
+    // Reading.
+    const Events<V>& events();
+    const V* dense();               // complete, bias added
+    void prepare_dense();           // dense but for the bias; then the next three may be used
+    const V* block(int32_t b) const { return dense_.data() + static_cast<std::size_t>(layout->first(b)); }
+    bool active(int32_t b) const { return active_[static_cast<std::size_t>(b)] != 0; }
+    const V* bias(int32_t b) const {
+        return bias_.empty() ? nullptr : bias_.data() + static_cast<std::size_t>(b) * static_cast<std::size_t>(bias_step_);
+    }
+    bool holds_dense() const { return has_dense_; }
+    // Known to be +0 everywhere, without looking.
+    bool silent() const { return has_events_ && events_.size() == 0; }
+
+private:
+    void add_bias();
+    void scan();
+
+    Scratch<V>* scratch_;
+    const Kernels<V>* kernels_;
+    Events<V> events_;
+    Buffer<V> dense_;
+    std::vector<uint8_t> active_;
+    std::span<const V> bias_;
+    int32_t bias_step_ = 0;
+    bool has_events_ = true, has_dense_ = false;
+};
+
+}  // namespace spikeflow

@@ -1,0 +1,186 @@
+#include "worker.hpp"
+
+#include <bit>
+#include <limits>
+
+namespace spikeflow {
+namespace {
+
+constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
+
+}  // namespace
+
+template <class V>
+Worker<V>::Worker(const Network<V>& network)
+    : network_(network), scratch_(network.largest()), cells_(network.entries().size()) {
+    const Kernels<V>& kernels_of_isa = kernels<V>(network.isa());
+    std::size_t inputs = 0, outputs = 0;
+    for (std::size_t n = 0; n < cells_.size(); ++n) {
+        const Entry<V>& entry = network.entries()[n];
+        Cell& cell = cells_[n];
+        for (int32_t r = 0; r < entry.ring; ++r) cell.ring.emplace_back(entry.layout, scratch_, kernels_of_isa);
+        for (const auto& edges : entry.ports) {
+            Port<V> port;
+            port.kernels = &kernels_of_isa;
+            port.terms.resize(edges.size(), nullptr);
+            if (edges.size() > 1) {
+                const Layout& source = network.entries()[static_cast<std::size_t>(edges[0].source)].layout;
+                port.sum = std::make_unique<Slot<V>>(source, scratch_, kernels_of_isa);
+            }
+            cell.ports.push_back(std::move(port));
+        }
+        if (entry.node) cell.runner = entry.node->runner({scratch_, network.isa()});
+        if (entry.kind == NodeKind::input) cell.feed = inputs++;
+        if (entry.kind == NodeKind::output) cell.feed = outputs++;
+    }
+}
+
+template <class V>
+void Worker<V>::prepare(const RunText<V>& text) {
+    for (std::size_t n = 0; n < cells_.size(); ++n) {
+        const Entry<V>& entry = network_.entries()[n];
+        Cell& cell = cells_[n];
+        cell.counters = {};
+        cell.steady = kNever;
+        if (entry.kind == NodeKind::input && text.feeds[cell.feed].kind == Feed<V>::Kind::constant) cell.steady = 0;
+        if (entry.kind != NodeKind::inner || !entry.node->repeats()) continue;
+        int64_t steady = 0;
+        for (const auto& edges : entry.ports)
+            for (const EdgeRef& edge : edges) {
+                // a source that runs later has not been looked at: then nothing is known of it
+                const int64_t from = static_cast<std::size_t>(edge.source) < n ? cells_[static_cast<std::size_t>(edge.source)].steady : kNever;
+                steady = from == kNever || steady == kNever ? kNever : std::max(steady, from + edge.delay);
+            }
+        cell.steady = steady;
+    }
+}
+
+template <class V>
+void Worker<V>::begin(const RunText<V>& text, int32_t sample) {
+    for (Cell& cell : cells_) {
+        for (Slot<V>& slot : cell.ring) slot.clear();
+        if (cell.runner) cell.runner->reset();
+    }
+    for (std::size_t n = 0; n < cells_.size(); ++n) {
+        if (network_.entries()[n].kind != NodeKind::input) continue;
+        const Feed<V>& feed = text.feeds[cells_[n].feed];
+        if (feed.kind == Feed<V>::Kind::spikes)
+            cells_[n].next_spike = static_cast<std::size_t>(feed.sample_start[static_cast<std::size_t>(sample)]);
+    }
+}
+
+template <class V>
+void Worker<V>::point_ports(std::size_t node, int32_t time) {
+    const Entry<V>& entry = network_.entries()[node];
+    for (std::size_t p = 0; p < entry.ports.size(); ++p)
+        for (std::size_t e = 0; e < entry.ports[p].size(); ++e) {
+            const EdgeRef& edge = entry.ports[p][e];
+            auto& ring = cells_[static_cast<std::size_t>(edge.source)].ring;
+            const auto size = static_cast<int64_t>(ring.size());
+            cells_[node].ports[p].terms[e] = &ring[static_cast<std::size_t>((int64_t{time} - edge.delay + size) % size)];
+        }
+}
+
+template <class V>
+void Worker<V>::step(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time) {
+    for (std::size_t n = 0; n < cells_.size(); ++n) {
+        Cell& cell = cells_[n];
+        // once every slot of the ring holds the value that stays, there is nothing left to compute
+        if (cell.steady != kNever && time >= cell.steady + static_cast<int64_t>(cell.ring.size())) {
+            cell.counters.spikes += cell.spikes;
+            cell.counters.accumulates += cell.accumulates;
+            cell.counters.multiplies += cell.multiplies;
+            cell.counters.cached += cell.accumulates + cell.multiplies;
+            continue;
+        }
+        const Counters& c = cell.counters;
+        const int64_t spikes = c.spikes, accumulates = c.accumulates, multiplies = c.multiplies;
+        run_node(n, text, sample, time);
+        cell.spikes = c.spikes - spikes;
+        cell.accumulates = c.accumulates - accumulates;
+        cell.multiplies = c.multiplies - multiplies;
+    }
+    for (std::size_t r = 0; r < text.recorded.size(); ++r)
+        record(static_cast<std::size_t>(text.recorded[r]), result.records[r][static_cast<std::size_t>(sample)], time);
+}
+
+template <class V>
+void Worker<V>::run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time) {
+    const Entry<V>& entry = network_.entries()[node];
+    Cell& cell = cells_[node];
+    if (entry.kind == NodeKind::input) return read_input(cell, entry.layout, text.feeds[cell.feed], text, sample, time);
+    point_ports(node, time);
+    if (entry.kind == NodeKind::output) return write_output(cell, entry.layout, text, sample, time);
+    Step<V> step{time, cell.ports, cell.ring[static_cast<std::size_t>(time) % cell.ring.size()], cell.counters, entry.analog};
+    cell.runner->step(step);
+}
+
+template <class V>
+void Worker<V>::read_input(Cell& cell, const Layout& layout, const Feed<V>& feed, const RunText<V>& text, int32_t sample, int32_t time) {
+    Slot<V>& slot = cell.ring[static_cast<std::size_t>(time) % cell.ring.size()];
+    Events<V>& events = slot.write_events();
+    if (feed.kind == Feed<V>::Kind::spikes) {
+        std::size_t& k = cell.next_spike;
+        const auto end = static_cast<std::size_t>(feed.sample_start[static_cast<std::size_t>(sample) + 1]);
+        for (; k < end && feed.step[k] <= time; ++k) {
+            if (feed.values[k] == V{0}) continue;
+            events.index.push(feed.neuron[k]);
+            events.value.push(feed.values[k]);
+        }
+    } else {
+        const std::size_t row = feed.kind == Feed<V>::Kind::constant ? static_cast<std::size_t>(sample)
+            : static_cast<std::size_t>(time) * static_cast<std::size_t>(text.samples) + static_cast<std::size_t>(sample);
+        const V* values = feed.values.data() + row * static_cast<std::size_t>(layout.size);
+        const Kernels<V>& k = kernels<V>(network_.isa());
+        for (int32_t first = 0; first < layout.size; first += kBlock) {
+            const int32_t n = std::min(kBlock, layout.size - first);
+            if (k.nonzero(values + first, n, scratch_.masks) == 0) continue;
+            for (int32_t w = 0; w * 64 < n; ++w)
+                for (uint64_t word = scratch_.masks[w]; word != 0; word &= word - 1) {
+                    const int32_t at = first + w * 64 + std::countr_zero(word);
+                    events.index.push(at);
+                    events.value.push(values[at]);
+                }
+        }
+    }
+    events.settle();
+    cell.counters.spikes += static_cast<int64_t>(events.size());
+}
+
+template <class V>
+void Worker<V>::write_output(Cell& cell, const Layout& layout, const RunText<V>& text, int32_t sample, int32_t time) {
+    const auto size = static_cast<std::size_t>(layout.size);
+    const std::size_t row = static_cast<std::size_t>(time) * static_cast<std::size_t>(text.samples) + static_cast<std::size_t>(sample);
+    V* to = text.outputs[cell.feed].data() + row * size;
+    Slot<V>& value = cell.ports[0].value();
+    if (value.silent() || !value.holds_dense()) {
+        std::fill_n(to, size, V{0});
+        const Events<V>& events = value.events();
+        for (std::size_t e = 0; e < events.size(); ++e) to[events.index[e]] = events.at(e);
+    } else if (!layout.permuted) {
+        std::copy_n(value.dense(), size, to);
+    } else {
+        const V* from = value.dense();
+        for (int32_t c = 0; c < layout.channels; ++c)
+            for (int32_t p = 0; p < layout.pixels; ++p) *to++ = from[static_cast<int64_t>(p) * layout.channels + c];
+    }
+}
+
+template <class V>
+void Worker<V>::record(std::size_t node, Record<V>& to, int32_t time) {
+    Cell& cell = cells_[node];
+    const bool output = network_.entries()[node].kind == NodeKind::output;
+    Slot<V>& slot = output ? cell.ports[0].value() : cell.ring[static_cast<std::size_t>(time) % cell.ring.size()];
+    const Events<V>& events = slot.events();
+    for (std::size_t e = 0; e < events.size(); ++e) {
+        to.step.push(time);
+        to.neuron.push(events.index[e]);
+        to.value.push(events.at(e));
+    }
+}
+
+template class Worker<float>;
+template class Worker<int32_t>;
+template class Worker<int64_t>;
+
+}  // namespace spikeflow

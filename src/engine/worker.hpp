@@ -1,0 +1,44 @@
+// Worker: the state with which one thread runs one sample after the other.
+#pragma once
+
+#include <vector>
+
+#include "network.hpp"
+
+namespace spikeflow {
+
+template <class V>
+class Worker {
+public:
+    explicit Worker(const Network<V>& network);
+
+    void prepare(const RunText<V>& text);                 // before a run: which values will not change
+    void begin(const RunText<V>& text, int32_t sample);   // before a sample: all states at their start
+    void step(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time);
+    const Counters& counters(std::size_t node) const { return cells_[node].counters; }
+
+private:
+    // One node in this worker.
+    struct Cell {
+        std::vector<Slot<V>> ring;                        // value of step t in ring[t % size]
+        std::vector<Port<V>> ports;
+        std::unique_ptr<Runner<V>> runner;
+        Counters counters;
+        int64_t spikes = 0, accumulates = 0, multiplies = 0;   // of the last computed step
+        int64_t steady = 0;                               // from this step on the value stays; never where INT64_MAX
+        std::size_t feed = 0;                             // number among the inputs or outputs
+        std::size_t next_spike = 0;
+    };
+
+    void point_ports(std::size_t node, int32_t time);
+    void run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
+    void read_input(Cell& cell, const Layout& layout, const Feed<V>& feed, const RunText<V>& text, int32_t sample, int32_t time);
+    void write_output(Cell& cell, const Layout& layout, const RunText<V>& text, int32_t sample, int32_t time);
+    void record(std::size_t node, Record<V>& to, int32_t time);
+
+    const Network<V>& network_;
+    Scratch<V> scratch_;
+    std::vector<Cell> cells_;
+};
+
+}  // namespace spikeflow

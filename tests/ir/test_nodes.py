@@ -1,0 +1,208 @@
+"""Every kind: its shape rule against brute force, its checks, its readers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import spikeflow
+from spikeflow.errors import GraphError, ModelError, ShapeError
+from spikeflow.ir.arrays import Quantised, frozen
+from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.nodes import (
+    KINDS,
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Population,
+    Scale,
+    Slice,
+    Sparse,
+    SumPool,
+)
+from spikeflow.ir.program import Instruction, Program
+
+PACKAGE = Path(spikeflow.__file__).parent
+IDENTITY = Program(("in",), ("v",), ("p",), (Instruction("input", name="in"),), 0, (0,))
+small = st.integers(1, 6)
+pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+def shape_of(node: Any, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    node.check("n")
+    return node.output_shape("n", shapes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("reader", "left_out"), [
+    ("sim/reference.py", ()), ("sim/lower.py", ("BatchNorm", "Activation"))])
+def test_every_reader_knows_every_kind(kind: str, reader: str, left_out: tuple[str, ...]) -> None:
+    path = PACKAGE / reader
+    if kind in left_out:
+        return
+    if not path.exists():
+        pytest.skip(f"{reader} is not written yet")
+    assert re.search(rf"\b{kind}\b", path.read_text(encoding="utf-8")), f"{reader} does not know {kind}"
+
+
+@given(small, small, pairs, pairs, pairs, st.tuples(small, small, small, small))
+def test_conv_shape(height: int, width: int, kernel: Any, stride: Any, dilation: Any, padding: Any) -> None:
+    top, bottom, left, right = padding
+    node = Conv2d(np.ones((4, 1, *kernel)), stride=stride, padding=((top, bottom), (left, right)),
+                  dilation=dilation, groups=2)
+    counts = [len(range(0, n - d * (k - 1), s)) for n, d, k, s in
+              zip((height + top + bottom, width + left + right), dilation, kernel, stride, strict=True)]
+    if min(counts) == 0:
+        with pytest.raises(ShapeError):
+            shape_of(node, (2, height, width))
+    else:
+        assert shape_of(node, (2, height, width)) == (4, *counts)
+
+
+@given(st.integers(3, 7), st.integers(3, 7), pairs, pairs)
+def test_pool_shape(height: int, width: int, kernel: Any, stride: Any) -> None:
+    counts = tuple(len(range(0, n - k + 1, s)) for n, k, s in zip((height, width), kernel, stride, strict=True))
+    assert shape_of(SumPool(kernel, stride), (2, height, width)) == (2, *counts)
+
+
+@given(st.data())
+def test_slice_and_pad_shapes(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(small, min_size=1, max_size=4)))
+    start = tuple(data.draw(st.integers(0, n - 1)) for n in shape)
+    stop = tuple(data.draw(st.integers(a + 1, n)) for a, n in zip(start, shape, strict=True))
+    step = tuple(data.draw(st.integers(1, 3)) for _ in shape)
+    x = np.zeros(shape)
+    cut = x[tuple(slice(a, b, s) for a, b, s in zip(start, stop, step, strict=True))]
+    assert shape_of(Slice(start, stop, step), shape) == cut.shape
+    assert shape_of(Pad(start, step), shape) == np.pad(x, tuple(zip(start, step, strict=True))).shape
+
+
+def test_other_shapes() -> None:
+    assert shape_of(Input((2, 3))) == (2, 3)
+    assert shape_of(Output(), (2, 3)) == (2, 3)
+    assert shape_of(Linear(np.ones((5, 6))), (2, 3)) == (5,)
+    assert shape_of(Flatten(), (2, 3)) == (6,) and shape_of(Flatten(), ()) == (1,)
+    assert shape_of(Concat(1, 3), (2, 3), (2, 1), (2, 4)) == (2, 8)
+    assert shape_of(Scale(np.ones((2, 1))), (2, 3)) == (2, 3)
+    assert shape_of(BatchNorm([0, 0], [1, 1], [1, 1], [0, 0]), (2, 3, 4)) == (2, 3, 4)
+    assert shape_of(Activation(), (2, 3)) == (2, 3)
+    assert shape_of(Sparse([0, 2, 3], [3, 0, 1], [0.5], (2,), (2, 2)), (2,)) == (2, 2)
+    assert shape_of(Population("m", IDENTITY, {"p": 1}, (2, 3)), (2, 3)) == (2, 3)
+    assert Concat(0, 3).ports == ("in0", "in1", "in2")
+
+
+WRONG: dict[str, Any] = {
+    "input of no size": lambda: Input((2, 0)),
+    "input of 9 dimensions": lambda: Input((1,) * 9),
+    "input too large": lambda: Input((2**31,)),
+    "input kind": lambda: Input((2,), "events"),
+    "weight of a vector": lambda: Linear(np.ones(3)),
+    "NaN weight": lambda: Linear([[np.nan]]),
+    "weight beyond float32": lambda: Linear([[1e300]]),
+    "bias too long": lambda: Linear(np.ones((2, 3)), np.ones(3)),
+    "infinite bias": lambda: Linear(np.ones((2, 3)), [np.inf, 0]),
+    "delays of another shape": lambda: Linear(np.ones((2, 3)), delays=np.ones(2)),
+    "negative delays": lambda: Linear(np.ones((2, 3)), delays=[0, -1, 0]),
+    "half delays": lambda: Linear(np.ones((2, 3)), delays=[0, 0.5, 0]),
+    "delays beyond 32 bits": lambda: Linear(np.ones((2, 3)), delays=[0, 2**40, 0]),
+    "NaN delays": lambda: Linear(np.ones((2, 3)), delays=[0, np.nan, 0]),
+    "mantissa outside": lambda: Linear(Quantised([[128]], Fixed(8))),
+    "mantissa beyond 32 bits": lambda: Linear(Quantised([[2**40]], Fixed(8))),
+    "kernel of 3 dimensions": lambda: Conv2d(np.ones((1, 1, 3))),
+    "stride 0": lambda: Conv2d(np.ones((1, 1, 3, 3)), stride=(0, 1)),
+    "dilation 0": lambda: Conv2d(np.ones((1, 1, 3, 3)), dilation=(1, 0)),
+    "negative padding": lambda: Conv2d(np.ones((1, 1, 3, 3)), padding=((0, -1), (0, 0))),
+    "groups 0": lambda: Conv2d(np.ones((1, 1, 3, 3)), groups=0),
+    "groups that do not divide": lambda: Conv2d(np.ones((3, 1, 3, 3)), groups=2),
+    "row pointers too short": lambda: Sparse([0, 1], [0], [1.0], (2,), (2,)),
+    "row pointers that shrink": lambda: Sparse([0, 2, 1], [0], [1.0], (2,), (2,)),
+    "row pointers from 1": lambda: Sparse([1, 1, 1], [0], [1.0], (2,), (2,)),
+    "target outside": lambda: Sparse([0, 1, 1], [2], [1.0], (2,), (2,)),
+    "target below": lambda: Sparse([0, 1, 1], [-1], [1.0], (2,), (2,)),
+    "weights too many": lambda: Sparse([0, 1, 1], [0], [1.0, 2.0], (2,), (2,)),
+    "sparse delays": lambda: Sparse([0, 1, 1], [0], [1.0], (2,), (2,), delays=[0, 0, 0]),
+    "pool of 0": lambda: SumPool((0, 1), (1, 1)),
+    "slice backwards": lambda: Slice((2,), (1,), (1,)),
+    "slice of mixed length": lambda: Slice((0, 0), (1,), (1,)),
+    "slice step 0": lambda: Slice((0,), (1,), (0,)),
+    "pad of mixed length": lambda: Pad((0,), (0, 0)),
+    "pad below 0": lambda: Pad((-1,), (0,)),
+    "concat of none": lambda: Concat(0, 0),
+    "concat axis": lambda: Concat(-1, 2),
+    "NaN factor": lambda: Scale(np.nan),
+    "negative variance": lambda: BatchNorm([0], [-1], [1], [0]),
+    "epsilon 0": lambda: BatchNorm([0], [1], [1], [0], 0.0),
+    "epsilon NaN": lambda: BatchNorm([0], [1], [1], [0], float("nan")),
+    "channels differ": lambda: BatchNorm([0], [1], [1, 2], [0]),
+    "tanh activation": lambda: Activation("tanh"),
+    "param missing": lambda: Population("m", IDENTITY, {}, (2,)),
+    "param unknown": lambda: Population("m", IDENTITY, {"p": 1, "q": 1}, (2,)),
+    "param does not broadcast": lambda: Population("m", IDENTITY, {"p": [1, 2, 3]}, (2,)),
+    "param NaN": lambda: Population("m", IDENTITY, {"p": np.nan}, (2,)),
+    "initial unknown": lambda: Population("m", IDENTITY, {"p": 1}, (2,), initial={"u": 0}),
+    "start -1": lambda: Population("m", IDENTITY, {"p": 1}, (2,), -1),
+    "fixed param not whole": lambda: Population("m", IDENTITY, {"p": 0.5}, (2,), formats={"v": Fixed(8)}),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_a_node_refuses(what: str) -> None:
+    with pytest.raises(ModelError):
+        WRONG[what]().check("n")
+
+
+@pytest.mark.parametrize(("node", "shape"), [
+    (Linear(np.ones((2, 3))), (4,)), (Conv2d(np.ones((1, 2, 3, 3))), (1, 5, 5)),
+    (Conv2d(np.ones((1, 2, 3, 3))), (2, 2, 5)), (Conv2d(np.ones((1, 2, 3, 3))), (2, 5)),
+    (Sparse([0, 0], [], [], (1,), (1,)), (2,)), (SumPool((2, 2), (1, 1)), (3, 1, 4)), (SumPool((2, 2), (1, 1)), (4, 4)),
+    (Slice((0,), (3,), (1,)), (2,)), (Slice((0,), (3,), (1,)), (3, 3)), (Pad((0,), (0,)), (1, 1)),
+    (Pad((2**31,), (0,)), (1,)), (Scale(np.ones(2)), (3,)), (Scale(np.ones((1, 3))), (3,)),
+    (BatchNorm([0], [1], [1], [0]), (2, 3)), (Population("m", IDENTITY, {"p": 1}, (2,)), (3,)), (Concat(1, 1), (2,)),
+])
+def test_sources_that_do_not_fit(node: Any, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match="n: got"):
+        shape_of(node, shape)
+
+
+def test_concat_refuses_different_rests() -> None:
+    for shapes in (((2, 3), (3, 3)), ((2,), (2, 1))):
+        with pytest.raises(ShapeError):
+            shape_of(Concat(1, 2), *shapes)
+
+
+def test_weights_are_float32_or_int32_and_read_only() -> None:
+    linear = Linear(np.ones((2, 2)), bias=[1, 2], delays=[[0, 1], [2, 3]])
+    assert isinstance(linear.weight, np.ndarray) and linear.weight.dtype == np.float32
+    assert linear.bias is not None and linear.delays is not None and linear.delays.dtype == np.int32
+    assert not (linear.weight.flags.writeable or linear.bias.flags.writeable or linear.delays.flags.writeable)
+    assert Quantised(np.ones((2, 2), np.int64), Fixed(8)).values.dtype == np.int32
+
+
+def test_a_read_only_array_is_shared_and_no_other() -> None:
+    shared = frozen([1, 2], np.float32)
+    own = np.ones(2, np.float32)
+    assert frozen(shared, np.float32) is shared and not np.shares_memory(frozen(own, np.float32), own)
+
+
+def test_integers_are_never_wrapped() -> None:
+    for values, kind in (([2**31], np.int32), ([1.5], np.int32), ([-1], np.uint8), ([2.0**70], np.int64)):
+        with pytest.raises(GraphError):
+            frozen(values, kind)
+
+
+def test_populations_at_stage_fixed_hold_integers() -> None:
+    node = Population("m", IDENTITY, {"p": 3.0}, (2,), formats={"p": Fixed(8)})
+    assert node.fixed and node.params["p"].dtype == np.int32
+    assert not Population("m", IDENTITY, {"p": 3.0}, (2,)).fixed
