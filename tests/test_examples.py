@@ -51,3 +51,26 @@ def test_directly_trained(script: str, tmp_path: Path) -> None:
     assert "torch:" in printed and "engine:" in printed and "mapped, on" in printed
     assert re.search(r"\b0 unexplained", printed), printed
     assert "loihi1 cannot take this network" in printed or "loihi1:" in printed
+
+
+def test_commands_and_script_give_the_same_networks(folder: Path) -> None:
+    """The README's script and its commands: equal graphs, equal mappings, equal answers."""
+    import json
+
+    import numpy as np
+
+    from spikeflow.convert import convert
+    from spikeflow.hw import map_network
+    from spikeflow.hw.file import read_mapping
+    from spikeflow.ir import file
+    from spikeflow.sim.classify import classify
+    spikeflow = str(Path(sys.executable).parent / "spikeflow")
+    _run(spikeflow, "convert", "ann.pt", "--data", "calib.npz", "--steps", "32", "--out", "a.h5", cwd=folder)
+    _run(spikeflow, "map", "a.h5", "--chip", "loihi2", "--chips", "4", "--data", "calib.npz", "--out", "a.map.h5", cwd=folder)
+    printed = json.loads(_run(spikeflow, "run", "a.map.h5", "--data", "test.npz", "--json", cwd=folder))
+    calib, test = np.load(folder / "calib.npz"), np.load(folder / "test.npz")
+    conversion = convert(str(folder / "ann.pt"), calib["x"], calib["y"], steps=32)
+    mapping = map_network(conversion.network, "loihi2", calib["x"], chips=4)
+    assert conversion.network.graph.digest == file.read(folder / "a.h5").graph.digest
+    assert mapping.as_graph().digest == read_mapping(folder / "a.map.h5").as_graph().digest
+    assert classify(mapping.as_network(), test["x"]).accuracy(test["y"]) == printed["accuracy"]

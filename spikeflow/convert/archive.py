@@ -19,7 +19,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from spikeflow.convert.aten import GETITEM, AtenGraph, AtenNode, Ref, as_array, module_path, normalised
 from spikeflow.convert.pickled import misplaced
@@ -58,7 +58,7 @@ _ROLES = {
     "tensor_constant": "tensor_constant_name",
 }
 
-_NAME = re.compile(r"[\w.]{1,1000}")
+_NAMES = {"name": re.compile(r"\w{1,1000}"), "target": re.compile(r"[\w.]{1,200}")}
 _T = TypeVar("_T")
 
 
@@ -89,26 +89,29 @@ class _Reader:
         self.sizes: dict[str, tuple[int, ...]] = {}
         self.symbols: dict[str, int | float | bool] = {}
         self.known: set[str] = set()
+        self.unused = 0  # inputs that are no tensors
         self.payloads: dict[str, bytearray] = {}
 
     def bad(self, what: str) -> NoReturn:
         raise FileError(self.path, f"the archive's graph is damaged: {what}", _AGAIN)
 
-    def member(self, record: Any, key: str, kind: type[_T] | tuple[type, ...]) -> _T:
+    def member(self, record: Any, key: str, kind: type[_T]) -> _T:
         """A required field of a JSON object, of exactly the type named."""
         if type(record) is not dict or key not in record:
             self.bad(f"{key!r} is missing")
-        kinds = kind if isinstance(kind, tuple) else (kind,)
-        if type(record[key]) not in kinds:
+        if type(record[key]) is not kind:
             self.bad(f"{key!r} is {type(record[key]).__name__}")
-        return cast(_T, record[key])
+        return record[key]
 
     def name(self, record: Any, key: str = "name") -> str:
-        """A required name; torch makes them of letters, digits and underscores, users put dots between."""
-        found: str = self.member(record, key, str)
-        if not _NAME.fullmatch(found) or (key == "name" and "." in found):
-            self.bad("a name holds signs that no name has")
-        return found
+        """A required name of a value or operation, as torch makes them."""
+        found = self.member(record, key, str)
+        return found if _NAMES[key].fullmatch(found) else self.bad("a name holds signs that no name has")
+
+    def user_name(self, record: Any, key: str) -> str:
+        """A required name that the user chose: any signs that can be shown."""
+        found = self.member(record, key, str)
+        return found if found.isprintable() and len(found) < 1000 else self.bad("a name cannot be shown")
 
     def optional(self, record: dict[str, Any], key: str) -> dict[str, Any]:
         """An object that may be absent."""
@@ -153,6 +156,8 @@ class _Reader:
         self._read_sizes(graph)
         stored, inputs = self._inputs(self.member(signature, "input_specs", list))
         self.known |= stored.keys() | set(inputs)
+        if len(self.known) != len(self.member(signature, "input_specs", list)) - self.unused:
+            self.bad("two inputs have one name")
         listed: list[Any] = self.member(graph, "nodes", list)
         if len(listed) > MAX_NODES:
             raise FileError(self.path, f"it has {len(listed)} operations; the limit is {MAX_NODES}")
@@ -202,12 +207,16 @@ class _Reader:
             role, record = self.one(spec)
             if role in _ROLES:
                 name = self.name(self.member(record, "arg", dict))
-                stored[name] = (role, self.name(record, _ROLES[role]))
+                stored[name] = (role, self.user_name(record, _ROLES[role]))
             elif role == "user_input":
                 kind, argument = self.one(self.member(record, "arg", dict))
                 if kind == "as_tensor":
                     inputs.append(self.name(argument))
-            elif role != "constant_input":
+                    continue
+                self.unused += 1
+            elif role == "constant_input":
+                self.unused += 1
+            else:
                 raise UnsafeFile(
                     self.path, f"its network takes a {role[:40]!r}, which is not plain data", _AGAIN
                 )
@@ -218,7 +227,7 @@ class _Reader:
         for spec in specs:
             role, record = self.one(spec)
             if role != "user_output":
-                raise FileError(self.path, f"its network changes its own values ({role[:40]})", _EVAL)
+                raise FileError(self.path, f"its network changes its own values ({role[:40]!r})", _EVAL)
             value = self._argument(self.member(record, "arg", dict))
             found.append(value if isinstance(value, Ref) else self.bad("an output is no tensor"))
         return tuple(found)

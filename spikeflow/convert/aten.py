@@ -361,7 +361,8 @@ def _module(node: torch.fx.Node) -> str:
 def module_path(path: str) -> str:
     """The user's module path of what torch notes down, or "" where it is none."""
     path = re.sub(r"@\d+", "", path)
-    return path if re.fullmatch(r"\w+(\.\w+)*", path) and not path.startswith("_empty_nn_module") else ""
+    plain = path.isprintable() and len(path) < 1000 and not path.startswith("_empty_nn_module")
+    return path if plain else ""
 
 
 _PLAIN: tuple[tuple[type, Callable[[Any], str]], ...] = (

@@ -8,7 +8,6 @@ nothing; then every field of the file must equal the new layer's, and every tens
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
@@ -22,8 +21,6 @@ from spikeflow.errors import FileError, UnsafeFile
 MAX_DEPTH = 64
 _BIG, _SMALL = 2**31, 2**16
 _HINT = "save the model with torch.export.save(torch.export.export(model, (example,)), 'net.pt2')"
-
-_NAME = re.compile(r"[\w -]{1,200}")
 
 Check = Callable[[object], bool]
 _Tensors = dict[str, torch.Tensor | None]
@@ -245,13 +242,17 @@ class Rebuilder:
         if not isinstance(found, dict) or (found and not isinstance(module, nn.Sequential)):
             raise UnsafeFile(self.path, f"{_at(name)} holds modules of its own", _HINT)
         for key, child in found.items():
-            if type(key) is not str or hasattr(module, key) or not _NAME.fullmatch(key):
+            if type(key) is not str or hasattr(module, key) or not _is_module_name(key):
                 raise FileError(
                     self.path, f"{_at(name)} holds a module under the name {str(key)[:60]!r}", _HINT
                 )
             if not isinstance(child, Instance):
                 raise FileError(self.path, f"{_at(name)}.{key} is no layer", _HINT)
             module.add_module(key, self.module(child, f"{name}.{key}".lstrip("."), depth + 1))
+
+
+def _is_module_name(key: str) -> bool:
+    return key.isprintable() and 0 < len(key) <= 200 and "." not in key
 
 
 def _at(name: str) -> str:

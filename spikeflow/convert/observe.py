@@ -57,8 +57,9 @@ class ActivationStats:
         return np.where(rank > 0, (at + part) / BINS * self.maximum, 0.0)
 
     def fraction_above(self, threshold: Array) -> Array:
-        """The fraction of values above a threshold per channel, to the width of a bin, ``(channels,)``."""
-        cut = np.floor(threshold / np.maximum(self.maximum, 1e-30) * BINS)
+        """The fraction of values in the bins above a threshold per channel, ``(channels,)``."""
+        # a threshold may be rounded to just below the edge of its bin
+        cut = np.ceil(threshold / np.maximum(self.maximum, 1e-30) * BINS * (1 - 1e-6))
         above = np.arange(BINS)[None, :] >= cut[:, None]
         return np.where(self.maximum > threshold, (self.histogram * above).sum(axis=1) / self.values, 0.0)
 

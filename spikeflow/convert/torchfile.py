@@ -195,7 +195,7 @@ def _read_zip(archive: StoredZip, top: str, allowance: Allowance, layers: Collec
 def _look_older(file: BinaryIO, path: str, length: int, limit: int, layers: Collection[str]) -> Saved:
     file.seek(0)
     stream = io.BytesIO(file.read(MAX_PICKLE))
-    first = _first(stream, path, layers)
+    first = read_pickle(stream, path, layers).root
     if type(first) is not int or first != _MAGIC:
         raise UnsafeFile(
             path, "it is a Python pickle that torch.save did not write", "save it with torch.save"
@@ -214,11 +214,6 @@ def _look_older(file: BinaryIO, path: str, length: int, limit: int, layers: Coll
         return data
 
     return Saved(path, pickle.root, values, Allowance.of(path, length, limit))
-
-
-def _first(stream: io.BytesIO, path: str, layers: Collection[str]) -> object:
-    """The first object of a pickle file; a hostile one is refused here, whatever wrote it."""
-    return read_pickle(stream, path, layers).root
 
 
 def _expect_version(version: object, path: str) -> None:

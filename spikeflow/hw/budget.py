@@ -7,7 +7,7 @@ and with its longest delay.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 
@@ -100,13 +100,6 @@ def list_bits(chip: Chip, lengths: Array, each: int) -> int:
     return int(chip.memory.list_bits(lengths, each).sum()) if lengths.size else 0
 
 
-def memory_bits(chip: Chip, lengths: Array, need: Need, neurons: int) -> int:
-    """The whole formula for one core; `need.ports` x `neurons` are its index values."""
-    each = synapse_bits(chip, neurons * need.ports, need.field)
-    fixed = int(chip.memory.overhead.value) + need.tables + neurons * need.record
-    return fixed + int((lengths > 0).sum()) * int(chip.memory.axon.value) + list_bits(chip, lengths, each)
-
-
 class Tally:
     """One growing part of one population, its use kept exact after every change.
 
@@ -166,11 +159,6 @@ class Tally:
         fixed = int(self.chip.memory.overhead.value) + self.need.tables
         return max(self.neurons / room.neurons, self.axons / room.axons,
                    (self.memory - fixed) / max(1, room.memory - fixed))
-
-
-def together(needs: list[Need], tables: int) -> Need:
-    """The need of a core that several populations share: its index and delay field serve all of them."""
-    return replace(needs[0], ports=1, record=0, field=max(n.field for n in needs), tables=tables)
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,8 @@ from scipy import sparse
 
 from spikeflow.errors import GraphError
 from spikeflow.hw import operators
-from spikeflow.hw.kernels import Affine, as_conv
+from spikeflow.hw.convolve import Affine, as_conv
 from spikeflow.hw.operators import Operator
-from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     LINEAR_KINDS, Concat, Conv2d, Flatten, Input, Linear, Node, Output, Population, Shape, Sparse,
@@ -85,8 +84,22 @@ class _Builder:
         shape = self.graph.port_shape(target, port)
         bias = port_constant(self.graph, target, port)
         made = [_synapses(self.graph, path, shape) for path in paths]
-        for path, node in zip(paths, _with_bias(made, bias, shape, self.graph), strict=False):
+        for path, node in zip(paths, self._with_bias(paths, made, bias, shape), strict=True):
             self._connect(path, node, target, port)
+
+    def _with_bias(self, paths: Sequence[Path], made: list[Synapses], bias: Float | None,
+                   shape: Shape) -> list[Synapses]:
+        """The nodes of a port with all of its biases on the first that can hold them."""
+        if bias is None:
+            return made
+        index = next((i for i, node in enumerate(made) if _bias_for(node, bias) is not None), None)
+        if index is None:
+            # a convolution has one bias a channel; these differ within one, so its kernel is written out
+            index, made[0] = 0, _written_out(self.graph, paths[0], shape)
+        flat = _bias_for(made[index], bias)
+        assert flat is not None
+        made[index] = replace(made[index], bias=flat.astype(np.float32))
+        return made
 
     def _connect(self, path: Path, node: Synapses, target: str, port: str) -> None:
         name = self._name(path, target, port)
@@ -229,22 +242,6 @@ def _rows(synapses: Sequence[tuple[int, Float, npt.NDArray[np.int64], npt.NDArra
                   delays=delays[order] if delays.any() else None)
 
 
-def _with_bias(made: Sequence[Synapses], bias: Float | None, shape: Shape, graph: Graph) -> list[Synapses]:
-    """The nodes of a port with all of its biases on the first that can hold them."""
-    if bias is None or not made:
-        return list(made)
-    result = list(made)
-    for index, node in enumerate(made):
-        flat = _bias_for(node, bias)
-        if flat is not None:
-            result[index] = replace(node, bias=flat.astype(np.float32))
-            return result
-    # a convolution has one bias a channel; these differ within a channel, so the kernel is written out
-    first = result[0]
-    assert isinstance(first, Conv2d)
-    raise GraphError("bias", "differs within a channel of a convolution")
-
-
 def _bias_for(node: Synapses, bias: Float) -> Float | None:
     if not isinstance(node, Conv2d):
         return bias.reshape(-1)
@@ -263,7 +260,3 @@ def is_composed(graph: Graph) -> bool:
     return all(isinstance(n, others) for n in graph.nodes.values()) and not any(
         isinstance(graph.nodes[e.dst], Population) and isinstance(graph.nodes[e.src], ENDS) for e in graph.edges)
 
-
-def weight_count(node: Synapses) -> int:
-    """Numbers that the node stores."""
-    return int(weight_values(node.weight).size)

@@ -72,7 +72,7 @@ def write_whole(path: PathLike, kind: str, manifest: Json, arrays: Sequence[Arra
         image = _image(text, arrays)
     except Exception as error:
         raise FileError(path, f"cannot be put into HDF5: {error}") from error
-    _replace(path, (header(kind, image), image))
+    replace_file(path, (header(kind, image), image))
 
 
 def _image(text: bytes, arrays: Sequence[Array]) -> bytes:
@@ -101,11 +101,12 @@ def header(kind: str, image: bytes) -> bytes:
     return text.encode().ljust(HEADER_BYTES, b"\0")
 
 
-def _replace(path: PathLike, parts: Sequence[bytes]) -> None:
+def replace_file(path: PathLike, parts: Sequence[bytes]) -> None:
+    """Write a file whole or not at all; FileError leaves behind what was there before."""
     try:
         # a link keeps pointing at the file that is replaced
         target = Path(os.path.realpath(path))
-        temporary = target.with_name(f".{target.name[:100]}.{secrets.token_hex(8)}.tmp")
+        temporary = target.with_name(f".spikeflow-{secrets.token_hex(8)}.tmp")
         if target.exists() and not target.is_file():
             raise FileError(path, "is not a plain file, so it is not replaced")
         try:

@@ -1,1 +1,15 @@
+"""Reports: the facts of a network, its run and its mapping, as one HTML page, as text and as JSON.
 
+::
+
+    facts = collect(network, samples, mapping)
+    write_page("report.html", facts)
+"""
+
+from spikeflow.report.collect import ReportOptions, ann_of, collect, read_conversion
+from spikeflow.report.facts import AnnFacts, ReportFacts
+from spikeflow.report.text import to_json, to_text
+from spikeflow.report.write import to_html, write_page
+
+__all__ = ["AnnFacts", "ReportFacts", "ReportOptions", "ann_of", "collect", "read_conversion", "to_html", "to_json",
+           "to_text", "write_page"]

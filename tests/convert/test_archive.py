@@ -247,6 +247,7 @@ def first_weight(config: Any) -> Any:
     return config["config"]["0.weight"]
 
 
+INPUT = {"as_tensor": {"name": "input"}}
 MODEL_ATTACKS: list[tuple[str, Callable[[Any], Any]]] = [
     ("not supported", lambda m: graph_of(m)["nodes"][0].update(target="os.system")),
     ("not supported", lambda m: graph_of(m)["nodes"][0].update(target="torch.ops.evil.run.default")),
@@ -259,6 +260,10 @@ MODEL_ATTACKS: list[tuple[str, Callable[[Any], Any]]] = [
     ("before it is made", lambda m: graph_of(m)["nodes"].reverse()),
     ("made twice", lambda m: graph_of(m)["nodes"].append(graph_of(m)["nodes"][0])),
     ("no listed operation", lambda m: graph_of(m)["nodes"][0].update(target="torch.ops.aten._assert_x.y")),
+    (
+        "one name",
+        lambda m: m["graph_module"]["signature"]["input_specs"].append({"user_input": {"arg": INPUT}}),
+    ),
     ("version 9", lambda m: m["schema_version"].update(major=9)),
     ("no number", lambda m: graph_of(m)["tensor_values"]["input"]["sizes"].insert(0, {"as_int": "1"})),
     (

@@ -1,0 +1,47 @@
+"""``spikeflow report net.h5 --map net.map.h5 --ann ann.pt --data test.npz --out report.html``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from spikeflow.cli import console, opened
+
+if TYPE_CHECKING:
+    from spikeflow.report import AnnFacts
+    from spikeflow.samples import Samples
+
+
+@click.command("report")
+@click.argument("file", type=click.Path())
+@click.option("--map", "mapped", type=click.Path(), help="The same network mapped onto a chip, run beside it.")
+@click.option("--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples.")
+@click.option("--arch", help="package.module:function that makes the module of a state dict.")
+@click.option("--data", type=click.Path(), required=True, help="Samples (.npz with x, and y where known).")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Only the first so many samples.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Other than recorded in the file.")
+@click.option("--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True)
+@console.SEED
+@console.OUT
+@console.JSON
+def command(file: str, mapped: str | None, ann: str | None, arch: str | None, data: str, limit: int | None,
+            steps: int | None, engine: str, seed: int, out: str, as_json: bool) -> None:
+    """Write one HTML page about a network: accuracy, spikes, cores, traffic, energy and time."""
+    from spikeflow.report import ReportOptions, collect, to_json, to_text, write_page
+    from spikeflow.samples import read_npz
+    samples = read_npz(data).first(limit)
+    network, mapping = opened.network(file), opened.mapping(mapped) if mapped else None
+    if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
+        network = network.with_seed(seed)
+    sources = {"network": file, "samples": data, **({"mapping": mapped} if mapped else {}), **({"ANN": ann} if ann else {})}
+    options = ReportOptions(engine, steps=steps, sources=sources)
+    with console.progress("running") as progress:
+        before = _ann(ann, arch, samples) if ann else None
+        facts = collect(network, samples, mapping, before, options, progress)
+    write_page(out, facts)
+    console.emit(as_json, {"out": out, **to_json(facts)}, f"{to_text(facts)}\n\nWritten: {out}")
+
+
+def _ann(path: str, arch: str | None, samples: Samples) -> AnnFacts | None:
+    raise NotImplementedError

@@ -1,0 +1,80 @@
+"""Mapping: a network on chips, core by core, as a device would load it; the truth about a mapped run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from spikeflow.hw.check import check_mapping
+from spikeflow.hw.rebuild import rebuild
+from spikeflow.hw.tables import CoreTable, InputTable, Layout, NeuronKind, OutputTable, Projection
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Population
+from spikeflow.ir.record import Network, RunRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """Everything that chips and host load, and nothing else: a mapped run is rebuilt from this alone.
+
+    Parameters
+    ----------
+    chip : name of the chip.
+    layout : the mesh that the cores' places refer to.
+    dt : seconds a step.
+    record : how the network is run.
+    kinds : programs of the neurons.
+    projections : edges of the network, with their exponents.
+    measured : whether the spikes in the tables come from calibration data; else each is 1 a step.
+
+    Raises
+    ------
+    GraphError
+        Where the tables contradict each other: an axon that nothing reaches, a route that leads nowhere, a
+        weight outside its format, a neuron that is missing or there twice.
+    """
+
+    chip: str
+    layout: Layout
+    dt: float
+    record: RunRecord
+    kinds: tuple[NeuronKind, ...]
+    projections: tuple[Projection, ...]
+    inputs: tuple[InputTable, ...]
+    cores: tuple[CoreTable, ...]
+    outputs: tuple[OutputTable, ...]
+    measured: bool = False
+
+    def __post_init__(self) -> None:
+        check_mapping(self)
+
+    def as_graph(self) -> Graph:
+        """The fixed graph that these tables compute: one population a slice, one Sparse for each projection
+        and slice that it reaches, its sources concatenated; outputs in their original order."""
+        return self._graph
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return rebuild(self)
+
+    def network(self) -> Network:
+        """The rebuilt graph with the run record; a read-out that was cut into slices has no name any more."""
+        graph, record = self.as_graph(), self.record
+        node = graph.nodes.get(record.readout)
+        direct = isinstance(node, Population) and any(e.dst in graph.outputs for e in graph.outputs_of(record.readout))
+        return Network(graph, record if direct else replace(record, readout=""))
+
+    @property
+    def chips(self) -> int:
+        """Number of chips that hold a core."""
+        return len({core.chip for core in self.cores})
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons on all cores."""
+        return sum(core.neurons for core in self.cores)
+
+    @property
+    def synapses(self) -> int:
+        """Number of synapse words on all cores."""
+        return sum(len(core.axons.weight) for core in self.cores)

@@ -1,0 +1,139 @@
+"""Pass: every connection gets a delay that the chip can carry, and every neuron wakes that much later.
+
+Levels solve ``delay + level(target) - level(source) >= minimum of the chip``, and ``<= maximum``; a connection
+takes that sum as its delay, a population its level as `start`. Every spike train is then the original, shifted by
+its level. The levels are the smallest there are (longest paths), so a run grows by as little as possible.
+
+Source: Leiserson and Saxe, Retiming synchronous circuitry, Algorithmica 1991.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from spikeflow.errors import GraphError, HardwareError, Violation
+from spikeflow.hw.chip import Chip
+from spikeflow.hw.compose import is_composed
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Input, Node, Output, Population
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection between two populations, or from an Input, or to an Output."""
+
+    edge: Edge              # the edge that carries the spikes
+    target: str
+    low: int                # smallest delay of the edge that the chip can carry
+    high: int | None
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """level(later) >= level(earlier) + steps, because of `link`."""
+
+    earlier: str
+    later: str
+    steps: int
+    link: Link
+
+
+def retime(graph: Graph, chip: Chip) -> Graph:
+    """The composed graph with delays that the chip can carry; the same spikes, each population's `start` later.
+
+    Raises
+    ------
+    HardwareError
+        Where a loop is too short for the chip, or a delay too long; names the nodes.
+    """
+    if not is_composed(graph):
+        raise GraphError("graph", "is not composed, so its delays cannot be moved", "spikeflow.hw.compose.compose")
+    links = _links(graph, chip)
+    level = _levels(graph, links, chip)
+    moved = {id(k.edge): replace(k.edge, delay=k.edge.delay + level[k.target] - level[k.edge.src]) for k in links}
+    nodes: dict[str, Node] = {n: replace(node, start=node.start + level[n]) if isinstance(node, Population) else node
+                              for n, node in graph.nodes.items()}
+    return replace(graph, nodes=nodes, edges=tuple(moved.get(id(e), e) for e in graph.edges))
+
+
+def output_level(graph: Graph, name: str) -> int:
+    """The step at which an Output of a retimed graph shows the first value: how much longer a run must be."""
+    sources = [(e, graph.nodes[e.src]) for e in graph.inputs_of(name)]
+    return max((e.delay + n.start for e, n in sources if isinstance(n, Population)), default=0)
+
+
+def _links(graph: Graph, chip: Chip) -> list[Link]:
+    ends = (Input, Population)
+    return [_link(graph, chip, edge) for edge in graph.edges if isinstance(graph.nodes[edge.src], ends)]
+
+
+def _link(graph: Graph, chip: Chip, edge: Edge) -> Link:
+    node = graph.nodes[edge.dst]
+    if isinstance(node, Output):
+        return Link(edge, edge.dst, 0, None)
+    (out,) = graph.outputs_of(edge.dst)
+    own = np.asarray(delays if (delays := getattr(node, "delays", None)) is not None else 0)
+    from_input = isinstance(graph.nodes[edge.src], Input)
+    low = chip.delays.from_input if from_input else chip.delays.minimum
+    return Link(edge, out.dst, max(0, int(low.value) - int(own.min(initial=2**20))),
+                int(chip.delays.maximum.value) - int(own.max(initial=0)))
+
+
+def _levels(graph: Graph, links: Sequence[Link], chip: Chip) -> Mapping[str, int]:
+    lower = [_Bound(k.edge.src, k.target, k.low - k.edge.delay, k) for k in links]
+    upper = [_Bound(k.target, k.edge.src, k.edge.delay - k.high, k) for k in links if k.high is not None]
+    # an Input gives its values at their own step, so its level stays 0
+    fixed = graph.inputs
+    level, loop = _longest(graph, lower, fixed)
+    if loop:
+        raise HardwareError(chip.name, [_short_loop(loop, chip)])
+    level, loop = _longest(graph, [*lower, *upper], fixed)
+    if loop:
+        late = [b.link for b in loop if b in upper] or [b.link for b in loop]
+        raise HardwareError(chip.name, [_too_long(k, level, chip) for k in dict.fromkeys(late)])
+    return level
+
+
+def _longest(graph: Graph, bounds: Sequence[_Bound], fixed: Sequence[str]) -> tuple[dict[str, int], list[_Bound]]:
+    """The smallest levels >= 0 within all bounds; or the bounds that cannot hold together (Bellman-Ford)."""
+    level = dict.fromkeys(graph.nodes, 0)
+    cause: dict[str, _Bound] = {}
+    for _ in range(len(graph.nodes) + 1):
+        raised = ""
+        for bound in bounds:
+            wanted = level[bound.earlier] + bound.steps
+            if wanted > level[bound.later]:
+                level[bound.later], cause[bound.later], raised = wanted, bound, bound.later
+                if raised in fixed:
+                    return level, _chain(cause, raised)
+        if not raised:
+            return level, []
+    return level, _chain(cause, raised)
+
+
+def _chain(cause: Mapping[str, _Bound], name: str) -> list[_Bound]:
+    """The bounds that lead to `name`, back to a node seen before or without a cause: the cycle itself if any."""
+    seen: list[str] = []
+    while name in cause and name not in seen:
+        seen.append(name)
+        name = cause[name].earlier
+    on_cycle = seen[seen.index(name):] if name in seen else seen
+    return [cause[n] for n in reversed(on_cycle)]
+
+
+def _short_loop(loop: Sequence[_Bound], chip: Chip) -> Violation:
+    names = [b.later for b in loop]
+    need, have = sum(b.link.low for b in loop), sum(b.link.edge.delay for b in loop)
+    return Violation(names[0], f"a loop through {', '.join(names)} of {have} step(s) in all",
+                     f"at least {need} steps, {int(chip.delays.minimum.value)} for each connection",
+                     "longer delays on the recurrent connections, or training with them")
+
+
+def _too_long(link: Link, level: Mapping[str, int], chip: Chip) -> Violation:
+    delay = link.edge.delay + max(0, level[link.target] - level[link.edge.src])
+    return Violation(link.edge.dst, f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, so "
+                     "that paths of different length meet", f"{link.high} steps for this connection on {chip.title}",
+                     "a population on the shorter path, or a shorter delay")

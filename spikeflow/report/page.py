@@ -1,0 +1,72 @@
+"""The report as one HTML file that holds everything it shows and fetches nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from spikeflow.report import mesh, pictures, text, words
+from spikeflow.report.facts import CoreFacts, ReportFacts
+from spikeflow.report.verdicts import tables
+
+MAX_CORES = 2000         # rows of the table; the JSON holds all
+
+
+def to_html(facts: ReportFacts) -> str:
+    """The whole page. Names and notes in the facts come from files and are escaped wherever they stand."""
+    template = _environment().get_template("report.html")
+    return template.render(facts=facts, runs=text.runs(facts), record=tuple(text.record_lines(facts.network)),
+                           tables=tables(facts.conversion), style=Markup(_part("style.css")), busiest=text.busiest,
+                           pictures=_pictures(facts), cores=_fullest(facts), verdict=_summary(facts))
+
+
+def _pictures(facts: ReportFacts) -> dict[str, object]:
+    # SVG of our own making; matplotlib escapes the names in it
+    found: dict[str, object] = {
+        "accuracy": Markup(pictures.accuracy(text.runs(facts), facts.ann)),
+        "rates": Markup(pictures.rates(facts.layers)), "thresholds": Markup(pictures.thresholds(facts.layers)),
+        "raster": Markup(pictures.raster(facts.raster)), "heat": (), "traffic": "",
+    }
+    if facts.mapped is not None:
+        found["heat"] = tuple(Markup(svg) for _, svg in mesh.heat_maps(facts.mapped))
+        found["traffic"] = Markup(mesh.traffic(facts.mapped))
+    return found
+
+
+def _fullest(facts: ReportFacts) -> tuple[CoreFacts, ...]:
+    cores = facts.mapped.cores if facts.mapped else ()
+    if len(cores) <= MAX_CORES:
+        return cores
+    return tuple(sorted(cores, key=lambda c: -max(u.share for u in c.uses))[:MAX_CORES])
+
+
+def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
+    """The figures at the top: a number, and what it is."""
+    found = [] if facts.ann is None else [(words.percent(facts.ann.accuracy), "ANN accuracy")]
+    for run in text.runs(facts):
+        if run.accuracy is not None:
+            found.append((words.percent(run.accuracy), f"{run.title}, {run.steps} steps"))
+    found.append((words.count(facts.run.synaptic_operations), "synaptic operations a sample"))
+    if facts.mapped is not None:
+        cores, cost = len(facts.mapped.cores), facts.mapped.cost
+        found.append((str(cores), f"core{'s' if cores != 1 else ''} of {facts.mapped.title}"))
+        found.append((words.quantity(cost.joule, "J", cost.mark), "energy a sample, estimated"))
+        found.append((words.quantity(cost.second, "s", cost.mark), "time a sample, estimated"))
+    return tuple(found)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(loader=FunctionLoader(_part), autoescape=select_autoescape(default=True),
+                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(count=words.count, percent=words.percent, shape=words.shape, spread=words.spread,
+                               rate=words.rate, quantity=words.quantity, constant=words.constant,
+                               overflow=words.overflow, shown=words.shown)
+    return environment
+
+
+def _part(name: str) -> str:
+    return (files("spikeflow.report") / "page" / name).read_text(encoding="utf-8")
