@@ -21,9 +21,12 @@ def shape_option(text: str | None) -> tuple[int, ...]:
     if not text:
         return ()
     try:
-        return tuple(int(part) for part in text.replace("x", ",").split(","))
+        shape = tuple(int(part) for part in text.replace("x", ",").split(","))
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not a shape such as 3,32,32", param_hint="--input-shape") from None
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise click.BadParameter(f"{text!r} is not a shape such as 3,32,32", param_hint="--input-shape")
+    return shape
 
 
 def emit(as_json: bool, facts: dict[str, Any], text: str) -> None:

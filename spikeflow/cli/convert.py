@@ -30,8 +30,10 @@ def command(ann: str, data: str | None, out: str, as_json: bool, input_shape: st
     from spikeflow.samples import Samples, read_npz
     samples: Samples | None = read_npz(data) if data else None
     chosen = {name: value for name, value in options.items() if value is not None}
+    if input_shape:
+        chosen["input_shape"] = console.shape_option(input_shape)
     with console.progress("converting") as progress:
         conversion = convert(ann, None if samples is None else samples.x, None if samples is None else samples.y,
-                             input_shape=console.shape_option(input_shape), progress=progress, **chosen)  # type: ignore[arg-type]
+                             progress=progress, **chosen)  # type: ignore[arg-type]
     file.write(out, conversion.network)
     console.emit(as_json, {"out": out, **conversion.report.to_json()}, f"{conversion.report.to_text()}\nWritten: {out}")

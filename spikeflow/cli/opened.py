@@ -18,7 +18,7 @@ def kind_of(path: str) -> str:
     """``network`` or ``mapping``."""
     kind = store.kind_of(path)
     if kind not in ("network", "mapping"):
-        raise FileError(path, f"holds a {kind!r}", HINT)
+        raise FileError(path, f"holds a {kind}" if kind else "is not a file that spikeflow wrote", HINT)
     return kind
 
 

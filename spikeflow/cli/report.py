@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from spikeflow.cli import console, opened
-
-if TYPE_CHECKING:
-    from spikeflow.report import AnnFacts
-    from spikeflow.samples import Samples
 
 
 @click.command("report")
@@ -28,7 +22,7 @@ if TYPE_CHECKING:
 def command(file: str, mapped: str | None, ann: str | None, arch: str | None, data: str, limit: int | None,
             steps: int | None, engine: str, seed: int, out: str, as_json: bool) -> None:
     """Write one HTML page about a network: accuracy, spikes, cores, traffic, energy and time."""
-    from spikeflow.report import ReportOptions, collect, to_json, to_text, write_page
+    from spikeflow.report import ReportOptions, collect, measure_ann, to_json, to_text, write_page
     from spikeflow.samples import read_npz
     samples = read_npz(data).first(limit)
     network, mapping = opened.network(file), opened.mapping(mapped) if mapped else None
@@ -37,11 +31,7 @@ def command(file: str, mapped: str | None, ann: str | None, arch: str | None, da
     sources = {"network": file, "samples": data, **({"mapping": mapped} if mapped else {}), **({"ANN": ann} if ann else {})}
     options = ReportOptions(engine, steps=steps, sources=sources)
     with console.progress("running") as progress:
-        before = _ann(ann, arch, samples) if ann else None
+        before = measure_ann(ann, arch, samples, progress) if ann else None
         facts = collect(network, samples, mapping, before, options, progress)
     write_page(out, facts)
     console.emit(as_json, {"out": out, **to_json(facts)}, f"{to_text(facts)}\n\nWritten: {out}")
-
-
-def _ann(path: str, arch: str | None, samples: Samples) -> AnnFacts | None:
-    raise NotImplementedError

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from spikeflow.convert.agreement import Agreement, agreement
 from spikeflow.convert.builder import Captured, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.pipeline import Conversion, convert
 from spikeflow.convert.report import ConversionReport, LayerReport
+from spikeflow.convert.trained import capture_trained
 
-__all__ = ["Captured", "Conversion", "ConversionReport", "ConvertOptions", "LayerReport", "Verdict", "convert"]
+__all__ = ["Agreement", "Captured", "Conversion", "ConversionReport", "ConvertOptions", "LayerReport", "Verdict",
+           "agreement", "capture_trained", "convert"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from spikeflow.convert.aten import AtenNode
 from spikeflow.convert.builder import Array, Builder, Value
 from spikeflow.convert.unrolled import MAX_SYNAPSES, unrolled_conv1d
-from spikeflow.ir.nodes import BatchNorm, Conv2d, Linear, Pad, Pair, SumPool
+from spikeflow.ir.nodes import BatchNorm, Conv2d, Flatten, Linear, Pad, Pair, SumPool
 
 Ends = tuple[Pair, Pair]
 
@@ -147,7 +147,7 @@ def avg_pool2d(b: Builder, node: AtenNode) -> Value:
     for axis in (0, 1):
         line = _windows((x.shape[1 + axis], node.shape[2 + axis]), kernel[axis], stride[axis], padding[axis])
         lines.append(line.clipped if inside else line.true)
-        after.append(max(0, line.end - x.shape[1 + axis] - padding[axis]))
+        after.append(max(0, line.end - x.shape[1 + axis]))
     if any(padding) or any(after):
         x = b.chain(f"{b.title(node)}.pad", Pad((0, *padding), (0, *after)), x)
     divisor = np.outer(*lines) if override is None else np.full((1, 1), float(override))
@@ -202,6 +202,5 @@ def mean(b: Builder, node: AtenNode) -> Value:
     kernel = (x.shape[1], x.shape[2])
     value = _average(b, node, x, SumPool(kernel, kernel), np.full((1, 1), float(kernel[0] * kernel[1])))
     if len(node.shape) == 2:
-        from spikeflow.ir.nodes import Flatten
         value = b.chain(f"{b.title(node)}.flatten", Flatten(), value)
     return value

@@ -88,7 +88,7 @@ def _sparse(node: Sparse, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
     source = np.repeat(np.arange(prod(node.in_shape)), np.diff(node.indptr))
     weight = np.broadcast_to(weight_values(node.weight), node.targets.shape)
     at = torch.from_numpy(np.stack([node.targets.astype(np.int64), source]))
-    matrix = torch.sparse_coo_tensor(at, _tensor(weight), (prod(shape), prod(node.in_shape)))
+    matrix = torch.sparse_coo_tensor(at, _tensor(weight), (prod(shape), prod(node.in_shape)), check_invariants=True)
     total = torch.sparse.mm(matrix, x[0].flatten(1).T).T
     bias = _bias(node)
     return (total if bias is None else total + bias).reshape(-1, *shape)

@@ -17,7 +17,7 @@ from spikeflow.convert.builder import Captured
 from spikeflow.convert.capture import ERASED_SOFTMAX
 from spikeflow.convert.forward import forward
 from spikeflow.convert.load import load
-from spikeflow.errors import ConversionError, DataError
+from spikeflow.errors import ConversionError, DataError, UnsupportedLayer
 from spikeflow.ir.nodes import Shape
 
 Array = npt.NDArray[Any]
@@ -62,10 +62,18 @@ def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape |
     if isinstance(network, AtenGraph):
         return network
     example = _example(network, x, input_shape)
+    _check_statistics(network)
     with evaluating(network):
         if x is not None:
             _try(network, example)
         return from_module(network, example)
+
+
+def _check_statistics(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and part.running_mean is None:
+            raise UnsupportedLayer(name or type(part).__name__, "batch norm with track_running_stats=False",
+                                   "track_running_stats=True while training, so that its statistics become constants")
 
 
 def _example(module: nn.Module, x: Array | None, input_shape: Shape | None) -> torch.Tensor:

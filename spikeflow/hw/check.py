@@ -185,17 +185,16 @@ def _route_table(mapping: Mapping, routes: RouteTable, size: int, first: Array) 
 def _sources(mapping: Mapping, first: Array) -> Iterator[tuple[str, str]]:
     """Every route begins where the projection of its axon says."""
     projection = np.concatenate([np.zeros(0, np.int32), *(core.axons.projection for core in mapping.cores)])
-    wanted = [edge.source for edge in mapping.projections]
-    for index, core in enumerate(mapping.cores):
-        sender = np.repeat([s.population for s in core.slices], [len(s.neurons) for s in core.slices])
-        routes = core.routes
+    number = {name: i for i, name in enumerate(dict.fromkeys(edge.source for edge in mapping.projections))}
+    wanted = np.array([number[edge.source] for edge in mapping.projections], np.int64)
+    senders = [(f"core {i}", c.routes, np.repeat([number.get(s.population, -1) for s in c.slices],
+                                                 [len(s.neurons) for s in c.slices]))
+               for i, c in enumerate(mapping.cores)]
+    senders += [(t.name, t.routes, np.full(prod(t.shape), number.get(t.name, -1))) for t in mapping.inputs]
+    for where, routes, sender in senders:
         heard = projection[first[routes.core] + routes.axon]
-        if len(heard) and (np.array(wanted)[heard] != sender[routes.neuron]).any():
-            yield f"core {index}", "a route leads from one population to an axon of another's projection"
-    for table in mapping.inputs:
-        heard = projection[first[table.routes.core] + table.routes.axon]
-        if any(wanted[i] != table.name for i in np.unique(heard)):
-            yield table.name, "a route leads to an axon of another source's projection"
+        if len(heard) and (wanted[heard] != sender[routes.neuron]).any():
+            yield where, "a route leads to an axon of another source's projection"
 
 
 def _outputs(mapping: Mapping) -> Iterator[tuple[str, str]]:

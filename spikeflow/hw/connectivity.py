@@ -220,33 +220,33 @@ def _by_target(graph: Graph, population: str, axons: Array, found: list[tuple[Ar
     order = np.argsort(target.astype(np.int64) * (len(axons) + 1) + axon, kind="stable")
     indptr = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=size))])
     small = weight.size == 0 or -2**15 <= weight.min() <= weight.max() < 2**15
-    fan = FanIn(axons[:, 0], axons[:, 1], axons[:, 2], indptr, axon[order],
-                weight[order].astype(np.int16 if small else np.int32), none)
-    return FanIn(*(getattr(fan, f) for f in ("projection", "source", "delay", "indptr", "axon", "weight")),
-                 _kin(graph, fan, mine))
+    axon = axon[order]
+    kin = np.zeros(size, np.int32)
+    if mine:
+        count = np.bincount(axons[axon, 0], minlength=max(i for i, _ in mine) + 1)
+        index, edge = max(mine, key=lambda item: (int(count[item[0]]), -item[0]))
+        kin = _kin(graph, edge, indptr, np.where(axons[axon, 0] == index, axon, -1))
+    return FanIn(axons[:, 0], axons[:, 1], axons[:, 2], indptr, axon,
+                 weight[order].astype(np.int16 if small else np.int32), kin)
 
 
-def _kin(graph: Graph, fan: FanIn, mine: list[tuple[int, Projection]]) -> Array:
-    """Which neurons share their sources: by the structure of the projection with most synapses."""
-    if not mine:
-        return np.zeros(fan.neurons, np.int32)
-    count = np.bincount(fan.projection[fan.axon], minlength=max(i for i, _ in mine) + 1)
-    index, edge = max(mine, key=lambda item: (int(count[item[0]]), -item[0]))
+def _kin(graph: Graph, edge: Projection, indptr: Array, axon: Array) -> Array:
+    """Which neurons share their sources, by the structure of one projection; `axon` is -1 for the others."""
     node = graph.nodes[edge.name]
     if isinstance(node, Linear):
-        return np.zeros(fan.neurons, np.int32)
+        return np.zeros(len(indptr) - 1, np.int32)
     if isinstance(node, Conv2d):
         channels, high, wide = graph.shapes[edge.name]
         group = np.arange(channels) // (channels // node.groups)
         return (group[:, None] * (high * wide) + np.arange(high * wide)).ravel().astype(np.int32)
-    return _kin_by_sources(fan, index)
+    return _kin_by_sources(indptr, axon)
 
 
-def _kin_by_sources(fan: FanIn, index: int) -> Array:
+def _kin_by_sources(indptr: Array, axon: Array) -> Array:
     # equal sets have equal sums of random numbers; a chance meeting only makes a group less alike
-    token = np.random.default_rng(1).integers(1, 2**62, fan.axons).astype(np.uint64)
-    token[fan.projection != index] = 0
-    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(token[fan.axon], dtype=np.uint64)])
-    total = running[fan.indptr[1:]] - running[fan.indptr[:-1]]
+    token = np.random.default_rng(1).integers(1, 2**62, int(axon.max(initial=0)) + 2).astype(np.uint64)
+    token[-1] = 0
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(token[axon], dtype=np.uint64)])
+    total = running[indptr[1:]] - running[indptr[:-1]]
     first, inverse = np.unique(total, return_index=True, return_inverse=True)[1:]
     return np.argsort(np.argsort(first)).astype(np.int32)[inverse]

@@ -91,13 +91,13 @@ class Growth:
         return parts
 
     def _grow(self) -> Array | Violation:
-        tally, chosen = self.task.tally(), []
+        tally, chosen = self.task.tally(), list[Array]()
         inside = np.zeros(self.task.fan.axons, bool)
         shared = np.zeros(self.kin.count)
-        group, misses = self._seed(), 0
-        open_groups = self.left > 0
+        first = group = self._seed()
+        misses, open_groups = 0, self.left > 0
         while group >= 0 and misses < MISSES:
-            wanted = self.kin.order[self.taken[group]:self.kin.indptr[group + 1]]
+            wanted = self._rest(group)
             some = self._fitting(tally, wanted)
             if some:
                 chosen.append(wanted[:some])
@@ -108,9 +108,13 @@ class Growth:
             open_groups[group] = False
             group = self._next(shared, open_groups)
         if not chosen:
-            return self.task.too_big(int(wanted[0]))
+            return self.task.too_big(int(self._rest(first)[0]))
         self._mark(np.flatnonzero(inside))
         return np.concatenate(chosen)
+
+    def _rest(self, group: int) -> Array:
+        """The neurons of a group that are in no part yet."""
+        return self.kin.order[self.taken[group]:self.kin.indptr[group + 1]]
 
     def _seed(self) -> int:
         """The group that the parts so far surround most; at first, the first."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import abc
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from spikeflow.hw.check import check_mapping
-from spikeflow.hw.rebuild import rebuild
+from spikeflow.hw.rebuild import Rebuilt, rebuild
 from spikeflow.hw.tables import CoreTable, InputTable, Layout, NeuronKind, OutputTable, Projection
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population
@@ -49,20 +50,28 @@ class Mapping:
         check_mapping(self)
 
     def as_graph(self) -> Graph:
-        """The fixed graph that these tables compute: one population a slice, one Sparse for each projection
-        and slice that it reaches, its sources concatenated; outputs in their original order."""
-        return self._graph
+        """The fixed graph that these tables compute, outputs in their original order; see ``hw.rebuild``."""
+        return self._rebuilt.graph
+
+    @property
+    def core_of(self) -> abc.Mapping[str, int]:
+        """The core of each population and each set of synapses of the rebuilt graph."""
+        return self._rebuilt.core_of
 
     @cached_property
-    def _graph(self) -> Graph:
+    def _rebuilt(self) -> Rebuilt:
         return rebuild(self)
 
-    def network(self) -> Network:
-        """The rebuilt graph with the run record; a read-out that was cut into slices has no name any more."""
+    def as_network(self) -> Network:
+        """The rebuilt graph with the run record; of a read-out that was cut, the record names the first slice."""
         graph, record = self.as_graph(), self.record
-        node = graph.nodes.get(record.readout)
-        direct = isinstance(node, Population) and any(e.dst in graph.outputs for e in graph.outputs_of(record.readout))
-        return Network(graph, record if direct else replace(record, readout=""))
+        cut = [name for name in (record.readout, f"{record.readout}[0]") if isinstance(graph.nodes.get(name), Population)]
+        return Network(graph, replace(record, readout=cut[0]) if cut and record.readout else record)
+
+    @property
+    def cores_used(self) -> int:
+        """Number of cores that hold neurons."""
+        return len(self.cores)
 
     @property
     def chips(self) -> int:

@@ -27,7 +27,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 
 Array = npt.NDArray[Any]
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[int, int], None]
 SPLIT_ROUNDS = 32
 
 
@@ -53,7 +53,7 @@ class Partition:
             for part in core:
                 own[part.population][part.neurons] = index
         for index, core in enumerate(self.cores):
-            for name, neurons in _sources(core).items():
+            for name, neurons in sources_of(core).items():
                 touched[name][neurons[own[name][neurons] != index]] += 1
         inputs = [name for name in own if (own[name] < 0).all()]
         for name in inputs:
@@ -61,7 +61,8 @@ class Partition:
         return float(sum((self.spikes[name] * touched[name]).sum() for name in touched))
 
 
-def _sources(core: tuple[Part, ...]) -> dict[str, Array]:
+def sources_of(core: tuple[Part, ...]) -> dict[str, Array]:
+    """The distinct neurons that a core hears, by Input or Population."""
     found: dict[str, list[Array]] = {}
     for part in core:
         for name, neurons in part.sources.items():
@@ -92,7 +93,7 @@ def partition(graph: Graph, chip: Chip, chips: int = 1, spikes: Mapping[str, Arr
     names = graph.of_kind(Population)
     for done, name in enumerate(names):
         if progress:
-            progress("partition", done, len(names))
+            progress(done, len(names))
         found = _population(graph, name, edges, weights, chip)
         if isinstance(found, Violation):
             violations.append(found)

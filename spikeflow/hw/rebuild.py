@@ -6,7 +6,10 @@ exponent acts once on the whole sum; its source is the slice that it hears, or t
 
 from __future__ import annotations
 
+from collections import abc
+from dataclasses import dataclass
 from math import prod
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,9 +30,19 @@ WIDEST = 4096             # sources of one Concat
 _ONE = Quantised(np.ones(1, np.int32), Fixed(2))
 
 
-def rebuild(mapping: Mapping) -> Graph:
+@dataclass(frozen=True, eq=False)
+class Rebuilt:
+    """The graph, and the core of each of its populations and sets of synapses."""
+
+    graph: Graph
+    core_of: abc.Mapping[str, int]
+
+
+def rebuild(mapping: Mapping) -> Rebuilt:
     """The graph of `Mapping.as_graph`."""
-    return _Rebuild(mapping).graph()
+    made = _Rebuild(mapping)
+    graph = made.graph()
+    return Rebuilt(graph, MappingProxyType(made.core_of))
 
 
 class _Rebuild:
@@ -39,6 +52,7 @@ class _Rebuild:
         self.mapping = mapping
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
+        self.core_of: dict[str, int] = {}
         self.joined: dict[tuple[str, ...], str] = {}
         self.taken = {t.name for t in (*mapping.inputs, *mapping.outputs)}
         self.slices = _slice_names(mapping, self.taken)
@@ -68,6 +82,7 @@ class _Rebuild:
     def _population(self, core: int, slot: int) -> None:
         table = self.mapping.cores[core].slices[slot]
         kind = self.mapping.kinds[table.kind]
+        self.core_of[self.slices[core, slot]] = core
         self.nodes[self.slices[core, slot]] = Population(
             kind.model, kind.program, table.params, (len(table.neurons),), table.start, table.initial, kind.formats)
 
@@ -80,6 +95,7 @@ class _Rebuild:
         name = self._name(edge.name + target[len(edge.target):])
         first, size = self.start[index][slot], len(core.slices[slot].neurons)
         self.nodes[name] = _sparse(edge, core, axon[np.argsort(flat, kind="stable")], (np.sort(flat), shape, first, size))
+        self.core_of[name] = index
         self.edges += [Edge(source, name, delay=edge.delay), Edge(name, target, edge.port)]
 
     def _heard(self, edge: Projection, axons: Array) -> tuple[str, Shape, Array]:
@@ -169,6 +185,10 @@ def _sparse(edge: Projection, core: CoreTable, axons: Array, place: tuple[Array,
     ends = np.cumsum(lengths)
     word = np.repeat(table.indptr[axons] - ends + lengths, lengths) + np.arange(int(lengths.sum()))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(source, lengths, prod(shape)).astype(np.int64))])
+    target, weight = table.neuron[word].astype(np.int32) - first, table.weight[word]
     delays = np.repeat(table.delay[axons] - edge.delay, lengths) if edge.delayed else None
-    return Sparse(indptr, table.neuron[word].astype(np.int32) - first, Quantised(table.weight[word], edge.format),
-                  shape, (size,), None, delays, edge.exponent)
+    if delays is not None and len(delays) == prod(shape):
+        # so many delays would be read as one a source; a synapse of weight 0 more makes them one a synapse
+        indptr[-1] += 1
+        target, weight, delays = np.append(target, 0), np.append(weight, 0), np.append(delays, 0)
+    return Sparse(indptr, target, Quantised(weight, edge.format), shape, (size,), None, delays, edge.exponent)

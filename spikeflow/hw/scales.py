@@ -18,18 +18,24 @@ Kind = str | Float           # a scale, or one of these words
 def current_ports(program: Program) -> Mapping[str, str]:
     """The states that only filter a port, ``u <- ... + x``, with that port: the chip's register of a current.
 
-    Such a state is not handed on; its next value is a sum with the port itself.
+    Such a state is not handed on; its next value is a sum with the port itself, and is only added to others.
     """
     found: dict[str, str] = {}
     for state, register in zip(program.states, program.next_states, strict=True):
-        instruction = program.code[_behind(program, register)]
-        if instruction.op != "add" or _behind(program, register) == _behind(program, program.output):
+        at = _behind(program, register)
+        instruction = program.code[at]
+        if instruction.op != "add" or at == _behind(program, program.output) or not _only_added(program, at):
             continue
         for argument in instruction.args:
             source = program.code[_behind(program, argument)]
             if source.op == "input":
                 found[state] = source.name
     return found
+
+
+def _only_added(program: Program, register: int) -> bool:
+    return all(i.op in ("add", "hold") for i in program.code
+               if any(_behind(program, a) == register for a in i.args))
 
 
 def _behind(program: Program, register: int) -> int:
@@ -56,7 +62,9 @@ def state_scales(program: Program, ports: Mapping[str, Float], arithmetic: Arith
 
 
 def _settled(before: Kind, now: Kind) -> Kind:
-    return before if not isinstance(before, str) or before == FLAG or now in (UNKNOWN, FREE, STATIC) else now
+    if not isinstance(before, str) or before == FLAG:
+        return before
+    return before if isinstance(now, str) and now != FLAG else now
 
 
 def _kinds(program: Program, ports: Mapping[str, Float], states: Mapping[str, Kind],

@@ -8,8 +8,8 @@ defined. A new neuron model needs nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -51,6 +51,28 @@ def translate(name: str, node: Population, ports: Mapping[str, Port], arithmetic
     return _Translation(name, node, ports, arithmetic).population()
 
 
+def thresholds(node: Population, port: str, arithmetic: Arithmetic) -> list[Float]:
+    """The real values that spikes compare with, of those compared at the scale of this port."""
+    found = []
+    for scale in (1.0, 4.0):
+        ports = {p: Port(np.asarray(scale if p == port else 1.0)) for p in node.ports}
+        found.append(_trial("", node, ports, arithmetic).w.thresholds)
+    return [value for (value, first), (_, second) in zip(*found, strict=True) if not np.array_equal(first, second)]
+
+
+def operations(name: str, node: Population, biases: Mapping[str, Float | None], arithmetic: Arithmetic) -> frozenset[str]:
+    """The integer operations that the population needs, whatever its scales; HardwareError where it has no form."""
+    ports = {p: Port(np.ones(()), biases[p]) for p in node.ports}
+    return frozenset(i.op for i in _trial(name, node, ports, arithmetic).w.ops.code)
+
+
+def _trial(name: str, node: Population, ports: Mapping[str, Port], arithmetic: Arithmetic) -> _Translation:
+    trial = _Translation(name, node, ports, arithmetic)
+    trial.w.trial = True
+    trial.translate()
+    return trial
+
+
 class _Translation:
     """One population on its way; `values[i]` is what instruction i of the float program became."""
 
@@ -59,15 +81,26 @@ class _Translation:
         self.w = Writer(name, arithmetic)
         self.code = node.program.code
         self.currents = current_ports(node.program)
+        # what a spike compares with is used by a reset that subtracts it too, so both take the same M
+        self.thresholds = {self.code[i.args[0]].args[1] for i in self.code
+                           if i.op == "spike" and self.code[i.args[0]].op == "sub"}
         scales = {p: np.asarray(port.scale, np.float64) * 2.0**arithmetic.state_shift for p, port in ports.items()}
         self.scales = state_scales(node.program, scales, arithmetic)
         self.state_at = {r: s for r, s in zip(node.program.next_states, node.program.states, strict=True)}
         self.values: list[Value] = []
+        self.following: dict[int, Symbol] = {}       # the next states, where they differ from what is read on
 
-    def population(self) -> Population:
+    def translate(self) -> None:
+        """Every instruction, in order."""
         for index, instruction in enumerate(self.code):
             value = self._value(index, instruction)
+            if isinstance(value, Static):
+                value.is_threshold = value.is_threshold or index in self.thresholds
             self.values.append(self._kept(index, value))
+
+    def population(self) -> Population:
+        """The finished population."""
+        self.translate()
         program = self._program()
         return Population(self.node.model, program, self.w.params, self.node.shape, self.node.start,
                           self._initial(), self._formats())
@@ -81,7 +114,21 @@ class _Translation:
             return value
         scale, current = self.scales[state], state in self.currents
         narrowed = self.w.narrow(value.at(self.w, scale), self._register(index, current), state)
-        return Moving(narrowed, scale, current)
+        self.following[index] = narrowed
+        bias = self.ports[self.currents[state]].bias if current else None
+        if bias is None:
+            return Moving(narrowed, scale, current)
+        # the bias is added where the membrane reads the current; the current itself does not keep it
+        self._check_fresh(state)
+        return Moving(self._biased(self.currents[state], narrowed, bias * scale), scale)
+
+    def _check_fresh(self, state: str) -> None:
+        """A bias into a current that lasts would add up in it, which the chip's bias does not do."""
+        read = next(i for i, c in enumerate(self.code) if c.op == "state" and c.name == state)
+        others = [self.values[a] for c in self.code if c.op == "mul" and read in c.args for a in c.args if a != read]
+        if not others or not all(isinstance(o, Static) and not o.value.any() for o in others):
+            self.w.refuse(f"a bias into the current that {self.node.model} keeps", "biases enter the membrane only",
+                          "training without a bias, or a neuron that fires in every step")
 
     def _register(self, index: int, current: bool) -> Register:
         if current:
@@ -122,19 +169,17 @@ class _Translation:
         if self.a.total:
             x = w.narrow(x, self.a.total, f"{name} total")
         x = w.ops.shift(x, self.a.state_shift) if self.a.state_shift else x
-        if name in self.currents.values():
-            if port.bias is not None:
-                w.refuse(f"a bias into the current that {self.node.model} keeps", "biases enter the membrane only",
-                         "training without a bias, or a neuron that fires in every step")
-        elif self.a.total is None or self.a.total.bits + self.a.state_shift > self.a.current.bits:
-            x = w.narrow(x, self.a.current, f"{name} current")
         scale = scale * 2.0**self.a.state_shift
+        if name in self.currents.values():
+            return Moving(x, scale)
+        if self.a.total is None or self.a.total.bits + self.a.state_shift > self.a.current.bits:
+            x = w.narrow(x, self.a.current, f"{name} current")
         return Moving(x if port.bias is None else self._biased(name, x, port.bias * scale), scale)
 
     def _biased(self, name: str, x: Symbol, bias: Float) -> Symbol:
         largest = float(np.abs(bias).max(initial=0.0))
         exponent = max(0, int(np.ceil(np.log2(max(largest, 1) / self.a.bias_mantissa))))
-        if exponent > self.a.bias_exponent:
+        if exponent > self.a.bias_exponent and not self.w.trial:
             self.w.refuse(f"a bias of {largest:.0f}", f"{self.a.bias_mantissa} times 2 to the {self.a.bias_exponent}")
         limit = self.a.bias_mantissa
         mantissa = np.clip(np.floor(bias / 2.0**exponent + 0.5), -limit, limit)
@@ -146,19 +191,16 @@ class _Translation:
         argument = self.code[i.args[0]]
         if argument.op == "sub":
             v, threshold = (self.values[a] for a in argument.args)
-            if isinstance(threshold, Static) and v.scale is not None:
+            if isinstance(threshold, Static) and threshold.is_threshold and v.scale is not None:
                 return self._compare(v, threshold, int(i.value))
         if isinstance(x, Static):
             return Static((x.value >= 0).astype(np.float64), "flag")
         return Flag(self.w.ops.spike(x.at(self.w, self._scale_of(x)), int(i.value)))
 
     def _compare(self, v: Value, threshold: Static, slot: int) -> Flag:
-        # M is used by the comparison and by a reset that subtracts it, so it is written down once
-        threshold.is_threshold = True
         assert v.scale is not None
-        symbol, w = v.at(self.w, v.scale), self.w
-        level = w.ops.shift(threshold.mantissa(w, v.scale), self.a.threshold_shift)
-        return Flag(w.ops.spike(symbol - level - int(self.a.strict), slot))
+        above = v.at(self.w, v.scale) - threshold.level(self.w, v.scale)
+        return Flag(self.w.ops.spike(above - 1 if self.a.strict else above, slot))
 
     def _function(self, name: str, x: Value) -> Value:
         """tanh(x) as its table at floor(32 x + 1/2), clamped; sigmoid(x) = (1 + tanh(x / 2)) / 2."""
@@ -258,9 +300,14 @@ class _Translation:
     def _program(self) -> Program:
         w, program = self.w, self.node.program
         output = self._symbol(self.values[program.output])
-        following = tuple(self._symbol(self.values[r]).index for r in program.next_states)
-        return Program(program.inputs, program.states, tuple(w.params), tuple(w.ops.code), output.index, following,
-                       w.tables)
+        following = [self.following[r] if r in self.following else self._symbol(self.values[r]) for r in program.next_states]
+        ends = [s.index for s in following]
+        code, (end, *states) = without_unused(w.ops.code, (output.index, *ends))
+        used = {i.name for i in code if i.op in ("param", "table")}
+        w.params = {k: v for k, v in w.params.items() if k in used}
+        w.formats = {k: v for k, v in w.formats.items() if k in used}
+        tables = {k: v for k, v in w.tables.items() if k in used}
+        return Program(program.inputs, program.states, tuple(w.params), code, end, tuple(states), tables)
 
     def _symbol(self, value: Value) -> Symbol:
         return value.symbol if isinstance(value, Flag) else value.at(self.w, self._scale_of(value))
@@ -278,6 +325,17 @@ class _Translation:
                 kept.mode == "fold"))
         total = {p: Fixed(self.a.total.bits if self.a.total else 32) for p in self.node.ports}
         return MappingProxyType({**states, **total, **self.w.formats})
+
+
+def without_unused(code: Sequence[Instruction], ends: Sequence[int]) -> tuple[tuple[Instruction, ...], list[int]]:
+    """The instructions that the registers `ends` need, renumbered, and where `ends` are now."""
+    needed = set(ends)
+    for index in reversed(range(len(code))):
+        if index in needed:
+            needed.update(code[index].args)
+    at = {old: new for new, old in enumerate(sorted(needed))}
+    kept = tuple(replace(code[old], args=tuple(at[a] for a in code[old].args)) for old in at)
+    return kept, [at[e] for e in ends]
 
 
 _FOLD = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "min": np.minimum,

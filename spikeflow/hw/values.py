@@ -25,18 +25,23 @@ LOG2_ONE = 1e-9              # scales closer than this, as exponents of 2, are t
 
 @dataclass(eq=False)
 class Writer:
-    """The integer program under way: its instructions, params with their formats, and tables."""
+    """The integer program under way: its instructions, params with their formats, and tables.
+
+    With `trial` nothing is refused: the program is made to see which numbers it would need.
+    """
 
     name: str
     arithmetic: Arithmetic
+    trial: bool = False
     ops: TraceOps = field(default_factory=TraceOps)
     params: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     formats: dict[str, Fixed] = field(default_factory=dict)
     tables: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    thresholds: list[tuple[Float, Float]] = field(default_factory=list)     # real values and their scales
 
     def number(self, label: str, values: npt.NDArray[Any], bits: int = 0) -> Symbol:
         """A param of whole numbers; the same numbers under the same label are one param."""
-        values = np.asarray(values, np.int64)
+        values = shrunk(np.asarray(values).astype(np.int64))
         name, count = label, 2
         while name in self.params and not np.array_equal(self.params[name], values):
             name, count = f"{label}_{count}", count + 1
@@ -44,7 +49,7 @@ class Writer:
         low = int(values.min(initial=0))
         needed = max(int(values.max(initial=0)).bit_length(), (-low - 1).bit_length() if low < 0 else 0, 1)
         self.formats[name] = Fixed(max(bits, needed + (low < 0)), signed=low < 0)
-        if self.formats[name].high > 2**31 - 1:
+        if self.formats[name].high > 2**31 - 1 and not self.trial:
             self.refuse(f"{label} of {np.abs(values).max()}", "32 bits for a parameter")
         return self.ops.emit("param", name=name)
 
@@ -78,8 +83,9 @@ class Static(Value):
 
     def at(self, w: Writer, scale: Float) -> Symbol:
         if self.is_threshold:
-            return w.ops.shift(self.mantissa(w, scale), w.arithmetic.threshold_shift) + _strict(w)
-        values = np.floor(self.value * scale + 0.5)
+            a, level = w.arithmetic, self.level(w, scale)
+            return level + 2**a.threshold_shift if a.strict else level
+        values = shrunk(np.floor(self.value * scale + 0.5))
         if self.literal and values.size == 1:
             return w.ops.emit("const", value=int(values.reshape(())))
         return w.number(self.label, values)
@@ -88,13 +94,20 @@ class Static(Value):
         """The threshold as the chip stores it: M, or M - 1 where it compares with >."""
         unit = 2.0**w.arithmetic.threshold_shift
         values = np.floor(self.value * scale / unit + 0.5)
-        if values.min(initial=1) < 1 or values.max(initial=1) > w.arithmetic.threshold:
+        if not w.trial and (values.min(initial=1) < 1 or values.max(initial=1) > w.arithmetic.threshold):
             w.refuse(f"thresholds of {values.min():.0f} to {values.max():.0f}", f"1 to {w.arithmetic.threshold}")
         return w.number(self.label, values - w.arithmetic.strict)
 
+    def level(self, w: Writer, scale: Float) -> Symbol:
+        """The number that the state is compared with."""
+        w.thresholds.append((self.value, scale))
+        stored = self.mantissa(w, scale)
+        return w.ops.shift(stored, w.arithmetic.threshold_shift) if w.arithmetic.threshold_shift else stored
 
-def _strict(w: Writer) -> int:
-    return 2**w.arithmetic.threshold_shift if w.arithmetic.strict else 0
+
+def shrunk(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """One number instead of an array that repeats it."""
+    return values.reshape(-1)[0] if values.size and (values == values.reshape(-1)[0]).all() else values
 
 
 @dataclass(eq=False)

@@ -6,10 +6,11 @@
     write_page("report.html", facts)
 """
 
+from spikeflow.report.ann import measure_ann
 from spikeflow.report.collect import ReportOptions, ann_of, collect, read_conversion
 from spikeflow.report.facts import AnnFacts, ReportFacts
 from spikeflow.report.text import to_json, to_text
 from spikeflow.report.write import to_html, write_page
 
-__all__ = ["AnnFacts", "ReportFacts", "ReportOptions", "ann_of", "collect", "read_conversion", "to_html", "to_json",
-           "to_text", "write_page"]
+__all__ = ["AnnFacts", "ReportFacts", "ReportOptions", "ann_of", "collect", "measure_ann", "read_conversion",
+           "to_html", "to_json", "to_text", "write_page"]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -18,7 +19,7 @@ INK, QUIET, LINE, ACCENT, PAPER = "#1c2430", "#66707c", "#d8dce1", "#0f6b75", "#
 WARN = "#b3541e"
 SHADES = ("#eef4f4", "#c4dddd", "#8fbfc1", "#529aa0", "#1f7680", "#0b4f58")
 
-_LOOK = {
+_LOOK: Any = {
     # text stays text, set in the page's own font; a name from a file is never read as a formula
     "svg.fonttype": "none", "text.parse_math": False, "axes.formatter.use_mathtext": False, "font.size": 9.0,
     "axes.edgecolor": LINE, "axes.labelcolor": QUIET, "axes.titlecolor": INK, "text.color": INK,
@@ -42,7 +43,7 @@ class Picture:
 @contextmanager
 def picture(name: str, title: str, width: float, height: float) -> Iterator[Picture]:
     """Draw on `axes`; afterwards `svg` holds the picture. `name` tells its ids from those of other pictures."""
-    with matplotlib.rc_context(_LOOK | {"svg.hashsalt": name}):
+    with matplotlib.rc_context({**_LOOK, "svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         drawn = Picture(figure, figure.add_subplot())
@@ -59,7 +60,6 @@ def _inline(figure: Figure, name: str, title: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = _FONT.sub(r"font-size: \1px", text)
     text = _ID.sub(rf"\1{name}-", text)
-    head, rest = text.split(">", 1)
     width, height = (72 * v for v in figure.get_size_inches())
     return (f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="0 0 {width:g} {height:g}" role="img" '
-            f'aria-label="{escape(title)}" style="max-width:{width * 1.25:.0f}px">{rest}' if head else "")
+            f'aria-label="{escape(title)}" style="max-width:{width * 1.25:.0f}px">{text.split(">", 1)[1]}')

@@ -45,7 +45,7 @@ class ReportOptions:
 
 
 def collect(network: Network, samples: Samples, mapping: ChipMapping | None = None, ann: AnnFacts | None = None,
-            options: ReportOptions = ReportOptions(), progress: Progress | None = None) -> ReportFacts:  # noqa: B008
+            options: ReportOptions = ReportOptions(), progress: Progress | None = None) -> ReportFacts:
     """Run everything on the samples and gather the facts.
 
     Parameters

@@ -240,6 +240,10 @@ class MappedFacts:
     assumed: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    def busiest(self, most: int = 12) -> tuple[LinkFacts, ...]:
+        """The links with the largest loads."""
+        return tuple(sorted(self.links, key=lambda link: -link.load)[:most])
+
 
 @dataclass(frozen=True)
 class ReportFacts:
@@ -261,3 +265,8 @@ class ReportFacts:
     sample: Mapping[str, str]
     cost: tuple[CostFacts, ...]
     mapped: MappedFacts | None = None
+
+    @property
+    def runs(self) -> tuple[RunFacts, ...]:
+        """The run of the network, and that of its mapping."""
+        return (self.run,) if self.mapped is None else (self.run, self.mapped.run)

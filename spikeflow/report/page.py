@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from pathlib import PurePath
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -17,16 +18,18 @@ MAX_CORES = 2000         # rows of the table; the JSON holds all
 
 def to_html(facts: ReportFacts) -> str:
     """The whole page. Names and notes in the facts come from files and are escaped wherever they stand."""
+    path = PurePath(facts.made.sources.get("network", ""))
     template = _environment().get_template("report.html")
-    return template.render(facts=facts, runs=text.runs(facts), record=tuple(text.record_lines(facts.network)),
-                           tables=tables(facts.conversion), style=Markup(_part("style.css")), busiest=text.busiest,
-                           pictures=_pictures(facts), cores=_fullest(facts), verdict=_summary(facts))
+    return template.render(
+        facts=facts, name=path.name or f"network {facts.network.digest[:12]}",
+        record=tuple(text.record_lines(facts.network)), tables=tables(facts.conversion),
+        style=Markup(_part("style.css")), pictures=_pictures(facts), cores=_fullest(facts), verdict=_summary(facts))
 
 
 def _pictures(facts: ReportFacts) -> dict[str, object]:
     # SVG of our own making; matplotlib escapes the names in it
     found: dict[str, object] = {
-        "accuracy": Markup(pictures.accuracy(text.runs(facts), facts.ann)),
+        "accuracy": Markup(pictures.accuracy(facts.runs, facts.ann)),
         "rates": Markup(pictures.rates(facts.layers)), "thresholds": Markup(pictures.thresholds(facts.layers)),
         "raster": Markup(pictures.raster(facts.raster)), "heat": (), "traffic": "",
     }
@@ -46,7 +49,7 @@ def _fullest(facts: ReportFacts) -> tuple[CoreFacts, ...]:
 def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
     """The figures at the top: a number, and what it is."""
     found = [] if facts.ann is None else [(words.percent(facts.ann.accuracy), "ANN accuracy")]
-    for run in text.runs(facts):
+    for run in facts.runs:
         if run.accuracy is not None:
             found.append((words.percent(run.accuracy), f"{run.title}, {run.steps} steps"))
     found.append((words.count(facts.run.synaptic_operations), "synaptic operations a sample"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator
 
 from spikeflow.report.canvas import ACCENT, INK, LINE, QUIET, WARN, picture
 from spikeflow.report.facts import AnnFacts, LayerFacts, RasterFacts, RunFacts
@@ -27,20 +28,20 @@ def accuracy(runs: Sequence[RunFacts], ann: AnnFacts | None) -> str:
         axes = drawn.axes
         if ann is not None:
             axes.axhline(100 * ann.accuracy, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-            axes.annotate(f"ANN {100 * ann.accuracy:.1f} %", (0.01, 100 * ann.accuracy), (0, 3),
+            axes.annotate(f"ANN {100 * ann.accuracy:.1f} %", (0.01, 100 * ann.accuracy), (0, -11),
                           xycoords=("axes fraction", "data"), textcoords="offset points", color=INK)
         for run, colour, dashes in zip(known, (ACCENT, WARN), ((None, None), (5, 1.5)), strict=False):
             steps, values = zip(*run.accuracy_over_steps.items(), strict=True)
             axes.plot(steps, [100 * v for v in values], color=colour, dashes=dashes, label=run.title)
         axes.set_xscale("log", base=2)
         axes.set_xticks([t for t in TICK_STEPS if t <= known[0].steps])
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%d"))
         axes.minorticks_off()
         axes.set_ylim(0, 103)
         axes.grid(axis="y", color=LINE, linewidth=0.6)
         axes.set_xlabel("steps read")
         axes.set_ylabel("accuracy, %")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0, handlelength=1.4)
     return drawn.svg
 
 
@@ -72,9 +73,9 @@ def thresholds(layers: Sequence[LayerFacts]) -> str:
             axes.plot(found.median, index, "o", color=ACCENT, markersize=4.5)
         if min(found.low for _, found in known) > 0:
             axes.set_xscale("log")
-            axes.xaxis.set_major_formatter(ScalarFormatter())
-            axes.xaxis.set_minor_formatter(ScalarFormatter())
-            axes.xaxis.set_minor_locator(MaxNLocator(5))
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+            axes.minorticks_off()
         _names(axes, [name for name, _ in known])
         axes.set_xlabel("threshold: smallest to largest, dot at the median")
     return drawn.svg
@@ -110,9 +111,7 @@ def _ticks(layer: RasterFacts, top: int) -> Path:
     return Path(vertices, [Path.MOVETO, Path.LINETO] * len(points))
 
 
-def _names(axes: object, names: Sequence[str], at: Sequence[float] | None = None) -> None:
-    from matplotlib.axes import Axes
-    assert isinstance(axes, Axes)
+def _names(axes: Axes, names: Sequence[str], at: Sequence[float] | None = None) -> None:
     cut = [n if len(n) <= MAX_NAME else "…" + n[1 - MAX_NAME:] for n in names]
     axes.set_yticks(list(at) if at is not None else list(range(len(names))), cut)
     axes.tick_params(axis="y", length=0)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from spikeflow.report import words
-from spikeflow.report.facts import CostFacts, LayerFacts, MappedFacts, NetworkFacts, RasterFacts, ReportFacts, RunFacts
+from spikeflow.report.facts import CostFacts, LayerFacts, MappedFacts, NetworkFacts, RasterFacts, ReportFacts
 from spikeflow.report.verdicts import tables
 
 Row = Sequence[str]
@@ -68,7 +68,7 @@ def _accuracy(facts: ReportFacts) -> Iterator[str]:
     yield f"Accuracy on {facts.run.samples} samples"
     if facts.ann is not None:
         yield f"  ANN: {words.percent(facts.ann.accuracy)} ({facts.ann.source})"
-    for run in runs(facts):
+    for run in facts.runs:
         yield f"  {run.title} ({run.stage}), {run.steps} steps: {words.percent(run.accuracy)}"
         told = {t: a for t, a in run.accuracy_over_steps.items() if t & (t - 1) == 0 or t == run.steps}
         if told:
@@ -76,11 +76,6 @@ def _accuracy(facts: ReportFacts) -> Iterator[str]:
         yield (f"    {words.count(run.synaptic_operations)} synaptic operations a sample "
                f"({words.count(run.computed_operations)} computed; a constant input is computed once), "
                f"{words.count(run.neuron_updates)} neuron updates, {run.seconds:.2f} s in all")
-
-
-def runs(facts: ReportFacts) -> tuple[RunFacts, ...]:
-    """The run of the network, and that of its mapping."""
-    return (facts.run,) if facts.mapped is None else (facts.run, facts.mapped.run)
 
 
 def _layers(title: str, layers: Sequence[LayerFacts]) -> Iterator[str]:
@@ -125,13 +120,8 @@ def _cores(mapped: MappedFacts) -> Iterator[str]:
 
 
 def _links(mapped: MappedFacts) -> Iterator[str]:
-    rows = [(f"{a.source} -> {a.target}".replace(" ", ""), f"{a.load:.4g}") for a in busiest(mapped)]
+    rows = [(f"{a.source} -> {a.target}".replace(" ", ""), f"{a.load:.4g}") for a in mapped.busiest()]
     yield from columns(f"Traffic: the busiest of {len(mapped.links)} links, messages a step", ("link", "load"), rows)
-
-
-def busiest(mapped: MappedFacts, most: int = 12) -> list[Any]:
-    """The links with the largest loads."""
-    return sorted(mapped.links, key=lambda link: -link.load)[:most]
 
 
 def _costs(costs: Sequence[CostFacts]) -> Iterator[str]:

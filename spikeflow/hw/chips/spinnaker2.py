@@ -29,8 +29,7 @@ def synapse_bits(index_bits: int, delay_bits: int) -> int:
 
 ARITHMETIC = Arithmetic(
     state_shift=8,
-    total=Register(32, "saturate", f"{OURS}: the sum of a step in a 32-bit ring buffer, saturated once"),
-    current=Register(32, "saturate", f"{OURS}: 32-bit state"),
+    current=Register(32, "saturate", f"{OURS}: the sum of a step, exact, then saturated once to 32 bits"),
     state=Register(32, "saturate", f"{OURS}: 32-bit state"),
     readout=Register(32, "saturate", f"{OURS}: 32-bit state"),
     decay_bits=15, current_decay_high=2**15, state_decay_low=0,

@@ -1,0 +1,100 @@
+"""The contenders, each a process: spikeflow's engine, plain torch, and the peers in every mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workloads import CACHE, HERE, Workload
+
+PEERS = ("norse", "snntorch", "spikingjelly")
+PEER_PYTHON = HERE / ".venv-peers" / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who runs, and how.
+
+    Parameters
+    ----------
+    kind : "cpp" or "reference", an engine of spikeflow, or the name of the peer's neurons.
+    how : the form of the engine's input, or the peer's mode.
+    timed : False for one that is only checked, for the record of where it differs.
+    """
+
+    kind: str
+    how: str
+    timed: bool = True
+
+    @property
+    def name(self) -> str:
+        """As it stands in the record."""
+        return f"{'spikeflow' if self.kind in ('cpp', 'reference') else self.kind} {self.how}"
+
+    @property
+    def python(self) -> str:
+        """The interpreter: peers have their own environment."""
+        return str(PEER_PYTHON) if self.kind.startswith(PEERS) else sys.executable
+
+
+def contenders(work: Workload, engine: str, quick: bool) -> list[Contender]:
+    """Everyone who runs a workload; `quick` leaves out what has to be compiled."""
+    forms = ("constant",) if work.constant else ("spikes", "dense")
+    modes = ("step", "multi") if quick else ("step", "multi", "compiled", "compiled-step")
+    if not work.unroll:
+        modes = tuple(m for m in modes if m != "compiled")
+    found = [Contender(engine, form) for form in forms]
+    found += [Contender(kind, mode) for kind in ("torch", *PEERS) for mode in modes]
+    return [*found, Contender("snntorch-own-reset", "multi", timed=False)]
+
+
+class Process:
+    """A contender at work."""
+
+    def __init__(self, contender: Contender, threads: int) -> None:
+        self.contender = contender
+        # unnamed: a pipe would stop a contender that complains at length
+        self.complaints = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [contender.python, str(HERE / "worker.py"), contender.kind, contender.how, str(threads)], text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, cwd=HERE, env=_environment(threads))
+
+    def ask(self, command: str, argument: str = "") -> dict[str, Any]:
+        """The answer to a command; an ``error`` where the contender failed or died."""
+        assert self.process.stdin and self.process.stdout
+        try:
+            self.process.stdin.write(json.dumps([command, argument]) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        return json.loads(line) if line else {"error": f"died: {self._last_words()}"}
+
+    def _last_words(self) -> str:
+        self.process.wait()
+        self.complaints.seek(0)
+        return self.complaints.read().decode(errors="replace")[-600:]
+
+    def close(self) -> None:
+        """End the process."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait()
+        self.complaints.close()
+
+
+def _environment(threads: int) -> dict[str, str]:
+    count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {**os.environ, **count, "PYTHONPATH": str(Path(HERE).parent), "TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor")}
+
+
+def check_peers() -> None:
+    """End with a message where the peers' environment is missing: a peer left out in silence is no comparison."""
+    if not PEER_PYTHON.exists():
+        raise SystemExit("the peers are not installed: bash benchmarks/peers.sh")

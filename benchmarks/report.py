@@ -1,0 +1,90 @@
+"""Print a record as markdown: python benchmarks/report.py benchmarks/records/engine.json"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+PEERS = ("torch", "norse", "snntorch", "spikingjelly")
+
+
+def engine_report(record: dict[str, Any]) -> Iterator[str]:
+    """Times of every contender, and how often the engine is faster than the fastest mode of each peer."""
+    yield f"\nThreads: {record['settings']['threads']}; {record['settings']['repeat']} interleaved passes; times are medians."
+    for name, part in record["parts"].items():
+        yield f"\n### {name}, T = {part['steps']}, {part['neurons']:,} neurons\n"
+        yield "| contender | median, ms | minimum, ms | peak, MiB | first run, s | ties | differing spikes |"
+        yield "|---|---|---|---|---|---|---|"
+        yield from (_line(who, result) for who, result in part["contenders"].items())
+        yield ""
+        yield _ratios(part["contenders"])
+
+
+def _line(who: str, r: dict[str, Any]) -> str:
+    if "error" in r:
+        return f"| {who} | failed: {r['error'].splitlines()[0][:90]} | | | | | |"
+    agreement = r["agreement"]
+    times = f"{1e3 * r['median_s']:.3g} | {1e3 * r['minimum_s']:.3g}" if "median_s" in r else "not timed | "
+    ties = f"{agreement['ties']}" if agreement["equal"] else f"**{agreement['errors']} errors**"
+    return (f"| {who} | {times} | {r.get('peak_mib', 0):.0f} | {r['prepare_s'] + r['first_run_s']:.2g} | {ties} | "
+            f"{agreement['differing_from_first']} |")
+
+
+def _ratios(contenders: dict[str, dict[str, Any]]) -> str:
+    best = {who: _fastest(contenders, who) for who in ("spikeflow", *PEERS)}
+    ours = best.pop("spikeflow")
+    if ours is None:
+        return "The engine was not timed."
+    parts = [f"{who} {found[1] / ours[1]:.2f} ({found[0].removeprefix(who).strip()})" if found else f"{who} not timed"
+             for who, found in best.items()]
+    return f"Fastest mode of each over the engine's ({ours[0].removeprefix('spikeflow').strip()}): {', '.join(parts)}."
+
+
+def _fastest(contenders: dict[str, dict[str, Any]], who: str) -> tuple[str, float] | None:
+    timed = [(name, r["median_s"]) for name, r in contenders.items() if name.split()[0] == who and "median_s" in r]
+    return min(timed, key=lambda pair: pair[1]) if timed else None
+
+
+def resnet_report(record: dict[str, Any]) -> Iterator[str]:
+    """Accuracies over T of the ANN, the SNN and the mapped integer networks, and what they cost."""
+    parts = record["parts"]
+    runs = {name: part for name, part in parts.items() if "accuracy" in part}
+    steps = sorted({int(t) for part in runs.values() for t in part["accuracy"]})
+    yield f"\n{record['settings']['images']} test images; calibration on {record['settings']['calibration']} training images.\n"
+    yield "| network | " + " | ".join(f"T = {t}" for t in steps) + " | seconds | synaptic operations an image | cores | chips |"
+    yield "|---" * (len(steps) + 5) + "|"
+    if "ann" in parts:
+        yield f"| ANN | {100 * parts['ann']['test_accuracy']:.2f} % |" + " |" * (len(steps) + 3)
+    for name, part in runs.items():
+        values = [f"{100 * part['accuracy'][str(t)]:.2f} %" if str(t) in part["accuracy"] else "" for t in steps]
+        mapped = parts.get(name.replace("run", "map"), {})
+        yield (f"| {name} | " + " | ".join(values) + f" | {part['seconds']:.0f} | {part['operations_per_image']:,.0f} | "
+               f"{mapped.get('cores', '')} | {mapped.get('chips', '')} |")
+    for name, part in parts.items():
+        if "refusal" in part:
+            yield f"\n{name}: refused\n\n```\n{part['refusal']}\n```"
+
+
+def fuzz_report(record: dict[str, Any]) -> Iterator[str]:
+    """How many random graphs were compared."""
+    parts = record["parts"].values()
+    yield f"\n{sum(p['graphs'] for p in parts):,} random graphs, {sum(len(p['failures']) for p in parts)} differences."
+
+
+def main() -> None:
+    """Print each record that is named."""
+    for path in sys.argv[1:]:
+        record = json.loads(Path(path).read_text())
+        machine = record["machine"]
+        print(f"## {Path(path).stem}\n\nCommit {record['commit']}; {machine['processor']}, {machine['cores']} cores "
+              f"({', '.join(machine['features'])}); Python {machine['python']}, torch {machine['packages']['torch']}.")
+        kind = record["settings"].get("kind", "engine")
+        for line in {"engine": engine_report, "resnet": resnet_report, "fuzz": fuzz_report}[kind](record):
+            print(line)
+
+
+if __name__ == "__main__":
+    main()

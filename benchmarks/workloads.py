@@ -1,0 +1,141 @@
+"""The networks that are measured, each as a graph with its input; all peers get the same weights and input.
+
+LIF network: 784-1024-1024-10, v <- 0.9 v + x, a spike where v >= 1, then v <- v - 1; no bias. Weights are normal
+and seeded, times one gain for each layer, found once by bisection so that every layer is as active as the input.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Input, Linear, Node, Output
+from spikeflow.neurons import LIF
+
+HERE = Path(__file__).resolve().parent
+CACHE = HERE / ".cache"
+DECAY = 0.9
+LAYERS = (784, 1024, 1024, 10)
+DENSITIES = (0.01, 0.05, 0.2)
+BATCHES = (1, 32)
+STEPS = 100
+WEIGHT_SEED, INPUT_SEED = 7, 3
+# by `calibrated_gains`, on this density of input spikes
+GAINS = {0.01: (1.497988157220795, 1.3454756784613087, 1.0391533561420667),
+         0.05: (0.6989434026589506, 0.6348178653189762, 0.6717854180533497),
+         0.2: (0.44948093151979823, 0.4013710303901064, 0.4230379906803507)}
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """A network and its input.
+
+    Parameters
+    ----------
+    family : workloads of one family differ in weights and input only, so that what was compiled stays valid.
+    inputs : 0 and 1 for each step ``(T, B, *shape)``, or, where `constant`, one current ``(B, *shape)``.
+    unroll : whether a peer's whole sequence is compiled as one; large networks take hours.
+    """
+
+    name: str
+    family: str
+    graph: Graph
+    inputs: np.ndarray
+    steps: int
+    constant: bool = False
+    unroll: bool = True
+    facts: tuple[tuple[str, Any], ...] = ()
+
+
+def raw_weights(layers: tuple[int, ...] = LAYERS) -> list[np.ndarray]:
+    """Seeded normal weights ``(out, in)`` before the gain."""
+    r = np.random.default_rng(WEIGHT_SEED)
+    return [r.normal(0.1, 1.0, (o, i)).astype(np.float32) / np.sqrt(i) for i, o in zip(layers[:-1], layers[1:], strict=True)]
+
+
+def weights(density: float) -> list[np.ndarray]:
+    """Weights that make every layer about as active as an input of this density."""
+    return [(w * g).astype(np.float32) for w, g in zip(raw_weights(), GAINS[density], strict=True)]
+
+
+def input_spikes(density: float, batch: int, steps: int = STEPS) -> np.ndarray:
+    """Independent spikes ``(T, B, 784)``, 0 or 1."""
+    r = np.random.default_rng(INPUT_SEED)
+    return (r.random((steps, batch, LAYERS[0])) < density).astype(np.uint8)
+
+
+def lif(x: np.ndarray) -> np.ndarray:
+    """Spikes of currents ``(T, ...)``: the neuron of the LIF network by itself."""
+    v = np.zeros(x.shape[1:], np.float32)
+    out = np.empty(x.shape, np.uint8)
+    for t in range(len(x)):
+        v = np.float32(DECAY) * v + x[t]
+        out[t] = v >= 1
+        v = v - out[t]
+    return out
+
+
+def calibrated_gains(density: float) -> tuple[float, ...]:
+    """The gains by bisection: mean activity of each layer equal to the input's."""
+    spikes, gains = input_spikes(density, 2), []
+    for w in raw_weights():
+        current = (spikes.reshape(-1, w.shape[1]).astype(np.float32) @ w.T).reshape(*spikes.shape[:2], -1)
+        low, high, gain = 0.01, 100.0, 1.0
+        for _ in range(25):
+            gain = float(np.sqrt(low * high))
+            low, high = (gain, high) if lif(current * gain).mean() < density else (low, gain)
+        gains.append(gain)
+        spikes = lif(current * gain)
+    return tuple(gains)
+
+
+def lif_graph(matrices: list[np.ndarray]) -> Graph:
+    """Layers of LIF neurons that reset by subtraction, the last one's spikes as output."""
+    nodes: dict[str, Node] = {"input": Input((matrices[0].shape[1],))}
+    names = ["input"]
+    for k, w in enumerate(matrices):
+        nodes[f"dense{k}"] = Linear(w)
+        nodes[f"lif{k}"] = LIF(DECAY, 1.0, "subtract").node((len(w),))
+        names += [f"dense{k}", f"lif{k}"]
+    nodes["output"] = Output()
+    names.append("output")
+    return Graph(nodes, tuple(Edge(a, b) for a, b in zip(names[:-1], names[1:], strict=True)))
+
+
+def lif_network(density: float, batch: int, steps: int = STEPS) -> Workload:
+    """The 784-1024-1024-10 network on spikes of one density."""
+    return Workload(f"lif density {100 * density:g} % batch {batch}", f"lif batch {batch}",
+                    lif_graph(weights(density)), input_spikes(density, batch, steps), steps,
+                    facts=(("density", density), ("batch", batch), ("weight_seed", WEIGHT_SEED), ("input_seed", INPUT_SEED)))
+
+
+def digits(batch: int, steps: int = 64) -> Workload:
+    """The demo's convolutional network on scikit-learn's digits, trained by its example, converted."""
+    from spikeflow.convert import convert
+    folder = CACHE / "digits"
+    if not (folder / "test.npz").exists():
+        # the same Python, one process: the example is the definition of the network
+        subprocess.run([sys.executable, HERE.parent / "examples" / "train_ann.py", "--out", folder], check=True,
+                       env={**os.environ, "PYTHONPATH": str(HERE.parent)}, stdout=sys.stderr)
+    calibration, test = np.load(folder / "calib.npz"), np.load(folder / "test.npz")
+    network = convert(folder / "ann.pt", calibration["x"], calibration["y"], steps=steps).network
+    return Workload(f"digits batch {batch}", f"digits batch {batch}", network.graph, test["x"][:batch], steps, constant=True,
+                    facts=(("batch", batch), ("training_seed", 0)))
+
+
+def cifar10(folder: Path, batch: int, steps: int = 32) -> Workload:
+    """The pretrained ResNet-20 for CIFAR-10, converted with 500 training images."""
+    import cifar
+    from spikeflow.convert import convert
+    training, test = cifar.load(folder, "train", 500), cifar.load(folder, "test", batch)
+    checkpoint = next((folder / "pretrained" / "cifar10_resnet").glob("resnet20-*.th"))
+    network = convert(checkpoint, training.x, training.y, steps=steps, arch="architectures:resnet20").network
+    return Workload(f"resnet20 batch {batch}", f"resnet20 batch {batch}", network.graph, test.x, steps, constant=True,
+                    unroll=False, facts=(("batch", batch),))

@@ -1,0 +1,134 @@
+"""agreement: a converted network against the network it came from, on samples: answers, rates, correlation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spikeflow.convert.forward import forward
+from spikeflow.convert.observe import Progress, check_data
+from spikeflow.convert.report import accuracy
+from spikeflow.errors import DataError
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Activation, Population
+from spikeflow.ir.record import Network
+from spikeflow.sim.classify import Evaluation, RunOptions, classify
+
+Array = npt.NDArray[Any]
+COMPARED = 16           # samples whose every spike is compared with the activations
+_BATCH = 100
+
+
+@dataclass(frozen=True)
+class LayerAgreement:
+    """One spiking layer on samples: spikes per neuron and step, and Pearson's correlation with the activations.
+
+    The correlation is over all neurons of a few samples; None where one side is constant.
+    """
+
+    name: str
+    rate: float
+    correlation: float | None
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Answers of both networks.
+
+    Parameters
+    ----------
+    over_steps : for each number of steps the fraction of samples answered as by the ANN.
+    accuracy_over_steps : for each number of steps the accuracy; empty without labels.
+    """
+
+    samples: int
+    ann_accuracy: float | None
+    over_steps: Mapping[int, float]
+    accuracy_over_steps: Mapping[int, float]
+    layers: tuple[LayerAgreement, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same facts as plain values."""
+        return asdict(self)
+
+    def to_text(self) -> str:
+        """The same facts as text for people."""
+        lines = [f"{self.samples} samples" + ("" if self.ann_accuracy is None else
+                                              f"; accuracy of the ANN {100 * self.ann_accuracy:.2f} %")]
+        for steps, same in self.over_steps.items():
+            known = self.accuracy_over_steps.get(steps)
+            right = "" if known is None else f", accuracy {100 * known:.2f} %"
+            lines.append(f"after {steps} steps: {100 * same:.2f} % answered as by the ANN{right}")
+        for layer in self.layers:
+            value = "-" if layer.correlation is None else f"{layer.correlation:.3f}"
+            lines.append(f"  {layer.name}: {layer.rate:.4f} spikes per neuron and step, correlation {value}")
+        return "\n".join(lines)
+
+
+def agreement(network: Network, ann: Graph, x: npt.ArrayLike, y: npt.ArrayLike | None = None,
+              options: RunOptions = RunOptions(), progress: Progress | None = None) -> Agreement:  # noqa: B008  frozen
+    """Run both networks on samples and compare them.
+
+    Parameters
+    ----------
+    ann : the graph of stage ann that the network was made from (`Conversion.ann`).
+    options : how to run; engine, threads, batch, steps.
+
+    Raises
+    ------
+    DataError
+        Where samples or labels do not fit.
+    """
+    data = check_data(ann, x)
+    labels = None if y is None else np.asarray(y)
+    if labels is not None and labels.shape != (len(data),):
+        raise DataError("labels", f"shape {labels.shape}", f"({len(data)},)")
+    logits = np.concatenate([forward(ann, data[i:i + _BATCH]) for i in range(0, len(data), _BATCH)])
+    answers = np.argmax(logits.reshape(len(data), -1), axis=1)
+    found = classify(network, data, replace(options, record=()), progress)
+    moments = sorted({2**k for k in range(found.steps.bit_length())} | {found.steps})
+    return Agreement(
+        len(data), accuracy(logits, labels), {t: found.accuracy(answers, t) for t in moments},
+        {} if labels is None else {t: found.accuracy(labels, t) for t in moments},
+        _layers(network, ann, (data[:COMPARED], found), options))
+
+
+def _layers(network: Network, ann: Graph, seen: tuple[Array, Evaluation], options: RunOptions
+            ) -> tuple[LayerAgreement, ...]:
+    few, found = seen
+    graph = network.graph
+    names = tuple(n for n in graph.of_kind(Population) if isinstance(ann.nodes.get(n), Activation))
+    wanted: dict[str, Array] = {}
+
+    def keep(name: str, value: torch.Tensor) -> None:
+        if name in names:
+            wanted[name] = value.numpy().reshape(len(few), -1)
+
+    forward(ann, few, keep)
+    spikes = classify(network, few, replace(options, record=names, batch=4))
+    slots = found.samples * found.steps
+    return tuple(LayerAgreement(n, found.counts[n].spikes / (slots * prod(graph.shapes[n])),
+                                _correlation(_decoded(graph, n, spikes), wanted[n])) for n in names)
+
+
+def _decoded(graph: Graph, name: str, found: Evaluation) -> Array:
+    """threshold x spikes / steps of each neuron, ``(samples, neurons)``: what stands for the activation."""
+    node, count = graph.nodes[name], prod(graph.shapes[name])
+    assert isinstance(node, Population)
+    rows = [np.bincount(s.sample.astype(np.int64) * count + s.neuron, minlength=s.samples * count).reshape(-1, count)
+            for s in found.recorded[name]]
+    theta = np.broadcast_to(node.params["threshold"], node.shape).ravel()
+    return np.concatenate(rows) * theta / found.steps
+
+
+def _correlation(a: Array, b: Array) -> float | None:
+    x, y = (v.astype(np.float64).ravel() for v in (a, b))
+    if x.std() == 0 or y.std() == 0:
+        return None
+    return float(np.corrcoef(x, y)[0, 1])

@@ -1,0 +1,310 @@
+"""What a mapping uses of its cores, what a run does on each, and what that costs in energy and time.
+
+Energy and time use only constants of the chip's table. A figure that is not published stays None; the time then
+has a lower bound, the largest of the terms whose constants are known (Timcheck et al., arXiv:2601.10035:
+updates of the busiest core, its synaptic operations, its memory reads, the busiest link, the barrier).
+"""
+
+from __future__ import annotations
+
+from collections import abc
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import Violation
+from spikeflow.hw.budget import list_bits, record_bits, room_of, synapse_bits
+from spikeflow.hw.chip import Chip
+from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.route import Routes
+from spikeflow.hw.tables import CoreTable, SliceTable
+from spikeflow.sim.result import Counts
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class CoreUse:
+    """What one core holds, counted from its tables.
+
+    Parameters
+    ----------
+    synapse_bits : of all synapse lists, by the chip's rule; `synapse_width` bits for one synapse.
+    memory_bits : of the whole formula: overhead, records, axons, lists and tables.
+    delay : the longest of its axons, in steps of the graph.
+    """
+
+    neurons: int
+    axons_in: int
+    axons_out: int
+    synapses: int
+    synapse_width: int
+    synapse_bits: int
+    memory_bits: int
+    delay: int
+
+
+def use_of(mapping: Mapping, chip: Chip) -> tuple[CoreUse, ...]:
+    """The use of every core."""
+    return tuple(_use(mapping, core, chip) for core in mapping.cores)
+
+
+def _use(mapping: Mapping, core: CoreTable, chip: Chip) -> CoreUse:
+    axons, offset = core.axons, int(chip.delays.offset.value)
+    pairs = sum(len(s.neurons) * max(1, len(mapping.kinds[s.kind].program.inputs)) for s in core.slices)
+    delay = int(axons.delay.max(initial=0))
+    width = synapse_bits(chip, pairs, max(0, delay - offset))
+    lists = list_bits(chip, axons.lengths, width)
+    records = sum(_records(mapping, core, s, chip) for s in core.slices)
+    memory = int(chip.memory.overhead.value) + records + len(axons.delay) * int(chip.memory.axon.value) + lists
+    return CoreUse(core.neurons, len(axons.delay), len(core.routes.neuron), len(axons.weight), width, lists, memory,
+                   delay)
+
+
+def _records(mapping: Mapping, core: CoreTable, table: SliceTable, chip: Chip) -> int:
+    program = mapping.kinds[table.kind].program
+    words = len(program.states) + sum(len(a) > 1 for a in table.params.values())
+    slots = 0
+    for index in np.unique(core.axons.projection):
+        if mapping.projections[index].target == table.population:
+            longest = int(core.axons.delay[core.axons.projection == index].max())
+            slots += max(0, longest - int(chip.delays.offset.value)) + 1
+    entries = sum(len(t) for t in program.tables.values())
+    return len(table.neurons) * record_bits(chip, words, slots) + entries * int(chip.memory.table_word.value)
+
+
+def limits_of(chip: Chip) -> dict[str, int]:
+    """The limit of each field of `CoreUse` that has one."""
+    room = room_of(chip)
+    return {"neurons": room.neurons, "axons_in": room.axons, "axons_out": int(chip.axons_out.value),
+            "memory_bits": room.memory, "delay": int(chip.delays.maximum.value)}
+
+
+def over_limits(mapping: Mapping, chip: Chip) -> tuple[Violation, ...]:
+    """Every limit of a core, or of the number of cores, that the tables break; empty for what `map_network` makes."""
+    found = []
+    grid, layout = chip.grid, mapping.layout
+    if (layout.columns, layout.rows, layout.cores_per_tile) != (grid.columns.value, grid.rows.value,
+                                                                grid.cores_per_tile.value):
+        found.append(Violation("layout", f"{layout.columns} x {layout.rows} tiles of {layout.cores_per_tile} cores",
+                               f"{grid.columns.value:g} x {grid.rows.value:g} of {grid.cores_per_tile.value:g}"))
+    for index, use in enumerate(use_of(mapping, chip)):
+        for name, limit in limits_of(chip).items():
+            if getattr(use, name) > limit:
+                found.append(Violation(f"core {index}", f"{getattr(use, name)} {name}", f"{limit} {name} of a core"))
+    return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What happens on each core in one step, on average over samples and steps, ``(cores,)`` each.
+
+    Parameters
+    ----------
+    operations : synaptic operations.
+    updates : neuron updates; `idle` of them change nothing.
+    spikes : neurons that emit.
+    received : messages that arrive.
+    measured : where the figures come from, in words.
+    """
+
+    operations: Array
+    updates: Array
+    idle: Array
+    spikes: Array
+    received: Array
+    measured: str
+
+
+def expected_activity(mapping: Mapping, routes: Routes) -> Activity:
+    """From the spikes in the tables: every neuron updated in every step."""
+    count = len(mapping.cores)
+    operations = np.zeros(count)
+    spikes = np.array([sum(float(s.spikes.sum()) for s in core.slices) for core in mapping.cores])
+    senders = [(np.concatenate([s.spikes for s in c.slices]), c.routes) for c in mapping.cores]
+    senders += [(t.spikes, t.routes) for t in mapping.inputs]
+    lengths = [core.axons.lengths for core in mapping.cores]
+    first = np.cumsum([0, *(len(n) for n in lengths)])
+    flat = np.concatenate([np.zeros(0, np.int64), *lengths])
+    for rate, table in senders:
+        operations += np.bincount(table.core, rate[table.neuron] * flat[first[table.core] + table.axon], count)
+    updates = np.array([float(core.neurons) for core in mapping.cores])
+    source = "calibration data" if mapping.measured else "one message from every neuron in every step (assumed)"
+    return Activity(operations, updates, np.zeros(count), spikes, _received(routes, count), source)
+
+
+def activity_of(mapping: Mapping, routes: Routes, counts: abc.Mapping[str, Counts], moments: int) -> Activity:
+    """From the counts of a run of the rebuilt graph over so many moments (samples x steps)."""
+    count, core_of = len(mapping.cores), mapping.core_of
+    sums = np.zeros((4, count))
+    for name, core in core_of.items():
+        c = counts[name]
+        sums[:, core] += (c.synaptic_operations, c.neuron_updates, c.updates_skipped, c.spikes)
+    operations, updates, idle, spikes = sums / moments
+    return Activity(operations, updates, idle, spikes, _received(routes, count), f"a run of {moments} samples x steps")
+
+
+def _received(routes: Routes, count: int) -> Array:
+    received = np.zeros(count)
+    for route in routes.routes:
+        received[route.destinations] += route.messages
+    return received
+
+
+@dataclass(frozen=True)
+class Term:
+    """One addend of an estimate: how often in a step, at what cost, from which source; None where not published."""
+
+    name: str
+    count: float
+    each: float | None
+    source: str
+    assumed: bool = False
+
+    @property
+    def total(self) -> float | None:
+        """count x each."""
+        return None if self.each is None else self.count * self.each
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Energy and time of one step by one published model.
+
+    Parameters
+    ----------
+    picojoule, nanosecond : of a step on all chips; None where not published.
+    bound : the time is only a lower bound.
+    """
+
+    model: str
+    picojoule: float | None
+    nanosecond: float | None
+    bound: bool
+    energy_terms: tuple[Term, ...]
+    time_terms: tuple[Term, ...]
+
+
+def estimates(mapping: Mapping, chip: Chip, routes: Routes, activity: Activity) -> tuple[Estimate, ...]:
+    """One estimate for each model that the chip's table has constants for; else the bound alone."""
+    table = _Constants(chip)
+    found = []
+    if table.has("synaptic_operation", "neuron_update", "hop_east_west", "hop_north_south"):
+        found.append(_by_operation(mapping, table, routes, activity))
+    if table.has("sanafe_synaptic_sparse", "sanafe_neuron_access", "sanafe_message_out"):
+        found.append(_by_access(mapping, table, routes, activity))
+    return tuple(found) or (_bound(mapping, table, routes, activity),)
+
+
+class _Constants:
+    """A chip's constants as terms."""
+
+    def __init__(self, chip: Chip) -> None:
+        self.chip = chip
+        self.tables = {"energy": chip.energy.picojoule, "time": chip.energy.nanosecond}
+
+    def has(self, *names: str) -> bool:
+        """Whether all have an energy."""
+        return all(self.chip.energy.picojoule.get(name) for name in names)
+
+    def term(self, kind: str, name: str, count: float, label: str = "") -> Term:
+        """A term with the constant of this name, unpublished where the table has none."""
+        fact = self.tables[kind].get(name)
+        if fact is None:
+            return Term(label or name, count, None, "not published")
+        return Term(label or name, count, fact.value, fact.source, fact.assumed)
+
+    def barrier(self, prefix: str, tiles: int) -> Term:
+        """The barrier by the number of tiles, between the published points on a straight line."""
+        points = sorted((int(name.split("_")[-2]), fact) for name, fact in self.tables["time"].items()
+                        if fact is not None and name.startswith(f"{prefix}barrier_"))
+        if not points:
+            return Term("barrier", 1, None, "not published")
+        value = float(np.interp(tiles, [t for t, _ in points], [f.value for _, f in points]))
+        return Term(f"barrier of {tiles} tiles", 1, value, points[0][1].source, points[0][1].assumed)
+
+
+def _hops(routes: Routes) -> tuple[float, float]:
+    return float(routes.loads[:2].sum()), float(routes.loads[2:].sum())
+
+
+def _tiles(mapping: Mapping) -> int:
+    return len({(c.chip, c.x, c.y) for c in mapping.cores})
+
+
+def _by_operation(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
+    """A cost for each operation, update and hop; the step lasts as long as its busiest core, and the barrier."""
+    active, (east_west, north_south) = activity.updates - activity.idle, _hops(routes)
+    energy = (table.term("energy", "synaptic_operation", activity.operations.sum()),
+              table.term("energy", "neuron_update", active.sum()),
+              table.term("energy", "neuron_update_idle", activity.idle.sum()),
+              table.term("energy", "spike_within_tile", activity.received.sum()),
+              table.term("energy", "hop_east_west", east_west), table.term("energy", "hop_north_south", north_south),
+              table.term("energy", "barrier", 1))
+    each = _core_times(table, ("synaptic_operation", "neuron_update", "neuron_update_idle"),
+                       (activity.operations, active, activity.idle))
+    core = int(np.argmax(each))
+    span = (table.term("time", "synaptic_operation", activity.operations[core], f"synaptic operations of core {core}"),
+            table.term("time", "neuron_update", active[core], f"updates of core {core}"),
+            table.term("time", "neuron_update_idle", activity.idle[core], f"idle updates of core {core}"),
+            table.barrier("", _tiles(mapping)))
+    return Estimate("costs of operations", _total(energy), _total(span), False, energy, span)
+
+
+def _core_times(table: _Constants, names: tuple[str, ...], counts: tuple[Array, ...]) -> Array:
+    facts = [table.tables["time"].get(name) for name in names]
+    return np.sum([count * (fact.value if fact else 0) for fact, count in zip(facts, counts, strict=True)], axis=0)
+
+
+def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
+    """SANA-FE's rules: an idle neuron costs its access only; the slower of two pipelines on the busiest core."""
+    active, (east_west, north_south) = activity.updates - activity.idle, _hops(routes)
+    names = {"sanafe_neuron_access": activity.updates, "sanafe_neuron_update": active,
+             "sanafe_neuron_firing": activity.spikes, "sanafe_synaptic_sparse": activity.operations,
+             "sanafe_message_out": activity.received, "sanafe_message_in": activity.received}
+    energy = (*(table.term("energy", name, count.sum()) for name, count in names.items()),
+              table.term("energy", "sanafe_hop_east_west", east_west),
+              table.term("energy", "sanafe_hop_north_south", north_south))
+    sent = _sent(mapping, routes)
+    neuron = {"sanafe_neuron_access": activity.updates, "sanafe_neuron_update": active,
+              "sanafe_neuron_firing": activity.spikes, "sanafe_message_out": sent}
+    message = {"sanafe_message_in": activity.received, "sanafe_synaptic_sparse": activity.operations}
+    times = [_core_times(table, tuple(p), tuple(p.values())) for p in (neuron, message)]
+    slower = int(times[1].max() > times[0].max())
+    pipeline, core = (neuron, message)[slower], int(np.argmax(times[slower]))
+    span = (*(table.term("time", name, count[core], f"{name} on core {core}") for name, count in pipeline.items()),
+            table.barrier("sanafe_", _tiles(mapping)))
+    return Estimate("SANA-FE's rules", _total(energy), _total(span), False, energy, span)
+
+
+def _sent(mapping: Mapping, routes: Routes) -> Array:
+    sent = np.zeros(len(mapping.cores))
+    for route in routes.routes:
+        if route.core >= 0:
+            sent[route.core] += route.messages * len(route.destinations)
+    return sent
+
+
+def _bound(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
+    """No energy; the time is at least the largest of five terms."""
+    use = use_of(mapping, table.chip)
+    reads = max((float(n) * u.synapse_width for n, u in zip(activity.operations, use, strict=True)), default=0.0)
+    least = "shortest_step" if table.tables["time"].get("shortest_step") else "barrier"
+    span = (table.term("time", "neuron_update", activity.updates.max(initial=0), "updates of the busiest core"),
+            table.term("time", "synaptic_operation", activity.operations.max(initial=0),
+                       "synaptic operations of the busiest core"),
+            table.term("time", "memory_read_bit", reads, "synaptic memory bits read by the busiest core"),
+            table.term("time", "hop", routes.busiest, "messages on the busiest link"),
+            table.term("time", least, 1, "barrier, or the shortest step"))
+    known = [t.total for t in span if t.total is not None]
+    energy = (table.term("energy", "synaptic_operation", activity.operations.sum()),
+              table.term("energy", "neuron_update", activity.updates.sum()),
+              table.term("energy", "hop", routes.hops))
+    return Estimate("the largest of five terms", None, max(known, default=None), True, energy, span)
+
+
+def _total(terms: tuple[Term, ...]) -> float:
+    """The sum of what is published."""
+    return float(sum(t.total for t in terms if t.total is not None))

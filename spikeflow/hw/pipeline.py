@@ -1,0 +1,132 @@
+"""map_network: from a spiking network to a Mapping, read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import DataError, HardwareError, Violation
+from spikeflow.hw.adapt import adapt
+from spikeflow.hw.build import build
+from spikeflow.hw.chip import Chip, load
+from spikeflow.hw.compose import compose
+from spikeflow.hw.cost import over_limits
+from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.partition import partition
+from spikeflow.hw.place import place
+from spikeflow.hw.quantise import quantise
+from spikeflow.hw.retime import retime
+from spikeflow.hw.rules import check_rules
+from spikeflow.ir import stages
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Input, Population
+from spikeflow.ir.record import Network, RunRecord
+from spikeflow.sim.classify import RunOptions, classify
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, int], None]
+STEPS = 64                # of a bare graph that says nothing of its run
+SPIKE_SAMPLES = 4         # on which messages are counted for partition and placement
+SPIKE_STEPS = 64
+
+
+def map_network(network: Network | Graph, chip: Chip | str, data: npt.ArrayLike | None = None, chips: int = 1,
+                seed: int = 0, steps: int | None = None, progress: Progress | None = None) -> Mapping:
+    """A network on a chip: checked, made of what the chip has, retimed, quantised, cut, placed and routed.
+
+    Parameters
+    ----------
+    network : at stage snn, or at stage fixed if it has been quantised for this chip.
+    data : calibration samples ``(N, *shape)``, as the network takes them; a network at stage fixed maps without,
+        each source then counted as one message a step.
+    chips : the most that may be used.
+    seed : of the placement; the same seed gives the same mapping.
+    steps : other than recorded.
+    progress : called with (done, all).
+
+    Raises
+    ------
+    HardwareError
+        With every violation of the first stage that finds any: all rules together, then quantisation, then fit.
+    DataError
+        Where calibration samples are missing or do not fit.
+    """
+    chip = load(chip) if isinstance(chip, str) else chip
+    network = _with_record(network, steps)
+    told = _Told(progress, len(network.graph.of_kind(Population)) + 3)
+    fixed = _fixed(network, chip, data, chips)
+    told.at(1)
+    spikes = None if data is None else count_messages(fixed, np.asarray(data))
+    told.at(2)
+    cut = partition(fixed.graph, chip, chips, spikes, lambda done, _: told.at(2 + done))
+    placement = place(cut, chip, seed)
+    mapping = build(fixed.graph, cut, placement, fixed.record, chip=chip.name, measured=spikes is not None)
+    _refuse(chip, over_limits(mapping, chip))
+    told.at(told.total)
+    return mapping
+
+
+class _Told:
+    """Progress in steps of the whole."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self.progress, self.total = progress, total
+
+    def at(self, done: int) -> None:
+        """Tell whoever listens."""
+        if self.progress is not None:
+            self.progress(done, self.total)
+
+
+def _with_record(network: Network | Graph, steps: int | None) -> Network:
+    if isinstance(network, Graph):
+        network = Network(network, _record(network))
+    return network if steps is None else replace(network, record=replace(network.record, steps=steps))
+
+
+def _record(graph: Graph) -> RunRecord:
+    """For a bare graph: its only input as it is, its only output read out."""
+    inputs = [graph.nodes[name] for name in graph.inputs]
+    first = inputs[0] if len(inputs) == 1 else None
+    direct = isinstance(first, Input) and first.kind == "current"
+    read = [e.src for name in graph.outputs for e in graph.inputs_of(name)]
+    readout = read[0] if len(read) == 1 and isinstance(graph.nodes[read[0]], Population) else ""
+    return RunRecord(STEPS, "direct" if direct else "spikes", readout=readout,
+                     input_shape=first.shape if isinstance(first, Input) else ())
+
+
+def _fixed(network: Network, chip: Chip, data: npt.ArrayLike | None, chips: int) -> Network:
+    """The integer network of the chip; one that is at stage fixed already is taken as it is."""
+    if stages.stage_of(network.graph) == "fixed":
+        stages.check(network.graph, "fixed")
+        return network
+    stages.check(network.graph, "snn")
+    graph = adapt(compose(network.graph), chip)
+    _refuse(chip, check_rules(graph, chip, chips))
+    graph = retime(graph, chip)
+    if data is None:
+        raise DataError("calibration data", "none", "samples as the network takes them", "--data")
+    return quantise(replace(network, graph=graph), chip, data).network
+
+
+def _refuse(chip: Chip, found: tuple[Violation, ...]) -> None:
+    if found:
+        raise HardwareError(chip.name, found)
+
+
+def count_messages(network: Network, x: Array) -> dict[str, Array]:
+    """Messages a step of every neuron of every Input and Population, on a few samples; see `partition`."""
+    names = network.graph.of_kind(Input, Population)
+    options = RunOptions(steps=min(network.record.steps, SPIKE_STEPS), record=names)
+    run = classify(network, x[:SPIKE_SAMPLES], options)
+    found = {}
+    for name in names:
+        size, batches = prod(network.graph.shapes[name]), run.recorded[name]
+        total = sum(np.bincount(s.neuron, minlength=size) for s in batches)
+        found[name] = np.asarray(total / sum(s.samples * s.steps for s in batches), np.float64)
+    return found

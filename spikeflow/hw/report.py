@@ -1,0 +1,185 @@
+"""MappingReport: what a mapping uses, sends and costs, as text and as JSON, every constant with its source."""
+
+from __future__ import annotations
+
+from collections import abc
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeflow.hw.chip import Chip, load
+from spikeflow.hw.cost import (
+    Activity, CoreUse, Estimate, Term, activity_of, estimates, expected_activity, limits_of, use_of,
+)
+from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.route import Routes, routes_of
+from spikeflow.sim.result import Counts
+
+_NAMES = {"neurons": "neurons", "axons_in": "input axons", "axons_out": "output axons",
+          "memory_bits": "memory (bits)", "delay": "delay (steps)"}
+
+
+@dataclass(frozen=True)
+class CoreReport:
+    """One core: its place, the populations on it, what it uses, and what happens on it in one step."""
+
+    chip: int
+    x: int
+    y: int
+    slot: int
+    holds: abc.Mapping[str, int]
+    use: CoreUse
+    operations: float
+    updates: float
+    spikes: float
+    received: float
+
+
+@dataclass(frozen=True)
+class TrafficReport:
+    """Messages a step on the mesh, by multicast XY routes.
+
+    Parameters
+    ----------
+    hops : links crossed, all messages together; `between_chips` of them lead to another chip.
+    busiest, busiest_between_chips : messages on the busiest link of either kind.
+    longest : hops of the longest route.
+    """
+
+    messages: float
+    hops: float
+    between_chips: float
+    busiest: float
+    busiest_between_chips: float
+    longest: int
+    routes: int
+
+
+@dataclass(frozen=True)
+class MappingReport:
+    """The facts of a mapping.
+
+    Parameters
+    ----------
+    limits : of one core, by the names of `CoreUse`.
+    measured : where spikes and operations come from, in words.
+    steps : of one sample; energy and time of a sample are those of a step times this.
+    assumed : every value of the chip's table that nothing published says, with the reason.
+    """
+
+    chip: str
+    title: str
+    chips: int
+    cores_available: int
+    neurons: int
+    synapses: int
+    steps: int
+    limits: abc.Mapping[str, int]
+    cores: tuple[CoreReport, ...]
+    traffic: TrafficReport
+    measured: str
+    estimates: tuple[Estimate, ...]
+    assumed: tuple[tuple[str, float, str], ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The same as plain data."""
+        found = asdict(self)
+        for estimate, plain in zip(self.estimates, found["estimates"], strict=True):
+            plain["nanojoule_a_sample"] = _scaled(estimate.picojoule, self.steps * 1e-3)
+            plain["microsecond_a_sample"] = _scaled(estimate.nanosecond, self.steps * 1e-3)
+        return found
+
+    def to_text(self) -> str:
+        """The same for people."""
+        sections = (self._head(), self._uses(), self._traffic(), *map(self._estimate, self.estimates),
+                    self._assumed())
+        return "\n".join(line for section in sections for line in section)
+
+    def _head(self) -> list[str]:
+        return [f"{self.title}: {len(self.cores)} of {self.cores_available} cores on {self.chips} chip(s), "
+                f"{self.neurons:,} neurons, {self.synapses:,} synapses"]
+
+    def _uses(self) -> list[str]:
+        lines = ["use of the cores: mean, largest, limit"]
+        for field, name in _NAMES.items():
+            used = np.array([getattr(core.use, field) for core in self.cores])
+            limit = self.limits[field]
+            lines.append(f"  {name:14} {used.mean():>12,.1f} {used.max():>12,} {limit:>12,}"
+                         f"  ({100 * used.max() / limit:.1f} % at most)")
+        words = np.array([core.use.synapse_bits for core in self.cores])
+        lines.append(f"  {'synapse bits':14} {words.mean():>12,.1f} {words.max():>12,}   within the memory")
+        return lines
+
+    def _traffic(self) -> list[str]:
+        t = self.traffic
+        lines = [f"traffic a step ({self.measured}): {t.messages:,.1f} messages over {t.hops:,.1f} links, "
+                 f"{t.routes:,} routes, the longest {t.longest} hops",
+                 f"  busiest link {t.busiest:,.2f} messages a step"]
+        if self.chips > 1:
+            lines.append(f"  between chips {t.between_chips:,.1f}, busiest such link "
+                         f"{t.busiest_between_chips:,.2f} messages a step")
+        operations = np.array([core.operations for core in self.cores])
+        lines.append(f"  synaptic operations a step {operations.sum():,.1f}, on the busiest core {operations.max():,.1f}")
+        return lines
+
+    def _estimate(self, estimate: Estimate) -> list[str]:
+        energy, time = estimate.picojoule, estimate.nanosecond
+        joule = "not published" if energy is None else f"{energy * 1e-3:,.4g} nJ a step, " \
+            f"{energy * self.steps * 1e-3:,.4g} nJ a sample of {self.steps} steps"
+        second = "not published" if time is None else f"{'at least ' if estimate.bound else ''}{time * 1e-3:,.4g} us " \
+            f"a step, {time * self.steps * 1e-3:,.4g} us a sample"
+        lines = [f"by {estimate.model}: energy {joule}; time {second}"]
+        lines += [f"  energy: {_line(term, 'pJ')}" for term in estimate.energy_terms]
+        return lines + [f"  time: {_line(term, 'ns')}" for term in estimate.time_terms]
+
+    def _assumed(self) -> list[str]:
+        lines = [f"note: {note}" for note in self.notes]
+        return lines + [f"assumed: {name} = {value:g} ({why})" for name, value, why in self.assumed]
+
+
+def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mapping[str, Counts] | None = None,
+                   moments: int = 1) -> MappingReport:
+    """The report of a mapping.
+
+    Parameters
+    ----------
+    chip : its chip; None loads it by the mapping's name.
+    counts : of a run of the rebuilt graph over so many `moments` (samples x steps); None takes the spikes that the
+        mapping's tables hold.
+    """
+    chip = chip or load(mapping.chip)
+    routes = routes_of(mapping)
+    activity = expected_activity(mapping, routes) if counts is None else \
+        activity_of(mapping, routes, counts, moments)
+    return MappingReport(
+        chip.name, chip.title, mapping.chips, mapping.layout.chips * chip.grid.cores, mapping.neurons, mapping.synapses,
+        mapping.record.steps, limits_of(chip), _cores(mapping, chip, activity), _traffic_of(routes), activity.measured,
+        estimates(mapping, chip, routes, activity),
+        tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
+        (*chip.notes, *((chip.energy.note,) if chip.energy.note else ())))
+
+
+def _cores(mapping: Mapping, chip: Chip, activity: Activity) -> tuple[CoreReport, ...]:
+    return tuple(
+        CoreReport(core.chip, core.x, core.y, core.slot, {s.population: len(s.neurons) for s in core.slices}, use,
+                   float(activity.operations[i]), float(activity.updates[i]), float(activity.spikes[i]),
+                   float(activity.received[i]))
+        for i, (core, use) in enumerate(zip(mapping.cores, use_of(mapping, chip), strict=True)))
+
+
+def _traffic_of(routes: Routes) -> TrafficReport:
+    return TrafficReport(routes.messages, routes.hops, routes.between_chips, routes.busiest,
+                         routes.busiest_between_chips, routes.longest, len(routes.routes))
+
+
+def _line(term: Term, unit: str) -> str:
+    if term.each is None:
+        return f"{term.name}: {term.count:,.1f} a step, {term.source}"
+    mark = " (assumed)" if term.assumed else ""
+    return f"{term.name}: {term.count:,.1f} x {term.each:g} {unit} = {term.total:,.1f} {unit}; {term.source}{mark}"
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else value * factor

@@ -1,0 +1,164 @@
+"""What a chip can take: small rules, all of them run, every violation reported at once.
+
+A rule is a function of a composed (and adapted) graph at stage snn and a chip that yields violations. A chip may
+bring rules of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from math import prod
+
+import numpy as np
+
+from spikeflow.errors import HardwareError, SpikeflowError, Violation
+from spikeflow.hw.adapt import reset_of
+from spikeflow.hw.chip import Chip
+from spikeflow.hw.compose import port_constant
+from spikeflow.hw.retime import retime
+from spikeflow.hw.translate import operations
+from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Conv2d, Input, Linear, Node, Output, Population, Sparse
+from spikeflow.neurons.cuba_lif import CubaLIF
+from spikeflow.neurons.integrator import Integrator
+
+Rule = Callable[[Graph, Chip], Iterable[Violation]]
+OTHER_CHIP = "a programmable chip: --chip loihi2 or --chip spinnaker2"
+
+
+def check_rules(graph: Graph, chip: Chip, chips: int = 1) -> tuple[Violation, ...]:
+    """Every violation, in the order of the rules; empty where the chip can take the graph as far as rules tell.
+
+    Parameters
+    ----------
+    graph : composed, at stage snn; adapted to the chip.
+    chips : the most that may be used.
+    """
+    found = [v for rule in (*RULES, *chip.rules) for v in rule(graph, chip)]
+    return (*found, *neurons(graph, chip, chips))
+
+
+def inputs(graph: Graph, chip: Chip) -> Iterator[Violation]:
+    """The kinds of input that the chip takes."""
+    for name in graph.inputs:
+        node = graph.nodes[name]
+        assert isinstance(node, Input)
+        if node.kind not in chip.inputs:
+            yield Violation(name, f"a {node.kind} in every step", f"{' or '.join(chip.inputs)} on {chip.title}",
+                            "--input rate, or --input onoff where values are negative")
+
+
+def models(graph: Graph, chip: Chip) -> Iterator[Violation]:
+    """Neurons: a listed model with a listed reset, or a program of the operations of a programmable chip."""
+    for name, node in _populations(graph):
+        yield from _programmed(graph, name, node, chip) if chip.operations else _listed(name, node, chip)
+
+
+def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
+    kind = reset_of(node)
+    if node.model not in chip.models or (kind is None and node.program not in _FIXED_PROGRAMS):
+        yield Violation(name, f"the neuron {node.model}", f"{', '.join(chip.models)} on {chip.title}", OTHER_CHIP)
+    elif kind is not None and kind not in chip.resets:
+        yield Violation(name, f"reset by {kind}ion" if kind == "subtract" else f"reset to {kind}",
+                        f"reset to {' or '.join(chip.resets)} on {chip.title}", f"--reset zero, or {OTHER_CHIP}")
+
+
+_FIXED_PROGRAMS = (Integrator().program(), CubaLIF().program())
+
+
+def _programmed(graph: Graph, name: str, node: Population, chip: Chip) -> Iterator[Violation]:
+    try:
+        biases = {p: port_constant(graph, name, p) for p in node.ports}
+        used = operations(name, node, biases, chip.formats.arithmetic)
+    except HardwareError as error:
+        yield from error.violations
+        return
+    missing = sorted(used - chip.operations)
+    if missing:
+        yield Violation(name, f"the operations {', '.join(missing)} ({node.model})",
+                        f"{', '.join(sorted(chip.operations))} on {chip.title}", "another neuron model")
+
+
+def currents(graph: Graph, chip: Chip) -> Iterator[Violation]:
+    """Biases into a current that is kept, on a chip without programs of its own."""
+    if chip.operations:
+        return
+    for name, node in _populations(graph):
+        if node.model in chip.models and node.model == "CubaLIF" and np.any(node.params["decay_current"]):
+            if port_constant(graph, name, "in") is not None:
+                yield Violation(name, "a bias into the current that it keeps", "biases enter the membrane only",
+                                "training without a bias, or a neuron that fires in every step")
+
+
+def messages(graph: Graph, chip: Chip) -> Iterator[Violation]:
+    """Neurons send spikes to each other; an Output reads neurons."""
+    for name, node in _populations(graph):
+        listeners = [e.dst for e in graph.outputs_of(name) if not isinstance(graph.nodes[e.dst], Output)]
+        if listeners and not node.program.spikes():
+            yield Violation(name, f"to hand on its state to {listeners[0]}", "spikes of 0 or 1 between neurons",
+                            "a spiking population in its place")
+    for name in graph.outputs:
+        for edge in graph.inputs_of(name):
+            if not isinstance(graph.nodes[edge.src], Population):
+                yield Violation(name, f"to read {edge.src}, which is not a population", "states or spikes of neurons",
+                                "an Integrator as the read-out")
+
+
+def delays(graph: Graph, chip: Chip) -> Iterator[Violation]:
+    """Delays that the chip can carry once every connection has its minimum."""
+    try:
+        retime(graph, chip)
+    except HardwareError as error:
+        yield from error.violations
+    except SpikeflowError as error:
+        yield Violation("graph", str(error), "a composed graph")
+
+
+def fan_in(graph: Graph, chip: Chip) -> Iterator[Violation]:
+    """A single neuron that would not fit an empty core, by its input axons or by its synaptic memory."""
+    for name, node in _populations(graph):
+        counts = [_fan_in(graph.nodes[e.src]) for p in node.ports for e in graph.inputs_of(name, p)]
+        axons, limit = sum(counts), int(chip.axons_in.value)
+        if axons > limit:
+            yield Violation(name, f"{axons} input axons for one neuron", f"{limit} of a core",
+                            "fewer inputs a neuron, or a layer in between")
+        memory = _neuron_bits(axons, len(node.program.states), chip)
+        if memory > chip.memory.limit.value:
+            yield Violation(name, f"{memory} bits of memory for one neuron", f"{int(chip.memory.limit.value)} of a core",
+                            "fewer inputs a neuron, or a layer in between")
+
+
+def _neuron_bits(axons: int, states: int, chip: Chip) -> int:
+    m = chip.memory
+    lists = int(m.list_bits(np.ones(1, np.int64), m.synapse_bits(0, 0))[0])
+    return int(m.overhead.value + states * m.state_word.value + axons * (m.axon.value + lists))
+
+
+def _fan_in(node: Node) -> int:
+    """Synapses of the neuron that has most."""
+    if isinstance(node, Linear):
+        return int(np.count_nonzero(weight_values(node.weight), axis=1).max(initial=0))
+    if isinstance(node, Conv2d):
+        return prod(node.weight.shape[1:])
+    if isinstance(node, Sparse):
+        return int(np.bincount(node.targets, minlength=1).max(initial=0))
+    return 0
+
+
+def neurons(graph: Graph, chip: Chip, chips: int) -> Iterator[Violation]:
+    """All neurons on so many chips."""
+    total = sum(prod(node.shape) for _, node in _populations(graph))
+    room = int(chip.neurons.value) * chip.grid.cores * chips
+    if total > room:
+        yield Violation("neurons", str(total), f"{room} of {chips} chip{'s' * (chips > 1)}",
+                        f"--chips {-(-total // (room // chips))}, or a smaller network")
+
+
+def _populations(graph: Graph) -> Iterator[tuple[str, Population]]:
+    for name, node in graph.nodes.items():
+        if isinstance(node, Population):
+            yield name, node
+
+
+RULES: tuple[Rule, ...] = (inputs, models, currents, messages, delays, fan_in)
