@@ -60,7 +60,7 @@ class Process:
     def __init__(self, contender: Contender, threads: int) -> None:
         self.contender = contender
         # unnamed: a pipe would stop a contender that complains at length
-        self.complaints = tempfile.TemporaryFile()
+        self.complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
         self.process = subprocess.Popen(
             [contender.python, str(HERE / "worker.py"), contender.kind, contender.how, str(threads)], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, cwd=HERE, env=_environment(threads))

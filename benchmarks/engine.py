@@ -38,14 +38,16 @@ def makers(quick: bool) -> dict[str, list[tuple[str, Maker]]]:
     found: dict[str, list[tuple[str, Maker]]] = {}
     for batch in BATCHES:
         found[f"lif batch {batch}"] = [
-            (f"lif density {100 * d:g} % batch {batch}", lambda d=d, b=batch: workloads.lif_network(d, b, steps)) for d in DENSITIES]
+            (f"lif density {100 * d:g} % batch {batch}", lambda d=d, b=batch: workloads.lif_network(d, b, steps))
+            for d in DENSITIES]
     for batch in BATCHES:
-        found[f"digits batch {batch}"] = [(f"digits batch {batch}", lambda b=batch: workloads.digits(b, 20 if quick else 64))]
+        name = f"digits batch {batch}"
+        found[name] = [(name, lambda b=batch: workloads.digits(b, 20 if quick else 64))]
     data = os.environ.get("SPIKEFLOW_DATA")
     if data:
         for batch in (1, 4):
-            found[f"resnet20 batch {batch}"] = [
-                (f"resnet20 batch {batch}", lambda b=batch: workloads.cifar10(Path(data), b, 4 if quick else 32))]
+            name = f"resnet20 batch {batch}"
+            found[name] = [(name, lambda b=batch: workloads.cifar10(Path(data), b, 4 if quick else 32))]
     return found
 
 
@@ -107,18 +109,20 @@ def _loaded(work: Workload, processes: list[Process], folder: Path,
             _say(f"  {answer['error']}")
 
 
-def _agreement(work: Workload, contender: Contender, spikes: dict[str, np.ndarray], folder: Path) -> dict[str, Any]:
-    """Against the equations, and, for information, against the engine's spikes of the same run."""
-    found = Replay(work).check(spikes).to_json()
+def _agreement(work: Workload, contender: Contender, values: dict[str, np.ndarray], folder: Path) -> dict[str, Any]:
+    """Against the equations, and, for information, against the first contender's values of the same run."""
+    found = Replay(work).check(values).to_json()
     first = folder / "first.npz"
     if not first.exists():
-        np.savez(first, **spikes)
-    theirs = np.load(first)
-    differing = {name: int((z != theirs[name]).sum()) for name, z in spikes.items() if z.dtype == np.uint8}
-    found["differing_from_first"] = sum(differing.values())
+        np.savez(first, **values)
+    with np.load(first) as theirs:
+        found["differing_from_first"] = sum(int((z != theirs[n]).sum()) for n, z in values.items() if z.dtype == np.uint8)
+        # a read-out that adds up is no spike: how far it is at the end, in units of its largest value
+        found["readout_from_first"] = max((float(abs(v[-1] - theirs[n][-1]).max() / (abs(theirs[n][-1]).max() + 1e-30))
+                                           for n, v in values.items() if v.dtype != np.uint8), default=None)
     if not found["equal"]:
         _say(f"  {contender.name} differs: {found}")
-    return {"agreement": found, "spikes": {n: int(z.sum()) for n, z in spikes.items() if z.dtype == np.uint8}}
+    return {"agreement": found, "spikes": {n: int(z.sum()) for n, z in values.items() if z.dtype == np.uint8}}
 
 
 def _summary(passes: list[list[float]]) -> dict[str, Any]:

@@ -21,16 +21,31 @@ from spikeflow.errors import SpikeflowError
 from spikeflow.sim import Result, run
 
 
-def differences(case: Case, engine: str, threads: int) -> list[str]:
-    """What differs between the engine's run and the reference's."""
+def differences(case: Case, engine: str, threads: int) -> list[str] | None:
+    """What differs between the engine's run and the reference's; None where both refuse the case."""
+    wanted, got = _run(case, "reference", 1), _run(case, engine, threads)
+    if isinstance(wanted, Result) and isinstance(got, Result):
+        return _values(wanted, got) + _counts(wanted, got)
+    ends = [type(end).__name__ for end in (wanted, got)]
+    refused = all(isinstance(end, SpikeflowError) for end in (wanted, got)) and ends[0] == ends[1]
+    reason = got if isinstance(wanted, Result) else wanted
+    return None if refused else [f"the reference ends in {ends[0]}, the engine in {ends[1]}: {reason}"]
+
+
+def _run(case: Case, engine: str, threads: int) -> Result | Exception:
+    """A run that records every node, or what it raised: a value that overflowed to infinity cannot be recorded."""
     names = [n for n in case.graph.nodes if n not in case.graph.outputs]
-    with np.errstate(all="ignore"):
-        wanted = run(case.graph, case.inputs, case.steps, engine="reference", record=names)
-        got = run(case.graph, case.inputs, case.steps, engine=engine, record=names, threads=threads)
+    try:
+        with np.errstate(all="ignore"):
+            return run(case.graph, case.inputs, case.steps, engine=engine, record=names, threads=threads)
+    except Exception as error:      # any other than our own fails this seed, not the fuzz
+        return error
+
+
+def _values(wanted: Result, got: Result) -> list[str]:
     found = [f"output {n}" for n in wanted.outputs if not _same(wanted.outputs[n], got.outputs[n])]
-    found += [f"record {n}: {field}" for n in names for field in ("sample", "step", "neuron", "value")
-              if not _same(getattr(wanted.recorded[n], field), getattr(got.recorded[n], field))]
-    return found + _counts(wanted, got)
+    return found + [f"record {n}: {field}" for n in wanted.recorded for field in ("sample", "step", "neuron", "value")
+                    if not _same(getattr(wanted.recorded[n], field), getattr(got.recorded[n], field))]
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
@@ -43,34 +58,12 @@ def _counts(wanted: Result, got: Result) -> list[str]:
             for n in wanted.counts if wanted.counts[n].semantic() != got.counts[n].semantic()]
 
 
-def compared(seed: int, engine: str, threads: int) -> tuple[list[str], bool]:
-    """What differs for a seed, and whether the reference could run it at all (no infinity to record)."""
-    case = random_case(seed)
-    try:
-        return differences(case, engine, threads), True
-    except SpikeflowError as error:
-        return _refused(case, engine, threads, error), False
-
-
-def _refused(case: Case, engine: str, threads: int, error: SpikeflowError) -> list[str]:
-    """Where one of the two refuses a case, both must."""
-    for name in ("reference", engine):
-        try:
-            run(case.graph, case.inputs, case.steps, engine=name, threads=threads, record=list(case.graph.inputs))
-        except SpikeflowError:
-            continue
-        # running works, so only recording what overflowed does not
-        if "spikes" not in str(error):
-            return [f"{name} runs what was refused: {error}"]
-    return []
-
-
 def block(first: int, count: int, engine: str, threads: int) -> dict[str, Any]:
     """A block of graphs; the seeds that failed, each with what differed."""
     begun, failures, refused = time.perf_counter(), {}, 0
     for seed in range(first, first + count):
-        found, ran = compared(seed, engine, threads if seed % 2 else 1)
-        refused += not ran
+        found = differences(random_case(seed), engine, threads if seed % 2 else 1)
+        refused += found is None
         if found:
             failures[str(seed)] = found[:5]
     return {"graphs": count, "refused": refused, "failures": failures, "seconds": time.perf_counter() - begun}
@@ -88,10 +81,12 @@ def main() -> None:
     parser.add_argument("--out", default="fuzz.json")
     args = parser.parse_args()
     if args.case is not None:
-        print("\n".join(compared(args.case, args.engine, args.threads)[0]) or "equal")
+        found = differences(random_case(args.case), args.engine, args.threads)
+        print("refused by both" if found is None else "\n".join(found) or "equal")
         return
     # the count may grow later: blocks that are there stay
-    record = Record(args.out, {"kind": "fuzz", "seed": args.seed, "block": args.block, "engine": args.engine, "threads": args.threads})
+    settings = {name: getattr(args, name) for name in ("seed", "block", "engine", "threads")}
+    record = Record(args.out, {"kind": "fuzz", **settings})
     failed = 0
     for first in range(args.seed, args.seed + args.count, args.block):
         name = f"from {first}"

@@ -17,7 +17,20 @@ from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
-    Concat, Conv2d, Flatten, Input, Linear, Node, Output, Pad, Population, Scale, Shape, Slice, Sparse, SumPool,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Node,
+    Output,
+    Pad,
+    Population,
+    Scale,
+    Shape,
+    Slice,
+    Sparse,
+    SumPool,
 )
 from spikeflow.sim.inputs import Constant, Dense, RunInput
 
@@ -69,7 +82,7 @@ class Growth:
 
     def _any_shape(self) -> Shape:
         if self.r.random() < 0.5:
-            return (int(self.r.integers(1, 80)),)
+            return (int(self.r.integers(1, 600 if self.r.random() < 0.1 else 80)),)
         return tuple(int(n) for n in self.r.integers((1, 1, 1), (5, 9, 9)))
 
     def _pick(self) -> str:
@@ -94,7 +107,8 @@ class Growth:
     def _grow(self) -> None:
         source = self._pick()
         shape = self.shapes[source]
-        makers: list[Any] = [self._linear, self._sparse, self._scale, self._cut, self._padded, self._population, self._population]
+        makers: list[Any] = [self._linear, self._sparse, self._scale, self._cut, self._padded,
+                             self._population, self._population]
         if len(shape) == 3:
             makers += [self._conv2d, self._conv2d, self._conv2d, self._pool, self._flat]
         if sum(s[1:] == shape[1:] for s in self.shapes.values()) > 1:
@@ -105,7 +119,7 @@ class Growth:
         """Weights, some of them 0; on a coarse grid now and then, which makes equal sums likely."""
         if self.fixed:
             return Quantised(self.r.integers(WEIGHT.low, WEIGHT.high + 1, shape) * (self.r.random(shape) < 0.8), WEIGHT)
-        w = self.r.normal(0.1, 0.7, shape) * (self.r.random(shape) < 0.8)
+        w = self.r.normal(0.25, 0.8, shape) * (self.r.random(shape) < 0.8)
         return (np.round(w * 8) / 8 if self.r.random() < 0.3 else w).astype(np.float32)
 
     def _bias(self, count: int) -> Any:
@@ -121,7 +135,8 @@ class Growth:
 
     def _linear(self, source: str) -> None:
         size, out = prod(self.shapes[source]), int(self.r.integers(1, 70))
-        self._add(Linear(self._weight((out, size)), self._bias(out), self._delays((size,), (out, size)), self._exponent()), source)
+        delays = self._delays((size,), (out, size))
+        self._add(Linear(self._weight((out, size)), self._bias(out), delays, self._exponent()), source)
 
     def _sparse(self, source: str) -> None:
         in_shape, out_shape = self.shapes[source], self._any_shape()
@@ -142,12 +157,12 @@ class Growth:
         kernel = [int(self.r.integers(1, max(1, min(4, (n + sum(p) - 1) // d + 1)) + 1))
                   for n, p, d in zip((high, wide), padding, dilation, strict=True)]
         stride = tuple(int(n) for n in self.r.integers(1, 3, 2))
-        self._add(Conv2d(self._weight((out, channels // groups, *kernel)), self._bias(out), stride, padding, dilation,  # type: ignore[arg-type]
-                         groups, self._exponent()), source)
+        weight = self._weight((out, channels // groups, *kernel))
+        self._add(Conv2d(weight, self._bias(out), stride, padding, dilation, groups, self._exponent()), source)
 
     def _pool(self, source: str) -> None:
         kernel = tuple(int(self.r.integers(1, n + 1)) for n in self.shapes[source][1:])
-        self._add(SumPool(kernel, tuple(int(n) for n in self.r.integers(1, 4, 2))), source)  # type: ignore[arg-type]
+        self._add(SumPool(kernel, tuple(int(n) for n in self.r.integers(1, 4, 2))), source)
 
     def _flat(self, source: str) -> None:
         self._add(Flatten(), source)
@@ -203,7 +218,8 @@ class Growth:
         shape = (steps, batch, *node.shape)
         spikes = self.r.random(shape) < self.r.choice([0.0, 0.05, 0.3, 1.0])
         if node.kind == "spikes":
-            return Spikes.from_dense(spikes.astype(np.float32)) if self.r.random() < 0.6 else Dense(spikes.astype(np.float32))
+            values = spikes.astype(np.float32)
+            return Spikes.from_dense(values) if self.r.random() < 0.6 else Dense(values)
         values = self.r.integers(-128, 128, shape) if self.fixed else self.r.normal(0, 1, shape).astype(np.float32)
         values = values * spikes
         return Constant(values[0]) if self.r.random() < 0.5 else Dense(values)

@@ -27,7 +27,7 @@ def float_population(r: np.random.Generator, shape: Shape) -> Population:
     threshold = _some(r, shape, 0.1, 1.5)
     decay = _some(r, shape, 0.0, 1.0)
     models = (IF(threshold, reset), LIF(decay, threshold, reset), Integrator(),
-              CubaLIF(decay_syn=_some(r, shape, 0, 1), decay=decay, threshold=threshold, reset=reset),
+              CubaLIF(_some(r, shape, 0, 1), decay, threshold, reset),
               TwoPointLIF(decay, _some(r, shape, 0, 1), _some(r, shape, -2, 2), _some(r, shape, -1, 1), threshold, reset,
                           bool(r.random() < 0.5)))
     model = models[int(r.integers(len(models)))]
@@ -43,7 +43,8 @@ def fixed_population(r: np.random.Generator, shape: Shape) -> Population:
     rounding, overflow = str(r.choice(ROUNDINGS)), str(r.choice(NARROWINGS))
     x = ops.shift(recorder.x[0], int(r.integers(-3, 7)) or 1, rounding)
     if two:
-        a = ops.narrow(s.a - ops.multiply_shift(s.a, p.decay, 12, rounding) + recorder.x[1], int(r.integers(8, 24)), overflow, "a")
+        a = s.a - ops.multiply_shift(s.a, p.decay, 12, rounding) + recorder.x[1]
+        a = ops.narrow(a, int(r.integers(8, 24)), overflow, "a")
         x = ops.multiply_shift(x, 16 + ops.table(ops.shift(a, -2, "floor") + 4, "gate"), 4, rounding)
     v = ops.multiply_shift(s.v, p.decay, 12, rounding) + x
     z = ops.spike(v - p.threshold)
@@ -51,10 +52,11 @@ def fixed_population(r: np.random.Generator, shape: Shape) -> Population:
     kept = ops.narrow(kept, int(r.integers(10, 25)), overflow, "v")
     program = recorder.program(z if r.random() < 0.9 else kept, (kept, a) if two else (kept,))
     tables = {"gate": tuple(int(n) for n in r.integers(-16, 17, int(r.integers(1, 12))))} if two else {}
-    params = {"decay": _whole(r, shape, 0, 4096), "threshold": _whole(r, shape, 1, 3000)}
+    params = {"decay": _whole(r, shape, 0, 4096), "threshold": _whole(r, shape, 1, 1500)}
     initial = {"v": _whole(r, shape, -500, 500)} if r.random() < 0.3 else {}
-    return Population("random", replace(program, tables=tables), params, shape, int(r.integers(0, 6)) if r.random() < 0.3 else 0,
-                      initial, {name: STATE for name in program.states})
+    start = int(r.integers(0, 6)) if r.random() < 0.3 else 0
+    return Population("random", replace(program, tables=tables), params, shape, start, initial,
+                      dict.fromkeys(program.states, STATE))
 
 
 def _whole(r: np.random.Generator, shape: Shape, low: int, high: int) -> Any:

@@ -13,7 +13,8 @@ PEERS = ("torch", "norse", "snntorch", "spikingjelly")
 
 def engine_report(record: dict[str, Any]) -> Iterator[str]:
     """Times of every contender, and how often the engine is faster than the fastest mode of each peer."""
-    yield f"\nThreads: {record['settings']['threads']}; {record['settings']['repeat']} interleaved passes; times are medians."
+    settings = record["settings"]
+    yield f"\nThreads: {settings['threads']}; {settings['repeat']} interleaved passes; times are medians."
     for name, part in record["parts"].items():
         yield f"\n### {name}, T = {part['steps']}, {part['neurons']:,} neurons\n"
         yield "| contender | median, ms | minimum, ms | peak, MiB | first run, s | ties | differing spikes |"

@@ -68,7 +68,8 @@ def ann(study: Study) -> dict[str, Any]:
     begun = time.perf_counter()
     conversion = study.conversion
     seconds = time.perf_counter() - begun
-    logits = np.concatenate([forward(conversion.ann, x) for x in np.array_split(study.test.x, max(1, len(study.test.x) // 100))])
+    batches = np.array_split(study.test.x, max(1, len(study.test.x) // 100))
+    logits = np.concatenate([forward(conversion.ann, x) for x in batches])
     graph = conversion.network.graph
     neurons = sum(int(np.prod(graph.shapes[n])) for n in graph.of_kind(Population))
     return {"test_accuracy": float((logits.argmax(1) == study.test.y).mean()), "convert_s": seconds, "neurons": neurons,
@@ -119,9 +120,10 @@ def mapped(study: Study, chip: str) -> None:
     except HardwareError as refusal:
         study.record.put(f"{chip} map", {"refusal": str(refusal), "seconds": time.perf_counter() - begun})
         return
-    study.record.put(f"{chip} map", {"seconds": time.perf_counter() - begun, "cores": len(mapping.cores), "chips": mapping.chips,
-                                     "neurons": mapping.neurons, "synapse_words": mapping.synapses})
-    run(study, f"{chip} run", mapping.network())
+    study.record.put(f"{chip} map", {"seconds": time.perf_counter() - begun, "cores": mapping.cores_used,
+                                     "chips": mapping.chips, "neurons": mapping.neurons,
+                                     "synapse_words": mapping.synapses})
+    run(study, f"{chip} run", mapping.as_network())
 
 
 def refused(study: Study, chip: str) -> None:
@@ -131,7 +133,7 @@ def refused(study: Study, chip: str) -> None:
     except HardwareError as refusal:
         study.record.put(f"{chip} map", {"refusal": str(refusal)})
     else:
-        study.record.put(f"{chip} map", {"cores": len(mapping.cores), "chips": mapping.chips})
+        study.record.put(f"{chip} map", {"cores": mapping.cores_used, "chips": mapping.chips})
 
 
 def _say(text: str) -> None:

@@ -37,7 +37,7 @@ class Engine:
         self.runner = prepare(graph, self.engine, self.threads)
         form: Callable[[Any], Any] = {"spikes": Spikes.from_dense, "dense": Dense, "constant": Constant}[self.form]
         self.inputs, self.steps = form(inputs.astype(np.float32)), steps
-        self.names = [n for n in graph.of_kind(Population)]
+        self.names = list(graph.of_kind(Population))
 
     def run(self) -> Any:
         """One run, outputs and counts included."""
@@ -155,7 +155,7 @@ def main() -> None:
         command, argument = json.loads(line)
         try:
             answer = getattr(session, command)(argument)
-        except Exception as error:  # noqa: BLE001  whatever it is, it belongs into the record
+        except Exception as error:      # whatever it is, it belongs into the record
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
 

@@ -133,6 +133,7 @@ def digits(batch: int, steps: int = 64) -> Workload:
 def cifar10(folder: Path, batch: int, steps: int = 32) -> Workload:
     """The pretrained ResNet-20 for CIFAR-10, converted with 500 training images."""
     import cifar
+
     from spikeflow.convert import convert
     training, test = cifar.load(folder, "train", 500), cifar.load(folder, "test", batch)
     checkpoint = next((folder / "pretrained" / "cifar10_resnet").glob("resnet20-*.th"))

@@ -63,8 +63,11 @@ class NorseCells(Cells):
             "z = v > 1, so v = 1 exactly differs")
 
     def __init__(self, decay: float) -> None:
-        from norse.torch.functional.lif_box import (LIFBoxFeedForwardState, LIFBoxParameters,
-                                                    lif_box_feed_forward_step)
+        from norse.torch.functional.lif_box import (
+            LIFBoxFeedForwardState,
+            LIFBoxParameters,
+            lif_box_feed_forward_step,
+        )
         from norse.torch.functional.lift import lift
         from norse.torch.functional.reset import reset_subtract
         super().__init__(decay)

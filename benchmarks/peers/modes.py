@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from peers.network import SpikingNetwork
 
+from peers.network import SpikingNetwork
 from spikeflow.ir.nodes import Population
 
 MODES = ("step", "multi", "compiled", "compiled-step")
@@ -54,7 +54,7 @@ def _populations(network: SpikingNetwork) -> tuple[str, ...]:
     return tuple(n for n in network.order if isinstance(network.graph.nodes[n], Population))
 
 
-def _one_step(network: SpikingNetwork) -> Callable[[dict[str, torch.Tensor], dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]:
+def _one_step(network: SpikingNetwork) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
     """One step of everything that is not static: values known already and states, to spikes and states."""
     def one(known: dict[str, torch.Tensor], states: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         values, after = dict(known), {}

@@ -12,18 +12,28 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from peers.cells import Cells
 from torch import nn
 
+from peers.cells import Cells
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
-    Concat, Conv2d, Flatten, Input, Linear, Output, Pad, Population, Scale, Slice, SumPool,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Population,
+    Scale,
+    Slice,
+    SumPool,
 )
 
 WEIGHTED = (Linear, Conv2d, Scale)
 
 
-class NotExpressible(Exception):
+class NotExpressibleError(Exception):
     """The graph holds something that this network, or the peer, has no form for."""
 
 
@@ -53,9 +63,9 @@ class SpikingNetwork(nn.Module):
         node = self.graph.nodes[name]
         assert isinstance(node, Population)
         if any(edge.delay for edge in self.graph.inputs_of(name)):
-            raise NotExpressible(f"{name}: a delay")
+            raise NotExpressibleError(f"{name}: a delay")
         if node.model not in ("LIF", "IF", "Integrator"):
-            raise NotExpressible(f"{name}: {node.model}")
+            raise NotExpressibleError(f"{name}: {node.model}")
         if node.model != "Integrator":
             self.cells[name] = cells(float(node.params["decay"]) if "decay" in node.params else 1.0)
         start = np.broadcast_to(node.initial.get("v", np.zeros(())), node.shape) / _threshold(node)
@@ -65,7 +75,7 @@ class SpikingNetwork(nn.Module):
         node = self.graph.nodes[name]
         if not isinstance(node, WEIGHTED):
             if not isinstance(node, Population | Output | Flatten | SumPool | Slice | Pad | Concat):
-                raise NotExpressible(f"{name}: {type(node).__name__}")
+                raise NotExpressibleError(f"{name}: {type(node).__name__}")
             return
         factor = self._factor(name)
         if isinstance(node, Scale):
@@ -104,9 +114,10 @@ class SpikingNetwork(nn.Module):
 
     def _unit(self, source: str, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         value = values[source]
-        if name not in self.cells or isinstance(self.graph.nodes[source], WEIGHTED) and len(self.graph.outputs_of(source)) == 1:
+        scaled = isinstance(self.graph.nodes[source], WEIGHTED) and len(self.graph.outputs_of(source)) == 1
+        if name not in self.cells or scaled:
             return value
-        raise NotExpressible(f"{name}: reads {source} without a weight of its own")
+        raise NotExpressibleError(f"{name}: reads {source} without a weight of its own")
 
     def stateless(self, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The value of a node without state, for values ``(N, *shape)``."""

@@ -17,14 +17,14 @@ from spikeflow.cli import console, opened
 @console.JSON
 def command(file: str, chip: str, chips: int, data: str, seed: int, out: str, as_json: bool) -> None:
     """Map a network onto a chip: quantised, cut, placed and routed, or every reason why not."""
-    from spikeflow.hw import map_network
+    from spikeflow.hw import load, map_network
     from spikeflow.hw.file import write_mapping
     from spikeflow.hw.report import mapping_report
     from spikeflow.samples import read_npz
-    samples = read_npz(data)
+    table, samples = load(chip), read_npz(data)
     network = opened.network(file)
     with console.progress(f"mapping onto {chip}") as progress:
-        mapping = map_network(network, chip, samples.x, chips=chips, seed=seed, progress=progress)
+        mapping = map_network(network, table, samples.x, chips=chips, seed=seed, progress=progress)
     write_mapping(out, mapping)
-    report = mapping_report(mapping)
+    report = mapping_report(mapping, table)
     console.emit(as_json, {"out": out, **report.to_json()}, f"{report.to_text()}\nWritten: {out}")

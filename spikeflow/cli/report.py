@@ -10,6 +10,7 @@ from spikeflow.cli import console, opened
 @click.command("report")
 @click.argument("file", type=click.Path())
 @click.option("--map", "mapped", type=click.Path(), help="The same network mapped onto a chip, run beside it.")
+@click.option("--chip", help="Dotted module that holds the CHIP of the mapping, where it is none of ours.")
 @click.option("--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples.")
 @click.option("--arch", help="package.module:function that makes the module of a state dict.")
 @click.option("--data", type=click.Path(), required=True, help="Samples (.npz with x, and y where known).")
@@ -19,8 +20,8 @@ from spikeflow.cli import console, opened
 @console.SEED
 @console.OUT
 @console.JSON
-def command(file: str, mapped: str | None, ann: str | None, arch: str | None, data: str, limit: int | None,
-            steps: int | None, engine: str, seed: int, out: str, as_json: bool) -> None:
+def command(file: str, mapped: str | None, chip: str | None, ann: str | None, arch: str | None, data: str,
+            limit: int | None, steps: int | None, engine: str, seed: int, out: str, as_json: bool) -> None:
     """Write one HTML page about a network: accuracy, spikes, cores, traffic, energy and time."""
     from spikeflow.report import ReportOptions, collect, measure_ann, to_json, to_text, write_page
     from spikeflow.samples import read_npz
@@ -29,7 +30,8 @@ def command(file: str, mapped: str | None, ann: str | None, arch: str | None, da
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
     sources = {"network": file, "samples": data, **({"mapping": mapped} if mapped else {}), **({"ANN": ann} if ann else {})}
-    options = ReportOptions(engine, steps=steps, sources=sources)
+    table = opened.chip(mapping, chip) if mapping is not None else None
+    options = ReportOptions(engine, steps=steps, sources=sources, chip=table)
     with console.progress("running") as progress:
         before = measure_ann(ann, arch, samples, progress) if ann else None
         facts = collect(network, samples, mapping, before, options, progress)

@@ -9,5 +9,15 @@ from spikeflow.convert.pipeline import Conversion, convert
 from spikeflow.convert.report import ConversionReport, LayerReport
 from spikeflow.convert.trained import capture_trained
 
-__all__ = ["Agreement", "Captured", "Conversion", "ConversionReport", "ConvertOptions", "LayerReport", "Verdict",
-           "agreement", "capture_trained", "convert"]
+__all__ = [
+    "Agreement",
+    "Captured",
+    "Conversion",
+    "ConversionReport",
+    "ConvertOptions",
+    "LayerReport",
+    "Verdict",
+    "agreement",
+    "capture_trained",
+    "convert",
+]

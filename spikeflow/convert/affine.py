@@ -14,7 +14,7 @@ Array = npt.NDArray[Any]
 
 
 def per_channel(x: npt.ArrayLike, shape: Shape) -> Array | None:
-    """One number for each channel (axis 0) where x, broadcast to `shape`, has no more than that; else None."""
+    """One number for each channel (axis 0) where x, broadcast to `shape`, is no more than that; else None."""
     full = np.broadcast_to(np.asarray(x, np.float64), shape).reshape(shape[0], -1)
     return full[:, 0].copy() if (full == full[:, :1]).all() else None
 
@@ -28,12 +28,19 @@ def identity(in_shape: Shape, out_shape: Shape) -> Sparse:
 def affine(shape: Shape, factor: npt.ArrayLike, shift: npt.ArrayLike) -> Conv2d | Sparse:
     """y = factor x + shift; both broadcast to `shape`.
 
-    One number for each channel of a picture makes a depthwise convolution of size 1, anything else one synapse
-    and one bias for each element.
+    One number for each channel of a picture makes a depthwise convolution of size 1, anything else one
+    synapse and one bias for each element.
     """
     a, b = per_channel(factor, shape), per_channel(shift, shape)
     if len(shape) == 3 and a is not None and b is not None:
         return Conv2d(a[:, None, None, None].astype(np.float32), b.astype(np.float32), groups=shape[0])
     count = prod(shape)
     weight, bias = (np.broadcast_to(np.asarray(x, np.float64), shape).ravel() for x in (factor, shift))
-    return Sparse(np.arange(count + 1), np.arange(count), weight.astype(np.float32), shape, shape, bias.astype(np.float32))
+    return Sparse(
+        np.arange(count + 1),
+        np.arange(count),
+        weight.astype(np.float32),
+        shape,
+        shape,
+        bias.astype(np.float32),
+    )

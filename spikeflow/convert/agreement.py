@@ -1,4 +1,4 @@
-"""agreement: a converted network against the network it came from, on samples: answers, rates, correlation."""
+"""agreement: a converted network against the one it came from, on samples: answers, rates, correlation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 
 from spikeflow.convert.forward import forward
 from spikeflow.convert.observe import Progress, check_data
+from spikeflow.convert.pipeline import Conversion
 from spikeflow.convert.report import accuracy
 from spikeflow.errors import DataError
 from spikeflow.ir.graph import Graph
@@ -21,13 +22,13 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
 Array = npt.NDArray[Any]
-COMPARED = 16           # samples whose every spike is compared with the activations
+COMPARED = 16  # samples whose every spike is compared with the activations
 _BATCH = 100
 
 
 @dataclass(frozen=True)
 class LayerAgreement:
-    """One spiking layer on samples: spikes per neuron and step, and Pearson's correlation with the activations.
+    """One spiking layer: spikes per neuron and step, and Pearson's correlation with the activations.
 
     The correlation is over all neurons of a few samples; None where one side is constant.
     """
@@ -59,8 +60,10 @@ class Agreement:
 
     def to_text(self) -> str:
         """The same facts as text for people."""
-        lines = [f"{self.samples} samples" + ("" if self.ann_accuracy is None else
-                                              f"; accuracy of the ANN {100 * self.ann_accuracy:.2f} %")]
+        lines = [
+            f"{self.samples} samples"
+            + ("" if self.ann_accuracy is None else f"; accuracy of the ANN {100 * self.ann_accuracy:.2f} %")
+        ]
         for steps, same in self.over_steps.items():
             known = self.accuracy_over_steps.get(steps)
             right = "" if known is None else f", accuracy {100 * known:.2f} %"
@@ -71,36 +74,46 @@ class Agreement:
         return "\n".join(lines)
 
 
-def agreement(network: Network, ann: Graph, x: npt.ArrayLike, y: npt.ArrayLike | None = None,
-              options: RunOptions = RunOptions(), progress: Progress | None = None) -> Agreement:  # noqa: B008  frozen
-    """Run both networks on samples and compare them.
+def agreement(
+    conversion: Conversion,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike | None = None,
+    options: RunOptions = RunOptions(),  # noqa: B008  frozen
+    progress: Progress | None = None,
+) -> Agreement:
+    """Run the spiking network and the graph it came from on samples and compare them.
 
     Parameters
     ----------
-    ann : the graph of stage ann that the network was made from (`Conversion.ann`).
     options : how to run; engine, threads, batch, steps.
+    progress : called with (samples done, samples).
 
     Raises
     ------
     DataError
         Where samples or labels do not fit.
     """
+    network, ann = conversion.network, conversion.ann
     data = check_data(ann, x)
     labels = None if y is None else np.asarray(y)
     if labels is not None and labels.shape != (len(data),):
         raise DataError("labels", f"shape {labels.shape}", f"({len(data)},)")
-    logits = np.concatenate([forward(ann, data[i:i + _BATCH]) for i in range(0, len(data), _BATCH)])
+    logits = np.concatenate([forward(ann, data[i : i + _BATCH]) for i in range(0, len(data), _BATCH)])
     answers = np.argmax(logits.reshape(len(data), -1), axis=1)
     found = classify(network, data, replace(options, record=()), progress)
     moments = sorted({2**k for k in range(found.steps.bit_length())} | {found.steps})
     return Agreement(
-        len(data), accuracy(logits, labels), {t: found.accuracy(answers, t) for t in moments},
+        len(data),
+        accuracy(logits, labels),
+        {t: found.accuracy(answers, t) for t in moments},
         {} if labels is None else {t: found.accuracy(labels, t) for t in moments},
-        _layers(network, ann, (data[:COMPARED], found), options))
+        _layers(network, ann, (data[:COMPARED], found), options),
+    )
 
 
-def _layers(network: Network, ann: Graph, seen: tuple[Array, Evaluation], options: RunOptions
-            ) -> tuple[LayerAgreement, ...]:
+def _layers(
+    network: Network, ann: Graph, seen: tuple[Array, Evaluation], options: RunOptions
+) -> tuple[LayerAgreement, ...]:
     few, found = seen
     graph = network.graph
     names = tuple(n for n in graph.of_kind(Population) if isinstance(ann.nodes.get(n), Activation))
@@ -113,16 +126,26 @@ def _layers(network: Network, ann: Graph, seen: tuple[Array, Evaluation], option
     forward(ann, few, keep)
     spikes = classify(network, few, replace(options, record=names, batch=4))
     slots = found.samples * found.steps
-    return tuple(LayerAgreement(n, found.counts[n].spikes / (slots * prod(graph.shapes[n])),
-                                _correlation(_decoded(graph, n, spikes), wanted[n])) for n in names)
+    return tuple(
+        LayerAgreement(
+            n,
+            found.counts[n].spikes / (slots * prod(graph.shapes[n])),
+            _correlation(_decoded(graph, n, spikes), wanted[n]),
+        )
+        for n in names
+    )
 
 
 def _decoded(graph: Graph, name: str, found: Evaluation) -> Array:
     """threshold x spikes / steps of each neuron, ``(samples, neurons)``: what stands for the activation."""
     node, count = graph.nodes[name], prod(graph.shapes[name])
     assert isinstance(node, Population)
-    rows = [np.bincount(s.sample.astype(np.int64) * count + s.neuron, minlength=s.samples * count).reshape(-1, count)
-            for s in found.recorded[name]]
+    rows = [
+        np.bincount(s.sample.astype(np.int64) * count + s.neuron, minlength=s.samples * count).reshape(
+            -1, count
+        )
+        for s in found.recorded[name]
+    ]
     theta = np.broadcast_to(node.params["threshold"], node.shape).ravel()
     return np.concatenate(rows) * theta / found.steps
 

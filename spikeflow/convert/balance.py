@@ -1,8 +1,8 @@
 """balance: activations to neurons. A graph of stage ann and thresholds give a graph of stage snn.
 
 A rectifier of threshold theta becomes an integrate-and-fire neuron whose spikes stand for theta each:
-theta N = sum of currents + v(0) - v(T), exactly. Spikes are 0 or 1; theta is folded into the weights that read
-them (input axis), and neurons wake at theta / 2, so that counts round to the nearest instead of down.
+theta N = sum of currents + v(0) - v(T), exactly. Spikes are 0 or 1; theta is folded into the weights that
+read them (input axis), and neurons wake at theta / 2, so that counts round to the nearest instead of down.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ Array = npt.NDArray[Any]
 READOUT = "readout"
 
 
-def balance(graph: Graph, thresholds: Mapping[str, Array], reset: str = "subtract", scale: float = 1.0) -> Graph:
+def balance(
+    graph: Graph, thresholds: Mapping[str, Array], reset: str = "subtract", scale: float = 1.0
+) -> Graph:
     """The spiking network.
 
     Parameters
@@ -40,7 +42,7 @@ def balance(graph: Graph, thresholds: Mapping[str, Array], reset: str = "subtrac
     ConversionError
         Where a threshold is missing or not above 0.
     """
-    factors: dict[str, Array] = {name: np.float64(scale) for name in graph.inputs if scale != 1}
+    factors: dict[str, Array] = {name: np.asarray(scale, np.float64) for name in graph.inputs if scale != 1}
     changed: dict[str, Node] = {}
     for name in graph.of_kind(Activation):
         shape = graph.shapes[name]
@@ -65,8 +67,11 @@ def _threshold(name: str, thresholds: Mapping[str, Array], shape: Shape) -> Arra
         raise ConversionError(name, "has no threshold", "--data with calibration samples")
     theta = np.asarray(thresholds[name], np.float32)
     if theta.shape != shape[:1] or not np.isfinite(theta).all() or theta.min() <= 0:
-        raise ConversionError(name, f"its thresholds of shape {theta.shape} are not one number above 0 a channel",
-                              f"{shape[0]} of them")
+        raise ConversionError(
+            name,
+            f"its thresholds of shape {theta.shape} are not one number above 0 a channel",
+            f"{shape[0]} of them",
+        )
     return theta.reshape(-1, *(1,) * (len(shape) - 1))
 
 

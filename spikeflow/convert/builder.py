@@ -91,8 +91,11 @@ class Builder:
         """The value behind an argument; UnsupportedLayer where it is a constant or a list."""
         if isinstance(argument, Ref) and argument.name in self.values:
             return self.values[argument.name]
-        raise self.refuse(node, f"{base_name(node.op)} on a constant or a list of values",
-                          "operations on values that depend on the input")
+        raise self.refuse(
+            node,
+            f"{base_name(node.op)} on a constant or a list of values",
+            "operations on values that depend on the input",
+        )
 
     def constant(self, argument: Any) -> Array | None:
         """The array or number behind an argument; None where it is a value of the network."""
@@ -106,8 +109,11 @@ class Builder:
             return None
         array = self.constant(argument)
         if array is None:
-            raise self.refuse(node, f"{base_name(node.op)} with weights that the network computes",
-                              "weights that do not depend on the input")
+            raise self.refuse(
+                node,
+                f"{base_name(node.op)} with weights that the network computes",
+                "weights that do not depend on the input",
+            )
         return array
 
     # writing
@@ -138,7 +144,7 @@ class Builder:
         return self.chain(name, Scale(np.asarray(factor, np.float32)), value)
 
     def sum(self, name: str, left: Value, right: Value) -> Value:
-        """The sum of two values; a branch that is in both gets a node of its own, so that edges are distinct."""
+        """The sum of two values; a branch that is in both gets a node of its own: edges are distinct."""
         if set(left.terms) & set(right.terms):
             right = self.scale(f"{name}.again", right, 1.0)
         return Value(left.terms + right.terms, left.shape)
@@ -159,20 +165,29 @@ class Builder:
         """Raise ConversionError where a parameter holds NaN or infinity, naming it as the user does."""
         for name, array in self.aten.tensors.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                reason = f"holds {int(array.size - np.isfinite(array).sum())} NaN or infinite value(s) of {array.size}"
-                raise ConversionError(self.aten.parameter_names.get(name, name), reason, "retrain or repair the network")
+                bad = int(array.size - np.isfinite(array).sum())
+                title = self.aten.parameter_names.get(name, name)
+                reason = f"holds {bad} NaN or infinite value(s) of {array.size}"
+                raise ConversionError(title, reason, "retrain or repair the network")
 
     def finish(self) -> Captured:
-        """The nodes that lead from the Input to the Output, and the verdicts in the order of the operations."""
+        """The nodes that lead from the Input to the Output, and the verdicts in the operations' order."""
         needed: set[str] = set()
         todo = [name for name, node in self.nodes.items() if isinstance(node, Output) or not node.ports]
         while todo:
             name = todo.pop()
             needed.add(name)
             todo += [e.src for e in self.edges if e.dst == name and e.src not in needed]
-        graph = Graph({name: node for name, node in self.nodes.items() if name in needed},
-                      tuple(e for e in self.edges if e.src in needed and e.dst in needed))
-        # a slice of a slice is one node, so the first may be gone
+        graph = Graph(
+            {name: node for name, node in self.nodes.items() if name in needed},
+            tuple(e for e in self.edges if e.src in needed and e.dst in needed),
+        )
         verdicts = (self.verdicts[node.name] for node in self.aten.nodes)
-        return Captured(graph, tuple(v if v.node in needed or not v.node else replace(
-            v, verdict="folded into the slice that follows", node="") for v in verdicts))
+        return Captured(graph, tuple(_standing(verdict, needed) for verdict in verdicts))
+
+
+def _standing(verdict: Verdict, nodes: set[str]) -> Verdict:
+    """The verdict; a slice of a slice is one node, so the node of the first may be gone."""
+    if not verdict.node or verdict.node in nodes:
+        return verdict
+    return replace(verdict, verdict="folded into the slice that follows", node="")

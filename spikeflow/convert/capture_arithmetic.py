@@ -46,8 +46,11 @@ def _broadcast(b: Builder, node: AtenNode, constant: Array, value: Value) -> Arr
     if array.ndim == len(value.shape) + 1 and array.shape[0] == 1:
         array = array[0]
     if array.ndim > len(value.shape) or np.broadcast_shapes(array.shape, value.shape) != value.shape:
-        raise b.refuse(node, f"a constant of shape {np.shape(constant)} with samples of shape {value.shape}",
-                       "a constant that broadcasts to one sample")
+        raise b.refuse(
+            node,
+            f"a constant of shape {np.shape(constant)} with samples of shape {value.shape}",
+            "a constant that broadcasts to one sample",
+        )
     return array
 
 
@@ -98,7 +101,9 @@ def mul(b: Builder, node: AtenNode) -> Value:
     """x times a constant."""
     first, second = b.constant(node.args[0]), b.constant(node.args[1])
     if first is None and second is None:
-        raise b.refuse(node, "a product of two values that both depend on the input", "a network without gates")
+        raise b.refuse(
+            node, "a product of two values that both depend on the input", "a network without gates"
+        )
     value = b.value(node, node.args[0] if first is None else node.args[1])
     return _scaled(b, node, value, np.asarray(second if first is None else first, np.float64))
 
@@ -107,7 +112,9 @@ def div(b: Builder, node: AtenNode) -> Value:
     """x divided by a constant."""
     divisor = b.constant(node.args[1])
     if divisor is None or not np.all(divisor) or "rounding_mode" in node.kwargs:
-        raise b.refuse(node, "a division by a value of the network, by zero, or with rounding", "a constant divisor")
+        raise b.refuse(
+            node, "a division by a value of the network, by zero, or with rounding", "a constant divisor"
+        )
     return _scaled(b, node, b.value(node, node.args[0]), 1.0 / np.asarray(divisor, np.float64))
 
 
@@ -128,6 +135,8 @@ def softmax(b: Builder, node: AtenNode) -> Value:
     last = [ref.name for ref in b.aten.outputs] == [node.name]
     dim = argument(node, 1, "dim")
     if not last or len(value.shape) != 1 or dim not in (1, -1):
-        raise b.refuse(node, "softmax inside the network", "softmax over the classes at the very end, or none")
+        raise b.refuse(
+            node, "softmax inside the network", "softmax over the classes at the very end, or none"
+        )
     b.judge(node, ERASED_SOFTMAX, value)
     return value

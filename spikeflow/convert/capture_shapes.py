@@ -1,4 +1,4 @@
-"""Operations that move values and change none: flatten, slice, pad, concatenate; and those that do nothing."""
+"""Operations that move values and change none: flatten, slice, pad, concatenate; and those doing nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from spikeflow.convert.builder import Builder, Value
 from spikeflow.convert.capture_synapses import argument
 from spikeflow.ir.nodes import Flatten, Pad, Slice
 
-_END = 2**62      # torch writes the largest integer for "to the end"
+_END = 2**62  # torch writes the largest integer for "to the end"
 
 
 def erased(b: Builder, node: AtenNode) -> Value:
@@ -33,7 +33,9 @@ def reshape(b: Builder, node: AtenNode) -> Value:
     """flatten, view, reshape, squeeze, unsqueeze: nothing, Flatten, or the same values under a new shape."""
     value, target = b.value(node, node.args[0]), tuple(node.shape[1:])
     if node.shape[:1] != (b.batch,) or prod(target) != prod(value.shape):
-        raise b.refuse(node, f"a change of shape across samples, to {node.shape}", "a shape that keeps the batch first")
+        raise b.refuse(
+            node, f"a change of shape across samples, to {node.shape}", "a shape that keeps the batch first"
+        )
     if target == value.shape:
         b.judge(node, "erased: identity", value)
     elif len(target) == 1:
@@ -114,7 +116,9 @@ def pad(b: Builder, node: AtenNode) -> Value:
     mode = "constant" if constant else argument(node, 2, "mode", "constant")
     filling = argument(node, 2 if constant else 3, "value") or 0
     if mode != "constant" or filling != 0:
-        raise b.refuse(node, f"padding by {mode} {filling if mode == 'constant' else ''}".strip(), "padding with zeros")
+        raise b.refuse(
+            node, f"padding by {mode} {filling if mode == 'constant' else ''}".strip(), "padding with zeros"
+        )
     rows = [(0, 0)] * len(x.shape)
     for i in range(len(widths) // 2):
         if i < len(rows):

@@ -30,7 +30,9 @@ def linear(b: Builder, node: AtenNode) -> Value:
     """y = x W.T + bias, for samples of one dimension."""
     weight = b.parameter(node, node.args[1])
     assert weight is not None
-    return _dense(b, node, b.value(node, node.args[0]), (weight, b.parameter(node, argument(node, 2, "bias"))))
+    return _dense(
+        b, node, b.value(node, node.args[0]), (weight, b.parameter(node, argument(node, 2, "bias")))
+    )
 
 
 def addmm(b: Builder, node: AtenNode) -> Value:
@@ -46,8 +48,11 @@ def matmul(b: Builder, node: AtenNode) -> Value:
     """x W with a constant W."""
     weight = b.constant(node.args[1])
     if weight is None or weight.ndim != 2:
-        raise b.refuse(node, "a product of two values that both depend on the input (attention)",
-                       "a network without attention")
+        raise b.refuse(
+            node,
+            "a product of two values that both depend on the input (attention)",
+            "a network without attention",
+        )
     return _dense(b, node, b.value(node, node.args[0]), (weight.T, None))
 
 
@@ -74,15 +79,21 @@ def convolution(b: Builder, node: AtenNode) -> Value:
     """aten.convolution.default, the form that archives may hold."""
     x, weight, bias, stride, padding, dilation, transposed, _, groups = node.args[:9]
     if transposed:
-        raise b.refuse(node, "a transposed convolution", "upsampling by a convolution of stride 1, or leave it out")
-    plain = AtenNode(node.name, node.op, (x, weight, bias, stride, padding, dilation, groups), {}, node.module, node.shape)
+        raise b.refuse(
+            node, "a transposed convolution", "upsampling by a convolution of stride 1, or leave it out"
+        )
+    plain = AtenNode(
+        node.name, node.op, (x, weight, bias, stride, padding, dilation, groups), {}, node.module, node.shape
+    )
     return conv1d(b, plain) if len(stride) == 1 else conv2d(b, plain)
 
 
 def _picture(b: Builder, node: AtenNode, made: Conv2d) -> Value:
     x = b.value(node, node.args[0])
     if len(x.shape) != 3:
-        raise b.refuse(node, f"a two-dimensional convolution on samples of shape {x.shape}", "samples of (C, H, W)")
+        raise b.refuse(
+            node, f"a two-dimensional convolution on samples of shape {x.shape}", "samples of (C, H, W)"
+        )
     value = b.chain(b.title(node), made, x)
     b.judge(node, "synapses", value)
     return value
@@ -103,16 +114,25 @@ def conv1d(b: Builder, node: AtenNode) -> Value:
     x, weight = b.value(node, node.args[0]), b.parameter(node, node.args[1])
     assert weight is not None
     if len(x.shape) != 2:
-        raise b.refuse(node, f"a one-dimensional convolution on samples of shape {x.shape}", "samples of (C, L)")
+        raise b.refuse(
+            node, f"a one-dimensional convolution on samples of shape {x.shape}", "samples of (C, L)"
+        )
     stride, dilation = pair(argument(node, 3, "stride", 1))[0], pair(argument(node, 5, "dilation", 1))[0]
     given = argument(node, 4, "padding", 0)
     given = given if isinstance(given, str) else (0, pair(given)[0])
     ends = _padding(given, (1, weight.shape[2]), (1, dilation))[1]
-    made = unrolled_conv1d((weight, b.parameter(node, argument(node, 2, "bias"))), x.shape,
-                           (stride, dilation, int(argument(node, 6, "groups", 1))), ends)
+    made = unrolled_conv1d(
+        (weight, b.parameter(node, argument(node, 2, "bias"))),
+        x.shape,
+        (stride, dilation, int(argument(node, 6, "groups", 1))),
+        ends,
+    )
     if made is None:
-        raise b.refuse(node, f"a one-dimensional convolution of more than {MAX_SYNAPSES} synapses",
-                       "the same convolution as torch.nn.Conv2d with a kernel of height 1")
+        raise b.refuse(
+            node,
+            f"a one-dimensional convolution of more than {MAX_SYNAPSES} synapses",
+            "the same convolution as torch.nn.Conv2d with a kernel of height 1",
+        )
     value = b.chain(b.title(node), made, x)
     b.judge(node, "synapses", value)
     return value
@@ -125,12 +145,20 @@ def batch_norm(b: Builder, node: AtenNode) -> Value:
     training = False if legit else bool(argument(node, 5, "training", False))
     mean, variance = (b.parameter(node, node.args[i]) for i in (3, 4))
     if training or mean is None or variance is None:
-        raise b.refuse(node, "batch norm without stored statistics (training mode or track_running_stats=False)",
-                       "model.eval(), and track_running_stats=True while training")
+        raise b.refuse(
+            node,
+            "batch norm without stored statistics (training mode or track_running_stats=False)",
+            "model.eval(), and track_running_stats=True while training",
+        )
     gamma, beta = (b.parameter(node, node.args[i]) for i in (1, 2))
     epsilon = float(argument(node, 6 if legit else 7, "eps", 1e-5))
-    made = BatchNorm(mean, variance, np.ones_like(mean) if gamma is None else gamma,
-                     np.zeros_like(mean) if beta is None else beta, epsilon)
+    made = BatchNorm(
+        mean,
+        variance,
+        np.ones_like(mean) if gamma is None else gamma,
+        np.zeros_like(mean) if beta is None else beta,
+        epsilon,
+    )
     value = b.chain(b.title(node), made, x)
     b.judge(node, "batch norm", value)
     return value
@@ -140,9 +168,14 @@ def avg_pool2d(b: Builder, node: AtenNode) -> Value:
     """Sums over windows times 1 / divisor; padding, ceil_mode and divisors as torch defines them."""
     x, kernel = b.value(node, node.args[0]), pair(node.args[1])
     if len(x.shape) != 3:
-        raise b.refuse(node, f"a two-dimensional pooling on samples of shape {x.shape}", "samples of (C, H, W)")
+        raise b.refuse(
+            node, f"a two-dimensional pooling on samples of shape {x.shape}", "samples of (C, H, W)"
+        )
     stride, padding = pair(argument(node, 2, "stride") or kernel), pair(argument(node, 3, "padding", 0))
-    inside, override = bool(argument(node, 5, "count_include_pad", True)), argument(node, 6, "divisor_override")
+    inside, override = (
+        bool(argument(node, 5, "count_include_pad", True)),
+        argument(node, 6, "divisor_override"),
+    )
     lines, after = [], []
     for axis in (0, 1):
         line = _windows((x.shape[1 + axis], node.shape[2 + axis]), kernel[axis], stride[axis], padding[axis])
@@ -181,11 +214,16 @@ def adaptive_avg_pool2d(b: Builder, node: AtenNode) -> Value:
     """Averages over equal windows; unequal ones are refused."""
     x = b.value(node, node.args[0])
     if len(x.shape) != 3:
-        raise b.refuse(node, f"a two-dimensional pooling on samples of shape {x.shape}", "samples of (C, H, W)")
+        raise b.refuse(
+            node, f"a two-dimensional pooling on samples of shape {x.shape}", "samples of (C, H, W)"
+        )
     out = node.shape[2:]
     if x.shape[1] % out[0] or x.shape[2] % out[1]:
-        raise b.refuse(node, f"adaptive pooling of {x.shape[1:]} to {out}, whose windows differ in size",
-                       "an output size that divides the input's")
+        raise b.refuse(
+            node,
+            f"adaptive pooling of {x.shape[1:]} to {out}, whose windows differ in size",
+            "an output size that divides the input's",
+        )
     kernel = (x.shape[1] // out[0], x.shape[2] // out[1])
     return _average(b, node, x, SumPool(kernel, kernel), np.full((1, 1), float(kernel[0] * kernel[1])))
 
@@ -197,8 +235,11 @@ def mean(b: Builder, node: AtenNode) -> Value:
     axes = (axes,) if isinstance(axes, int) else axes
     found = sorted(a % (len(x.shape) + 1) for a in axes or ())
     if len(x.shape) != 3 or found != [2, 3]:
-        raise b.refuse(node, f"a mean over dimensions {axes} of samples of shape {x.shape}",
-                       "the mean over both spatial dimensions, or torch.nn.AdaptiveAvgPool2d(1)")
+        raise b.refuse(
+            node,
+            f"a mean over dimensions {axes} of samples of shape {x.shape}",
+            "the mean over both spatial dimensions, or torch.nn.AdaptiveAvgPool2d(1)",
+        )
     kernel = (x.shape[1], x.shape[2])
     value = _average(b, node, x, SumPool(kernel, kernel), np.full((1, 1), float(kernel[0] * kernel[1])))
     if len(node.shape) == 2:

@@ -57,8 +57,13 @@ def difference(shape: Shape) -> Conv2d | Sparse:
         eye = np.eye(shape[0], dtype=np.float32)
         return Conv2d(np.concatenate([eye, -eye], axis=1)[:, :, None, None])
     count = prod(shape)
-    return Sparse(np.arange(2 * count + 1), np.tile(np.arange(count), 2), np.repeat([1.0, -1.0], count),
-                  (2 * shape[0], *shape[1:]), shape)
+    return Sparse(
+        np.arange(2 * count + 1),
+        np.tile(np.arange(count), 2),
+        np.repeat([1.0, -1.0], count),
+        (2 * shape[0], *shape[1:]),
+        shape,
+    )
 
 
 def _with_difference(graph: Graph, name: str, doubled: Input, shape: Shape) -> Graph:

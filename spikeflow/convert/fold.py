@@ -47,7 +47,10 @@ def fold_batch_norm(graph: Graph) -> Folded:
         a, b = (x.reshape(-1, *(1,) * (len(shape) - 1)) for x in coefficients(node))
         sources = tuple(edge.src for edge in graph.inputs_of(name))
         if all(isinstance(graph.nodes[s], LINEAR_KINDS) and len(graph.outputs_of(s)) == 1 for s in sources):
-            changed = {s: into_targets(graph.nodes[s], a, b if s == sources[0] else np.zeros(()), shape) for s in sources}
+            changed = {
+                s: into_targets(graph.nodes[s], a, b if s == sources[0] else np.zeros(()), shape)
+                for s in sources
+            }
             graph, into[name] = without(graph.with_nodes(changed), name), sources
         else:
             graph, into[name] = graph.with_nodes({name: affine(shape, a, b)}), ()
@@ -56,6 +59,8 @@ def fold_batch_norm(graph: Graph) -> Folded:
 
 def coefficients(node: BatchNorm) -> tuple[Array, Array]:
     """a and b of y = a x + b, ``(channels,)`` each, in float64."""
-    mean, variance, gamma, beta = (x.astype(np.float64) for x in (node.mean, node.variance, node.gamma, node.beta))
+    mean, variance, gamma, beta = (
+        x.astype(np.float64) for x in (node.mean, node.variance, node.gamma, node.beta)
+    )
     a = gamma / np.sqrt(variance + node.epsilon)
     return a, beta - mean * a

@@ -18,7 +18,19 @@ from spikeflow.errors import StageError
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
-    Activation, BatchNorm, Concat, Conv2d, Flatten, Linear, Output, Pad, Scale, Shape, Slice, Sparse, SumPool,
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Flatten,
+    Linear,
+    Output,
+    Pad,
+    Scale,
+    Shape,
+    Slice,
+    Sparse,
+    SumPool,
 )
 
 Array = npt.NDArray[Any]
@@ -65,7 +77,7 @@ def _node(graph: Graph, name: str, values: Mapping[str, torch.Tensor]) -> torch.
 
 
 def _tensor(x: Any, shape: Shape | None = None) -> torch.Tensor:
-    array = np.array(x, np.float32)      # a copy: torch takes no read-only memory
+    array = np.array(x, np.float32)  # a copy: torch takes no read-only memory
     return torch.from_numpy(array if shape is None else array.reshape(shape))
 
 
@@ -88,7 +100,9 @@ def _sparse(node: Sparse, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
     source = np.repeat(np.arange(prod(node.in_shape)), np.diff(node.indptr))
     weight = np.broadcast_to(weight_values(node.weight), node.targets.shape)
     at = torch.from_numpy(np.stack([node.targets.astype(np.int64), source]))
-    matrix = torch.sparse_coo_tensor(at, _tensor(weight), (prod(shape), prod(node.in_shape)), check_invariants=True)
+    matrix = torch.sparse_coo_tensor(
+        at, _tensor(weight), (prod(shape), prod(node.in_shape)), check_invariants=True
+    )
     total = torch.sparse.mm(matrix, x[0].flatten(1).T).T
     bias = _bias(node)
     return (total if bias is None else total + bias).reshape(-1, *shape)
@@ -109,12 +123,17 @@ def _pad(node: Pad, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
 
 
 def _batch_norm(node: BatchNorm, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    return F.batch_norm(x[0], *(_tensor(a) for a in (node.mean, node.variance, node.gamma, node.beta)),
-                        eps=node.epsilon)
+    mean, variance, gamma, beta = (_tensor(a) for a in (node.mean, node.variance, node.gamma, node.beta))
+    return F.batch_norm(x[0], mean, variance, gamma, beta, eps=node.epsilon)
 
 
 _KINDS: Mapping[type, Callable[[Any, list[torch.Tensor], Shape], torch.Tensor]] = {
-    Linear: _linear, Conv2d: _conv2d, Sparse: _sparse, SumPool: _sum_pool, Slice: _slice, Pad: _pad,
+    Linear: _linear,
+    Conv2d: _conv2d,
+    Sparse: _sparse,
+    SumPool: _sum_pool,
+    Slice: _slice,
+    Pad: _pad,
     BatchNorm: _batch_norm,
     Flatten: lambda node, x, shape: x[0].flatten(1),
     Concat: lambda node, x, shape: torch.cat(x, 1 + node.axis),

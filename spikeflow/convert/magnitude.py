@@ -16,11 +16,22 @@ from spikeflow.convert.fold import coefficients
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
-    BatchNorm, Concat, Conv2d, Flatten, Linear, Node, Output, Pad, Scale, Slice, Sparse, SumPool,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Flatten,
+    Linear,
+    Node,
+    Output,
+    Pad,
+    Scale,
+    Slice,
+    Sparse,
+    SumPool,
 )
 
 Array = npt.NDArray[Any]
-UNIT = 2.0**-24         # half a unit in the last place of float32
+UNIT = 2.0**-24  # half a unit in the last place of float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +66,23 @@ def currents(graph: Graph, x: Array) -> Bounded:
     return Bounded(value.numpy().reshape(shape), error.reshape(shape))
 
 
-def _node(graph: Graph, name: str, values: Mapping[str, tuple[torch.Tensor, torch.Tensor, int]]
-          ) -> tuple[torch.Tensor, torch.Tensor, int]:
+def _node(
+    graph: Graph, name: str, values: Mapping[str, tuple[torch.Tensor, torch.Tensor, int]]
+) -> tuple[torch.Tensor, torch.Tensor, int]:
     node = graph.nodes[name]
     arriving = []
     for port in node.ports:
         parts = [values[e.src] for e in graph.inputs_of(name, port)]
-        arriving.append((sum(p[0] for p in parts), sum(p[1] for p in parts), max(p[2] for p in parts) + len(parts) - 1))
+        arriving.append(
+            (sum(p[0] for p in parts), sum(p[1] for p in parts), max(p[2] for p in parts) + len(parts) - 1)
+        )
     value = _APPLY[type(node)](node, [a[0] for a in arriving], graph.shapes[name])
     magnitude = _APPLY[type(node)](_absolute(node), [a[1] for a in arriving], graph.shapes[name])
-    return value, magnitude, max(a[2] for a in arriving) + _roundings(node, graph.port_shape(name, node.ports[0]))
+    return value, magnitude, max(a[2] for a in arriving) + _roundings(node)
 
 
-def _roundings(node: Node, shape: tuple[int, ...]) -> int:
-    """The most roundings that one summand passes in a node: its product, the sums, the bias, a folded weight."""
+def _roundings(node: Node) -> int:
+    """The most roundings that one summand passes in a node: product, sums, bias, a folded weight."""
     if isinstance(node, Linear):
         return node.weight.shape[1] + 3
     if isinstance(node, Conv2d):
@@ -81,10 +95,13 @@ def _roundings(node: Node, shape: tuple[int, ...]) -> int:
 
 
 def _absolute(node: Node) -> Node:
-    """The node with the magnitude of everything in it, so that magnitudes of inputs give magnitudes of outputs."""
+    """The node with the magnitude of everything in it: it maps magnitudes to magnitudes."""
     if isinstance(node, Linear | Conv2d | Sparse):
-        return replace(node, weight=np.abs(weight_values(node.weight)),
-                       bias=None if node.bias is None else np.abs(node.bias))
+        return replace(
+            node,
+            weight=np.abs(weight_values(node.weight)),
+            bias=None if node.bias is None else np.abs(node.bias),
+        )
     if isinstance(node, Scale):
         return replace(node, factor=np.abs(weight_values(node.factor)))
     if isinstance(node, BatchNorm):
@@ -108,7 +125,9 @@ def _linear(node: Linear, x: list[torch.Tensor], shape: tuple[int, ...]) -> torc
 def _conv2d(node: Conv2d, x: list[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
     (top, bottom), (left, right) = node.padding
     padded = F.pad(x[0], (left, right, top, bottom))
-    return F.conv2d(padded, _tensor(weight_values(node.weight)), _bias(node), node.stride, 0, node.dilation, node.groups)
+    return F.conv2d(
+        padded, _tensor(weight_values(node.weight)), _bias(node), node.stride, 0, node.dilation, node.groups
+    )
 
 
 def _sparse(node: Sparse, x: list[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
@@ -126,7 +145,9 @@ def _slice(node: Slice, x: list[torch.Tensor], shape: tuple[int, ...]) -> torch.
 
 
 def _pad(node: Pad, x: list[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
-    return F.pad(x[0], [n for pair in zip(reversed(node.before), reversed(node.after), strict=True) for n in pair])
+    return F.pad(
+        x[0], [n for pair in zip(reversed(node.before), reversed(node.after), strict=True) for n in pair]
+    )
 
 
 def _batch_norm(node: BatchNorm, x: list[torch.Tensor], shape: tuple[int, ...]) -> torch.Tensor:
@@ -135,7 +156,12 @@ def _batch_norm(node: BatchNorm, x: list[torch.Tensor], shape: tuple[int, ...]) 
 
 
 _APPLY: Mapping[type, Callable[[Any, list[torch.Tensor], tuple[int, ...]], torch.Tensor]] = {
-    Linear: _linear, Conv2d: _conv2d, Sparse: _sparse, Slice: _slice, Pad: _pad, BatchNorm: _batch_norm,
+    Linear: _linear,
+    Conv2d: _conv2d,
+    Sparse: _sparse,
+    Slice: _slice,
+    Pad: _pad,
+    BatchNorm: _batch_norm,
     SumPool: lambda node, x, shape: F.avg_pool2d(x[0], node.kernel, node.stride, divisor_override=1),
     Flatten: lambda node, x, shape: x[0].flatten(1),
     Concat: lambda node, x, shape: torch.cat(x, 1 + node.axis),

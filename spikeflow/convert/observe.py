@@ -23,8 +23,8 @@ from spikeflow.ir.nodes import Activation
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
-BINS = 4096             # a threshold is exact to 1 / 4096 of its channel's maximum
-_BATCH_VALUES = 2**23   # values of all activations that one batch may make
+BINS = 4096  # a threshold is exact to 1 / 4096 of its channel's maximum
+_BATCH_VALUES = 2**23  # values of all activations that one batch may make
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,12 @@ def check_data(graph: Graph, x: npt.ArrayLike) -> Array:
     if array.dtype.kind not in "fiub":
         raise DataError("calibration data", f"values of type {array.dtype}", "numbers")
     if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
-        raise DataError("calibration data", f"an array of shape {array.shape}", f"(samples, {', '.join(map(str, shape))})",
-                        "the shape and the preprocessing that the network was trained with")
+        raise DataError(
+            "calibration data",
+            f"an array of shape {array.shape}",
+            f"(samples, {', '.join(map(str, shape))})",
+            "the shape and the preprocessing that the network was trained with",
+        )
     if len(array) == 0:
         raise DataError("calibration data", "no samples", "at least one")
     array = np.ascontiguousarray(array, np.float32)
@@ -116,10 +120,12 @@ def observe(graph: Graph, x: npt.ArrayLike, progress: Progress | None = None) ->
     per_sample = sum(math.prod(graph.shapes[n]) for n in names)
     size = max(1, min(len(data), _BATCH_VALUES // max(per_sample, 1)))
     first = _Extremes(names)
-    logits = np.concatenate([forward(graph, data[i:i + size], first.see) for i in _starts(data, size, progress, 0)])
+    logits = np.concatenate(
+        [forward(graph, data[i : i + size], first.see) for i in _starts(data, size, progress, 0)]
+    )
     second = _Histograms(first.maximum)
     for i in _starts(data, size, progress, len(data)):
-        forward(graph, data[i:i + size], second.see)
+        forward(graph, data[i : i + size], second.see)
     found = {n: _finished(first, second, n, math.prod(graph.shapes[n][1:]) * len(data)) for n in names}
     return Stats(len(data), found, logits, float(data.min()), float(data.max()))
 

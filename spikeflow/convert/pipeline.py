@@ -36,16 +36,21 @@ class Conversion:
     ann: Graph
 
 
-def convert(source: sources.Source, x: npt.ArrayLike | None = None, y: npt.ArrayLike | None = None,
-            options: ConvertOptions = ConvertOptions(), progress: Progress | None = None,  # noqa: B008  frozen
-            **settings: Unpack[Settings]) -> Conversion:
+def convert(
+    source: sources.Source,
+    x: npt.ArrayLike | None = None,
+    y: npt.ArrayLike | None = None,
+    options: ConvertOptions = ConvertOptions(),  # noqa: B008  frozen
+    progress: Progress | None = None,
+    **settings: Unpack[Settings],
+) -> Conversion:
     """Convert a trained network to a spiking one.
 
     Parameters
     ----------
     source : a torch module, the path of a file, or a traced graph.
-    x, y : calibration samples ``(N, *shape)``, prepared as for the network, and their labels if known. Without
-        samples the thresholds come from batch norm.
+    x, y : calibration samples ``(N, *shape)``, prepared as for the network, and their labels if known.
+        Without samples the thresholds come from batch norm.
     progress : called with (samples done, samples) while activations are observed.
     settings : fields of `ConvertOptions` by name; they come before `options`.
 
@@ -68,17 +73,25 @@ def convert(source: sources.Source, x: npt.ArrayLike | None = None, y: npt.Array
     folded = fold_batch_norm(captured.graph)
     stats = None if data is None else observe(folded.graph, data, progress)
     labels = _labels(y, stats)
-    thresholds = (data_free_thresholds(captured.graph) if stats is None else
-                  percentile_thresholds(stats, options.percentile))
+    thresholds = (
+        data_free_thresholds(captured.graph)
+        if stats is None
+        else percentile_thresholds(stats, options.percentile)
+    )
     scale = _scale(options, stats)
     graph = balance(encoded(folded.graph, options.coding), thresholds.values, options.reset, scale)
     stages.check(graph, "snn")
     converted = Network(graph, _record(options, graph, folded.graph, scale, stats))
     converted.check()
     report = ConversionReport(
-        final_verdicts(captured.verdicts, folded.into, graph), layer_reports(graph, thresholds, stats), options,
-        0 if stats is None else stats.samples, None if stats is None else accuracy(stats.logits, labels),
-        difference, scale)
+        final_verdicts(captured.verdicts, folded.into, graph),
+        layer_reports(graph, thresholds, stats),
+        options,
+        0 if stats is None else stats.samples,
+        None if stats is None else accuracy(stats.logits, labels),
+        difference,
+        scale,
+    )
     return Conversion(converted, report, folded.graph)
 
 
@@ -86,8 +99,11 @@ def _samples(x: npt.ArrayLike) -> Array:
     """Calibration samples as an array; what can be said before the network is known."""
     array = np.asarray(x)
     if array.ndim < 2 or len(array) == 0 or array.dtype.kind not in "fiub":
-        raise DataError("calibration data", f"shape {array.shape} of {array.dtype}",
-                        "(samples, ...) of numbers, with at least one sample")
+        raise DataError(
+            "calibration data",
+            f"shape {array.shape} of {array.dtype}",
+            "(samples, ...) of numbers, with at least one sample",
+        )
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise DataError("calibration data", "NaN or infinite values", "finite values")
     return array
@@ -95,7 +111,9 @@ def _samples(x: npt.ArrayLike) -> Array:
 
 def _check_activations(graph: Graph) -> None:
     if not graph.of_kind(Activation):
-        raise ConversionError("the network", "has no activation, so nothing in it would spike", "torch.nn.ReLU between layers")
+        raise ConversionError(
+            "the network", "has no activation, so nothing in it would spike", "torch.nn.ReLU between layers"
+        )
 
 
 def _compared(network: Any, captured: Any, data: Array | None) -> float | None:
@@ -108,11 +126,15 @@ def _compared(network: Any, captured: Any, data: Array | None) -> float | None:
 
 
 def _labels(y: npt.ArrayLike | None, stats: Stats | None) -> Array | None:
-    if y is None or stats is None:
+    if y is None:
         return None
+    if stats is None:
+        raise DataError("labels", "labels without samples", "both or neither")
     labels, classes = np.asarray(y), stats.logits[0].size
     if labels.shape != (stats.samples,) or labels.dtype.kind not in "iu":
-        raise DataError("labels", f"{labels.dtype} of shape {labels.shape}", f"whole numbers, {stats.samples} of them")
+        raise DataError(
+            "labels", f"{labels.dtype} of shape {labels.shape}", f"whole numbers, {stats.samples} of them"
+        )
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError("labels", f"{labels.min()} to {labels.max()}", f"0 to {classes - 1}")
     return labels
@@ -123,14 +145,26 @@ def _scale(options: ConvertOptions, stats: Stats | None) -> float:
     if options.coding == "direct":
         return 1.0
     if stats is not None and options.coding == "rate" and stats.low < 0:
-        raise DataError("calibration data", f"a value of {stats.low:g} with rate coding", "values >= 0", "--input onoff")
+        raise DataError(
+            "calibration data", f"a value of {stats.low:g} with rate coding", "values >= 0", "--input onoff"
+        )
     if options.scale is not None:
         return options.scale
     largest = 1.0 if stats is None else max(stats.high, -stats.low)
     return float(np.float32(largest)) if largest > 0 else 1.0
 
 
-def _record(options: ConvertOptions, graph: Graph, ann: Graph, scale: float, stats: Stats | None) -> RunRecord:
+def _record(
+    options: ConvertOptions, graph: Graph, ann: Graph, scale: float, stats: Stats | None
+) -> RunRecord:
     how = "batch norm" if stats is None else f"percentile {options.percentile:g} of {stats.samples} samples"
-    return RunRecord(options.steps, options.coding, scale, options.seed, readout_of(graph), ann.shapes[ann.inputs[0]],
-                     options.labels, {"thresholds": how, "reset": options.reset})
+    return RunRecord(
+        options.steps,
+        options.coding,
+        scale,
+        options.seed,
+        readout_of(graph),
+        ann.shapes[ann.inputs[0]],
+        options.labels,
+        {"thresholds": how, "reset": options.reset},
+    )

@@ -15,34 +15,41 @@ from spikeflow.ir.nodes import Population
 from spikeflow.ir.program import Instruction
 
 Array = npt.NDArray[Any]
-_TINY = 2.0**-99        # what the end of a step may cut off
+_TINY = 2.0**-99  # what the end of a step may cut off
 _LIPSCHITZ = {"tanh": 1.0, "sigmoid": 0.25}
 _FUNCTION_ROUNDINGS = 32
 
 
 def replay(node: Population, ports: Mapping[str, Bounded], spikes: Array) -> Bounded:
-    """What decides each output: the argument of the output's spike, or the output itself where nothing spikes.
+    """What decides each output: the argument of the spike, or the output itself where nothing spikes.
 
     Parameters
     ----------
     ports : currents ``(T, B, *shape)`` with their bounds.
-    spikes : ``(T, B, *shape)``, which the neurons are made to emit, so that their resets are the recorded ones.
+    spikes : ``(T, B, *shape)``, which the neurons are made to emit, so that they reset as recorded.
     """
     shape = spikes.shape[1:]
     zero = Bounded(np.zeros(shape), np.zeros(shape))
-    state = {s: Bounded(np.broadcast_to(node.initial.get(s, np.zeros(())), shape).astype(np.float64), np.zeros(shape))
-             for s in node.program.states}
+    state = {
+        s: Bounded(
+            np.broadcast_to(node.initial.get(s, np.zeros(())), shape).astype(np.float64), np.zeros(shape)
+        )
+        for s in node.program.states
+    }
     values, errors = [], []
     for t in range(len(spikes)):
-        inputs = {p: Bounded(ports[p].value[t], ports[p].error[t]) if p in ports else zero for p in node.ports}
+        inputs = {
+            p: Bounded(ports[p].value[t], ports[p].error[t]) if p in ports else zero for p in node.ports
+        }
         decided, state = _step(node, state, inputs, spikes[t])
         values.append(np.broadcast_to(decided.value, shape))
         errors.append(np.broadcast_to(decided.error, shape))
     return Bounded(np.stack(values), np.stack(errors))
 
 
-def _step(node: Population, state: Mapping[str, Bounded], inputs: Mapping[str, Bounded], spikes: Array
-          ) -> tuple[Bounded, dict[str, Bounded]]:
+def _step(
+    node: Population, state: Mapping[str, Bounded], inputs: Mapping[str, Bounded], spikes: Array
+) -> tuple[Bounded, dict[str, Bounded]]:
     program, registers = node.program, list[Bounded]()
     params = {n: Bounded(v.astype(np.float64), np.zeros(v.shape)) for n, v in node.params.items()}
     leaves = {"state": state, "input": inputs, "param": params}
@@ -54,8 +61,10 @@ def _step(node: Population, state: Mapping[str, Bounded], inputs: Mapping[str, B
         else:
             registers.append(_execute(i, [registers[a] for a in i.args]))
     decided = registers[_deciding(node)]
-    after = {s: Bounded(registers[r].value, registers[r].error + _TINY)
-             for s, r in zip(program.states, program.next_states, strict=True)}
+    after = {
+        s: Bounded(registers[r].value, registers[r].error + _TINY)
+        for s, r in zip(program.states, program.next_states, strict=True)
+    }
     return decided, after
 
 
@@ -66,7 +75,9 @@ def _deciding(node: Population) -> int:
     if not node.program.spikes():
         return node.program.output
     if len(slots) != 1:
-        raise ConversionError(node.model, f"its program has {len(slots)} spike slots; ties are told for one", "one slot")
+        raise ConversionError(
+            node.model, f"its program has {len(slots)} spike slots; ties are told for one", "one slot"
+        )
     return code[slots[0]].args[0]
 
 
@@ -106,7 +117,9 @@ def _quotient(a: Bounded, b: Bounded) -> tuple[Array, Array]:
 _ARITHMETIC: Mapping[str, Any] = {
     "add": lambda a, b: (a.value + b.value, a.error + b.error),
     "sub": lambda a, b: (a.value - b.value, a.error + b.error),
-    "mul": lambda a, b: (a.value * b.value,
-                         np.abs(a.value) * b.error + np.abs(b.value) * a.error + a.error * b.error),
+    "mul": lambda a, b: (
+        a.value * b.value,
+        np.abs(a.value) * b.error + np.abs(b.value) * a.error + a.error * b.error,
+    ),
     "div": _quotient,
 }

@@ -78,19 +78,33 @@ class ConversionReport:
 
     def to_text(self) -> str:
         """The same facts as text for people."""
-        return "\n".join([self._heading(), "", *_table(_LAYER_HEAD, [_layer_row(x) for x in self.layers]), "",
-                          *_table(_VERDICT_HEAD, [(v.module, v.operation, v.verdict, v.node) for v in self.verdicts])])
+        return "\n".join(
+            [
+                self._heading(),
+                "",
+                *_table(_LAYER_HEAD, [_layer_row(x) for x in self.layers]),
+                "",
+                *_table(_VERDICT_HEAD, [(v.module, v.operation, v.verdict, v.node) for v in self.verdicts]),
+            ]
+        )
 
     def _heading(self) -> str:
         o = self.options
-        how = ("data-free: thresholds from batch norm (beta + 3 |gamma|)" if self.data_free else
-               f"thresholds: percentile {o.percentile:g} of {self.samples} calibration samples")
-        lines = [f"{how}; reset {o.reset}; input {o.coding}; {o.steps} steps",
-                 f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels at the floor of their layer"]
+        how = (
+            "data-free: thresholds from batch norm (beta + 3 |gamma|)"
+            if self.data_free
+            else f"thresholds: percentile {o.percentile:g} of {self.samples} calibration samples"
+        )
+        lines = [
+            f"{how}; reset {o.reset}; input {o.coding}; {o.steps} steps",
+            f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels at the floor of their layer",
+        ]
         if self.ann_accuracy is not None:
             lines.append(f"accuracy of the ANN on the calibration data: {100 * self.ann_accuracy:.2f} %")
         if self.difference is not None:
-            lines.append(f"captured graph against the torch module: {self.difference:.1e} of the largest answer")
+            lines.append(
+                f"captured graph against the torch module: {self.difference:.1e} of the largest answer"
+            )
         return "\n".join(lines)
 
 
@@ -101,19 +115,32 @@ _VERDICT_HEAD = ("module", "operation", "verdict", "node")
 def _layer_row(x: LayerReport) -> tuple[str, ...]:
     part = tuple("-" if f is None else f"{100 * f:.2f} %" for f in (x.clipped, x.zeros))
     shape = " x ".join(map(str, x.shape))
-    return (x.name, shape, f"{x.minimum:.4g}", f"{x.median:.4g}", f"{x.maximum:.4g}", f"{x.at_floor} of {x.channels}", *part)
+    return (
+        x.name,
+        shape,
+        f"{x.minimum:.4g}",
+        f"{x.median:.4g}",
+        f"{x.maximum:.4g}",
+        f"{x.at_floor} of {x.channels}",
+        *part,
+    )
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (head, *rows)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
 
 
 def layer_reports(graph: Graph, thresholds: Thresholds, stats: Stats | None) -> tuple[LayerReport, ...]:
     """One record for each spiking layer of the converted graph."""
-    return tuple(_layer(name, graph.shapes[name], thresholds, stats) for name in graph.of_kind(Population)
-                 if name in thresholds.values)
+    return tuple(
+        _layer(name, graph.shapes[name], thresholds, stats)
+        for name in graph.of_kind(Population)
+        if name in thresholds.values
+    )
 
 
 def _layer(name: str, shape: Shape, thresholds: Thresholds, stats: Stats | None) -> LayerReport:
@@ -123,11 +150,22 @@ def _layer(name: str, shape: Shape, thresholds: Thresholds, stats: Stats | None)
         seen = stats.activations[name]
         clipped = float(seen.fraction_above(theta).mean())
         zeros = float(seen.zeros.sum() / (seen.values * len(theta)))
-    return LayerReport(name, shape, len(theta), float(theta.min()), float(np.median(theta)), float(theta.max()),
-                       thresholds.at_floor[name], clipped, zeros)
+    return LayerReport(
+        name,
+        shape,
+        len(theta),
+        float(theta.min()),
+        float(np.median(theta)),
+        float(theta.max()),
+        thresholds.at_floor[name],
+        clipped,
+        zeros,
+    )
 
 
-def final_verdicts(verdicts: tuple[Verdict, ...], folded: Mapping[str, tuple[str, ...]], graph: Graph) -> tuple[Verdict, ...]:
+def final_verdicts(
+    verdicts: tuple[Verdict, ...], folded: Mapping[str, tuple[str, ...]], graph: Graph
+) -> tuple[Verdict, ...]:
     """The verdicts of capture, completed by what folding and balancing did to the nodes."""
     return tuple(_final(v, folded, graph) for v in verdicts)
 
@@ -135,8 +173,11 @@ def final_verdicts(verdicts: tuple[Verdict, ...], folded: Mapping[str, tuple[str
 def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph) -> Verdict:
     if verdict.node in folded:
         into = folded[verdict.node]
-        return (replace(verdict, verdict=f"folded into {', '.join(into)}", node=into[0]) if into else
-                replace(verdict, verdict="synapses: one factor and bias for each channel"))
+        return (
+            replace(verdict, verdict=f"folded into {', '.join(into)}", node=into[0])
+            if into
+            else replace(verdict, verdict="synapses: one factor and bias for each channel")
+        )
     if verdict.node and verdict.node not in graph.nodes:
         return replace(verdict, node="")
     return verdict

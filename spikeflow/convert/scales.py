@@ -1,8 +1,8 @@
-"""fold_scales: constant factors into weights, exactly where they belong: the input axis of the next linear node.
+"""fold_scales: constant factors into weights, where they belong: the input axis of the next linear node.
 
 A factor travels with a value through SumPool, Flatten, Slice, Pad and Concat until a Linear, Conv2d or Sparse
-takes it into its weights: float64, rounded once. Where it meets a port that holds no weights (an activation, a
-population, the output), or branches of different factors meet, a Scale node stands there, unless the linear
+takes it into its weights: float64, rounded once. Where it meets a port that holds no weights (an activation,
+a population, the output), or branches of different factors meet, a Scale node stands there, unless the linear
 node that made the value can take it into its output axis. Biases are never multiplied by a source's factor.
 """
 
@@ -19,7 +19,18 @@ from spikeflow.convert.affine import per_channel
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
-    LINEAR_KINDS, Concat, Conv2d, Flatten, Linear, Node, Pad, Scale, Shape, Slice, Sparse, SumPool,
+    LINEAR_KINDS,
+    Concat,
+    Conv2d,
+    Flatten,
+    Linear,
+    Node,
+    Pad,
+    Scale,
+    Shape,
+    Slice,
+    Sparse,
+    SumPool,
 )
 
 Array = npt.NDArray[Any]
@@ -105,8 +116,17 @@ class _Forwards:
         if isinstance(node, LINEAR_KINDS):
             node = into_sources(node, common[0], self.graph.port_shape(name, "in"))
         elif isinstance(node, SumPool | Flatten | Slice | Pad | Concat):
-            factor = narrow(_moved(node, [np.broadcast_to(f, self.graph.port_shape(name, p))
-                                          for f, p in zip(common, node.ports, strict=True)], shape), shape)
+            factor = narrow(
+                _moved(
+                    node,
+                    [
+                        np.broadcast_to(f, self.graph.port_shape(name, p))
+                        for f, p in zip(common, node.ports, strict=True)
+                    ],
+                    shape,
+                ),
+                shape,
+            )
         if name in self.given:
             factor = narrow(factor * np.asarray(self.given[name], np.float64), shape)
         self.nodes[name] = node
@@ -118,21 +138,25 @@ class _Forwards:
         terms = self._arriving(name, port)
         first = terms[0].factor if terms else one(shape)
         takes = bool(terms) and _takes(node, first, shape)
-        equal = all(np.array_equal(np.broadcast_to(t.factor, shape), np.broadcast_to(first, shape)) for t in terms)
+        equal = all(
+            np.array_equal(np.broadcast_to(t.factor, shape), np.broadcast_to(first, shape)) for t in terms
+        )
         for term in terms:
             src = term.src if takes and equal else self._explicit(term, shape)
             self.edges.append(Edge(src, name, port))
         return first if takes and equal else one(shape)
 
     def _explicit(self, term: _Term, shape: Shape) -> str:
-        """The term's source where its factor is 1, else a Scale behind it, shared by all who need the same."""
+        """The term's source where its factor is 1, else a Scale behind it, shared by all who need it."""
         if (term.factor == 1).all():
             return term.src
         rounded = narrow(term.factor, shape).astype(np.float32)
         key = (term.src, rounded.tobytes())
         if key not in self.made:
             name, count = term.label, 1
-            while name in self.nodes or (name in self.graph.nodes and not isinstance(self.graph.nodes[name], Scale)):
+            while name in self.nodes or (
+                name in self.graph.nodes and not isinstance(self.graph.nodes[name], Scale)
+            ):
                 count += 1
                 name = f"{term.label}_{count}"
             self.made[key], self.nodes[name] = name, Scale(rounded)
@@ -205,9 +229,17 @@ def _fold_backwards(graph: Graph) -> Graph:
         factor = weight_values(node.factor).astype(np.float64)
         makers = _makers(graph, name, factor)
         if makers:
-            changed = {m: into_targets(graph.nodes[m], narrow(factor, graph.shapes[name]) if
-                                       graph.shapes[m] == graph.shapes[name] else _channelwise(factor, graph, name, m),
-                                       np.zeros(()), graph.shapes[m]) for m in makers}
+            changed = {
+                m: into_targets(
+                    graph.nodes[m],
+                    narrow(factor, graph.shapes[name])
+                    if graph.shapes[m] == graph.shapes[name]
+                    else _channelwise(factor, graph, name, m),
+                    np.zeros(()),
+                    graph.shapes[m],
+                )
+                for m in makers
+            }
             graph = without(graph.with_nodes(changed), name)
     return graph
 
@@ -238,7 +270,7 @@ def _makers(graph: Graph, name: str, factor: Array) -> tuple[str, ...]:
 
 
 def without(graph: Graph, name: str) -> Graph:
-    """The graph without a node of one port: its readers read what it read, in the same place of their sums."""
+    """The graph without a node of one port: its readers read what it read, at the same place."""
     sources = graph.inputs_of(name, "in")
     edges: list[Edge] = []
     for edge in graph.edges:

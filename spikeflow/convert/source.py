@@ -1,4 +1,4 @@
-"""Sources of a conversion: a torch module, a file, or a traced graph; traced, and compared with what was traced."""
+"""Sources of a conversion: a torch module, a file, or a traced graph; traced, and compared with its graph."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from spikeflow.ir.nodes import Shape
 
 Array = npt.NDArray[Any]
 Source = nn.Module | AtenGraph | str | os.PathLike[str]
-TOLERANCE = 1e-4        # of the largest answer: torch may fuse and reorder what the graph does one by one
+TOLERANCE = 1e-4  # of the largest answer: torch may fuse and reorder what the graph does one by one
 _COMPARED = 8
 
 
@@ -72,14 +72,20 @@ def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape |
 def _check_statistics(module: nn.Module) -> None:
     for name, part in module.named_modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and part.running_mean is None:
-            raise UnsupportedLayer(name or type(part).__name__, "batch norm with track_running_stats=False",
-                                   "track_running_stats=True while training, so that its statistics become constants")
+            raise UnsupportedLayer(
+                name or type(part).__name__,
+                "batch norm with track_running_stats=False",
+                "track_running_stats=True while training, so that its statistics become constants",
+            )
 
 
 def _example(module: nn.Module, x: Array | None, input_shape: Shape | None) -> torch.Tensor:
     if x is None and input_shape is None:
-        raise ConversionError(type(module).__name__, "the shape of its input is not known",
-                              "--data with calibration samples, or --input-shape")
+        raise ConversionError(
+            type(module).__name__,
+            "the shape of its input is not known",
+            "--data with calibration samples, or --input-shape",
+        )
     values = x[:2] if x is not None else np.zeros((2, *(input_shape or ())), np.float32)
     return like(module, values)
 
@@ -96,12 +102,15 @@ def _try(module: nn.Module, example: torch.Tensor) -> None:
             module(example)
     except Exception as error:  # the user's own code: whatever it raises is told as its own
         words = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise DataError("calibration data", f"samples of shape {tuple(example.shape[1:])}",
-                        f"a shape that the network takes ({words})") from error
+        raise DataError(
+            "calibration data",
+            f"samples of shape {tuple(example.shape[1:])}",
+            f"a shape that the network takes ({words})",
+        ) from error
 
 
 def compare(module: nn.Module, captured: Captured, x: Array) -> float:
-    """The largest difference between the module and its graph on some samples, relative to the largest answer.
+    """The largest difference of a module and its graph on some samples, relative to the largest answer.
 
     Raises
     ------
@@ -114,11 +123,17 @@ def compare(module: nn.Module, captured: Captured, x: Array) -> float:
     wanted = answer.double().cpu().numpy()
     got = _last(captured, forward(captured.graph, samples).astype(np.float64))
     if got.shape != wanted.shape:
-        raise ConversionError(type(module).__name__, f"its graph answers {got.shape}, the module {wanted.shape}", "report this")
+        raise ConversionError(
+            type(module).__name__, f"its graph answers {got.shape}, the module {wanted.shape}", "report this"
+        )
     difference = float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-6))
     if not difference <= TOLERANCE:
-        raise ConversionError(type(module).__name__, f"its graph differs from the module by {difference:.1e} of the "
-                              f"largest answer (allowed {TOLERANCE:.0e})", "a forward() that does not depend on values")
+        raise ConversionError(
+            type(module).__name__,
+            f"its graph differs from the module by {difference:.1e} of the "
+            f"largest answer (allowed {TOLERANCE:.0e})",
+            "a forward() that does not depend on values",
+        )
     return difference
 
 

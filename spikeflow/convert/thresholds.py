@@ -23,12 +23,12 @@ from spikeflow.ir.nodes import Activation, BatchNorm, Concat, Flatten, Node, Pad
 
 Array = npt.NDArray[Any]
 FLOOR = 2.0**-10
-_SPREAD = 3.0           # standard deviations above the mean that batch norm gives
+_SPREAD = 3.0  # standard deviations above the mean that batch norm gives
 
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """For each Activation a threshold per channel, float32 ``(channels,)``, and how many stand at the floor."""
+    """For each Activation a threshold per channel, float32 ``(channels,)``, and how many are at the floor."""
 
     values: Mapping[str, Array]
     at_floor: Mapping[str, int]
@@ -42,8 +42,11 @@ def floored(name: str, raw: Array) -> tuple[Array, int]:
     """max(raw, 2^-10 times the largest), as float32, and how many channels that raised."""
     largest = float(raw.max(initial=0.0))
     if not largest > 0 or not np.isfinite(raw).all():
-        raise ConversionError(name, "no channel is ever active, so no threshold can be chosen",
-                              "calibration data that makes the network respond, or remove the layer")
+        raise ConversionError(
+            name,
+            "no channel is ever active, so no threshold can be chosen",
+            "calibration data that makes the network respond, or remove the layer",
+        )
     floor = FLOOR * largest
     return np.maximum(raw, floor).astype(np.float32), int((raw < floor).sum())
 
@@ -94,8 +97,13 @@ class _Bounds:
         self.thresholds[name], self.at_floor[name] = floored(name, raw)
 
     def _port(self, name: str, port: str, asked: str) -> Array:
-        return np.sum([np.broadcast_to(self._bound(e.src, asked), self.graph.shapes[e.src])
-                       for e in self.graph.inputs_of(name, port)], axis=0)
+        return np.sum(
+            [
+                np.broadcast_to(self._bound(e.src, asked), self.graph.shapes[e.src])
+                for e in self.graph.inputs_of(name, port)
+            ],
+            axis=0,
+        )
 
     def _bound(self, name: str, asked: str) -> Array:
         node, shape = self.graph.nodes[name], self.graph.shapes[name]
@@ -105,8 +113,11 @@ class _Bounds:
         if isinstance(node, BatchNorm):
             return (node.beta + _SPREAD * np.abs(node.gamma.astype(np.float64))).reshape(column)
         if isinstance(node, Scale) and weight_values(node.factor).min() < 0 or not isinstance(node, _PASSING):
-            raise ConversionError(asked, f"no batch norm determines its threshold (it reads {name})",
-                                  "--data with calibration samples")
+            raise ConversionError(
+                asked,
+                f"no batch norm determines its threshold (it reads {name})",
+                "--data with calibration samples",
+            )
         return _through(node, [self._port(name, port, asked) for port in node.ports], shape)
 
 

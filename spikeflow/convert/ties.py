@@ -1,19 +1,18 @@
 """compare_layers: the graph's spikes against those of the torch layers it was captured from, up to ties.
 
-Torch adds in its own order, so currents differ in their last bits and a spike may fall on the other side of its
-threshold. Each layer is therefore compared alone, on the torch layer's recorded input and fed-back spikes. The
-layer is replayed in float64 with a running error bound e, which holds for any order of sums; where torch and
-graph first differ in a neuron of a sample, the argument of the spike must lie within e of 0: a tie. Else the
-difference is unexplained. After its first difference a neuron is not compared further in that sample.
+Torch adds in its own order, so currents differ in their last bits and a spike may fall on the other side of
+its threshold. So each layer is compared alone, on the torch layer's recorded input and fed-back spikes.
+The layer is replayed in float64 with a running error bound e, which holds for any order of sums; where torch
+and graph first differ in a neuron of a sample, the argument of the spike must lie within e of 0: a tie. Else
+the difference is unexplained. After its first difference a neuron is not compared further in that sample.
 
 e of a current is gamma_K M: M the sum of the magnitudes of all products and biases, K the most roundings that
-one of them passes, gamma_K = K u / (1 - K u), u = 2^-24 (Higham 2002, section 3.1). Through the program e grows
-with every instruction by its own rounding.
+one of them passes, gamma_K = K u / (1 - K u), u = 2^-24 (Higham 2002, section 3.1). Through the program e
+grows with every instruction by its own rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -75,14 +74,21 @@ class TieReport:
         return self.unexplained == 0 and self.ties <= self.allowed
 
     def __str__(self) -> str:
-        lines = [f"spikes against the torch layers: {self.ties} tie(s) ({self.allowed} allowed), "
-                 f"{self.unexplained} unexplained difference(s)"]
-        lines += [f"  {x.name}: {x.spikes} spikes in {x.neuron_steps} neuron-steps, {x.ties} tie(s), "
-                  f"{x.unexplained} unexplained" for x in self.layers]
+        lines = [
+            f"spikes against the torch layers: {self.ties} tie(s) ({self.allowed} allowed), "
+            f"{self.unexplained} unexplained difference(s)"
+        ]
+        lines += [
+            f"  {x.name}: {x.spikes} spikes in {x.neuron_steps} neuron-steps, {x.ties} tie(s), "
+            f"{x.unexplained} unexplained"
+            for x in self.layers
+        ]
         return "\n".join(lines)
 
 
-def compare_layers(net: Sequential, network: Network, x: npt.ArrayLike, engine: str = ENGINES[0]) -> TieReport:
+def compare_layers(
+    net: Sequential, network: Network, x: npt.ArrayLike, engine: str = ENGINES[0]
+) -> TieReport:
     """Compare every layer of neurons on samples ``(T, B, *shape)``.
 
     Parameters
@@ -99,8 +105,12 @@ def compare_layers(net: Sequential, network: Network, x: npt.ArrayLike, engine: 
     with evaluating(net), torch.no_grad():
         parts = [s for s in sections(net, tuple(values.shape[2:])) if s.neuron is not None]
         seen = _record(net, torch.from_numpy(values))
-    return TieReport(tuple(_compare(part, network.graph, before_after, engine)
-                           for part, before_after in zip(parts, seen, strict=True)))
+    return TieReport(
+        tuple(
+            _compare(part, network.graph, before_after, engine)
+            for part, before_after in zip(parts, seen, strict=True)
+        )
+    )
 
 
 def _record(net: Sequential, x: torch.Tensor) -> list[tuple[Array, Array]]:
@@ -121,7 +131,9 @@ def _record(net: Sequential, x: torch.Tensor) -> list[tuple[Array, Array]]:
 def _compare(section: Section, graph: Graph, seen: tuple[Array, Array], engine: str) -> LayerTies:
     node = graph.nodes.get(section.name)
     if not isinstance(node, Population):
-        raise ConversionError(section.name, "the captured network has no population of this name", "capture_trained(net, ...)")
+        raise ConversionError(
+            section.name, "the captured network has no population of this name", "capture_trained(net, ...)"
+        )
     entered, wanted = seen
     before = np.concatenate([np.zeros_like(wanted[:1]), wanted[:-1]])
     got = _alone(section, graph, (entered, wanted), engine)
@@ -168,5 +180,3 @@ def _count(name: str, outputs: tuple[Array, Array], bound: Bounded, spiking: boo
     first = differs & (np.cumsum(differs, axis=0) == 1)
     tie = first & (np.abs(bound.value) <= bound.error)
     return LayerTies(name, steps, int(np.count_nonzero(wanted)), int(tie.sum()), int((first & ~tie).sum()))
-
-

@@ -28,14 +28,28 @@ from spikeflow.neurons.integrator import Integrator
 from spikeflow.neurons.layer import Neuron, Recurrent, Sequential
 
 INPUT, OUTPUT = "input", "output"
-_STATELESS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Unflatten, nn.Dropout,
-              nn.Dropout2d, nn.Identity, nn.BatchNorm1d, nn.BatchNorm2d)
-_HINT = "Linear, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm2d, Neuron or Recurrent in a spikeflow Sequential"
+_STATELESS = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.AvgPool2d,
+    nn.AdaptiveAvgPool2d,
+    nn.Flatten,
+    nn.Unflatten,
+    nn.Dropout,
+    nn.Dropout2d,
+    nn.Identity,
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+)
+_HINT = (
+    "Linear, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm2d, Neuron or Recurrent in a spikeflow Sequential"
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """One layer of neurons and the stateless layers before it, as graphs of stage ann with one Input and Output.
+    """One layer of neurons and the stateless layers before it, as graphs of one Input and one Output.
 
     Parameters
     ----------
@@ -52,12 +66,13 @@ class Section:
     port: str = ""
 
 
-def capture_trained(net: Sequential, input_shape: Shape, dt: float = 1e-3, steps: int = 100,
-                    labels: tuple[str, ...] = ()) -> Network:
-    """The network of a trained `Sequential`, spiking exactly as its layers do, up to ties (see `convert.ties`).
+def capture_trained(
+    net: Sequential, input_shape: Shape, dt: float = 1e-3, steps: int = 100, labels: tuple[str, ...] = ()
+) -> Network:
+    """The network of a trained `Sequential`, spiking as its layers do, up to ties (see `convert.ties`).
 
-    The last layer is the read-out if it is a layer of `Integrator`; else one is added that adds up what the last
-    layer gives.
+    The last layer is the read-out if it is a layer of `Integrator`; else one is added that adds up what the
+    last layer gives.
 
     Parameters
     ----------
@@ -79,8 +94,14 @@ def capture_trained(net: Sequential, input_shape: Shape, dt: float = 1e-3, steps
             grown.add(section)
     graph = replace(grown.finish(), dt=dt)
     stages.check(graph, "snn")
-    record = RunRecord(steps, "spikes", readout=graph.inputs_of(OUTPUT)[0].src, input_shape=shape, labels=tuple(labels),
-                       notes={"made by": "direct training"})
+    record = RunRecord(
+        steps,
+        "spikes",
+        readout=graph.inputs_of(OUTPUT)[0].src,
+        input_shape=shape,
+        labels=tuple(labels),
+        notes={"made by": "direct training"},
+    )
     network = Network(graph, record)
     network.check()
     return network
@@ -108,7 +129,9 @@ def _section(name: str, before: Graph, layer: nn.Module) -> Section:
     assert isinstance(layer, Recurrent)
     if type(layer.feedback) not in _STATELESS:
         raise UnsupportedLayer(f"{name}.feedback", type(layer.feedback).__name__, "torch.nn.Linear or Conv2d")
-    feedback = traced_layers(OrderedDict({f"{name.removeprefix('layers.')}.feedback": layer.feedback}), before.shapes[OUTPUT])
+    feedback = traced_layers(
+        OrderedDict({f"{name.removeprefix('layers.')}.feedback": layer.feedback}), before.shapes[OUTPUT]
+    )
     return Section(name, before, layer.neuron, feedback, layer.port)
 
 
@@ -119,12 +142,16 @@ def traced_layers(layers: OrderedDict[str, nn.Module], shape: Shape) -> Graph:
     # a module's name holds no dot; the underscore cannot stand in a key, which is a number or number.feedback
     stack = nn.Sequential(OrderedDict((key.replace(".", "_"), layer) for key, layer in layers.items()))
     graph = capture(from_module(stack, like(stack, np.zeros((2, *shape), np.float32)))).graph
-    renamed = {name: name if name in (INPUT, OUTPUT) else f"layers.{name.replace('_feedback', '.feedback')}"
-               for name in graph.nodes}
+    renamed = {
+        name: name if name in (INPUT, OUTPUT) else f"layers.{name.replace('_feedback', '.feedback')}"
+        for name in graph.nodes
+    }
     for name in graph.of_kind(Activation):
         raise UnsupportedLayer(renamed[name], "a rectifier between spiking layers", _HINT)
-    return Graph({renamed[n]: node for n, node in graph.nodes.items()},
-                 tuple(Edge(renamed[e.src], renamed[e.dst], e.port) for e in graph.edges))
+    return Graph(
+        {renamed[n]: node for n, node in graph.nodes.items()},
+        tuple(Edge(renamed[e.src], renamed[e.dst], e.port) for e in graph.edges),
+    )
 
 
 def population_of(layer: Neuron, name: str, shape: Shape) -> Population:
@@ -132,7 +159,9 @@ def population_of(layer: Neuron, name: str, shape: Shape) -> Population:
     params = {n: getattr(layer, n).detach().to("cpu", torch.float32).numpy() for n in layer.model.params()}
     for key, value in params.items():
         if not np.isfinite(value).all():
-            raise ConversionError(f"{name}.{key}", "holds NaN or infinite values", "train again with a smaller step")
+            raise ConversionError(
+                f"{name}.{key}", "holds NaN or infinite values", "train again with a smaller step"
+            )
     return replace(layer.model.node(shape), params=params)
 
 

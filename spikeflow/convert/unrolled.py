@@ -13,8 +13,9 @@ Array = npt.NDArray[Any]
 MAX_SYNAPSES = 2**22
 
 
-def unrolled_conv1d(parameters: tuple[Array, Array | None], shape: Shape, steps: tuple[int, int, int],
-                    padding: Pair) -> Sparse | None:
+def unrolled_conv1d(
+    parameters: tuple[Array, Array | None], shape: Shape, steps: tuple[int, int, int], padding: Pair
+) -> Sparse | None:
     """The Sparse node of a convolution on ``(C, L)``; None where it has more than MAX_SYNAPSES synapses.
 
     Parameters
@@ -35,5 +36,11 @@ def unrolled_conv1d(parameters: tuple[Array, Array | None], shape: Shape, steps:
     inside = (position >= 0) & (position < shape[1])
     order = np.lexsort((target[inside], source[inside]))
     rows = np.bincount(source[inside], minlength=shape[0] * shape[1])
-    return Sparse(np.concatenate([[0], np.cumsum(rows)]), target[inside][order], value[inside][order].astype(np.float32),
-                  shape, (out, length), None if bias is None else np.repeat(bias, length))
+    return Sparse(
+        np.concatenate([[0], np.cumsum(rows)]),
+        target[inside][order],
+        value[inside][order].astype(np.float32),
+        shape,
+        (out, length),
+        None if bias is None else np.repeat(bias, length),
+    )

@@ -167,7 +167,7 @@ def load(name: str) -> Chip:
     module = f"spikeflow.hw.chips.{name}" if name in NAMES else name
     try:
         chip = importlib.import_module(module).CHIP if name in NAMES or "." in name else None
-    except (ImportError, AttributeError):
+    except (ImportError, AttributeError, TypeError, ValueError):
         chip = None
     if not isinstance(chip, Chip):
         hint = f"one of {', '.join(NAMES)}, or a dotted module name that holds a CHIP"

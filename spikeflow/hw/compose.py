@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
 from math import prod
 
 import numpy as np
@@ -70,7 +71,7 @@ class _Builder:
     """The nodes and edges made so far."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+        self.graph, self.constants = graph, Constants(graph)
         self.nodes: dict[str, Node] = {n: node for n, node in graph.nodes.items() if isinstance(node, (*ENDS, Output))}
         self.edges: list[Edge] = []
 
@@ -82,7 +83,7 @@ class _Builder:
             self.edges += [Edge(p.source, target, port, p.delay) for p in paths]
             return
         shape = self.graph.port_shape(target, port)
-        bias = port_constant(self.graph, target, port)
+        bias = self.constants.at(target, port)
         made = [_synapses(self.graph, path, shape) for path in paths]
         for path, node in zip(paths, self._with_bias(paths, made, bias, shape), strict=True):
             self._connect(path, node, target, port)
@@ -134,45 +135,50 @@ def _paths(graph: Graph, target: str, port: str) -> Iterator[Path]:
                     for e in reversed(graph.inputs_of(path.source))]
 
 
-def port_constant(graph: Graph, target: str, port: str) -> Float | None:
-    """What arrives at a port when nothing spikes, in float64: its biases, carried to it; None without any."""
-    known: dict[str, Float | None] = {}
-    for name in graph.order:
-        node = graph.nodes[name]
-        known[name] = None if isinstance(node, (*ENDS, Output)) else _constant(graph, name, known)
-    return _arriving(graph, target, port, known)
+class Constants:
+    """What each linear node hands on when nothing spikes, in float64: biases, carried through what follows."""
 
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        ends = (*ENDS, Output)
+        linear = {n: [e.src for e in graph.inputs_of(n)] for n, node in graph.nodes.items()
+                  if not isinstance(node, ends)}
+        self.known: dict[str, Float | None] = dict.fromkeys(graph.nodes)
+        for name in TopologicalSorter(linear).static_order():
+            if name in linear:
+                self.known[name] = self._constant(name)
 
-def _arriving(graph: Graph, name: str, port: str, known: dict[str, Float | None]) -> Float | None:
-    total: Float | None = None
-    for edge in graph.inputs_of(name, port):
-        part = known[edge.src]
+    def at(self, name: str, port: str) -> Float | None:
+        """What arrives at a port when nothing spikes; None where no bias leads there."""
+        total: Float | None = None
+        for edge in self.graph.inputs_of(name, port):
+            part = self.known[edge.src]
+            if part is None:
+                continue
+            if edge.delay:
+                raise GraphError(edge.src, f"its bias reaches {name} only {edge.delay} step(s) late",
+                                 "a delay on the edge into the layer, not on the one out of it")
+            total = part if total is None else total + part
+        return total
+
+    def _constant(self, name: str) -> Float | None:
+        node, shape = self.graph.nodes[name], self.graph.shapes[name]
+        parts = [self._carried(name, port, shape) for port in node.ports]
+        bias = getattr(node, "bias", None)
+        if bias is not None:
+            own = bias[:, None, None] if isinstance(node, Conv2d) else bias.reshape(shape)
+            parts.append(np.broadcast_to(own, shape).astype(np.float64))
+        found = [p for p in parts if p is not None]
+        return sum(found[1:], found[0]) if found else None
+
+    def _carried(self, name: str, port: str, shape: Shape) -> Float | None:
+        part = self.at(name, port)
         if part is None:
-            continue
-        if edge.delay:
-            raise GraphError(edge.src, f"its bias reaches {name} only {edge.delay} step(s) late",
-                             "a delay on the edge into the layer, not on the one out of it")
-        total = part if total is None else total + part
-    return total
-
-
-def _constant(graph: Graph, name: str, known: dict[str, Float | None]) -> Float | None:
-    node, shape = graph.nodes[name], graph.shapes[name]
-    total: Float | None = None
-    for port in node.ports:
-        part = _arriving(graph, name, port, known)
-        if part is None:
-            continue
-        slots = _operator(graph, Hop(name, port))
+            return None
+        slots = _operator(self.graph, Hop(name, port))
         if max(slots, default=0) > 0:
             raise GraphError(name, "a bias passes its delays and would begin late", "a bias after the delays")
-        carried = (sum(slots.values()) @ part.reshape(-1)).reshape(shape)
-        total = carried if total is None else total + carried
-    bias = getattr(node, "bias", None)
-    if bias is not None:
-        own = np.broadcast_to(bias[:, None, None] if isinstance(node, Conv2d) else bias.reshape(shape), shape)
-        total = own.astype(np.float64) if total is None else total + own
-    return total
+        return np.asarray((sum(slots.values()) @ part.reshape(-1)).reshape(shape))
 
 
 def _operator(graph: Graph, hop: Hop) -> Operator:

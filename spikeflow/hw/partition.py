@@ -29,6 +29,7 @@ from spikeflow.ir.nodes import Input, Population
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 SPLIT_ROUNDS = 32
+SLACKS = (1.01, 1.06, 1.15)      # room tried for even parts, in shares of the mean fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,21 +172,28 @@ def parts_of(task: Task, weight: Array) -> list[Array] | Violation:
     if isinstance(grown, Violation):
         return grown
     choices = [refine(task, room, weight, parts) for parts in (grown, *_evened(task, kin, weight, grown))]
-    return min(choices, key=lambda parts: (len(parts), connectivity(task, weight, parts)))
+    return min(choices, key=lambda parts: (len(parts), _crumb(task, parts), connectivity(task, weight, parts)))
+
+
+def _crumb(task: Task, parts: list[Array]) -> bool:
+    """Whether a part is filled less than half as much as the fullest."""
+    fills = [task.tally(part).fill(room_of(task.chip)) for part in parts]
+    return min(fills) < 0.5 * max(fills)
 
 
 def _evened(task: Task, kin: Kin, weight: Array, parts: list[Array]) -> list[list[Array]]:
-    """The same number of parts, filled alike: cut again with less room, where that needs no more parts."""
+    """The same number of parts, filled more alike: cut again with less room, where that needs no more parts."""
     room = room_of(task.chip)
     fills = [task.tally(part).fill(room) for part in parts]
     fixed = int(task.chip.memory.overhead.value) + task.need.tables
-    for slack in (1.01, 1.04, 1.1):
+    found = []
+    for slack in SLACKS:
         share = float(np.mean(fills)) * slack
         if share < 1 and min(fills) < 0.9 * share:
             again = Growth(task, kin, room.scaled(share, fixed), weight).run()
             if not isinstance(again, Violation) and len(again) <= len(parts):
-                return [again]
-    return []
+                found.append(again)
+    return found
 
 
 def _within_outputs(graph: Graph, chip: Chip, edges: tuple[Projection, ...], parts: list[Part]) -> list[Part]:
@@ -233,12 +241,15 @@ def _split_all(graph: Graph, chip: Chip, edges: tuple[Projection, ...], parts: l
 
 
 def _pieces(fan: FanIn, neurons: Array, each: Array, limit: int) -> list[Array]:
-    """Runs of kin, each sending to about equally many axons within the limit."""
+    """Runs of kin, each sending to about equally many axons, none to more than the limit."""
     order = np.argsort(fan.kin[neurons], kind="stable")
-    total = np.cumsum(each[order])
-    count = int(-(-total[-1] // limit))
-    while True:
-        piece = np.minimum((total - 1) * count // total[-1], count - 1)
-        if np.bincount(piece, each[order]).max() <= limit or count >= len(neurons):
-            return [neurons[order[piece == p]] for p in np.unique(piece)]
-        count += 1
+    even = each.sum() / -(-int(each.sum()) // limit)
+    pieces: list[list[int]] = [[]]
+    sent = 0
+    for index in order:
+        if pieces[-1] and (sent + each[index] > limit or sent >= even):
+            pieces.append([])
+            sent = 0
+        pieces[-1].append(int(neurons[index]))
+        sent += int(each[index])
+    return [np.array(piece, np.int32) for piece in pieces]

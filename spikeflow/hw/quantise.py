@@ -20,7 +20,7 @@ import numpy.typing as npt
 from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw import weights
 from spikeflow.hw.chip import Chip
-from spikeflow.hw.compose import port_constant
+from spikeflow.hw.compose import Constants
 from spikeflow.hw.gains import fold_gains
 from spikeflow.hw.translate import Port, thresholds
 from spikeflow.hw.weights import Bounds, Choice, Float, Incoming
@@ -146,7 +146,8 @@ class _Job:
         self.inputs = {n: self._input_format() for n in self.graph.inputs if _is_current(self.graph.nodes[n])}
         self.chosen: dict[tuple[str, str], Choice] = {}
         self.ports = {(n, p): self._edges(n, p) for n in self.graph.of_kind(Population) for p in self._node(n).ports}
-        self.biases = {at: port_constant(self.graph, *at) for at in self.ports}
+        constants = Constants(self.graph)
+        self.biases = {at: constants.at(*at) for at in self.ports}
         self.bounds = {at: self._bounds(*at) for at in self.ports}
 
     def _node(self, name: str) -> Population:

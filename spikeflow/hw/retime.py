@@ -62,7 +62,7 @@ def retime(graph: Graph, chip: Chip) -> Graph:
 def output_level(graph: Graph, name: str) -> int:
     """The step at which an Output of a retimed graph shows the first value: how much longer a run must be."""
     sources = [(e, graph.nodes[e.src]) for e in graph.inputs_of(name)]
-    return max((e.delay + n.start for e, n in sources if isinstance(n, Population)), default=0)
+    return min((e.delay + n.start for e, n in sources if isinstance(n, Population)), default=0)
 
 
 def _links(graph: Graph, chip: Chip) -> list[Link]:

@@ -14,7 +14,7 @@ import numpy as np
 from spikeflow.errors import HardwareError, SpikeflowError, Violation
 from spikeflow.hw.adapt import reset_of
 from spikeflow.hw.chip import Chip
-from spikeflow.hw.compose import port_constant
+from spikeflow.hw.compose import Constants
 from spikeflow.hw.retime import retime
 from spikeflow.hw.translate import operations
 from spikeflow.ir.arrays import weight_values
@@ -51,8 +51,9 @@ def inputs(graph: Graph, chip: Chip) -> Iterator[Violation]:
 
 def models(graph: Graph, chip: Chip) -> Iterator[Violation]:
     """Neurons: a listed model with a listed reset, or a program of the operations of a programmable chip."""
+    constants = Constants(graph)
     for name, node in _populations(graph):
-        yield from _programmed(graph, name, node, chip) if chip.operations else _listed(name, node, chip)
+        yield from _programmed(constants, name, node, chip) if chip.operations else _listed(name, node, chip)
 
 
 def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
@@ -67,9 +68,9 @@ def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
 _FIXED_PROGRAMS = (Integrator().program(), CubaLIF().program())
 
 
-def _programmed(graph: Graph, name: str, node: Population, chip: Chip) -> Iterator[Violation]:
+def _programmed(constants: Constants, name: str, node: Population, chip: Chip) -> Iterator[Violation]:
     try:
-        biases = {p: port_constant(graph, name, p) for p in node.ports}
+        biases = {p: constants.at(name, p) for p in node.ports}
         used = operations(name, node, biases, chip.formats.arithmetic)
     except HardwareError as error:
         yield from error.violations
@@ -84,9 +85,10 @@ def currents(graph: Graph, chip: Chip) -> Iterator[Violation]:
     """Biases into a current that is kept, on a chip without programs of its own."""
     if chip.operations:
         return
+    constants = Constants(graph)
     for name, node in _populations(graph):
-        if node.model in chip.models and node.model == "CubaLIF" and np.any(node.params["decay_current"]):
-            if port_constant(graph, name, "in") is not None:
+        if node.model == "CubaLIF" and reset_of(node) and np.any(node.params["decay_current"]):
+            if constants.at(name, "in") is not None:
                 yield Violation(name, "a bias into the current that it keeps", "biases enter the membrane only",
                                 "training without a bias, or a neuron that fires in every step")
 

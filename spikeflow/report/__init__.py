@@ -14,3 +14,4 @@ from spikeflow.report.write import to_html, write_page
 
 __all__ = ["AnnFacts", "ReportFacts", "ReportOptions", "ann_of", "collect", "measure_ann", "read_conversion",
            "to_html", "to_json", "to_text", "write_page"]
+

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 INK, QUIET, LINE, ACCENT, PAPER = "#1c2430", "#66707c", "#d8dce1", "#0f6b75", "#ffffff"
 WARN = "#b3541e"
-SHADES = ("#eef4f4", "#c4dddd", "#8fbfc1", "#529aa0", "#1f7680", "#0b4f58")
+SHADES = ("#d9ebeb", "#b5d6d7", "#84bbbe", "#4d989e", "#1f7680", "#0b4f58")     # pale still stands out from paper
 
 _LOOK: Any = {
     # text stays text, set in the page's own font; a name from a file is never read as a formula

@@ -21,6 +21,7 @@ from spikeflow.sim import ENGINES
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
 if TYPE_CHECKING:
+    from spikeflow.hw.chip import Chip
     from spikeflow.hw.mapping import Mapping as ChipMapping
 
 Progress = Callable[[int, int], None]
@@ -35,6 +36,7 @@ class ReportOptions:
     steps : None takes the number in the run record.
     sources : what was read, by what it is: ``{"network": "net.h5"}``.
     date : of the report; None takes now.
+    chip : of the mapping; needed only where it is none of ours.
     """
 
     engine: str = ENGINES[0]
@@ -42,6 +44,7 @@ class ReportOptions:
     steps: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     date: str | None = None
+    chip: Chip | None = None
 
 
 def collect(network: Network, samples: Samples, mapping: ChipMapping | None = None, ann: AnnFacts | None = None,
@@ -65,8 +68,9 @@ def collect(network: Network, samples: Samples, mapping: ChipMapping | None = No
     conversion = read_conversion(network.record.notes)
     mapped = None
     if mapping is not None:
-        from spikeflow.report.hardware import mapped_facts
-        mapped = mapped_facts(mapping, samples, run, evaluation.predictions(), progress)
+        from spikeflow.report.hardware import chip_of, mapped_facts
+        chip = options.chip or chip_of(mapping)
+        mapped = mapped_facts(mapping, chip, samples, run, evaluation.predictions(), progress)
     return ReportFacts(_made(options), network_facts(network), layers, facts, ann or ann_of(conversion), conversion,
                        raster_facts(network, samples.x, options.engine, options.steps),
                        _sample(network, samples, evaluation), convention_costs(layers, facts), mapped)

@@ -39,4 +39,4 @@ def _dense(products: float) -> CostFacts:
 
 
 def _line(what: str, count: float, picojoule: float) -> CostLine:
-    return CostLine(what, count, picojoule, None, SOURCE)
+    return CostLine(what, count, picojoule, "pJ", SOURCE)

@@ -149,14 +149,14 @@ class CostLine:
     Parameters
     ----------
     count : how often, per sample.
-    picojoule, nanosecond : for one; None where not published.
+    each : for one, in `unit` (pJ or ns); None where not published.
     mark : `assumed`, `not published`, or empty.
     """
 
     what: str
     count: float
-    picojoule: float | None
-    nanosecond: float | None
+    each: float | None
+    unit: str
     source: str
     mark: str = ""
 
@@ -168,6 +168,7 @@ class CostFacts:
     Parameters
     ----------
     joule, second : None where not published; then `mark` says so.
+    bound : the time is only a lower bound.
     """
 
     title: str
@@ -176,6 +177,7 @@ class CostFacts:
     lines: tuple[CostLine, ...]
     notes: tuple[str, ...] = ()
     mark: str = ""
+    bound: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,24 +196,57 @@ class Use:
 
 @dataclass(frozen=True)
 class CoreFacts:
-    """One core: its place, what it holds, how full it is."""
+    """One core: its place, what it holds, how full it is, and what happens on it in one step.
+
+    Parameters
+    ----------
+    x, y : of its tile on its chip; `column` and `row` on the joint mesh of all chips.
+    """
 
     core: int
     chip: int
     x: int
     y: int
     slot: int
+    column: int
+    row: int
     holds: str
     uses: tuple[Use, ...]
+    operations: float
+    spikes: float
+    received: float
 
 
 @dataclass(frozen=True)
 class LinkFacts:
-    """Messages a step on one link of the mesh, from one router to the next."""
+    """Messages a step on one link of the joint mesh, from one router to the next."""
 
     source: tuple[int, int]
     target: tuple[int, int]
     load: float
+
+
+@dataclass(frozen=True)
+class MeshFacts:
+    """The joint mesh of all chips, in routers, and those of its links that carry messages.
+
+    Parameters
+    ----------
+    chip_columns, chip_rows : of one chip.
+    measured : where the loads come from, in words.
+    """
+
+    columns: int
+    rows: int
+    chip_columns: int
+    chip_rows: int
+    cores_per_tile: int
+    links: tuple[LinkFacts, ...]
+    measured: str
+
+    def busiest(self, most: int = 12) -> tuple[LinkFacts, ...]:
+        """The links with the largest loads."""
+        return tuple(sorted(self.links, key=lambda link: -link.load)[:most])
 
 
 @dataclass(frozen=True)
@@ -220,29 +255,25 @@ class MappedFacts:
 
     Parameters
     ----------
-    columns, rows : of the mesh of all chips, in routers.
     agreement : fraction of samples that it answers as the unmapped network does.
+    costs : one for each published model.
     assumed : every value of the chip's table for which nothing was published.
     """
 
     chip: str
     title: str
     chips: int
-    columns: int
-    rows: int
-    cores_per_tile: int
+    cores_available: int
+    neurons: int
+    synapses: int
     cores: tuple[CoreFacts, ...]
-    links: tuple[LinkFacts, ...]
+    mesh: MeshFacts
     run: RunFacts
     agreement: float
     layers: tuple[LayerFacts, ...]
-    cost: CostFacts
+    costs: tuple[CostFacts, ...]
     assumed: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    def busiest(self, most: int = 12) -> tuple[LinkFacts, ...]:
-        """The links with the largest loads."""
-        return tuple(sorted(self.links, key=lambda link: -link.load)[:most])
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -270,3 +301,8 @@ class ReportFacts:
     def runs(self) -> tuple[RunFacts, ...]:
         """The run of the network, and that of its mapping."""
         return (self.run,) if self.mapped is None else (self.run, self.mapped.run)
+
+    @property
+    def costs(self) -> tuple[CostFacts, ...]:
+        """The estimates for the chip, then those by convention."""
+        return (*(self.mapped.costs if self.mapped else ()), *self.cost)

@@ -67,7 +67,9 @@ def _neurons(node: Node) -> int:
 def _layer(graph: Graph, evaluation: Evaluation, name: str) -> LayerFacts:
     node, count, samples = graph.nodes[name], evaluation.counts[name], evaluation.samples
     size = prod(node.shape) if isinstance(node, Population | Input) else 0
-    rate = count.spikes / (samples * evaluation.steps * size) if fires(node) else None
+    # a neuron that wakes later, or a run lengthened by the read-out's level, has other steps than are read
+    moments = count.neuron_updates if isinstance(node, Population) else samples * evaluation.steps * size
+    rate = count.spikes / max(1, moments) if fires(node) else None
     kind = node.model if isinstance(node, Population) else type(node).__name__
     threshold = node.params.get("threshold") if isinstance(node, Population) else None
     return LayerFacts(name, kind, graph.shapes[name], _neurons(node), stored_synapses(node), connections(graph, name),

@@ -5,47 +5,67 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from matplotlib.collections import LineCollection, PatchCollection
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
-from spikeflow.report.canvas import INK, LINE, PAPER, QUIET, SHADES, Picture, picture
-from spikeflow.report.facts import CoreFacts, LinkFacts, MappedFacts
+from spikeflow.report.canvas import LINE, PAPER, QUIET, SHADES, Picture, picture
+from spikeflow.report.facts import CoreFacts, LinkFacts, MappedFacts, MeshFacts
 
 WIDTH = 3.7
-MAPPING = LinearSegmentedColormap.from_list("use", SHADES)
-MAX_TILES = 4096         # of a picture; a larger mesh is drawn where it is used only
+LEVELS = 32              # of shade
+NOT_DRAWN = ("delay, steps",)        # says little core by core; the table holds it
+SHADING = LinearSegmentedColormap.from_list("use", SHADES)
 
 
-def heat_maps(mapped: MappedFacts) -> tuple[tuple[str, str], ...]:
-    """A picture for each resource: its name, and the mesh with every used core shaded by its share."""
-    names = [use.resource for use in mapped.cores[0].uses] if mapped.cores else []
-    return tuple((name, _heat_map(mapped, index, name)) for index, name in enumerate(names))
+def heat_maps(mapped: MappedFacts) -> tuple[str, ...]:
+    """The mesh once for each resource, every core shaded by its share, and once for what is done on each."""
+    first = mapped.cores[0].uses if mapped.cores else ()
+    drawn = [_use(mapped, index) for index, use in enumerate(first) if use.resource not in NOT_DRAWN]
+    return (*drawn, _work(mapped)) if mapped.cores else ()
 
 
-def _heat_map(mapped: MappedFacts, index: int, name: str) -> str:
+def _use(mapped: MappedFacts, index: int) -> str:
     shares = [core.uses[index].share for core in mapped.cores]
-    with picture(f"use{index}", f"{name}: share of the limit used on each core", WIDTH, _height(mapped)) as drawn:
-        _tiles(drawn, mapped)
-        boxes = PatchCollection([_box(mapped, core) for core in mapped.cores], cmap=MAPPING, norm=Normalize(0, 1),
-                                edgecolor=PAPER, linewidth=0.6)
-        boxes.set_array(shares)
-        drawn.axes.add_collection(boxes)
-        _bar(drawn, boxes, "used / limit", percent=True)
+    name = mapped.cores[0].uses[index].resource
+    with picture(f"use{index}", f"{name}: share of the limit used on each core", WIDTH, _height(mapped.mesh)) as drawn:
+        _bar(drawn, _shaded(drawn, mapped, shares, 1.0), "used / limit", percent=True)
         drawn.axes.set_title(f"{name}: at most {100 * max(shares):.1f} %")
     return drawn.svg
 
 
-def traffic(mapped: MappedFacts) -> str:
+def _work(mapped: MappedFacts) -> str:
+    counts = [core.operations for core in mapped.cores]
+    with picture("work", "synaptic operations a step on each core", WIDTH, _height(mapped.mesh)) as drawn:
+        _bar(drawn, _shaded(drawn, mapped, counts, max(counts) or 1.0), "a step", percent=False)
+        drawn.axes.set_title(f"synaptic operations a step: at most {max(counts):,.0f}")
+    return drawn.svg
+
+
+def _shaded(drawn: Picture, mapped: MappedFacts, values: Sequence[float], full: float) -> ScalarMappable:
+    """The cores, one path for all of one shade: a rectangle each would make the page of a large chip huge."""
+    _tiles(drawn, mapped.mesh)
+    by_shade: dict[int, list[CoreFacts]] = {}
+    for core, value in zip(mapped.cores, values, strict=True):
+        by_shade.setdefault(round(LEVELS * min(1.0, value / full)), []).append(core)
+    for shade, cores in sorted(by_shade.items()):
+        outline = Path.make_compound_path(*(_box(mapped.mesh, core) for core in cores))
+        drawn.axes.add_patch(PathPatch(outline, facecolor=SHADING(shade / LEVELS), edgecolor=PAPER, linewidth=0.4))
+    return ScalarMappable(Normalize(0, full), SHADING)
+
+
+def traffic(mesh: MeshFacts) -> str:
     """The links between routers; darker and wider where more messages pass in a step."""
-    if not mapped.links:
+    if not mesh.links:
         return ""
-    loads = [link.load for link in mapped.links]
+    loads = [link.load for link in mesh.links]
     most = max(loads)
-    with picture("traffic", "messages a step on each link of the mesh", WIDTH, _height(mapped)) as drawn:
-        _tiles(drawn, mapped)
-        lines = LineCollection([_line(link) for link in mapped.links], cmap=MAPPING, norm=Normalize(0, most or 1),
-                               linewidths=[0.8 + 3.2 * load / (most or 1) for load in loads])
+    with picture("traffic", "messages a step on each link of the mesh", WIDTH, _height(mesh)) as drawn:
+        _tiles(drawn, mesh)
+        lines = LineCollection([_line(link) for link in mesh.links], cmap=SHADING, norm=Normalize(0, most),
+                               linewidths=[0.8 + 3.2 * load / most for load in loads])
         lines.set_array(loads)
         drawn.axes.add_collection(lines)
         _bar(drawn, lines, "messages a step", percent=False)
@@ -53,27 +73,22 @@ def traffic(mapped: MappedFacts) -> str:
     return drawn.svg
 
 
-def _height(mapped: MappedFacts) -> float:
-    columns, rows = _extent(mapped)
-    return min(max(1.3, 0.75 + (WIDTH - 0.7) * rows / columns), 9.0)
+def _height(mesh: MeshFacts) -> float:
+    return min(1.25 + (WIDTH - 0.4) * mesh.rows / mesh.columns, 9.0)
 
 
-def _extent(mapped: MappedFacts) -> tuple[int, int]:
-    if mapped.columns * mapped.rows <= MAX_TILES:
-        return mapped.columns, mapped.rows
-    places = [(c.x, c.y) for c in mapped.cores] + [place for a in mapped.links for place in (a.source, a.target)]
-    return max(x for x, _ in places) + 1, max(y for _, y in places) + 1
-
-
-def _tiles(drawn: Picture, mapped: MappedFacts) -> None:
-    axes, (columns, rows) = drawn.axes, _extent(mapped)
-    boxes = [Rectangle((x - 0.44, y - 0.44), 0.88, 0.88) for x in range(columns) for y in range(rows)]
-    axes.add_collection(PatchCollection(boxes, facecolor="#f4f5f6", edgecolor=LINE, linewidth=0.5))
-    axes.set_xlim(-0.6, columns - 0.4)
-    axes.set_ylim(rows - 0.4, -0.6)
+def _tiles(drawn: Picture, mesh: MeshFacts) -> None:
+    axes = drawn.axes
+    width, height = mesh.columns - 0.5, mesh.rows - 0.5
+    for step, colour, weight in ((1, LINE, 0.5), (0, QUIET, 1.0)):
+        across, down = range(0, mesh.columns + 1, step or mesh.chip_columns), range(0, mesh.rows + 1, step or mesh.chip_rows)
+        axes.vlines([x - 0.5 for x in across], -0.5, height, color=colour, linewidth=weight)
+        axes.hlines([y - 0.5 for y in down], -0.5, width, color=colour, linewidth=weight)
+    axes.set_xlim(-0.6, mesh.columns - 0.4)
+    axes.set_ylim(mesh.rows - 0.4, -0.6)
     axes.set_aspect("equal")
-    axes.set_xticks(_marks(columns))
-    axes.set_yticks(_marks(rows))
+    axes.set_xticks(_marks(mesh.columns))
+    axes.set_yticks(_marks(mesh.rows))
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -83,11 +98,13 @@ def _marks(size: int) -> Sequence[int]:
     return range(0, size, max(1, math.ceil(size / 12)))
 
 
-def _box(mapped: MappedFacts, core: CoreFacts) -> Rectangle:
+def _box(mesh: MeshFacts, core: CoreFacts) -> Path:
     # the cores of a tile stand in a small square of their own
-    across = math.ceil(math.sqrt(mapped.cores_per_tile))
+    across = math.ceil(math.sqrt(mesh.cores_per_tile))
     side = 0.84 / across
-    return Rectangle((core.x - 0.42 + side * (core.slot % across), core.y - 0.42 + side * (core.slot // across)), side, side)
+    left, top = core.column - 0.42 + side * (core.slot % across), core.row - 0.42 + side * (core.slot // across)
+    corners = [(left, top), (left + side, top), (left + side, top + side), (left, top + side), (left, top)]
+    return Path(corners, [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY])
 
 
 def _line(link: LinkFacts) -> list[tuple[float, float]]:
@@ -98,9 +115,10 @@ def _line(link: LinkFacts) -> list[tuple[float, float]]:
     return [(ax + dx, ay + dy), (bx + dx, by + dy)]
 
 
-def _bar(drawn: Picture, shaded: PatchCollection | LineCollection, label: str, percent: bool) -> None:
-    bar = drawn.figure.colorbar(shaded, ax=drawn.axes, fraction=0.05, pad=0.03, aspect=22)
+def _bar(drawn: Picture, shaded: ScalarMappable, label: str, percent: bool) -> None:
+    bar = drawn.figure.colorbar(shaded, ax=drawn.axes, orientation="horizontal", shrink=0.6, anchor=(0, 0.5), aspect=30)
     bar.set_label(label, color=QUIET)
-    bar.ax.tick_params(length=0, labelcolor=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0)
     if percent:
         bar.set_ticks([0, 0.5, 1], labels=["0 %", "50 %", "100 %"])

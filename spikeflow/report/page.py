@@ -13,7 +13,7 @@ from spikeflow.report import mesh, pictures, text, words
 from spikeflow.report.facts import CoreFacts, ReportFacts
 from spikeflow.report.verdicts import tables
 
-MAX_CORES = 2000         # rows of the table; the JSON holds all
+MAX_CORES = 1024         # rows of the table; the JSON holds all
 
 
 def to_html(facts: ReportFacts) -> str:
@@ -34,8 +34,8 @@ def _pictures(facts: ReportFacts) -> dict[str, object]:
         "raster": Markup(pictures.raster(facts.raster)), "heat": (), "traffic": "",
     }
     if facts.mapped is not None:
-        found["heat"] = tuple(Markup(svg) for _, svg in mesh.heat_maps(facts.mapped))
-        found["traffic"] = Markup(mesh.traffic(facts.mapped))
+        found["heat"] = tuple(Markup(svg) for svg in mesh.heat_maps(facts.mapped))
+        found["traffic"] = Markup(mesh.traffic(facts.mapped.mesh))
     return found
 
 
@@ -54,10 +54,10 @@ def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
             found.append((words.percent(run.accuracy), f"{run.title}, {run.steps} steps"))
     found.append((words.count(facts.run.synaptic_operations), "synaptic operations a sample"))
     if facts.mapped is not None:
-        cores, cost = len(facts.mapped.cores), facts.mapped.cost
+        cores, cost = len(facts.mapped.cores), facts.mapped.costs[0]
         found.append((str(cores), f"core{'s' if cores != 1 else ''} of {facts.mapped.title}"))
-        found.append((words.quantity(cost.joule, "J", cost.mark), "energy a sample, estimated"))
-        found.append((words.quantity(cost.second, "s", cost.mark), "time a sample, estimated"))
+        found.append((words.energy(cost), "energy a sample, estimated"))
+        found.append((words.time(cost).replace("at least", "≥"), "time a sample, estimated"))
     return tuple(found)
 
 
@@ -67,7 +67,7 @@ def _environment() -> Environment:
                               undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(count=words.count, percent=words.percent, shape=words.shape, spread=words.spread,
                                rate=words.rate, quantity=words.quantity, constant=words.constant,
-                               overflow=words.overflow, shown=words.shown)
+                               overflow=words.overflow, shown=words.shown, energy=words.energy, time=words.time)
     return environment
 
 

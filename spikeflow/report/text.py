@@ -24,7 +24,7 @@ def to_text(facts: ReportFacts) -> str:
     if facts.mapped is not None:
         sections += [_mapped(facts.mapped), _layers("Layers as mapped", facts.mapped.layers), _cores(facts.mapped),
                      _links(facts.mapped)]
-    sections.append(_costs([*facts.cost, *([facts.mapped.cost] if facts.mapped else [])]))
+    sections.append(_costs(facts.costs))
     return "\n\n".join("\n".join(_one_line(line) for line in section) for section in map(list, sections) if section)
 
 
@@ -105,8 +105,8 @@ def _conversion(facts: ReportFacts) -> Iterator[str]:
 
 
 def _mapped(mapped: MappedFacts) -> Iterator[str]:
-    yield (f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} cores on {mapped.chips} chip(s), "
-           f"mesh {mapped.columns} x {mapped.rows}")
+    yield (f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} cores on "
+           f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses")
     yield f"  answers as the unmapped network in {words.percent(mapped.agreement)} of the samples"
     yield from (f"  {note}" for note in mapped.notes)
     yield from (f"  assumed: {value}" for value in mapped.assumed)
@@ -115,21 +115,27 @@ def _mapped(mapped: MappedFacts) -> Iterator[str]:
 def _cores(mapped: MappedFacts) -> Iterator[str]:
     names = [use.resource for use in mapped.cores[0].uses] if mapped.cores else []
     rows = [(str(c.core), f"{c.chip}:{c.x},{c.y}.{c.slot}", c.holds,
-             *(f"{words.count(u.used)} / {words.count(u.limit)}" for u in c.uses)) for c in mapped.cores]
-    yield from columns("Cores (used / limit)", ("core", "chip:x,y.slot", "holds", *names), rows, left=3)
+             *(f"{words.count(u.used)} / {words.count(u.limit)}" for u in c.uses), words.count(c.operations))
+            for c in mapped.cores]
+    yield from columns("Cores (used / limit; synaptic operations a step)",
+                       ("core", "chip:x,y.slot", "holds", *names, "operations"), rows, left=3)
 
 
 def _links(mapped: MappedFacts) -> Iterator[str]:
-    rows = [(f"{a.source} -> {a.target}".replace(" ", ""), f"{a.load:.4g}") for a in mapped.busiest()]
-    yield from columns(f"Traffic: the busiest of {len(mapped.links)} links, messages a step", ("link", "load"), rows)
+    if not mapped.mesh.links:
+        yield "Traffic: none between routers, all cores share one"
+        return
+    rows = [(f"{a.source} -> {a.target}".replace(", ", ","), f"{a.load:.4g}") for a in mapped.mesh.busiest()]
+    title = f"Traffic: the busiest of {len(mapped.mesh.links)} links that carry messages ({mapped.mesh.measured})"
+    yield from columns(title, ("link", "messages a step"), rows)
 
 
 def _costs(costs: Sequence[CostFacts]) -> Iterator[str]:
     yield "Energy and time of a sample"
     for cost in costs:
-        yield (f"  {cost.title}: {words.quantity(cost.joule, 'J', cost.mark)}, "
-               f"{words.quantity(cost.second, 's', cost.mark)}")
+        yield f"  {cost.title}: {words.energy(cost)}, {words.time(cost)}"
         for line in cost.lines:
-            mark = f" [{line.mark}]" if line.mark else ""
-            yield f"    {words.count(line.count)} {line.what}: {words.constant(line)}{mark} ({line.source})"
+            mark = f" [{line.mark}]" if line.mark and line.each is not None else ""
+            source = f" ({line.source})" if line.source else ""
+            yield f"    {words.count(line.count)} {line.what}: {words.constant(line)}{mark}{source}"
         yield from (f"    {note}" for note in cost.notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikeflow.report.facts import NOT_PUBLISHED, CostLine, RasterFacts, Spread
+from spikeflow.report.facts import NOT_PUBLISHED, CostFacts, CostLine, RasterFacts, Spread
 
 _PREFIXES = ((1e-12, "p"), (1e-9, "n"), (1e-6, "µ"), (1e-3, "m"), (1.0, ""), (1e3, "k"), (1e6, "M"))
 
@@ -33,9 +33,12 @@ def spread(value: Spread | None) -> str:
     """``0.31 / 0.52 / 0.87``; one number where all are equal."""
     if value is None:
         return ""
-    if value.low == value.high:
-        return f"{value.low:.4g}"
-    return " / ".join(f"{v:.4g}" for v in (value.low, value.median, value.high))
+    return " / ".join(number(v) for v in dict.fromkeys((value.low, value.median, value.high)))
+
+
+def number(value: float) -> str:
+    """Four digits, or all of a whole number."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
 
 
 def quantity(value: float | None, unit: str, mark: str = NOT_PUBLISHED) -> str:
@@ -49,9 +52,18 @@ def quantity(value: float | None, unit: str, mark: str = NOT_PUBLISHED) -> str:
 
 
 def constant(line: CostLine) -> str:
-    """The energy and the time of one operation, as its source gives them."""
-    parts = [f"{value:g} {unit}" for value, unit in ((line.picojoule, "pJ"), (line.nanosecond, "ns")) if value is not None]
-    return ", ".join(parts) or line.mark or NOT_PUBLISHED
+    """The energy or the time of one operation, as its source gives it."""
+    return line.mark or NOT_PUBLISHED if line.each is None else f"{line.each:g} {line.unit}"
+
+
+def energy(cost: CostFacts) -> str:
+    """The energy of a sample."""
+    return quantity(cost.joule, "J", cost.mark)
+
+
+def time(cost: CostFacts) -> str:
+    """The time of a sample, ``at least`` where it is a bound."""
+    return ("at least " if cost.bound and cost.second is not None else "") + quantity(cost.second, "s", cost.mark)
 
 
 def overflow(registers: dict[str, int]) -> str:

@@ -20,11 +20,11 @@ Array = npt.NDArray[Any]
 FLUSH = np.float32(2.0**-100)
 
 
-def _minimum(a: Array, b: Array) -> Array:
+def _minimum(a: Any, b: Any) -> Array:
     return np.where(a < b, a, b)
 
 
-def _maximum(a: Array, b: Array) -> Array:
+def _maximum(a: Any, b: Any) -> Array:
     return np.where(a > b, a, b)
 
 

@@ -100,9 +100,18 @@ def settled(module: nn.Module, seed: int = 0) -> nn.Module:
 def small_cnn() -> nn.Sequential:
     """Two convolutions with batch norm and average pooling, for 8 x 8 pictures."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), nn.AvgPool2d(2),
-        nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
-        nn.Dropout(0.1), nn.Linear(64, 10))
+        nn.Conv2d(1, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(8, 16, 3, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(64, 10),
+    )
 
 
 def traced(module: nn.Module, shape: tuple[int, ...]) -> AtenGraph:

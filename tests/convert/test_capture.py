@@ -54,7 +54,10 @@ EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "average pool padded": (nn.AvgPool2d(3, 2, 1), IMAGE),
     "average pool padded, true counts": (nn.AvgPool2d(3, 2, 1, count_include_pad=False), IMAGE),
     "average pool ceil": (nn.AvgPool2d(3, 2, 1, ceil_mode=True), IMAGE),
-    "average pool ceil, true counts": (nn.AvgPool2d((3, 2), 3, (1, 1), ceil_mode=True, count_include_pad=False), IMAGE),
+    "average pool ceil, true counts": (
+        nn.AvgPool2d((3, 2), 3, (1, 1), ceil_mode=True, count_include_pad=False),
+        IMAGE,
+    ),
     "average pool divisor": (nn.AvgPool2d(2, divisor_override=3), IMAGE),
     "adaptive pool": (nn.AdaptiveAvgPool2d((4, 3)), IMAGE),
     "global pool": (layers(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)), IMAGE),
@@ -66,7 +69,10 @@ EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "dropout": (layers(nn.Dropout(), nn.Dropout2d(), nn.Identity(), nn.Conv2d(4, 2, 2)), IMAGE),
     "contiguous": (calls(lambda m, x: x.contiguous() + 0.5), IMAGE),
     "add": (calls(lambda m, x: m.a(x) + m.b(x), a=nn.Conv2d(4, 3, 1), b=nn.Conv2d(4, 3, 1)), IMAGE),
-    "add in place": (calls(lambda m, x: m.a(x).add_(m.b(x), alpha=2), a=nn.Conv2d(4, 3, 1), b=nn.Conv2d(4, 3, 1)), IMAGE),
+    "add in place": (
+        calls(lambda m, x: m.a(x).add_(m.b(x), alpha=2), a=nn.Conv2d(4, 3, 1), b=nn.Conv2d(4, 3, 1)),
+        IMAGE,
+    ),
     "add to itself": (calls(lambda m, x: F.relu(x) + F.relu(x) + x + x), IMAGE),
     "sub": (calls(lambda m, x: m.a(x) - x, a=nn.Conv2d(4, 4, 1)), IMAGE),
     "rsub": (calls(lambda m, x: 1.5 - x), IMAGE),
@@ -119,7 +125,11 @@ REFUSED: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
     "softmax inside": (layers(nn.Linear(6, 6), nn.Softmax(1), nn.Linear(6, 2)), (6,), "end"),
     "transposed": (layers(nn.Identity(), nn.ConvTranspose2d(4, 2, 2)), IMAGE, "leave"),
     "unequal windows": (layers(nn.Identity(), nn.AdaptiveAvgPool2d(5)), IMAGE, "divides"),
-    "circular": (layers(nn.Identity(), nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")), IMAGE, "zeros"),
+    "circular": (
+        layers(nn.Identity(), nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")),
+        IMAGE,
+        "zeros",
+    ),
     "linear on pictures": (layers(nn.Identity(), nn.Linear(9, 2)), IMAGE, "Flatten"),
 }
 
@@ -142,8 +152,15 @@ def test_products_of_values_are_refused() -> None:
 
 def test_a_name_in_a_container_says_the_operation() -> None:
     graph = captured(ResNet(1, 4), (3, 8, 8)).graph
-    assert graph.of_kind(Activation) == ("relu", "layer1.0.relu", "layer1.0.relu_2", "layer2.0.relu",
-                                         "layer2.0.relu_2", "layer3.0.relu", "layer3.0.relu_2")
+    assert graph.of_kind(Activation) == (
+        "relu",
+        "layer1.0.relu",
+        "layer1.0.relu_2",
+        "layer2.0.relu",
+        "layer2.0.relu_2",
+        "layer3.0.relu",
+        "layer3.0.relu_2",
+    )
     assert "layer2.0.conv1" in graph.of_kind(Conv2d)
 
 

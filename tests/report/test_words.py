@@ -28,8 +28,8 @@ def test_a_spread_of_equal_values_is_one_number() -> None:
 
 
 def test_a_constant_says_that_it_is_not_published() -> None:
-    assert words.constant(CostLine("x", 1, None, None, "nobody")) == "not published"
-    assert words.constant(CostLine("x", 1, 0.9, 3.5, "a paper")) == "0.9 pJ, 3.5 ns"
+    assert words.constant(CostLine("x", 1, None, "pJ", "nobody")) == "not published"
+    assert words.constant(CostLine("x", 1, 0.9, "pJ", "a paper")) == "0.9 pJ"
 
 
 def test_lists_of_records_become_tables() -> None:

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# What takes hours: peers, speed, the CIFAR-10 result table, the long fuzz; records into benchmarks/records/.
+#   bash benchmarks/long.sh [BIN]      BIN: the bin folder of the project's environment (default .venv/bin)
+# Needs a quiet machine for the speed part. Each part is resumable: call it again after it was cut off.
+# SPIKEFLOW_DATA names the data folder; without it the parts on CIFAR-10 are left out, and said to be.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=${1:-.venv/bin}
+records=benchmarks/records
+export PYTHONPATH=$PWD
+# a part that fails does not keep the others from running, but the script then fails at its end
+failed=()
+part() { echo "== ${*:2}"; "${@:2}" || failed+=("$1"); }
+
+bash benchmarks/peers.sh "$bin"
+part "engine, 1 thread" "$bin/python" benchmarks/engine.py --threads 1 --out "$records/engine-1.json"
+part "engine, 2 threads" "$bin/python" benchmarks/engine.py --threads 2 --out "$records/engine-2.json"
+if [ -n "${SPIKEFLOW_DATA:-}" ]; then
+    part "resnet20" "$bin/python" benchmarks/resnet.py --data "$SPIKEFLOW_DATA" --images 1000 --out "$records/resnet20.json"
+else
+    echo "SPIKEFLOW_DATA is not set: ResNet-20 on CIFAR-10 is left out" >&2
+fi
+part "fuzz" "$bin/python" benchmarks/fuzz.py --count "${FUZZ:-1000000}" --out "$records/fuzz.json"
+
+for record in "$records"/*.json; do
+    "$bin/python" benchmarks/report.py "$record"
+done
+if [ ${#failed[@]} -gt 0 ]; then
+    printf 'failed: %s\n' "${failed[@]}" >&2
+    exit 1
+fi

@@ -1,0 +1,244 @@
+// Python meets the engine here, and nowhere else: arrays in, arrays out, errors translated; no logic.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <optional>
+
+#include "engine/conv.hpp"
+#include "engine/moves.hpp"
+#include "engine/network.hpp"
+#include "engine/population.hpp"
+#include "engine/synapses.hpp"
+#include "engine/worker.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace spikeflow;
+
+namespace {
+
+template <class T>
+using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Out = nb::ndarray<nb::numpy, T>;
+template <class V>
+using FeedArrays = std::tuple<std::string, In<V>, In<int64_t>, In<int32_t>, In<int32_t>>;
+
+template <class T>
+std::span<const T> view(const In<T>& array) { return {array.data(), array.size()}; }
+
+template <class T>
+std::span<const T> view(const std::optional<In<T>>& array) {
+    return array ? view<T>(*array) : std::span<const T>{};
+}
+
+template <class T>
+std::vector<std::span<const T>> views(const std::vector<In<T>>& arrays) {
+    std::vector<std::span<const T>> out;
+    for (const auto& array : arrays) out.push_back(view<T>(array));
+    return out;
+}
+
+// A numpy array of this shape and the memory it owns.
+template <class T>
+std::pair<Out<T>, std::span<T>> allocate(const std::vector<std::size_t>& shape) {
+    std::size_t count = 1;
+    for (const std::size_t n : shape) count *= n;
+    auto memory = std::make_unique<T[]>(count);
+    T* data = memory.get();
+    nb::capsule owner(memory.release(), [](void* p) noexcept { delete[] static_cast<T*>(p); });
+    return {Out<T>(data, shape.size(), shape.data(), owner), {data, count}};
+}
+
+template <class V>
+SynapseText<V> synapses(const In<WeightOf<V>>& weights, const std::optional<In<V>>& bias,
+                        const std::optional<In<int32_t>>& delays, int32_t exponent) {
+    return {view<WeightOf<V>>(weights), view<V>(bias), view<int32_t>(delays), exponent};
+}
+
+// The last steps of a run as Python sees it: signals and the caller's progress; never throws into the engine.
+struct Monitor {
+    nb::object progress;
+    int64_t samples;
+    std::optional<nb::python_error> failure;
+
+    bool operator()(int64_t done) {
+        const nb::gil_scoped_acquire locked;
+        try {
+            if (PyErr_CheckSignals() != 0) throw nb::python_error();
+            if (!progress.is_none()) progress(done, samples);
+            return true;
+        } catch (nb::python_error& error) {
+            failure.emplace(std::move(error));
+            return false;
+        }
+    }
+};
+
+template <class V>
+Feed<V> to_feed(const FeedArrays<V>& arrays) {
+    const auto& [kind, values, start, step, neuron] = arrays;
+    using Kind = typename Feed<V>::Kind;
+    const Kind which = kind == "spikes" ? Kind::spikes : kind == "constant" ? Kind::constant : Kind::dense;
+    return {which, view<V>(values), view<int64_t>(start), view<int32_t>(step), view<int32_t>(neuron)};
+}
+
+// sample, step, neuron and value of everything one node emitted, by sample.
+template <class V>
+nb::tuple to_arrays(const std::vector<Record<V>>& records) {
+    std::size_t count = 0;
+    for (const auto& record : records) count += record.step.size();
+    auto [sample, samples] = allocate<int32_t>({count});
+    auto [step, steps] = allocate<int32_t>({count});
+    auto [neuron, neurons] = allocate<int32_t>({count});
+    auto [value, values] = allocate<V>({count});
+    std::size_t at = 0;
+    for (std::size_t b = 0; b < records.size(); ++b) {
+        const std::size_t n = records[b].step.size();
+        std::fill_n(samples.begin() + static_cast<std::ptrdiff_t>(at), n, static_cast<int32_t>(b));
+        std::copy_n(records[b].step.begin(), n, steps.begin() + static_cast<std::ptrdiff_t>(at));
+        std::copy_n(records[b].neuron.begin(), n, neurons.begin() + static_cast<std::ptrdiff_t>(at));
+        std::copy_n(records[b].value.begin(), n, values.begin() + static_cast<std::ptrdiff_t>(at));
+        at += n;
+    }
+    return nb::make_tuple(sample, step, neuron, value);
+}
+
+template <class V>
+nb::tuple run(Network<V>& network, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds,
+              const std::vector<int32_t>& recorded, int32_t threads, nb::object progress) {
+    if (steps < 1 || samples < 1) throw Error(Fault::simulation, "run", "no steps or no samples");
+    RunText<V> text{steps, samples, threads, {}, {}, recorded, {}};
+    for (const auto& feed : feeds) text.feeds.push_back(to_feed<V>(feed));
+    nb::list outputs;
+    for (const auto& entry : network.entries()) {
+        if (entry.kind != NodeKind::output) continue;
+        std::vector<std::size_t> shape{static_cast<std::size_t>(steps), static_cast<std::size_t>(samples)};
+        for (const int32_t n : entry.layout.shape) shape.push_back(static_cast<std::size_t>(n));
+        auto [array, memory] = allocate<V>(shape);
+        outputs.append(array);
+        text.outputs.push_back(memory);
+    }
+    Monitor monitor{std::move(progress), samples, {}};
+    text.monitor = [&monitor](int64_t done) { return monitor(done); };
+    RunResult<V> result;
+    {
+        const nb::gil_scoped_release unlocked;
+        result = network.run(text);
+    }
+    if (monitor.failure) throw std::move(*monitor.failure);
+    nb::list records;
+    for (const auto& record : result.records) records.append(to_arrays<V>(record));
+    return nb::make_tuple(outputs, nb::cast(std::move(result.counters)), records);
+}
+
+using Code = nb::ndarray<const int64_t, nb::shape<-1, 7>, nb::c_contig, nb::device::cpu>;
+
+template <class R>
+PopulationText<R> population(const Code& code, const In<double>& constants, std::array<int64_t, 4> counts,
+                             const In<int64_t>& next_states, const std::vector<In<int64_t>>& tables,
+                             const std::vector<In<R>>& params, const std::vector<In<R>>& initial, int32_t start) {
+    static_assert(sizeof(Instruction) == 7 * sizeof(int64_t));
+    PopulationText<R> text;
+    text.program.code = {reinterpret_cast<const Instruction*>(code.data()), code.shape(0)};
+    text.program.constants = view<double>(constants);
+    text.program.inputs = counts[0];
+    text.program.states = counts[1];
+    text.program.params = counts[2];
+    text.program.output = counts[3];
+    text.program.next_states = view<int64_t>(next_states);
+    for (const auto& table : tables) text.program.tables.emplace_back(table.data(), table.data() + table.size());
+    text.params = views<R>(params);
+    text.initial = views<R>(initial);
+    text.start = start;
+    return text;
+}
+
+template <class V, class R, class Class>
+void bind_population(Class& c, const char* method) {
+    c.def(method, [](Network<V>& net, const std::string& name, const Shape& shape, const Code& code, const In<double>& constants,
+                     std::array<int64_t, 4> counts, const In<int64_t>& next_states, const std::vector<In<int64_t>>& tables,
+                     const std::vector<In<R>>& params, const std::vector<In<R>>& initial, int32_t start) {
+        return net.add(make_population<V, R>(name, shape, population<R>(code, constants, counts, next_states, tables, params, initial, start)));
+    }, "name"_a, "shape"_a, "code"_a, "constants"_a, "counts"_a, "next_states"_a, "tables"_a, "params"_a, "initial"_a, "start"_a);
+}
+
+template <class V, class Class>
+void bind_nodes(Class& c) {
+    using W = WeightOf<V>;
+    c.def("input", &Network<V>::add_input, "name"_a, "shape"_a, "current"_a);
+    c.def("output", &Network<V>::add_output, "name"_a, "shape"_a);
+    c.def("linear", [](Network<V>& net, const std::string& name, int32_t sources, const Shape& out, const In<W>& weights,
+                       const std::optional<In<V>>& bias, const std::optional<In<int32_t>>& delays, int32_t exponent) {
+        return net.add(make_linear<V>(name, sources, out, synapses<V>(weights, bias, delays, exponent)));
+    }, "name"_a, "sources"_a, "out"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a);
+    c.def("sparse", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<int64_t>& indptr,
+                       const In<int32_t>& targets, const In<W>& weights, const std::optional<In<V>>& bias,
+                       const std::optional<In<int32_t>>& delays, int32_t exponent) {
+        return net.add(make_sparse<V>(name, in, out, view<int64_t>(indptr), view<int32_t>(targets), synapses<V>(weights, bias, delays, exponent)));
+    }, "name"_a, "inputs"_a, "out"_a, "indptr"_a, "targets"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a);
+    c.def("conv", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<W>& weights,
+                     const std::optional<In<V>>& bias, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride,
+                     std::array<int32_t, 4> padding, std::array<int32_t, 2> dilation, int32_t groups, int32_t exponent) {
+        return net.add(make_conv<V>(name, in, out, {view<W>(weights), view<V>(bias), kernel, stride, dilation, padding, groups, exponent}));
+    }, "name"_a, "inputs"_a, "out"_a, "weights"_a, "bias"_a.none(), "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "exponent"_a);
+    c.def("move", [](Network<V>& net, const std::string& name, const std::vector<Shape>& in, const Shape& out, const std::vector<In<int32_t>>& targets) {
+        return net.add(make_move<V>(name, in, out, views<int32_t>(targets)));
+    }, "name"_a, "inputs"_a, "out"_a, "targets"_a);
+    c.def("pool", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride) {
+        return net.add(make_pool<V>(name, in, out, kernel, stride));
+    }, "name"_a, "inputs"_a, "out"_a, "kernel"_a, "stride"_a);
+    c.def("scale", [](Network<V>& net, const std::string& name, const Shape& shape, const In<W>& factor, int32_t exponent) {
+        return net.add(make_scale<V>(name, shape, view<W>(factor), exponent));
+    }, "name"_a, "shape"_a, "factor"_a, "exponent"_a);
+}
+
+template <class V>
+auto bind_network(nb::module_& m, const char* name, const char* doc) {
+    nb::class_<Network<V>> c(m, name, doc);
+    c.def("__init__", [](Network<V>* net, int32_t isa) { new (net) Network<V>(static_cast<Isa>(std::clamp(isa, 0, 2))); },
+          "isa"_a = 2, "isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has.");
+    bind_nodes<V>(c);
+    bind_population<V, V>(c, "population");
+    c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);
+    c.def("seal", &Network<V>::seal, "No more nodes or edges: check that nothing is missing.");
+    c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "threads"_a, "progress"_a.none(),
+          "Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.");
+    return c;
+}
+
+void translate(const std::exception_ptr& caught, void*) {
+    try {
+        std::rethrow_exception(caught);
+    } catch (const Error& error) {
+        const nb::object kind = nb::module_::import_("spikeflow.errors").attr(error.fault == Fault::graph ? "GraphError" : "SimulationError");
+        const nb::object raised = kind(error.node, error.reason, error.hint);
+        PyErr_SetObject(kind.ptr(), raised.ptr());
+    }
+}
+
+}  // namespace
+
+NB_MODULE(_engine, m) {
+    m.doc() = "The event-driven engine; built from src/ and used by spikeflow.sim.engine alone.";
+    nb::register_exception_translator(translate);
+    m.def("isa", [] { return static_cast<int>(best_isa()); }, "The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512.");
+    nb::class_<Counters>(m, "Counters", "What one node did, summed over samples and steps.")
+        .def_ro("spikes", &Counters::spikes)
+        .def_ro("accumulates", &Counters::accumulates)
+        .def_ro("multiplies", &Counters::multiplies)
+        .def_ro("cached", &Counters::cached)
+        .def_ro("updates", &Counters::updates)
+        .def_ro("skipped", &Counters::skipped)
+        .def_ro("narrowed", &Counters::narrowed);
+    bind_network<float>(m, "FloatNetwork", "A network in float32.");
+    auto narrow = bind_network<int32_t>(m, "Int32Network", "A network of integers that all fit 32 bits.");
+    bind_population<int32_t, int64_t>(narrow, "population_wide");
+    bind_network<int64_t>(m, "Int64Network", "A network of integers.");
+}
