@@ -20,6 +20,9 @@ from spikeflow.ir.nodes import Concat, Node, Output, Scale, Shape
 Array = npt.NDArray[Any]
 
 
+BATCH_NORM = "batch norm"    # until folding says where it went
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of one operation of the user's network.

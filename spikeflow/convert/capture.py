@@ -69,6 +69,9 @@ _HANDLERS: Mapping[str, Handler] = {
     "alias": shapes.erased,
     "detach": shapes.erased,
     "float": shapes.erased,
+    "to": shapes.cast,
+    "_to_copy": shapes.cast,
+    "type_as": shapes.erased,
     "dropout": shapes.dropout,
     "feature_dropout": shapes.dropout,
     "alpha_dropout": shapes.dropout,
@@ -85,6 +88,7 @@ _HANDLERS: Mapping[str, Handler] = {
 }
 
 _MAX_POOL = "average pooling (retrain briefly); max pooling on spikes has no exact form here yet"
+_LISTED = "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, padding, flatten"
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
 _NORM = "torch.nn.BatchNorm2d, whose statistics are constants after training"
 _REFUSED: Mapping[str, tuple[str, str]] = {
@@ -196,7 +200,7 @@ def _take(b: Builder, node: AtenNode) -> None:
         b.judge(node, "a constant")
         return
     if word not in _HANDLERS:
-        kind, hint = _REFUSED.get(word, (node.op, "operations that docs/semantics.md lists"))
+        kind, hint = _REFUSED.get(word, (node.op, _LISTED))
         raise b.refuse(node, word if kind == node.op else f"{kind} ({word})", hint)
     try:
         value = _HANDLERS[word](b, node)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.convert.aten import AtenNode
-from spikeflow.convert.builder import Array, Builder, Value
+from spikeflow.convert.builder import BATCH_NORM, Array, Builder, Value
 from spikeflow.convert.unrolled import MAX_SYNAPSES, unrolled_conv1d
 from spikeflow.ir.nodes import BatchNorm, Conv2d, Flatten, Linear, Pad, Pair, SumPool
 
@@ -160,7 +160,7 @@ def batch_norm(b: Builder, node: AtenNode) -> Value:
         epsilon,
     )
     value = b.chain(b.title(node), made, x)
-    b.judge(node, "batch norm", value)
+    b.judge(node, BATCH_NORM, value)
     return value
 
 

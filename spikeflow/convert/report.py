@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.builder import Verdict
+from spikeflow.convert.builder import BATCH_NORM, Verdict
 from spikeflow.convert.observe import Stats
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.thresholds import Thresholds
@@ -171,7 +171,7 @@ def final_verdicts(
 
 
 def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph) -> Verdict:
-    if verdict.node in folded:
+    if verdict.verdict == BATCH_NORM:
         into = folded[verdict.node]
         return (
             replace(verdict, verdict=f"folded into {', '.join(into)}", node=into[0])

@@ -16,7 +16,14 @@ from spikeflow.hw.pack import Part
 from spikeflow.hw.partition import Partition
 from spikeflow.hw.place import Placement
 from spikeflow.hw.tables import (
-    AxonTable, CoreTable, InputTable, NeuronKind, OutputTable, Projection, RouteTable, SliceTable,
+    AxonTable,
+    CoreTable,
+    InputTable,
+    NeuronKind,
+    OutputTable,
+    Projection,
+    RouteTable,
+    SliceTable,
 )
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Output, Population
@@ -37,14 +44,8 @@ class _Axons:
     weight: Array
 
 
-def build(graph: Graph, cut: Partition, placement: Placement, record: RunRecord, *, chip: str,
-          measured: bool = False) -> Mapping:
-    """The Mapping of a composed fixed graph.
-
-    Parameters
-    ----------
-    measured : whether the partition's spikes come from calibration data.
-    """
+def build(graph: Graph, cut: Partition, placement: Placement, record: RunRecord, chip: str) -> Mapping:
+    """The Mapping of a composed fixed graph onto the chip of this name."""
     address = _addresses(graph, cut)
     pieces = _pieces(graph, cut)
     axons = [_axon_table(core) for core in pieces]
@@ -57,7 +58,7 @@ def build(graph: Graph, cut: Partition, placement: Placement, record: RunRecord,
     inputs = tuple(_input(graph, name, cut, entries) for name in graph.inputs)
     outputs = tuple(_output(graph, name, address) for name in graph.outputs)
     return Mapping(chip, placement.layout, graph.dt, record, kinds, cut.projections, inputs, cores,
-                   tuple(o for found in outputs for o in found), measured)
+                   tuple(o for found in outputs for o in found), cut.measured)
 
 
 def _addresses(graph: Graph, cut: Partition) -> dict[str, tuple[Array, Array]]:

@@ -40,11 +40,13 @@ class Partition:
     ----------
     cores : for each core its parts, each of another population.
     spikes : messages a step of every neuron of every Input and Population, ``(size,)`` each.
+    measured : whether these were given, or are 1 each.
     """
 
     projections: tuple[Projection, ...]
     cores: tuple[tuple[Part, ...], ...]
     spikes: Mapping[str, Array]
+    measured: bool
 
     def connectivity(self) -> float:
         """Sum over sources of spikes x (cores touched - 1), the source's own core among those touched."""
@@ -104,7 +106,7 @@ def partition(graph: Graph, chip: Chip, chips: int = 1, spikes: Mapping[str, Arr
         raise HardwareError(chip.name, violations)
     cores = pack(_within_outputs(graph, chip, edges, parts), chip)
     _check_cores(len(cores), chip, chips)
-    return Partition(edges, cores, weights)
+    return Partition(edges, cores, weights, spikes is not None)
 
 
 def _weights(graph: Graph, spikes: Mapping[str, Array] | None) -> dict[str, Array]:

@@ -64,8 +64,7 @@ def map_network(network: Network | Graph, chip: Chip | str, data: npt.ArrayLike 
     spikes = None if data is None else count_messages(fixed, np.asarray(data))
     told.at(2)
     cut = partition(fixed.graph, chip, chips, spikes, lambda done, _: told.at(2 + done))
-    placement = place(cut, chip, seed)
-    mapping = build(fixed.graph, cut, placement, fixed.record, chip=chip.name, measured=spikes is not None)
+    mapping = build(fixed.graph, cut, place(cut, chip, seed), fixed.record, chip.name)
     _refuse(chip, over_limits(mapping, chip))
     told.at(told.total)
     return mapping

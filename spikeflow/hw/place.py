@@ -9,6 +9,7 @@ Hilbert order and swaps: Jin et al., ASPLOS 2023; spectral order: Ronzani & Silv
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from math import ceil, sqrt
 from typing import Any
 
@@ -22,8 +23,7 @@ from spikeflow.hw.tables import Layout
 Array = npt.NDArray[Any]
 CHIP_BORDER = 8           # assumed: no source gives the cost of a link between chips in hops
 SWEEPS = 20
-SMALL = 64                # meshes of at most so many places are refined from several random orders too
-STARTS = 8
+STARTS = ((64, 32), (256, 6))      # meshes of at most so many places are refined from random orders too
 SPECTRAL = 1200           # cores up to which the eigenvectors are computed
 LEAST = 1e-9
 
@@ -91,8 +91,8 @@ def arrange(traffic: Traffic, layout: Layout, seed: int = 0) -> Placement:
         starts.append(_filled(spectral_order(traffic), total))
     starts = [min(starts, key=swaps.cost)]
     rng = np.random.default_rng(seed)
-    if total <= SMALL:
-        starts += [rng.permutation(total) for _ in range(STARTS)]
+    more = next((count for size, count in STARTS if total <= size), 0)
+    starts += [rng.permutation(total) for _ in range(more)]
     begun = swaps.cost(starts[0])
     found = [swaps.refine(start, rng) for start in starts]
     best = min(found, key=swaps.cost)
@@ -103,9 +103,17 @@ def arrange(traffic: Traffic, layout: Layout, seed: int = 0) -> Placement:
 def places_along(layout: Layout) -> Array:
     """All places (chip, x, y, slot), chip after chip, the tiles of each along a Hilbert curve."""
     side = 1 << (max(layout.columns, layout.rows) - 1).bit_length()
-    tiles = [t for t in (_hilbert(i, side) for i in range(side * side)) if t[0] < layout.columns and t[1] < layout.rows]
+    square = [_hilbert(i, side) for i in range(side * side)]
+    ways = [[t for t in turned if t[0] < layout.columns and t[1] < layout.rows]
+            for turned in (square, [(y, x) for x, y in square])]
+    tiles = min(ways, key=_jumps)
     return np.array([(chip, x, y, slot) for chip in _snake(layout) for x, y in tiles
                      for slot in range(layout.cores_per_tile)])
+
+
+def _jumps(tiles: list[tuple[int, int]]) -> int:
+    """Length of a way over tiles: a curve that leaves the chip and comes back is longer."""
+    return sum(abs(x - u) + abs(y - v) for (x, y), (u, v) in pairwise(tiles))
 
 
 def _snake(layout: Layout) -> list[int]:

@@ -2,9 +2,9 @@
 
 1. The float network runs on the samples: rates, and how far the read-out goes.
 2. Inputs get a format; each port its scales and exponents (`weights`); each population its integer program
-   (`translate`).
-3. The integer network runs on the same samples. Where a register overflows, its population's scale is halved and
-   the network quantised again, until none does; a network for which that fails is refused.
+   (`translate`). A membrane gets room for half a threshold a step.
+3. The integer network runs on the same samples. Where a register overflows, its population gets twice the room
+   and the network is quantised again, until none does; a network for which that fails is refused.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
 MAX_ROUNDS = 24
 READOUT_ROOM = 2.0           # a read-out may go this much further than on the calibration samples
+DRIFT = 0.5                  # thresholds a step by which a membrane may fall at first, before halving
 FRACS = range(-24, 32)
 
 
@@ -55,7 +56,7 @@ class LayerReport:
     scale : for each port the smallest and largest integer for the real value 1, after the state's shift.
     thresholds : smallest and largest threshold as the chip stores it; none for a read-out.
     rate, rate_fixed : spikes a neuron and step on the calibration samples, in float and in integers.
-    halvings : how often its scale was halved until no register overflowed.
+    halvings : how often its room was doubled until no register overflowed.
     """
 
     name: str
@@ -189,10 +190,11 @@ class _Job:
         shift = 2.0**a.state_shift
         ceiling = np.full(groups, 2.0**40)
         smallest, unit = np.full(groups, np.inf), 2.0**(a.state_shift - a.threshold_shift)
+        room = min(a.threshold, 2.0**(a.state.bits - 1 - a.threshold_shift) / max(4.0, DRIFT * self.run.steps))
         for value in thresholds(node, port, a):
             smallest = np.minimum(smallest, _by_group(value, node, groups, np.min))
             top = _by_group(np.abs(value), node, groups, np.max)
-            ceiling = np.minimum(ceiling, _ratio(a.threshold, top * unit))
+            ceiling = np.minimum(ceiling, _ratio(room, top * unit))
         bias = self.biases[name, port]
         if bias is not None:
             top = _by_group(np.abs(bias), node, groups, np.max)
@@ -220,9 +222,16 @@ class _Job:
     def _choice(self, at: tuple[str, str], halvings: int) -> Choice:
         bounds = self.bounds[at]
         if halvings:
-            first = self._choice(at, 0).scale
-            bounds = replace(bounds, ceiling=np.minimum(bounds.ceiling, first * 2.0**-halvings))
+            # the room of neurons with few levels to their threshold is large already, so all may be unaffected at first
+            bounds = replace(bounds, ceiling=self._reached(at) * 2.0**-halvings)
         return weights.choose(self.ports[at], bounds, self.formats)
+
+    def _reached(self, at: tuple[str, str]) -> Float:
+        """The ceiling, no higher than what the scales would reach in thresholds without any halving."""
+        bounds = self.bounds[at]
+        scale = weights.choose(self.ports[at], bounds, self.formats).scale
+        most = float((scale * bounds.threshold).max(initial=0.0))
+        return np.minimum(bounds.ceiling, most / bounds.threshold)
 
     def _population(self, name: str) -> Population:
         node = self._node(name)

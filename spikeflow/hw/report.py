@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from spikeflow.hw.chip import Chip, load
+from spikeflow.errors import HardwareError, Violation
+from spikeflow.hw.chip import NAMES, Chip, load
 from spikeflow.hw.cost import (
-    Activity, CoreUse, Estimate, Term, activity_of, estimates, expected_activity, limits_of, use_of,
+    Activity,
+    CoreUse,
+    Estimate,
+    Term,
+    activity_of,
+    estimates,
+    expected_activity,
+    limits_of,
+    use_of,
 )
 from spikeflow.hw.mapping import Mapping
 from spikeflow.hw.route import Routes, routes_of
@@ -93,7 +102,7 @@ class MappingReport:
 
     def to_text(self) -> str:
         """The same for people."""
-        sections = (self._head(), self._uses(), self._traffic(), *map(self._estimate, self.estimates),
+        sections = (self._head(), self._uses(), self._traffic(), self._range(), *map(self._estimate, self.estimates),
                     self._assumed())
         return "\n".join(line for section in sections for line in section)
 
@@ -124,6 +133,14 @@ class MappingReport:
         lines.append(f"  synaptic operations a step {operations.sum():,.1f}, on the busiest core {operations.max():,.1f}")
         return lines
 
+    def _range(self) -> list[str]:
+        energy = sorted(e.picojoule * 1e-3 for e in self.estimates if e.picojoule is not None)
+        time = sorted(e.nanosecond * 1e-3 for e in self.estimates if e.nanosecond is not None)
+        if len(energy) < 2 or len(time) < 2:
+            return []
+        return [f"a step: energy between {energy[0]:,.4g} and {energy[-1]:,.4g} nJ, "
+                f"time between {time[0]:,.4g} and {time[-1]:,.4g} us"]
+
     def _estimate(self, estimate: Estimate) -> list[str]:
         energy, time = estimate.picojoule, estimate.nanosecond
         joule = "not published" if energy is None else f"{energy * 1e-3:,.4g} nJ a step, " \
@@ -145,11 +162,17 @@ def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mappi
 
     Parameters
     ----------
-    chip : its chip; None loads it by the mapping's name.
+    chip : its chip; None looks it up among our own: a mapping may come from a file, and no file may make us
+        import a module.
     counts : of a run of the rebuilt graph over so many `moments` (samples x steps); None takes the spikes that the
         mapping's tables hold.
+
+    Raises
+    ------
+    HardwareError
+        Where the chip is not given and not one of ours.
     """
-    chip = chip or load(mapping.chip)
+    chip = chip or _own_chip(mapping.chip)
     routes = routes_of(mapping)
     activity = expected_activity(mapping, routes) if counts is None else \
         activity_of(mapping, routes, counts, moments)
@@ -159,6 +182,13 @@ def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mappi
         estimates(mapping, chip, routes, activity),
         tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
         (*chip.notes, *((chip.energy.note,) if chip.energy.note else ())))
+
+
+def _own_chip(name: str) -> Chip:
+    if name not in NAMES:
+        raise HardwareError(name, [Violation("mapping", f"the table of the chip {name!r}", f"{', '.join(NAMES)}",
+                                             "mapping_report(mapping, chip) with its table")])
+    return load(name)
 
 
 def _cores(mapping: Mapping, chip: Chip, activity: Activity) -> tuple[CoreReport, ...]:

@@ -177,14 +177,14 @@ class _Translation:
         return Moving(x if port.bias is None else self._biased(name, x, port.bias * scale), scale)
 
     def _biased(self, name: str, x: Symbol, bias: Float) -> Symbol:
-        largest = float(np.abs(bias).max(initial=0.0))
-        exponent = max(0, int(np.ceil(np.log2(max(largest, 1) / self.a.bias_mantissa))))
-        if exponent > self.a.bias_exponent and not self.w.trial:
-            self.w.refuse(f"a bias of {largest:.0f}", f"{self.a.bias_mantissa} times 2 to the {self.a.bias_exponent}")
+        """x plus the bias, which is a mantissa and an exponent for each neuron, stored as one number."""
+        exponent = np.maximum(0, np.ceil(np.log2(np.maximum(np.abs(bias), 1) / self.a.bias_mantissa)))
+        if exponent.max(initial=0) > self.a.bias_exponent and not self.w.trial:
+            self.w.refuse(f"a bias of {np.abs(bias).max():.0f}",
+                          f"{self.a.bias_mantissa} times 2 to the {self.a.bias_exponent}")
         limit = self.a.bias_mantissa
         mantissa = np.clip(np.floor(bias / 2.0**exponent + 0.5), -limit, limit)
-        added = self.w.number("bias" if name == "in" else f"bias_{name}", mantissa)
-        x = x + (self.w.ops.shift(added, exponent) if exponent else added)
+        x = x + self.w.number("bias" if name == "in" else f"bias_{name}", mantissa * 2.0**exponent)
         return x if self.a.biased is None else self.w.narrow(x, self.a.biased, f"{name} biased")
 
     def _spike(self, i: Instruction, x: Value) -> Value:

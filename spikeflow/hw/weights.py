@@ -180,7 +180,9 @@ def _priced(exponents: Sequence[int], edges: Sequence[Incoming], tops: Sequence[
     levels = bounds.threshold * scale * bounds.unit
     off = (ROUNDED / np.maximum(levels, 1e-9))**2
     off = off + (FLOORED * bounds.unit / np.maximum(levels, 1e-9))**2 * (min(exponents, default=0) < 0)
-    return Choice(scale, tuple(exponents), float(np.mean(cost / bounds.threshold**2 + off)))
+    each = cost / bounds.threshold**2 + off
+    # a geometric mean: channels that are all but dead have tiny thresholds, and would outweigh all others
+    return Choice(scale, tuple(exponents), float(np.exp(np.mean(np.log(np.maximum(each, 1e-30))))))
 
 
 def quantised(edge: Incoming, scale: Float, exponent: int) -> Synapses:

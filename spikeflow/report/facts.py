@@ -275,6 +275,11 @@ class MappedFacts:
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
 
+    @property
+    def overflowed(self) -> int:
+        """Values that overflow changed, over the whole run."""
+        return sum(n for layer in self.layers for n in layer.overflow.values())
+
 
 @dataclass(frozen=True)
 class ReportFacts:

@@ -180,5 +180,4 @@ def outputs(graph: Graph, x: Any, steps: int = 14, engine: str = "reference") ->
 def mapped(graph: Graph, chip: Chip, chips: int = 16, spikes: Any = None, seed: int = 0) -> Mapping:
     """Partition, place and build, without the passes before."""
     cut = partition(graph, chip, chips, spikes)
-    return build(graph, cut, place(cut, chip, seed), RunRecord(8, readout="c"), chip=chip.name,
-                 measured=spikes is not None)
+    return build(graph, cut, place(cut, chip, seed), RunRecord(8, readout="c"), chip.name)

@@ -24,7 +24,7 @@ def test_text_tells_what_json_tells(facts: ReportFacts) -> None:
     assert f"{100 * (facts.run.accuracy or 0):.2f} %" in text
     for layer in facts.layers:
         assert layer.node in text
-    for wanted in ("75.00 %", "0.5 / 1.5 / 4", "Horowitz", "made by hand", "verdicts", "Energy and time"):
+    for wanted in ("75.00 %", "0.5 / 1.5 / 4", "Horowitz", "made by hand", "What became of every operation", "Energy and time"):
         assert wanted in text
 
 

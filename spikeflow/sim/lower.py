@@ -1,0 +1,191 @@
+"""Graph -> a network of the C++ engine: flat arrays, nodes in running order, edges by number.
+
+Meaning is checked here (``ir.stages``); the engine checks every index again, since files are not trusted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import StageError
+from spikeflow.ir import stages
+from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import (
+    Activation, BatchNorm, Concat, Conv2d, Flatten, Input, Linear, Output, Pad, Population, Scale, Shape, Slice,
+    Sparse, SumPool,
+)
+from spikeflow.ir.program import Instruction, Program
+from spikeflow.sim import _engine
+from spikeflow.sim.ranges import INT32, fits_32, node_ranges, port_range, program_ranges
+
+Array = npt.NDArray[Any]
+Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
+BEST_ISA = 2
+
+# the order of Op in src/engine/program_ops.hpp
+_OPS = ("const", "param", "state", "input", "add", "sub", "mul", "div", "min", "max", "floor", "where", "spike",
+        "hold", "tanh", "sigmoid", "shift", "narrow", "table")
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A network of the engine, the type of its values, and the number of each node."""
+
+    network: Network
+    dtype: npt.DTypeLike
+    index: dict[str, int]
+
+
+def is_fixed(graph: Graph) -> bool:
+    """Whether the graph computes in integers; raises StageError where it cannot be run at all."""
+    for name in graph.of_kind(BatchNorm, Activation):
+        raise StageError(name, "snn", "the engine runs stages snn and fixed")
+    fixed = stages.stage_of(graph) == "fixed"
+    stages.check(graph, "fixed" if fixed else "snn")
+    return fixed
+
+
+def lower(graph: Graph, largest_input: int = 1, isa: int = BEST_ISA) -> Lowered:
+    """The engine's form of a graph at stage snn or fixed.
+
+    Parameters
+    ----------
+    largest_input : the largest magnitude that an Input without a format will carry; it decides whether 32 bits
+        hold all integers.
+    isa : the processor's instructions to use at most: 0 plain, 1 AVX2, 2 AVX-512.
+    """
+    if not is_fixed(graph):
+        return _Lowering(graph, _engine.FloatNetwork(isa), np.float32, {}).finish()
+    if fits_32(graph, largest_input):
+        return _Lowering(graph, _engine.Int32Network(isa), np.int32, node_ranges(graph, largest_input)).finish()
+    return _Lowering(graph, _engine.Int64Network(isa), np.int64, {}).finish()
+
+
+class _Lowering:
+    """The nodes of a graph handed to the engine one after the other."""
+
+    def __init__(self, graph: Graph, network: Any, dtype: Any, ranges: dict[str, Any]) -> None:
+        self.graph, self.network, self.dtype, self.ranges = graph, network, dtype, ranges
+        self.weight_dtype = np.float32 if dtype == np.float32 else np.int32
+
+    def finish(self) -> Lowered:
+        index = {name: self._add(name) for name in self.graph.order}
+        for edge in self.graph.edges:
+            port = self.graph.nodes[edge.dst].ports.index(edge.port)
+            self.network.connect(index[edge.src], index[edge.dst], port, edge.delay)
+        self.network.seal()
+        return Lowered(self.network, self.dtype, index)
+
+    def _add(self, name: str) -> int:
+        node, out = self.graph.nodes[name], self.graph.shapes[name]
+        match node:
+            case Input():
+                return self.network.input(name, out, node.kind == "current")
+            case Output():
+                return self.network.output(name, out)
+            case Linear():
+                return self.network.linear(name, node.weight.shape[1], out, *self._synapses(node))
+            case Conv2d():
+                return self._conv(name, node, out)
+            case Sparse():
+                return self.network.sparse(name, node.in_shape, out, node.indptr, node.targets, *self._synapses(node))
+            case SumPool():
+                return self.network.pool(name, self.graph.port_shape(name, "in"), out, node.kernel, node.stride)
+            case Scale():
+                return self.network.scale(name, out, self._factor(node, out), node.exponent)
+            case Population():
+                return self._population(name, node)
+            case _:
+                shapes = [self.graph.port_shape(name, port) for port in node.ports]
+                return self.network.move(name, shapes, out, move_targets(node, shapes, out))
+
+    def _synapses(self, node: Linear | Sparse) -> tuple[Array, Array | None, Array | None, int]:
+        return self._weights(node.weight), node.bias, node.delays, node.exponent
+
+    def _weights(self, weight: Any) -> Array:
+        return np.ascontiguousarray(weight_values(weight), self.weight_dtype)
+
+    def _factor(self, node: Scale, shape: Shape) -> Array:
+        factor = self._weights(node.factor)
+        return factor.reshape(-1) if factor.size == 1 else np.ascontiguousarray(np.broadcast_to(factor, shape)).reshape(-1)
+
+    def _conv(self, name: str, node: Conv2d, out: Shape) -> int:
+        (top, bottom), (left, right) = node.padding
+        return self.network.conv(
+            name, self.graph.port_shape(name, "in"), out, self._weights(node.weight), node.bias,
+            node.weight.shape[2:], node.stride, (top, bottom, left, right), node.dilation, node.groups, node.exponent)
+
+    def _population(self, name: str, node: Population) -> int:
+        wide = self.dtype == np.int32 and not self._registers_fit(name, node)
+        add = self.network.population_wide if wide else self.network.population
+        dtype = np.int64 if wide else self.dtype
+        program = node.program
+        code, constants = program_arrays(program)
+        counts = (len(program.inputs), len(program.states), len(program.params), program.output)
+        tables = [np.asarray(table, np.int64) for table in program.tables.values()]
+        zero = np.zeros(1, dtype)
+        params = [operand(node.params[p], node.shape, dtype) for p in program.params]
+        initial = [operand(node.initial.get(s, zero), node.shape, dtype) for s in program.states]
+        start = min(node.start, int(INT32.high))
+        return add(name, node.shape, code, constants, counts, np.asarray(program.next_states, np.int64), tables,
+                   params, initial, start)
+
+    def _registers_fit(self, name: str, node: Population) -> bool:
+        ports = {port: port_range(self.graph, self.ranges, name, port) for port in node.ports}
+        return all(r.within(INT32) for r in program_ranges(node, ports))
+
+
+def operand(x: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:
+    """A param or initial state: one element, one for each channel of ``(C, H, W)``, or one for each neuron."""
+    if x.size == 1:
+        return np.ascontiguousarray(x, dtype).reshape(1)
+    padded = (1,) * (len(shape) - x.ndim) + x.shape
+    if len(shape) == 3 and padded == (shape[0], 1, 1) and prod(shape) > shape[0]:
+        return np.ascontiguousarray(x, dtype).reshape(-1)
+    return np.ascontiguousarray(np.broadcast_to(x, shape), dtype).reshape(-1)
+
+
+def move_targets(node: Any, shapes: Sequence[Shape], out: Shape) -> list[Array]:
+    """For each port, where each of its elements goes in C order; -1 is nowhere."""
+    places = np.arange(prod(out), dtype=np.int32).reshape(out)
+    match node:
+        case Flatten():
+            return [places.reshape(-1)]
+        case Slice():
+            targets = np.full(shapes[0], -1, np.int32)
+            targets[tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))] = places
+            return [targets.reshape(-1)]
+        case Pad():
+            cut = tuple(slice(a, a + n) for a, n in zip(node.before, shapes[0], strict=True))
+            return [np.ascontiguousarray(places[cut]).reshape(-1)]
+        case Concat():
+            ends = np.cumsum([shape[node.axis] for shape in shapes])[:-1]
+            return [np.ascontiguousarray(part).reshape(-1) for part in np.split(places, ends, axis=node.axis)]
+        case _:
+            raise StageError(type(node).__name__, "snn", "the engine does not know this kind of node")
+
+
+def program_arrays(program: Program) -> tuple[Array, Array]:
+    """A program as rows of (operation, a, b, c, name, mode, value), and its constants as float64."""
+    rows = [_row(program, i) for i in program.code]
+    constants = [float(np.float32(i.value)) if i.op == "const" else 0.0 for i in program.code]
+    return np.asarray(rows, np.int64), np.asarray(constants, np.float64)
+
+
+def _row(program: Program, i: Instruction) -> tuple[int, ...]:
+    args = (*i.args, 0, 0, 0)[:3]
+    names: dict[str, Sequence[str]] = {
+        "param": program.params, "state": program.states, "input": program.inputs, "table": list(program.tables)}
+    name = list(names[i.op]).index(i.name) if i.op in names else 0
+    modes = NARROWINGS if i.op == "narrow" else ROUNDINGS
+    mode = modes.index(i.mode) if i.mode else 0
+    value = int(i.value) if i.op in ("shift", "narrow", "mul") or (i.op == "const" and isinstance(i.value, int)) else 0
+    return (_OPS.index(i.name if i.op == "function" else i.op), *args, name, mode, value)
