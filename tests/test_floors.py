@@ -10,7 +10,6 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = {"errors": -1, "events": 0, "samples": 1, "encode": 1, "ir": 1, "neurons": 2, "sim": 2, "convert": 3,
           "train": 3, "hw": 3, "datasets": 3, "flows": 4, "report": 4, "plot": 4, "cli": 5}
-LAYERS = {"spikeflow.neurons.layer", "spikeflow.neurons.surrogate"}       # torch: floor 3
 TORCH_PARTS = {"neurons", "convert", "train", "flows"}
 
 
@@ -34,8 +33,6 @@ def _imports(path: Path) -> list[str]:
 
 
 def _floor(module: str) -> int:
-    if any(module == layer or module.startswith(f"{layer}.") for layer in LAYERS):
-        return 3
     return FLOORS[module.split(".")[1]]
 
 

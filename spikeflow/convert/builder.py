@@ -20,7 +20,7 @@ from spikeflow.ir.nodes import Concat, Node, Output, Scale, Shape
 Array = npt.NDArray[Any]
 
 
-BATCH_NORM = "batch norm"    # until folding says where it went
+BATCH_NORM = "batch norm"  # until folding says where it went
 
 
 @dataclass(frozen=True)

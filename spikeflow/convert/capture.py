@@ -88,7 +88,7 @@ _HANDLERS: Mapping[str, Handler] = {
 }
 
 _MAX_POOL = "average pooling (retrain briefly); max pooling on spikes has no exact form here yet"
-_LISTED = "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, padding, flatten"
+_LISTED = "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, flatten"
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
 _NORM = "torch.nn.BatchNorm2d, whose statistics are constants after training"
 _REFUSED: Mapping[str, tuple[str, str]] = {

@@ -22,8 +22,11 @@ def erased(b: Builder, node: AtenNode) -> Value:
 
 def cast(b: Builder, node: AtenNode) -> Value:
     """The argument itself in another floating type: stage ann computes in float32 whatever the type."""
-    types = [a for a in (*node.args[1:], node.kwargs.get("dtype")) if isinstance(a, str) and a.rstrip("0123456789") in (
-        "int", "uint", "bool", "complex")]
+    types = [
+        a
+        for a in (*node.args[1:], node.kwargs.get("dtype"))
+        if isinstance(a, str) and a.rstrip("0123456789") in ("int", "uint", "bool", "complex")
+    ]
     if types:
         raise b.refuse(node, f"a change of type to {types[0]}", "floating-point values throughout")
     return erased(b, node)

@@ -34,7 +34,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class _Axons:
-    """Axons of one part, before those of a core are joined; `source` is the neuron's index in its population."""
+    """Axons of one part, before those of a core are joined; `source` is an index into its population."""
 
     projection: Array
     source: Array
@@ -53,7 +53,8 @@ def build(graph: Graph, cut: Partition, placement: Placement, record: RunRecord,
     kinds, kind_of = _kinds(graph)
     routes = _routes(entries, len(cut.cores))
     cores = tuple(
-        CoreTable(*placement.places[i], tuple(_slice(graph, cut, part, kind_of) for part in core), axons[i], routes[i])
+        CoreTable(*placement.places[i], tuple(_slice(graph, cut, part, kind_of) for part in core), axons[i],
+                  routes[i])
         for i, core in enumerate(cut.cores))
     inputs = tuple(_input(graph, name, cut, entries) for name in graph.inputs)
     outputs = tuple(_output(graph, name, address) for name in graph.outputs)
@@ -100,9 +101,9 @@ def _axons(fan: FanIn, neurons: Array, first: int) -> _Axons:
 def _axon_table(pieces: Sequence[_Axons]) -> AxonTable:
     lengths = _joined([p.lengths for p in pieces])
     weight = _joined([p.weight for p in pieces], np.int16)
+    neuron = _joined([p.neuron for p in pieces], np.uint16)
     return AxonTable(_joined([p.projection for p in pieces]), _joined([p.delay for p in pieces]),
-                     np.concatenate([[0], np.cumsum(lengths)]), _joined([p.neuron for p in pieces], np.uint16),
-                     weight.astype(_narrowest(weight)))
+                     np.concatenate([[0], np.cumsum(lengths)]), neuron, weight.astype(_narrowest(weight)))
 
 
 def _joined(arrays: list[Array], dtype: npt.DTypeLike = np.int32) -> Array:
@@ -111,7 +112,8 @@ def _joined(arrays: list[Array], dtype: npt.DTypeLike = np.int32) -> Array:
 
 def _narrowest(weight: Array) -> npt.DTypeLike:
     low, high = weight.min(initial=0), weight.max(initial=0)
-    return next(t for t in (np.int8, np.int16, np.int32) if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
+    types = (np.int8, np.int16, np.int32)
+    return next(t for t in types if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
 
 
 def _entries(edges: tuple[Projection, ...], pieces: list[list[_Axons]],
@@ -124,7 +126,9 @@ def _entries(edges: tuple[Projection, ...], pieces: list[list[_Axons]],
         for index in np.unique(projection):
             axon = np.flatnonzero(projection == index)
             name, neuron = edges[index].source, source[axon]
-            home, local = (a[neuron] for a in address[name]) if name in address else (np.zeros_like(axon), neuron)
+            home, local = np.zeros_like(axon), neuron
+            if name in address:
+                home, local = (a[neuron] for a in address[name])
             rows = np.stack([home, local, np.full(len(axon), core), axon], axis=1).astype(np.int32)
             found.setdefault("" if name in address else name, []).append(rows)
     return {name: _sorted(np.concatenate(rows)) for name, rows in found.items()}
@@ -178,4 +182,5 @@ def _input(graph: Graph, name: str, cut: Partition, entries: dict[str, Array]) -
 
 def _output(graph: Graph, name: str, address: dict[str, tuple[Array, Array]]) -> list[OutputTable]:
     assert isinstance(graph.nodes[name], Output)
-    return [OutputTable(name, graph.shapes[name], edge.delay, *address[edge.src]) for edge in graph.inputs_of(name)]
+    shape = graph.shapes[name]
+    return [OutputTable(name, shape, edge.delay, *address[edge.src]) for edge in graph.inputs_of(name)]

@@ -91,7 +91,8 @@ def _slices(mapping: Mapping, tables: list[SliceTable]) -> Iterator[str]:
 
 
 def _projections(mapping: Mapping) -> Iterator[tuple[str, str]]:
-    ports = {name: mapping.kinds[found[0][1].kind].program.inputs for name, found in slices_of(mapping).items()}
+    kinds = {name: found[0][1].kind for name, found in slices_of(mapping).items()}
+    ports = {name: mapping.kinds[kind].program.inputs for name, kind in kinds.items()}
     sources = {*ports, *(table.name for table in mapping.inputs)}
     if len({edge.name for edge in mapping.projections}) != len(mapping.projections):
         yield "projections", "two have one name"
@@ -139,8 +140,9 @@ def _words(mapping: Mapping, core: CoreTable) -> Iterator[str]:
 
 
 def _delays(edge: Projection, delay: Array) -> Iterator[str]:
-    if delay.min() < edge.delay or delay.max() >= MAX_DELAY or (not edge.delayed and delay.max() > edge.delay):
-        yield f"an axon of {edge.name} has a delay of {delay.min()} to {delay.max()}; the edge has {edge.delay}"
+    low, high = delay.min(), delay.max()
+    if low < edge.delay or high >= MAX_DELAY or (not edge.delayed and high > edge.delay):
+        yield f"axons of {edge.name} have a delay of {low} to {high}; the edge has {edge.delay}"
 
 
 def _routes(mapping: Mapping) -> Iterator[tuple[str, str]]:
@@ -164,7 +166,8 @@ def _routes(mapping: Mapping) -> Iterator[tuple[str, str]]:
 
 def axon_offsets(mapping: Mapping) -> Array:
     """Where the axons of each core begin when all are counted through, and their number at the end."""
-    return np.concatenate([[0], np.cumsum([len(core.axons.projection) for core in mapping.cores], dtype=np.int64)])
+    counts = [len(core.axons.projection) for core in mapping.cores]
+    return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
 def _route_table(mapping: Mapping, routes: RouteTable, size: int, first: Array) -> str:

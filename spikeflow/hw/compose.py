@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,17 @@ from spikeflow.hw.convolve import Affine, as_conv
 from spikeflow.hw.operators import Operator
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
-    LINEAR_KINDS, Concat, Conv2d, Flatten, Input, Linear, Node, Output, Population, Shape, Sparse,
+    LINEAR_KINDS,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Node,
+    Output,
+    Population,
+    Shape,
+    Sparse,
 )
 
 Float = npt.NDArray[np.float64]
@@ -229,7 +240,7 @@ def _written_out(graph: Graph, path: Path, shape: Shape) -> Synapses:
 
 def _entries(matrix: operators.Matrix) -> tuple[Float, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Weights, targets and sources, ordered by source, then target; zeros left out."""
-    by_source = sparse.csc_array(matrix)
+    by_source: Any = sparse.csc_array(matrix)
     by_source.eliminate_zeros()
     by_source.sort_indices()
     sources = np.repeat(np.arange(by_source.shape[1]), np.diff(by_source.indptr))

@@ -107,7 +107,7 @@ def _check_ends(graph: Graph) -> None:
         if isinstance(target, Population) and not isinstance(source, LINEAR_KINDS):
             raise GraphError(edge.dst, f"reads {edge.src} without synapses", _COMPOSE)
         if isinstance(target, Output) and not isinstance(source, Population):
-            raise GraphError(edge.dst, f"reads {edge.src}, which is no population", "a population as the read-out")
+            raise GraphError(edge.dst, f"reads {edge.src}, which is no population", "a population there")
 
 
 def _projection(graph: Graph, name: str) -> Projection:
@@ -155,7 +155,8 @@ def _sparse(node: Sparse) -> Synapses:
 
 
 def _conv2d(node: Conv2d, in_shape: Shape, out_shape: Shape) -> Synapses:
-    found = [piece for tap in np.ndindex(*node.weight.shape[2:]) for piece in _tap(node, tap, in_shape, out_shape)]
+    taps = np.ndindex(*node.weight.shape[2:])
+    found = [piece for tap in taps for piece in _tap(node, tap, in_shape, out_shape)]
     empty = np.zeros(0, np.int32)
     columns = [np.concatenate(c) for c in zip(*found, strict=True)] if found else [empty] * 3
     return Synapses(*columns)
@@ -178,7 +179,8 @@ def _tap(node: Conv2d, tap: tuple[int, ...], in_shape: Shape,
     group = channel // (out_shape[0] // node.groups)
     source = (group * kernel.shape[1] + within)[:, None] * (in_shape[1] * in_shape[2]) \
         + (in_y[:, None] * in_shape[2] + in_x).ravel()
-    target = channel[:, None] * (out_shape[1] * out_shape[2]) + (out_y[:, None] * out_shape[2] + out_x).ravel()
+    target = channel[:, None] * (out_shape[1] * out_shape[2]) \
+        + (out_y[:, None] * out_shape[2] + out_x).ravel()
     weight = np.broadcast_to(kernel[channel, within][:, None], source.shape)
     yield source.ravel().astype(np.int32), target.ravel().astype(np.int32), weight.ravel()
 
@@ -194,11 +196,12 @@ def fan_in(graph: Graph, population: str, edges: tuple[Projection, ...]) -> FanI
         columns.append(column + first)
         first += len(key)
     axons = np.concatenate([np.zeros((0, 3), np.int32), *keys])
-    return _by_target(graph, population, axons, [(c, s) for c, (_, _, s) in zip(columns, parts, strict=True)], mine)
+    found = [(column, synapses) for column, (_, _, synapses) in zip(columns, parts, strict=True)]
+    return _by_target(graph, population, axons, found, mine)
 
 
 def _axons(graph: Graph, index: int, edge: Projection, synapses: Synapses) -> tuple[Array, Array]:
-    """The axons of one projection, ``(axons, 3)``: projection, source, delay; and the axon of each synapse."""
+    """Axons of a projection, ``(axons, 3)``: projection, source, delay; and the axon of each synapse."""
     delay = np.zeros(1, np.int64) if synapses.delay is None else synapses.delay.astype(np.int64)
     span = int(delay.max(initial=0)) + 1
     key = synapses.source.astype(np.int64) * span + delay

@@ -1,8 +1,9 @@
 """What a mapping uses of its cores, what a run does on each, and what that costs in energy and time.
 
-Energy and time use only constants of the chip's table. A figure that is not published stays None; the time then
-has a lower bound, the largest of the terms whose constants are known (Timcheck et al., arXiv:2601.10035:
-updates of the busiest core, its synaptic operations, its memory reads, the busiest link, the barrier).
+Energy and time use only constants of the chip's table. A figure that is not published stays None; the time
+then has a lower bound, the largest of the terms whose constants are known (Timcheck et al.,
+arXiv:2601.10035: updates of the busiest core, its synaptic operations, its memory reads, the busiest link,
+the barrier).
 """
 
 from __future__ import annotations
@@ -58,9 +59,10 @@ def _use(mapping: Mapping, core: CoreTable, chip: Chip) -> CoreUse:
     width = synapse_bits(chip, pairs, max(0, delay - offset))
     lists = list_bits(chip, axons.lengths, width)
     records = sum(_records(mapping, core, s, chip) for s in core.slices)
-    memory = int(chip.memory.overhead.value) + records + len(axons.delay) * int(chip.memory.axon.value) + lists
-    return CoreUse(core.neurons, len(axons.delay), len(core.routes.neuron), len(axons.weight), width, lists, memory,
-                   delay)
+    inputs = len(axons.delay)
+    memory = int(chip.memory.overhead.value) + records + inputs * int(chip.memory.axon.value) + lists
+    sent, words = len(core.routes.neuron), len(axons.weight)
+    return CoreUse(core.neurons, inputs, sent, words, width, lists, memory, delay)
 
 
 def _records(mapping: Mapping, core: CoreTable, table: SliceTable, chip: Chip) -> int:
@@ -83,17 +85,19 @@ def limits_of(chip: Chip) -> dict[str, int]:
 
 
 def over_limits(mapping: Mapping, chip: Chip) -> tuple[Violation, ...]:
-    """Every limit of a core, or of the number of cores, that the tables break; empty for what `map_network` makes."""
+    """Every limit of a core, and the mesh, where the tables break it; empty for what `map_network` makes."""
     found = []
     grid, layout = chip.grid, mapping.layout
     if (layout.columns, layout.rows, layout.cores_per_tile) != (grid.columns.value, grid.rows.value,
                                                                 grid.cores_per_tile.value):
-        found.append(Violation("layout", f"{layout.columns} x {layout.rows} tiles of {layout.cores_per_tile} cores",
-                               f"{grid.columns.value:g} x {grid.rows.value:g} of {grid.cores_per_tile.value:g}"))
+        need = f"{layout.columns} x {layout.rows} tiles of {layout.cores_per_tile} cores"
+        limit = f"{grid.columns.value:g} x {grid.rows.value:g} of {grid.cores_per_tile.value:g}"
+        found.append(Violation("layout", need, limit))
     for index, use in enumerate(use_of(mapping, chip)):
         for name, limit in limits_of(chip).items():
-            if getattr(use, name) > limit:
-                found.append(Violation(f"core {index}", f"{getattr(use, name)} {name}", f"{limit} {name} of a core"))
+            used = getattr(use, name)
+            if used > limit:
+                found.append(Violation(f"core {index}", f"{used} {name}", f"{limit} {name} of a core"))
     return tuple(found)
 
 
@@ -129,9 +133,10 @@ def expected_activity(mapping: Mapping, routes: Routes) -> Activity:
     first = np.cumsum([0, *(len(n) for n in lengths)])
     flat = np.concatenate([np.zeros(0, np.int64), *lengths])
     for rate, table in senders:
-        operations += np.bincount(table.core, rate[table.neuron] * flat[first[table.core] + table.axon], count)
+        reached = flat[first[table.core] + table.axon]
+        operations += np.bincount(table.core, rate[table.neuron] * reached, count)
     updates = np.array([float(core.neurons) for core in mapping.cores])
-    source = "calibration data" if mapping.measured else "one message from every neuron in every step (assumed)"
+    source = "calibration data" if mapping.measured else "a message from every neuron in every step, assumed"
     return Activity(operations, updates, np.zeros(count), spikes, _received(routes, count), source)
 
 
@@ -143,7 +148,8 @@ def activity_of(mapping: Mapping, routes: Routes, counts: abc.Mapping[str, Count
         c = counts[name]
         sums[:, core] += (c.synaptic_operations, c.neuron_updates, c.updates_skipped, c.spikes)
     operations, updates, idle, spikes = sums / moments
-    return Activity(operations, updates, idle, spikes, _received(routes, count), f"a run of {moments} samples x steps")
+    source = f"a run of {moments} samples x steps"
+    return Activity(operations, updates, idle, spikes, _received(routes, count), source)
 
 
 def _received(routes: Routes, count: int) -> Array:
@@ -155,7 +161,7 @@ def _received(routes: Routes, count: int) -> Array:
 
 @dataclass(frozen=True)
 class Term:
-    """One addend of an estimate: how often in a step, at what cost, from which source; None where not published."""
+    """One addend of an estimate: how often in a step, at what cost (None: not published), by which source."""
 
     name: str
     count: float
@@ -235,18 +241,20 @@ def _tiles(mapping: Mapping) -> int:
 
 
 def _by_operation(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
-    """A cost for each operation, update and hop; the step lasts as long as its busiest core, and the barrier."""
+    """A cost for each operation, update and hop; a step lasts as long as its busiest core and the barrier."""
     active, (east_west, north_south) = activity.updates - activity.idle, _hops(routes)
     energy = (table.term("energy", "synaptic_operation", activity.operations.sum()),
               table.term("energy", "neuron_update", active.sum()),
               table.term("energy", "neuron_update_idle", activity.idle.sum()),
               table.term("energy", "spike_within_tile", activity.received.sum()),
-              table.term("energy", "hop_east_west", east_west), table.term("energy", "hop_north_south", north_south),
+              table.term("energy", "hop_east_west", east_west),
+              table.term("energy", "hop_north_south", north_south),
               table.term("energy", "barrier", 1))
     each = _core_times(table, ("synaptic_operation", "neuron_update", "neuron_update_idle"),
                        (activity.operations, active, activity.idle))
     core = int(np.argmax(each))
-    span = (table.term("time", "synaptic_operation", activity.operations[core], f"synaptic operations of core {core}"),
+    span = (table.term("time", "synaptic_operation", activity.operations[core],
+                       f"synaptic operations of core {core}"),
             table.term("time", "neuron_update", active[core], f"updates of core {core}"),
             table.term("time", "neuron_update_idle", activity.idle[core], f"idle updates of core {core}"),
             table.barrier("", _tiles(mapping)))
@@ -255,11 +263,12 @@ def _by_operation(mapping: Mapping, table: _Constants, routes: Routes, activity:
 
 def _core_times(table: _Constants, names: tuple[str, ...], counts: tuple[Array, ...]) -> Array:
     facts = [table.tables["time"].get(name) for name in names]
-    return np.sum([count * (fact.value if fact else 0) for fact, count in zip(facts, counts, strict=True)], axis=0)
+    values = [fact.value if fact else 0.0 for fact in facts]
+    return np.sum([count * value for value, count in zip(values, counts, strict=True)], axis=0)
 
 
 def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
-    """SANA-FE's rules: an idle neuron costs its access only; the slower of two pipelines on the busiest core."""
+    """SANA-FE's rules: an idle neuron costs its access only; time by the slower pipeline of a core."""
     active, (east_west, north_south) = activity.updates - activity.idle, _hops(routes)
     names = {"sanafe_neuron_access": activity.updates, "sanafe_neuron_update": active,
              "sanafe_neuron_firing": activity.spikes, "sanafe_synaptic_sparse": activity.operations,
@@ -274,8 +283,8 @@ def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Ac
     times = [_core_times(table, tuple(p), tuple(p.values())) for p in (neuron, message)]
     slower = int(times[1].max() > times[0].max())
     pipeline, core = (neuron, message)[slower], int(np.argmax(times[slower]))
-    span = (*(table.term("time", name, count[core], f"{name} on core {core}") for name, count in pipeline.items()),
-            table.barrier("sanafe_", _tiles(mapping)))
+    stages = (table.term("time", n, count[core], f"{n} on core {core}") for n, count in pipeline.items())
+    span = (*stages, table.barrier("sanafe_", _tiles(mapping)))
     return Estimate("SANA-FE's rules", _total(energy), _total(span), False, energy, span)
 
 
@@ -290,9 +299,11 @@ def _sent(mapping: Mapping, routes: Routes) -> Array:
 def _bound(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
     """No energy; the time is at least the largest of five terms."""
     use = use_of(mapping, table.chip)
-    reads = max((float(n) * u.synapse_width for n, u in zip(activity.operations, use, strict=True)), default=0.0)
+    width = np.array([u.synapse_width for u in use])
+    reads = float((activity.operations * width).max(initial=0))
     least = "shortest_step" if table.tables["time"].get("shortest_step") else "barrier"
-    span = (table.term("time", "neuron_update", activity.updates.max(initial=0), "updates of the busiest core"),
+    updates = activity.updates.max(initial=0)
+    span = (table.term("time", "neuron_update", updates, "updates of the busiest core"),
             table.term("time", "synaptic_operation", activity.operations.max(initial=0),
                        "synaptic operations of the busiest core"),
             table.term("time", "memory_read_bit", reads, "synaptic memory bits read by the busiest core"),

@@ -30,8 +30,8 @@ def write_mapping(path: str | os.PathLike[str], mapping: Mapping) -> None:
 def read_mapping(path: str | os.PathLike[str], limits: store.Limits | None = None) -> Mapping:
     """The mapping in a file; FileError for anything that is not a legal one.
 
-    The tables must agree with each other, rebuild into a graph at stage fixed, and keep the limits of their chip
-    where that is one of ours: a file cannot make us import somebody else's chip.
+    The tables must agree with each other, rebuild into a graph at stage fixed, and keep the limits of their
+    chip where that is one of ours: a file cannot make us import somebody else's chip.
     """
     manifest, arrays = store.read(path, KIND, limits or store.Limits())
     try:

@@ -19,7 +19,7 @@ from spikeflow.hw.budget import Room, Tally, Task
 from spikeflow.hw.connectivity import FanIn
 
 Array = npt.NDArray[Any]
-WORK = 400_000_000        # score updates for one population; beyond, the rest is cut in the order of the tensor
+WORK = 400_000_000        # score updates for one population; beyond, the rest goes in the order of the tensor
 NEW = 0.25                # how much an axon new to the part counts against one shared with it
 MISSES = 4                # groups tried that do not fit any more before a part is closed
 

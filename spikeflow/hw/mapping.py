@@ -63,10 +63,11 @@ class Mapping:
         return rebuild(self)
 
     def as_network(self) -> Network:
-        """The rebuilt graph with the run record; of a read-out that was cut, the record names the first slice."""
+        """The rebuilt graph with the run record, which names the first slice of a read-out that was cut."""
         graph, record = self.as_graph(), self.record
-        cut = [name for name in (record.readout, f"{record.readout}[0]") if isinstance(graph.nodes.get(name), Population)]
-        return Network(graph, replace(record, readout=cut[0]) if cut and record.readout else record)
+        names = (record.readout, f"{record.readout}[0]")
+        there = [name for name in names if isinstance(graph.nodes.get(name), Population)]
+        return Network(graph, replace(record, readout=there[0]) if there and record.readout else record)
 
     @property
     def cores_used(self) -> int:

@@ -16,7 +16,19 @@ from scipy import sparse
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.nodes import (
-    Concat, Conv2d, Flatten, Linear, Node, Output, Pad, Population, Scale, Shape, Slice, Sparse, SumPool,
+    Concat,
+    Conv2d,
+    Flatten,
+    Linear,
+    Node,
+    Output,
+    Pad,
+    Population,
+    Scale,
+    Shape,
+    Slice,
+    Sparse,
+    SumPool,
 )
 
 Array = npt.NDArray[Any]

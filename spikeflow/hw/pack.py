@@ -1,9 +1,10 @@
-"""Let small parts of different populations share a core, by best fit: largest part first, most shared sources."""
+"""Let small parts of different populations share a core: largest first, each where it shares most sources."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from spikeflow.hw.budget import INDEX_LIMIT, Need, list_bits, room_of, synapse_bits
 from spikeflow.hw.chip import Chip
+from spikeflow.ir.arrays import frozen
 
 Array = npt.NDArray[Any]
 
@@ -33,6 +35,12 @@ class Part:
     lengths: Array
     sources: Mapping[str, Array]
     sent: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "neurons", frozen(self.neurons, np.int32))
+        object.__setattr__(self, "lengths", frozen(self.lengths, np.int32))
+        heard = {name: frozen(neurons, np.int32) for name, neurons in self.sources.items()}
+        object.__setattr__(self, "sources", MappingProxyType(heard))
 
 
 def core_memory(parts: Sequence[Part], chip: Chip) -> int:

@@ -1,8 +1,8 @@
 """Cut every population into parts that fit a core, then let small parts of different populations share one.
 
-Every part keeps within the core's neurons, input axons, output axons and memory, counted exactly. The objective
-is the connectivity, sum over sources of spikes x (cores touched - 1); among parts of one population it is
-lowered by `grow` and `refine`.
+Every part keeps within the core's neurons, input axons, output axons and memory, counted exactly. The
+objective is the connectivity, sum over sources of spikes x (cores touched - 1); among parts of one population
+it is lowered by `grow` and `refine`.
 """
 
 from __future__ import annotations
@@ -173,8 +173,8 @@ def parts_of(task: Task, weight: Array) -> list[Array] | Violation:
     grown = Growth(task, kin, room, weight).run()
     if isinstance(grown, Violation):
         return grown
-    choices = [refine(task, room, weight, parts) for parts in (grown, *_evened(task, kin, weight, grown))]
-    return min(choices, key=lambda parts: (len(parts), _crumb(task, parts), connectivity(task, weight, parts)))
+    tried = [refine(task, room, weight, parts) for parts in (grown, *_evened(task, kin, weight, grown))]
+    return min(tried, key=lambda parts: (len(parts), _crumb(task, parts), connectivity(task, weight, parts)))
 
 
 def _crumb(task: Task, parts: list[Array]) -> bool:
@@ -184,7 +184,7 @@ def _crumb(task: Task, parts: list[Array]) -> bool:
 
 
 def _evened(task: Task, kin: Kin, weight: Array, parts: list[Array]) -> list[list[Array]]:
-    """The same number of parts, filled more alike: cut again with less room, where that needs no more parts."""
+    """As many parts, filled more alike: cut again with less room, where that needs no more parts."""
     room = room_of(task.chip)
     fills = [task.tally(part).fill(room) for part in parts]
     fixed = int(task.chip.memory.overhead.value) + task.need.tables
@@ -232,13 +232,14 @@ def _split_all(graph: Graph, chip: Chip, edges: tuple[Projection, ...], parts: l
             split.append(part)
             continue
         if each.max() > limit:
-            raise HardwareError(chip.name, [Violation(
-                part.population, f"{each.max()} output axons for one neuron", f"{limit} output axons of a core",
-                "fewer targets for each neuron")])
+            need, there = f"{each.max()} output axons for one neuron", f"{limit} output axons of a core"
+            hint = "fewer targets for each neuron"
+            raise HardwareError(chip.name, [Violation(part.population, need, there, hint)])
         if part.population not in tasks:
             tasks[part.population] = task_of(graph, part.population, edges, chip)
         task = tasks[part.population]
-        split += [part_of(task, np.sort(piece), edges) for piece in _pieces(task.fan, part.neurons, each, limit)]
+        pieces = _pieces(task.fan, part.neurons, each, limit)
+        split += [part_of(task, np.sort(piece), edges) for piece in pieces]
     return split
 
 

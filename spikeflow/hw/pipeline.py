@@ -42,8 +42,8 @@ def map_network(network: Network | Graph, chip: Chip | str, data: npt.ArrayLike 
     Parameters
     ----------
     network : at stage snn, or at stage fixed if it has been quantised for this chip.
-    data : calibration samples ``(N, *shape)``, as the network takes them; a network at stage fixed maps without,
-        each source then counted as one message a step.
+    data : calibration samples ``(N, *shape)``, as the network takes them; a network at stage fixed maps
+        without, each source then counted as one message a step.
     chips : the most that may be used.
     seed : of the placement; the same seed gives the same mapping.
     steps : other than recorded.
@@ -52,7 +52,7 @@ def map_network(network: Network | Graph, chip: Chip | str, data: npt.ArrayLike 
     Raises
     ------
     HardwareError
-        With every violation of the first stage that finds any: all rules together, then quantisation, then fit.
+        With every violation of the first stage that finds any: all rules together, quantisation, then fit.
     DataError
         Where calibration samples are missing or do not fit.
     """

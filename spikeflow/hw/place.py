@@ -1,9 +1,10 @@
 """Places for the cores on the meshes of the chips, so that messages travel few hops.
 
-cost = sum over pairs of cores of messages a step x distance, and of messages from the host; the distance is the
-Manhattan distance of the tiles, and for every border between chips `CHIP_BORDER` hops more. Cores are laid
-along a Hilbert curve, in the order of the network and in spectral order; the better is refined by swaps.
-Hilbert order and swaps: Jin et al., ASPLOS 2023; spectral order: Ronzani & Silvano, arXiv:2601.16118.
+cost = sum over pairs of cores of messages a step x distance, and of messages from the host; the distance is
+the Manhattan distance of the tiles, and for every border between chips `CHIP_BORDER` hops more. Cores are
+laid along a Hilbert curve, in the order of the network and in spectral order; the better is refined by
+swaps, small meshes from random orders too. Hilbert order and swaps: Jin et al., ASPLOS 2023; spectral order:
+Ronzani & Silvano, arXiv:2601.16118.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Placement:
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """Messages a step between cores, ``(cores, cores)`` from row to column, and from the host, ``(cores,)``."""
+    """Messages a step from core (row) to core (column), ``(cores, cores)``; from the host, ``(cores,)``."""
 
     between: Array
     host: Array

@@ -9,10 +9,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +23,11 @@ from spikeflow.hw import weights
 from spikeflow.hw.chip import Chip
 from spikeflow.hw.compose import Constants
 from spikeflow.hw.gains import fold_gains
+from spikeflow.hw.quantisation import EdgeReport, LayerReport, Quantisation
 from spikeflow.hw.translate import Port, thresholds
 from spikeflow.hw.weights import Bounds, Choice, Float, Incoming
 from spikeflow.ir import stages
+from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Node, Population
@@ -35,69 +38,6 @@ MAX_ROUNDS = 24
 READOUT_ROOM = 2.0           # a read-out may go this much further than on the calibration samples
 DRIFT = 0.5                  # thresholds a step by which a membrane may fall at first, before halving
 FRACS = range(-24, 32)
-
-
-@dataclass(frozen=True)
-class EdgeReport:
-    """What became of the weights of one synapse node: `error` is relative, root mean square."""
-
-    name: str
-    exponent: int
-    bits: int
-    error: float
-
-
-@dataclass(frozen=True)
-class LayerReport:
-    """What became of one population.
-
-    Parameters
-    ----------
-    scale : for each port the smallest and largest integer for the real value 1, after the state's shift.
-    thresholds : smallest and largest threshold as the chip stores it; none for a read-out.
-    rate, rate_fixed : spikes a neuron and step on the calibration samples, in float and in integers.
-    halvings : how often its room was doubled until no register overflowed.
-    """
-
-    name: str
-    edges: tuple[EdgeReport, ...]
-    scale: Mapping[str, tuple[float, float]]
-    thresholds: tuple[int, int] | None
-    rate: float
-    rate_fixed: float
-    halvings: int
-
-
-@dataclass(frozen=True, eq=False)
-class Quantisation:
-    """The integer network and what it lost.
-
-    Parameters
-    ----------
-    agreement : share of the calibration samples that both networks answer alike.
-    """
-
-    network: Network
-    layers: tuple[LayerReport, ...]
-    inputs: Mapping[str, Fixed]
-    samples: int
-    agreement: float
-
-    def __str__(self) -> str:
-        lines = [f"{self.agreement:.1%} of {self.samples} samples are answered as in float"]
-        for layer in self.layers:
-            edges = ", ".join(f"{e.name}: {e.bits} bits, exponent {e.exponent}, error {e.error:.2%}"
-                              for e in layer.edges)
-            lines.append(f"  {layer.name}: rate {layer.rate:.4f} -> {layer.rate_fixed:.4f}; {edges}")
-        return "\n".join(lines)
-
-
-@dataclass(frozen=True, eq=False)
-class _Ports:
-    """The choice made for every port, and its edges."""
-
-    choices: dict[tuple[str, str], Choice] = field(default_factory=dict)
-    edges: dict[tuple[str, str], list[Incoming]] = field(default_factory=dict)
 
 
 def quantise(network: Network, chip: Chip, x: npt.ArrayLike,
@@ -119,6 +59,7 @@ def quantise(network: Network, chip: Chip, x: npt.ArrayLike,
     array = np.asarray(x)
     job = _Job(network, chip, array, classify(network, array, options))
     halvings: dict[str, int] = {}
+    over: dict[str, list[str]] = {}
     for _ in range(MAX_ROUNDS):
         fixed = job.fixed(halvings)
         run = classify(fixed, array, options)
@@ -141,7 +82,7 @@ def _overflowing(run: Evaluation) -> dict[str, list[str]]:
 class _Job:
     """One network on its way: what the calibration samples said of it in float, and the choices made so far."""
 
-    def __init__(self, network: Network, chip: Chip, x: npt.NDArray[np.generic], run: Evaluation) -> None:
+    def __init__(self, network: Network, chip: Chip, x: Array, run: Evaluation) -> None:
         self.network, self.chip, self.x, self.run = network, chip, x, run
         self.graph, self.formats = network.graph, chip.formats
         self.inputs = {n: self._input_format() for n in self.graph.inputs if _is_current(self.graph.nodes[n])}
@@ -215,8 +156,14 @@ class _Job:
             self.chosen[at] = choice
             for edge, exponent in zip(edges, choice.exponents, strict=True):
                 nodes[edge.name] = weights.quantised(edge, choice.scale, exponent)
+        refused: list[Violation] = []
         for name in self.graph.of_kind(Population):
-            nodes[name] = self._population(name)
+            try:
+                nodes[name] = self._population(name)
+            except HardwareError as error:
+                refused += error.violations
+        if refused:
+            raise HardwareError(self.chip.name, refused)
         return replace(self.network, graph=self.graph.with_nodes(nodes))
 
     def _choice(self, at: tuple[str, str], halvings: int) -> Choice:
@@ -262,7 +209,7 @@ class _Job:
 
     def _edge(self, edge: Incoming, fixed: Graph, choice: Choice) -> EdgeReport:
         node = fixed.nodes[edge.name]
-        assert isinstance(node, weights.Synapses) and isinstance(node.weight, weights.Quantised)
+        assert isinstance(node, weights.Synapses) and isinstance(node.weight, Quantised)
         return EdgeReport(edge.name, node.exponent, node.weight.format.bits,
                           weights.weight_error(edge, node, choice.scale))
 
@@ -288,6 +235,6 @@ def _ratio(limit: float, value: Float) -> Float:
     return np.divide(limit, value, out=np.full(value.shape, np.inf), where=value > 0)
 
 
-def _by_group(values: Float, node: Population, groups: int, pick: np.ufunc | type) -> Float:  # type: ignore[valid-type]
+def _by_group(values: Float, node: Population, groups: int, pick: Callable[..., Any]) -> Float:
     full = np.broadcast_to(values, node.shape).reshape(groups, -1)
     return np.asarray(pick(full, axis=1), np.float64)

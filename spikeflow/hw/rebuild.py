@@ -83,8 +83,9 @@ class _Rebuild:
         table = self.mapping.cores[core].slices[slot]
         kind = self.mapping.kinds[table.kind]
         self.core_of[self.slices[core, slot]] = core
+        shape = (len(table.neurons),)
         self.nodes[self.slices[core, slot]] = Population(
-            kind.model, kind.program, table.params, (len(table.neurons),), table.start, table.initial, kind.formats)
+            kind.model, kind.program, table.params, shape, table.start, table.initial, kind.formats)
 
     def _projection(self, index: int, core: CoreTable, projection: int) -> None:
         edge = self.mapping.projections[projection]
@@ -94,12 +95,13 @@ class _Rebuild:
         target = self.slices[index, slot]
         name = self._name(edge.name + target[len(edge.target):])
         first, size = self.start[index][slot], len(core.slices[slot].neurons)
-        self.nodes[name] = _sparse(edge, core, axon[np.argsort(flat, kind="stable")], (np.sort(flat), shape, first, size))
+        order = np.argsort(flat, kind="stable")
+        self.nodes[name] = _sparse(edge, core, axon[order], (flat[order], shape, first, size))
         self.core_of[name] = index
         self.edges += [Edge(source, name, delay=edge.delay), Edge(name, target, edge.port)]
 
     def _heard(self, edge: Projection, axons: Array) -> tuple[str, Shape, Array]:
-        """The node that a projection hears on one core, its shape, and the place of each axon's source in it."""
+        """The node that a projection hears on one core, its shape, the place of each axon's source in it."""
         inputs = {t.name: t.shape for t in self.mapping.inputs}
         neuron = self.source_neuron[axons]
         if edge.source in inputs:
@@ -108,7 +110,7 @@ class _Rebuild:
         heard = np.unique(cores)
         slots = [[s.population for s in self.mapping.cores[c].slices].index(edge.source) for c in heard]
         first = np.array([self.start[c][s] for c, s in zip(heard, slots, strict=True)])
-        sizes = np.array([len(self.mapping.cores[c].slices[s].neurons) for c, s in zip(heard, slots, strict=True)])
+        sizes = np.array([self.start[c][s + 1] for c, s in zip(heard, slots, strict=True)]) - first
         at = np.searchsorted(heard, cores)
         flat = neuron - first[at] + (np.cumsum(sizes) - sizes)[at]
         names = [self.slices[int(c), s] for c, s in zip(heard, slots, strict=True)]
@@ -147,7 +149,7 @@ class _Rebuild:
 
 
 def _slice_names(mapping: Mapping, taken: set[str]) -> dict[tuple[int, int], str]:
-    """The name of every (core, slot): the population's own where it is whole, else with the slice's number."""
+    """The name of every (core, slot): the population's own where it is whole, else with a number."""
     names: dict[tuple[int, int], str] = {}
     numbers: dict[str, int] = {}
     counts = {name: len(found) for name, found in slices_of(mapping).items()}
@@ -179,7 +181,7 @@ def _axon_sources(mapping: Mapping, first: Array) -> tuple[Array, Array]:
 
 
 def _sparse(edge: Projection, core: CoreTable, axons: Array, place: tuple[Array, Shape, int, int]) -> Sparse:
-    """The rows of some axons, given in the order of their sources; `place` is (sources, shape, first, size)."""
+    """The rows of some axons, in the order of their sources; `place` is (sources, shape, first, size)."""
     source, shape, first, size = place
     table, lengths = core.axons, core.axons.lengths[axons]
     ends = np.cumsum(lengths)

@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 ROUNDS = 6
 TRIES = 3000              # moves and swaps tried in one round
 PARTNERS = 6              # partners tried for one swap
-WORK = 100_000_000        # (axon of a unit, part) pairs of one round; larger populations keep the greedy parts
+WORK = 100_000_000        # (axon of a unit, part) pairs of a round; larger populations keep the greedy parts
 LEAST = 1e-9
 
 

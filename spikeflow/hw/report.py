@@ -1,4 +1,4 @@
-"""MappingReport: what a mapping uses, sends and costs, as text and as JSON, every constant with its source."""
+"""MappingReport: what a mapping uses, sends and costs, as text and JSON, every constant with its source."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ class MappingReport:
 
     def to_text(self) -> str:
         """The same for people."""
-        sections = (self._head(), self._uses(), self._traffic(), self._range(), *map(self._estimate, self.estimates),
-                    self._assumed())
+        sections = (self._head(), self._uses(), self._traffic(), self._range(),
+                    *map(self._estimate, self.estimates), self._assumed())
         return "\n".join(line for section in sections for line in section)
 
     def _head(self) -> list[str]:
@@ -130,7 +130,8 @@ class MappingReport:
             lines.append(f"  between chips {t.between_chips:,.1f}, busiest such link "
                          f"{t.busiest_between_chips:,.2f} messages a step")
         operations = np.array([core.operations for core in self.cores])
-        lines.append(f"  synaptic operations a step {operations.sum():,.1f}, on the busiest core {operations.max():,.1f}")
+        lines.append(f"  synaptic operations a step {operations.sum():,.1f}, "
+                     f"on the busiest core {operations.max():,.1f}")
         return lines
 
     def _range(self) -> list[str]:
@@ -145,8 +146,9 @@ class MappingReport:
         energy, time = estimate.picojoule, estimate.nanosecond
         joule = "not published" if energy is None else f"{energy * 1e-3:,.4g} nJ a step, " \
             f"{energy * self.steps * 1e-3:,.4g} nJ a sample of {self.steps} steps"
-        second = "not published" if time is None else f"{'at least ' if estimate.bound else ''}{time * 1e-3:,.4g} us " \
-            f"a step, {time * self.steps * 1e-3:,.4g} us a sample"
+        least = "at least " if estimate.bound else ""
+        second = "not published" if time is None else f"{least}{time * 1e-3:,.4g} us a step, " \
+            f"{time * self.steps * 1e-3:,.4g} us a sample"
         lines = [f"by {estimate.model}: energy {joule}; time {second}"]
         lines += [f"  energy: {_line(term, 'pJ')}" for term in estimate.energy_terms]
         return lines + [f"  time: {_line(term, 'ns')}" for term in estimate.time_terms]
@@ -164,8 +166,8 @@ def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mappi
     ----------
     chip : its chip; None looks it up among our own: a mapping may come from a file, and no file may make us
         import a module.
-    counts : of a run of the rebuilt graph over so many `moments` (samples x steps); None takes the spikes that the
-        mapping's tables hold.
+    counts : of a run of the rebuilt graph over so many `moments` (samples x steps); None takes the spikes
+        that the mapping's tables hold.
 
     Raises
     ------
@@ -177,24 +179,24 @@ def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mappi
     activity = expected_activity(mapping, routes) if counts is None else \
         activity_of(mapping, routes, counts, moments)
     return MappingReport(
-        chip.name, chip.title, mapping.chips, mapping.layout.chips * chip.grid.cores, mapping.neurons, mapping.synapses,
-        mapping.record.steps, limits_of(chip), _cores(mapping, chip, activity), _traffic_of(routes), activity.measured,
-        estimates(mapping, chip, routes, activity),
+        chip.name, chip.title, mapping.chips, mapping.layout.chips * chip.grid.cores, mapping.neurons,
+        mapping.synapses, mapping.record.steps, limits_of(chip), _cores(mapping, chip, activity),
+        _traffic_of(routes), activity.measured, estimates(mapping, chip, routes, activity),
         tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
         (*chip.notes, *((chip.energy.note,) if chip.energy.note else ())))
 
 
 def _own_chip(name: str) -> Chip:
     if name not in NAMES:
-        raise HardwareError(name, [Violation("mapping", f"the table of the chip {name!r}", f"{', '.join(NAMES)}",
-                                             "mapping_report(mapping, chip) with its table")])
+        need, hint = f"the table of the chip {name!r}", "mapping_report(mapping, chip) with its table"
+        raise HardwareError(name, [Violation("mapping", need, ", ".join(NAMES), hint)])
     return load(name)
 
 
 def _cores(mapping: Mapping, chip: Chip, activity: Activity) -> tuple[CoreReport, ...]:
     return tuple(
-        CoreReport(core.chip, core.x, core.y, core.slot, {s.population: len(s.neurons) for s in core.slices}, use,
-                   float(activity.operations[i]), float(activity.updates[i]), float(activity.spikes[i]),
+        CoreReport(core.chip, core.x, core.y, core.slot, {s.population: len(s.neurons) for s in core.slices},
+                   use, float(activity.operations[i]), float(activity.updates[i]), float(activity.spikes[i]),
                    float(activity.received[i]))
         for i, (core, use) in enumerate(zip(mapping.cores, use_of(mapping, chip), strict=True)))
 
@@ -208,7 +210,8 @@ def _line(term: Term, unit: str) -> str:
     if term.each is None:
         return f"{term.name}: {term.count:,.1f} a step, {term.source}"
     mark = " (assumed)" if term.assumed else ""
-    return f"{term.name}: {term.count:,.1f} x {term.each:g} {unit} = {term.total:,.1f} {unit}; {term.source}{mark}"
+    product = f"{term.count:,.1f} x {term.each:g} {unit} = {term.total:,.1f} {unit}"
+    return f"{term.name}: {product}; {term.source}{mark}"
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

@@ -29,6 +29,7 @@ class Link:
     target: str
     low: int                # smallest delay of the edge that the chip can carry
     high: int | None
+    own: int = 0            # longest delay within the node of synapses
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def _link(graph: Graph, chip: Chip, edge: Edge) -> Link:
     from_input = isinstance(graph.nodes[edge.src], Input)
     low = chip.delays.from_input if from_input else chip.delays.minimum
     return Link(edge, out.dst, max(0, int(low.value) - int(own.min(initial=2**20))),
-                int(chip.delays.maximum.value) - int(own.max(initial=0)))
+                int(chip.delays.maximum.value) - int(own.max(initial=0)), int(own.max(initial=0)))
 
 
 def _levels(graph: Graph, links: Sequence[Link], chip: Chip) -> Mapping[str, int]:
@@ -101,6 +102,7 @@ def _longest(graph: Graph, bounds: Sequence[_Bound], fixed: Sequence[str]) -> tu
     """The smallest levels >= 0 within all bounds; or the bounds that cannot hold together (Bellman-Ford)."""
     level = dict.fromkeys(graph.nodes, 0)
     cause: dict[str, _Bound] = {}
+    raised = ""
     for _ in range(len(graph.nodes) + 1):
         raised = ""
         for bound in bounds:
@@ -133,7 +135,8 @@ def _short_loop(loop: Sequence[_Bound], chip: Chip) -> Violation:
 
 
 def _too_long(link: Link, level: Mapping[str, int], chip: Chip) -> Violation:
-    delay = link.edge.delay + max(0, level[link.target] - level[link.edge.src])
-    return Violation(link.edge.dst, f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, so "
-                     "that paths of different length meet", f"{link.high} steps for this connection on {chip.title}",
+    delay = link.edge.delay + link.own + max(0, level[link.target] - level[link.edge.src])
+    return Violation(link.edge.dst, f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, its own "
+                     "and those that let paths of different length meet",
+                     f"{int(chip.delays.maximum.value)} steps on {chip.title}",
                      "a population on the shorter path, or a shorter delay")

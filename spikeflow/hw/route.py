@@ -16,6 +16,7 @@ import numpy.typing as npt
 from spikeflow.hw.mapping import Mapping
 from spikeflow.hw.place import mesh_position
 from spikeflow.hw.tables import RouteTable
+from spikeflow.ir.arrays import frozen
 
 Array = npt.NDArray[Any]
 EAST, WEST, SOUTH, NORTH = range(4)          # y grows to the south
@@ -44,6 +45,10 @@ class Route:
     links: Array
     longest: int
 
+    def __post_init__(self) -> None:
+        for name, dtype in (("neurons", np.int32), ("destinations", np.int32), ("links", np.int16)):
+            object.__setattr__(self, name, frozen(getattr(self, name), dtype))
+
 
 @dataclass(frozen=True, eq=False)
 class Routes:
@@ -59,6 +64,10 @@ class Routes:
     routes: tuple[Route, ...]
     loads: Array
     crossing: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "loads", frozen(self.loads, np.float64))
+        object.__setattr__(self, "crossing", frozen(self.crossing, np.bool_))
 
     @property
     def messages(self) -> float:

@@ -87,10 +87,10 @@ def currents(graph: Graph, chip: Chip) -> Iterator[Violation]:
         return
     constants = Constants(graph)
     for name, node in _populations(graph):
-        if node.model == "CubaLIF" and reset_of(node) and np.any(node.params["decay_current"]):
-            if constants.at(name, "in") is not None:
-                yield Violation(name, "a bias into the current that it keeps", "biases enter the membrane only",
-                                "training without a bias, or a neuron that fires in every step")
+        kept = node.model == "CubaLIF" and reset_of(node) and np.any(node.params["decay_current"])
+        if kept and constants.at(name, "in") is not None:
+            yield Violation(name, "a bias into the current that it keeps", "biases enter the membrane only",
+                            "training without a bias, or a neuron that fires in every step")
 
 
 def messages(graph: Graph, chip: Chip) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""The tables of a mapping: what each core, the host's inputs and the read-out would load. Frozen, plain, complete.
+"""The tables of a mapping: what each core, the host's inputs and the read-out would load; frozen, complete.
 
 An edge of the network with its synapse node is a `Projection`; every axon names the one it belongs to.
 """

@@ -17,7 +17,18 @@ import numpy as np
 from spikeflow.hw.arithmetic import Arithmetic, Register
 from spikeflow.hw.scales import current_ports, resolve, state_scales
 from spikeflow.hw.values import (
-    Chosen, Combined, Flag, Float, Gated, Moving, Scaled, Static, Value, Writer, multiplied,
+    Chosen,
+    Combined,
+    Flag,
+    Float,
+    Gated,
+    Moving,
+    Scaled,
+    Static,
+    Value,
+    Writer,
+    multiplied,
+    scale_of,
 )
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.functions import tanh_table
@@ -86,7 +97,7 @@ class _Translation:
                            if i.op == "spike" and self.code[i.args[0]].op == "sub"}
         scales = {p: np.asarray(port.scale, np.float64) * 2.0**arithmetic.state_shift for p, port in ports.items()}
         self.scales = state_scales(node.program, scales, arithmetic)
-        self.state_at = {r: s for r, s in zip(node.program.next_states, node.program.states, strict=True)}
+        self.state_at = dict(zip(node.program.next_states, node.program.states, strict=True))
         self.values: list[Value] = []
         self.following: dict[int, Symbol] = {}       # the next states, where they differ from what is read on
 
@@ -110,9 +121,10 @@ class _Translation:
     def _kept(self, index: int, value: Value) -> Value:
         """A register that is a state's next value, at that state's scale and in its register."""
         state = self.state_at.get(index)
-        if state is None or self.scales[state] is None or isinstance(value, Flag):
+        scale = None if state is None else self.scales[state]
+        if state is None or scale is None or isinstance(value, Flag):
             return value
-        scale, current = self.scales[state], state in self.currents
+        current = state in self.currents
         narrowed = self.w.narrow(value.at(self.w, scale), self._register(index, current), state)
         self.following[index] = narrowed
         bias = self.ports[self.currents[state]].bias if current else None
@@ -191,16 +203,13 @@ class _Translation:
         argument = self.code[i.args[0]]
         if argument.op == "sub":
             v, threshold = (self.values[a] for a in argument.args)
-            if isinstance(threshold, Static) and threshold.is_threshold and v.scale is not None:
-                return self._compare(v, threshold, int(i.value))
+            scale = scale_of(v)
+            if isinstance(threshold, Static) and threshold.is_threshold and scale is not None:
+                above = v.at(self.w, scale) - threshold.level(self.w, scale)
+                return Flag(self.w.ops.spike(above - 1 if self.a.strict else above, int(i.value)))
         if isinstance(x, Static):
             return Static((x.value >= 0).astype(np.float64), "flag")
         return Flag(self.w.ops.spike(x.at(self.w, self._scale_of(x)), int(i.value)))
-
-    def _compare(self, v: Value, threshold: Static, slot: int) -> Flag:
-        assert v.scale is not None
-        above = v.at(self.w, v.scale) - threshold.level(self.w, v.scale)
-        return Flag(self.w.ops.spike(above - 1 if self.a.strict else above, slot))
 
     def _function(self, name: str, x: Value) -> Value:
         """tanh(x) as its table at floor(32 x + 1/2), clamped; sigmoid(x) = (1 + tanh(x / 2)) / 2."""
@@ -222,7 +231,7 @@ class _Translation:
         return np.ones(()), "index", Moving(x.at(self.w, scale), scale)
 
     def _where(self, condition: Value, yes: Value, no: Value) -> Value:
-        scale = next((v.scale for v in (yes, no) if v.scale is not None), None)
+        scale = scale_of(yes) if scale_of(yes) is not None else scale_of(no)
         test = condition.symbol if isinstance(condition, Flag) else condition.at(self.w, self._scale_of(condition))
         if scale is None:
             return Chosen(test, yes, no)
@@ -252,8 +261,8 @@ class _Translation:
         if index in self.state_at and self.scales[self.state_at[index]] is not None:
             return self.scales[self.state_at[index]]
         # a rounded product takes the scale of what it is added to, so that it is rounded only once
-        ordered = sorted((v for v in (a, b) if v.scale is not None), key=lambda v: isinstance(v, Scaled))
-        return ordered[0].scale if ordered else None
+        ordered = sorted((v for v in (a, b) if scale_of(v) is not None), key=lambda v: isinstance(v, Scaled))
+        return scale_of(ordered[0]) if ordered else None
 
     def _divided(self, a: Value, b: Value) -> Value:
         if not isinstance(b, Static):
@@ -269,9 +278,10 @@ class _Translation:
         if isinstance(b, Flag):
             a, b = b, a
         if isinstance(a, Flag):
-            if b.scale is None:
+            scale = scale_of(b)
+            if scale is None:
                 return Chosen(a.symbol, b, Static(np.zeros(()), "zero", literal=True))
-            return Moving(a.symbol * b.at(self.w, b.scale), b.scale)
+            return Moving(a.symbol * b.at(self.w, scale), scale)
         return self._of_two(a, b)
 
     def _by_static(self, a: Static, b: Value) -> Value:
@@ -293,7 +303,8 @@ class _Translation:
         return Moving(product, scale)
 
     def _scale_of(self, x: Value) -> Float:
-        return x.scale if x.scale is not None else np.asarray(2.0**self.a.decay_bits)
+        scale = scale_of(x)
+        return scale if scale is not None else np.asarray(2.0**self.a.decay_bits)
 
     # --- the finished population ---
 
@@ -313,9 +324,9 @@ class _Translation:
         return value.symbol if isinstance(value, Flag) else value.at(self.w, self._scale_of(value))
 
     def _initial(self) -> dict[str, Float]:
-        scaled = {s: v.astype(np.float64) * (1.0 if self.scales[s] is None else self.scales[s])
-                  for s, v in self.node.initial.items()}
-        return {s: np.floor(v + 0.5) for s, v in scaled.items()}
+        one = np.ones(())
+        scales = {s: scale if scale is not None else one for s, scale in self.scales.items()}
+        return {s: np.floor(v.astype(np.float64) * scales[s] + 0.5) for s, v in self.node.initial.items()}
 
     def _formats(self) -> Mapping[str, Fixed]:
         states = {}

@@ -63,9 +63,7 @@ class Writer:
 
 
 class Value:
-    """A register of the float program; `scale` is None where any scale will do."""
-
-    scale: Float | None = None
+    """A register of the float program."""
 
     def at(self, w: Writer, scale: Float) -> Symbol:
         """The integer at this scale."""
@@ -155,11 +153,6 @@ class Scaled(Value):
     label: str
     moving: Moving
 
-    @property
-    def scale(self) -> Float:  # type: ignore[override]
-        """Where a product stands if nothing asks for another scale."""
-        return self.moving.scale
-
     def at(self, w: Writer, scale: Float) -> Symbol:
         factor = self.factor * scale / self.moving.scale
         if (factor == 1).all():
@@ -167,6 +160,13 @@ class Scaled(Value):
         if factor.min(initial=1) < 0 or factor.max(initial=0) > 1:
             return multiplied(w, self.moving, factor, self.label)
         return _decayed(w, self.moving, factor, self.label)
+
+
+def scale_of(x: Value) -> Float | None:
+    """The scale at which a value stands if nothing asks for another; None where any will do."""
+    if isinstance(x, Scaled):
+        return x.moving.scale
+    return x.scale if isinstance(x, Moving) else None
 
 
 def _decayed(w: Writer, x: Moving, factor: Float, label: str) -> Symbol:

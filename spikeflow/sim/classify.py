@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow import encode
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
@@ -76,7 +76,7 @@ class Evaluation:
         return sum(c.synaptic_operations for c in self.counts.values())
 
 
-def classify(network: Network, x: npt.ArrayLike, options: RunOptions = RunOptions(),  # noqa: B008  frozen
+def classify(network: Network, x: npt.ArrayLike, options: RunOptions = RunOptions(),
              progress: Progress | None = None) -> Evaluation:
     """Run samples ``(N, *shape)`` through a network as its run record says.
 
@@ -87,10 +87,15 @@ def classify(network: Network, x: npt.ArrayLike, options: RunOptions = RunOption
     ------
     DataError
         Where samples do not fit the network.
+    SimulationError
+        Where the network has no read-out, or not one input and one output.
     """
+    level = read_out_level(network)
+    for what, names in (("inputs", network.graph.inputs), ("outputs", network.graph.outputs)):
+        if len(names) != 1:
+            raise SimulationError("the network", f"has {len(names)} {what}; samples and labels go with one", "sim.run")
     array = _checked(network.record, np.asarray(x))
     steps = _steps(network.record, array, options.steps)
-    level = read_out_level(network)
     runner = prepare(network.graph, options.engine, options.threads)
     begun, results = time.perf_counter(), []
     for first, batch in _batches(array, options.batch):
@@ -149,8 +154,10 @@ def _steps(record: RunRecord, x: Array, wanted: int | None) -> int:
 
 def read_out_level(network: Network) -> int:
     """The step at which the read-out wakes, and reading starts."""
-    node = network.graph.nodes[network.record.readout]
-    assert isinstance(node, Population)
+    node = network.graph.nodes.get(network.record.readout)
+    if not isinstance(node, Population):
+        raise SimulationError("the network", "its run record names no population to read out",
+                              "sim.run, which gives every output as it is")
     return node.start
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from spikeflow.errors import DataError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input
+from spikeflow.ir.nodes import Input, Population
 
 Array = npt.NDArray[Any]
 
@@ -58,14 +58,17 @@ def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
         raise DataError("inputs", sorted(inputs), sorted(graph.inputs))
     if len({samples_of(x) for x in inputs.values()}) > 1:
         raise DataError("inputs", "different numbers of samples", "one number for all")
-    return {name: _checked(name, graph.nodes[name], inputs[name], steps) for name in graph.inputs}
+    fixed = any(isinstance(node, Population) and node.fixed for node in graph.nodes.values())
+    return {name: _checked(name, graph.nodes[name], inputs[name], steps, fixed) for name in graph.inputs}
 
 
-def _checked(name: str, node: Any, x: RunInput, steps: int) -> RunInput:
+def _checked(name: str, node: Any, x: RunInput, steps: int, fixed: bool) -> RunInput:
     assert isinstance(node, Input)
     if isinstance(x, Spikes):
         if x.shape != node.shape or x.steps < steps:
             raise DataError(name, f"spikes of {x.shape} over {x.steps} steps", f"{node.shape} over {steps}")
+        if fixed:
+            _whole(name, node, x.value)
         return x
     lead = 2 if isinstance(x, Dense) else 1
     if x.values.shape[lead:] != node.shape or (lead == 2 and x.values.shape[0] < steps):
@@ -74,16 +77,16 @@ def _checked(name: str, node: Any, x: RunInput, steps: int) -> RunInput:
         raise DataError(name, "no samples", "at least one")
     if x.values.dtype.kind == "f" and not np.isfinite(x.values).all():
         raise DataError(name, "NaN or infinite values", "finite values")
-    return type(x)(_typed(name, node, x.values))
+    return type(x)(_whole(name, node, x.values) if fixed else x.values.astype(np.float32, copy=False))
 
 
-def _typed(name: str, node: Input, values: Array) -> Array:
-    """float32; at stage fixed int64 inside the format of the Input."""
-    if node.format is None:
-        return values.astype(np.float32, copy=False)
+def _whole(name: str, node: Input, values: Array) -> Array:
+    """Stage fixed: int64, inside the format of the Input where it has one."""
     whole = values.astype(np.int64)
     if (whole != values).any():
-        raise DataError(name, "fractions", f"integers of {node.format}", "node.format.quantise(x)")
+        raise DataError(name, "fractions", "integers, as the network computes in them", "Input.format.quantise(x)")
+    if node.format is None:
+        return whole
     if whole.size and (whole.min() < node.format.low or whole.max() > node.format.high):
         raise DataError(name, f"{whole.min()} to {whole.max()}", f"{node.format.low} to {node.format.high}")
     return whole

@@ -20,7 +20,7 @@ class NodeFacts:
 
     Parameters
     ----------
-    rate : spikes per neuron and step.
+    rate : spikes per neuron and step awake.
     narrowed : stage fixed: values that overflow changed, over the whole run, by register.
     """
 
@@ -90,7 +90,9 @@ def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
     node, count, samples = network.graph.nodes[name], evaluation.counts[name], evaluation.samples
     fires = isinstance(node, Input) or (isinstance(node, Population) and node.program.spikes())
     neurons = prod(node.shape) if isinstance(node, Population | Input) else 0
-    rate = count.spikes / (samples * evaluation.steps * neurons) if fires else 0.0
+    # a population's steps awake, which in a mapped network come after its level; an Input has no updates
+    chances = count.neuron_updates or samples * evaluation.steps * neurons
+    rate = count.spikes / chances if fires else 0.0
     kind = node.model if isinstance(node, Population) else type(node).__name__
     return NodeFacts(name, kind, neurons, count.spikes / samples if fires else 0.0, rate,
                      count.accumulates / samples, count.multiply_accumulates / samples,

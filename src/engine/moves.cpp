@@ -57,6 +57,8 @@ private:
     }
 
     void merge(Step<V>& step, Scratch<V>& scratch) const {
+        // making the spikes of a port uses the same marks: all are made before the first mark is set
+        for (Port<V>& port : step.ports) port.value().events();
         Events<V>& out = step.out.write_events();
         for (std::size_t p = 0; p < this->ports; ++p) {
             const Events<V>& in = step.ports[p].value().events();

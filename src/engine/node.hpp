@@ -32,10 +32,13 @@ struct Port {
     std::vector<Slot<V>*> terms;
     std::unique_ptr<Slot<V>> sum;      // absent where one edge is all there is
     const Kernels<V>* kernels = nullptr;
+    bool summed = false;               // in this step
 
     // The port's value as one slot.
     Slot<V>& value() {
         if (!sum) return *terms[0];
+        if (summed) return *sum;
+        summed = true;
         sum->write_dense();
         for (Slot<V>* term : terms) add(*term);
         return *sum;

@@ -72,13 +72,15 @@ void Worker<V>::begin(const RunText<V>& text, int32_t sample) {
 template <class V>
 void Worker<V>::point_ports(std::size_t node, int32_t time) {
     const Entry<V>& entry = network_.entries()[node];
-    for (std::size_t p = 0; p < entry.ports.size(); ++p)
+    for (std::size_t p = 0; p < entry.ports.size(); ++p) {
+        cells_[node].ports[p].summed = false;
         for (std::size_t e = 0; e < entry.ports[p].size(); ++e) {
             const EdgeRef& edge = entry.ports[p][e];
             auto& ring = cells_[static_cast<std::size_t>(edge.source)].ring;
             const auto size = static_cast<int64_t>(ring.size());
             cells_[node].ports[p].terms[e] = &ring[static_cast<std::size_t>((int64_t{time} - edge.delay + size) % size)];
         }
+    }
 }
 
 template <class V>

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.cli.conftest import Call
+from spikeflow.ir import file
+from tests.cli.conftest import Call, small_network
 
 USAGE = [
     ("frobnicate",), ("show",), ("run", "net.h5"), ("convert", "ann.pt"), ("map", "net.h5", "--data", "x.npz", "--out", "m"),
@@ -216,3 +218,12 @@ def test_a_place_that_cannot_be_written(call: Call, commands: dict[str, list[obj
 def test_report_refuses_a_network_as_a_mapping(call: Call, commands: dict[str, list[object]], files: Path, tmp_path: Path) -> None:
     assert "network" in call(*commands["report"], "--map", files / "net.h5").error
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["run", "map", "report"])
+def test_a_network_that_names_no_read_out(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str) -> None:
+    network = small_network()
+    file.write(tmp_path / "mute.h5", replace(network, record=replace(network.record, readout="")))
+    commands[name][1] = tmp_path / "mute.h5"
+    assert "read out" in call(*commands[name]).error
+    assert [p.name for p in tmp_path.iterdir()] == ["mute.h5"]

@@ -68,6 +68,7 @@ EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "squeeze": (calls(lambda m, x: F.adaptive_avg_pool2d(x, 1).squeeze(-1).squeeze(-1)), IMAGE),
     "dropout": (layers(nn.Dropout(), nn.Dropout2d(), nn.Identity(), nn.Conv2d(4, 2, 2)), IMAGE),
     "contiguous": (calls(lambda m, x: x.contiguous() + 0.5), IMAGE),
+    "cast": (calls(lambda m, x: m.a(x.to(torch.float64).float()), a=nn.Conv2d(4, 3, 1)), IMAGE),
     "add": (calls(lambda m, x: m.a(x) + m.b(x), a=nn.Conv2d(4, 3, 1), b=nn.Conv2d(4, 3, 1)), IMAGE),
     "add in place": (
         calls(lambda m, x: m.a(x).add_(m.b(x), alpha=2), a=nn.Conv2d(4, 3, 1), b=nn.Conv2d(4, 3, 1)),
@@ -148,6 +149,11 @@ def test_products_of_values_are_refused() -> None:
         captured(calls(lambda m, x: x * F.relu(x)), IMAGE)
     with pytest.raises(UnsupportedLayer, match="attention"):
         captured(calls(lambda m, x: x @ x), (4, 4))
+
+
+def test_whole_numbers_are_refused() -> None:
+    with pytest.raises(UnsupportedLayer, match="change of type"):
+        captured(calls(lambda m, x: x.to(torch.int32).float()), IMAGE)
 
 
 def test_a_name_in_a_container_says_the_operation() -> None:

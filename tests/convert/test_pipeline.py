@@ -105,6 +105,25 @@ def test_a_saved_module_a_path_and_a_traced_graph_convert_alike(tmp_path: Path) 
     assert len(digests) == 1
 
 
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_an_archive_of_torch_export_converts_alike(tmp_path: Path, decomposed: bool) -> None:
+    module, x = settled(small_cnn()), samples((1, 8, 8))
+    program = torch.export.export(module, (torch.zeros(1, 1, 8, 8),))
+    torch.export.save(program.run_decompositions() if decomposed else program, tmp_path / "ann.pt2")
+    one, two = convert(tmp_path / "ann.pt2", x), convert(module, x)
+    assert one.network.graph.digest == two.network.graph.digest
+    assert one.report.difference is None
+
+
+def test_the_engine_gives_the_bits_of_the_reference() -> None:
+    pytest.importorskip("spikeflow.sim._engine")
+    made = convert(settled(ResNet(1, 4)), samples((3, 8, 8)), steps=12)
+    one, two = (
+        classify(made.network, samples((3, 8, 8)), RunOptions(engine=e)) for e in ("cpp", "reference")
+    )
+    assert np.array_equal(one.logits, two.logits)
+
+
 def test_the_users_module_is_left_as_it_was() -> None:
     module = settled(small_cnn()).train()
     module[1].eval()
@@ -167,6 +186,11 @@ def test_data_that_does_not_fit_a_traced_graph_is_refused() -> None:
 def test_unusable_labels_are_refused(y: Array, words: str) -> None:
     with pytest.raises(DataError, match=words):
         convert(settled(small_cnn()), samples((1, 8, 8)), y)
+
+
+def test_labels_without_samples_are_refused() -> None:
+    with pytest.raises(DataError, match="both or neither"):
+        convert(settled(small_cnn()), None, np.zeros(5, int), input_shape=(1, 8, 8))
 
 
 def test_negative_data_has_no_rates() -> None:

@@ -13,7 +13,18 @@ from spikeflow.errors import GraphError
 from spikeflow.hw.compose import compose, is_composed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
-    Concat, Conv2d, Flatten, Input, Linear, Node, Output, Pad, Scale, Slice, Sparse, SumPool,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Node,
+    Output,
+    Pad,
+    Scale,
+    Slice,
+    Sparse,
+    SumPool,
 )
 from spikeflow.neurons import IF, Integrator
 from spikeflow.sim import Constant, Dense, run

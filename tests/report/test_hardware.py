@@ -62,6 +62,18 @@ def test_costs_name_their_sources_and_what_is_not_published(mapped: ReportFacts)
         assert line.source if line.each is not None else line.mark == "not published"
 
 
+def test_loihi1_gives_energy_and_time_together() -> None:
+    network, samples = small_network("spikes", "zero", coding="rate"), small_samples()
+    facts = collect(network, samples, map_network(network, "loihi1", samples.x), options=ReportOptions("reference"))
+    assert facts.mapped is not None
+    assert len(facts.mapped.costs) == 2           # the figures of Davies et al., and SANA-FE's
+    for cost in facts.mapped.costs:
+        assert cost.joule and cost.second and not cost.bound
+        energy = sum(line.count * line.each for line in cost.lines if line.each is not None and line.unit == "pJ")
+        assert cost.joule == pytest.approx(1e-12 * energy)
+        assert all(line.source for line in cost.lines if line.each is not None)
+
+
 def test_text_json_and_page_tell_the_mapping(mapped: ReportFacts) -> None:
     assert mapped.mapped is not None
     text, page, plain = to_text(mapped), to_html(mapped), to_json(mapped)

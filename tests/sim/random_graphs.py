@@ -163,7 +163,7 @@ def graph(rng: np.random.Generator, fixed: bool) -> Graph:
         for _ in range(rng.integers(1, 3)):
             shape = [(3, 5, 6), (2, 7, 4), (12,), (2, 24, 20)][rng.integers(4)]
             kind = ["spikes", "current"][rng.integers(2)]
-            d.add(Input(shape, kind, BYTE if fixed and kind == "current" else None), shape)
+            d.add(Input(shape, kind, BYTE if fixed and (kind == "current" or rng.random() < 0.5) else None), shape)
         for _ in range(rng.integers(3, 12)):
             _MAKERS[rng.integers(len(_MAKERS))](d)
         _population(d)
@@ -191,7 +191,7 @@ def _input(rng: np.random.Generator, node: Any, steps: int, samples: int, fixed:
         values = on * rng.integers(-100, 100, on.shape)
     else:
         values = (on * rng.normal(0, 1, on.shape)).astype(np.float32)       # holds -0 too
-    if node.kind == "spikes" and rng.random() < 0.6:
+    if node.kind == "spikes" and (rng.random() < 0.6 or (fixed and node.format is None)):
         return Spikes.from_dense(values)
     dtype = np.int64 if fixed else np.float32
     return Constant(values[0].astype(dtype)) if rng.random() < 0.5 else Dense(values.astype(dtype))

@@ -1,0 +1,232 @@
+"""quantise: integers that answer as the float network does, within the chip's formats, without an overflow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeflow.errors import HardwareError
+from spikeflow.hw.adapt import adapt
+from spikeflow.hw.chip import NAMES, load
+from spikeflow.hw.compose import compose
+from spikeflow.hw.gains import fold_gains
+from spikeflow.hw.quantise import Quantisation, best_format, quantise
+from spikeflow.hw.retime import retime
+from spikeflow.ir import stages
+from spikeflow.ir.arrays import Quantised
+from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import LINEAR_KINDS, Input, Linear, Node, Output, Population
+from spikeflow.ir.ops import Ops
+from spikeflow.neurons import IF, LIF, CubaLIF, Integrator, NeuronModel, TwoPointLIF
+from spikeflow.neurons.model import Value, param
+from spikeflow.sim.classify import RunOptions, classify
+from tests.hw import nets
+
+REFERENCE = RunOptions(engine="reference")
+
+
+def prepared(graph: Graph, name: str, steps: int, coding: str = "spikes") -> Quantisation:
+    """The network on a chip's integers, calibrated on random samples."""
+    chip = load(name)
+    ready = retime(adapt(compose(graph), chip), chip)
+    shape = graph.shapes["x"]
+    r = np.random.default_rng(3)
+    x = r.random((6, *shape)) if coding == "direct" else (r.random((6, steps, *shape)) < 0.3) * 1.0
+    return quantise(nets.network(ready, steps, coding), chip, x, REFERENCE)
+
+
+def loose(graph: Graph) -> Graph:
+    """With two steps around the recurrent loop, which every chip can do."""
+    return replace(graph, edges=tuple(replace(e, delay=2) if e.dst == "back" else e for e in graph.edges))
+
+
+CASES = [(model, name) for name in NAMES for model in (LIF(), LIF(0.8, reset="subtract"), CubaLIF(), IF(), TwoPointLIF())
+         if name != "loihi1" or (getattr(model, "reset", "") == "zero" and model.name != "TwoPointLIF")]
+
+
+@pytest.mark.parametrize(("model", "name"), CASES, ids=lambda x: getattr(x, "name", x))
+def test_every_model_keeps_its_rate(model: NeuronModel, name: str) -> None:
+    found = prepared(loose(nets.layered(model, bias=model.name != "CubaLIF")), name, 40)
+    graph, chip = found.network.graph, load(name)
+    stages.check(graph, "fixed")
+    cells = next(layer for layer in found.layers if layer.name == "cells")
+    assert cells.rate > 0.02 and abs(cells.rate_fixed - cells.rate) < 0.1 * cells.rate + 0.005
+    assert all(e.error < 0.02 for e in cells.edges)
+    for node in graph.nodes.values():
+        if isinstance(node, LINEAR_KINDS):
+            assert isinstance(node.weight, Quantised) and node.weight.format.bits == chip.formats.weight_bits.value
+            assert chip.formats.exponent_low.value <= node.exponent <= chip.formats.exponent_high.value
+    assert cells.thresholds is not None and cells.thresholds[0] >= 1
+    assert "agree" not in str(found) and "cells" in str(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Adapting(NeuronModel):
+    """A model that hw has never seen: the threshold rises with each spike and recovers."""
+
+    decay: Value = param(0.9)
+    recovery: Value = param(0.95)
+    rise: Value = param(0.4)
+    threshold: Value = param(1.0)
+
+    def states(self) -> tuple[str, ...]:
+        return ("v", "tired")
+
+    def step(self, p: Any, s: Any, x: tuple[Any, ...], ops: Ops) -> tuple[Any, tuple[Any, ...]]:
+        v = ops.maximum(p.decay * s.v + x[0] * ops.sigmoid(0.0 - s.tired), -2.0)
+        z = ops.spike(v - (p.threshold + p.rise * s.tired))
+        kept = ops.hold(z)
+        return z, (ops.where(kept, 0.0, v), p.recovery * s.tired + kept)
+
+
+@pytest.mark.parametrize("name", ["loihi2", "spinnaker2"])
+def test_a_new_model_needs_nothing_here(name: str) -> None:
+    found = prepared(loose(nets.layered(Adapting())), name, 60)
+    cells = next(layer for layer in found.layers if layer.name == "cells")
+    assert cells.rate > 0.02 and abs(cells.rate_fixed - cells.rate) < 0.15 * cells.rate
+
+
+def digits(steps: int) -> tuple[Any, Any, Any]:
+    """Scanned digits, a random layer of integrate-and-fire neurons, and a read-out by least squares."""
+    datasets = pytest.importorskip("sklearn.datasets")
+    x, y = datasets.load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    hidden, bias = nets.normal(0, 150, 64) * 0.25, nets.normal(1, 150) * 0.1
+    theta = np.percentile(np.maximum(x[:500] @ hidden.T + bias, 0), 99, axis=0).astype(np.float32)
+    theta = np.maximum(theta, theta.max() / 64)
+    features = np.minimum(np.maximum(x[:1000] @ hidden.T + bias, 0) / theta, 1)
+    readout = np.linalg.solve(features.T @ features + 5 * np.eye(150), features.T @ (np.eye(10)[y[:1000]] - 0.1)).T
+    nodes: dict[str, Node] = {
+        "x": Input((64,), "current"), "hidden": Linear(hidden, bias), "cells": IF(theta).node((150,), {"v": theta / 2}),
+        "logits": Linear(readout, nets.normal(2, 10) * 0.01), "readout": Integrator().node((10,)), "out": Output()}
+    chain = list(nodes)
+    return Graph(nodes, tuple(Edge(a, b) for a, b in zip(chain, chain[1:], strict=False))), x, y
+
+
+@pytest.mark.parametrize("name", ["loihi2", "spinnaker2"])
+def test_digits_lose_less_than_two_points(name: str) -> None:
+    graph, x, y = digits(32)
+    chip = load(name)
+    ready = nets.network(retime(compose(graph), chip), 32, "direct")
+    found = quantise(ready, chip, x[:40], REFERENCE)
+    a, b = (classify(n, x[1000:1400], REFERENCE) for n in (ready, found.network))
+    assert a.accuracy(y[1000:1400]) > 0.85
+    assert b.accuracy(y[1000:1400]) > a.accuracy(y[1000:1400]) - 0.02
+    assert found.agreement > 0.9 and found.samples == 40
+    assert not any(sum(c.narrowed.values()) for c in b.counts.values())
+    assert found.inputs == {"x": Fixed(8, 4)}             # sixteenths are exact
+
+
+def test_the_read_out_keeps_a_factor_of_two() -> None:
+    graph, x, _ = digits(64)
+    chip = load("loihi2")
+    found = quantise(nets.network(retime(compose(graph), chip), 64, "direct"), chip, x[:20], REFERENCE)
+    logits = np.abs(classify(found.network, x[:20], REFERENCE).logits).max()
+    assert 2**20 < logits < 2**22 * 1.02
+
+
+def drift(weight: float, threshold: float) -> Graph:
+    """A neuron that one input drives and another holds down."""
+    nodes: dict[str, Node] = {"x": Input((2,)), "w": Linear([[weight, -weight]]), "cells": IF(threshold).node((1,)),
+                              "v": Linear([[1.0]]), "readout": Integrator().node((1,)), "out": Output()}
+    chain = list(nodes)
+    return Graph(nodes, tuple(Edge(a, b) for a, b in zip(chain, chain[1:], strict=False)))
+
+
+def test_an_overflow_gives_more_room_until_there_is_none() -> None:
+    chip = load("loihi2")
+    x = np.zeros((1, 1200, 2))
+    x[:, :, 1] = 1
+    ready = nets.network(retime(compose(drift(4.0, 1.0)), chip), 1200, "spikes")
+    found = quantise(ready, chip, x, REFERENCE)
+    cells = next(layer for layer in found.layers if layer.name == "cells")
+    assert cells.halvings >= 1
+    run = classify(found.network, x, REFERENCE)
+    assert not any(sum(c.narrowed.values()) for c in run.counts.values())
+    with pytest.raises(HardwareError, match="cells"):
+        hopeless = nets.network(retime(compose(drift(4e3, 1.0)), chip), 1200, "spikes")
+        quantise(hopeless, chip, x, REFERENCE)
+
+
+def test_a_threshold_that_cannot_be_is_refused() -> None:
+    with pytest.raises(HardwareError, match="thresholds of"):
+        prepared(nets.layered(LIF(threshold=0.0)), "spinnaker2", 5)
+
+
+def test_best_format() -> None:
+    assert best_format(np.arange(17) / 16, 8) == Fixed(8, 4)
+    assert best_format(np.linspace(-2.7, 2.7, 999), 8).frac == 5
+    assert best_format(np.array([1e6, -3e5]), 8).frac < -10
+    assert best_format(np.zeros(4), 8).bits == 8
+
+
+def test_gains_move_into_the_weights() -> None:
+    graph = compose(nets.layered(TwoPointLIF(decay_apical=0.75), bias=True))
+    folded = fold_gains(graph)
+    back = folded.nodes["back"]
+    assert isinstance(back, Linear)
+    np.testing.assert_allclose(back.weight, graph.nodes["back"].weight * 0.25)
+    program = folded.nodes["cells"].program
+    assert sum(i.op == "mul" for i in program.code) < sum(i.op == "mul" for i in graph.nodes["cells"].program.code) + 1
+    x = nets.normal(4, 3, 20, 12)
+    a, b = (classify(nets.network(g, 20, "spikes"), x, REFERENCE).logits for g in (graph, folded))
+    np.testing.assert_allclose(a, b, atol=1e-3)
+    plain = compose(nets.layered(LIF()))
+    assert fold_gains(plain).digest == plain.digest
+
+
+# --- the two-point cell in integers (decisions, section 5) ---
+
+def cell(model: NeuronModel, name: str = "loihi2") -> Population:
+    """A cell at scale 100 on both ports."""
+    from spikeflow.hw.translate import Port, translate
+    ports = {p: Port(np.asarray(100.0)) for p in model.inputs}
+    return translate("cell", model.node((50,)), ports, load(name).formats.arithmetic)
+
+
+def stepped(node: Population, *inputs: Any) -> tuple[Any, Any]:
+    """Spikes and first states over time, for integer inputs ``(T, 50)``."""
+    from spikeflow.sim.interpreter import Step
+    step = Step(node.program, node.params, True)
+    state: Any = [np.zeros((1, 50), np.int64)] * len(node.program.states)
+    seen = []
+    for arriving in zip(*inputs, strict=True):
+        z, state = step(state, [a[None] for a in arriving])
+        seen.append((z[0], state[0][0]))
+    return np.stack([z for z, _ in seen]), np.stack([u for _, u in seen])
+
+
+@pytest.mark.parametrize("name", ["loihi2", "spinnaker2"])
+def test_without_apical_input_it_is_a_lif_bit_for_bit(name: str) -> None:
+    basal = np.random.default_rng(1).integers(-60, 90, (60, 50))
+    a = stepped(cell(TwoPointLIF(decay=0.9), name), basal, np.zeros_like(basal))
+    b = stepped(cell(LIF(decay=0.9), name), basal)
+    np.testing.assert_array_equal(a[0], b[0])
+    np.testing.assert_array_equal(a[1], b[1])
+    assert a[0].sum() > 100
+
+
+def test_apical_input_alone_never_spikes() -> None:
+    apical = np.random.default_rng(1).integers(-5000, 5000, (60, 50))
+    z, u = stepped(cell(TwoPointLIF()), np.zeros_like(apical), apical)
+    assert not z.any() and not u.any()
+
+
+def test_the_gate_is_the_table_at_the_nearest_thirty_second() -> None:
+    node = cell(replace(TwoPointLIF(decay=0.0, decay_apical=0.0, gain=1.5, threshold=1e3)))
+    apical = np.arange(-250, 250, 10)[None]
+    _, u = stepped(node, np.full((1, 50), 64), apical)
+    index = np.clip(np.floor(32 * 1.5 * apical[0] / 100 + 0.5), -128, 128)
+    gate = 4096 + np.floor(np.tanh(index / 32) * 4096 + 0.5)
+    np.testing.assert_array_equal(u[0], 64 * 64 * gate // 4096)
+
+
+def test_back_propagating_spikes_raise_the_apical_point() -> None:
+    basal = np.full((30, 50), 70)
+    quiet = stepped(cell(TwoPointLIF(back_propagation=True, bap=0.0)), basal, np.zeros_like(basal))[0].sum()
+    raised = stepped(cell(TwoPointLIF(back_propagation=True, bap=0.8)), basal, np.zeros_like(basal))[0].sum()
+    assert raised > quiet
