@@ -6,6 +6,8 @@ import click
 
 from spikeflow.cli import console
 
+COMPARED = 200      # calibration samples on which the two networks are compared
+
 
 @click.command("convert")
 @click.argument("ann", type=click.Path())
@@ -25,7 +27,7 @@ from spikeflow.cli import console
 def command(ann: str, data: str | None, out: str, as_json: bool, input_shape: str | None,
             **options: object) -> None:
     """Convert a trained network into a spiking one; every operation gets a verdict."""
-    from spikeflow.convert import convert
+    from spikeflow.convert import agreement, convert
     from spikeflow.ir import file
     from spikeflow.samples import Samples, read_npz
     samples: Samples | None = read_npz(data) if data else None
@@ -36,4 +38,11 @@ def command(ann: str, data: str | None, out: str, as_json: bool, input_shape: st
         conversion = convert(ann, None if samples is None else samples.x, None if samples is None else samples.y,
                              progress=progress, **chosen)  # type: ignore[arg-type]
     file.write(out, conversion.network)
-    console.emit(as_json, {"out": out, **conversion.report.to_json()}, f"{conversion.report.to_text()}\nWritten: {out}")
+    facts, text = conversion.report.to_json(), conversion.report.to_text()
+    if samples is not None and samples.y is not None:
+        few = samples.first(COMPARED)
+        with console.progress("comparing with the ANN") as progress:
+            found = agreement(conversion, few.x, few.y, progress=progress)
+        facts["agreement"] = found.to_json()
+        text += f"\n\nSpiking network and ANN on calibration data: {found.to_text()}"
+    console.emit(as_json, {"out": out, **facts}, f"{text}\nWritten: {out}")

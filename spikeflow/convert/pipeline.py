@@ -81,8 +81,6 @@ def convert(
     scale = _scale(options, stats)
     graph = balance(encoded(folded.graph, options.coding), thresholds.values, options.reset, scale)
     stages.check(graph, "snn")
-    converted = Network(graph, _record(options, graph, folded.graph, scale, stats))
-    converted.check()
     report = ConversionReport(
         final_verdicts(captured.verdicts, folded.into, graph),
         layer_reports(graph, thresholds, stats),
@@ -92,6 +90,8 @@ def convert(
         difference,
         scale,
     )
+    converted = Network(graph, _record(graph, folded.graph, report))
+    converted.check()
     return Conversion(converted, report, folded.graph)
 
 
@@ -154,17 +154,9 @@ def _scale(options: ConvertOptions, stats: Stats | None) -> float:
     return float(np.float32(largest)) if largest > 0 else 1.0
 
 
-def _record(
-    options: ConvertOptions, graph: Graph, ann: Graph, scale: float, stats: Stats | None
-) -> RunRecord:
-    how = "batch norm" if stats is None else f"percentile {options.percentile:g} of {stats.samples} samples"
-    return RunRecord(
-        options.steps,
-        options.coding,
-        scale,
-        options.seed,
-        readout_of(graph),
-        ann.shapes[ann.inputs[0]],
-        options.labels,
-        {"thresholds": how, "reset": options.reset},
-    )
+def _record(graph: Graph, ann: Graph, report: ConversionReport) -> RunRecord:
+    options = report.options
+    how = "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
+    notes = {"thresholds": how, "reset": options.reset, "conversion": report.to_note()}
+    return RunRecord(options.steps, options.coding, report.scale, options.seed, readout_of(graph),
+                     ann.shapes[ann.inputs[0]], options.labels, notes)

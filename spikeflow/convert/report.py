@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -13,6 +14,7 @@ from spikeflow.convert.builder import BATCH_NORM, Verdict
 from spikeflow.convert.observe import Stats
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.thresholds import Thresholds
+from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population, Shape
 
@@ -75,6 +77,12 @@ class ConversionReport:
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain values."""
         return {**asdict(self), "data_free": self.data_free, "channels_at_floor": self.at_floor}
+
+    def to_note(self) -> str:
+        """The same as one JSON text for the network's file; without its verdicts where that would be too long."""
+        facts = self.to_json()
+        whole = json.dumps(facts)
+        return whole if len(whole) <= MAX_TEXT else json.dumps({**facts, "verdicts": "too many for the file"})
 
     def to_text(self) -> str:
         """The same facts as text for people."""

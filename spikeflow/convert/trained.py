@@ -67,7 +67,7 @@ class Section:
 
 
 def capture_trained(
-    net: Sequential, input_shape: Shape, dt: float = 1e-3, steps: int = 100, labels: tuple[str, ...] = ()
+    net: Sequential, source: Shape | Input, dt: float = 1e-3, steps: int = 100, labels: tuple[str, ...] = ()
 ) -> Network:
     """The network of a trained `Sequential`, spiking as its layers do, up to ties (see `convert.ties`).
 
@@ -76,7 +76,8 @@ def capture_trained(
 
     Parameters
     ----------
-    input_shape : of one moment, without time and batch.
+    source : the shape of one moment, without time and batch; or the Input itself, for a network that takes
+        a current. A shape alone is that of spikes.
     dt : seconds per step, for what leaves spikeflow.
     steps : length of a run.
 
@@ -87,10 +88,11 @@ def capture_trained(
     ConversionError
         For parameters that are not finite.
     """
-    shape = tuple(int(n) for n in input_shape)
-    grown = _Grown(shape)
+    if not isinstance(source, Input):
+        source = Input(tuple(int(n) for n in source), "spikes")
+    grown = _Grown(source)
     with evaluating(net):
-        for section in sections(net, shape):
+        for section in sections(net, source.shape):
             grown.add(section)
     graph = replace(grown.finish(), dt=dt)
     stages.check(graph, "snn")
@@ -98,7 +100,7 @@ def capture_trained(
         steps,
         "spikes",
         readout=graph.inputs_of(OUTPUT)[0].src,
-        input_shape=shape,
+        input_shape=source.shape,
         labels=tuple(labels),
         notes={"made by": "direct training"},
     )
@@ -168,11 +170,11 @@ def population_of(layer: Neuron, name: str, shape: Shape) -> Population:
 class _Grown:
     """The graph while sections are added; `terms` are the nodes whose values add up to what comes next."""
 
-    def __init__(self, shape: Shape) -> None:
-        self.nodes: dict[str, Node] = {INPUT: Input(shape, "current")}
+    def __init__(self, source: Input) -> None:
+        self.nodes: dict[str, Node] = {INPUT: source}
         self.edges: list[Edge] = []
         self.terms: tuple[str, ...] = (INPUT,)
-        self.shape = shape
+        self.shape = source.shape
 
     def add(self, section: Section) -> None:
         self.terms = self._splice(fold(section.before), self.terms, 0)

@@ -35,6 +35,7 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
 MAX_ROUNDS = 24
+SAMPLES = 64                 # of the calibration samples, spread evenly, that are run
 READOUT_ROOM = 2.0           # a read-out may go this much further than on the calibration samples
 DRIFT = 0.5                  # thresholds a step by which a membrane may fall at first, before halving
 FRACS = range(-24, 32)
@@ -47,7 +48,7 @@ def quantise(network: Network, chip: Chip, x: npt.ArrayLike,
     Parameters
     ----------
     network : composed and retimed, at stage snn.
-    x : calibration samples ``(N, *shape)``, as `classify` takes them.
+    x : calibration samples ``(N, *shape)``, as `classify` takes them; at most 64 of them are run.
     options : engine and threads of the calibration runs; their steps are the run record's.
 
     Raises
@@ -57,6 +58,7 @@ def quantise(network: Network, chip: Chip, x: npt.ArrayLike,
     """
     network = replace(network, graph=fold_gains(network.graph))
     array = np.asarray(x)
+    array = array[np.unique(np.linspace(0, len(array) - 1, min(len(array), SAMPLES)).astype(int))] if len(array) else array
     job = _Job(network, chip, array, classify(network, array, options))
     halvings: dict[str, int] = {}
     over: dict[str, list[str]] = {}

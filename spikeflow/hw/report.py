@@ -22,11 +22,16 @@ from spikeflow.hw.cost import (
     use_of,
 )
 from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.place import CHIP_BORDER
 from spikeflow.hw.route import Routes, routes_of
 from spikeflow.sim.result import Counts
 
 _NAMES = {"neurons": "neurons", "axons_in": "input axons", "axons_out": "output axons",
           "memory_bits": "memory (bits)", "delay": "delay (steps)"}
+_MESH_NOTES = (
+    "Routes are unions of XY paths, each message once over each link (assumed of every chip).",
+    f"The host injects at tile (0, 0) of chip 0, and placement counts a border between chips as {CHIP_BORDER} hops "
+    "(assumed).")
 
 
 @dataclass(frozen=True)
@@ -183,7 +188,7 @@ def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mappi
         mapping.synapses, mapping.record.steps, limits_of(chip), _cores(mapping, chip, activity),
         _traffic_of(routes), activity.measured, estimates(mapping, chip, routes, activity),
         tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
-        (*chip.notes, *((chip.energy.note,) if chip.energy.note else ())))
+        (*chip.notes, *((chip.energy.note,) if chip.energy.note else ()), *_MESH_NOTES))
 
 
 def _own_chip(name: str) -> Chip:

@@ -22,6 +22,7 @@ from spikeflow.ir.nodes import Conv2d, Linear, Shape, Sparse
 Float = npt.NDArray[np.float64]
 Synapses = Linear | Conv2d | Sparse
 ROUNDS = 4
+UNUSED = 256.0               # scale of a port that nothing reaches
 # shares of the threshold that a spike may be off by: a floored sum errs every step, a rounded threshold per spike
 FLOORED, ROUNDED = 0.5, 0.05
 
@@ -33,6 +34,7 @@ class Incoming:
     Parameters
     ----------
     weight : float64, one number a stored weight; `group` : the scale that each is counted in.
+    rows : neurons of a group that have weights of their own; 1 where a channel shares its kernel.
     source : the integer that stands for 1 at the source: 1 for spikes.
     power : mean square of what one source sends in a step; weighs the errors.
     high : largest mantissa; `signed` : whether there are negative ones.
@@ -42,6 +44,7 @@ class Incoming:
     node: Synapses
     weight: Float
     group: Array
+    rows: float
     source: float
     power: float
     high: int
@@ -101,7 +104,8 @@ def incoming(name: str, node: Synapses, shape: Shape, groups: int, formats: Form
         weight = np.broadcast_to(weight, node.targets.shape)
     signed = not (formats.arithmetic.excitatory_bits and weight.min(initial=0.0) >= 0)
     high = 2 ** (int(formats.weight_bits.value) - int(signed)) - 1
-    return Incoming(name, node, weight, group_of_weights(node, shape, groups), 1.0, 1.0, high, signed)
+    rows = (node.weight.shape[0] if isinstance(node, Conv2d) else prod(shape)) / groups
+    return Incoming(name, node, weight, group_of_weights(node, shape, groups), rows, 1.0, 1.0, high, signed)
 
 
 def scaled_node(node: Synapses, gain: Float, shape: Shape) -> Synapses:
@@ -127,6 +131,8 @@ def choose(edges: Sequence[Incoming], bounds: Bounds, formats: Formats) -> Choic
     The first edge's exponent runs over all that the chip has; the others follow it, then each is tried one up and
     one down until nothing improves.
     """
+    if not edges:
+        return Choice(np.minimum(bounds.ceiling, UNUSED), (), 0.0)
     groups = len(bounds.ceiling)
     tops = [_largest(e, groups) for e in edges]
     found = [_from(first, edges, tops, bounds, formats) for first in _range(formats)]
@@ -176,7 +182,7 @@ def _priced(exponents: Sequence[int], edges: Sequence[Incoming], tops: Sequence[
     cost = np.zeros_like(scale)
     for exponent, edge in zip(exponents, edges, strict=True):
         count = np.bincount(edge.group, minlength=len(scale))
-        cost += count * edge.power * (edge.source * 2.0**exponent / scale)**2 / 12
+        cost += count / edge.rows * edge.power * (edge.source * 2.0**exponent / scale)**2 / 12
     levels = bounds.threshold * scale * bounds.unit
     off = (ROUNDED / np.maximum(levels, 1e-9))**2
     off = off + (FLOORED * bounds.unit / np.maximum(levels, 1e-9))**2 * (min(exponents, default=0) < 0)

@@ -169,8 +169,9 @@ def encode_batch(network: Network, x: Array, steps: int, level: int, first: int)
         return Constant(x if node.format is None else node.format.quantise(x))
     if record.coding == "spikes":
         moments = np.moveaxis(x[:, :steps], 1, 0)
-        quiet = np.zeros((level, *moments.shape[1:]), moments.dtype)
-        values = np.concatenate([moments, quiet])
+        values = np.concatenate([moments, np.zeros((level, *moments.shape[1:]), moments.dtype)])
+        if node.kind == "spikes":
+            return Spikes.from_dense(values)
         return Dense(values if node.format is None else node.format.quantise(values))
     coder = encode.rate if record.coding == "rate" else encode.onoff
     return replace(coder(x, steps, record.scale, record.seed, first), steps=steps + level)

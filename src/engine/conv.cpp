@@ -62,8 +62,10 @@ public:
         view.target_channels = to[0];
         view.group_in = in[0] / text.groups;
         view.group_out = to[0] / text.groups;
-        view.kernel_rows = text.kernel[0];
-        view.kernel_columns = text.kernel[1];
+        kernel_rows = text.kernel[0];
+        kernel_columns = text.kernel[1];
+        view.channel_weights = int64_t{kernel_rows} * kernel_columns * view.group_out;
+        find_offsets();
         pack(text);
         find_blocks();
         take_bias(text.bias);
@@ -104,7 +106,7 @@ private:
     // weights[in channel][kernel row][column place][out channel of the group]
     void pack(const ConvText<V>& text) {
         weights.resize(text.weights.size());
-        const int32_t ky = view.kernel_rows, kx = view.kernel_columns;
+        const int32_t ky = kernel_rows, kx = kernel_columns;
         std::size_t at = 0;
         for (int32_t c = 0; c < source.shape[0]; ++c)
             for (int32_t row = 0; row < ky; ++row)
@@ -115,6 +117,18 @@ private:
                         const int64_t from = ((out * view.group_in + c % view.group_in) * ky + tap) * kx + columns.tap_order[static_cast<std::size_t>(place)];
                         weights[at++] = static_cast<W>(text.weights[static_cast<std::size_t>(from)]);
                     }
+    }
+
+    void find_offsets() {
+        for (Run& run : columns.runs) {
+            run.to = run.target * view.target_channels;
+            run.from = run.tap * view.group_out;
+            run.length = run.count * view.group_out;
+        }
+        for (Run& run : rows.runs) {
+            run.to = run.target * view.target_width * view.target_channels;
+            run.from = run.tap * kernel_columns * view.group_out;
+        }
     }
 
     void find_blocks() {
@@ -138,9 +152,9 @@ private:
     }
 
     void point() {
-        view.column_runs = columns.runs.data();
+        view.columns = columns.runs.data();
         view.column_start = columns.start.data();
-        view.row_runs = rows.runs.data();
+        view.rows = rows.runs.data();
         view.row_start = rows.start.data();
         view.first_block = first_block.data();
         view.last_block = last_block.data();
@@ -151,7 +165,7 @@ private:
     std::vector<int32_t> first_block, last_block;
     Buffer<W> weights;
     Buffer<V> bias;
-    int32_t bias_step = 0, exponent = 0;
+    int32_t bias_step = 0, exponent = 0, kernel_rows = 0, kernel_columns = 0;
     ConvView view{};
 };
 

@@ -20,20 +20,23 @@ struct Immediate {
 template <class R>
 using Operation = int64_t (*)(R* dst, const R* a, const R* b, const R* c, int32_t n, const Immediate& immediate);
 
-// One source row or pixel hits `count` neighbouring target pixels from `target` on with kernel taps from `tap` on.
+// One source row or column hits `count` neighbouring targets from `target` on with kernel taps from `tap` on. The
+// rest is the same as offsets, so that nothing is multiplied in the inner loop: into the sums and into the weights.
 struct Run {
     int32_t target, count, tap;
+    int32_t to = 0, from = 0, length = 0;
 };
 
 // A convolution as seen from its sources; see conv.cpp.
 struct ConvView {
     int32_t pixels, width;                       // of the source
-    const Run* column_runs;
-    const int32_t* column_start;                 // runs of source column x: column_start[x] to column_start[x + 1]
-    const Run* row_runs;                         // each of count 1
+    const Run* columns;                          // runs of source column x: column_start[x] to column_start[x + 1]
+    const int32_t* column_start;
+    const Run* rows;                             // each of count 1
     const int32_t* row_start;
     int32_t target_width, target_channels;
-    int32_t group_in, group_out, kernel_rows, kernel_columns;
+    int32_t group_in, group_out;
+    int64_t channel_weights;                     // weights of one source channel
     const int32_t *first_block, *last_block;     // blocks of each target pixel
 };
 

@@ -75,7 +75,6 @@ def between(*chain: Node, shape: tuple[int, ...] = (4, 9, 9), whole: bool = True
 SAME = ((1, 1), (1, 1))
 CHAINS: dict[str, tuple[tuple[Node, ...], type]] = {
     "pool, conv": ((SumPool((2, 2), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3))), Conv2d),
-    "pool without rest, padded conv": ((Slice((0, 0, 0), (4, 8, 8), (1, 1, 1)),), Sparse),
     "pool, padded conv over a rest": ((SumPool((2, 2), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME)), Sparse),
     "overlapping pool, padded conv": ((SumPool((3, 3), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME)), Sparse),
     "overlapping pool, conv": ((SumPool((3, 3), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3))), Conv2d),
@@ -104,6 +103,13 @@ def test_chains(name: str) -> None:
     composed = same(between(*chain))
     (found,) = [n for n in composed.nodes.values() if isinstance(n, (Linear, Conv2d, Sparse))]
     assert isinstance(found, kind) or name == "biases through a padded conv"
+
+
+def test_a_pool_without_rest_melts_into_a_padded_convolution() -> None:
+    conv = Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME)
+    composed = same(between(SumPool((2, 2), (2, 2)), conv, shape=(4, 8, 8)))
+    (found,) = [n for n in composed.nodes.values() if isinstance(n, Conv2d)]
+    assert found.padding == ((2, 2), (2, 2)) and found.stride == (2, 2) and found.weight.shape == (3, 4, 6, 6)
 
 
 @given(st.integers(0, 10**6))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError
+from spikeflow.hw import rebuild
 from spikeflow.hw.cost import over_limits
 from spikeflow.hw.mapping import Mapping
 from spikeflow.hw.tables import AxonTable, CoreTable, RouteTable
@@ -17,7 +18,7 @@ from spikeflow.ir import stages
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Linear, Output, Population, Sparse
+from spikeflow.ir.nodes import Concat, Input, Linear, Output, Population, Sparse
 from spikeflow.ir.record import RunRecord
 from spikeflow.sim import run
 from tests.hw.fixed_nets import BYTE, drawn, inputs_for, local, mapped, outputs, read_out, tiny_chip
@@ -248,3 +249,13 @@ def test_record_travels() -> None:
     mapping = replace(mapped(drawn(1), tiny_chip()), record=record)
     assert mapping.as_network().record.labels == ("a", "b")
     assert Fixed(8) == mapping.projections[0].format
+
+
+def test_very_wide_sources_are_joined_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Concat has a limit; beyond it Concats are joined. Here the limit is 2."""
+    graph = local(layers=2, channels=2, side=5)
+    monkeypatch.setattr(rebuild, "WIDEST", 2)
+    mapping = mapped(graph, tiny_chip(neurons=6))
+    x = inputs_for(graph, 2)
+    assert max(mapping.as_graph().nodes[n].count for n in mapping.as_graph().of_kind(Concat)) == 2
+    assert np.array_equal(outputs(graph, x)["out"], outputs(mapping.as_graph(), x)["out"])

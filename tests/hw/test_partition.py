@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import HardwareError, Violation
+from spikeflow.hw import grow
+from spikeflow.hw import refine as refine_module
 from spikeflow.hw.budget import Tally, room_of, synapse_bits
 from spikeflow.hw.chip import Chip, Fact, load
 from spikeflow.hw.connectivity import projections
@@ -198,3 +200,14 @@ def test_every_chip_takes_a_small_network(name: str) -> None:
     cut = partition(drawn(9), chip)
     assert len(cut.cores) == 1 and core_memory(cut.cores[0], chip) <= chip.memory.limit.value
     assert isinstance(task_of(drawn(9), "a", projections(drawn(9)), replace(chip, axons_in=Fact(9, ""))).tally(), Tally)
+
+
+def test_bounded_work_still_keeps_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the bounds on work are reached, growth goes on in the order of the tensor and nothing is refined."""
+    graph, chip = local(layers=1, channels=3, side=10), tiny_chip(neurons=40, axons_in=300, bits=10**6)
+    free = partition(graph, chip, 4).connectivity()
+    monkeypatch.setattr(grow, "WORK", 10)
+    monkeypatch.setattr(refine_module, "WORK", 10)
+    bounded = partition(graph, chip, 4)
+    assert all(sum(len(p.neurons) for p in core) <= 40 for core in bounded.cores)
+    assert free < bounded.connectivity()

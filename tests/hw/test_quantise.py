@@ -64,6 +64,15 @@ def test_every_model_keeps_its_rate(model: NeuronModel, name: str) -> None:
     assert "agree" not in str(found) and "cells" in str(found)
 
 
+@pytest.mark.parametrize("name", ["loihi2", "spinnaker2"])
+def test_a_port_that_nothing_reaches(name: str) -> None:
+    graph = loose(nets.layered(TwoPointLIF()))
+    nodes = {n: node for n, node in graph.nodes.items() if n != "back"}
+    found = prepared(Graph(nodes, tuple(e for e in graph.edges if "back" not in (e.src, e.dst))), name, 30)
+    cells = next(layer for layer in found.layers if layer.name == "cells")
+    assert abs(cells.rate_fixed - cells.rate) < 0.1 * cells.rate
+
+
 @dataclass(frozen=True, eq=False)
 class Adapting(NeuronModel):
     """A model that hw has never seen: the threshold rises with each spike and recovers."""
