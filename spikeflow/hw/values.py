@@ -91,8 +91,9 @@ class Static(Value):
     def mantissa(self, w: Writer, scale: Float) -> Symbol:
         """The threshold as the chip stores it: M, or M - 1 where it compares with >."""
         unit = 2.0**w.arithmetic.threshold_shift
-        values = np.floor(self.value * scale / unit + 0.5)
-        if not w.trial and (values.min(initial=1) < 1 or values.max(initial=1) > w.arithmetic.threshold):
+        # all but dead channels have thresholds below the chip's unit; a spike of theirs weighs next to nothing
+        values = np.maximum(np.floor(self.value * scale / unit + 0.5), 1.0)
+        if not w.trial and (self.value.min(initial=1) <= 0 or values.max(initial=1) > w.arithmetic.threshold):
             w.refuse(f"thresholds of {values.min():.0f} to {values.max():.0f}", f"1 to {w.arithmetic.threshold}")
         return w.number(self.label, values - w.arithmetic.strict)
 

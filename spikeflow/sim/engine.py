@@ -71,7 +71,8 @@ class Engine:
         feeds = [_feed(name, named[name], steps, lowered.dtype) for name in order]
         outputs, counters, records = lowered.network.run(
             steps, samples, feeds, [lowered.index[n] for n in record], self.threads, progress)
-        recorded = {n: Spikes(*r, samples, steps, self.graph.shapes[n]) for n, r in zip(record, records, strict=True)}
+        recorded = {name: Spikes(sample, step, neuron, value, samples, steps, self.graph.shapes[name])
+                    for name, (sample, step, neuron, value) in zip(record, records, strict=True)}
         return Result(steps, samples, self._outputs(outputs), self._counts(lowered, counters), recorded,
                       time.perf_counter() - begun)
 

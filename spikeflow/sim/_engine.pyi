@@ -1,0 +1,141 @@
+"""
+The event-driven engine; built from src/ and used by spikeflow.sim.engine alone.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+
+def isa() -> int:
+    """The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512."""
+
+class Counters:
+    """What one node did, summed over samples and steps."""
+
+    @property
+    def spikes(self) -> int: ...
+
+    @property
+    def accumulates(self) -> int: ...
+
+    @property
+    def multiplies(self) -> int: ...
+
+    @property
+    def cached(self) -> int: ...
+
+    @property
+    def updates(self) -> int: ...
+
+    @property
+    def skipped(self) -> int: ...
+
+    @property
+    def narrowed(self) -> list[int]: ...
+
+class FloatNetwork:
+    """A network in float32."""
+
+    def __init__(self, isa: int = 2) -> None:
+        """isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has."""
+
+    def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
+
+    def output(self, name: str, shape: Sequence[int]) -> int: ...
+
+    def linear(self, name: str, sources: int, out: Sequence[int], weights: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
+
+    def sparse(self, name: str, inputs: Sequence[int], out: Sequence[int], indptr: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], targets: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
+
+    def conv(self, name: str, inputs: Sequence[int], out: Sequence[int], weights: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, exponent: int) -> int: ...
+
+    def move(self, name: str, inputs: Sequence[Sequence[int]], out: Sequence[int], targets: Sequence[Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]) -> int: ...
+
+    def pool(self, name: str, inputs: Sequence[int], out: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> int: ...
+
+    def scale(self, name: str, shape: Sequence[int], factor: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], exponent: int) -> int: ...
+
+    def population(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
+
+    def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
+
+    def seal(self) -> None:
+        """No more nodes or edges: check that nothing is missing."""
+
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], threads: int, progress: object | None) -> tuple:
+        """
+        Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
+        """
+
+class Int32Network:
+    """A network of integers that all fit 32 bits."""
+
+    def __init__(self, isa: int = 2) -> None:
+        """isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has."""
+
+    def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
+
+    def output(self, name: str, shape: Sequence[int]) -> int: ...
+
+    def linear(self, name: str, sources: int, out: Sequence[int], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
+
+    def sparse(self, name: str, inputs: Sequence[int], out: Sequence[int], indptr: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], targets: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
+
+    def conv(self, name: str, inputs: Sequence[int], out: Sequence[int], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, exponent: int) -> int: ...
+
+    def move(self, name: str, inputs: Sequence[Sequence[int]], out: Sequence[int], targets: Sequence[Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]) -> int: ...
+
+    def pool(self, name: str, inputs: Sequence[int], out: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> int: ...
+
+    def scale(self, name: str, shape: Sequence[int], factor: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], exponent: int) -> int: ...
+
+    def population(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
+
+    def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
+
+    def seal(self) -> None:
+        """No more nodes or edges: check that nothing is missing."""
+
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], threads: int, progress: object | None) -> tuple:
+        """
+        Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
+        """
+
+    def population_wide(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
+
+class Int64Network:
+    """A network of integers."""
+
+    def __init__(self, isa: int = 2) -> None:
+        """isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has."""
+
+    def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
+
+    def output(self, name: str, shape: Sequence[int]) -> int: ...
+
+    def linear(self, name: str, sources: int, out: Sequence[int], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
+
+    def sparse(self, name: str, inputs: Sequence[int], out: Sequence[int], indptr: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], targets: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
+
+    def conv(self, name: str, inputs: Sequence[int], out: Sequence[int], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, exponent: int) -> int: ...
+
+    def move(self, name: str, inputs: Sequence[Sequence[int]], out: Sequence[int], targets: Sequence[Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]) -> int: ...
+
+    def pool(self, name: str, inputs: Sequence[int], out: Sequence[int], kernel: Sequence[int], stride: Sequence[int]) -> int: ...
+
+    def scale(self, name: str, shape: Sequence[int], factor: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], exponent: int) -> int: ...
+
+    def population(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
+
+    def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
+
+    def seal(self) -> None:
+        """No more nodes or edges: check that nothing is missing."""
+
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], threads: int, progress: object | None) -> tuple:
+        """
+        Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
+        """
