@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeflow.hw.chip import Chip
+from spikeflow.ir.arrays import Array
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Node, Population
 from spikeflow.neurons.cuba_lif import CubaLIF
@@ -73,7 +74,7 @@ def _with_current(graph: Graph, name: str, node: Population) -> Population | Non
     return None if kind is None else _like(node, model, node.initial)
 
 
-def _like(node: Population, model: NeuronModel, initial: Mapping[str, np.ndarray]) -> Population:  # type: ignore[type-arg]
+def _like(node: Population, model: NeuronModel, initial: Mapping[str, Array]) -> Population:
     return replace(model.node(node.shape, initial), start=node.start)
 
 

@@ -58,7 +58,8 @@ def quantise(network: Network, chip: Chip, x: npt.ArrayLike,
     """
     network = replace(network, graph=fold_gains(network.graph))
     array = np.asarray(x)
-    array = array[np.unique(np.linspace(0, len(array) - 1, min(len(array), SAMPLES)).astype(int))] if len(array) else array
+    if len(array) > SAMPLES:
+        array = array[np.linspace(0, len(array) - 1, SAMPLES).astype(int)]
     job = _Job(network, chip, array, classify(network, array, options))
     halvings: dict[str, int] = {}
     over: dict[str, list[str]] = {}
@@ -144,7 +145,8 @@ class _Job:
             ceiling = np.minimum(ceiling, _ratio(float(a.bias_mantissa) * 2**a.bias_exponent, top * shift))
         if not node.program.spikes():
             reach = float(np.abs(self.run.logits).max(initial=0.0)) if name == self.network.record.readout else 1.0
-            ceiling = np.minimum(ceiling, _ratio((2.0**(a.readout.bits - 1) - 1) / READOUT_ROOM, np.array([reach * shift])))
+            limit = (2.0**(a.readout.bits - 1) - 1) / READOUT_ROOM
+            ceiling = np.minimum(ceiling, _ratio(limit, np.array([reach * shift])))
         return Bounds(ceiling, np.where((smallest > 0) & np.isfinite(smallest), smallest, 1.0), unit)
 
     # --- the integer network ---

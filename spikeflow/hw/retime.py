@@ -136,7 +136,7 @@ def _short_loop(loop: Sequence[_Bound], chip: Chip) -> Violation:
 
 def _too_long(link: Link, level: Mapping[str, int], chip: Chip) -> Violation:
     delay = link.edge.delay + link.own + max(0, level[link.target] - level[link.edge.src])
-    return Violation(link.edge.dst, f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, its own "
-                     "and those that let paths of different length meet",
+    return Violation(link.edge.dst, f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, "
+                     "its own and those that let paths of different length meet",
                      f"{int(chip.delays.maximum.value)} steps on {chip.title}",
                      "a population on the shorter path, or a shorter delay")

@@ -127,8 +127,8 @@ def fan_in(graph: Graph, chip: Chip) -> Iterator[Violation]:
                             "fewer inputs a neuron, or a layer in between")
         memory = _neuron_bits(axons, len(node.program.states), chip)
         if memory > chip.memory.limit.value:
-            yield Violation(name, f"{memory} bits of memory for one neuron", f"{int(chip.memory.limit.value)} of a core",
-                            "fewer inputs a neuron, or a layer in between")
+            yield Violation(name, f"{memory} bits of memory for one neuron",
+                            f"{int(chip.memory.limit.value)} of a core", "fewer inputs a neuron, or a layer in between")
 
 
 def _neuron_bits(axons: int, states: int, chip: Chip) -> int:

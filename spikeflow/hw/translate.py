@@ -71,7 +71,8 @@ def thresholds(node: Population, port: str, arithmetic: Arithmetic) -> list[Floa
     return [value for (value, first), (_, second) in zip(*found, strict=True) if not np.array_equal(first, second)]
 
 
-def operations(name: str, node: Population, biases: Mapping[str, Float | None], arithmetic: Arithmetic) -> frozenset[str]:
+def operations(name: str, node: Population, biases: Mapping[str, Float | None],
+               arithmetic: Arithmetic) -> frozenset[str]:
     """The integer operations that the population needs, whatever its scales; HardwareError where it has no form."""
     ports = {p: Port(np.ones(()), biases[p]) for p in node.ports}
     return frozenset(i.op for i in _trial(name, node, ports, arithmetic).w.ops.code)
@@ -311,7 +312,8 @@ class _Translation:
     def _program(self) -> Program:
         w, program = self.w, self.node.program
         output = self._symbol(self.values[program.output])
-        following = [self.following[r] if r in self.following else self._symbol(self.values[r]) for r in program.next_states]
+        following = [self.following[r] if r in self.following else self._symbol(self.values[r])
+                     for r in program.next_states]
         ends = [s.index for s in following]
         code, (end, *states) = without_unused(w.ops.code, (output.index, *ends))
         used = {i.name for i in code if i.op in ("param", "table")}

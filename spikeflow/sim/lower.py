@@ -19,8 +19,21 @@ from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
-    Activation, BatchNorm, Concat, Conv2d, Flatten, Input, Linear, Output, Pad, Population, Scale, Shape, Slice,
-    Sparse, SumPool,
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Population,
+    Scale,
+    Shape,
+    Slice,
+    Sparse,
+    SumPool,
 )
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.sim import _engine

@@ -68,6 +68,8 @@ public:
         find_offsets();
         pack(text);
         find_blocks();
+        for (const int32_t down : rows.reached)
+            for (const int32_t across : columns.reached) fan.push_back(int64_t{down} * across * view.group_out);
         take_bias(text.bias);
         point();
     }
@@ -92,11 +94,7 @@ public:
     }
 
 private:
-    int64_t fan_out(int32_t index) const {
-        const int32_t pixel = index % view.pixels;
-        return int64_t{rows.reached[static_cast<std::size_t>(pixel / view.width)]} *
-               columns.reached[static_cast<std::size_t>(pixel % view.width)] * view.group_out;
-    }
+    int64_t fan_out(int32_t index) const { return fan[static_cast<std::size_t>(index % view.pixels)]; }
 
     void shift(Slot<V>& out, const Kernels<V>& kernels) const {
         for (int32_t b = 0; b < this->layout.blocks; ++b)
@@ -163,6 +161,7 @@ private:
     Layout source;
     Axis rows, columns;
     std::vector<int32_t> first_block, last_block;
+    std::vector<int64_t> fan;            // synapses of a source at each pixel
     Buffer<W> weights;
     Buffer<V> bias;
     int32_t bias_step = 0, exponent = 0, kernel_rows = 0, kernel_columns = 0;

@@ -80,10 +80,9 @@ public:
         out.value.resize(out.index.size());
         for (std::size_t e = 0; e < out.index.size(); ++e) {
             V& sum = scratch.sums[static_cast<std::size_t>(out.index[e])];
-            if (sum != V{0}) {
-                out.index[kept] = out.index[e];
-                out.value[kept++] = sum;
-            }
+            out.index[kept] = out.index[e];
+            out.value[kept] = sum;
+            kept += sum != V{0};
             sum = V{0};
         }
         out.index.resize(kept);

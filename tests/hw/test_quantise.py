@@ -15,6 +15,7 @@ from spikeflow.hw.compose import compose
 from spikeflow.hw.gains import fold_gains
 from spikeflow.hw.quantise import Quantisation, best_format, quantise
 from spikeflow.hw.retime import retime
+from spikeflow.hw.translate import Port, translate
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
@@ -166,6 +167,15 @@ def test_a_threshold_that_cannot_be_is_refused() -> None:
         prepared(nets.layered(LIF(threshold=0.0)), "spinnaker2", 5)
 
 
+def test_a_channel_all_but_dead_gets_the_smallest_threshold() -> None:
+    node = IF(np.array([1.0, 2.0**-10], np.float32)).node((2,))
+    fixed = translate("cells", node, {"in": Port(np.array(64.0))}, load("loihi2").formats.arithmetic)
+    assert (fixed.params["threshold"] + 1).tolist() == [64, 1]
+    near = IF(np.array([1.0, 2.0**-5], np.float32)).node((2,))
+    with pytest.raises(HardwareError, match="thresholds of 0 to 8"):
+        translate("cells", near, {"in": Port(np.array(8.0))}, load("loihi2").formats.arithmetic)
+
+
 def test_best_format() -> None:
     assert best_format(np.arange(17) / 16, 8) == Fixed(8, 4)
     assert best_format(np.linspace(-2.7, 2.7, 999), 8).frac == 5
@@ -192,7 +202,6 @@ def test_gains_move_into_the_weights() -> None:
 
 def cell(model: NeuronModel, name: str = "loihi2") -> Population:
     """A cell at scale 100 on both ports."""
-    from spikeflow.hw.translate import Port, translate
     ports = {p: Port(np.asarray(100.0)) for p in model.inputs}
     return translate("cell", model.node((50,)), ports, load(name).formats.arithmetic)
 

@@ -13,7 +13,19 @@ from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
-    Concat, Conv2d, Flatten, Input, Linear, Output, Pad, Population, Scale, Shape, Slice, Sparse, SumPool,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Population,
+    Scale,
+    Shape,
+    Slice,
+    Sparse,
+    SumPool,
 )
 from spikeflow.sim.inputs import Constant, Dense, RunInput
 from tests.sim.random_programs import population

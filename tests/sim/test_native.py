@@ -58,9 +58,9 @@ def row(op: int, *rest: int) -> list[int]:
 
 
 def population(net: Any, code: list[list[int]], **changed: Any) -> int:
-    given: dict[str, Any] = dict(
-        name="p", shape=[4], code=np.asarray(code, I64).reshape(-1, 7), constants=np.zeros(len(code)), counts=[1, 1, 1, 0],
-        next_states=np.zeros(1, I64), tables=[], params=[np.ones(1, F32)], initial=[np.zeros(1, F32)], start=0)
+    given: dict[str, Any] = {
+        "name": "p", "shape": [4], "code": np.asarray(code, I64).reshape(-1, 7), "constants": np.zeros(len(code)), "counts": [1, 1, 1, 0],
+        "next_states": np.zeros(1, I64), "tables": [], "params": [np.ones(1, F32)], "initial": [np.zeros(1, F32)], "start": 0}
     return net.population(**(given | changed))
 
 
@@ -110,8 +110,8 @@ def test_hostile_rows_raise(bad: tuple[Any, ...]) -> None:
         sparse(*bad)
 
 
-CONV: dict[str, Any] = dict(name="c", inputs=[2, 5, 5], out=[4, 3, 3], weights=np.ones((4, 2, 3, 3), F32), bias=None, kernel=[3, 3],
-                            stride=[1, 1], padding=[0, 0, 0, 0], dilation=[1, 1], groups=1, exponent=0)
+CONV: dict[str, Any] = {"name": "c", "inputs": [2, 5, 5], "out": [4, 3, 3], "weights": np.ones((4, 2, 3, 3), F32), "bias": None, "kernel": [3, 3],
+                            "stride": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1, "exponent": 0}
 
 
 @pytest.mark.parametrize("changed", [
