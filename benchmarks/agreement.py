@@ -93,14 +93,18 @@ class Replay:
             open_ &= ~differs
             v = v - z.to(v.dtype)
 
-    def _currents(self, name: str, spikes: dict[str, np.ndarray]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _currents(
+        self, name: str, spikes: dict[str, np.ndarray]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """The current into a population at each step, and the bound of its rounding."""
         constant = None
         for t in range(self.work.steps):
             if constant is None:
                 x = _into(self.net, name, self._values(spikes, t))
                 size = _into(self.size, name, {k: v.abs() for k, v in self._values(spikes, t).items()})
-                terms = _into(self.terms, name, {k: (v != 0).to(v.dtype) for k, v in self._values(spikes, t).items()})
+                terms = _into(
+                    self.terms, name, {k: (v != 0).to(v.dtype) for k, v in self._values(spikes, t).items()}
+                )
                 result = x, (terms + UPDATE_ROUNDINGS) * UNIT * size
             if all(edge.src in self.net.static for edge in self.net.graph.inputs_of(name)):
                 constant = result

@@ -32,7 +32,7 @@ def load(folder: Path, part: str, count: int) -> Pictures:
             break
         found.append(_strip(strip))
         have += len(found[-1])
-    pixels = np.concatenate(found)[:len(y)].astype(np.float32) / 255
+    pixels = np.concatenate(found)[: len(y)].astype(np.float32) / 255
     normal = (pixels - MEAN) / DEVIATION
     return Pictures(np.ascontiguousarray(normal.transpose(0, 3, 1, 2)), y)
 

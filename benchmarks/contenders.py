@@ -62,8 +62,14 @@ class Process:
         # unnamed: a pipe would stop a contender that complains at length
         self.complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
         self.process = subprocess.Popen(
-            [contender.python, str(HERE / "worker.py"), contender.kind, contender.how, str(threads)], text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.complaints, cwd=HERE, env=_environment(threads))
+            [contender.python, str(HERE / "worker.py"), contender.kind, contender.how, str(threads)],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.complaints,
+            cwd=HERE,
+            env=_environment(threads),
+        )
 
     def ask(self, command: str, argument: str = "") -> dict[str, Any]:
         """The answer to a command; an ``error`` where the contender failed or died."""
@@ -91,7 +97,12 @@ class Process:
 
 def _environment(threads: int) -> dict[str, str]:
     count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return {**os.environ, **count, "PYTHONPATH": str(Path(HERE).parent), "TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor")}
+    return {
+        **os.environ,
+        **count,
+        "PYTHONPATH": str(Path(HERE).parent),
+        "TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor"),
+    }
 
 
 def check_peers() -> None:

@@ -38,8 +38,12 @@ def makers(quick: bool) -> dict[str, list[tuple[str, Maker]]]:
     found: dict[str, list[tuple[str, Maker]]] = {}
     for batch in BATCHES:
         found[f"lif batch {batch}"] = [
-            (f"lif density {100 * d:g} % batch {batch}", lambda d=d, b=batch: workloads.lif_network(d, b, steps))
-            for d in DENSITIES]
+            (
+                f"lif density {100 * d:g} % batch {batch}",
+                lambda d=d, b=batch: workloads.lif_network(d, b, steps),
+            )
+            for d in DENSITIES
+        ]
     for batch in BATCHES:
         name = f"digits batch {batch}"
         found[name] = [(name, lambda b=batch: workloads.digits(b, 20 if quick else 64))]
@@ -71,7 +75,11 @@ def _one(work: Workload, processes: list[Process], args: argparse.Namespace, fol
     results: dict[str, dict[str, Any]] = {}
     for process, spikes in _loaded(work, processes, folder, results):
         results[process.contender.name].update(_agreement(work, process.contender, spikes, folder))
-    ready = [p for p in processes if p.contender.timed and results[p.contender.name].get("agreement", {}).get("equal")]
+    ready = [
+        p
+        for p in processes
+        if p.contender.timed and results[p.contender.name].get("agreement", {}).get("equal")
+    ]
     runs: dict[str, list[list[float]]] = {p.contender.name: [] for p in ready}
     for turn in range(args.repeat):
         _say(f"{work.name}: pass {turn + 1} of {args.repeat}")
@@ -93,8 +101,9 @@ def _write(work: Workload, folder: Path) -> None:
     np.save(folder / "inputs.npy", work.inputs)
 
 
-def _loaded(work: Workload, processes: list[Process], folder: Path,
-            results: dict[str, dict[str, Any]]) -> Iterator[tuple[Process, dict[str, np.ndarray]]]:
+def _loaded(
+    work: Workload, processes: list[Process], folder: Path, results: dict[str, dict[str, Any]]
+) -> Iterator[tuple[Process, dict[str, np.ndarray]]]:
     """Load the workload everywhere; the recorded values of each that could, one after the other."""
     for process in processes:
         _say(f"{work.name}: {process.contender.name}")
@@ -109,17 +118,27 @@ def _loaded(work: Workload, processes: list[Process], folder: Path,
             _say(f"  {answer['error']}")
 
 
-def _agreement(work: Workload, contender: Contender, values: dict[str, np.ndarray], folder: Path) -> dict[str, Any]:
+def _agreement(
+    work: Workload, contender: Contender, values: dict[str, np.ndarray], folder: Path
+) -> dict[str, Any]:
     """Against the equations, and, for information, against the first contender's values of the same run."""
     found = Replay(work).check(values).to_json()
     first = folder / "first.npz"
     if not first.exists():
         np.savez(first, **values)
     with np.load(first) as theirs:
-        found["differing_from_first"] = sum(int((z != theirs[n]).sum()) for n, z in values.items() if z.dtype == np.uint8)
+        found["differing_from_first"] = sum(
+            int((z != theirs[n]).sum()) for n, z in values.items() if z.dtype == np.uint8
+        )
         # a read-out that adds up is no spike: how far it is at the end, in units of its largest value
-        found["readout_from_first"] = max((float(abs(v[-1] - theirs[n][-1]).max() / (abs(theirs[n][-1]).max() + 1e-30))
-                                           for n, v in values.items() if v.dtype != np.uint8), default=None)
+        found["readout_from_first"] = max(
+            (
+                float(abs(v[-1] - theirs[n][-1]).max() / (abs(theirs[n][-1]).max() + 1e-30))
+                for n, v in values.items()
+                if v.dtype != np.uint8
+            ),
+            default=None,
+        )
     if not found["equal"]:
         _say(f"  {contender.name} differs: {found}")
     return {"agreement": found, "spikes": {n: int(z.sum()) for n, z in values.items() if z.dtype == np.uint8}}
@@ -130,15 +149,25 @@ def _summary(passes: list[list[float]]) -> dict[str, Any]:
     runs = [seconds for one in passes for seconds in one]
     if not runs:
         return {}
-    return {"median_s": statistics.median(runs), "minimum_s": min(runs), "runs": len(runs),
-            "pass_medians_s": [statistics.median(one) for one in passes]}
+    return {
+        "median_s": statistics.median(runs),
+        "minimum_s": min(runs),
+        "runs": len(runs),
+        "pass_medians_s": [statistics.median(one) for one in passes],
+    }
 
 
 def _facts(work: Workload) -> dict[str, Any]:
     sizes = [int(np.prod(n.shape)) for n in work.graph.nodes.values() if isinstance(n, Population)]
     active = None if work.constant else float(work.inputs.mean())
-    return {**dict(work.facts), "steps": work.steps, "samples": int(work.inputs.shape[0 if work.constant else 1]),
-            "neurons": sum(sizes), "input_density": active, "digest": work.graph.digest}
+    return {
+        **dict(work.facts),
+        "steps": work.steps,
+        "samples": int(work.inputs.shape[0 if work.constant else 1]),
+        "neurons": sum(sizes),
+        "input_density": active,
+        "digest": work.graph.digest,
+    }
 
 
 def _say(text: str) -> None:
@@ -147,9 +176,13 @@ def _say(text: str) -> None:
 
 def main() -> None:
     """Measure every family that is asked for, each workload into the record as soon as it is done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", default="engine.json")
-    parser.add_argument("--threads", type=int, choices=(1, 2), default=1, help="of the engine and of torch alike")
+    parser.add_argument(
+        "--threads", type=int, choices=(1, 2), default=1, help="of the engine and of torch alike"
+    )
     parser.add_argument("--repeat", type=int, default=5, help="interleaved passes")
     parser.add_argument("--seconds", type=float, default=0.3, help="least time of a contender in a pass")
     parser.add_argument("--only", default="", help="families whose name begins so")

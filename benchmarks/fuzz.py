@@ -38,14 +38,18 @@ def _run(case: Case, engine: str, threads: int) -> Result | Exception:
     try:
         with np.errstate(all="ignore"):
             return run(case.graph, case.inputs, case.steps, engine=engine, record=names, threads=threads)
-    except Exception as error:      # any other than our own fails this seed, not the fuzz
+    except Exception as error:  # any other than our own fails this seed, not the fuzz
         return error
 
 
 def _values(wanted: Result, got: Result) -> list[str]:
     found = [f"output {n}" for n in wanted.outputs if not _same(wanted.outputs[n], got.outputs[n])]
-    return found + [f"record {n}: {field}" for n in wanted.recorded for field in ("sample", "step", "neuron", "value")
-                    if not _same(getattr(wanted.recorded[n], field), getattr(got.recorded[n], field))]
+    return found + [
+        f"record {n}: {field}"
+        for n in wanted.recorded
+        for field in ("sample", "step", "neuron", "value")
+        if not _same(getattr(wanted.recorded[n], field), getattr(got.recorded[n], field))
+    ]
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:
@@ -54,8 +58,11 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _counts(wanted: Result, got: Result) -> list[str]:
-    return [f"counts {n}: {wanted.counts[n].semantic()} and {got.counts[n].semantic()}"
-            for n in wanted.counts if wanted.counts[n].semantic() != got.counts[n].semantic()]
+    return [
+        f"counts {n}: {wanted.counts[n].semantic()} and {got.counts[n].semantic()}"
+        for n in wanted.counts
+        if wanted.counts[n].semantic() != got.counts[n].semantic()
+    ]
 
 
 def block(first: int, count: int, engine: str, threads: int) -> dict[str, Any]:
@@ -71,11 +78,15 @@ def block(first: int, count: int, engine: str, threads: int) -> dict[str, Any]:
 
 def main() -> None:
     """Every block that the record does not hold yet; exit code 1 where anything differed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--block", type=int, default=1000)
-    parser.add_argument("--threads", type=int, default=2, help="for graphs of odd seed; the others run on one")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="for graphs of odd seed; the others run on one"
+    )
     parser.add_argument("--engine", default="cpp", choices=("cpp", "reference"))
     parser.add_argument("--case", type=int, help="run this seed alone and print what differs")
     parser.add_argument("--out", default="fuzz.json")
@@ -91,7 +102,9 @@ def main() -> None:
     for first in range(args.seed, args.seed + args.count, args.block):
         name = f"from {first}"
         if name not in record:
-            record.put(name, block(first, min(args.block, args.seed + args.count - first), args.engine, args.threads))
+            record.put(
+                name, block(first, min(args.block, args.seed + args.count - first), args.engine, args.threads)
+            )
             print(f"{name}: {record[name]}", file=sys.stderr, flush=True)
         failed += len(record[name]["failures"])
     raise SystemExit(1 if failed else 0)

@@ -67,17 +67,23 @@ class Growth:
         self._population(self._pick())
         for _ in range(int(self.r.integers(0, 3))):
             self._recurrence()
-        for i, source in enumerate(self.r.choice(list(self.shapes), int(self.r.integers(1, 3)), replace=False)):
+        for i, source in enumerate(
+            self.r.choice(list(self.shapes), int(self.r.integers(1, 3)), replace=False)
+        ):
             self.nodes[f"output{i}"] = Output()
             self.edges.append(Edge(str(source), f"output{i}", delay=self._delay()))
         steps, batch = int(self.r.integers(1, 20)), int(self.r.integers(1, 5))
         graph = Graph(self.nodes, tuple(self.edges))
-        return Case(graph, {name: self._input(graph.nodes[name], steps, batch) for name in graph.inputs}, steps)
+        return Case(
+            graph, {name: self._input(graph.nodes[name], steps, batch) for name in graph.inputs}, steps
+        )
 
     def _add_input(self, name: str) -> None:
         shape = self._any_shape()
         current = self.r.random() < 0.4
-        self.nodes[name] = Input(shape, "current" if current else "spikes", CURRENT if current and self.fixed else None)
+        self.nodes[name] = Input(
+            shape, "current" if current else "spikes", CURRENT if current and self.fixed else None
+        )
         self.shapes[name] = shape
 
     def _any_shape(self) -> Shape:
@@ -107,8 +113,15 @@ class Growth:
     def _grow(self) -> None:
         source = self._pick()
         shape = self.shapes[source]
-        makers: list[Any] = [self._linear, self._sparse, self._scale, self._cut, self._padded,
-                             self._population, self._population]
+        makers: list[Any] = [
+            self._linear,
+            self._sparse,
+            self._scale,
+            self._cut,
+            self._padded,
+            self._population,
+            self._population,
+        ]
         if len(shape) == 3:
             makers += [self._conv2d, self._conv2d, self._conv2d, self._pool, self._flat]
         if sum(s[1:] == shape[1:] for s in self.shapes.values()) > 1:
@@ -118,12 +131,16 @@ class Growth:
     def _weight(self, shape: Shape) -> Any:
         """Weights, some of them 0; on a coarse grid now and then, which makes equal sums likely."""
         if self.fixed:
-            return Quantised(self.r.integers(WEIGHT.low, WEIGHT.high + 1, shape) * (self.r.random(shape) < 0.8), WEIGHT)
+            return Quantised(
+                self.r.integers(WEIGHT.low, WEIGHT.high + 1, shape) * (self.r.random(shape) < 0.8), WEIGHT
+            )
         w = self.r.normal(0.25, 0.8, shape) * (self.r.random(shape) < 0.8)
         return (np.round(w * 8) / 8 if self.r.random() < 0.3 else w).astype(np.float32)
 
     def _bias(self, count: int) -> Any:
-        return None if self.fixed or self.r.random() < 0.5 else self.r.normal(0, 0.2, count).astype(np.float32)
+        return (
+            None if self.fixed or self.r.random() < 0.5 else self.r.normal(0, 0.2, count).astype(np.float32)
+        )
 
     def _exponent(self) -> int:
         return int(self.r.integers(-4, 5)) if self.fixed and self.r.random() < 0.5 else 0
@@ -143,10 +160,23 @@ class Growth:
         size, out = prod(in_shape), prod(out_shape)
         counts = self.r.integers(0, min(out, 9) + 1, size)
         indptr = np.concatenate([[0], np.cumsum(counts)])
-        targets = np.concatenate([self.r.choice(out, n, replace=bool(self.r.random() < 0.1)) for n in counts] or [[]])
+        targets = np.concatenate(
+            [self.r.choice(out, n, replace=bool(self.r.random() < 0.1)) for n in counts] or [[]]
+        )
         weight = self._weight((1,) if self.r.random() < 0.2 else (len(targets),))
-        self._add(Sparse(indptr, targets.astype(np.int64), weight, in_shape, out_shape, self._bias(out),
-                         self._delays((size,), (len(targets),)), self._exponent()), source)
+        self._add(
+            Sparse(
+                indptr,
+                targets.astype(np.int64),
+                weight,
+                in_shape,
+                out_shape,
+                self._bias(out),
+                self._delays((size,), (len(targets),)),
+                self._exponent(),
+            ),
+            source,
+        )
 
     def _conv2d(self, source: str) -> None:
         channels, high, wide = self.shapes[source]
@@ -154,11 +184,15 @@ class Growth:
         out = groups * int(self.r.integers(1, 4))
         padding = tuple((int(a), int(b)) for a, b in self.r.integers(0, 3, (2, 2)))
         dilation = tuple(int(n) for n in self.r.integers(1, 3, 2))
-        kernel = [int(self.r.integers(1, max(1, min(4, (n + sum(p) - 1) // d + 1)) + 1))
-                  for n, p, d in zip((high, wide), padding, dilation, strict=True)]
+        kernel = [
+            int(self.r.integers(1, max(1, min(4, (n + sum(p) - 1) // d + 1)) + 1))
+            for n, p, d in zip((high, wide), padding, dilation, strict=True)
+        ]
         stride = tuple(int(n) for n in self.r.integers(1, 3, 2))
         weight = self._weight((out, channels // groups, *kernel))
-        self._add(Conv2d(weight, self._bias(out), stride, padding, dilation, groups, self._exponent()), source)
+        self._add(
+            Conv2d(weight, self._bias(out), stride, padding, dilation, groups, self._exponent()), source
+        )
 
     def _pool(self, source: str) -> None:
         kernel = tuple(int(self.r.integers(1, n + 1)) for n in self.shapes[source][1:])
@@ -210,7 +244,7 @@ class Growth:
         assert isinstance(node, Population)
         if len(node.shape) == 1:
             name = self._add(Linear(self._weight((node.shape[0], prod(self.shapes[source])))), source)
-            del self.shapes[name]       # nothing else reads it: its own edges may come without delay
+            del self.shapes[name]  # nothing else reads it: its own edges may come without delay
             self.edges.append(Edge(name, target, str(self.r.choice(node.ports)), int(self.r.integers(1, 4))))
 
     def _input(self, node: Node, steps: int, batch: int) -> RunInput:
@@ -220,7 +254,9 @@ class Growth:
         if node.kind == "spikes":
             values = spikes.astype(np.float32)
             return Spikes.from_dense(values) if self.r.random() < 0.6 else Dense(values)
-        values = self.r.integers(-128, 128, shape) if self.fixed else self.r.normal(0, 1, shape).astype(np.float32)
+        values = (
+            self.r.integers(-128, 128, shape) if self.fixed else self.r.normal(0, 1, shape).astype(np.float32)
+        )
         values = values * spikes
         return Constant(values[0]) if self.r.random() < 0.5 else Dense(values)
 

@@ -26,10 +26,21 @@ def float_population(r: np.random.Generator, shape: Shape) -> Population:
     reset = str(r.choice(["zero", "subtract"]))
     threshold = _some(r, shape, 0.1, 1.5)
     decay = _some(r, shape, 0.0, 1.0)
-    models = (IF(threshold, reset), LIF(decay, threshold, reset), Integrator(),
-              CubaLIF(_some(r, shape, 0, 1), decay, threshold, reset),
-              TwoPointLIF(decay, _some(r, shape, 0, 1), _some(r, shape, -2, 2), _some(r, shape, -1, 1), threshold, reset,
-                          bool(r.random() < 0.5)))
+    models = (
+        IF(threshold, reset),
+        LIF(decay, threshold, reset),
+        Integrator(),
+        CubaLIF(_some(r, shape, 0, 1), decay, threshold, reset),
+        TwoPointLIF(
+            decay,
+            _some(r, shape, 0, 1),
+            _some(r, shape, -2, 2),
+            _some(r, shape, -1, 1),
+            threshold,
+            reset,
+            bool(r.random() < 0.5),
+        ),
+    )
     model = models[int(r.integers(len(models)))]
     initial = {s: _some(r, shape, -1, 1) for s in model.states() if r.random() < 0.3}
     return replace(model.node(shape, initial), start=int(r.integers(0, 6)) if r.random() < 0.3 else 0)
@@ -38,7 +49,9 @@ def float_population(r: np.random.Generator, shape: Shape) -> Population:
 def fixed_population(r: np.random.Generator, shape: Shape) -> Population:
     """Decay by a product and a shift, a second port that gates by a table, narrowing of every kind."""
     two = bool(r.random() < 0.4)
-    recorder = Recorder(("in", "gate") if two else ("in",), ("v", "a") if two else ("v",), ("decay", "threshold"))
+    recorder = Recorder(
+        ("in", "gate") if two else ("in",), ("v", "a") if two else ("v",), ("decay", "threshold")
+    )
     ops, p, s = recorder.ops, recorder.p, recorder.s
     rounding, overflow = str(r.choice(ROUNDINGS)), str(r.choice(NARROWINGS))
     x = ops.shift(recorder.x[0], int(r.integers(-3, 7)) or 1, rounding)
@@ -55,8 +68,15 @@ def fixed_population(r: np.random.Generator, shape: Shape) -> Population:
     params = {"decay": _whole(r, shape, 0, 4096), "threshold": _whole(r, shape, 1, 1500)}
     initial = {"v": _whole(r, shape, -500, 500)} if r.random() < 0.3 else {}
     start = int(r.integers(0, 6)) if r.random() < 0.3 else 0
-    return Population("random", replace(program, tables=tables), params, shape, start, initial,
-                      dict.fromkeys(program.states, STATE))
+    return Population(
+        "random",
+        replace(program, tables=tables),
+        params,
+        shape,
+        start,
+        initial,
+        dict.fromkeys(program.states, STATE),
+    )
 
 
 def _whole(r: np.random.Generator, shape: Shape, low: int, high: int) -> Any:

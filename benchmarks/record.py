@@ -70,10 +70,15 @@ def commit() -> str:
 
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, and the versions of what runs on them."""
-    return {"processor": _processor(), "cores": os.cpu_count(), "features": _features(),
-            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "python": platform.python_version(), "system": platform.platform(),
-            "packages": {name: _version(name) for name in PACKAGES}}
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "features": _features(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
 
 
 def _processor() -> str:
@@ -86,7 +91,9 @@ def _processor() -> str:
 def _features() -> list[str]:
     """The processor's vector units: two machines of one name may differ in them."""
     flags = next((line for line in _cpu_lines() if line.startswith("flags")), "").split()
-    return sorted(set(flags) & {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8"})
+    return sorted(
+        set(flags) & {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8"}
+    )
 
 
 def _cpu_lines() -> list[str]:

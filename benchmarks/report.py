@@ -30,8 +30,10 @@ def _line(who: str, r: dict[str, Any]) -> str:
     agreement = r["agreement"]
     times = f"{1e3 * r['median_s']:.3g} | {1e3 * r['minimum_s']:.3g}" if "median_s" in r else "not timed | "
     ties = f"{agreement['ties']}" if agreement["equal"] else f"**{agreement['errors']} errors**"
-    return (f"| {who} | {times} | {r.get('peak_mib', 0):.0f} | {r['prepare_s'] + r['first_run_s']:.2g} | {ties} | "
-            f"{agreement['differing_from_first']} |")
+    return (
+        f"| {who} | {times} | {r.get('peak_mib', 0):.0f} | {r['prepare_s'] + r['first_run_s']:.2g} | {ties} | "
+        f"{agreement['differing_from_first']} |"
+    )
 
 
 def _ratios(contenders: dict[str, dict[str, Any]]) -> str:
@@ -39,13 +41,19 @@ def _ratios(contenders: dict[str, dict[str, Any]]) -> str:
     ours = best.pop("spikeflow")
     if ours is None:
         return "The engine was not timed."
-    parts = [f"{who} {found[1] / ours[1]:.2f} ({found[0].removeprefix(who).strip()})" if found else f"{who} not timed"
-             for who, found in best.items()]
+    parts = [
+        f"{who} {found[1] / ours[1]:.2f} ({found[0].removeprefix(who).strip()})"
+        if found
+        else f"{who} not timed"
+        for who, found in best.items()
+    ]
     return f"Fastest mode of each over the engine's ({ours[0].removeprefix('spikeflow').strip()}): {', '.join(parts)}."
 
 
 def _fastest(contenders: dict[str, dict[str, Any]], who: str) -> tuple[str, float] | None:
-    timed = [(name, r["median_s"]) for name, r in contenders.items() if name.split()[0] == who and "median_s" in r]
+    timed = [
+        (name, r["median_s"]) for name, r in contenders.items() if name.split()[0] == who and "median_s" in r
+    ]
     return min(timed, key=lambda pair: pair[1]) if timed else None
 
 
@@ -55,15 +63,25 @@ def resnet_report(record: dict[str, Any]) -> Iterator[str]:
     runs = {name: part for name, part in parts.items() if "accuracy" in part}
     steps = sorted({int(t) for part in runs.values() for t in part["accuracy"]})
     yield f"\n{record['settings']['images']} test images; calibration on {record['settings']['calibration']} training images.\n"
-    yield "| network | " + " | ".join(f"T = {t}" for t in steps) + " | seconds | synaptic operations an image | cores | chips |"
+    yield (
+        "| network | "
+        + " | ".join(f"T = {t}" for t in steps)
+        + " | seconds | synaptic operations an image | cores | chips |"
+    )
     yield "|---" * (len(steps) + 5) + "|"
     if "ann" in parts:
         yield f"| ANN | {100 * parts['ann']['test_accuracy']:.2f} % |" + " |" * (len(steps) + 3)
     for name, part in runs.items():
-        values = [f"{100 * part['accuracy'][str(t)]:.2f} %" if str(t) in part["accuracy"] else "" for t in steps]
+        values = [
+            f"{100 * part['accuracy'][str(t)]:.2f} %" if str(t) in part["accuracy"] else "" for t in steps
+        ]
         mapped = parts.get(name.replace("run", "map"), {})
-        yield (f"| {name} | " + " | ".join(values) + f" | {part['seconds']:.0f} | {part['operations_per_image']:,.0f} | "
-               f"{mapped.get('cores', '')} | {mapped.get('chips', '')} |")
+        yield (
+            f"| {name} | "
+            + " | ".join(values)
+            + f" | {part['seconds']:.0f} | {part['operations_per_image']:,.0f} | "
+            f"{mapped.get('cores', '')} | {mapped.get('chips', '')} |"
+        )
     for name, part in parts.items():
         if "refusal" in part:
             yield f"\n{name}: refused\n\n```\n{part['refusal']}\n```"
@@ -80,8 +98,10 @@ def main() -> None:
     for path in sys.argv[1:]:
         record = json.loads(Path(path).read_text())
         machine = record["machine"]
-        print(f"## {Path(path).stem}\n\nCommit {record['commit']}; {machine['processor']}, {machine['cores']} cores "
-              f"({', '.join(machine['features'])}); Python {machine['python']}, torch {machine['packages']['torch']}.")
+        print(
+            f"## {Path(path).stem}\n\nCommit {record['commit']}; {machine['processor']}, {machine['cores']} cores "
+            f"({', '.join(machine['features'])}); Python {machine['python']}, torch {machine['packages']['torch']}."
+        )
         kind = record["settings"].get("kind", "engine")
         for line in {"engine": engine_report, "resnet": resnet_report, "fuzz": fuzz_report}[kind](record):
             print(line)

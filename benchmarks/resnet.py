@@ -54,8 +54,13 @@ class Study:
     def conversion(self) -> Conversion:
         """The converted network."""
         checkpoint = next((self.args.data / "pretrained" / "cifar10_resnet").glob("resnet20-*.th"))
-        return convert(checkpoint, self.training.x, self.training.y, arch="architectures:resnet20",
-                       steps=max(self.args.times))
+        return convert(
+            checkpoint,
+            self.training.x,
+            self.training.y,
+            arch="architectures:resnet20",
+            steps=max(self.args.times),
+        )
 
     def mapping(self, chip: str, chips: int) -> Mapping:
         """The network on a chip."""
@@ -65,6 +70,7 @@ class Study:
 def ann(study: Study) -> dict[str, Any]:
     """Accuracy of the ANN on the test images, and what its conversion reported."""
     from spikeflow.convert.forward import forward
+
     begun = time.perf_counter()
     conversion = study.conversion
     seconds = time.perf_counter() - begun
@@ -72,8 +78,13 @@ def ann(study: Study) -> dict[str, Any]:
     logits = np.concatenate([forward(conversion.ann, x) for x in batches])
     graph = conversion.network.graph
     neurons = sum(int(np.prod(graph.shapes[n])) for n in graph.of_kind(Population))
-    return {"test_accuracy": float((logits.argmax(1) == study.test.y).mean()), "convert_s": seconds, "neurons": neurons,
-            "digest": graph.digest, "report": conversion.report.to_json()}
+    return {
+        "test_accuracy": float((logits.argmax(1) == study.test.y).mean()),
+        "convert_s": seconds,
+        "neurons": neurons,
+        "digest": graph.digest,
+        "report": conversion.report.to_json(),
+    }
 
 
 def run(study: Study, name: str, network: Network) -> None:
@@ -84,29 +95,42 @@ def run(study: Study, name: str, network: Network) -> None:
         part = f"{name}, images from {first}"
         if part not in study.record:
             _say(part)
-            study.record.put(part, _batch(study, network, x[first:first + size], y[first:first + size]))
+            study.record.put(part, _batch(study, network, x[first : first + size], y[first : first + size]))
         parts.append(study.record[part])
     study.record.put(name, _sum(parts))
 
 
 def _batch(study: Study, network: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    options = RunOptions(engine=study.args.engine, threads=study.args.threads, batch=study.args.batch,
-                         steps=max(study.args.times))
+    options = RunOptions(
+        engine=study.args.engine,
+        threads=study.args.threads,
+        batch=study.args.batch,
+        steps=max(study.args.times),
+    )
     evaluation = classify(network, x, options)
     right = {t: int((evaluation.predictions(t) == y).sum()) for t in study.args.times}
-    return {"images": len(x), "right": right, "seconds": evaluation.seconds, "operations": evaluation.synaptic_operations,
-            "spikes": sum(c.spikes for c in evaluation.counts.values()),
-            "narrowed": sum(sum(c.narrowed.values()) for c in evaluation.counts.values())}
+    return {
+        "images": len(x),
+        "right": right,
+        "seconds": evaluation.seconds,
+        "operations": evaluation.synaptic_operations,
+        "spikes": sum(c.spikes for c in evaluation.counts.values()),
+        "narrowed": sum(sum(c.narrowed.values()) for c in evaluation.counts.values()),
+    }
 
 
 def _sum(parts: list[dict[str, Any]]) -> dict[str, Any]:
     images = sum(p["images"] for p in parts)
     # keys of a part read back from the file are text
     totals = [{str(t): n for t, n in p["right"].items()} for p in parts]
-    return {"images": images, "accuracy": {t: sum(right[t] for right in totals) / images for t in totals[0]},
-            "seconds": sum(p["seconds"] for p in parts), "narrowed": sum(p["narrowed"] for p in parts),
-            "operations_per_image": sum(p["operations"] for p in parts) / images,
-            "spikes_per_image": sum(p["spikes"] for p in parts) / images}
+    return {
+        "images": images,
+        "accuracy": {t: sum(right[t] for right in totals) / images for t in totals[0]},
+        "seconds": sum(p["seconds"] for p in parts),
+        "narrowed": sum(p["narrowed"] for p in parts),
+        "operations_per_image": sum(p["operations"] for p in parts) / images,
+        "spikes_per_image": sum(p["spikes"] for p in parts) / images,
+    }
 
 
 def mapped(study: Study, chip: str) -> None:
@@ -120,9 +144,16 @@ def mapped(study: Study, chip: str) -> None:
     except HardwareError as refusal:
         study.record.put(f"{chip} map", {"refusal": str(refusal), "seconds": time.perf_counter() - begun})
         return
-    study.record.put(f"{chip} map", {"seconds": time.perf_counter() - begun, "cores": mapping.cores_used,
-                                     "chips": mapping.chips, "neurons": mapping.neurons,
-                                     "synapse_words": mapping.synapses})
+    study.record.put(
+        f"{chip} map",
+        {
+            "seconds": time.perf_counter() - begun,
+            "cores": mapping.cores_used,
+            "chips": mapping.chips,
+            "neurons": mapping.neurons,
+            "synapse_words": mapping.synapses,
+        },
+    )
     run(study, f"{chip} run", mapping.as_network())
 
 
@@ -146,11 +177,17 @@ def _times(text: str) -> tuple[int, ...]:
 
 def main() -> None:
     """Every part that the record does not hold yet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=os.environ.get("SPIKEFLOW_DATA"), help="default: $SPIKEFLOW_DATA")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("SPIKEFLOW_DATA"), help="default: $SPIKEFLOW_DATA"
+    )
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--calibration", type=int, default=500)
-    parser.add_argument("--times", type=_times, default=TIMES, help="steps at which answers are read, with commas")
+    parser.add_argument(
+        "--times", type=_times, default=TIMES, help="steps at which answers are read, with commas"
+    )
     parser.add_argument("--batch", type=int, default=50, help="images in one part")
     parser.add_argument("--chips", type=int, default=64, help="the most chips that a mapping may use")
     parser.add_argument("--threads", type=int, default=0)

@@ -1,9 +1,9 @@
 """One contender in a process of its own, so that its peak of memory is its own; told what to do by JSON lines.
 
-    load FOLDER   the workload in the folder becomes the one that is run; the first call is the warm-up
-    record FILE   the spikes of every population, as bits, into an npz
-    time SECONDS  run at least once and for so long; the wall time of each run
-    memory        current and peak resident memory; the peak since `load` or `record` ended, whichever was later
+load FOLDER   the workload in the folder becomes the one that is run; the first call is the warm-up
+record FILE   the spikes of every population, as bits, into an npz
+time SECONDS  run at least once and for so long; the wall time of each run
+memory        current and peak resident memory; the peak since `load` or `record` ended, whichever was later
 """
 
 from __future__ import annotations
@@ -34,8 +34,11 @@ class Engine:
     def load(self, graph: Graph, inputs: np.ndarray, steps: int) -> None:
         """Lower the graph, and bring the input into the form that is measured."""
         from spikeflow.sim import Constant, Dense, prepare
+
         self.runner = prepare(graph, self.engine, self.threads)
-        form: Callable[[Any], Any] = {"spikes": Spikes.from_dense, "dense": Dense, "constant": Constant}[self.form]
+        form: Callable[[Any], Any] = {"spikes": Spikes.from_dense, "dense": Dense, "constant": Constant}[
+            self.form
+        ]
         self.inputs, self.steps = form(inputs.astype(np.float32)), steps
         self.names = list(graph.of_kind(Population))
 
@@ -59,6 +62,7 @@ class Peer:
     def __init__(self, cells: str, mode: str, threads: int) -> None:
         import torch
         from peers.cells import CELLS
+
         torch.set_num_threads(threads)
         self.torch, self.cells, self.mode = torch, CELLS[cells], mode
         self.net: Any = None
@@ -67,6 +71,7 @@ class Peer:
         """New weights go into the old network, so that what was compiled stays valid."""
         from peers.modes import make
         from peers.network import SpikingNetwork
+
         fresh = SpikingNetwork(graph, self.cells, steps, constant)
         if self.net is None:
             self.net = fresh
@@ -93,7 +98,9 @@ class Session:
     """The contender, and the answers to what it is told."""
 
     def __init__(self, kind: str, how: str, threads: int) -> None:
-        self.contender: Any = Engine(kind, how, threads) if kind in ("cpp", "reference") else Peer(kind, how, threads)
+        self.contender: Any = (
+            Engine(kind, how, threads) if kind in ("cpp", "reference") else Peer(kind, how, threads)
+        )
 
     def load(self, folder: str) -> dict[str, Any]:
         """Load a workload and run it once: compilers and caches are warm afterwards."""
@@ -109,12 +116,20 @@ class Session:
         made = time.perf_counter()
         self.contender.run()
         took = time.perf_counter() - made
-        return {"prepare_s": made - begun, "first_run_s": took, "load_peak_mib": _peak(), **self.contender.described()}
+        return {
+            "prepare_s": made - begun,
+            "first_run_s": took,
+            "load_peak_mib": _peak(),
+            **self.contender.described(),
+        }
 
     def record(self, path: str) -> dict[str, Any]:
         """Write the values of all populations; spikes, which are 0 or 1, as bytes."""
         values = self.contender.values()
-        np.savez(path, **{k: v.astype(np.uint8) if set(np.unique(v)) <= {0.0, 1.0} else v for k, v in values.items()})
+        np.savez(
+            path,
+            **{k: v.astype(np.uint8) if set(np.unique(v)) <= {0.0, 1.0} else v for k, v in values.items()},
+        )
         del values
         _forget_peak()
         return {}
@@ -155,7 +170,7 @@ def main() -> None:
         command, argument = json.loads(line)
         try:
             answer = getattr(session, command)(argument)
-        except Exception as error:      # whatever it is, it belongs into the record
+        except Exception as error:  # whatever it is, it belongs into the record
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer) + "\n")
 

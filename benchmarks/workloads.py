@@ -28,9 +28,11 @@ BATCHES = (1, 32)
 STEPS = 100
 WEIGHT_SEED, INPUT_SEED = 7, 3
 # by `calibrated_gains`, on this density of input spikes
-GAINS = {0.01: (1.497988157220795, 1.3454756784613087, 1.0391533561420667),
-         0.05: (0.6989434026589506, 0.6348178653189762, 0.6717854180533497),
-         0.2: (0.44948093151979823, 0.4013710303901064, 0.4230379906803507)}
+GAINS = {
+    0.01: (1.497988157220795, 1.3454756784613087, 1.0391533561420667),
+    0.05: (0.6989434026589506, 0.6348178653189762, 0.6717854180533497),
+    0.2: (0.44948093151979823, 0.4013710303901064, 0.4230379906803507),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,10 @@ class Workload:
 def raw_weights(layers: tuple[int, ...] = LAYERS) -> list[np.ndarray]:
     """Seeded normal weights ``(out, in)`` before the gain."""
     r = np.random.default_rng(WEIGHT_SEED)
-    return [r.normal(0.1, 1.0, (o, i)).astype(np.float32) / np.sqrt(i) for i, o in zip(layers[:-1], layers[1:], strict=True)]
+    return [
+        r.normal(0.1, 1.0, (o, i)).astype(np.float32) / np.sqrt(i)
+        for i, o in zip(layers[:-1], layers[1:], strict=True)
+    ]
 
 
 def weights(density: float) -> list[np.ndarray]:
@@ -111,23 +116,45 @@ def lif_graph(matrices: list[np.ndarray]) -> Graph:
 
 def lif_network(density: float, batch: int, steps: int = STEPS) -> Workload:
     """The 784-1024-1024-10 network on spikes of one density."""
-    return Workload(f"lif density {100 * density:g} % batch {batch}", f"lif batch {batch}",
-                    lif_graph(weights(density)), input_spikes(density, batch, steps), steps,
-                    facts=(("density", density), ("batch", batch), ("weight_seed", WEIGHT_SEED), ("input_seed", INPUT_SEED)))
+    return Workload(
+        f"lif density {100 * density:g} % batch {batch}",
+        f"lif batch {batch}",
+        lif_graph(weights(density)),
+        input_spikes(density, batch, steps),
+        steps,
+        facts=(
+            ("density", density),
+            ("batch", batch),
+            ("weight_seed", WEIGHT_SEED),
+            ("input_seed", INPUT_SEED),
+        ),
+    )
 
 
 def digits(batch: int, steps: int = 64) -> Workload:
     """The demo's convolutional network on scikit-learn's digits, trained by its example, converted."""
     from spikeflow.convert import convert
+
     folder = CACHE / "digits"
     if not (folder / "test.npz").exists():
         # the same Python, one process: the example is the definition of the network
-        subprocess.run([sys.executable, HERE.parent / "examples" / "train_ann.py", "--out", folder], check=True,
-                       env={**os.environ, "PYTHONPATH": str(HERE.parent)}, stdout=sys.stderr)
+        subprocess.run(
+            [sys.executable, HERE.parent / "examples" / "train_ann.py", "--out", folder],
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(HERE.parent)},
+            stdout=sys.stderr,
+        )
     calibration, test = np.load(folder / "calib.npz"), np.load(folder / "test.npz")
     network = convert(folder / "ann.pt", calibration["x"], calibration["y"], steps=steps).network
-    return Workload(f"digits batch {batch}", f"digits batch {batch}", network.graph, test["x"][:batch], steps, constant=True,
-                    facts=(("batch", batch), ("training_seed", 0)))
+    return Workload(
+        f"digits batch {batch}",
+        f"digits batch {batch}",
+        network.graph,
+        test["x"][:batch],
+        steps,
+        constant=True,
+        facts=(("batch", batch), ("training_seed", 0)),
+    )
 
 
 def cifar10(folder: Path, batch: int, steps: int = 32) -> Workload:
@@ -135,8 +162,17 @@ def cifar10(folder: Path, batch: int, steps: int = 32) -> Workload:
     import cifar
 
     from spikeflow.convert import convert
+
     training, test = cifar.load(folder, "train", 500), cifar.load(folder, "test", batch)
     checkpoint = next((folder / "pretrained" / "cifar10_resnet").glob("resnet20-*.th"))
     network = convert(checkpoint, training.x, training.y, steps=steps, arch="architectures:resnet20").network
-    return Workload(f"resnet20 batch {batch}", f"resnet20 batch {batch}", network.graph, test.x, steps, constant=True,
-                    unroll=False, facts=(("batch", batch),))
+    return Workload(
+        f"resnet20 batch {batch}",
+        f"resnet20 batch {batch}",
+        network.graph,
+        test.x,
+        steps,
+        constant=True,
+        unroll=False,
+        facts=(("batch", batch),),
+    )

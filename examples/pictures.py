@@ -24,6 +24,7 @@ class Pictures:
 def digits(seed: int = 0) -> Pictures:
     """8 x 8 digits: 500 for the test, the rest for training."""
     from sklearn.datasets import load_digits
+
     x, y = load_digits(return_X_y=True)
     x = (x.reshape(-1, 1, 8, 8) / 16).astype(np.float32)
     order = np.random.default_rng(seed).permutation(len(x))
@@ -41,7 +42,10 @@ def _idx(path: Path) -> np.ndarray:
 def fashion(folder: Path) -> Pictures:
     """Fashion-MNIST, 28 x 28: all training images, the first 500 test images."""
     raw = folder / "FashionMNIST" / "raw"
-    x = {part: _idx(raw / f"{part}-images-idx3-ubyte.gz")[:, None].astype(np.float32) / 255 for part in ("train", "t10k")}
+    x = {
+        part: _idx(raw / f"{part}-images-idx3-ubyte.gz")[:, None].astype(np.float32) / 255
+        for part in ("train", "t10k")
+    }
     y = {part: _idx(raw / f"{part}-labels-idx1-ubyte.gz").astype(np.int64) for part in ("train", "t10k")}
     return Pictures(x["train"], y["train"], x["t10k"][:TEST_IMAGES], y["t10k"][:TEST_IMAGES])
 

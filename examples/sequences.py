@@ -27,6 +27,7 @@ def _split(x: np.ndarray, y: np.ndarray, test: int, labels: tuple[str, ...]) -> 
 def digit_rows(repeat: int = 2) -> Sequences:
     """Each digit as a sequence of its rows: a pixel spikes with probability value / 16, each row `repeat` steps."""
     from sklearn.datasets import load_digits
+
     x, y = load_digits(return_X_y=True)
     rows = np.repeat(x.reshape(-1, 8, 8) / 16, repeat, axis=1)
     spikes = (np.random.default_rng(1).random(rows.shape) < rows).astype(np.float32)
@@ -58,7 +59,10 @@ def braille(folder: Path) -> Sequences:
     file = np.load(folder / "braille" / "braille_taxels.npz")
     ends = np.cumsum(file["length"])
     steps = int(file["length"].min()) - 1
-    trials = [file["taxels"][end - n:end][:steps + 1].astype(np.float32) for n, end in zip(file["length"], ends, strict=True)]
+    trials = [
+        file["taxels"][end - n : end][: steps + 1].astype(np.float32)
+        for n, end in zip(file["length"], ends, strict=True)
+    ]
     change = np.diff(np.stack(trials), axis=1)
     x = np.concatenate([change > 0, change < 0], axis=2).astype(np.float32)
     test = file["repetition"] >= 28

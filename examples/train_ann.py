@@ -1,7 +1,7 @@
 """Train a small convolutional ANN (batch norm, average pooling) and save it with calibration and test data.
 
-    python examples/train_ann.py --out demo              # the digits of scikit-learn
-    python examples/train_ann.py --out demo --data DIR   # Fashion-MNIST from DIR
+python examples/train_ann.py --out demo              # the digits of scikit-learn
+python examples/train_ann.py --out demo --data DIR   # Fashion-MNIST from DIR
 """
 
 from __future__ import annotations
@@ -18,9 +18,19 @@ from torch import nn
 def network(size: int) -> nn.Sequential:
     """Two convolutions, average pooling after each, and a linear layer."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.AvgPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32), nn.ReLU(), nn.AvgPool2d(2),
-        nn.Flatten(), nn.Linear(32 * (size // 4) ** 2, 64), nn.ReLU(), nn.Linear(64, 10))
+        nn.Conv2d(1, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(16, 32, 3, padding=1, bias=False),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * (size // 4) ** 2, 64),
+        nn.ReLU(),
+        nn.Linear(64, 10),
+    )
 
 
 def train(net: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None:
@@ -29,7 +39,7 @@ def train(net: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None
     optimiser = torch.optim.Adam(net.parameters(), 3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for epoch in range(epochs):
-        for batch in torch.randperm(len(x))[:len(x) // 64 * 64].split(64):
+        for batch in torch.randperm(len(x))[: len(x) // 64 * 64].split(64):
             optimiser.zero_grad()
             loss = nn.functional.cross_entropy(net(x[batch]), y[batch])
             loss.backward()
@@ -39,7 +49,9 @@ def train(net: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--data", default="")
     parser.add_argument("--epochs", type=int, default=0)

@@ -50,11 +50,15 @@ def report(net: Sequential, data: Sequences, args: argparse.Namespace) -> None:
     """Accuracy of the torch layers, of the engine and of every chip, and how far they agree."""
     x, y = data.x_test, data.y_test
     with torch.no_grad():
-        answers = torch.cat([logits(net, batch) for batch in torch.from_numpy(x).split(100)]).argmax(1).numpy()
+        answers = (
+            torch.cat([logits(net, batch) for batch in torch.from_numpy(x).split(100)]).argmax(1).numpy()
+        )
     print(f"torch: {100 * (answers == y).mean():.2f} % of {len(y)} test sequences")
     network = capture_trained(net, x.shape[2:], steps=x.shape[1], labels=data.labels)
     evaluation = classify(network, x)
-    print(f"engine: {100 * evaluation.accuracy(y):.2f} %, {evaluation.synaptic_operations / len(y):,.0f} synaptic operations a sequence")
+    print(
+        f"engine: {100 * evaluation.accuracy(y):.2f} %, {evaluation.synaptic_operations / len(y):,.0f} synaptic operations a sequence"
+    )
     print(compare_layers(net, network, np.moveaxis(x[:100], 1, 0)))
     for chip in ("loihi2", "spinnaker2", "loihi1"):
         try:

@@ -46,7 +46,12 @@ class Spikes:
     shape: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        for name, dtype in (("sample", np.int32), ("step", np.int32), ("neuron", np.int32), ("value", np.float32)):
+        for name, dtype in (
+            ("sample", np.int32),
+            ("step", np.int32),
+            ("neuron", np.int32),
+            ("value", np.float32),
+        ):
             object.__setattr__(self, name, _record(getattr(self, name), dtype))
         self._check()
 
@@ -62,7 +67,9 @@ class Spikes:
             raise DataError("spikes: value", "NaN or infinity", "finite values")
         order = self._position()
         if (np.diff(order) <= 0).any():
-            raise DataError("spikes", "records out of order or twice", "sorted by (sample, step, neuron), each once")
+            raise DataError(
+                "spikes", "records out of order or twice", "sorted by (sample, step, neuron), each once"
+            )
 
     def _position(self) -> Array:
         at = self.sample.astype(np.int64) * self.steps + self.step
@@ -86,4 +93,6 @@ class Spikes:
         steps, samples = array.shape[:2]
         flat = array.reshape(steps, samples, -1).transpose(1, 0, 2)
         sample, step, neuron = np.nonzero(flat)
-        return Spikes(sample, step, neuron, flat[sample, step, neuron], samples, steps, tuple(array.shape[2:]))
+        return Spikes(
+            sample, step, neuron, flat[sample, step, neuron], samples, steps, tuple(array.shape[2:])
+        )

@@ -44,7 +44,9 @@ class Samples:
 
     def _check_labels(self, y: Array) -> None:
         if y.shape != (len(self.x),) or y.dtype.kind not in "iu" or (y.size and y.min() < 0):
-            raise DataError("data: y", f"{y.dtype} of shape {y.shape}", f"class numbers >= 0 of shape ({len(self.x)},)")
+            raise DataError(
+                "data: y", f"{y.dtype} of shape {y.shape}", f"class numbers >= 0 of shape ({len(self.x)},)"
+            )
         object.__setattr__(self, "y", y.astype(np.int64))
 
     def first(self, count: int | None) -> Samples:
@@ -64,10 +66,22 @@ def read_npz(path: str | Path) -> Samples:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            arrays = {name: _member(path, archive, name) for name in ("x", "y") if f"{name}.npy" in archive.namelist()}
+            arrays = {
+                name: _member(path, archive, name)
+                for name in ("x", "y")
+                if f"{name}.npy" in archive.namelist()
+            }
     except FileNotFoundError:
         raise FileError(path, "no such file") from None
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, zipfile.zlib.error, NotImplementedError, RuntimeError) as e:  # type: ignore[attr-defined]
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        ValueError,
+        zipfile.zlib.error,
+        NotImplementedError,
+        RuntimeError,
+    ) as e:  # type: ignore[attr-defined]
         if isinstance(e, FileError | DataError):
             raise
         raise FileError(path, f"not a readable .npz file ({e})", HINT) from None
@@ -82,7 +96,10 @@ def _member(path: str | Path, archive: zipfile.ZipFile, name: str) -> Array:
         shape, dtype = _header(path, stream)
         size = prod(shape) * dtype.itemsize
         if size > MAX_BYTES or info.file_size < size:
-            raise FileError(path, f"{name} declares {size} bytes; the entry holds {info.file_size}, the limit is {MAX_BYTES}")
+            raise FileError(
+                path,
+                f"{name} declares {size} bytes; the entry holds {info.file_size}, the limit is {MAX_BYTES}",
+            )
     with archive.open(info) as stream:
         array: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return array
@@ -90,7 +107,9 @@ def _member(path: str | Path, archive: zipfile.ZipFile, name: str) -> Array:
 
 def _header(path: str | Path, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(stream)
-    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
+        version
+    )
     if reader is None:
         raise FileError(path, f"arrays of format version {version}", HINT)
     shape, _, dtype = reader(stream)

@@ -20,7 +20,7 @@ def test_a_draw_depends_on_seed_sample_step_and_index_alone() -> None:
     x = np.random.default_rng(0).random((6, 3, 4))
     whole = encode.rate(x, 7, 1.0, seed=5).dense()
     for first in range(6):
-        one = encode.rate(x[first:first + 1], 7, 1.0, seed=5, first_sample=first).dense()
+        one = encode.rate(x[first : first + 1], 7, 1.0, seed=5, first_sample=first).dense()
         np.testing.assert_array_equal(one[:, 0], whole[:, first])
     longer = encode.rate(x, 9, 1.0, seed=5).dense()
     np.testing.assert_array_equal(longer[:7], whole)
@@ -41,9 +41,14 @@ def test_on_and_off_channels() -> None:
     np.testing.assert_array_equal(dense[0, 0], [[0, 1], [0, 0], [1, 0], [0, 1]])
 
 
-@pytest.mark.parametrize("x, word", [
-    (np.full((2, 3), -0.1), "onoff"), (np.full((2, 3), np.inf), "finite"), (np.zeros((0, 3)), "at least one"),
-])
+@pytest.mark.parametrize(
+    "x, word",
+    [
+        (np.full((2, 3), -0.1), "onoff"),
+        (np.full((2, 3), np.inf), "finite"),
+        (np.zeros((0, 3)), "at least one"),
+    ],
+)
 def test_refused(x: np.ndarray, word: str) -> None:
     with pytest.raises(DataError, match=word):
         encode.rate(x, 5, 1.0)

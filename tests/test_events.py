@@ -21,11 +21,18 @@ def test_empty() -> None:
     assert Spikes.from_dense(np.zeros((3, 2, 4))).dense().shape == (3, 2, 4)
 
 
-@pytest.mark.parametrize("change, word", [
-    ({"sample": [0, 2]}, "sample"), ({"step": [0, 9]}, "step"), ({"neuron": [0, -1]}, "neuron"),
-    ({"value": [1, np.nan]}, "value"), ({"step": [1, 0]}, "sorted"), ({"step": [1, 1], "neuron": [3, 3]}, "twice"),
-    ({"value": [1]}, "sample"),
-])
+@pytest.mark.parametrize(
+    "change, word",
+    [
+        ({"sample": [0, 2]}, "sample"),
+        ({"step": [0, 9]}, "step"),
+        ({"neuron": [0, -1]}, "neuron"),
+        ({"value": [1, np.nan]}, "value"),
+        ({"step": [1, 0]}, "sorted"),
+        ({"step": [1, 1], "neuron": [3, 3]}, "twice"),
+        ({"value": [1]}, "sample"),
+    ],
+)
 def test_refused(change: dict[str, list[float]], word: str) -> None:
     fields = {"sample": [0, 0], "step": [0, 1], "neuron": [0, 1], "value": [1, 1]} | change
     with pytest.raises(DataError, match=word):

@@ -15,7 +15,9 @@ ROOT = Path(__file__).parent.parent
 
 def _run(*command: str, cwd: Path) -> str:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
@@ -64,9 +66,23 @@ def test_commands_and_script_give_the_same_networks(folder: Path) -> None:
     from spikeflow.hw.file import read_mapping
     from spikeflow.ir import file
     from spikeflow.sim.classify import classify
+
     spikeflow = str(Path(sys.executable).parent / "spikeflow")
     _run(spikeflow, "convert", "ann.pt", "--data", "calib.npz", "--steps", "32", "--out", "a.h5", cwd=folder)
-    _run(spikeflow, "map", "a.h5", "--chip", "loihi2", "--chips", "4", "--data", "calib.npz", "--out", "a.map.h5", cwd=folder)
+    _run(
+        spikeflow,
+        "map",
+        "a.h5",
+        "--chip",
+        "loihi2",
+        "--chips",
+        "4",
+        "--data",
+        "calib.npz",
+        "--out",
+        "a.map.h5",
+        cwd=folder,
+    )
     printed = json.loads(_run(spikeflow, "run", "a.map.h5", "--data", "test.npz", "--json", cwd=folder))
     calib, test = np.load(folder / "calib.npz"), np.load(folder / "test.npz")
     conversion = convert(str(folder / "ann.pt"), calib["x"], calib["y"], steps=32)

@@ -8,8 +8,23 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FLOORS = {"errors": -1, "events": 0, "samples": 1, "encode": 1, "ir": 1, "neurons": 2, "sim": 2, "convert": 3,
-          "train": 3, "hw": 3, "datasets": 3, "flows": 4, "report": 4, "plot": 4, "cli": 5}
+FLOORS = {
+    "errors": -1,
+    "events": 0,
+    "samples": 1,
+    "encode": 1,
+    "ir": 1,
+    "neurons": 2,
+    "sim": 2,
+    "convert": 3,
+    "train": 3,
+    "hw": 3,
+    "datasets": 3,
+    "flows": 4,
+    "report": 4,
+    "plot": 4,
+    "cli": 5,
+}
 TORCH_PARTS = {"neurons", "convert", "train", "flows"}
 
 
@@ -49,7 +64,7 @@ def test_imports_go_downwards() -> None:
         for other in _imports(path):
             if not other.startswith("spikeflow.") or other == "spikeflow.__version__":
                 continue
-            if _part(other) not in FLOORS:        # `from spikeflow import encode`
+            if _part(other) not in FLOORS:  # `from spikeflow import encode`
                 continue
             same = _part(me) == _part(other)
             if not same and _floor(other) >= _floor(me):
@@ -58,15 +73,20 @@ def test_imports_go_downwards() -> None:
 
 
 def test_torch_appears_only_where_it_may() -> None:
-    wrong = [_name(path) for path in _sources()
-             if any(i.split(".")[0] == "torch" for i in _imports(path)) and _part(_name(path)) not in TORCH_PARTS]
+    wrong = [
+        _name(path)
+        for path in _sources()
+        if any(i.split(".")[0] == "torch" for i in _imports(path)) and _part(_name(path)) not in TORCH_PARTS
+    ]
     assert not wrong, wrong
 
 
 def test_hardware_and_simulation_load_no_torch() -> None:
-    code = ("import sys, spikeflow.hw, spikeflow.sim, spikeflow.sim.classify, spikeflow.neurons, spikeflow.ir.file,"
-            " spikeflow.cli.run, spikeflow.cli.map, spikeflow.cli.show, spikeflow.cli.convert; "
-            "sys.exit('torch' in sys.modules)")
+    code = (
+        "import sys, spikeflow.hw, spikeflow.sim, spikeflow.sim.classify, spikeflow.neurons, spikeflow.ir.file,"
+        " spikeflow.cli.run, spikeflow.cli.map, spikeflow.cli.show, spikeflow.cli.convert; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

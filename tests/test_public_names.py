@@ -20,4 +20,5 @@ def test_the_three_names_of_the_issue() -> None:
     from spikeflow.convert import convert
     from spikeflow.hw import map_network
     from spikeflow.sim import run
+
     assert callable(convert) and callable(map_network) and callable(run)

@@ -31,11 +31,18 @@ def test_compressed_and_without_labels(tmp_path: Path) -> None:
     assert read_npz(tmp_path / "a.npz").y is None
 
 
-@pytest.mark.parametrize("arrays, word", [
-    ({"z": np.ones((2, 2))}, "no array x"), ({"x": np.ones(3)}, "samples"), ({"x": np.ones((0, 3))}, "at least one"),
-    ({"x": np.full((2, 2), np.nan)}, "NaN"), ({"x": np.ones((2, 2)), "y": np.ones(3, int)}, "class numbers"),
-    ({"x": np.ones((2, 2)), "y": np.ones(2)}, "class numbers"), ({"x": np.full((2, 2), "a")}, "numbers"),
-])
+@pytest.mark.parametrize(
+    "arrays, word",
+    [
+        ({"z": np.ones((2, 2))}, "no array x"),
+        ({"x": np.ones(3)}, "samples"),
+        ({"x": np.ones((0, 3))}, "at least one"),
+        ({"x": np.full((2, 2), np.nan)}, "NaN"),
+        ({"x": np.ones((2, 2)), "y": np.ones(3, int)}, "class numbers"),
+        ({"x": np.ones((2, 2)), "y": np.ones(2)}, "class numbers"),
+        ({"x": np.full((2, 2), "a")}, "numbers"),
+    ],
+)
 def test_refused(tmp_path: Path, arrays: dict[str, np.ndarray], word: str) -> None:
     with pytest.raises((FileError, DataError), match=word):
         read_npz(_save(tmp_path / "a.npz", **arrays))
@@ -65,7 +72,9 @@ def test_pickled_objects_are_never_loaded(tmp_path: Path) -> None:
 
 def test_a_declared_size_is_not_believed(tmp_path: Path) -> None:
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6)})
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "<f4", "fortran_order": False, "shape": (10**6, 10**6)}
+    )
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("x.npy", buffer.getvalue() + b"0" * 64)
     with pytest.raises(FileError, match="declares"):

@@ -59,8 +59,10 @@ class NorseCells(Cells):
     """
 
     package = "norse"
-    form = ("LIFBox, reset_subtract: v = v + k * (x / k - v), k = dt * tau_mem_inv = 1 - decay (2^-40 for decay 1); "
-            "z = v > 1, so v = 1 exactly differs")
+    form = (
+        "LIFBox, reset_subtract: v = v + k * (x / k - v), k = dt * tau_mem_inv = 1 - decay (2^-40 for decay 1); "
+        "z = v > 1, so v = 1 exactly differs"
+    )
 
     def __init__(self, decay: float) -> None:
         from norse.torch.functional.lif_box import (
@@ -70,10 +72,13 @@ class NorseCells(Cells):
         )
         from norse.torch.functional.lift import lift
         from norse.torch.functional.reset import reset_subtract
+
         super().__init__(decay)
         k = 1.0 - decay if decay < 1 else 2.0**-40
         self.gain = 1.0 / k
-        self.parameters = LIFBoxParameters(tau_mem_inv=torch.as_tensor(k), method="heaviside", reset_method=reset_subtract)
+        self.parameters = LIFBoxParameters(
+            tau_mem_inv=torch.as_tensor(k), method="heaviside", reset_method=reset_subtract
+        )
         self.state, self.one = LIFBoxFeedForwardState, lif_box_feed_forward_step
         self.lifted = lift(self._one)
 
@@ -104,6 +109,7 @@ class SnntorchCells(Cells):
 
     def __init__(self, decay: float) -> None:
         import snntorch
+
         super().__init__(decay)
         self.leaky = snntorch.Leaky(beta=decay, threshold=1.0, reset_mechanism="none")
 
@@ -115,10 +121,13 @@ class SnntorchCells(Cells):
 class SnntorchOwnReset(SnntorchCells):
     """snntorch's Leaky with its own reset, `reset_delay=False`: for the record of where it differs."""
 
-    form = "Leaky(reset_mechanism='subtract', reset_delay=False): subtracts twice where v >= 2 before the reset"
+    form = (
+        "Leaky(reset_mechanism='subtract', reset_delay=False): subtracts twice where v >= 2 before the reset"
+    )
 
     def __init__(self, decay: float) -> None:
         import snntorch
+
         super().__init__(decay)
         self.leaky = snntorch.Leaky(beta=decay, threshold=1.0, reset_mechanism="subtract", reset_delay=False)
 
@@ -134,6 +143,7 @@ class SpikingJellyCells(Cells):
 
     def __init__(self, decay: float) -> None:
         from spikingjelly.activation_based import functional, surrogate
+
         super().__init__(decay)
         self.functional, self.surrogate = functional, surrogate.Sigmoid()
         # 1 / (1 - 0.9) is 10.000000000000002 in float64
@@ -150,5 +160,10 @@ class SpikingJellyCells(Cells):
         return self.functional.lif_multi_step(x, state, self.tau, False, 1.0, None, self.surrogate)[0]
 
 
-CELLS: dict[str, type[Cells]] = {"torch": Cells, "norse": NorseCells, "snntorch": SnntorchCells,
-                                 "snntorch-own-reset": SnntorchOwnReset, "spikingjelly": SpikingJellyCells}
+CELLS: dict[str, type[Cells]] = {
+    "torch": Cells,
+    "norse": NorseCells,
+    "snntorch": SnntorchCells,
+    "snntorch-own-reset": SnntorchOwnReset,
+    "spikingjelly": SpikingJellyCells,
+}

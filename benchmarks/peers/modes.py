@@ -33,13 +33,19 @@ def _whole(network: SpikingNetwork) -> Run:
         batch = x.shape[0 if network.constant else 1]
         values = {network.graph.inputs[0]: x if network.constant else x.flatten(0, 1)}
         for name in network.order:
-            values[name] = (_sequence(network, name, values, batch) if network.get(name, "initial") is not None
-                            else network.stateless(name, values))
+            values[name] = (
+                _sequence(network, name, values, batch)
+                if network.get(name, "initial") is not None
+                else network.stateless(name, values)
+            )
         return {name: values[name].unflatten(0, (network.steps, batch)) for name in _populations(network)}
+
     return run
 
 
-def _sequence(network: SpikingNetwork, name: str, values: dict[str, torch.Tensor], batch: int) -> torch.Tensor:
+def _sequence(
+    network: SpikingNetwork, name: str, values: dict[str, torch.Tensor], batch: int
+) -> torch.Tensor:
     """A population over all steps: ``(T B, *shape)``."""
     x = network.port(name, values)
     static = all(edge.src in network.static for edge in network.graph.inputs_of(name))
@@ -56,6 +62,7 @@ def _populations(network: SpikingNetwork) -> tuple[str, ...]:
 
 def _one_step(network: SpikingNetwork) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
     """One step of everything that is not static: values known already and states, to spikes and states."""
+
     def one(known: dict[str, torch.Tensor], states: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         values, after = dict(known), {}
         for name in network.order:
@@ -68,6 +75,7 @@ def _one_step(network: SpikingNetwork) -> Callable[..., tuple[dict[str, Any], di
             else:
                 values[name] = network.stateless(name, values)
         return {name: values[name] for name in states}, after
+
     return one
 
 
@@ -86,6 +94,7 @@ def _streaming(network: SpikingNetwork, one: Callable[..., Any]) -> Run:
             for name, z in spikes.items():
                 seen[name].append(z)
         return {name: torch.stack(z) for name, z in seen.items()}
+
     return run
 
 

@@ -46,7 +46,9 @@ class SpikingNetwork(nn.Module):
     constant : the input is one current ``(B, *shape)`` for all steps; what only depends on it is computed once.
     """
 
-    def __init__(self, graph: Graph, cells: type[Cells], steps: int, constant: bool, dtype: Any = torch.float32) -> None:
+    def __init__(
+        self, graph: Graph, cells: type[Cells], steps: int, constant: bool, dtype: Any = torch.float32
+    ) -> None:
         super().__init__()
         self.graph, self.steps, self.constant, self.dtype = graph, steps, constant, dtype
         self.order = [n for n in graph.order if not isinstance(graph.nodes[n], Input)]
@@ -136,7 +138,9 @@ class SpikingNetwork(nn.Module):
         weight, bias = self.get(name, "weight"), self.get(name, "bias")
         if top == bottom and left == right:
             return F.conv2d(x, weight, bias, node.stride, (top, left), node.dilation, node.groups)
-        return F.conv2d(F.pad(x, (left, right, top, bottom)), weight, bias, node.stride, 0, node.dilation, node.groups)
+        return F.conv2d(
+            F.pad(x, (left, right, top, bottom)), weight, bias, node.stride, 0, node.dilation, node.groups
+        )
 
 
 def _moved(node: Any, x: torch.Tensor) -> torch.Tensor:
@@ -145,7 +149,9 @@ def _moved(node: Any, x: torch.Tensor) -> torch.Tensor:
     if isinstance(node, SumPool):
         return F.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
     if isinstance(node, Slice):
-        return x[(slice(None), *(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True)))]
+        return x[
+            (slice(None), *(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True)))
+        ]
     if isinstance(node, Pad):
         pairs = zip(reversed(node.before), reversed(node.after), strict=True)
         return F.pad(x, [n for pair in pairs for n in pair])

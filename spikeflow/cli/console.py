@@ -11,8 +11,13 @@ import click
 
 Progress = Callable[[int, int], None]
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON, for machines.")
-SEED = click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
-                    help="Of everything that is drawn at random.")
+SEED = click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of everything that is drawn at random.",
+)
 OUT = click.option("--out", type=click.Path(dir_okay=False), required=True, help="File to write.")
 
 
@@ -39,6 +44,7 @@ def progress(title: str) -> Iterator[Progress]:
     """A bar on stderr, shown only where stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
@@ -50,6 +56,7 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
     """A table as text: first column to the left, the others to the right."""
     from rich.console import Console
     from rich.table import Table
+
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")

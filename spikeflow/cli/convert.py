@@ -6,37 +6,58 @@ import click
 
 from spikeflow.cli import console
 
-COMPARED = 200      # calibration samples on which the two networks are compared
+COMPARED = 200  # calibration samples on which the two networks are compared
 
 
 @click.command("convert")
 @click.argument("ann", type=click.Path())
-@click.option("--data", type=click.Path(), help="Calibration samples (.npz with x, and y where known); "
-              "without them thresholds come from the batch-norm statistics.")
+@click.option(
+    "--data",
+    type=click.Path(),
+    help="Calibration samples (.npz with x, and y where known); "
+    "without them thresholds come from the batch-norm statistics.",
+)
 @click.option("--steps", type=click.IntRange(1), default=64, show_default=True, help="Steps of a run.")
 @click.option("--arch", help="package.module:function that makes the module of a state dict.")
 @click.option("--input-shape", help="Shape of one sample, such as 3,32,32, where no data tells it.")
 @click.option("--reset", type=click.Choice(["subtract", "zero"]), default="subtract", show_default=True)
-@click.option("--input", "coding", type=click.Choice(["direct", "rate", "onoff"]), default="direct", show_default=True,
-              help="How a sample enters: as a current, as spikes, or as spikes of two signs.")
-@click.option("--percentile", type=click.FloatRange(50, 100), default=None,
-              help="Of a channel's activations, taken as its threshold.")
+@click.option(
+    "--input",
+    "coding",
+    type=click.Choice(["direct", "rate", "onoff"]),
+    default="direct",
+    show_default=True,
+    help="How a sample enters: as a current, as spikes, or as spikes of two signs.",
+)
+@click.option(
+    "--percentile",
+    type=click.FloatRange(50, 100),
+    default=None,
+    help="Of a channel's activations, taken as its threshold.",
+)
 @console.SEED
 @console.OUT
 @console.JSON
-def command(ann: str, data: str | None, out: str, as_json: bool, input_shape: str | None,
-            **options: object) -> None:
+def command(
+    ann: str, data: str | None, out: str, as_json: bool, input_shape: str | None, **options: object
+) -> None:
     """Convert a trained network into a spiking one; every operation gets a verdict."""
     from spikeflow.convert import agreement, convert
     from spikeflow.ir import file
     from spikeflow.samples import Samples, read_npz
+
     samples: Samples | None = read_npz(data) if data else None
     chosen = {name: value for name, value in options.items() if value is not None}
     if input_shape:
         chosen["input_shape"] = console.shape_option(input_shape)
     with console.progress("converting") as progress:
-        conversion = convert(ann, None if samples is None else samples.x, None if samples is None else samples.y,
-                             progress=progress, **chosen)  # type: ignore[arg-type]
+        conversion = convert(
+            ann,
+            None if samples is None else samples.x,
+            None if samples is None else samples.y,
+            progress=progress,
+            **chosen,
+        )  # type: ignore[arg-type]
     file.write(out, conversion.network)
     facts, text = conversion.report.to_json(), conversion.report.to_text()
     if samples is not None and samples.y is not None:

@@ -9,8 +9,12 @@ from spikeflow.cli import console, opened
 
 @click.command("map")
 @click.argument("file", type=click.Path())
-@click.option("--chip", required=True, help="loihi1, loihi2, spinnaker2, or a dotted module that holds a CHIP.")
-@click.option("--chips", type=click.IntRange(1), default=1, show_default=True, help="The most chips that may be used.")
+@click.option(
+    "--chip", required=True, help="loihi1, loihi2, spinnaker2, or a dotted module that holds a CHIP."
+)
+@click.option(
+    "--chips", type=click.IntRange(1), default=1, show_default=True, help="The most chips that may be used."
+)
 @click.option("--data", type=click.Path(), required=True, help="Calibration samples (.npz with x).")
 @console.SEED
 @console.OUT
@@ -21,6 +25,7 @@ def command(file: str, chip: str, chips: int, data: str, seed: int, out: str, as
     from spikeflow.hw.file import write_mapping
     from spikeflow.hw.report import mapping_report
     from spikeflow.samples import read_npz
+
     table, samples = load(chip), read_npz(data)
     network = opened.network(file)
     with console.progress(f"mapping onto {chip}") as progress:

@@ -26,12 +26,14 @@ def kind_of(path: str) -> str:
 def mapping(path: str) -> Mapping:
     """The mapping in a file."""
     from spikeflow.hw.file import read_mapping
+
     return read_mapping(path)
 
 
 def chip(mapping: Mapping, name: str | None) -> Chip:
     """The chip of a mapping: one of ours, or the module that the user names; never one that the file names."""
     from spikeflow.report.hardware import chip_of
+
     return chip_of(mapping, name)
 
 

@@ -9,9 +9,13 @@ from spikeflow.cli import console, opened
 
 @click.command("report")
 @click.argument("file", type=click.Path())
-@click.option("--map", "mapped", type=click.Path(), help="The same network mapped onto a chip, run beside it.")
+@click.option(
+    "--map", "mapped", type=click.Path(), help="The same network mapped onto a chip, run beside it."
+)
 @click.option("--chip", help="Dotted module that holds the CHIP of the mapping, where it is none of ours.")
-@click.option("--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples.")
+@click.option(
+    "--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples."
+)
 @click.option("--arch", help="package.module:function that makes the module of a state dict.")
 @click.option("--data", type=click.Path(), required=True, help="Samples (.npz with x, and y where known).")
 @click.option("--limit", type=click.IntRange(1), default=None, help="Only the first so many samples.")
@@ -20,16 +24,34 @@ from spikeflow.cli import console, opened
 @console.SEED
 @console.OUT
 @console.JSON
-def command(file: str, mapped: str | None, chip: str | None, ann: str | None, arch: str | None, data: str,
-            limit: int | None, steps: int | None, engine: str, seed: int, out: str, as_json: bool) -> None:
+def command(
+    file: str,
+    mapped: str | None,
+    chip: str | None,
+    ann: str | None,
+    arch: str | None,
+    data: str,
+    limit: int | None,
+    steps: int | None,
+    engine: str,
+    seed: int,
+    out: str,
+    as_json: bool,
+) -> None:
     """Write one HTML page about a network: accuracy, spikes, cores, traffic, energy and time."""
     from spikeflow.report import ReportOptions, collect, measure_ann, to_json, to_text, write_page
     from spikeflow.samples import read_npz
+
     samples = read_npz(data).first(limit)
     network, mapping = opened.network(file), opened.mapping(mapped) if mapped else None
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
-    sources = {"network": file, "samples": data, **({"mapping": mapped} if mapped else {}), **({"ANN": ann} if ann else {})}
+    sources = {
+        "network": file,
+        "samples": data,
+        **({"mapping": mapped} if mapped else {}),
+        **({"ANN": ann} if ann else {}),
+    }
     table = opened.chip(mapping, chip) if mapping is not None else None
     options = ReportOptions(engine, steps=steps, sources=sources, chip=table)
     with console.progress("running") as progress:

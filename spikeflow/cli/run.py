@@ -14,7 +14,9 @@ from spikeflow.cli import console, opened
 @click.option("--data", type=click.Path(), required=True, help="Samples (.npz with x, and y where known).")
 @click.option("--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=None, help="Other than recorded in the file.")
-@click.option("--threads", type=click.IntRange(0), default=0, help="0 takes all cores; results do not depend on it.")
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, help="0 takes all cores; results do not depend on it."
+)
 @click.option("--limit", type=click.IntRange(1), default=None, help="Only the first so many samples.")
 @console.SEED
 @console.JSON
@@ -23,6 +25,7 @@ def command(file: str, data: str, limit: int | None, as_json: bool, seed: int, *
     from spikeflow.samples import read_npz
     from spikeflow.sim.classify import RunOptions, classify
     from spikeflow.sim.summary import summarise
+
     samples = read_npz(data).first(limit)
     network = opened.network(file)
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:

@@ -156,7 +156,17 @@ def _scale(options: ConvertOptions, stats: Stats | None) -> float:
 
 def _record(graph: Graph, ann: Graph, report: ConversionReport) -> RunRecord:
     options = report.options
-    how = "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
+    how = (
+        "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
+    )
     notes = {"thresholds": how, "reset": options.reset, "conversion": report.to_note()}
-    return RunRecord(options.steps, options.coding, report.scale, options.seed, readout_of(graph),
-                     ann.shapes[ann.inputs[0]], options.labels, notes)
+    return RunRecord(
+        options.steps,
+        options.coding,
+        report.scale,
+        options.seed,
+        readout_of(graph),
+        ann.shapes[ann.inputs[0]],
+        options.labels,
+        notes,
+    )

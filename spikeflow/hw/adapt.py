@@ -21,7 +21,7 @@ from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import RESETS, NeuronModel
 from spikeflow.neurons.two_point import TwoPointLIF
 
-PORTS = {"basal": "in"}      # of a two-point cell, as a cell with one port calls it
+PORTS = {"basal": "in"}  # of a two-point cell, as a cell with one port calls it
 
 
 def adapt(graph: Graph, chip: Chip) -> Graph:
@@ -33,8 +33,10 @@ def adapt(graph: Graph, chip: Chip) -> Graph:
         node = graph.nodes[name]
         assert isinstance(node, Population)
         changed[name] = _adapted(graph, name, node, chip)
-    edges = tuple(replace(e, port=PORTS[e.port]) if e.dst in changed and e.port not in changed[e.dst].ports else e
-                  for e in graph.edges)
+    edges = tuple(
+        replace(e, port=PORTS[e.port]) if e.dst in changed and e.port not in changed[e.dst].ports else e
+        for e in graph.edges
+    )
     nodes = {n: changed.get(n, node) for n, node in graph.nodes.items()}
     return replace(graph, nodes=nodes, edges=edges)
 
@@ -79,7 +81,13 @@ def _like(node: Population, model: NeuronModel, initial: Mapping[str, Array]) ->
 
 
 _REWRITES: Mapping[str, Callable[[Graph, str, Population], Population | None]] = {
-    "TwoPointLIF": _isolated, "IF": _leaking, "LIF": _with_current}
+    "TwoPointLIF": _isolated,
+    "IF": _leaking,
+    "LIF": _with_current,
+}
 _VARIANTS: Mapping[str, Mapping[str, NeuronModel]] = {
-    "IF": {k: IF(reset=k) for k in RESETS}, "LIF": {k: LIF(reset=k) for k in RESETS},
-    "CubaLIF": {k: CubaLIF(reset=k) for k in RESETS}, "TwoPointLIF": {k: TwoPointLIF(reset=k) for k in RESETS}}
+    "IF": {k: IF(reset=k) for k in RESETS},
+    "LIF": {k: LIF(reset=k) for k in RESETS},
+    "CubaLIF": {k: CubaLIF(reset=k) for k in RESETS},
+    "TwoPointLIF": {k: TwoPointLIF(reset=k) for k in RESETS},
+}

@@ -22,7 +22,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population
 
 Array = npt.NDArray[Any]
-INDEX_LIMIT = 2**16          # (neuron, port) pairs of a core in the mapping's own tables
+INDEX_LIMIT = 2**16  # (neuron, port) pairs of a core in the mapping's own tables
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,11 @@ class Room:
 
     def scaled(self, share: float, fixed: int) -> Room:
         """A share of each limit; `fixed` bits of the memory are not shared."""
-        return Room(max(1, int(self.neurons * share)), max(1, int(self.axons * share)),
-                    int(fixed + (self.memory - fixed) * share))
+        return Room(
+            max(1, int(self.neurons * share)),
+            max(1, int(self.axons * share)),
+            int(fixed + (self.memory - fixed) * share),
+        )
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,9 @@ def room_of(chip: Chip) -> Room:
     return Room(int(chip.neurons.value), int(chip.axons_in.value), int(chip.memory.limit.value))
 
 
-def need_of(graph: Graph, population: str, edges: tuple[Projection, ...], delays: dict[str, int],
-            chip: Chip) -> Need:
+def need_of(
+    graph: Graph, population: str, edges: tuple[Projection, ...], delays: dict[str, int], chip: Chip
+) -> Need:
     """What one population needs; `delays` holds the longest delay of each projection."""
     node = graph.nodes[population]
     assert isinstance(node, Population)
@@ -157,8 +161,11 @@ class Tally:
     def fill(self, room: Room) -> float:
         """The largest used share of any limit, fixed costs apart."""
         fixed = int(self.chip.memory.overhead.value) + self.need.tables
-        return max(self.neurons / room.neurons, self.axons / room.axons,
-                   (self.memory - fixed) / max(1, room.memory - fixed))
+        return max(
+            self.neurons / room.neurons,
+            self.axons / room.axons,
+            (self.memory - fixed) / max(1, room.memory - fixed),
+        )
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,15 @@ class Task:
         alone, room = self.tally(np.array([neuron])), room_of(self.chip)
         hint = "pruning, or a layer with fewer inputs for each neuron"
         if alone.axons > room.axons:
-            return Violation(self.name, f"{alone.axons} input axons for one neuron",
-                             f"{room.axons} input axons of a core", hint)
-        return Violation(self.name, f"{alone.memory} bits for one neuron with its synapses",
-                         f"{room.memory} bits of a core", hint)
+            return Violation(
+                self.name,
+                f"{alone.axons} input axons for one neuron",
+                f"{room.axons} input axons of a core",
+                hint,
+            )
+        return Violation(
+            self.name,
+            f"{alone.memory} bits for one neuron with its synapses",
+            f"{room.memory} bits of a core",
+            hint,
+        )

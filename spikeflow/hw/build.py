@@ -53,19 +53,36 @@ def build(graph: Graph, cut: Partition, placement: Placement, record: RunRecord,
     kinds, kind_of = _kinds(graph)
     routes = _routes(entries, len(cut.cores))
     cores = tuple(
-        CoreTable(*placement.places[i], tuple(_slice(graph, cut, part, kind_of) for part in core), axons[i],
-                  routes[i])
-        for i, core in enumerate(cut.cores))
+        CoreTable(
+            *placement.places[i],
+            tuple(_slice(graph, cut, part, kind_of) for part in core),
+            axons[i],
+            routes[i],
+        )
+        for i, core in enumerate(cut.cores)
+    )
     inputs = tuple(_input(graph, name, cut, entries) for name in graph.inputs)
     outputs = tuple(_output(graph, name, address) for name in graph.outputs)
-    return Mapping(chip, placement.layout, graph.dt, record, kinds, cut.projections, inputs, cores,
-                   tuple(o for found in outputs for o in found), cut.measured)
+    return Mapping(
+        chip,
+        placement.layout,
+        graph.dt,
+        record,
+        kinds,
+        cut.projections,
+        inputs,
+        cores,
+        tuple(o for found in outputs for o in found),
+        cut.measured,
+    )
 
 
 def _addresses(graph: Graph, cut: Partition) -> dict[str, tuple[Array, Array]]:
     """(core, index on the core) of every neuron of every population."""
-    found = {n: (np.full(prod(graph.shapes[n]), -1), np.full(prod(graph.shapes[n]), -1))
-             for n in graph.of_kind(Population)}
+    found = {
+        n: (np.full(prod(graph.shapes[n]), -1), np.full(prod(graph.shapes[n]), -1))
+        for n in graph.of_kind(Population)
+    }
     for index, core in enumerate(cut.cores):
         first = 0
         for part in core:
@@ -94,16 +111,27 @@ def _axons(fan: FanIn, neurons: Array, first: int) -> _Axons:
     axon = fan.axon[synapse]
     order = np.argsort(axon, kind="stable")
     distinct, lengths = fan.axons_of(neurons)
-    return _Axons(fan.projection[distinct], fan.source[distinct], fan.delay[distinct], lengths,
-                  (owner[order] + first).astype(np.uint16), fan.weight[synapse[order]])
+    return _Axons(
+        fan.projection[distinct],
+        fan.source[distinct],
+        fan.delay[distinct],
+        lengths,
+        (owner[order] + first).astype(np.uint16),
+        fan.weight[synapse[order]],
+    )
 
 
 def _axon_table(pieces: Sequence[_Axons]) -> AxonTable:
     lengths = _joined([p.lengths for p in pieces])
     weight = _joined([p.weight for p in pieces], np.int16)
     neuron = _joined([p.neuron for p in pieces], np.uint16)
-    return AxonTable(_joined([p.projection for p in pieces]), _joined([p.delay for p in pieces]),
-                     np.concatenate([[0], np.cumsum(lengths)]), neuron, weight.astype(_narrowest(weight)))
+    return AxonTable(
+        _joined([p.projection for p in pieces]),
+        _joined([p.delay for p in pieces]),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        neuron,
+        weight.astype(_narrowest(weight)),
+    )
 
 
 def _joined(arrays: list[Array], dtype: npt.DTypeLike = np.int32) -> Array:
@@ -116,8 +144,9 @@ def _narrowest(weight: Array) -> npt.DTypeLike:
     return next(t for t in types if np.iinfo(t).min <= low and high <= np.iinfo(t).max)
 
 
-def _entries(edges: tuple[Projection, ...], pieces: list[list[_Axons]],
-             address: dict[str, tuple[Array, Array]]) -> dict[str, Array]:
+def _entries(
+    edges: tuple[Projection, ...], pieces: list[list[_Axons]], address: dict[str, tuple[Array, Array]]
+) -> dict[str, Array]:
     """For each input, and for all cores under "", rows (source core, neuron, core, axon), sorted."""
     found: dict[str, list[Array]] = {}
     for core, parts in enumerate(pieces):
@@ -150,8 +179,11 @@ def _kinds(graph: Graph) -> tuple[tuple[NeuronKind, ...], dict[str, int]]:
     for name in graph.of_kind(Population):
         node = graph.nodes[name]
         assert isinstance(node, Population)
-        same = [i for i, k in enumerate(kinds) if k.model == node.model and k.program == node.program
-                and dict(k.formats) == dict(node.formats)]
+        same = [
+            i
+            for i, k in enumerate(kinds)
+            if k.model == node.model and k.program == node.program and dict(k.formats) == dict(node.formats)
+        ]
         kind_of[name] = same[0] if same else len(kinds)
         if not same:
             kinds.append(NeuronKind(node.model, node.program, node.formats))
@@ -163,8 +195,15 @@ def _slice(graph: Graph, cut: Partition, part: Part, kind_of: dict[str, int]) ->
     assert isinstance(node, Population)
     params = {k: _own(a, node.shape, part.neurons) for k, a in node.params.items()}
     initial = {k: _own(a, node.shape, part.neurons) for k, a in node.initial.items()}
-    return SliceTable(part.population, part.neurons, kind_of[part.population], node.start, params, initial,
-                      cut.spikes[part.population][part.neurons])
+    return SliceTable(
+        part.population,
+        part.neurons,
+        kind_of[part.population],
+        node.start,
+        params,
+        initial,
+        cut.spikes[part.population][part.neurons],
+    )
 
 
 def _own(array: Array, shape: tuple[int, ...], neurons: Array) -> Array:

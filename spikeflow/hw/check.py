@@ -46,8 +46,12 @@ def _layout(mapping: Mapping) -> Iterator[tuple[str, str]]:
     if len(places) != len(mapping.cores):
         yield "layout", "two cores share a place"
     for chip, x, y, slot in places:
-        if not (0 <= chip < grid.chips and 0 <= x < grid.columns and 0 <= y < grid.rows
-                and 0 <= slot < grid.cores_per_tile):
+        if not (
+            0 <= chip < grid.chips
+            and 0 <= x < grid.columns
+            and 0 <= y < grid.rows
+            and 0 <= slot < grid.cores_per_tile
+        ):
             yield "layout", f"the place {(chip, x, y, slot)} lies outside the mesh"
 
 
@@ -190,9 +194,14 @@ def _sources(mapping: Mapping, first: Array) -> Iterator[tuple[str, str]]:
     projection = np.concatenate([np.zeros(0, np.int32), *(core.axons.projection for core in mapping.cores)])
     number = {name: i for i, name in enumerate(dict.fromkeys(edge.source for edge in mapping.projections))}
     wanted = np.array([number[edge.source] for edge in mapping.projections], np.int64)
-    senders = [(f"core {i}", c.routes, np.repeat([number.get(s.population, -1) for s in c.slices],
-                                                 [len(s.neurons) for s in c.slices]))
-               for i, c in enumerate(mapping.cores)]
+    senders = [
+        (
+            f"core {i}",
+            c.routes,
+            np.repeat([number.get(s.population, -1) for s in c.slices], [len(s.neurons) for s in c.slices]),
+        )
+        for i, c in enumerate(mapping.cores)
+    ]
     senders += [(t.name, t.routes, np.full(prod(t.shape), number.get(t.name, -1))) for t in mapping.inputs]
     for where, routes, sender in senders:
         heard = projection[first[routes.core] + routes.axon]
@@ -208,8 +217,12 @@ def _outputs(mapping: Mapping) -> Iterator[tuple[str, str]]:
         shapes.setdefault(table.name, set()).add(table.shape)
         if table.core.shape != (size,) or table.neuron.shape != (size,) or not 0 <= table.delay < MAX_DELAY:
             yield table.name, f"{table.core.shape} addresses, delay {table.delay} for {size} elements"
-        elif table.core.min() < 0 or table.core.max() >= len(sizes) or table.neuron.min() < 0 \
-                or (table.neuron >= sizes[table.core]).any():
+        elif (
+            table.core.min() < 0
+            or table.core.max() >= len(sizes)
+            or table.neuron.min() < 0
+            or (table.neuron >= sizes[table.core]).any()
+        ):
             yield table.name, "an address of a neuron that does not exist"
     for name, found in shapes.items():
         if len(found) > 1:

@@ -62,7 +62,7 @@ class Delays:
     minimum: Fact
     maximum: Fact
     offset: Fact
-    from_input: Fact        # minimum of a connection from an Input node
+    from_input: Fact  # minimum of a connection from an Input node
 
 
 @dataclass(frozen=True)

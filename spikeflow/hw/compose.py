@@ -40,7 +40,7 @@ Float = npt.NDArray[np.float64]
 Synapses = Linear | Conv2d | Sparse
 ENDS = (Input, Population)
 MAX_PATHS = 4096
-DENSE = 0.5            # a share of non-zero weights from which a matrix is kept as a Linear
+DENSE = 0.5  # a share of non-zero weights from which a matrix is kept as a Linear
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,9 @@ class _Builder:
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.constants = graph, Constants(graph)
-        self.nodes: dict[str, Node] = {n: node for n, node in graph.nodes.items() if isinstance(node, (*ENDS, Output))}
+        self.nodes: dict[str, Node] = {
+            n: node for n, node in graph.nodes.items() if isinstance(node, (*ENDS, Output))
+        }
         self.edges: list[Edge] = []
 
     def port(self, target: str, port: str) -> None:
@@ -99,8 +101,9 @@ class _Builder:
         for path, node in zip(paths, self._with_bias(paths, made, bias, shape), strict=True):
             self._connect(path, node, target, port)
 
-    def _with_bias(self, paths: Sequence[Path], made: list[Synapses], bias: Float | None,
-                   shape: Shape) -> list[Synapses]:
+    def _with_bias(
+        self, paths: Sequence[Path], made: list[Synapses], bias: Float | None, shape: Shape
+    ) -> list[Synapses]:
         """The nodes of a port with all of its biases on the first that can hold them."""
         if bias is None:
             return made
@@ -142,8 +145,10 @@ def _paths(graph: Graph, target: str, port: str) -> Iterator[Path]:
                 raise GraphError(target, f"more than {MAX_PATHS} paths lead to port {port!r}")
             yield path
             continue
-        waiting += [Path(e.src, (Hop(path.source, e.port), *path.hops), path.delay + e.delay)
-                    for e in reversed(graph.inputs_of(path.source))]
+        waiting += [
+            Path(e.src, (Hop(path.source, e.port), *path.hops), path.delay + e.delay)
+            for e in reversed(graph.inputs_of(path.source))
+        ]
 
 
 class Constants:
@@ -152,8 +157,11 @@ class Constants:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         ends = (*ENDS, Output)
-        linear = {n: [e.src for e in graph.inputs_of(n)] for n, node in graph.nodes.items()
-                  if not isinstance(node, ends)}
+        linear = {
+            n: [e.src for e in graph.inputs_of(n)]
+            for n, node in graph.nodes.items()
+            if not isinstance(node, ends)
+        }
         self.known: dict[str, Float | None] = dict.fromkeys(graph.nodes)
         for name in TopologicalSorter(linear).static_order():
             if name in linear:
@@ -167,8 +175,11 @@ class Constants:
             if part is None:
                 continue
             if edge.delay:
-                raise GraphError(edge.src, f"its bias reaches {name} only {edge.delay} step(s) late",
-                                 "a delay on the edge into the layer, not on the one out of it")
+                raise GraphError(
+                    edge.src,
+                    f"its bias reaches {name} only {edge.delay} step(s) late",
+                    "a delay on the edge into the layer, not on the one out of it",
+                )
             total = part if total is None else total + part
         return total
 
@@ -208,7 +219,12 @@ def _synapses(graph: Graph, path: Path, shape: Shape) -> Synapses:
     nodes = [graph.nodes[h.name] for h in path.hops]
     in_shape = graph.shapes[path.source]
     real = [n for n in nodes if not isinstance(n, Flatten)]
-    if len(real) == 1 and isinstance(real[0], Linear) and real[0].weight.shape[0] == prod(shape) and len(shape) == 1:
+    if (
+        len(real) == 1
+        and isinstance(real[0], Linear)
+        and real[0].weight.shape[0] == prod(shape)
+        and len(shape) == 1
+    ):
         return replace(real[0], bias=None)
     if len(nodes) == 1 and isinstance(nodes[0], Sparse):
         return replace(nodes[0], bias=None)
@@ -247,16 +263,25 @@ def _entries(matrix: operators.Matrix) -> tuple[Float, npt.NDArray[np.int64], np
     return by_source.data, by_source.indices.astype(np.int64), sources
 
 
-def _rows(synapses: Sequence[tuple[int, Float, npt.NDArray[np.int64], npt.NDArray[np.int64]]], in_shape: Shape,
-          out_shape: Shape) -> Sparse:
+def _rows(
+    synapses: Sequence[tuple[int, Float, npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+    in_shape: Shape,
+    out_shape: Shape,
+) -> Sparse:
     weight, target, source = (np.concatenate(parts) for parts in list(zip(*synapses, strict=True))[1:])
     delays = np.concatenate([np.full(len(w), d) for d, w, _, _ in synapses])
     order = np.lexsort((delays, target, source))
     indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=prod(in_shape)))])
     # one constant is kept as one number: an identity, a sum pool
     constant = weight.size > 0 and bool((weight == weight[0]).all())
-    return Sparse(indptr, target[order], weight[:1] if constant else weight[order], in_shape, out_shape,
-                  delays=delays[order] if delays.any() else None)
+    return Sparse(
+        indptr,
+        target[order],
+        weight[:1] if constant else weight[order],
+        in_shape,
+        out_shape,
+        delays=delays[order] if delays.any() else None,
+    )
 
 
 def _bias_for(node: Synapses, bias: Float) -> Float | None:
@@ -275,5 +300,6 @@ def is_composed(graph: Graph) -> bool:
             return False
     others = (*ENDS, Output, *LINEAR_KINDS)
     return all(isinstance(n, others) for n in graph.nodes.values()) and not any(
-        isinstance(graph.nodes[e.dst], Population) and isinstance(graph.nodes[e.src], ENDS) for e in graph.edges)
-
+        isinstance(graph.nodes[e.dst], Population) and isinstance(graph.nodes[e.src], ENDS)
+        for e in graph.edges
+    )

@@ -114,14 +114,26 @@ def _projection(graph: Graph, name: str) -> Projection:
     node, into, out = graph.nodes[name], graph.inputs_of(name), graph.outputs_of(name)
     assert isinstance(node, Linear | Conv2d | Sparse)
     ends = [graph.nodes[e.src] for e in into] + [graph.nodes[e.dst] for e in out]
-    if len(into) != 1 or len(out) != 1 or not isinstance(ends[0], Input | Population) \
-            or not isinstance(ends[1], Population):
+    if (
+        len(into) != 1
+        or len(out) != 1
+        or not isinstance(ends[0], Input | Population)
+        or not isinstance(ends[1], Population)
+    ):
         raise GraphError(name, "does not join exactly one source to one population", _COMPOSE)
     if not isinstance(node.weight, Quantised) or node.bias is not None:
         raise GraphError(name, "is not at stage fixed", "quantise first")
     # a delay behind the sum is a delay before it: the sum has no memory
-    return Projection(name, into[0].src, out[0].dst, out[0].port, into[0].delay + out[0].delay, node.exponent,
-                      node.weight.format, getattr(node, "delays", None) is not None)
+    return Projection(
+        name,
+        into[0].src,
+        out[0].dst,
+        out[0].port,
+        into[0].delay + out[0].delay,
+        node.exponent,
+        node.weight.format,
+        getattr(node, "delays", None) is not None,
+    )
 
 
 def synapses_of(graph: Graph, projection: Projection) -> Synapses:
@@ -162,8 +174,9 @@ def _conv2d(node: Conv2d, in_shape: Shape, out_shape: Shape) -> Synapses:
     return Synapses(*columns)
 
 
-def _tap(node: Conv2d, tap: tuple[int, ...], in_shape: Shape,
-         out_shape: Shape) -> Iterator[tuple[Array, Array, Array]]:
+def _tap(
+    node: Conv2d, tap: tuple[int, ...], in_shape: Shape, out_shape: Shape
+) -> Iterator[tuple[Array, Array, Array]]:
     """Synapses of one position in the kernel: (source, target, weight)."""
     kernel = weight_values(node.weight)[:, :, tap[0], tap[1]]
     places = []
@@ -177,10 +190,12 @@ def _tap(node: Conv2d, tap: tuple[int, ...], in_shape: Shape,
     if not len(channel) or not len(out_y) or not len(out_x):
         return
     group = channel // (out_shape[0] // node.groups)
-    source = (group * kernel.shape[1] + within)[:, None] * (in_shape[1] * in_shape[2]) \
-        + (in_y[:, None] * in_shape[2] + in_x).ravel()
-    target = channel[:, None] * (out_shape[1] * out_shape[2]) \
-        + (out_y[:, None] * out_shape[2] + out_x).ravel()
+    source = (group * kernel.shape[1] + within)[:, None] * (in_shape[1] * in_shape[2]) + (
+        in_y[:, None] * in_shape[2] + in_x
+    ).ravel()
+    target = (
+        channel[:, None] * (out_shape[1] * out_shape[2]) + (out_y[:, None] * out_shape[2] + out_x).ravel()
+    )
     weight = np.broadcast_to(kernel[channel, within][:, None], source.shape)
     yield source.ravel().astype(np.int32), target.ravel().astype(np.int32), weight.ravel()
 
@@ -213,8 +228,13 @@ def _axons(graph: Graph, index: int, edge: Projection, synapses: Synapses) -> tu
     return table.astype(np.int32), column[key]
 
 
-def _by_target(graph: Graph, population: str, axons: Array, found: list[tuple[Array, Synapses]],
-               mine: list[tuple[int, Projection]]) -> FanIn:
+def _by_target(
+    graph: Graph,
+    population: str,
+    axons: Array,
+    found: list[tuple[Array, Synapses]],
+    mine: list[tuple[int, Projection]],
+) -> FanIn:
     size = prod(graph.shapes[population])
     none = np.zeros(0, np.int32)
     target = np.concatenate([none, *(s.target for _, s in found)])
@@ -222,15 +242,22 @@ def _by_target(graph: Graph, population: str, axons: Array, found: list[tuple[Ar
     weight = np.concatenate([none, *(s.weight for _, s in found)])
     order = np.argsort(target.astype(np.int64) * (len(axons) + 1) + axon, kind="stable")
     indptr = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=size))])
-    small = weight.size == 0 or -2**15 <= weight.min() <= weight.max() < 2**15
+    small = weight.size == 0 or -(2**15) <= weight.min() <= weight.max() < 2**15
     axon = axon[order]
     kin = np.zeros(size, np.int32)
     if mine:
         count = np.bincount(axons[axon, 0], minlength=max(i for i, _ in mine) + 1)
         index, edge = max(mine, key=lambda item: (int(count[item[0]]), -item[0]))
         kin = _kin(graph, edge, indptr, np.where(axons[axon, 0] == index, axon, -1))
-    return FanIn(axons[:, 0], axons[:, 1], axons[:, 2], indptr, axon,
-                 weight[order].astype(np.int16 if small else np.int32), kin)
+    return FanIn(
+        axons[:, 0],
+        axons[:, 1],
+        axons[:, 2],
+        indptr,
+        axon,
+        weight[order].astype(np.int16 if small else np.int32),
+        kin,
+    )
 
 
 def _kin(graph: Graph, edge: Projection, indptr: Array, axon: Array) -> Array:

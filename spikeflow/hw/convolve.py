@@ -64,11 +64,21 @@ def as_conv(chain: Sequence[Affine], in_shape: Shape) -> Conv2d | None:
 
 
 def _conv(kernel: Kernel) -> Conv2d:
-    after = [max(0, (kernel.out_size[i] - 1) * kernel.stride[i] + _reach(kernel, i) + 1 - kernel.size[i]
-                 - kernel.before[i]) for i in (0, 1)]
+    after = [
+        max(
+            0,
+            (kernel.out_size[i] - 1) * kernel.stride[i]
+            + _reach(kernel, i)
+            + 1
+            - kernel.size[i]
+            - kernel.before[i],
+        )
+        for i in (0, 1)
+    ]
     padding = ((kernel.before[0], after[0]), (kernel.before[1], after[1]))
-    return Conv2d(kernel.weight, stride=kernel.stride, padding=padding, groups=kernel.groups,
-                  dilation=kernel.dilation)
+    return Conv2d(
+        kernel.weight, stride=kernel.stride, padding=padding, groups=kernel.groups, dilation=kernel.dilation
+    )
 
 
 def _reach(kernel: Kernel, axis: int) -> int:
@@ -90,9 +100,11 @@ def _kernel(affine: Affine) -> Kernel | None:
     if isinstance(node, Scale):
         return _scale(node, shape)
     if isinstance(node, Pad) and node.before[0] == node.after[0] == 0:
-        return Kernel(np.ones((shape[0], 1, 1, 1)), (1, 1), (node.before[1], node.before[2]), shape[0], size, out_size)
+        return Kernel(
+            np.ones((shape[0], 1, 1, 1)), (1, 1), (node.before[1], node.before[2]), shape[0], size, out_size
+        )
     if isinstance(node, Concat) and node.axis == 0:
-        weight = np.eye(affine.out_shape[0])[:, affine.start:affine.start + shape[0], None, None]
+        weight = np.eye(affine.out_shape[0])[:, affine.start : affine.start + shape[0], None, None]
         return Kernel(weight, (1, 1), (0, 0), 1, size, out_size)
     return None
 
@@ -114,9 +126,14 @@ def _then(first: Kernel, second: Kernel) -> Kernel | None:
     if weight is None:
         return None
     (s0, s1), (b0, b1) = first.stride, first.before
-    return Kernel(weight, (s0 * second.stride[0], s1 * second.stride[1]),
-                  (b0 + second.before[0] * s0, b1 + second.before[1] * s1),
-                  second.groups if first.depthwise else first.groups, first.size, second.out_size)
+    return Kernel(
+        weight,
+        (s0 * second.stride[0], s1 * second.stride[1]),
+        (b0 + second.before[0] * s0, b1 + second.before[1] * s1),
+        second.groups if first.depthwise else first.groups,
+        first.size,
+        second.out_size,
+    )
 
 
 def _edge_is_silent(first: Kernel, second: Kernel, axis: int) -> bool:
@@ -141,7 +158,7 @@ def _product(first: Kernel, second: Kernel) -> Float | None:
     for y, x in np.ndindex(ly, lx):
         tap = two[:, :, y, x]
         if tap.any():
-            total[:, :, y:y + ky, x:x + kx] += _tap(first, second, one, tap)
+            total[:, :, y : y + ky, x : x + kx] += _tap(first, second, one, tap)
     return total
 
 
@@ -162,5 +179,5 @@ def _spread(kernel: Kernel, stride: Pair) -> Float:
     step = (kernel.dilation[0] * stride[0], kernel.dilation[1] * stride[1])
     size = ((weight.shape[2] - 1) * step[0] + 1, (weight.shape[3] - 1) * step[1] + 1)
     wide = np.zeros((*weight.shape[:2], *size))
-    wide[:, :, ::step[0], ::step[1]] = weight
+    wide[:, :, :: step[0], :: step[1]] = weight
     return wide

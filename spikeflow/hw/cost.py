@@ -80,16 +80,24 @@ def _records(mapping: Mapping, core: CoreTable, table: SliceTable, chip: Chip) -
 def limits_of(chip: Chip) -> dict[str, int]:
     """The limit of each field of `CoreUse` that has one."""
     room = room_of(chip)
-    return {"neurons": room.neurons, "axons_in": room.axons, "axons_out": int(chip.axons_out.value),
-            "memory_bits": room.memory, "delay": int(chip.delays.maximum.value)}
+    return {
+        "neurons": room.neurons,
+        "axons_in": room.axons,
+        "axons_out": int(chip.axons_out.value),
+        "memory_bits": room.memory,
+        "delay": int(chip.delays.maximum.value),
+    }
 
 
 def over_limits(mapping: Mapping, chip: Chip) -> tuple[Violation, ...]:
     """Every limit of a core, and the mesh, where the tables break it; empty for what `map_network` makes."""
     found = []
     grid, layout = chip.grid, mapping.layout
-    if (layout.columns, layout.rows, layout.cores_per_tile) != (grid.columns.value, grid.rows.value,
-                                                                grid.cores_per_tile.value):
+    if (layout.columns, layout.rows, layout.cores_per_tile) != (
+        grid.columns.value,
+        grid.rows.value,
+        grid.cores_per_tile.value,
+    ):
         need = f"{layout.columns} x {layout.rows} tiles of {layout.cores_per_tile} cores"
         limit = f"{grid.columns.value:g} x {grid.rows.value:g} of {grid.cores_per_tile.value:g}"
         found.append(Violation("layout", need, limit))
@@ -224,8 +232,11 @@ class _Constants:
 
     def barrier(self, prefix: str, tiles: int) -> Term:
         """The barrier by the number of tiles, between the published points on a straight line."""
-        points = sorted((int(name.split("_")[-2]), fact) for name, fact in self.tables["time"].items()
-                        if fact is not None and name.startswith(f"{prefix}barrier_"))
+        points = sorted(
+            (int(name.split("_")[-2]), fact)
+            for name, fact in self.tables["time"].items()
+            if fact is not None and name.startswith(f"{prefix}barrier_")
+        )
         if not points:
             return Term("barrier", 1, None, "not published")
         value = float(np.interp(tiles, [t for t, _ in points], [f.value for _, f in points]))
@@ -243,21 +254,29 @@ def _tiles(mapping: Mapping) -> int:
 def _by_operation(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
     """A cost for each operation, update and hop; a step lasts as long as its busiest core and the barrier."""
     active, (east_west, north_south) = activity.updates - activity.idle, _hops(routes)
-    energy = (table.term("energy", "synaptic_operation", activity.operations.sum()),
-              table.term("energy", "neuron_update", active.sum()),
-              table.term("energy", "neuron_update_idle", activity.idle.sum()),
-              table.term("energy", "spike_within_tile", activity.received.sum()),
-              table.term("energy", "hop_east_west", east_west),
-              table.term("energy", "hop_north_south", north_south),
-              table.term("energy", "barrier", 1))
-    each = _core_times(table, ("synaptic_operation", "neuron_update", "neuron_update_idle"),
-                       (activity.operations, active, activity.idle))
+    energy = (
+        table.term("energy", "synaptic_operation", activity.operations.sum()),
+        table.term("energy", "neuron_update", active.sum()),
+        table.term("energy", "neuron_update_idle", activity.idle.sum()),
+        table.term("energy", "spike_within_tile", activity.received.sum()),
+        table.term("energy", "hop_east_west", east_west),
+        table.term("energy", "hop_north_south", north_south),
+        table.term("energy", "barrier", 1),
+    )
+    each = _core_times(
+        table,
+        ("synaptic_operation", "neuron_update", "neuron_update_idle"),
+        (activity.operations, active, activity.idle),
+    )
     core = int(np.argmax(each))
-    span = (table.term("time", "synaptic_operation", activity.operations[core],
-                       f"synaptic operations of core {core}"),
-            table.term("time", "neuron_update", active[core], f"updates of core {core}"),
-            table.term("time", "neuron_update_idle", activity.idle[core], f"idle updates of core {core}"),
-            table.barrier("", _tiles(mapping)))
+    span = (
+        table.term(
+            "time", "synaptic_operation", activity.operations[core], f"synaptic operations of core {core}"
+        ),
+        table.term("time", "neuron_update", active[core], f"updates of core {core}"),
+        table.term("time", "neuron_update_idle", activity.idle[core], f"idle updates of core {core}"),
+        table.barrier("", _tiles(mapping)),
+    )
     return Estimate("costs of operations", _total(energy), _total(span), False, energy, span)
 
 
@@ -270,15 +289,26 @@ def _core_times(table: _Constants, names: tuple[str, ...], counts: tuple[Array, 
 def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
     """SANA-FE's rules: an idle neuron costs its access only; time by the slower pipeline of a core."""
     active, (east_west, north_south) = activity.updates - activity.idle, _hops(routes)
-    names = {"sanafe_neuron_access": activity.updates, "sanafe_neuron_update": active,
-             "sanafe_neuron_firing": activity.spikes, "sanafe_synaptic_sparse": activity.operations,
-             "sanafe_message_out": activity.received, "sanafe_message_in": activity.received}
-    energy = (*(table.term("energy", name, count.sum()) for name, count in names.items()),
-              table.term("energy", "sanafe_hop_east_west", east_west),
-              table.term("energy", "sanafe_hop_north_south", north_south))
+    names = {
+        "sanafe_neuron_access": activity.updates,
+        "sanafe_neuron_update": active,
+        "sanafe_neuron_firing": activity.spikes,
+        "sanafe_synaptic_sparse": activity.operations,
+        "sanafe_message_out": activity.received,
+        "sanafe_message_in": activity.received,
+    }
+    energy = (
+        *(table.term("energy", name, count.sum()) for name, count in names.items()),
+        table.term("energy", "sanafe_hop_east_west", east_west),
+        table.term("energy", "sanafe_hop_north_south", north_south),
+    )
     sent = _sent(mapping, routes)
-    neuron = {"sanafe_neuron_access": activity.updates, "sanafe_neuron_update": active,
-              "sanafe_neuron_firing": activity.spikes, "sanafe_message_out": sent}
+    neuron = {
+        "sanafe_neuron_access": activity.updates,
+        "sanafe_neuron_update": active,
+        "sanafe_neuron_firing": activity.spikes,
+        "sanafe_message_out": sent,
+    }
     message = {"sanafe_message_in": activity.received, "sanafe_synaptic_sparse": activity.operations}
     times = [_core_times(table, tuple(p), tuple(p.values())) for p in (neuron, message)]
     slower = int(times[1].max() > times[0].max())
@@ -303,16 +333,24 @@ def _bound(mapping: Mapping, table: _Constants, routes: Routes, activity: Activi
     reads = float((activity.operations * width).max(initial=0))
     least = "shortest_step" if table.tables["time"].get("shortest_step") else "barrier"
     updates = activity.updates.max(initial=0)
-    span = (table.term("time", "neuron_update", updates, "updates of the busiest core"),
-            table.term("time", "synaptic_operation", activity.operations.max(initial=0),
-                       "synaptic operations of the busiest core"),
-            table.term("time", "memory_read_bit", reads, "synaptic memory bits read by the busiest core"),
-            table.term("time", "hop", routes.busiest, "messages on the busiest link"),
-            table.term("time", least, 1, "barrier, or the shortest step"))
+    span = (
+        table.term("time", "neuron_update", updates, "updates of the busiest core"),
+        table.term(
+            "time",
+            "synaptic_operation",
+            activity.operations.max(initial=0),
+            "synaptic operations of the busiest core",
+        ),
+        table.term("time", "memory_read_bit", reads, "synaptic memory bits read by the busiest core"),
+        table.term("time", "hop", routes.busiest, "messages on the busiest link"),
+        table.term("time", least, 1, "barrier, or the shortest step"),
+    )
     known = [t.total for t in span if t.total is not None]
-    energy = (table.term("energy", "synaptic_operation", activity.operations.sum()),
-              table.term("energy", "neuron_update", activity.updates.sum()),
-              table.term("energy", "hop", routes.hops))
+    energy = (
+        table.term("energy", "synaptic_operation", activity.operations.sum()),
+        table.term("energy", "neuron_update", activity.updates.sum()),
+        table.term("energy", "hop", routes.hops),
+    )
     return Estimate("the largest of five terms", None, max(known, default=None), True, energy, span)
 
 

@@ -62,11 +62,15 @@ def _gain(node: Population, port: str) -> tuple[Float, Program] | None:
         return None
     (use,), (read,) = uses, reads
     others = [a for a in code[use].args if a != read]
-    if len(others) != 1 or known[others[0]] is None or read in (node.program.output, *node.program.next_states):
+    if (
+        len(others) != 1
+        or known[others[0]] is None
+        or read in (node.program.output, *node.program.next_states)
+    ):
         return None
     gain = known[others[0]]
     assert gain is not None
-    shorter = (*code[:use], Instruction("hold", (read,)), *code[use + 1:])
+    shorter = (*code[:use], Instruction("hold", (read,)), *code[use + 1 :])
     return gain, replace(node.program, code=shorter)
 
 

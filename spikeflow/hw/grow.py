@@ -19,9 +19,9 @@ from spikeflow.hw.budget import Room, Tally, Task
 from spikeflow.hw.connectivity import FanIn
 
 Array = npt.NDArray[Any]
-WORK = 400_000_000        # score updates for one population; beyond, the rest goes in the order of the tensor
-NEW = 0.25                # how much an axon new to the part counts against one shared with it
-MISSES = 4                # groups tried that do not fit any more before a part is closed
+WORK = 400_000_000  # score updates for one population; beyond, the rest goes in the order of the tensor
+NEW = 0.25  # how much an axon new to the part counts against one shared with it
+MISSES = 4  # groups tried that do not fit any more before a part is closed
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Kin:
 
     def axons_of(self, group: int) -> Array:
         """Distinct axons of one group."""
-        return self.axon[self.axon_ptr[group]:self.axon_ptr[group + 1]]
+        return self.axon[self.axon_ptr[group] : self.axon_ptr[group + 1]]
 
 
 def kin_of(fan: FanIn) -> Kin:
@@ -73,10 +73,10 @@ class Growth:
 
     def __init__(self, task: Task, kin: Kin, room: Room, weight: Array) -> None:
         self.task, self.kin, self.room, self.weight = task, kin, room, weight
-        self.left = np.diff(kin.indptr).astype(np.int64)                  # neurons not yet in a part
-        self.taken = kin.indptr[:-1].copy()                               # where each group's rest begins
+        self.left = np.diff(kin.indptr).astype(np.int64)  # neurons not yet in a part
+        self.taken = kin.indptr[:-1].copy()  # where each group's rest begins
         self.degree = _sums(weight[kin.axon], kin.axon_ptr)
-        self.front = np.zeros(kin.count)                                  # shared with any part so far
+        self.front = np.zeros(kin.count)  # shared with any part so far
         self.touched = np.zeros(task.fan.axons, bool)
         self.work = 0
 
@@ -114,7 +114,7 @@ class Growth:
 
     def _rest(self, group: int) -> Array:
         """The neurons of a group that are in no part yet."""
-        return self.kin.order[self.taken[group]:self.kin.indptr[group + 1]]
+        return self.kin.order[self.taken[group] : self.kin.indptr[group + 1]]
 
     def _seed(self) -> int:
         """The group that the parts so far surround most; at first, the first."""
@@ -126,7 +126,7 @@ class Growth:
         if not open_groups.any():
             return -1
         score = (1 + NEW) * shared - NEW * self.degree
-        score = score + 1e-3 * self.front        # among equals the one that would be left alone later
+        score = score + 1e-3 * self.front  # among equals the one that would be left alone later
         return int(np.argmax(np.where(open_groups, score, -np.inf)))
 
     def _spread(self, shared: Array, inside: Array, axons: Array) -> None:
@@ -150,6 +150,7 @@ class Growth:
 
     def _fitting(self, tally: Tally, wanted: Array) -> int:
         """How many of these neurons fit, from the first on; they are added."""
+
         def fits(count: int) -> bool:
             return tally.fits(*self.task.fan.axons_of(wanted[:count]), count, self.room)
 

@@ -32,8 +32,8 @@ from spikeflow.ir.nodes import (
 )
 
 Array = npt.NDArray[Any]
-Matrix = Any                                # scipy.sparse.csr_array, (targets, sources)
-Operator = Mapping[int, Matrix]             # delay -> matrix
+Matrix = Any  # scipy.sparse.csr_array, (targets, sources)
+Operator = Mapping[int, Matrix]  # delay -> matrix
 MAX_SYNAPSES = 2**28
 
 
@@ -88,14 +88,17 @@ def _slice(name: str, node: Slice, in_shape: Shape, out_shape: Shape, port: str)
 
 
 def _pad(name: str, node: Pad, in_shape: Shape, out_shape: Shape, port: str) -> Operator:
-    wide = np.pad(np.arange(prod(in_shape)).reshape(in_shape), list(zip(node.before, node.after, strict=True)),
-                  constant_values=-1)
+    wide = np.pad(
+        np.arange(prod(in_shape)).reshape(in_shape),
+        list(zip(node.before, node.after, strict=True)),
+        constant_values=-1,
+    )
     return _moved(wide, in_shape)
 
 
 def concat_start(node: Concat, port: str, shapes: Mapping[str, Shape]) -> int:
     """Where a port's values begin along the axis of the concatenation."""
-    return sum(shapes[p][node.axis] for p in node.ports[:node.ports.index(port)])
+    return sum(shapes[p][node.axis] for p in node.ports[: node.ports.index(port)])
 
 
 def concat(node: Concat, in_shape: Shape, out_shape: Shape, start: int) -> Operator:
@@ -113,8 +116,10 @@ def _scale(name: str, node: Scale, in_shape: Shape, out_shape: Shape, port: str)
 def _sum_pool(name: str, node: SumPool, in_shape: Shape, out_shape: Shape, port: str) -> Operator:
     (ky, kx), (sy, sx) = node.kernel, node.stride
     at = np.arange(prod(in_shape)).reshape(in_shape)
-    taps = [at[:, y:y + (out_shape[1] - 1) * sy + 1:sy, x:x + (out_shape[2] - 1) * sx + 1:sx].reshape(-1)
-            for y, x in np.ndindex(ky, kx)]
+    taps = [
+        at[:, y : y + (out_shape[1] - 1) * sy + 1 : sy, x : x + (out_shape[2] - 1) * sx + 1 : sx].reshape(-1)
+        for y, x in np.ndindex(ky, kx)
+    ]
     targets = np.tile(np.arange(prod(out_shape)), len(taps))
     return {0: _csr(np.ones(targets.size), targets, np.concatenate(taps), (prod(out_shape), prod(in_shape)))}
 
@@ -145,11 +150,16 @@ def _conv2d(name: str, node: Conv2d, in_shape: Shape, out_shape: Shape, port: st
         raise GraphError(name, "has too many synapses to be written out", "a population between these layers")
     group = np.arange(out) // (out // node.groups)
     at = np.pad(np.arange(prod(in_shape)).reshape(in_shape), [(0, 0), *node.padding], constant_values=-1)
-    o, c, ys, xs = np.ix_(np.arange(out), np.arange(per_group), np.arange(out_shape[1]), np.arange(out_shape[2]))
+    o, c, ys, xs = np.ix_(
+        np.arange(out), np.arange(per_group), np.arange(out_shape[1]), np.arange(out_shape[2])
+    )
     parts = []
     for y, x in np.ndindex(ky, kx):
-        source = at[group[o] * per_group + c, ys * node.stride[0] + y * node.dilation[0],
-                    xs * node.stride[1] + x * node.dilation[1]]
+        source = at[
+            group[o] * per_group + c,
+            ys * node.stride[0] + y * node.dilation[0],
+            xs * node.stride[1] + x * node.dilation[1],
+        ]
         target = np.broadcast_to((o * out_shape[1] + ys) * out_shape[2] + xs, source.shape)
         values = np.broadcast_to(weight[:, :, y, x][:, :, None, None], source.shape)
         inside = source >= 0
@@ -159,6 +169,14 @@ def _conv2d(name: str, node: Conv2d, in_shape: Shape, out_shape: Shape, port: st
 
 
 _MATRICES: Mapping[type, Callable[..., Operator]] = {
-    Linear: _linear, Conv2d: _conv2d, Sparse: _sparse, SumPool: _sum_pool, Flatten: _same, Output: _same,
-    Population: _same, Slice: _slice, Pad: _pad, Scale: _scale,
+    Linear: _linear,
+    Conv2d: _conv2d,
+    Sparse: _sparse,
+    SumPool: _sum_pool,
+    Flatten: _same,
+    Output: _same,
+    Population: _same,
+    Slice: _slice,
+    Pad: _pad,
+    Scale: _scale,
 }

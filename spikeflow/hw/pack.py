@@ -83,8 +83,12 @@ class _Core:
 
     def shared(self, part: Part) -> int:
         """Sources that the part has in common with the core."""
-        return sum(len(np.intersect1d(mine.sources[name], neurons)) for mine in self.parts
-                   for name, neurons in part.sources.items() if name in mine.sources)
+        return sum(
+            len(np.intersect1d(mine.sources[name], neurons))
+            for mine in self.parts
+            for name, neurons in part.sources.items()
+            if name in mine.sources
+        )
 
 
 def pack(parts: Sequence[Part], chip: Chip) -> tuple[tuple[Part, ...], ...]:

@@ -29,7 +29,7 @@ from spikeflow.ir.nodes import Input, Population
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 SPLIT_ROUNDS = 32
-SLACKS = (1.01, 1.06, 1.15)      # room tried for even parts, in shares of the mean fill
+SLACKS = (1.01, 1.06, 1.15)  # room tried for even parts, in shares of the mean fill
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +73,13 @@ def sources_of(core: tuple[Part, ...]) -> dict[str, Array]:
     return {name: np.unique(np.concatenate(lists)) for name, lists in found.items()}
 
 
-def partition(graph: Graph, chip: Chip, chips: int = 1, spikes: Mapping[str, Array] | None = None,
-              progress: Progress | None = None) -> Partition:
+def partition(
+    graph: Graph,
+    chip: Chip,
+    chips: int = 1,
+    spikes: Mapping[str, Array] | None = None,
+    progress: Progress | None = None,
+) -> Partition:
     """The cores of a composed fixed graph on at most so many chips.
 
     Parameters
@@ -133,13 +138,17 @@ def _check_cores(cores: int, chip: Chip, chips: int) -> None:
 def task_of(graph: Graph, name: str, edges: tuple[Projection, ...], chip: Chip) -> Task:
     """One population with its synapses expanded and its needs."""
     fan = fan_in(graph, name, edges)
-    longest = {e.name: int(fan.delay[fan.projection == i].max(initial=e.delay)) for i, e in enumerate(edges)
-               if e.target == name}
+    longest = {
+        e.name: int(fan.delay[fan.projection == i].max(initial=e.delay))
+        for i, e in enumerate(edges)
+        if e.target == name
+    }
     return Task(name, fan, need_of(graph, name, edges, longest, chip), chip)
 
 
-def _population(graph: Graph, name: str, edges: tuple[Projection, ...], weights: Mapping[str, Array],
-                chip: Chip) -> list[Part] | Violation:
+def _population(
+    graph: Graph, name: str, edges: tuple[Projection, ...], weights: Mapping[str, Array], chip: Chip
+) -> list[Part] | Violation:
     task = task_of(graph, name, edges, chip)
     weight = np.zeros(task.fan.axons)
     for index, edge in enumerate(edges):
@@ -210,8 +219,17 @@ def _within_outputs(graph: Graph, chip: Chip, edges: tuple[Projection, ...], par
         if max(sent, default=0) <= limit:
             return [replace(p, sent=s) for p, s in zip(parts, sent, strict=True)]
         parts = _split_all(graph, chip, edges, parts, entries)
-    raise HardwareError(chip.name, [Violation("network", "output axons that no split brings down",
-                                              f"{limit} output axons of a core", "fewer connections")])
+    raise HardwareError(
+        chip.name,
+        [
+            Violation(
+                "network",
+                "output axons that no split brings down",
+                f"{limit} output axons of a core",
+                "fewer connections",
+            )
+        ],
+    )
 
 
 def _entries(graph: Graph, parts: list[Part]) -> dict[str, Array]:
@@ -223,8 +241,9 @@ def _entries(graph: Graph, parts: list[Part]) -> dict[str, Array]:
     return entries
 
 
-def _split_all(graph: Graph, chip: Chip, edges: tuple[Projection, ...], parts: list[Part],
-               entries: Mapping[str, Array]) -> list[Part]:
+def _split_all(
+    graph: Graph, chip: Chip, edges: tuple[Projection, ...], parts: list[Part], entries: Mapping[str, Array]
+) -> list[Part]:
     limit, split, tasks = int(chip.axons_out.value), [], dict[str, Task]()
     for part in parts:
         each = entries[part.population][part.neurons]

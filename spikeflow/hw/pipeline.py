@@ -30,13 +30,20 @@ from spikeflow.sim.classify import RunOptions, classify
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
-STEPS = 64                # of a bare graph that says nothing of its run
-SPIKE_SAMPLES = 4         # on which messages are counted for partition and placement
+STEPS = 64  # of a bare graph that says nothing of its run
+SPIKE_SAMPLES = 4  # on which messages are counted for partition and placement
 SPIKE_STEPS = 64
 
 
-def map_network(network: Network | Graph, chip: Chip | str, data: npt.ArrayLike | None = None, chips: int = 1,
-                seed: int = 0, steps: int | None = None, progress: Progress | None = None) -> Mapping:
+def map_network(
+    network: Network | Graph,
+    chip: Chip | str,
+    data: npt.ArrayLike | None = None,
+    chips: int = 1,
+    seed: int = 0,
+    steps: int | None = None,
+    progress: Progress | None = None,
+) -> Mapping:
     """A network on a chip: checked, made of what the chip has, retimed, quantised, cut, placed and routed.
 
     Parameters
@@ -95,8 +102,12 @@ def _record(graph: Graph) -> RunRecord:
     direct = isinstance(first, Input) and first.kind == "current"
     read = [e.src for name in graph.outputs for e in graph.inputs_of(name)]
     readout = read[0] if len(read) == 1 and isinstance(graph.nodes[read[0]], Population) else ""
-    return RunRecord(STEPS, "direct" if direct else "spikes", readout=readout,
-                     input_shape=first.shape if isinstance(first, Input) else ())
+    return RunRecord(
+        STEPS,
+        "direct" if direct else "spikes",
+        readout=readout,
+        input_shape=first.shape if isinstance(first, Input) else (),
+    )
 
 
 def _fixed(network: Network, chip: Chip, data: npt.ArrayLike | None, chips: int) -> Network:

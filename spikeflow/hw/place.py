@@ -22,10 +22,10 @@ from spikeflow.hw.partition import Partition, sources_of
 from spikeflow.hw.tables import Layout
 
 Array = npt.NDArray[Any]
-CHIP_BORDER = 8           # assumed: no source gives the cost of a link between chips in hops
+CHIP_BORDER = 8  # assumed: no source gives the cost of a link between chips in hops
 SWEEPS = 20
-STARTS = ((64, 32), (256, 6))      # meshes of at most so many places are refined from random orders too
-SPECTRAL = 1200           # cores up to which the eigenvectors are computed
+STARTS = ((64, 32), (256, 6))  # meshes of at most so many places are refined from random orders too
+SPECTRAL = 1200  # cores up to which the eigenvectors are computed
 LEAST = 1e-9
 
 
@@ -78,8 +78,13 @@ def layout_of(chip: Chip, cores: int) -> Layout:
     """The mesh of the fewest chips that hold so many cores, side by side in a near square."""
     chips = max(1, ceil(cores / chip.grid.cores))
     grid = chip.grid
-    return Layout(int(grid.columns.value), int(grid.rows.value), int(grid.cores_per_tile.value), chips,
-                  ceil(sqrt(chips)))
+    return Layout(
+        int(grid.columns.value),
+        int(grid.rows.value),
+        int(grid.cores_per_tile.value),
+        chips,
+        ceil(sqrt(chips)),
+    )
 
 
 def arrange(traffic: Traffic, layout: Layout, seed: int = 0) -> Placement:
@@ -98,18 +103,26 @@ def arrange(traffic: Traffic, layout: Layout, seed: int = 0) -> Placement:
     found = [swaps.refine(start, rng) for start in starts]
     best = min(found, key=swaps.cost)
     places = tuple(tuple(int(v) for v in curve[p]) for p in best[:cores])
-    return Placement(layout, places, swaps.cost(best), begun)     # type: ignore[arg-type]
+    return Placement(layout, places, swaps.cost(best), begun)  # type: ignore[arg-type]
 
 
 def places_along(layout: Layout) -> Array:
     """All places (chip, x, y, slot), chip after chip, the tiles of each along a Hilbert curve."""
     side = 1 << (max(layout.columns, layout.rows) - 1).bit_length()
     square = [_hilbert(i, side) for i in range(side * side)]
-    ways = [[t for t in turned if t[0] < layout.columns and t[1] < layout.rows]
-            for turned in (square, [(y, x) for x, y in square])]
+    ways = [
+        [t for t in turned if t[0] < layout.columns and t[1] < layout.rows]
+        for turned in (square, [(y, x) for x, y in square])
+    ]
     tiles = min(ways, key=_jumps)
-    return np.array([(chip, x, y, slot) for chip in _snake(layout) for x, y in tiles
-                     for slot in range(layout.cores_per_tile)])
+    return np.array(
+        [
+            (chip, x, y, slot)
+            for chip in _snake(layout)
+            for x, y in tiles
+            for slot in range(layout.cores_per_tile)
+        ]
+    )
 
 
 def _jumps(tiles: list[tuple[int, int]]) -> int:
@@ -119,8 +132,10 @@ def _jumps(tiles: list[tuple[int, int]]) -> int:
 
 def _snake(layout: Layout) -> list[int]:
     """The chips so that each lies beside the one before."""
-    rows = [list(range(i, min(i + layout.chips_across, layout.chips)))
-            for i in range(0, layout.chips, layout.chips_across)]
+    rows = [
+        list(range(i, min(i + layout.chips_across, layout.chips)))
+        for i in range(0, layout.chips, layout.chips_across)
+    ]
     return [chip for i, row in enumerate(rows) for chip in (row if i % 2 == 0 else row[::-1])]
 
 
@@ -144,8 +159,10 @@ def _hilbert(index: int, side: int) -> tuple[int, int]:
 def mesh_position(layout: Layout, places: Array) -> tuple[Array, Array]:
     """(x, y) of tiles on the joint mesh of all chips, from places (chip, x, y, slot)."""
     chip = places[:, 0]
-    return (chip % layout.chips_across * layout.columns + places[:, 1],
-            chip // layout.chips_across * layout.rows + places[:, 2])
+    return (
+        chip % layout.chips_across * layout.columns + places[:, 1],
+        chip // layout.chips_across * layout.rows + places[:, 2],
+    )
 
 
 def distances(layout: Layout, places: Array) -> Array:
@@ -208,8 +225,13 @@ class _Swaps:
 
     def _swap(self, core: int, place: Array, pull: Array) -> bool:
         here, index = int(place[core]), np.arange(len(place))
-        change = pull[core, place] + pull[:, here] - pull[core, here] - pull[index, place] \
+        change = (
+            pull[core, place]
+            + pull[:, here]
+            - pull[core, here]
+            - pull[index, place]
             + 2 * self.both[core] * self.distance[here, place]
+        )
         other = int(np.argmin(change))
         if change[other] >= -LEAST * (1 + abs(float(pull[core, here]))):
             return False

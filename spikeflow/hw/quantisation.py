@@ -58,7 +58,8 @@ class Quantisation:
     def __str__(self) -> str:
         lines = [f"{self.agreement:.1%} of {self.samples} samples are answered as in float"]
         for layer in self.layers:
-            edges = ", ".join(f"{e.name}: {e.bits} bits, exponent {e.exponent}, error {e.error:.2%}"
-                              for e in layer.edges)
+            edges = ", ".join(
+                f"{e.name}: {e.bits} bits, exponent {e.exponent}, error {e.error:.2%}" for e in layer.edges
+            )
             lines.append(f"  {layer.name}: rate {layer.rate:.4f} -> {layer.rate_fixed:.4f}; {edges}")
         return "\n".join(lines)

@@ -35,14 +35,15 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
 MAX_ROUNDS = 24
-SAMPLES = 64                 # of the calibration samples, spread evenly, that are run
-READOUT_ROOM = 2.0           # a read-out may go this much further than on the calibration samples
-DRIFT = 0.5                  # thresholds a step by which a membrane may fall at first, before halving
+SAMPLES = 64  # of the calibration samples, spread evenly, that are run
+READOUT_ROOM = 2.0  # a read-out may go this much further than on the calibration samples
+DRIFT = 0.5  # thresholds a step by which a membrane may fall at first, before halving
 FRACS = range(-24, 32)
 
 
-def quantise(network: Network, chip: Chip, x: npt.ArrayLike,
-             options: RunOptions = RunOptions()) -> Quantisation:  # noqa: B008  frozen
+def quantise(
+    network: Network, chip: Chip, x: npt.ArrayLike, options: RunOptions = RunOptions()
+) -> Quantisation:
     """The network in the chip's integers.
 
     Parameters
@@ -71,10 +72,18 @@ def quantise(network: Network, chip: Chip, x: npt.ArrayLike,
             stages.check(fixed.graph, "fixed")
             return job.quantisation(fixed, run, halvings)
         halvings = {name: halvings.get(name, 0) + (name in over) for name in {*halvings, *over}}
-    raise HardwareError(chip.name, [
-        Violation(name, f"registers that hold its sums ({', '.join(registers)} overflowed)",
-                  f"{chip.title}'s widths, at the smallest scale", "smaller weights, or fewer steps")
-        for name, registers in sorted(over.items())])
+    raise HardwareError(
+        chip.name,
+        [
+            Violation(
+                name,
+                f"registers that hold its sums ({', '.join(registers)} overflowed)",
+                f"{chip.title}'s widths, at the smallest scale",
+                "smaller weights, or fewer steps",
+            )
+            for name, registers in sorted(over.items())
+        ],
+    )
 
 
 def _overflowing(run: Evaluation) -> dict[str, list[str]]:
@@ -90,7 +99,9 @@ class _Job:
         self.graph, self.formats = network.graph, chip.formats
         self.inputs = {n: self._input_format() for n in self.graph.inputs if _is_current(self.graph.nodes[n])}
         self.chosen: dict[tuple[str, str], Choice] = {}
-        self.ports = {(n, p): self._edges(n, p) for n in self.graph.of_kind(Population) for p in self._node(n).ports}
+        self.ports = {
+            (n, p): self._edges(n, p) for n in self.graph.of_kind(Population) for p in self._node(n).ports
+        }
         constants = Constants(self.graph)
         self.biases = {at: constants.at(*at) for at in self.ports}
         self.bounds = {at: self._bounds(*at) for at in self.ports}
@@ -124,8 +135,17 @@ class _Job:
         if name in self.inputs:
             return {"source": 1.0 / self.inputs[name].step, "power": max(float(np.mean(self.x**2.0)), 1e-6)}
         if isinstance(node, Population) and not node.program.spikes():
-            raise HardwareError(self.chip.name, [Violation(
-                name, "to hand on its state", "spikes of 0 or 1 between neurons", "a spiking population there")])
+            raise HardwareError(
+                self.chip.name,
+                [
+                    Violation(
+                        name,
+                        "to hand on its state",
+                        "spikes of 0 or 1 between neurons",
+                        "a spiking population there",
+                    )
+                ],
+            )
         return {"source": 1.0, "power": max(_rate(self.graph, name, self.run), 1e-6)}
 
     def _bounds(self, name: str, port: str) -> Bounds:
@@ -133,8 +153,10 @@ class _Job:
         node, a, groups = self._node(name), self.formats.arithmetic, self._groups(name)
         shift = 2.0**a.state_shift
         ceiling = np.full(groups, 2.0**40)
-        smallest, unit = np.full(groups, np.inf), 2.0**(a.state_shift - a.threshold_shift)
-        room = min(a.threshold, 2.0**(a.state.bits - 1 - a.threshold_shift) / max(4.0, DRIFT * self.run.steps))
+        smallest, unit = np.full(groups, np.inf), 2.0 ** (a.state_shift - a.threshold_shift)
+        room = min(
+            a.threshold, 2.0 ** (a.state.bits - 1 - a.threshold_shift) / max(4.0, DRIFT * self.run.steps)
+        )
         for value in thresholds(node, port, a):
             smallest = np.minimum(smallest, _by_group(value, node, groups, np.min))
             top = _by_group(np.abs(value), node, groups, np.max)
@@ -144,8 +166,12 @@ class _Job:
             top = _by_group(np.abs(bias), node, groups, np.max)
             ceiling = np.minimum(ceiling, _ratio(float(a.bias_mantissa) * 2**a.bias_exponent, top * shift))
         if not node.program.spikes():
-            reach = float(np.abs(self.run.logits).max(initial=0.0)) if name == self.network.record.readout else 1.0
-            limit = (2.0**(a.readout.bits - 1) - 1) / READOUT_ROOM
+            reach = (
+                float(np.abs(self.run.logits).max(initial=0.0))
+                if name == self.network.record.readout
+                else 1.0
+            )
+            limit = (2.0 ** (a.readout.bits - 1) - 1) / READOUT_ROOM
             ceiling = np.minimum(ceiling, _ratio(limit, np.array([reach * shift])))
         return Bounds(ceiling, np.where((smallest > 0) & np.isfinite(smallest), smallest, 1.0), unit)
 
@@ -153,8 +179,11 @@ class _Job:
 
     def fixed(self, halvings: Mapping[str, int]) -> Network:
         """The network in integers, the scales of some populations halved so many times."""
-        nodes: dict[str, Node] = {n: replace(node, format=self.inputs[n]) for n, node in self.graph.nodes.items()
-                                  if isinstance(node, Input) and n in self.inputs}
+        nodes: dict[str, Node] = {
+            n: replace(node, format=self.inputs[n])
+            for n, node in self.graph.nodes.items()
+            if isinstance(node, Input) and n in self.inputs
+        }
         for at, edges in self.ports.items():
             choice = self._choice(at, halvings.get(at[0], 0))
             self.chosen[at] = choice
@@ -186,16 +215,20 @@ class _Job:
 
     def _population(self, name: str) -> Population:
         node = self._node(name)
-        ports = {p: Port(weights.per_neuron(self.chosen[name, p].scale, node.shape), self.biases[name, p])
-                 for p in node.ports}
+        ports = {
+            p: Port(weights.per_neuron(self.chosen[name, p].scale, node.shape), self.biases[name, p])
+            for p in node.ports
+        }
         return self.formats.kernel(name, node, ports, self.formats.arithmetic)
 
     # --- the report ---
 
     def quantisation(self, fixed: Network, run: Evaluation, halvings: Mapping[str, int]) -> Quantisation:
         """The finished network with its report."""
-        layers = tuple(self._layer(name, fixed.graph, run, halvings.get(name, 0))
-                       for name in self.graph.of_kind(Population))
+        layers = tuple(
+            self._layer(name, fixed.graph, run, halvings.get(name, 0))
+            for name in self.graph.of_kind(Population)
+        )
         agreement = float((run.predictions() == self.run.predictions()).mean())
         return Quantisation(fixed, layers, MappingProxyType(self.inputs), self.run.samples, agreement)
 
@@ -203,19 +236,30 @@ class _Job:
         ports = self._node(name).ports
         edges = tuple(self._edge(e, fixed, self.chosen[name, p]) for p in ports for e in self.ports[name, p])
         shift = 2.0**self.formats.arithmetic.state_shift
-        scale = {p: (float(s.min() * shift), float(s.max() * shift))
-                 for p in ports for s in [self.chosen[name, p].scale]}
+        scale = {
+            p: (float(s.min() * shift), float(s.max() * shift))
+            for p in ports
+            for s in [self.chosen[name, p].scale]
+        }
         node = fixed.nodes[name]
         assert isinstance(node, Population)
         stored = node.params.get("threshold")
-        return LayerReport(name, edges, scale, None if stored is None else (int(stored.min()), int(stored.max())),
-                           _rate(self.graph, name, self.run), _rate(fixed, name, run), halvings)
+        return LayerReport(
+            name,
+            edges,
+            scale,
+            None if stored is None else (int(stored.min()), int(stored.max())),
+            _rate(self.graph, name, self.run),
+            _rate(fixed, name, run),
+            halvings,
+        )
 
     def _edge(self, edge: Incoming, fixed: Graph, choice: Choice) -> EdgeReport:
         node = fixed.nodes[edge.name]
         assert isinstance(node, weights.Synapses) and isinstance(node.weight, Quantised)
-        return EdgeReport(edge.name, node.exponent, node.weight.format.bits,
-                          weights.weight_error(edge, node, choice.scale))
+        return EdgeReport(
+            edge.name, node.exponent, node.weight.format.bits, weights.weight_error(edge, node, choice.scale)
+        )
 
 
 def _is_current(node: Node) -> bool:
@@ -231,7 +275,7 @@ def best_format(x: npt.ArrayLike, bits: int) -> Fixed:
     """The signed format of so many bits with the smallest mean square error on x; among equals the coarsest."""
     values = np.asarray(x, np.float64).reshape(-1)
     formats = [Fixed(bits, frac) for frac in FRACS]
-    errors = [float(np.mean((f.quantise(values) * f.step - values)**2)) for f in formats]
+    errors = [float(np.mean((f.quantise(values) * f.step - values) ** 2)) for f in formats]
     return formats[int(np.argmin(errors))]
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spikeflow.hw.mapping import Mapping
 
 Array = npt.NDArray[Any]
-WIDEST = 4096             # sources of one Concat
+WIDEST = 4096  # sources of one Concat
 _ONE = Quantised(np.ones(1, np.int32), Fixed(2))
 
 
@@ -85,7 +85,8 @@ class _Rebuild:
         self.core_of[self.slices[core, slot]] = core
         shape = (len(table.neurons),)
         self.nodes[self.slices[core, slot]] = Population(
-            kind.model, kind.program, table.params, shape, table.start, table.initial, kind.formats)
+            kind.model, kind.program, table.params, shape, table.start, table.initial, kind.formats
+        )
 
     def _projection(self, index: int, core: CoreTable, projection: int) -> None:
         edge = self.mapping.projections[projection]
@@ -93,7 +94,7 @@ class _Rebuild:
         axon = np.flatnonzero(core.axons.projection == projection)
         source, shape, flat = self._heard(edge, self.offsets[index] + axon)
         target = self.slices[index, slot]
-        name = self._name(edge.name + target[len(edge.target):])
+        name = self._name(edge.name + target[len(edge.target) :])
         first, size = self.start[index][slot], len(core.slices[slot].neurons)
         order = np.argsort(flat, kind="stable")
         self.nodes[name] = _sparse(edge, core, axon[order], (flat[order], shape, first, size))
@@ -121,7 +122,7 @@ class _Rebuild:
         if len(names) == 1:
             return names[0]
         if len(names) > WIDEST:
-            return self._join([self._join(names[i:i + WIDEST]) for i in range(0, len(names), WIDEST)])
+            return self._join([self._join(names[i : i + WIDEST]) for i in range(0, len(names), WIDEST)])
         key = tuple(names)
         if key not in self.joined:
             name = self.joined[key] = self._name(f"{names[0]}..{names[-1]}")
@@ -131,13 +132,19 @@ class _Rebuild:
 
     def _output(self, table: OutputTable) -> None:
         """Values in their original order, moved by weights of 1 where the slices do not have it already."""
-        slot = [int(np.searchsorted(self.start[c], n, side="right")) - 1
-                for c, n in zip(table.core, table.neuron, strict=True)]
+        slot = [
+            int(np.searchsorted(self.start[c], n, side="right")) - 1
+            for c, n in zip(table.core, table.neuron, strict=True)
+        ]
         heard = list(dict.fromkeys(zip(table.core.tolist(), slot, strict=True)))
         sizes = [len(self.mapping.cores[c].slices[s].neurons) for c, s in heard]
         begin = dict(zip(heard, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
-        flat = np.array([begin[c, s] + n - self.start[c][s]
-                         for c, n, s in zip(table.core.tolist(), table.neuron.tolist(), slot, strict=True)])
+        flat = np.array(
+            [
+                begin[c, s] + n - self.start[c][s]
+                for c, n, s in zip(table.core.tolist(), table.neuron.tolist(), slot, strict=True)
+            ]
+        )
         source, total = self._join([self.slices[key] for key in heard]), sum(sizes)
         if table.shape != (total,) or not np.array_equal(flat, np.arange(total)):
             name = self._name(f"{table.name}.order")

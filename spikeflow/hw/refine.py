@@ -16,9 +16,9 @@ from spikeflow.hw.budget import Room, Task
 
 Array = npt.NDArray[Any]
 ROUNDS = 6
-TRIES = 3000              # moves and swaps tried in one round
-PARTNERS = 6              # partners tried for one swap
-WORK = 100_000_000        # (axon of a unit, part) pairs of a round; larger populations keep the greedy parts
+TRIES = 3000  # moves and swaps tried in one round
+PARTNERS = 6  # partners tried for one swap
+WORK = 100_000_000  # (axon of a unit, part) pairs of a round; larger populations keep the greedy parts
 LEAST = 1e-9
 
 
@@ -49,8 +49,9 @@ class _Units:
     def __init__(self, task: Task, room: Room, weight: Array, parts: list[Array]) -> None:
         self.task, self.room, self.weight = task, room, weight
         self.tallies = [task.tally(part) for part in parts]
-        self.neurons = [np.sort(part[task.fan.kin[part] == k]) for part in parts
-                        for k in np.unique(task.fan.kin[part])]
+        self.neurons = [
+            np.sort(part[task.fan.kin[part] == k]) for part in parts for k in np.unique(task.fan.kin[part])
+        ]
         self.part = np.repeat(np.arange(len(parts)), [len(np.unique(task.fan.kin[p])) for p in parts])
         found = [task.fan.axons_of(neurons) for neurons in self.neurons]
         self.pointers = np.concatenate([[0], np.cumsum([len(a) for a, _ in found])])
@@ -59,8 +60,10 @@ class _Units:
 
     def parts(self) -> list[Array]:
         """The neurons of each part, ascending; parts that became empty are gone."""
-        gathered = [[n for n, at in zip(self.neurons, self.part, strict=True) if at == p]
-                    for p in range(len(self.tallies))]
+        gathered = [
+            [n for n, at in zip(self.neurons, self.part, strict=True) if at == p]
+            for p in range(len(self.tallies))
+        ]
         return [np.sort(np.concatenate(g)) for g in gathered if g]
 
     def improve(self) -> bool:
@@ -109,8 +112,11 @@ class _Units:
         best = others[np.argsort(-gain[others, home], kind="stable")[:PARTNERS]]
         for other in best:
             more = self._move(int(other), home)
-            if saved + more > LEAST and self.tallies[target].within(self.room) \
-                    and self.tallies[home].within(self.room):
+            if (
+                saved + more > LEAST
+                and self.tallies[target].within(self.room)
+                and self.tallies[home].within(self.room)
+            ):
                 return True
             self._move(int(other), target)
         self._move(unit, home)

@@ -26,12 +26,18 @@ from spikeflow.hw.place import CHIP_BORDER
 from spikeflow.hw.route import Routes, routes_of
 from spikeflow.sim.result import Counts
 
-_NAMES = {"neurons": "neurons", "axons_in": "input axons", "axons_out": "output axons",
-          "memory_bits": "memory (bits)", "delay": "delay (steps)"}
+_NAMES = {
+    "neurons": "neurons",
+    "axons_in": "input axons",
+    "axons_out": "output axons",
+    "memory_bits": "memory (bits)",
+    "delay": "delay (steps)",
+}
 _MESH_NOTES = (
     "Routes are unions of XY paths, each message once over each link (assumed of every chip).",
     f"The host injects at tile (0, 0) of chip 0, and placement counts a border between chips as {CHIP_BORDER} hops "
-    "(assumed).")
+    "(assumed).",
+)
 
 
 @dataclass(frozen=True)
@@ -107,36 +113,52 @@ class MappingReport:
 
     def to_text(self) -> str:
         """The same for people."""
-        sections = (self._head(), self._uses(), self._traffic(), self._range(),
-                    *map(self._estimate, self.estimates), self._assumed())
+        sections = (
+            self._head(),
+            self._uses(),
+            self._traffic(),
+            self._range(),
+            *map(self._estimate, self.estimates),
+            self._assumed(),
+        )
         return "\n".join(line for section in sections for line in section)
 
     def _head(self) -> list[str]:
-        return [f"{self.title}: {len(self.cores)} of {self.cores_available} cores on {self.chips} chip(s), "
-                f"{self.neurons:,} neurons, {self.synapses:,} synapses"]
+        return [
+            f"{self.title}: {len(self.cores)} of {self.cores_available} cores on {self.chips} chip(s), "
+            f"{self.neurons:,} neurons, {self.synapses:,} synapses"
+        ]
 
     def _uses(self) -> list[str]:
         lines = ["use of the cores: mean, largest, limit"]
         for field, name in _NAMES.items():
             used = np.array([getattr(core.use, field) for core in self.cores])
             limit = self.limits[field]
-            lines.append(f"  {name:14} {used.mean():>12,.1f} {used.max():>12,} {limit:>12,}"
-                         f"  ({100 * used.max() / limit:.1f} % at most)")
+            lines.append(
+                f"  {name:14} {used.mean():>12,.1f} {used.max():>12,} {limit:>12,}"
+                f"  ({100 * used.max() / limit:.1f} % at most)"
+            )
         words = np.array([core.use.synapse_bits for core in self.cores])
         lines.append(f"  {'synapse bits':14} {words.mean():>12,.1f} {words.max():>12,}   within the memory")
         return lines
 
     def _traffic(self) -> list[str]:
         t = self.traffic
-        lines = [f"traffic a step ({self.measured}): {t.messages:,.1f} messages over {t.hops:,.1f} links, "
-                 f"{t.routes:,} routes, the longest {t.longest} hops",
-                 f"  busiest link {t.busiest:,.2f} messages a step"]
+        lines = [
+            f"traffic a step ({self.measured}): {t.messages:,.1f} messages over {t.hops:,.1f} links, "
+            f"{t.routes:,} routes, the longest {t.longest} hops",
+            f"  busiest link {t.busiest:,.2f} messages a step",
+        ]
         if self.chips > 1:
-            lines.append(f"  between chips {t.between_chips:,.1f}, busiest such link "
-                         f"{t.busiest_between_chips:,.2f} messages a step")
+            lines.append(
+                f"  between chips {t.between_chips:,.1f}, busiest such link "
+                f"{t.busiest_between_chips:,.2f} messages a step"
+            )
         operations = np.array([core.operations for core in self.cores])
-        lines.append(f"  synaptic operations a step {operations.sum():,.1f}, "
-                     f"on the busiest core {operations.max():,.1f}")
+        lines.append(
+            f"  synaptic operations a step {operations.sum():,.1f}, "
+            f"on the busiest core {operations.max():,.1f}"
+        )
         return lines
 
     def _range(self) -> list[str]:
@@ -144,16 +166,25 @@ class MappingReport:
         time = sorted(e.nanosecond * 1e-3 for e in self.estimates if e.nanosecond is not None)
         if len(energy) < 2 or len(time) < 2:
             return []
-        return [f"a step: energy between {energy[0]:,.4g} and {energy[-1]:,.4g} nJ, "
-                f"time between {time[0]:,.4g} and {time[-1]:,.4g} us"]
+        return [
+            f"a step: energy between {energy[0]:,.4g} and {energy[-1]:,.4g} nJ, "
+            f"time between {time[0]:,.4g} and {time[-1]:,.4g} us"
+        ]
 
     def _estimate(self, estimate: Estimate) -> list[str]:
         energy, time = estimate.picojoule, estimate.nanosecond
-        joule = "not published" if energy is None else f"{energy * 1e-3:,.4g} nJ a step, " \
+        joule = (
+            "not published"
+            if energy is None
+            else f"{energy * 1e-3:,.4g} nJ a step, "
             f"{energy * self.steps * 1e-3:,.4g} nJ a sample of {self.steps} steps"
+        )
         least = "at least " if estimate.bound else ""
-        second = "not published" if time is None else f"{least}{time * 1e-3:,.4g} us a step, " \
-            f"{time * self.steps * 1e-3:,.4g} us a sample"
+        second = (
+            "not published"
+            if time is None
+            else f"{least}{time * 1e-3:,.4g} us a step, {time * self.steps * 1e-3:,.4g} us a sample"
+        )
         lines = [f"by {estimate.model}: energy {joule}; time {second}"]
         lines += [f"  energy: {_line(term, 'pJ')}" for term in estimate.energy_terms]
         return lines + [f"  time: {_line(term, 'ns')}" for term in estimate.time_terms]
@@ -163,8 +194,12 @@ class MappingReport:
         return lines + [f"assumed: {name} = {value:g} ({why})" for name, value, why in self.assumed]
 
 
-def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mapping[str, Counts] | None = None,
-                   moments: int = 1) -> MappingReport:
+def mapping_report(
+    mapping: Mapping,
+    chip: Chip | None = None,
+    counts: abc.Mapping[str, Counts] | None = None,
+    moments: int = 1,
+) -> MappingReport:
     """The report of a mapping.
 
     Parameters
@@ -181,14 +216,27 @@ def mapping_report(mapping: Mapping, chip: Chip | None = None, counts: abc.Mappi
     """
     chip = chip or _own_chip(mapping.chip)
     routes = routes_of(mapping)
-    activity = expected_activity(mapping, routes) if counts is None else \
-        activity_of(mapping, routes, counts, moments)
+    activity = (
+        expected_activity(mapping, routes)
+        if counts is None
+        else activity_of(mapping, routes, counts, moments)
+    )
     return MappingReport(
-        chip.name, chip.title, mapping.chips, mapping.layout.chips * chip.grid.cores, mapping.neurons,
-        mapping.synapses, mapping.record.steps, limits_of(chip), _cores(mapping, chip, activity),
-        _traffic_of(routes), activity.measured, estimates(mapping, chip, routes, activity),
+        chip.name,
+        chip.title,
+        mapping.chips,
+        mapping.layout.chips * chip.grid.cores,
+        mapping.neurons,
+        mapping.synapses,
+        mapping.record.steps,
+        limits_of(chip),
+        _cores(mapping, chip, activity),
+        _traffic_of(routes),
+        activity.measured,
+        estimates(mapping, chip, routes, activity),
         tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
-        (*chip.notes, *((chip.energy.note,) if chip.energy.note else ()), *_MESH_NOTES))
+        (*chip.notes, *((chip.energy.note,) if chip.energy.note else ()), *_MESH_NOTES),
+    )
 
 
 def _own_chip(name: str) -> Chip:
@@ -200,15 +248,32 @@ def _own_chip(name: str) -> Chip:
 
 def _cores(mapping: Mapping, chip: Chip, activity: Activity) -> tuple[CoreReport, ...]:
     return tuple(
-        CoreReport(core.chip, core.x, core.y, core.slot, {s.population: len(s.neurons) for s in core.slices},
-                   use, float(activity.operations[i]), float(activity.updates[i]), float(activity.spikes[i]),
-                   float(activity.received[i]))
-        for i, (core, use) in enumerate(zip(mapping.cores, use_of(mapping, chip), strict=True)))
+        CoreReport(
+            core.chip,
+            core.x,
+            core.y,
+            core.slot,
+            {s.population: len(s.neurons) for s in core.slices},
+            use,
+            float(activity.operations[i]),
+            float(activity.updates[i]),
+            float(activity.spikes[i]),
+            float(activity.received[i]),
+        )
+        for i, (core, use) in enumerate(zip(mapping.cores, use_of(mapping, chip), strict=True))
+    )
 
 
 def _traffic_of(routes: Routes) -> TrafficReport:
-    return TrafficReport(routes.messages, routes.hops, routes.between_chips, routes.busiest,
-                         routes.busiest_between_chips, routes.longest, len(routes.routes))
+    return TrafficReport(
+        routes.messages,
+        routes.hops,
+        routes.between_chips,
+        routes.busiest,
+        routes.busiest_between_chips,
+        routes.longest,
+        len(routes.routes),
+    )
 
 
 def _line(term: Term, unit: str) -> str:

@@ -25,11 +25,11 @@ from spikeflow.ir.nodes import Input, Node, Output, Population
 class Link:
     """A connection between two populations, or from an Input, or to an Output."""
 
-    edge: Edge              # the edge that carries the spikes
+    edge: Edge  # the edge that carries the spikes
     target: str
-    low: int                # smallest delay of the edge that the chip can carry
+    low: int  # smallest delay of the edge that the chip can carry
     high: int | None
-    own: int = 0            # longest delay within the node of synapses
+    own: int = 0  # longest delay within the node of synapses
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,18 @@ def retime(graph: Graph, chip: Chip) -> Graph:
         Where a loop is too short for the chip, or a delay too long; names the nodes.
     """
     if not is_composed(graph):
-        raise GraphError("graph", "is not composed, so its delays cannot be moved", "spikeflow.hw.compose.compose")
+        raise GraphError(
+            "graph", "is not composed, so its delays cannot be moved", "spikeflow.hw.compose.compose"
+        )
     links = _links(graph, chip)
     level = _levels(graph, links, chip)
-    moved = {id(k.edge): replace(k.edge, delay=k.edge.delay + level[k.target] - level[k.edge.src]) for k in links}
-    nodes: dict[str, Node] = {n: replace(node, start=node.start + level[n]) if isinstance(node, Population) else node
-                              for n, node in graph.nodes.items()}
+    moved = {
+        id(k.edge): replace(k.edge, delay=k.edge.delay + level[k.target] - level[k.edge.src]) for k in links
+    }
+    nodes: dict[str, Node] = {
+        n: replace(node, start=node.start + level[n]) if isinstance(node, Population) else node
+        for n, node in graph.nodes.items()
+    }
     return replace(graph, nodes=nodes, edges=tuple(moved.get(id(e), e) for e in graph.edges))
 
 
@@ -79,8 +85,13 @@ def _link(graph: Graph, chip: Chip, edge: Edge) -> Link:
     own = np.asarray(delays if (delays := getattr(node, "delays", None)) is not None else 0)
     from_input = isinstance(graph.nodes[edge.src], Input)
     low = chip.delays.from_input if from_input else chip.delays.minimum
-    return Link(edge, out.dst, max(0, int(low.value) - int(own.min(initial=2**20))),
-                int(chip.delays.maximum.value) - int(own.max(initial=0)), int(own.max(initial=0)))
+    return Link(
+        edge,
+        out.dst,
+        max(0, int(low.value) - int(own.min(initial=2**20))),
+        int(chip.delays.maximum.value) - int(own.max(initial=0)),
+        int(own.max(initial=0)),
+    )
 
 
 def _levels(graph: Graph, links: Sequence[Link], chip: Chip) -> Mapping[str, int]:
@@ -98,7 +109,9 @@ def _levels(graph: Graph, links: Sequence[Link], chip: Chip) -> Mapping[str, int
     return level
 
 
-def _longest(graph: Graph, bounds: Sequence[_Bound], fixed: Sequence[str]) -> tuple[dict[str, int], list[_Bound]]:
+def _longest(
+    graph: Graph, bounds: Sequence[_Bound], fixed: Sequence[str]
+) -> tuple[dict[str, int], list[_Bound]]:
     """The smallest levels >= 0 within all bounds; or the bounds that cannot hold together (Bellman-Ford)."""
     level = dict.fromkeys(graph.nodes, 0)
     cause: dict[str, _Bound] = {}
@@ -122,21 +135,27 @@ def _chain(cause: Mapping[str, _Bound], name: str) -> list[_Bound]:
     while name in cause and name not in seen:
         seen.append(name)
         name = cause[name].earlier
-    on_cycle = seen[seen.index(name):] if name in seen else seen
+    on_cycle = seen[seen.index(name) :] if name in seen else seen
     return [cause[n] for n in reversed(on_cycle)]
 
 
 def _short_loop(loop: Sequence[_Bound], chip: Chip) -> Violation:
     names = [b.later for b in loop]
     need, have = sum(b.link.low for b in loop), sum(b.link.edge.delay for b in loop)
-    return Violation(names[0], f"a loop through {', '.join(names)} of {have} step(s) in all",
-                     f"at least {need} steps, {int(chip.delays.minimum.value)} for each connection",
-                     "longer delays on the recurrent connections, or training with them")
+    return Violation(
+        names[0],
+        f"a loop through {', '.join(names)} of {have} step(s) in all",
+        f"at least {need} steps, {int(chip.delays.minimum.value)} for each connection",
+        "longer delays on the recurrent connections, or training with them",
+    )
 
 
 def _too_long(link: Link, level: Mapping[str, int], chip: Chip) -> Violation:
     delay = link.edge.delay + link.own + max(0, level[link.target] - level[link.edge.src])
-    return Violation(link.edge.dst, f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, "
-                     "its own and those that let paths of different length meet",
-                     f"{int(chip.delays.maximum.value)} steps on {chip.title}",
-                     "a population on the shorter path, or a shorter delay")
+    return Violation(
+        link.edge.dst,
+        f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, "
+        "its own and those that let paths of different length meet",
+        f"{int(chip.delays.maximum.value)} steps on {chip.title}",
+        "a population on the shorter path, or a shorter delay",
+    )

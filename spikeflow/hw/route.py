@@ -19,7 +19,7 @@ from spikeflow.hw.tables import RouteTable
 from spikeflow.ir.arrays import frozen
 
 Array = npt.NDArray[Any]
-EAST, WEST, SOUTH, NORTH = range(4)          # y grows to the south
+EAST, WEST, SOUTH, NORTH = range(4)  # y grows to the south
 HOST = -1
 
 
@@ -155,13 +155,13 @@ def multicast(start: Array, ends: Array) -> Array:
     found = [(at, y, EAST if forward else WEST) for at, forward in links]
     for column in np.unique(ends[:, 0]):
         rows = ends[ends[:, 0] == column, 1]
-        found += [(int(column), at, SOUTH if forward else NORTH)
-                  for at, forward in _line(y, int(rows.max()), int(rows.min()))]
+        found += [
+            (int(column), at, SOUTH if forward else NORTH)
+            for at, forward in _line(y, int(rows.max()), int(rows.min()))
+        ]
     return np.array(found, np.int16).reshape(-1, 3)
 
 
 def _line(start: int, high: int, low: int) -> list[tuple[int, bool]]:
     """Links along one axis: those left upwards from start to high, and downwards to low."""
     return [(at, True) for at in range(start, high)] + [(at, False) for at in range(start, low, -1)]
-
-

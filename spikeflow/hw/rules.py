@@ -45,8 +45,12 @@ def inputs(graph: Graph, chip: Chip) -> Iterator[Violation]:
         node = graph.nodes[name]
         assert isinstance(node, Input)
         if node.kind not in chip.inputs:
-            yield Violation(name, f"a {node.kind} in every step", f"{' or '.join(chip.inputs)} on {chip.title}",
-                            "--input rate, or --input onoff where values are negative")
+            yield Violation(
+                name,
+                f"a {node.kind} in every step",
+                f"{' or '.join(chip.inputs)} on {chip.title}",
+                "--input rate, or --input onoff where values are negative",
+            )
 
 
 def models(graph: Graph, chip: Chip) -> Iterator[Violation]:
@@ -59,10 +63,16 @@ def models(graph: Graph, chip: Chip) -> Iterator[Violation]:
 def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
     kind = reset_of(node)
     if node.model not in chip.models or (kind is None and node.program not in _FIXED_PROGRAMS):
-        yield Violation(name, f"the neuron {node.model}", f"{', '.join(chip.models)} on {chip.title}", OTHER_CHIP)
+        yield Violation(
+            name, f"the neuron {node.model}", f"{', '.join(chip.models)} on {chip.title}", OTHER_CHIP
+        )
     elif kind is not None and kind not in chip.resets:
-        yield Violation(name, f"reset by {kind}ion" if kind == "subtract" else f"reset to {kind}",
-                        f"reset to {' or '.join(chip.resets)} on {chip.title}", f"--reset zero, or {OTHER_CHIP}")
+        yield Violation(
+            name,
+            f"reset by {kind}ion" if kind == "subtract" else f"reset to {kind}",
+            f"reset to {' or '.join(chip.resets)} on {chip.title}",
+            f"--reset zero, or {OTHER_CHIP}",
+        )
 
 
 _FIXED_PROGRAMS = (Integrator().program(), CubaLIF().program())
@@ -77,8 +87,12 @@ def _programmed(constants: Constants, name: str, node: Population, chip: Chip) -
         return
     missing = sorted(used - chip.operations)
     if missing:
-        yield Violation(name, f"the operations {', '.join(missing)} ({node.model})",
-                        f"{', '.join(sorted(chip.operations))} on {chip.title}", "another neuron model")
+        yield Violation(
+            name,
+            f"the operations {', '.join(missing)} ({node.model})",
+            f"{', '.join(sorted(chip.operations))} on {chip.title}",
+            "another neuron model",
+        )
 
 
 def currents(graph: Graph, chip: Chip) -> Iterator[Violation]:
@@ -89,8 +103,12 @@ def currents(graph: Graph, chip: Chip) -> Iterator[Violation]:
     for name, node in _populations(graph):
         kept = node.model == "CubaLIF" and reset_of(node) and np.any(node.params["decay_current"])
         if kept and constants.at(name, "in") is not None:
-            yield Violation(name, "a bias into the current that it keeps", "biases enter the membrane only",
-                            "training without a bias, or a neuron that fires in every step")
+            yield Violation(
+                name,
+                "a bias into the current that it keeps",
+                "biases enter the membrane only",
+                "training without a bias, or a neuron that fires in every step",
+            )
 
 
 def messages(graph: Graph, chip: Chip) -> Iterator[Violation]:
@@ -98,13 +116,21 @@ def messages(graph: Graph, chip: Chip) -> Iterator[Violation]:
     for name, node in _populations(graph):
         listeners = [e.dst for e in graph.outputs_of(name) if not isinstance(graph.nodes[e.dst], Output)]
         if listeners and not node.program.spikes():
-            yield Violation(name, f"to hand on its state to {listeners[0]}", "spikes of 0 or 1 between neurons",
-                            "a spiking population in its place")
+            yield Violation(
+                name,
+                f"to hand on its state to {listeners[0]}",
+                "spikes of 0 or 1 between neurons",
+                "a spiking population in its place",
+            )
     for name in graph.outputs:
         for edge in graph.inputs_of(name):
             if not isinstance(graph.nodes[edge.src], Population):
-                yield Violation(name, f"to read {edge.src}, which is not a population", "states or spikes of neurons",
-                                "an Integrator as the read-out")
+                yield Violation(
+                    name,
+                    f"to read {edge.src}, which is not a population",
+                    "states or spikes of neurons",
+                    "an Integrator as the read-out",
+                )
 
 
 def delays(graph: Graph, chip: Chip) -> Iterator[Violation]:
@@ -123,12 +149,20 @@ def fan_in(graph: Graph, chip: Chip) -> Iterator[Violation]:
         counts = [_fan_in(graph.nodes[e.src]) for p in node.ports for e in graph.inputs_of(name, p)]
         axons, limit = sum(counts), int(chip.axons_in.value)
         if axons > limit:
-            yield Violation(name, f"{axons} input axons for one neuron", f"{limit} of a core",
-                            "fewer inputs a neuron, or a layer in between")
+            yield Violation(
+                name,
+                f"{axons} input axons for one neuron",
+                f"{limit} of a core",
+                "fewer inputs a neuron, or a layer in between",
+            )
         memory = _neuron_bits(axons, len(node.program.states), chip)
         if memory > chip.memory.limit.value:
-            yield Violation(name, f"{memory} bits of memory for one neuron",
-                            f"{int(chip.memory.limit.value)} of a core", "fewer inputs a neuron, or a layer in between")
+            yield Violation(
+                name,
+                f"{memory} bits of memory for one neuron",
+                f"{int(chip.memory.limit.value)} of a core",
+                "fewer inputs a neuron, or a layer in between",
+            )
 
 
 def _neuron_bits(axons: int, states: int, chip: Chip) -> int:
@@ -153,8 +187,12 @@ def neurons(graph: Graph, chip: Chip, chips: int) -> Iterator[Violation]:
     total = sum(prod(node.shape) for _, node in _populations(graph))
     room = int(chip.neurons.value) * chip.grid.cores * chips
     if total > room:
-        yield Violation("neurons", str(total), f"{room} of {chips} chip{'s' * (chips > 1)}",
-                        f"--chips {-(-total // (room // chips))}, or a smaller network")
+        yield Violation(
+            "neurons",
+            str(total),
+            f"{room} of {chips} chip{'s' * (chips > 1)}",
+            f"--chips {-(-total // (room // chips))}, or a smaller network",
+        )
 
 
 def _populations(graph: Graph) -> Iterator[tuple[str, Population]]:

@@ -12,7 +12,7 @@ from spikeflow.ir.program import Instruction, Program
 
 Float = npt.NDArray[np.float64]
 FLAG, STATIC, FREE, UNKNOWN = "flag", "static", "free", "unknown"
-Kind = str | Float           # a scale, or one of these words
+Kind = str | Float  # a scale, or one of these words
 
 
 def current_ports(program: Program) -> Mapping[str, str]:
@@ -34,8 +34,9 @@ def current_ports(program: Program) -> Mapping[str, str]:
 
 
 def _only_added(program: Program, register: int) -> bool:
-    return all(i.op in ("add", "hold") for i in program.code
-               if any(_behind(program, a) == register for a in i.args))
+    return all(
+        i.op in ("add", "hold") for i in program.code if any(_behind(program, a) == register for a in i.args)
+    )
 
 
 def _behind(program: Program, register: int) -> int:
@@ -44,7 +45,9 @@ def _behind(program: Program, register: int) -> int:
     return register
 
 
-def state_scales(program: Program, ports: Mapping[str, Float], arithmetic: Arithmetic) -> Mapping[str, Float | None]:
+def state_scales(
+    program: Program, ports: Mapping[str, Float], arithmetic: Arithmetic
+) -> Mapping[str, Float | None]:
     """The scale of each state; None for one that is 0 or 1.
 
     A state takes the scale of what is added to it. One that only counts flags gets 2**decay_bits.
@@ -52,7 +55,9 @@ def state_scales(program: Program, ports: Mapping[str, Float], arithmetic: Arith
     known: dict[str, Kind] = dict.fromkeys(program.states, UNKNOWN)
     while True:
         kinds = _kinds(program, ports, known, arithmetic)
-        after = {s: _settled(known[s], kinds[r]) for s, r in zip(program.states, program.next_states, strict=True)}
+        after = {
+            s: _settled(known[s], kinds[r]) for s, r in zip(program.states, program.next_states, strict=True)
+        }
         if all(after[s] is known[s] for s in known):
             open_states = [s for s, k in known.items() if isinstance(k, str) and k != FLAG]
             if not open_states:
@@ -67,8 +72,9 @@ def _settled(before: Kind, now: Kind) -> Kind:
     return before if isinstance(now, str) and now != FLAG else now
 
 
-def _kinds(program: Program, ports: Mapping[str, Float], states: Mapping[str, Kind],
-           arithmetic: Arithmetic) -> list[Kind]:
+def _kinds(
+    program: Program, ports: Mapping[str, Float], states: Mapping[str, Kind], arithmetic: Arithmetic
+) -> list[Kind]:
     kinds: list[Kind] = []
     for i in program.code:
         if i.op == "state":

@@ -16,7 +16,7 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.program import Program
 
-WORDS = frozenset(np.dtype(t) for t in ("i1", "<i2", "<i4"))     # types of a stored weight mantissa
+WORDS = frozenset(np.dtype(t) for t in ("i1", "<i2", "<i4"))  # types of a stored weight mantissa
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,12 @@ class AxonTable:
     weight: Array
 
     def __post_init__(self) -> None:
-        for name, dtype in (("projection", np.int32), ("delay", np.int32), ("indptr", np.int64),
-                            ("neuron", np.uint16)):
+        for name, dtype in (
+            ("projection", np.int32),
+            ("delay", np.int32),
+            ("indptr", np.int64),
+            ("neuron", np.uint16),
+        ):
             object.__setattr__(self, name, frozen(getattr(self, name), dtype))
         kind = self.weight.dtype
         object.__setattr__(self, "weight", frozen(self.weight, kind if kind in WORDS else np.int32))

@@ -68,11 +68,14 @@ def thresholds(node: Population, port: str, arithmetic: Arithmetic) -> list[Floa
     for scale in (1.0, 4.0):
         ports = {p: Port(np.asarray(scale if p == port else 1.0)) for p in node.ports}
         found.append(_trial("", node, ports, arithmetic).w.thresholds)
-    return [value for (value, first), (_, second) in zip(*found, strict=True) if not np.array_equal(first, second)]
+    return [
+        value for (value, first), (_, second) in zip(*found, strict=True) if not np.array_equal(first, second)
+    ]
 
 
-def operations(name: str, node: Population, biases: Mapping[str, Float | None],
-               arithmetic: Arithmetic) -> frozenset[str]:
+def operations(
+    name: str, node: Population, biases: Mapping[str, Float | None], arithmetic: Arithmetic
+) -> frozenset[str]:
     """The integer operations that the population needs, whatever its scales; HardwareError where it has no form."""
     ports = {p: Port(np.ones(()), biases[p]) for p in node.ports}
     return frozenset(i.op for i in _trial(name, node, ports, arithmetic).w.ops.code)
@@ -88,19 +91,26 @@ def _trial(name: str, node: Population, ports: Mapping[str, Port], arithmetic: A
 class _Translation:
     """One population on its way; `values[i]` is what instruction i of the float program became."""
 
-    def __init__(self, name: str, node: Population, ports: Mapping[str, Port], arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, name: str, node: Population, ports: Mapping[str, Port], arithmetic: Arithmetic
+    ) -> None:
         self.node, self.ports, self.a = node, ports, arithmetic
         self.w = Writer(name, arithmetic)
         self.code = node.program.code
         self.currents = current_ports(node.program)
         # what a spike compares with is used by a reset that subtracts it too, so both take the same M
-        self.thresholds = {self.code[i.args[0]].args[1] for i in self.code
-                           if i.op == "spike" and self.code[i.args[0]].op == "sub"}
-        scales = {p: np.asarray(port.scale, np.float64) * 2.0**arithmetic.state_shift for p, port in ports.items()}
+        self.thresholds = {
+            self.code[i.args[0]].args[1]
+            for i in self.code
+            if i.op == "spike" and self.code[i.args[0]].op == "sub"
+        }
+        scales = {
+            p: np.asarray(port.scale, np.float64) * 2.0**arithmetic.state_shift for p, port in ports.items()
+        }
         self.scales = state_scales(node.program, scales, arithmetic)
         self.state_at = dict(zip(node.program.next_states, node.program.states, strict=True))
         self.values: list[Value] = []
-        self.following: dict[int, Symbol] = {}       # the next states, where they differ from what is read on
+        self.following: dict[int, Symbol] = {}  # the next states, where they differ from what is read on
 
     def translate(self) -> None:
         """Every instruction, in order."""
@@ -114,8 +124,15 @@ class _Translation:
         """The finished population."""
         self.translate()
         program = self._program()
-        return Population(self.node.model, program, self.w.params, self.node.shape, self.node.start,
-                          self._initial(), self._formats())
+        return Population(
+            self.node.model,
+            program,
+            self.w.params,
+            self.node.shape,
+            self.node.start,
+            self._initial(),
+            self._formats(),
+        )
 
     # --- states ---
 
@@ -138,10 +155,15 @@ class _Translation:
     def _check_fresh(self, state: str) -> None:
         """A bias into a current that lasts would add up in it, which the chip's bias does not do."""
         read = next(i for i, c in enumerate(self.code) if c.op == "state" and c.name == state)
-        others = [self.values[a] for c in self.code if c.op == "mul" and read in c.args for a in c.args if a != read]
+        others = [
+            self.values[a] for c in self.code if c.op == "mul" and read in c.args for a in c.args if a != read
+        ]
         if not others or not all(isinstance(o, Static) and not o.value.any() for o in others):
-            self.w.refuse(f"a bias into the current that {self.node.model} keeps", "biases enter the membrane only",
-                          "training without a bias, or a neuron that fires in every step")
+            self.w.refuse(
+                f"a bias into the current that {self.node.model} keeps",
+                "biases enter the membrane only",
+                "training without a bias, or a neuron that fires in every step",
+            )
 
     def _register(self, index: int, current: bool) -> Register:
         if current:
@@ -193,8 +215,10 @@ class _Translation:
         """x plus the bias, which is a mantissa and an exponent for each neuron, stored as one number."""
         exponent = np.maximum(0, np.ceil(np.log2(np.maximum(np.abs(bias), 1) / self.a.bias_mantissa)))
         if exponent.max(initial=0) > self.a.bias_exponent and not self.w.trial:
-            self.w.refuse(f"a bias of {np.abs(bias).max():.0f}",
-                          f"{self.a.bias_mantissa} times 2 to the {self.a.bias_exponent}")
+            self.w.refuse(
+                f"a bias of {np.abs(bias).max():.0f}",
+                f"{self.a.bias_mantissa} times 2 to the {self.a.bias_exponent}",
+            )
         limit = self.a.bias_mantissa
         mantissa = np.clip(np.floor(bias / 2.0**exponent + 0.5), -limit, limit)
         x = x + self.w.number("bias" if name == "in" else f"bias_{name}", mantissa * 2.0**exponent)
@@ -233,7 +257,11 @@ class _Translation:
 
     def _where(self, condition: Value, yes: Value, no: Value) -> Value:
         scale = scale_of(yes) if scale_of(yes) is not None else scale_of(no)
-        test = condition.symbol if isinstance(condition, Flag) else condition.at(self.w, self._scale_of(condition))
+        test = (
+            condition.symbol
+            if isinstance(condition, Flag)
+            else condition.at(self.w, self._scale_of(condition))
+        )
         if scale is None:
             return Chosen(test, yes, no)
         return Moving(self.w.ops.where(test, yes.at(self.w, scale), no.at(self.w, scale)), scale)
@@ -251,8 +279,12 @@ class _Translation:
             return self._divided(a, b)
         if op == "mul":
             return self._product(a, b)
-        write = {"add": lambda p, q: p + q, "sub": lambda p, q: p - q,
-                 "min": self.w.ops.minimum, "max": self.w.ops.maximum}[op]
+        write = {
+            "add": lambda p, q: p + q,
+            "sub": lambda p, q: p - q,
+            "min": self.w.ops.minimum,
+            "max": self.w.ops.maximum,
+        }[op]
         scale = self._common(index, a, b)
         if scale is None:
             return Combined(write, a, b)
@@ -312,8 +344,10 @@ class _Translation:
     def _program(self) -> Program:
         w, program = self.w, self.node.program
         output = self._symbol(self.values[program.output])
-        following = [self.following[r] if r in self.following else self._symbol(self.values[r])
-                     for r in program.next_states]
+        following = [
+            self.following[r] if r in self.following else self._symbol(self.values[r])
+            for r in program.next_states
+        ]
         ends = [s.index for s in following]
         code, (end, *states) = without_unused(w.ops.code, (output.index, *ends))
         used = {i.name for i in code if i.op in ("param", "table")}
@@ -334,13 +368,18 @@ class _Translation:
         states = {}
         for register, state in self.state_at.items():
             kept = self._register(register, state in self.currents)
-            states[state] = Fixed(1, signed=False) if self.scales[state] is None else Fixed(kept.bits + (
-                kept.mode == "fold"))
+            states[state] = (
+                Fixed(1, signed=False)
+                if self.scales[state] is None
+                else Fixed(kept.bits + (kept.mode == "fold"))
+            )
         total = {p: Fixed(self.a.total.bits if self.a.total else 32) for p in self.node.ports}
         return MappingProxyType({**states, **total, **self.w.formats})
 
 
-def without_unused(code: Sequence[Instruction], ends: Sequence[int]) -> tuple[tuple[Instruction, ...], list[int]]:
+def without_unused(
+    code: Sequence[Instruction], ends: Sequence[int]
+) -> tuple[tuple[Instruction, ...], list[int]]:
     """The instructions that the registers `ends` need, renumbered, and where `ends` are now."""
     needed = set(ends)
     for index in reversed(range(len(code))):
@@ -351,5 +390,11 @@ def without_unused(code: Sequence[Instruction], ends: Sequence[int]) -> tuple[tu
     return kept, [at[e] for e in ends]
 
 
-_FOLD = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "min": np.minimum,
-         "max": np.maximum}
+_FOLD = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
+    "min": np.minimum,
+    "max": np.maximum,
+}

@@ -19,9 +19,9 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.ops import Symbol, TraceOps
 
 Float = npt.NDArray[np.float64]
-SIGNIFICANT = 15             # bits of a factor that is not a decay
-DEAD = 2.0**-6               # share of the largest threshold at and below which a channel counts as dead
-LOG2_ONE = 1e-9              # scales closer than this, as exponents of 2, are the same
+SIGNIFICANT = 15  # bits of a factor that is not a decay
+DEAD = 2.0**-6  # share of the largest threshold at and below which a channel counts as dead
+LOG2_ONE = 1e-9  # scales closer than this, as exponents of 2, are the same
 
 
 @dataclass(eq=False)
@@ -38,7 +38,7 @@ class Writer:
     params: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     formats: dict[str, Fixed] = field(default_factory=dict)
     tables: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    thresholds: list[tuple[Float, Float]] = field(default_factory=list)     # real values and their scales
+    thresholds: list[tuple[Float, Float]] = field(default_factory=list)  # real values and their scales
 
     def number(self, label: str, values: npt.NDArray[Any], bits: int = 0) -> Symbol:
         """A param of whole numbers; the same numbers under the same label are one param."""
@@ -97,8 +97,11 @@ class Static(Value):
         dead = (self.value > 0) & (self.value <= DEAD * self.value.max(initial=0.0))
         values = np.where(dead, np.maximum(values, 1), values)
         if not w.trial and (values.min(initial=1) < 1 or values.max(initial=1) > w.arithmetic.threshold):
-            w.refuse(f"thresholds of {values.min():.0f} to {values.max():.0f}", f"1 to {w.arithmetic.threshold}",
-                     "thresholds and weights of one layer of about the same size")
+            w.refuse(
+                f"thresholds of {values.min():.0f} to {values.max():.0f}",
+                f"1 to {w.arithmetic.threshold}",
+                "thresholds and weights of one layer of about the same size",
+            )
         return w.number(self.label, values - w.arithmetic.strict)
 
     def level(self, w: Writer, scale: Float) -> Symbol:

@@ -22,7 +22,7 @@ from spikeflow.ir.nodes import Conv2d, Linear, Shape, Sparse
 Float = npt.NDArray[np.float64]
 Synapses = Linear | Conv2d | Sparse
 ROUNDS = 4
-UNUSED = 256.0               # scale of a port that nothing reaches
+UNUSED = 256.0  # scale of a port that nothing reaches
 # shares of the threshold that a spike may be off by: a floored sum errs every step, a rounded threshold per spike
 FLOORED, ROUNDED = 0.5, 0.05
 
@@ -152,7 +152,9 @@ def _largest(edge: Incoming, groups: int) -> Float:
     return top / (edge.source * edge.high)
 
 
-def _from(first: int, edges: Sequence[Incoming], tops: Sequence[Float], bounds: Bounds, formats: Formats) -> Choice:
+def _from(
+    first: int, edges: Sequence[Incoming], tops: Sequence[Float], bounds: Bounds, formats: Formats
+) -> Choice:
     legal = _range(formats)
     exponents = [int(np.clip(first + _apart(tops[0], top), legal[0], legal[-1])) for top in tops]
     best = _priced(exponents, edges, tops, bounds)
@@ -175,17 +177,19 @@ def _apart(a: Float, b: Float) -> int:
     return int(np.rint(np.median(np.log2(b[both] / a[both])))) if both.any() else 0
 
 
-def _priced(exponents: Sequence[int], edges: Sequence[Incoming], tops: Sequence[Float], bounds: Bounds) -> Choice:
+def _priced(
+    exponents: Sequence[int], edges: Sequence[Incoming], tops: Sequence[Float], bounds: Bounds
+) -> Choice:
     scale = bounds.ceiling.copy()
     for exponent, top in zip(exponents, tops, strict=True):
         scale = np.minimum(scale, np.divide(2.0**exponent, top, out=np.full_like(top, np.inf), where=top > 0))
     cost = np.zeros_like(scale)
     for exponent, edge in zip(exponents, edges, strict=True):
         count = np.bincount(edge.group, minlength=len(scale))
-        cost += count / edge.rows * edge.power * (edge.source * 2.0**exponent / scale)**2 / 12
+        cost += count / edge.rows * edge.power * (edge.source * 2.0**exponent / scale) ** 2 / 12
     levels = bounds.threshold * scale * bounds.unit
-    off = (ROUNDED / np.maximum(levels, 1e-9))**2
-    off = off + (FLOORED * bounds.unit / np.maximum(levels, 1e-9))**2 * (min(exponents, default=0) < 0)
+    off = (ROUNDED / np.maximum(levels, 1e-9)) ** 2
+    off = off + (FLOORED * bounds.unit / np.maximum(levels, 1e-9)) ** 2 * (min(exponents, default=0) < 0)
     each = cost / bounds.threshold**2 + off
     # a geometric mean: channels that are all but dead have tiny thresholds, and would outweigh all others
     return Choice(scale, tuple(exponents), float(np.exp(np.mean(np.log(np.maximum(each, 1e-30))))))
@@ -209,4 +213,4 @@ def weight_error(edge: Incoming, node: Synapses, scale: Float) -> float:
     values = np.broadcast_to(weight_values(node.weight).reshape(-1), edge.weight.shape)
     real = values * edge.source * 2.0**node.exponent / scale[edge.group]
     norm = float(np.sqrt(np.mean(edge.weight**2))) if edge.weight.size else 0.0
-    return float(np.sqrt(np.mean((real - edge.weight)**2))) / norm if norm else 0.0
+    return float(np.sqrt(np.mean((real - edge.weight) ** 2))) / norm if norm else 0.0

@@ -19,7 +19,7 @@ def frozen(x: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
     array = np.asarray(x)
     if array.dtype == np.dtype(dtype) and array.flags.c_contiguous and not array.flags.writeable:
         return array
-    with np.errstate(invalid="ignore", over="ignore"):      # the checks say it better
+    with np.errstate(invalid="ignore", over="ignore"):  # the checks say it better
         copy = np.array(array, dtype, order="C")
     # numpy would wrap 2**40 to 0 and cut 2.5 to 2 without a word
     if copy.dtype.kind in "iu" and not np.array_equal(copy, array):

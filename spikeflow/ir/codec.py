@@ -31,8 +31,9 @@ T = TypeVar("T")
 
 MAX_ITEMS = 2**20
 MAX_TEXT = 2**16
-ARRAY_TYPES = frozenset(np.dtype(t) for t in (
-    "i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"))
+ARRAY_TYPES = frozenset(
+    np.dtype(t) for t in ("i1", "u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8")
+)
 # tab and newline are text; other control characters would reach the terminal of whoever shows the file
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -114,6 +115,7 @@ def decode_value(kind: Any, data: Json, arrays: Sequence[Array], where: str = "v
 
 # --- classes and graphs ---
 
+
 @cache
 def _field_types(cls: Any) -> Mapping[str, Any]:
     hints = get_type_hints(cls)
@@ -167,6 +169,7 @@ def _decode_nodes_and_edges(data: Json, arrays: Sequence[Array], where: str) -> 
 
 # --- unions ---
 
+
 def _is_union(kind: Any) -> bool:
     return get_origin(kind) in (Union, UnionType)
 
@@ -196,8 +199,9 @@ def _encode_union(kind: Any, value: Any, arrays: list[Array], where: str) -> Jso
     raise GraphError(where, f"a {type(value).__name__} is none of the types that belong here")
 
 
-_JSON_TYPES: Mapping[Any, type] = MappingProxyType({
-    NoneType: NoneType, int: int, float: float, str: str, bool: bool, tuple: list})     # all others: dict
+_JSON_TYPES: Mapping[Any, type] = MappingProxyType(
+    {NoneType: NoneType, int: int, float: float, str: str, bool: bool, tuple: list}
+)  # all others: dict
 
 
 def _could_be(member: Any, data: Json) -> bool:
@@ -217,6 +221,7 @@ def _decode_union(kind: Any, data: Json, arrays: Sequence[Array], where: str) ->
 
 
 # --- leaves ---
+
 
 def _expect(kind: type[T], data: Json, where: str) -> T:
     if type(data) is not kind:

@@ -66,7 +66,9 @@ class Graph:
             if end not in self.nodes:
                 raise GraphError(end, f"the edge {edge.src} -> {edge.dst} names a node that does not exist")
         if edge.port not in self.nodes[edge.dst].ports or edge.src_port != "out":
-            raise GraphError(edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {self.nodes[edge.dst].ports}")
+            raise GraphError(
+                edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {self.nodes[edge.dst].ports}"
+            )
         if isinstance(self.nodes[edge.src], Output):
             raise GraphError(edge.src, "an Output feeds nothing")
         if not 0 <= edge.delay < 2**20:
@@ -120,7 +122,7 @@ class Graph:
         waiting = {name: sum(e.delay == 0 for e in self._incoming[name]) for name in self.nodes}
         names = tuple(self.nodes)
         rank = {name: i for i, name in enumerate(names)}
-        ready = [rank[n] for n, count in waiting.items() if count == 0]      # ascending, hence already a heap
+        ready = [rank[n] for n, count in waiting.items() if count == 0]  # ascending, hence already a heap
         done: list[str] = []
         while ready:
             name = names[heapq.heappop(ready)]
@@ -132,13 +134,17 @@ class Graph:
                         heapq.heappush(ready, rank[edge.dst])
         if len(done) < len(self.nodes):
             stuck = next(n for n in self.nodes if n not in set(done))
-            raise GraphError(stuck, "lies on or behind a cycle without delay", "a delay of 1 step on a recurrent edge")
+            raise GraphError(
+                stuck, "lies on or behind a cycle without delay", "a delay of 1 step on a recurrent edge"
+            )
         return tuple(done)
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """The shape of what each node hands on, derived by the rule of its kind."""
-        found: dict[str, Shape] = {n: p.shape for n, p in self.nodes.items() if isinstance(p, Input | Population)}
+        found: dict[str, Shape] = {
+            n: p.shape for n, p in self.nodes.items() if isinstance(p, Input | Population)
+        }
         pending = [n for n in self.order if n not in found]
         while pending:
             later: list[str] = []
@@ -159,7 +165,9 @@ class Graph:
         for port in self.nodes[name].ports:
             shapes = [found[e.src] for e in self.inputs_of(name, port)]
             if any(s != shapes[0] for s in shapes):
-                raise ShapeError(name, f"shapes {shapes} at port {port!r}", "equal shapes, since edges add up")
+                raise ShapeError(
+                    name, f"shapes {shapes} at port {port!r}", "equal shapes, since edges add up"
+                )
             arriving += shapes[:1]
         shape = self.nodes[name].output_shape(name, tuple(arriving))
         check_shape(name, shape)
@@ -178,6 +186,7 @@ class Graph:
     def digest(self) -> str:
         """SHA-256 of everything in the graph: equal for equal networks, whatever made them."""
         from spikeflow.ir.codec import encode_graph
+
         manifest, arrays = encode_graph(self)
         state = hashlib.sha256(json.dumps(manifest, sort_keys=False).encode())
         for array in arrays:

@@ -21,7 +21,7 @@ from spikeflow.ir.program import Program
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
-MAX_ELEMENTS = 2**31 - 1     # indices are int32 in the engine
+MAX_ELEMENTS = 2**31 - 1  # indices are int32 in the engine
 
 
 def _freeze(node: object, name: str, value: object) -> None:
@@ -147,12 +147,17 @@ class Conv2d:
         _check_bias(name, self.bias, self.weight.shape[0])
         bad = min(self.stride + self.dilation) < 1 or min(self.padding[0] + self.padding[1]) < 0
         if bad or self.groups < 1 or self.weight.shape[0] % self.groups:
-            raise GraphError(name, "stride, dilation and groups are at least 1, padding at least 0, and groups divide the channels")
+            raise GraphError(
+                name,
+                "stride, dilation and groups are at least 1, padding at least 0, and groups divide the channels",
+            )
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         shape, (out, per_group, ky, kx) = shapes[0], self.weight.shape
         if len(shape) != 3 or shape[0] != per_group * self.groups:
-            raise ShapeError(name, f"an input of shape {shape}", f"({per_group * self.groups}, height, width)")
+            raise ShapeError(
+                name, f"an input of shape {shape}", f"({per_group * self.groups}, height, width)"
+            )
         size = []
         for axis, kernel in enumerate((ky, kx)):
             free = shape[1 + axis] + sum(self.padding[axis]) - self.dilation[axis] * (kernel - 1) - 1
@@ -228,9 +233,14 @@ class SumPool:
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         shape = shapes[0]
         if len(shape) != 3 or shape[1] < self.kernel[0] or shape[2] < self.kernel[1]:
-            raise ShapeError(name, f"an input of shape {shape}", f"(channels, height, width) of at least {self.kernel}")
-        return (shape[0], (shape[1] - self.kernel[0]) // self.stride[0] + 1,
-                (shape[2] - self.kernel[1]) // self.stride[1] + 1)
+            raise ShapeError(
+                name, f"an input of shape {shape}", f"(channels, height, width) of at least {self.kernel}"
+            )
+        return (
+            shape[0],
+            (shape[1] - self.kernel[0]) // self.stride[0] + 1,
+            (shape[2] - self.kernel[1]) // self.stride[1] + 1,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -305,10 +315,10 @@ class Concat:
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         axis, first = self.axis, shapes[0]
-        rests = {shape[:axis] + shape[axis + 1:] for shape in shapes}
+        rests = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
         if axis >= len(first) or len(rests) != 1 or len({len(s) for s in shapes}) != 1:
             raise ShapeError(name, shapes, f"shapes equal but for axis {axis}")
-        return first[:axis] + (sum(s[axis] for s in shapes),) + first[axis + 1:]
+        return first[:axis] + (sum(s[axis] for s in shapes),) + first[axis + 1 :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -426,7 +436,10 @@ class Population:
         check_shape(name, self.shape)
         self.program.check(name)
         if set(self.params) != set(self.program.params) or not set(self.initial) <= set(self.program.states):
-            raise GraphError(name, f"parameters {sorted(self.params)} or initial states {sorted(self.initial)} are not the program's")
+            raise GraphError(
+                name,
+                f"parameters {sorted(self.params)} or initial states {sorted(self.initial)} are not the program's",
+            )
         if self.start < 0:
             raise GraphError(name, f"start {self.start} is before step 0")
         for what, array in {**self.params, **self.initial}.items():
@@ -440,9 +453,41 @@ class Population:
         return self.shape
 
 
-Node = (Input | Output | Linear | Conv2d | Sparse | SumPool | Flatten | Slice | Pad | Concat | Scale
-        | BatchNorm | Activation | Population)
-KINDS: Mapping[str, Any] = MappingProxyType({kind.__name__: kind for kind in (
-    Input, Output, Linear, Conv2d, Sparse, SumPool, Flatten, Slice, Pad, Concat, Scale,
-    BatchNorm, Activation, Population)})
-LINEAR_KINDS = (Linear, Conv2d, Sparse)          # nodes that hold synapses
+Node = (
+    Input
+    | Output
+    | Linear
+    | Conv2d
+    | Sparse
+    | SumPool
+    | Flatten
+    | Slice
+    | Pad
+    | Concat
+    | Scale
+    | BatchNorm
+    | Activation
+    | Population
+)
+KINDS: Mapping[str, Any] = MappingProxyType(
+    {
+        kind.__name__: kind
+        for kind in (
+            Input,
+            Output,
+            Linear,
+            Conv2d,
+            Sparse,
+            SumPool,
+            Flatten,
+            Slice,
+            Pad,
+            Concat,
+            Scale,
+            BatchNorm,
+            Activation,
+            Population,
+        )
+    }
+)
+LINEAR_KINDS = (Linear, Conv2d, Sparse)  # nodes that hold synapses

@@ -203,8 +203,16 @@ class Recorder:
     def _symbols(self, op: str, names: Sequence[str]) -> Any:
         return SimpleNamespace(**{n: self.ops.emit(op, name=n) for n in names})
 
-    def program(self, output: Symbol, next_states: Sequence[Symbol],
-                tables: dict[str, tuple[int, ...]] | None = None) -> Program:
+    def program(
+        self, output: Symbol, next_states: Sequence[Symbol], tables: dict[str, tuple[int, ...]] | None = None
+    ) -> Program:
         """The finished program."""
-        return Program(self.inputs, self.states, self.params, tuple(self.ops.code), output.index,
-                       tuple(s.index for s in next_states), tables or {})
+        return Program(
+            self.inputs,
+            self.states,
+            self.params,
+            tuple(self.ops.code),
+            output.index,
+            tuple(s.index for s in next_states),
+            tables or {},
+        )

@@ -14,25 +14,28 @@ from spikeflow.errors import GraphError
 from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS
 
 # operation -> number of arguments
-ARITY: Mapping[str, int] = MappingProxyType({
-    "const": 0,      # value
-    "param": 0,      # name
-    "state": 0,      # name: the state before this step
-    "input": 0,      # name: the sum that arrived at this port
-    "add": 2, "sub": 2,
-    "mul": 2,        # fixed: 64-bit product, then right shift by value, rounded by mode
-    "div": 2,        # float only
-    "min": 2,        # a < b ? a : b
-    "max": 2,        # a > b ? a : b
-    "floor": 1,      # float only
-    "where": 3,      # c != 0 ? a : b
-    "spike": 1,      # x >= 0 ? 1 : 0; value is the spike's slot
-    "hold": 1,       # x, with zero gradient
-    "function": 1,   # name: tanh or sigmoid (float only)
-    "shift": 1,      # fixed only: value > 0 left, < 0 right, rounded by mode
-    "narrow": 1,     # fixed only: value bits, overflow by mode; name labels the register for counting
-    "table": 1,      # fixed only: name's entry at index x, clamped to the table's ends
-})
+ARITY: Mapping[str, int] = MappingProxyType(
+    {
+        "const": 0,  # value
+        "param": 0,  # name
+        "state": 0,  # name: the state before this step
+        "input": 0,  # name: the sum that arrived at this port
+        "add": 2,
+        "sub": 2,
+        "mul": 2,  # fixed: 64-bit product, then right shift by value, rounded by mode
+        "div": 2,  # float only
+        "min": 2,  # a < b ? a : b
+        "max": 2,  # a > b ? a : b
+        "floor": 1,  # float only
+        "where": 3,  # c != 0 ? a : b
+        "spike": 1,  # x >= 0 ? 1 : 0; value is the spike's slot
+        "hold": 1,  # x, with zero gradient
+        "function": 1,  # name: tanh or sigmoid (float only)
+        "shift": 1,  # fixed only: value > 0 left, < 0 right, rounded by mode
+        "narrow": 1,  # fixed only: value bits, overflow by mode; name labels the register for counting
+        "table": 1,  # fixed only: name's entry at index x, clamped to the table's ends
+    }
+)
 FIXED_ONLY = frozenset({"shift", "narrow", "table"})
 FLOAT_ONLY = frozenset({"div", "floor", "function"})
 FUNCTIONS = frozenset({"tanh", "sigmoid"})
@@ -113,8 +116,13 @@ class Program:
         op, value, count = instruction.op, instruction.value, ARITY[instruction.op]
         if len(instruction.args) != count or any(not 0 <= a < index for a in instruction.args):
             return f"arguments {instruction.args} are not {count} earlier registers"
-        names = {"param": self.params, "state": self.states, "input": self.inputs,
-                 "function": FUNCTIONS, "table": self.tables}
+        names = {
+            "param": self.params,
+            "state": self.states,
+            "input": self.inputs,
+            "function": FUNCTIONS,
+            "table": self.tables,
+        }
         if op in names and instruction.name not in names[op]:
             return f"unknown name {instruction.name!r}"
         if isinstance(value, bool) or not isinstance(value, int if op in LOWEST else int | float):
@@ -125,6 +133,8 @@ class Program:
             return f"its value {value} is out of range"
         if op == "narrow" and instruction.mode not in NARROWINGS:
             return f"unknown overflow {instruction.mode!r}"
-        if ((op == "shift" and value < 0) or (op == "mul" and value > 0)) and instruction.mode not in ROUNDINGS:
+        if (
+            (op == "shift" and value < 0) or (op == "mul" and value > 0)
+        ) and instruction.mode not in ROUNDINGS:
             return f"unknown rounding {instruction.mode!r}"
         return ""

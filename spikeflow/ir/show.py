@@ -42,8 +42,10 @@ def show_network(network: Network) -> str:
     if record.input_shape:
         lines.append(f"  a sample has the shape {_shape(record.input_shape)}")
     if record.labels:
-        lines.append(f"  {len(record.labels)} labels: {', '.join(map(_one_line, record.labels[:10]))}"
-                     + (", ..." if len(record.labels) > 10 else ""))
+        lines.append(
+            f"  {len(record.labels)} labels: {', '.join(map(_one_line, record.labels[:10]))}"
+            + (", ..." if len(record.labels) > 10 else "")
+        )
     lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in sorted(record.notes.items())]
     return "\n".join(lines) + "\n" + show(network.graph)
 

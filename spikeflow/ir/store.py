@@ -34,14 +34,17 @@ from spikeflow.ir.codec import ARRAY_TYPES, Json
 VERSION = 1
 HEADER_BYTES = 512
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-SMALL = 4096                 # arrays of fewer bytes are stored as they are
+SMALL = 4096  # arrays of fewer bytes are stored as they are
 MAX_CHUNK = 2**26
 # deflate shrinks at most 1,032 times; a file that declares more than this has no data to fill it
 MAX_RATIO = 1100
-FILTERS = frozenset({h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32,
-                     h5py.h5z.FILTER_LZF})
-_HEADER = re.compile(rb"spikeflow ([a-z-]{1,32}) (\d{1,9})\nbytes (\d{1,19})\nsha256 [0-9a-f]{64}\n"
-                     rb"HDF5 follows at byte 512\n\0*")
+FILTERS = frozenset(
+    {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
+)
+_HEADER = re.compile(
+    rb"spikeflow ([a-z-]{1,32}) (\d{1,9})\nbytes (\d{1,19})\nsha256 [0-9a-f]{64}\n"
+    rb"HDF5 follows at byte 512\n\0*"
+)
 
 PathLike = str | os.PathLike[str]
 
@@ -57,6 +60,7 @@ class Limits:
 
 
 # --- writing ---
+
 
 def write_whole(path: PathLike, kind: str, manifest: Json, arrays: Sequence[Array]) -> None:
     """Write a file whole or not at all; FileError leaves behind what was there before.
@@ -96,8 +100,10 @@ def _store(group: h5py.Group, name: str, array: Array) -> None:
 
 def header(kind: str, image: bytes) -> bytes:
     """The bytes that stand before an HDF5 image in a file of ours."""
-    text = (f"spikeflow {kind} {VERSION}\nbytes {HEADER_BYTES + len(image)}\n"
-            f"sha256 {hashlib.sha256(image).hexdigest()}\nHDF5 follows at byte {HEADER_BYTES}\n")
+    text = (
+        f"spikeflow {kind} {VERSION}\nbytes {HEADER_BYTES + len(image)}\n"
+        f"sha256 {hashlib.sha256(image).hexdigest()}\nHDF5 follows at byte {HEADER_BYTES}\n"
+    )
     return text.encode().ljust(HEADER_BYTES, b"\0")
 
 
@@ -140,6 +146,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 # --- reading ---
+
 
 def read(path: PathLike, kind: str, limits: Limits | None = None) -> tuple[Json, list[Array]]:
     """The manifest and the arrays of a file of this kind; FileError for anything else."""
@@ -199,8 +206,11 @@ def _check_header(path: PathLike, found: bytes, kind: str, size: int) -> None:
     if match[1] != kind.encode():
         raise FileError(path, f"holds a {match[1].decode()}, not a {kind}")
     if int(match[2]) != VERSION:
-        raise FileError(path, f"has format version {int(match[2])}; this spikeflow reads version {VERSION}",
-                        "another version of spikeflow")
+        raise FileError(
+            path,
+            f"has format version {int(match[2])}; this spikeflow reads version {VERSION}",
+            "another version of spikeflow",
+        )
     if int(match[3]) != size:
         raise FileError(path, f"has {size} of its {int(match[3])} bytes", "a fresh copy")
 
@@ -221,7 +231,7 @@ def _read_checked(path: PathLike, file: h5py.File, size: int, limits: Limits) ->
 
 
 def _frozen(value: Any) -> Array:
-    array = np.asarray(value)      # HDF5 gives an array of no dimensions as a bare number
+    array = np.asarray(value)  # HDF5 gives an array of no dimensions as a bare number
     array.setflags(write=False)
     return array
 

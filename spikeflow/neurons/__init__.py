@@ -17,12 +17,23 @@ if TYPE_CHECKING:
 MODELS: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
 _LAYERS = ("Neuron", "Recurrent", "Sequential")
 
-__all__ = ["CubaLIF", "IF", "Integrator", "LIF", "MODELS", "Neuron", "NeuronModel", "Recurrent", "Sequential",
-           "TwoPointLIF"]
+__all__ = [
+    "CubaLIF",
+    "IF",
+    "Integrator",
+    "LIF",
+    "MODELS",
+    "Neuron",
+    "NeuronModel",
+    "Recurrent",
+    "Sequential",
+    "TwoPointLIF",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAYERS:
         from spikeflow.neurons import layer
+
         return getattr(layer, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

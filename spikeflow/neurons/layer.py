@@ -70,8 +70,9 @@ class Neuron(nn.Module):
     derivative : the surrogate gradient.
     """
 
-    def __init__(self, model: NeuronModel, learn: Sequence[str] = (),
-                 derivative: surrogate.Derivative = surrogate.atan) -> None:
+    def __init__(
+        self, model: NeuronModel, learn: Sequence[str] = (), derivative: surrogate.Derivative = surrogate.atan
+    ) -> None:
         super().__init__()
         self.model, self.ops = model, TorchOps(derivative)
         self.state_type = namedtuple("State", model.states())  # type: ignore[misc]
@@ -104,8 +105,14 @@ class Neuron(nn.Module):
 
     def forward(self, x: Stretch, state: State | None = None) -> tuple[torch.Tensor, State]:
         """A stretch of time ``(T, B, *shape)`` to outputs of the same shape, and the state after it."""
-        moments = [dict(zip(x, values, strict=True)) for values in zip(*(v.unbind(0) for v in x.values()), strict=True)
-                   ] if isinstance(x, dict) else x.unbind(0)
+        moments = (
+            [
+                dict(zip(x, values, strict=True))
+                for values in zip(*(v.unbind(0) for v in x.values()), strict=True)
+            ]
+            if isinstance(x, dict)
+            else x.unbind(0)
+        )
         first = next(iter(moments[0].values())) if isinstance(moments[0], dict) else moments[0]
         state = self.initial(first) if state is None else state
         outputs = []
@@ -130,7 +137,9 @@ class Recurrent(nn.Module):
         if port not in neuron.model.inputs:
             raise ShapeError(neuron.model.name, f"port {port!r}", f"one of {neuron.model.inputs}")
 
-    def step(self, x: torch.Tensor, state: tuple[State, torch.Tensor]) -> tuple[torch.Tensor, tuple[State, torch.Tensor]]:
+    def step(
+        self, x: torch.Tensor, state: tuple[State, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[State, torch.Tensor]]:
         """One moment; the state is that of the neurons and their last spikes."""
         inner, last = state
         main, current = self.neuron.model.inputs[0], self.feedback(last)
@@ -138,8 +147,9 @@ class Recurrent(nn.Module):
         z, inner = self.neuron.step(arriving, inner)
         return z, (inner, z)
 
-    def forward(self, x: torch.Tensor, state: tuple[State, torch.Tensor] | None = None
-                ) -> tuple[torch.Tensor, tuple[State, torch.Tensor]]:
+    def forward(
+        self, x: torch.Tensor, state: tuple[State, torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, tuple[State, torch.Tensor]]:
         """A stretch of time ``(T, B, *shape)`` to spikes of the same shape, and the state after it."""
         if state is None:
             state = (self.neuron.initial(x[0]), torch.zeros_like(x[0]))
@@ -160,7 +170,9 @@ class Sequential(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: torch.Tensor, states: Sequence[Any] | None = None) -> tuple[torch.Tensor, tuple[Any, ...]]:
+    def forward(
+        self, x: torch.Tensor, states: Sequence[Any] | None = None
+    ) -> tuple[torch.Tensor, tuple[Any, ...]]:
         """``(T, B, *shape)`` through all layers."""
         after: list[Any] = []
         for index, layer in enumerate(self.layers):

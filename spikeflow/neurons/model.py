@@ -43,7 +43,9 @@ class NeuronModel:
         for f in fields(self):
             value = getattr(self, f.name)
             if "allowed" in f.metadata and value not in f.metadata["allowed"]:
-                raise GraphError(type(self).__name__, f"{f.name} {value!r}", f"one of {f.metadata['allowed']}")
+                raise GraphError(
+                    type(self).__name__, f"{f.name} {value!r}", f"one of {f.metadata['allowed']}"
+                )
             if "param" in f.metadata:
                 self._check_range(f.name, value, f.metadata)
 

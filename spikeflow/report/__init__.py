@@ -12,6 +12,16 @@ from spikeflow.report.facts import AnnFacts, ReportFacts
 from spikeflow.report.text import to_json, to_text
 from spikeflow.report.write import to_html, write_page
 
-__all__ = ["AnnFacts", "ReportFacts", "ReportOptions", "ann_of", "collect", "measure_ann", "read_conversion",
-           "to_html", "to_json", "to_text", "write_page"]
-
+__all__ = [
+    "AnnFacts",
+    "ReportFacts",
+    "ReportOptions",
+    "ann_of",
+    "collect",
+    "measure_ann",
+    "read_conversion",
+    "to_html",
+    "to_json",
+    "to_text",
+    "write_page",
+]

@@ -15,8 +15,9 @@ Progress = Callable[[int, int], None]
 BATCH = 250
 
 
-def measure_ann(source: str | os.PathLike[str], arch: str | None, samples: Samples,
-                progress: Progress | None = None) -> AnnFacts | None:
+def measure_ann(
+    source: str | os.PathLike[str], arch: str | None, samples: Samples, progress: Progress | None = None
+) -> AnnFacts | None:
     """Open a trained network as the conversion does and run its captured graph; None where labels are not known.
 
     Parameters
@@ -32,6 +33,7 @@ def measure_ann(source: str | os.PathLike[str], arch: str | None, samples: Sampl
     from spikeflow.convert import source as sources
     from spikeflow.convert.capture import capture
     from spikeflow.convert.forward import forward
+
     graph = capture(sources.traced(sources.opened(source, arch), samples.x, None)).graph
     wanted = graph.shapes[graph.inputs[0]]
     if samples.x.shape[1:] != wanted:
@@ -40,8 +42,12 @@ def measure_ann(source: str | os.PathLike[str], arch: str | None, samples: Sampl
         return None
     right = 0
     for first in range(0, len(samples.x), BATCH):
-        logits = forward(graph, samples.x[first:first + BATCH])
-        right += int((logits.reshape(len(logits), -1).argmax(axis=1) == samples.y[first:first + BATCH]).sum())
+        logits = forward(graph, samples.x[first : first + BATCH])
+        right += int(
+            (logits.reshape(len(logits), -1).argmax(axis=1) == samples.y[first : first + BATCH]).sum()
+        )
         if progress is not None:
             progress(min(first + BATCH, len(samples.x)), len(samples.x))
-    return AnnFacts(float(np.float64(right) / len(samples.x)), f"measured on the same {len(samples.x)} samples")
+    return AnnFacts(
+        float(np.float64(right) / len(samples.x)), f"measured on the same {len(samples.x)} samples"
+    )

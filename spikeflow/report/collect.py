@@ -47,8 +47,14 @@ class ReportOptions:
     chip: Chip | None = None
 
 
-def collect(network: Network, samples: Samples, mapping: ChipMapping | None = None, ann: AnnFacts | None = None,
-            options: ReportOptions = ReportOptions(), progress: Progress | None = None) -> ReportFacts:
+def collect(
+    network: Network,
+    samples: Samples,
+    mapping: ChipMapping | None = None,
+    ann: AnnFacts | None = None,
+    options: ReportOptions = ReportOptions(),
+    progress: Progress | None = None,
+) -> ReportFacts:
     """Run everything on the samples and gather the facts.
 
     Parameters
@@ -69,11 +75,21 @@ def collect(network: Network, samples: Samples, mapping: ChipMapping | None = No
     mapped = None
     if mapping is not None:
         from spikeflow.report.hardware import chip_of, mapped_facts
+
         chip = options.chip or chip_of(mapping)
         mapped = mapped_facts(mapping, chip, samples, run, evaluation.predictions(), progress)
-    return ReportFacts(_made(options), network_facts(network), layers, facts, ann or ann_of(conversion), conversion,
-                       raster_facts(network, samples.x, options.engine, options.steps),
-                       _sample(network, samples, evaluation), convention_costs(layers, facts), mapped)
+    return ReportFacts(
+        _made(options),
+        network_facts(network),
+        layers,
+        facts,
+        ann or ann_of(conversion),
+        conversion,
+        raster_facts(network, samples.x, options.engine, options.steps),
+        _sample(network, samples, evaluation),
+        convention_costs(layers, facts),
+        mapped,
+    )
 
 
 def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:
@@ -100,7 +116,9 @@ def _made(options: ReportOptions) -> MadeFacts:
 
 def _sample(network: Network, samples: Samples, evaluation: Evaluation) -> dict[str, str]:
     answer = {"sample": "0", "answer": _label(network, int(evaluation.predictions()[0]))}
-    return answer if samples.y is None else {**answer, "label": _label(network, int(np.asarray(samples.y)[0]))}
+    return (
+        answer if samples.y is None else {**answer, "label": _label(network, int(np.asarray(samples.y)[0]))}
+    )
 
 
 def _label(network: Network, number: int) -> str:

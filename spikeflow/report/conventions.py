@@ -24,18 +24,28 @@ def convention_costs(layers: Sequence[LayerFacts], run: RunFacts) -> tuple[CostF
 def _spiking(layers: Sequence[LayerFacts], run: RunFacts) -> CostFacts:
     adds = sum(layer.accumulates for layer in layers)
     products = sum(layer.multiply_accumulates for layer in layers)
-    lines = (_line("accumulates", adds, ACCUMULATE_PJ), _line("multiply-accumulates", products, MULTIPLY_ACCUMULATE_PJ))
+    lines = (
+        _line("accumulates", adds, ACCUMULATE_PJ),
+        _line("multiply-accumulates", products, MULTIPLY_ACCUMULATE_PJ),
+    )
     joule = 1e-12 * (adds * ACCUMULATE_PJ + products * MULTIPLY_ACCUMULATE_PJ)
-    notes = ("arithmetic only: no memory, no routing, no neuron updates",
-             "time is the wall time of the engine on this computer, which is not the machine of the energy")
+    notes = (
+        "arithmetic only: no memory, no routing, no neuron updates",
+        "time is the wall time of the engine on this computer, which is not the machine of the energy",
+    )
     return CostFacts("spiking network, arithmetic at 45 nm", joule, run.seconds / run.samples, lines, notes)
 
 
 def _dense(products: float) -> CostFacts:
     lines = (_line("multiply-accumulates", products, MULTIPLY_ACCUMULATE_PJ),)
-    return CostFacts("one dense pass over the same connections, arithmetic at 45 nm",
-                     1e-12 * products * MULTIPLY_ACCUMULATE_PJ, None, lines,
-                     ("what a network without spikes would compute for one step; time not defined",), NOT_PUBLISHED)
+    return CostFacts(
+        "one dense pass over the same connections, arithmetic at 45 nm",
+        1e-12 * products * MULTIPLY_ACCUMULATE_PJ,
+        None,
+        lines,
+        ("what a network without spikes would compute for one step; time not defined",),
+        NOT_PUBLISHED,
+    )
 
 
 def _line(what: str, count: float, picojoule: float) -> CostLine:

@@ -12,10 +12,18 @@ def cost_facts(estimate: Estimate, steps: int) -> CostFacts:
     """One model's estimate, from one step to a sample of so many."""
     lines = (*_lines(estimate.energy_terms, "pJ", steps), *_lines(estimate.time_terms, "ns", steps))
     energy, time = estimate.picojoule, estimate.nanosecond
-    return CostFacts(f"on the chip, by {estimate.model}", None if energy is None else 1e-12 * steps * energy,
-                     None if time is None else 1e-9 * steps * time, tuple(lines),
-                     (f"{steps} steps a sample", *(("the time is the largest of those terms that are published",) if estimate.bound else ())),
-                     NOT_PUBLISHED if energy is None or time is None else "", estimate.bound)
+    return CostFacts(
+        f"on the chip, by {estimate.model}",
+        None if energy is None else 1e-12 * steps * energy,
+        None if time is None else 1e-9 * steps * time,
+        tuple(lines),
+        (
+            f"{steps} steps a sample",
+            *(("the time is the largest of those terms that are published",) if estimate.bound else ()),
+        ),
+        NOT_PUBLISHED if energy is None or time is None else "",
+        estimate.bound,
+    )
 
 
 def _lines(terms: Sequence[Term], unit: str, steps: int) -> Iterator[CostLine]:

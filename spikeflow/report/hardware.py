@@ -21,7 +21,12 @@ from spikeflow.report.slices import joined_layers
 from spikeflow.samples import Samples
 from spikeflow.sim.classify import Evaluation, Progress, RunOptions, classify, read_out_level
 
-_RESOURCES = {"neurons": "neurons", "axons_in": "input axons", "axons_out": "output axons", "delay": "delay, steps"}
+_RESOURCES = {
+    "neurons": "neurons",
+    "axons_in": "input axons",
+    "axons_out": "output axons",
+    "delay": "delay, steps",
+}
 _STEPS = {EAST: (1, 0), WEST: (-1, 0), SOUTH: (0, 1), NORTH: (0, -1)}
 
 
@@ -39,13 +44,28 @@ def chip_of(mapping: ChipMapping, name: str | None = None) -> Chip:
         Where there is no such chip.
     """
     if name is None and mapping.chip not in NAMES:
-        raise HardwareError(mapping.chip, [Violation("the mapping", f"the table of the chip {mapping.chip!r}",
-                                                     "spikeflow's own chips", "--chip with the module that holds its CHIP")])
+        raise HardwareError(
+            mapping.chip,
+            [
+                Violation(
+                    "the mapping",
+                    f"the table of the chip {mapping.chip!r}",
+                    "spikeflow's own chips",
+                    "--chip with the module that holds its CHIP",
+                )
+            ],
+        )
     return load(name or mapping.chip)
 
 
-def mapped_facts(mapping: ChipMapping, chip: Chip, samples: Samples, options: RunOptions, answers: np.ndarray,
-                 progress: Progress | None = None) -> MappedFacts:
+def mapped_facts(
+    mapping: ChipMapping,
+    chip: Chip,
+    samples: Samples,
+    options: RunOptions,
+    answers: np.ndarray,
+    progress: Progress | None = None,
+) -> MappedFacts:
     """Run what the tables hold on the samples and gather what is known of the mapping.
 
     Parameters
@@ -58,17 +78,32 @@ def mapped_facts(mapping: ChipMapping, chip: Chip, samples: Samples, options: Ru
         Where the mapping is of a network that takes other samples.
     """
     network = mapping.as_network()
-    if mapping.record.input_shape and samples.x.shape[-len(mapping.record.input_shape):] != mapping.record.input_shape:
-        raise DataError("the mapping", f"samples of shape {mapping.record.input_shape}", "a mapping of this network")
+    if (
+        mapping.record.input_shape
+        and samples.x.shape[-len(mapping.record.input_shape) :] != mapping.record.input_shape
+    ):
+        raise DataError(
+            "the mapping", f"samples of shape {mapping.record.input_shape}", "a mapping of this network"
+        )
     evaluation = classify(network, samples.x, options, progress)
     moments = evaluation.steps + read_out_level(network)
     report = mapping_report(mapping, chip, evaluation.counts, evaluation.samples * moments)
     return MappedFacts(
-        mapping.chip, report.title, report.chips, report.cores_available, report.neurons, report.synapses,
-        _cores(mapping, report), _mesh(mapping), _run(mapping, network, evaluation, samples),
-        float((evaluation.predictions() == answers).mean()), joined_layers(mapping, network.graph, evaluation),
+        mapping.chip,
+        report.title,
+        report.chips,
+        report.cores_available,
+        report.neurons,
+        report.synapses,
+        _cores(mapping, report),
+        _mesh(mapping),
+        _run(mapping, network, evaluation, samples),
+        float((evaluation.predictions() == answers).mean()),
+        joined_layers(mapping, network.graph, evaluation),
         tuple(cost_facts(estimate, moments) for estimate in report.estimates),
-        tuple(f"{name} = {value:g}: {why}" for name, value, why in report.assumed), report.notes)
+        tuple(f"{name} = {value:g}: {why}" for name, value, why in report.assumed),
+        report.notes,
+    )
 
 
 def _run(mapping: ChipMapping, network: Network, evaluation: Evaluation, samples: Samples) -> RunFacts:
@@ -81,21 +116,43 @@ def _cores(mapping: ChipMapping, report: MappingReport) -> tuple[CoreFacts, ...]
     places = np.array([(c.chip, c.x, c.y, c.slot) for c in report.cores]).reshape(-1, 4)
     columns, rows = mesh_position(mapping.layout, places)
     return tuple(
-        CoreFacts(index, core.chip, core.x, core.y, core.slot, int(columns[index]), int(rows[index]),
-                  ", ".join(f"{name} ({count:,})" for name, count in core.holds.items()), _uses(core, report.limits),
-                  core.operations, core.spikes, core.received)
-        for index, core in enumerate(report.cores))
+        CoreFacts(
+            index,
+            core.chip,
+            core.x,
+            core.y,
+            core.slot,
+            int(columns[index]),
+            int(rows[index]),
+            ", ".join(f"{name} ({count:,})" for name, count in core.holds.items()),
+            _uses(core, report.limits),
+            core.operations,
+            core.spikes,
+            core.received,
+        )
+        for index, core in enumerate(report.cores)
+    )
 
 
 def _uses(core: CoreReport, limits: Mapping[str, int]) -> tuple[Use, ...]:
     memory = Use("memory, bytes", core.use.memory_bits / 8, limits["memory_bits"] / 8)
-    counted = {field: Use(name, getattr(core.use, field), limits[field]) for field, name in _RESOURCES.items()}
+    counted = {
+        field: Use(name, getattr(core.use, field), limits[field]) for field, name in _RESOURCES.items()
+    }
     return (counted["neurons"], memory, counted["axons_in"], counted["axons_out"], counted["delay"])
 
 
 def _mesh(mapping: ChipMapping) -> MeshFacts:
     loads, layout = routes_of(mapping).loads, mapping.layout
-    links = tuple(LinkFacts((int(x), int(y)), (int(x) + _STEPS[int(d)][0], int(y) + _STEPS[int(d)][1]), float(loads[d, y, x]))
-                  for d, y, x in np.argwhere(loads > 0))
-    measured = "spikes of the calibration data" if mapping.measured else "one message a neuron and step, assumed"
-    return MeshFacts(loads.shape[2], loads.shape[1], layout.columns, layout.rows, layout.cores_per_tile, links, measured)
+    links = tuple(
+        LinkFacts(
+            (int(x), int(y)), (int(x) + _STEPS[int(d)][0], int(y) + _STEPS[int(d)][1]), float(loads[d, y, x])
+        )
+        for d, y, x in np.argwhere(loads > 0)
+    )
+    measured = (
+        "spikes of the calibration data" if mapping.measured else "one message a neuron and step, assumed"
+    )
+    return MeshFacts(
+        loads.shape[2], loads.shape[1], layout.columns, layout.rows, layout.cores_per_tile, links, measured
+    )

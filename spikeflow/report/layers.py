@@ -14,7 +14,7 @@ from spikeflow.ir.stages import stage_of
 from spikeflow.report.facts import LayerFacts, NetworkFacts, RunFacts, Spread
 from spikeflow.sim.classify import Evaluation
 
-MAX_POINTS = 64          # of an accuracy curve
+MAX_POINTS = 64  # of an accuracy curve
 
 
 def network_facts(network: Network) -> NetworkFacts:
@@ -22,10 +22,23 @@ def network_facts(network: Network) -> NetworkFacts:
     graph, record = network.graph, network.record
     nodes = graph.nodes
     return NetworkFacts(
-        graph.digest, stage_of(graph), len(nodes), len(graph.edges), sum(_neurons(n) for n in nodes.values()),
-        sum(stored_synapses(n) for n in nodes.values()), sum(connections(graph, n) for n in nodes), graph.dt,
-        record.steps, record.coding, record.scale, record.seed, record.readout, record.input_shape, record.labels,
-        dict(record.notes))
+        graph.digest,
+        stage_of(graph),
+        len(nodes),
+        len(graph.edges),
+        sum(_neurons(n) for n in nodes.values()),
+        sum(stored_synapses(n) for n in nodes.values()),
+        sum(connections(graph, n) for n in nodes),
+        graph.dt,
+        record.steps,
+        record.coding,
+        record.scale,
+        record.seed,
+        record.readout,
+        record.input_shape,
+        record.labels,
+        dict(record.notes),
+    )
 
 
 def layer_facts(graph: Graph, evaluation: Evaluation) -> tuple[LayerFacts, ...]:
@@ -39,9 +52,18 @@ def run_facts(title: str, network: Network, evaluation: Evaluation, y: np.ndarra
     over = {} if y is None else {t: evaluation.accuracy(y, t) for t in curve_points(evaluation.steps)}
     cached = sum(c.cached_operations for c in counts)
     total = evaluation.synaptic_operations
-    return RunFacts(title, stage_of(network.graph), samples, evaluation.steps, over.get(evaluation.steps), over,
-                    total / samples, (total - cached) / samples, sum(c.neuron_updates for c in counts) / samples,
-                    evaluation.seconds)
+    return RunFacts(
+        title,
+        stage_of(network.graph),
+        samples,
+        evaluation.steps,
+        over.get(evaluation.steps),
+        over,
+        total / samples,
+        (total - cached) / samples,
+        sum(c.neuron_updates for c in counts) / samples,
+        evaluation.seconds,
+    )
 
 
 def curve_points(steps: int) -> tuple[int, ...]:
@@ -72,11 +94,21 @@ def _layer(graph: Graph, evaluation: Evaluation, name: str) -> LayerFacts:
     rate = count.spikes / max(1, moments) if fires(node) else None
     kind = node.model if isinstance(node, Population) else type(node).__name__
     threshold = node.params.get("threshold") if isinstance(node, Population) else None
-    return LayerFacts(name, kind, graph.shapes[name], _neurons(node), stored_synapses(node), connections(graph, name),
-                      None if threshold is None else spread(threshold), rate,
-                      count.spikes / samples if fires(node) else 0.0, count.accumulates / samples,
-                      count.multiply_accumulates / samples, count.neuron_updates / samples,
-                      {register: n for register, n in count.narrowed.items() if n})
+    return LayerFacts(
+        name,
+        kind,
+        graph.shapes[name],
+        _neurons(node),
+        stored_synapses(node),
+        connections(graph, name),
+        None if threshold is None else spread(threshold),
+        rate,
+        count.spikes / samples if fires(node) else 0.0,
+        count.accumulates / samples,
+        count.multiply_accumulates / samples,
+        count.neuron_updates / samples,
+        {register: n for register, n in count.narrowed.items() if n},
+    )
 
 
 def fires(node: Node) -> bool:

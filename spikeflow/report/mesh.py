@@ -15,8 +15,8 @@ from spikeflow.report.canvas import LINE, PAPER, QUIET, SHADES, Picture, picture
 from spikeflow.report.facts import CoreFacts, LinkFacts, MappedFacts, MeshFacts
 
 WIDTH = 3.7
-LEVELS = 32              # of shade
-NOT_DRAWN = ("delay, steps",)        # says little core by core; the table holds it
+LEVELS = 32  # of shade
+NOT_DRAWN = ("delay, steps",)  # says little core by core; the table holds it
 SHADING = LinearSegmentedColormap.from_list("use", SHADES)
 
 
@@ -30,7 +30,9 @@ def heat_maps(mapped: MappedFacts) -> tuple[str, ...]:
 def _use(mapped: MappedFacts, index: int) -> str:
     shares = [core.uses[index].share for core in mapped.cores]
     name = mapped.cores[0].uses[index].resource
-    with picture(f"use{index}", f"{name}: share of the limit used on each core", WIDTH, _height(mapped.mesh)) as drawn:
+    with picture(
+        f"use{index}", f"{name}: share of the limit used on each core", WIDTH, _height(mapped.mesh)
+    ) as drawn:
         _bar(drawn, _shaded(drawn, mapped, shares, 1.0), "used / limit", percent=True)
         drawn.axes.set_title(f"{name}: at most {100 * max(shares):.1f} %")
     return drawn.svg
@@ -52,7 +54,9 @@ def _shaded(drawn: Picture, mapped: MappedFacts, values: Sequence[float], full: 
         by_shade.setdefault(round(LEVELS * min(1.0, value / full)), []).append(core)
     for shade, cores in sorted(by_shade.items()):
         outline = Path.make_compound_path(*(_box(mapped.mesh, core) for core in cores))
-        drawn.axes.add_patch(PathPatch(outline, facecolor=SHADING(shade / LEVELS), edgecolor=PAPER, linewidth=0.4))
+        drawn.axes.add_patch(
+            PathPatch(outline, facecolor=SHADING(shade / LEVELS), edgecolor=PAPER, linewidth=0.4)
+        )
     return ScalarMappable(Normalize(0, full), SHADING)
 
 
@@ -64,8 +68,12 @@ def traffic(mesh: MeshFacts) -> str:
     most = max(loads)
     with picture("traffic", "messages a step on each link of the mesh", WIDTH, _height(mesh)) as drawn:
         _tiles(drawn, mesh)
-        lines = LineCollection([_line(link) for link in mesh.links], cmap=SHADING, norm=Normalize(0, most),
-                               linewidths=[0.8 + 3.2 * load / most for load in loads])
+        lines = LineCollection(
+            [_line(link) for link in mesh.links],
+            cmap=SHADING,
+            norm=Normalize(0, most),
+            linewidths=[0.8 + 3.2 * load / most for load in loads],
+        )
         lines.set_array(loads)
         drawn.axes.add_collection(lines)
         _bar(drawn, lines, "messages a step", percent=False)
@@ -81,7 +89,10 @@ def _tiles(drawn: Picture, mesh: MeshFacts) -> None:
     axes = drawn.axes
     width, height = mesh.columns - 0.5, mesh.rows - 0.5
     for step, colour, weight in ((1, LINE, 0.5), (0, QUIET, 1.0)):
-        across, down = range(0, mesh.columns + 1, step or mesh.chip_columns), range(0, mesh.rows + 1, step or mesh.chip_rows)
+        across, down = (
+            range(0, mesh.columns + 1, step or mesh.chip_columns),
+            range(0, mesh.rows + 1, step or mesh.chip_rows),
+        )
         axes.vlines([x - 0.5 for x in across], -0.5, height, color=colour, linewidth=weight)
         axes.hlines([y - 0.5 for y in down], -0.5, width, color=colour, linewidth=weight)
     axes.set_xlim(-0.6, mesh.columns - 0.4)
@@ -102,7 +113,10 @@ def _box(mesh: MeshFacts, core: CoreFacts) -> Path:
     # the cores of a tile stand in a small square of their own
     across = math.ceil(math.sqrt(mesh.cores_per_tile))
     side = 0.84 / across
-    left, top = core.column - 0.42 + side * (core.slot % across), core.row - 0.42 + side * (core.slot // across)
+    left, top = (
+        core.column - 0.42 + side * (core.slot % across),
+        core.row - 0.42 + side * (core.slot // across),
+    )
     corners = [(left, top), (left + side, top), (left + side, top + side), (left, top + side), (left, top)]
     return Path(corners, [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY])
 
@@ -116,7 +130,9 @@ def _line(link: LinkFacts) -> list[tuple[float, float]]:
 
 
 def _bar(drawn: Picture, shaded: ScalarMappable, label: str, percent: bool) -> None:
-    bar = drawn.figure.colorbar(shaded, ax=drawn.axes, orientation="horizontal", shrink=0.6, anchor=(0, 0.5), aspect=30)
+    bar = drawn.figure.colorbar(
+        shaded, ax=drawn.axes, orientation="horizontal", shrink=0.6, anchor=(0, 0.5), aspect=30
+    )
     bar.set_label(label, color=QUIET)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)

@@ -13,7 +13,7 @@ from spikeflow.report import mesh, pictures, text, words
 from spikeflow.report.facts import CoreFacts, ReportFacts
 from spikeflow.report.verdicts import tables
 
-MAX_CORES = 1024         # rows of the table; the JSON holds all
+MAX_CORES = 1024  # rows of the table; the JSON holds all
 
 
 def to_html(facts: ReportFacts) -> str:
@@ -21,17 +21,26 @@ def to_html(facts: ReportFacts) -> str:
     path = PurePath(facts.made.sources.get("network", ""))
     template = _environment().get_template("report.html")
     return template.render(
-        facts=facts, name=path.name or f"network {facts.network.digest[:12]}",
-        record=tuple(text.record_lines(facts.network)), tables=tables(facts.conversion),
-        style=Markup(_part("style.css")), pictures=_pictures(facts), cores=_fullest(facts), verdict=_summary(facts))
+        facts=facts,
+        name=path.name or f"network {facts.network.digest[:12]}",
+        record=tuple(text.record_lines(facts.network)),
+        tables=tables(facts.conversion),
+        style=Markup(_part("style.css")),
+        pictures=_pictures(facts),
+        cores=_fullest(facts),
+        verdict=_summary(facts),
+    )
 
 
 def _pictures(facts: ReportFacts) -> dict[str, object]:
     # SVG of our own making; matplotlib escapes the names in it
     found: dict[str, object] = {
         "accuracy": Markup(pictures.accuracy(facts.runs, facts.ann)),
-        "rates": Markup(pictures.rates(facts.layers)), "thresholds": Markup(pictures.thresholds(facts.layers)),
-        "raster": Markup(pictures.raster(facts.raster)), "heat": (), "traffic": "",
+        "rates": Markup(pictures.rates(facts.layers)),
+        "thresholds": Markup(pictures.thresholds(facts.layers)),
+        "raster": Markup(pictures.raster(facts.raster)),
+        "heat": (),
+        "traffic": "",
     }
     if facts.mapped is not None:
         found["heat"] = tuple(Markup(svg) for svg in mesh.heat_maps(facts.mapped))
@@ -63,11 +72,26 @@ def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(loader=FunctionLoader(_part), autoescape=select_autoescape(default=True),
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(count=words.count, percent=words.percent, shape=words.shape, spread=words.spread,
-                               rate=words.rate, quantity=words.quantity, constant=words.constant,
-                               overflow=words.overflow, shown=words.shown, energy=words.energy, time=words.time)
+    environment = Environment(
+        loader=FunctionLoader(_part),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=words.count,
+        percent=words.percent,
+        shape=words.shape,
+        spread=words.spread,
+        rate=words.rate,
+        quantity=words.quantity,
+        constant=words.constant,
+        overflow=words.overflow,
+        shown=words.shown,
+        energy=words.energy,
+        time=words.time,
+    )
     return environment
 
 

@@ -14,7 +14,7 @@ from spikeflow.report.canvas import ACCENT, INK, LINE, QUIET, WARN, picture
 from spikeflow.report.facts import AnnFacts, LayerFacts, RasterFacts, RunFacts
 
 WIDTH = 5.6
-ROW = 0.19               # inches of one layer in a chart of layers
+ROW = 0.19  # inches of one layer in a chart of layers
 MAX_NAME = 26
 TICK_STEPS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
 
@@ -28,8 +28,14 @@ def accuracy(runs: Sequence[RunFacts], ann: AnnFacts | None) -> str:
         axes = drawn.axes
         if ann is not None:
             axes.axhline(100 * ann.accuracy, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
-            axes.annotate(f"ANN {100 * ann.accuracy:.1f} %", (0.01, 100 * ann.accuracy), (0, -11),
-                          xycoords=("axes fraction", "data"), textcoords="offset points", color=INK)
+            axes.annotate(
+                f"ANN {100 * ann.accuracy:.1f} %",
+                (0.01, 100 * ann.accuracy),
+                (0, -11),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                color=INK,
+            )
         for run, colour, dashes in zip(known, (ACCENT, WARN), ((None, None), (5, 1.5)), strict=False):
             steps, values = zip(*run.accuracy_over_steps.items(), strict=True)
             axes.plot(steps, [100 * v for v in values], color=colour, dashes=dashes, label=run.title)
@@ -54,7 +60,9 @@ def rates(layers: Sequence[LayerFacts]) -> str:
         axes, values = drawn.axes, [layer.rate or 0.0 for layer in firing]
         axes.barh(range(len(firing)), values, color=ACCENT, height=0.62)
         for index, value in enumerate(values):
-            axes.annotate(f"{value:.3f}", (value, index), (4, 0), textcoords="offset points", va="center", color=QUIET)
+            axes.annotate(
+                f"{value:.3f}", (value, index), (4, 0), textcoords="offset points", va="center", color=QUIET
+            )
         _names(axes, [layer.node for layer in firing])
         axes.set_xlim(0, max(max(values) * 1.15, 1e-3))
         axes.set_xlabel("spikes per neuron and step")
@@ -69,7 +77,14 @@ def thresholds(layers: Sequence[LayerFacts]) -> str:
     with picture("thresholds", "thresholds of each layer", WIDTH, 0.75 + ROW * len(known)) as drawn:
         axes = drawn.axes
         for index, (_, found) in enumerate(known):
-            axes.plot([found.low, found.high], [index, index], color=ACCENT, linewidth=3, alpha=0.45, solid_capstyle="round")
+            axes.plot(
+                [found.low, found.high],
+                [index, index],
+                color=ACCENT,
+                linewidth=3,
+                alpha=0.45,
+                solid_capstyle="round",
+            )
             axes.plot(found.median, index, "o", color=ACCENT, markersize=4.5)
         if min(found.low for _, found in known) > 0:
             axes.set_xscale("log")
@@ -90,7 +105,9 @@ def raster(rasters: Sequence[RasterFacts]) -> str:
     with picture("raster", "spike raster of one sample", WIDTH, 0.8 + 0.085 * count) as drawn:
         axes, at, ticks = drawn.axes, 0, []
         for index, layer in enumerate(drawn_layers):
-            axes.add_patch(PathPatch(_ticks(layer, at), edgecolor=ACCENT if index % 2 == 0 else INK, linewidth=1.3))
+            axes.add_patch(
+                PathPatch(_ticks(layer, at), edgecolor=ACCENT if index % 2 == 0 else INK, linewidth=1.3)
+            )
             ticks.append(at + (len(layer.rows) - 1) / 2)
             at += len(layer.rows) + 1
             axes.axhline(at - 1, color=LINE, linewidth=0.6)
@@ -112,7 +129,7 @@ def _ticks(layer: RasterFacts, top: int) -> Path:
 
 
 def _names(axes: Axes, names: Sequence[str], at: Sequence[float] | None = None) -> None:
-    cut = [n if len(n) <= MAX_NAME else "…" + n[1 - MAX_NAME:] for n in names]
+    cut = [n if len(n) <= MAX_NAME else "…" + n[1 - MAX_NAME :] for n in names]
     axes.set_yticks(list(at) if at is not None else list(range(len(names))), cut)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

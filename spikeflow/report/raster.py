@@ -13,8 +13,8 @@ from spikeflow.report.facts import RasterFacts, RasterRow
 from spikeflow.report.layers import fires
 from spikeflow.sim.classify import RunOptions, classify
 
-MAX_ROWS = 240           # of the whole picture
-MAX_NEURONS = 12         # of one layer
+MAX_ROWS = 240  # of the whole picture
+MAX_NEURONS = 12  # of one layer
 MAX_LAYERS = 40
 MAX_STEPS = 256
 

@@ -19,11 +19,15 @@ _SLICE = re.compile(r"\[\d+\]'*$")
 
 def joined_layers(mapping: Mapping, graph: Graph, evaluation: Evaluation) -> tuple[LayerFacts, ...]:
     """The populations and projections of the network, each over all the cores that hold a part of it."""
-    known = {edge.name for edge in mapping.projections} | {t.population for c in mapping.cores for t in c.slices}
+    known = {edge.name for edge in mapping.projections} | {
+        t.population for c in mapping.cores for t in c.slices
+    }
     parts: dict[str, list[LayerFacts]] = {}
     for facts in layer_facts(graph, evaluation):
         if facts.node in mapping.core_of:
-            parts.setdefault(facts.node if facts.node in known else _SLICE.sub("", facts.node), []).append(facts)
+            parts.setdefault(facts.node if facts.node in known else _SLICE.sub("", facts.node), []).append(
+                facts
+            )
     order = list(dict.fromkeys(name for edge in mapping.projections for name in (edge.name, edge.target)))
     rank = {name: index for index, name in enumerate(order)}
     return tuple(_joined(name, parts[name], graph) for name in sorted(parts, key=lambda n: rank.get(n, -1)))
@@ -37,13 +41,25 @@ def _joined(name: str, parts: Sequence[LayerFacts], graph: Graph) -> LayerFacts:
         overflow[register] = overflow.get(register, 0) + count
     size = neurons or sum(int(np.prod(p.shape)) for p in parts)
     return LayerFacts(
-        name, parts[0].kind, (size,), neurons, sum(p.synapses for p in parts), sum(p.connections for p in parts),
-        _thresholds(parts, graph), sum(r * n for r, n in rates) / neurons if rates else None,
-        sum(p.spikes for p in parts), sum(p.accumulates for p in parts), sum(p.multiply_accumulates for p in parts),
-        sum(p.neuron_updates for p in parts), overflow)
+        name,
+        parts[0].kind,
+        (size,),
+        neurons,
+        sum(p.synapses for p in parts),
+        sum(p.connections for p in parts),
+        _thresholds(parts, graph),
+        sum(r * n for r, n in rates) / neurons if rates else None,
+        sum(p.spikes for p in parts),
+        sum(p.accumulates for p in parts),
+        sum(p.multiply_accumulates for p in parts),
+        sum(p.neuron_updates for p in parts),
+        overflow,
+    )
 
 
 def _thresholds(parts: Sequence[LayerFacts], graph: Graph) -> Spread | None:
     nodes = [graph.nodes[p.node] for p in parts]
-    found = [n.params["threshold"].ravel() for n in nodes if isinstance(n, Population) and "threshold" in n.params]
+    found = [
+        n.params["threshold"].ravel() for n in nodes if isinstance(n, Population) and "threshold" in n.params
+    ]
     return spread(np.concatenate(found)) if found else None

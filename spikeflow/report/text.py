@@ -20,12 +20,24 @@ def to_json(facts: ReportFacts) -> dict[str, Any]:
 
 def to_text(facts: ReportFacts) -> str:
     """All facts for people, one section after the other."""
-    sections = [_head(facts), _accuracy(facts), _layers("Layers", facts.layers), _raster(facts), _conversion(facts)]
+    sections = [
+        _head(facts),
+        _accuracy(facts),
+        _layers("Layers", facts.layers),
+        _raster(facts),
+        _conversion(facts),
+    ]
     if facts.mapped is not None:
-        sections += [_mapped(facts.mapped), _layers("Layers as mapped", facts.mapped.layers), _cores(facts.mapped),
-                     _links(facts.mapped)]
+        sections += [
+            _mapped(facts.mapped),
+            _layers("Layers as mapped", facts.mapped.layers),
+            _cores(facts.mapped),
+            _links(facts.mapped),
+        ]
     sections.append(_costs(facts.costs))
-    return "\n\n".join("\n".join(_one_line(line) for line in section) for section in map(list, sections) if section)
+    return "\n\n".join(
+        "\n".join(_one_line(line) for line in section) for section in map(list, sections) if section
+    )
 
 
 def columns(title: str, head: Row, rows: Sequence[Row], left: int = 1) -> Iterator[str]:
@@ -33,7 +45,9 @@ def columns(title: str, head: Row, rows: Sequence[Row], left: int = 1) -> Iterat
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     yield title
     for row in (head, *rows):
-        cells = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        cells = (
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
         yield "  " + "  ".join(cells).rstrip()
 
 
@@ -46,8 +60,10 @@ def _head(facts: ReportFacts) -> Iterator[str]:
     network = facts.network
     yield f"spikeflow {facts.made.version} report, {facts.made.date}, engine {facts.made.engine}"
     yield from (f"  {what}: {path}" for what, path in facts.made.sources.items())
-    yield (f"network {network.digest}, stage {network.stage}: {network.nodes} nodes, {network.edges} edges, "
-           f"{network.neurons:,} neurons, {network.synapses:,} synapses stored, {network.connections:,} connections")
+    yield (
+        f"network {network.digest}, stage {network.stage}: {network.nodes} nodes, {network.edges} edges, "
+        f"{network.neurons:,} neurons, {network.synapses:,} synapses stored, {network.connections:,} connections"
+    )
     yield from (f"  {name}: {value}" for name, value in record_lines(network))
 
 
@@ -73,19 +89,36 @@ def _accuracy(facts: ReportFacts) -> Iterator[str]:
         told = {t: a for t, a in run.accuracy_over_steps.items() if t & (t - 1) == 0 or t == run.steps}
         if told:
             yield "    by steps: " + ", ".join(f"{t}: {words.percent(a)}" for t, a in told.items())
-        yield (f"    {words.count(run.synaptic_operations)} synaptic operations a sample "
-               f"({words.count(run.computed_operations)} computed; a constant input is computed once), "
-               f"{words.count(run.neuron_updates)} neuron updates, {run.seconds:.2f} s in all")
+        yield (
+            f"    {words.count(run.synaptic_operations)} synaptic operations a sample "
+            f"({words.count(run.computed_operations)} computed; a constant input is computed once), "
+            f"{words.count(run.neuron_updates)} neuron updates, {run.seconds:.2f} s in all"
+        )
 
 
 def _layers(title: str, layers: Sequence[LayerFacts]) -> Iterator[str]:
     head = ("node", "kind", "shape", "neurons", "synapses", "threshold", "rate", "acc", "mac", "overflow")
-    rows = [(f.node, f.kind, words.shape(f.shape), words.count(f.neurons) if f.neurons else "",
-             words.count(f.synapses) if f.synapses else "", words.spread(f.threshold), words.rate(f.rate),
-             words.count(f.accumulates), words.count(f.multiply_accumulates), words.overflow(dict(f.overflow)))
-            for f in layers]
-    yield from columns(f"{title} (a sample; threshold: smallest / median / largest; rate: spikes a neuron and step)",
-                       head, rows, left=3)
+    rows = [
+        (
+            f.node,
+            f.kind,
+            words.shape(f.shape),
+            words.count(f.neurons) if f.neurons else "",
+            words.count(f.synapses) if f.synapses else "",
+            words.spread(f.threshold),
+            words.rate(f.rate),
+            words.count(f.accumulates),
+            words.count(f.multiply_accumulates),
+            words.overflow(dict(f.overflow)),
+        )
+        for f in layers
+    ]
+    yield from columns(
+        f"{title} (a sample; threshold: smallest / median / largest; rate: spikes a neuron and step)",
+        head,
+        rows,
+        left=3,
+    )
 
 
 def _raster(facts: ReportFacts) -> Iterator[str]:
@@ -105,8 +138,10 @@ def _conversion(facts: ReportFacts) -> Iterator[str]:
 
 
 def _mapped(mapped: MappedFacts) -> Iterator[str]:
-    yield (f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} cores on "
-           f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses")
+    yield (
+        f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} cores on "
+        f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses"
+    )
     yield f"  answers as the unmapped network in {words.percent(mapped.agreement)} of the samples"
     yield f"  values that overflow changed, over the whole run: {mapped.overflowed:,}"
     yield from (f"  {note}" for note in mapped.notes)
@@ -115,11 +150,22 @@ def _mapped(mapped: MappedFacts) -> Iterator[str]:
 
 def _cores(mapped: MappedFacts) -> Iterator[str]:
     names = [use.resource for use in mapped.cores[0].uses] if mapped.cores else []
-    rows = [(str(c.core), f"{c.chip}:{c.x},{c.y}.{c.slot}", c.holds,
-             *(f"{words.count(u.used)} / {words.count(u.limit)}" for u in c.uses), words.count(c.operations))
-            for c in mapped.cores]
-    yield from columns("Cores (used / limit; synaptic operations a step)",
-                       ("core", "chip:x,y.slot", "holds", *names, "operations"), rows, left=3)
+    rows = [
+        (
+            str(c.core),
+            f"{c.chip}:{c.x},{c.y}.{c.slot}",
+            c.holds,
+            *(f"{words.count(u.used)} / {words.count(u.limit)}" for u in c.uses),
+            words.count(c.operations),
+        )
+        for c in mapped.cores
+    ]
+    yield from columns(
+        "Cores (used / limit; synaptic operations a step)",
+        ("core", "chip:x,y.slot", "holds", *names, "operations"),
+        rows,
+        left=3,
+    )
 
 
 def _links(mapped: MappedFacts) -> Iterator[str]:
@@ -127,7 +173,9 @@ def _links(mapped: MappedFacts) -> Iterator[str]:
         yield "Traffic: none between routers, all cores share one"
         return
     rows = [(f"{a.source} -> {a.target}".replace(", ", ","), f"{a.load:.4g}") for a in mapped.mesh.busiest()]
-    title = f"Traffic: the busiest of {len(mapped.mesh.links)} links that carry messages ({mapped.mesh.measured})"
+    title = (
+        f"Traffic: the busiest of {len(mapped.mesh.links)} links that carry messages ({mapped.mesh.measured})"
+    )
     yield from columns(title, ("link", "messages a step"), rows)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 MAX_ROWS = 2000
 MAX_COLUMNS = 16
 MAX_TEXT = 300
-FRACTIONS = frozenset({"ann_accuracy", "clipped", "zeros"})      # of the conversion's own report
+FRACTIONS = frozenset({"ann_accuracy", "clipped", "zeros"})  # of the conversion's own report
 TITLES = {"verdicts": "What became of every operation", "layers": "Spiking layers and their thresholds"}
 
 
@@ -29,7 +29,9 @@ class Table:
 def tables(conversion: Mapping[str, Any]) -> tuple[Table, ...]:
     """The lists of records first (the verdicts, layer by layer), then everything else as one table."""
     lists = tuple(_records(name, value) for name, value in conversion.items() if _is_records(value))
-    rest = [(_words(name), _cell(value, name)) for name, value in conversion.items() if not _is_records(value)]
+    rest = [
+        (_words(name), _cell(value, name)) for name, value in conversion.items() if not _is_records(value)
+    ]
     if not rest:
         return lists
     return (*lists, Table("The conversion as a whole", ("fact", "value"), tuple(rest[:MAX_ROWS])))
@@ -42,7 +44,9 @@ def _is_records(value: object) -> bool:
 def _records(name: str, rows: list[dict[str, Any]]) -> Table:
     columns = list(dict.fromkeys(key for row in rows[:MAX_ROWS] for key in row))[:MAX_COLUMNS]
     cells = tuple(tuple(_cell(row.get(column), column) for column in columns) for row in rows[:MAX_ROWS])
-    numbers = frozenset(i for i, c in enumerate(columns) if all(_is_number(row.get(c)) for row in rows[:MAX_ROWS]))
+    numbers = frozenset(
+        i for i, c in enumerate(columns) if all(_is_number(row.get(c)) for row in rows[:MAX_ROWS])
+    )
     return Table(TITLES.get(name, _words(name)), tuple(_words(c) for c in columns), cells, numbers)
 
 
@@ -76,4 +80,4 @@ def _words(name: str) -> str:
 
 
 def _clip(text: str) -> str:
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT - 1] + "…"
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

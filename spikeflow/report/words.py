@@ -63,7 +63,9 @@ def energy(cost: CostFacts) -> str:
 
 def time(cost: CostFacts) -> str:
     """The time of a sample, ``at least`` where it is a bound."""
-    return ("at least " if cost.bound and cost.second is not None else "") + quantity(cost.second, "s", cost.mark)
+    return ("at least " if cost.bound and cost.second is not None else "") + quantity(
+        cost.second, "s", cost.mark
+    )
 
 
 def overflow(registers: dict[str, int]) -> str:

@@ -11,6 +11,7 @@ from spikeflow.report.facts import ReportFacts
 def to_html(facts: ReportFacts) -> str:
     """The report as one HTML page."""
     from spikeflow.report import page
+
     return page.to_html(facts)
 
 

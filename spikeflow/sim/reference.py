@@ -22,8 +22,21 @@ from spikeflow.ir.arrays import Quantised, weight_values
 from spikeflow.ir.fixed import shift
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
-    LINEAR_KINDS, Activation, BatchNorm, Concat, Conv2d, Flatten, Input, Linear, Output, Pad, Population, Scale,
-    Slice, Sparse, SumPool,
+    LINEAR_KINDS,
+    Activation,
+    BatchNorm,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Output,
+    Pad,
+    Population,
+    Scale,
+    Slice,
+    Sparse,
+    SumPool,
 )
 from spikeflow.sim import Runner, synapses
 from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of

@@ -46,6 +46,7 @@ Call = Callable[..., Ended]
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
     """Call ``spikeflow`` in this process."""
+
     def run(*arguments: object) -> Ended:
         monkeypatch.setattr(sys, "argv", ["spikeflow", *map(str, arguments)])
         capfd.readouterr()
@@ -56,16 +57,25 @@ def call(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> 
             code = end.code or 0
         said = capfd.readouterr()
         return Ended(int(str(code)), said.out, said.err)
+
     return run
 
 
 @pytest.fixture
 def apart() -> Call:
     """Call a script or ``spikeflow`` in a process of its own: ``apart(code, *arguments)``."""
+
     def run(code: str, *arguments: object) -> Ended:
-        done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120,
-                              env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
         return Ended(done.returncode, done.stdout, done.stderr)
+
     return run
 
 
@@ -73,10 +83,14 @@ def small_network(steps: int = 8, coding: str = "direct") -> Network:
     """Six inputs, five IF neurons, three classes."""
     draw = np.random.default_rng(0)
     kind = "current" if coding == "direct" else "spikes"
-    nodes = {"input": Input((6,), kind), "first": Linear(draw.normal(0.3, 0.5, (5, 6)).astype(np.float32)),
-             "hidden": IF(threshold=np.float32(1.5)).node((5,)),
-             "last": Linear(draw.normal(0, 0.5, (3, 5)).astype(np.float32)), "readout": Integrator().node((3,)),
-             "output": Output()}
+    nodes = {
+        "input": Input((6,), kind),
+        "first": Linear(draw.normal(0.3, 0.5, (5, 6)).astype(np.float32)),
+        "hidden": IF(threshold=np.float32(1.5)).node((5,)),
+        "last": Linear(draw.normal(0, 0.5, (3, 5)).astype(np.float32)),
+        "readout": Integrator().node((3,)),
+        "output": Output(),
+    }
     edges = tuple(Edge(a, b) for a, b in zip(list(nodes), list(nodes)[1:], strict=False))
     return Network(Graph(nodes, edges), RunRecord(steps, coding, readout="readout", input_shape=(6,)))
 
@@ -86,13 +100,17 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ``ann.pt``, ``net.h5`` and ``data.npz`` that fit together; nobody writes to it afterwards."""
     import torch
     from torch import nn
+
     folder = tmp_path_factory.mktemp("files")
     draw = np.random.default_rng(1)
     np.savez(folder / "data.npz", x=draw.random((12, 6), np.float32), y=draw.integers(0, 3, 12))
     file.write(folder / "net.h5", small_network())
     file.write(folder / "rate.h5", small_network(coding="rate"))
     torch.manual_seed(0)
-    torch.save(nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval(), folder / "ann.pt")
+    torch.save(
+        nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval(),
+        folder / "ann.pt",
+    )
     return folder
 
 
@@ -101,6 +119,22 @@ def mapped(files: Path) -> Path:
     """``net.h5`` mapped onto loihi2 by the command."""
     code = "import sys; from spikeflow.cli import main; main()"
     target = files / "net.map.h5"
-    subprocess.run([sys.executable, "-c", code, "map", files / "net.h5", "--chip", "loihi2", "--data", files / "data.npz",
-                    "--out", target], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            code,
+            "map",
+            files / "net.h5",
+            "--chip",
+            "loihi2",
+            "--data",
+            files / "data.npz",
+            "--out",
+            target,
+        ],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+    )
     return target

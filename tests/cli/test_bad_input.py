@@ -14,11 +14,19 @@ from spikeflow.ir import file
 from tests.cli.conftest import Call, small_network
 
 USAGE = [
-    ("frobnicate",), ("show",), ("run", "net.h5"), ("convert", "ann.pt"), ("map", "net.h5", "--data", "x.npz", "--out", "m"),
-    ("run", "net.h5", "--data", "x.npz", "--engine", "fast"), ("run", "net.h5", "--data", "x.npz", "--steps", "0"),
-    ("run", "net.h5", "--data", "x.npz", "--limit", "-1"), ("convert", "ann.pt", "--out", "n", "--reset", "never"),
-    ("convert", "ann.pt", "--out", "n", "--percentile", "200"), ("convert", "ann.pt", "--out", "n", "--steps", "many"),
-    ("map", "net.h5", "--chip", "loihi2", "--chips", "0", "--data", "x.npz", "--out", "m"), ("show", "a", "--loud"),
+    ("frobnicate",),
+    ("show",),
+    ("run", "net.h5"),
+    ("convert", "ann.pt"),
+    ("map", "net.h5", "--data", "x.npz", "--out", "m"),
+    ("run", "net.h5", "--data", "x.npz", "--engine", "fast"),
+    ("run", "net.h5", "--data", "x.npz", "--steps", "0"),
+    ("run", "net.h5", "--data", "x.npz", "--limit", "-1"),
+    ("convert", "ann.pt", "--out", "n", "--reset", "never"),
+    ("convert", "ann.pt", "--out", "n", "--percentile", "200"),
+    ("convert", "ann.pt", "--out", "n", "--steps", "many"),
+    ("map", "net.h5", "--chip", "loihi2", "--chips", "0", "--data", "x.npz", "--out", "m"),
+    ("show", "a", "--loud"),
     ("report", "net.h5", "--data", "x.npz"),
 ]
 
@@ -54,16 +62,21 @@ def test_a_missing_file(call: Call, commands: dict[str, list[object]], tmp_path:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_folder_is_no_file(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str) -> None:
+def test_a_folder_is_no_file(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str
+) -> None:
     commands[name][1] = tmp_path
     assert str(tmp_path) in call(*commands[name]).error
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_a_pickle_with_code_is_never_run(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str) -> None:
+def test_a_pickle_with_code_is_never_run(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str
+) -> None:
     class Evil:
         def __reduce__(self) -> tuple[object, ...]:
             return Path.touch, (tmp_path / "ran",)
+
     path = tmp_path / "evil.pt"
     path.write_bytes(pickle.dumps(Evil()))
     commands[name][1] = path
@@ -71,12 +84,15 @@ def test_a_pickle_with_code_is_never_run(call: Call, commands: dict[str, list[ob
     assert [p.name for p in tmp_path.iterdir()] == ["evil.pt"]
 
 
-def test_a_torch_file_with_code_is_never_run(call: Call, commands: dict[str, list[object]], tmp_path: Path) -> None:
+def test_a_torch_file_with_code_is_never_run(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path
+) -> None:
     import torch
 
     class Evil:
         def __reduce__(self) -> tuple[object, ...]:
             return Path.touch, (tmp_path / "ran",)
+
     path = tmp_path / "evil.pt"
     torch.save({"state_dict": Evil()}, path)
     commands["convert"][1] = path
@@ -86,7 +102,9 @@ def test_a_torch_file_with_code_is_never_run(call: Call, commands: dict[str, lis
 
 @pytest.mark.parametrize("kept", [0, 100, 512, 2000, -1])
 @pytest.mark.parametrize("name", EVERY)
-def test_a_truncated_file(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str, kept: int) -> None:
+def test_a_truncated_file(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str, kept: int
+) -> None:
     whole = Path(str(commands[name][1])).read_bytes()
     path = tmp_path / "cut"
     path.write_bytes(whole[:kept])
@@ -111,14 +129,19 @@ BAD_DATA = {
     "no x": ({"y": np.zeros(4, np.int64)}, "no array x"),
     "text": ({"x": np.full((4, 6), "a")}, "numbers"),
     "too few labels": ({"x": np.zeros((4, 6), np.float32), "y": np.zeros(3, np.int64)}, "(4,)"),
-    "labels that are no classes": ({"x": np.zeros((4, 6), np.float32), "y": np.full(4, 0.5)}, "class numbers"),
+    "labels that are no classes": (
+        {"x": np.zeros((4, 6), np.float32), "y": np.full(4, 0.5)},
+        "class numbers",
+    ),
     "objects": ({"x": np.full((4, 6), {}, object)}, "objects"),
 }
 
 
 @pytest.mark.parametrize("problem", BAD_DATA)
 @pytest.mark.parametrize("name", WITH_DATA)
-def test_bad_data(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str, problem: str) -> None:
+def test_bad_data(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str, problem: str
+) -> None:
     arrays, said = BAD_DATA[problem]
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays)  # type: ignore[arg-type]
@@ -126,7 +149,9 @@ def test_bad_data(call: Call, commands: dict[str, list[object]], tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", WITH_DATA)
-def test_data_that_is_no_archive(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str) -> None:
+def test_data_that_is_no_archive(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str
+) -> None:
     path = tmp_path / "bad.npz"
     path.write_bytes(b"PK not really")
     assert "bad.npz" in _with_data(call, commands[name], path)
@@ -135,13 +160,17 @@ def test_data_that_is_no_archive(call: Call, commands: dict[str, list[object]], 
 
 
 @pytest.mark.parametrize("name", WITH_DATA)
-def test_data_cut_off(call: Call, commands: dict[str, list[object]], files: Path, tmp_path: Path, name: str) -> None:
+def test_data_cut_off(
+    call: Call, commands: dict[str, list[object]], files: Path, tmp_path: Path, name: str
+) -> None:
     path = tmp_path / "cut.npz"
     path.write_bytes((files / "data.npz").read_bytes()[:300])
     assert "cut.npz" in _with_data(call, commands[name], path)
 
 
-def test_data_that_declares_more_than_it_holds(call: Call, commands: dict[str, list[object]], tmp_path: Path) -> None:
+def test_data_that_declares_more_than_it_holds(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path
+) -> None:
     path = tmp_path / "huge.npz"
     header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 6), }"
     member = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
@@ -157,16 +186,21 @@ def test_an_unknown_chip(call: Call, commands: dict[str, list[object]], tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_network_that_the_chip_refuses_is_told_every_reason(call: Call, commands: dict[str, list[object]], tmp_path: Path) -> None:
+def test_a_network_that_the_chip_refuses_is_told_every_reason(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path
+) -> None:
     commands["map"][3] = "loihi1"
     error = call(*commands["map"]).error
     assert "loihi1" in error and "input" in error and "hidden" in error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_layer_that_cannot_be_converted(call: Call, commands: dict[str, list[object]], tmp_path: Path) -> None:
+def test_a_layer_that_cannot_be_converted(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path
+) -> None:
     import torch
     from torch import nn
+
     torch.save(nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3)), tmp_path / "tanh.pt")
     commands["convert"][1] = tmp_path / "tanh.pt"
     assert "anh" in call(*commands["convert"]).error
@@ -176,6 +210,7 @@ def test_a_layer_that_cannot_be_converted(call: Call, commands: dict[str, list[o
 def test_a_weight_that_is_not_a_number(call: Call, commands: dict[str, list[object]], tmp_path: Path) -> None:
     import torch
     from torch import nn
+
     net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3))
     net[0].weight.data[1, 2] = float("nan")
     torch.save(net, tmp_path / "nan.pt")
@@ -187,8 +222,12 @@ def test_a_weight_that_is_not_a_number(call: Call, commands: dict[str, list[obje
 def test_convert_names_data_where_nothing_tells_the_thresholds(call: Call, tmp_path: Path) -> None:
     import torch
     from torch import nn
+
     torch.save(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)), tmp_path / "plain.pt")
-    assert "--data" in call("convert", tmp_path / "plain.pt", "--input-shape", "6", "--out", tmp_path / "out").error
+    assert (
+        "--data"
+        in call("convert", tmp_path / "plain.pt", "--input-shape", "6", "--out", tmp_path / "out").error
+    )
     assert not (tmp_path / "out").exists()
 
 
@@ -202,26 +241,35 @@ def test_a_shape_that_is_none(call: Call, files: Path, tmp_path: Path, shape: st
 @pytest.mark.parametrize("arch", ["nowhere:f", "os:getcwd", "os", "os:nothing", ":"])
 def test_an_arch_that_makes_no_module(call: Call, tmp_path: Path, arch: str) -> None:
     import torch
+
     torch.save({"weight": torch.zeros(3, 6)}, tmp_path / "state.pt")
-    ended = call("convert", tmp_path / "state.pt", "--arch", arch, "--input-shape", "6", "--out", tmp_path / "out")
+    ended = call(
+        "convert", tmp_path / "state.pt", "--arch", arch, "--input-shape", "6", "--out", tmp_path / "out"
+    )
     assert ended.code in (1, 2) and "Traceback" not in ended.err and not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["convert", "map", "report"])
-def test_a_place_that_cannot_be_written(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str) -> None:
+def test_a_place_that_cannot_be_written(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str
+) -> None:
     command = commands[name]
     command[command.index("--out") + 1] = tmp_path / "no" / "folder" / "out"
     assert "out" in call(*command).error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_report_refuses_a_network_as_a_mapping(call: Call, commands: dict[str, list[object]], files: Path, tmp_path: Path) -> None:
+def test_report_refuses_a_network_as_a_mapping(
+    call: Call, commands: dict[str, list[object]], files: Path, tmp_path: Path
+) -> None:
     assert "network" in call(*commands["report"], "--map", files / "net.h5").error
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["run", "map", "report"])
-def test_a_network_that_names_no_read_out(call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str) -> None:
+def test_a_network_that_names_no_read_out(
+    call: Call, commands: dict[str, list[object]], tmp_path: Path, name: str
+) -> None:
     network = small_network()
     file.write(tmp_path / "mute.h5", replace(network, record=replace(network.record, readout="")))
     commands[name][1] = tmp_path / "mute.h5"

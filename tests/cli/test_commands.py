@@ -28,7 +28,12 @@ def test_version_and_help(call: Call) -> None:
         ended = call(*arguments)
         assert ended.code == 0
         assert [line.split()[0] for line in ended.out.split("Commands:")[1].strip().splitlines()] == [
-            "convert", "run", "map", "show", "report"]
+            "convert",
+            "run",
+            "map",
+            "show",
+            "report",
+        ]
 
 
 @pytest.mark.parametrize("command", ["convert", "run", "map", "show", "report"])
@@ -54,19 +59,45 @@ def test_run_answers_the_samples(call: Call, files: Path) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert "12 samples, 8 steps" in ended.out and "accuracy: " in ended.out
     found = facts(call("run", files / "net.h5", "--data", files / "data.npz", "--json", *REFERENCE))
-    assert set(found) >= {"file", "engine", "stage", "samples", "steps", "accuracy", "accuracy_over_steps",
-                          "synaptic_operations", "computed_operations", "seconds", "nodes"}
+    assert set(found) >= {
+        "file",
+        "engine",
+        "stage",
+        "samples",
+        "steps",
+        "accuracy",
+        "accuracy_over_steps",
+        "synaptic_operations",
+        "computed_operations",
+        "seconds",
+        "nodes",
+    }
     assert 0 <= found["accuracy"] <= 1 and list(found["accuracy_over_steps"]) == ["1", "2", "4", "8"]
 
 
 def test_run_takes_fewer_samples_and_other_steps(call: Call, files: Path) -> None:
-    found = facts(call("run", files / "net.h5", "--data", files / "data.npz", "--limit", 5, "--steps", 3, "--json", *REFERENCE))
+    found = facts(
+        call(
+            "run",
+            files / "net.h5",
+            "--data",
+            files / "data.npz",
+            "--limit",
+            5,
+            "--steps",
+            3,
+            "--json",
+            *REFERENCE,
+        )
+    )
     assert (found["samples"], found["steps"]) == (5, 3)
 
 
 def test_the_engines_agree(call: Call, files: Path) -> None:
-    runs = [facts(call("run", files / "net.h5", "--data", files / "data.npz", "--json", "--engine", engine))
-            for engine in ("cpp", "reference")]
+    runs = [
+        facts(call("run", files / "net.h5", "--data", files / "data.npz", "--json", "--engine", engine))
+        for engine in ("cpp", "reference")
+    ]
     for found in runs:
         del found["engine"], found["seconds"], found["computed_operations"]
     assert runs[0] == runs[1]
@@ -74,15 +105,20 @@ def test_the_engines_agree(call: Call, files: Path) -> None:
 
 def test_the_seed_draws_other_spikes(call: Call, files: Path) -> None:
     def operations(*seed: object) -> object:
-        found = facts(call("run", files / "rate.h5", "--data", files / "data.npz", "--json", *REFERENCE, *seed))
+        found = facts(
+            call("run", files / "rate.h5", "--data", files / "data.npz", "--json", *REFERENCE, *seed)
+        )
         return found["synaptic_operations"]
+
     assert operations() == operations("--seed", 0) == operations("--seed", 0)
     assert operations("--seed", 1) != operations()
 
 
 def test_convert_writes_a_network_that_runs(call: Call, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.h5"
-    found = facts(call("convert", files / "ann.pt", "--data", files / "data.npz", "--steps", 16, "--out", out, "--json"))
+    found = facts(
+        call("convert", files / "ann.pt", "--data", files / "data.npz", "--steps", 16, "--out", out, "--json")
+    )
     assert set(found) >= {"out", "verdicts", "layers", "options", "samples", "ann_accuracy", "data_free"}
     assert (found["samples"], found["data_free"]) == (12, False)
     assert {verdict["verdict"] for verdict in found["verdicts"]} >= {"synapses", "spiking"}
@@ -96,18 +132,40 @@ def test_convert_without_data_says_so(call: Call, files: Path, tmp_path: Path) -
     assert found["data_free"] is True and found["samples"] == 0
 
 
-@pytest.mark.parametrize(("option", "value", "field", "wanted"), [
-    ("--reset", "zero", "reset", "zero"), ("--input", "rate", "coding", "rate"), ("--input", "onoff", "coding", "onoff"),
-    ("--percentile", "99", "percentile", 99.0), ("--seed", "3", "seed", 3)])
-def test_convert_follows_its_options(call: Call, files: Path, tmp_path: Path, option: str, value: str, field: str,
-                                     wanted: object) -> None:
-    found = facts(call("convert", files / "ann.pt", "--data", files / "data.npz", option, value, "--out", tmp_path / "n.h5", "--json"))
+@pytest.mark.parametrize(
+    ("option", "value", "field", "wanted"),
+    [
+        ("--reset", "zero", "reset", "zero"),
+        ("--input", "rate", "coding", "rate"),
+        ("--input", "onoff", "coding", "onoff"),
+        ("--percentile", "99", "percentile", 99.0),
+        ("--seed", "3", "seed", 3),
+    ],
+)
+def test_convert_follows_its_options(
+    call: Call, files: Path, tmp_path: Path, option: str, value: str, field: str, wanted: object
+) -> None:
+    found = facts(
+        call(
+            "convert",
+            files / "ann.pt",
+            "--data",
+            files / "data.npz",
+            option,
+            value,
+            "--out",
+            tmp_path / "n.h5",
+            "--json",
+        )
+    )
     assert found["options"][field] == wanted
 
 
 def test_map_writes_a_mapping_that_runs_and_shows(call: Call, files: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.map.h5"
-    ended = call("map", files / "net.h5", "--chip", "loihi2", "--data", files / "data.npz", "--out", out, "--json")
+    ended = call(
+        "map", files / "net.h5", "--chip", "loihi2", "--data", files / "data.npz", "--out", out, "--json"
+    )
     assert facts(ended)["out"] == str(out)
     run = facts(call("run", out, "--data", files / "data.npz", "--json", *REFERENCE))
     assert (run["stage"], run["samples"]) == ("fixed", 12)
@@ -118,7 +176,18 @@ def test_map_writes_a_mapping_that_runs_and_shows(call: Call, files: Path, tmp_p
 @pytest.mark.parametrize("chip", ["loihi2", "spinnaker2"])
 def test_the_same_seed_maps_the_same(call: Call, files: Path, tmp_path: Path, chip: str) -> None:
     for name in ("a", "b"):
-        ended = call("map", files / "net.h5", "--chip", chip, "--data", files / "data.npz", "--seed", 4, "--out", tmp_path / name)
+        ended = call(
+            "map",
+            files / "net.h5",
+            "--chip",
+            chip,
+            "--data",
+            files / "data.npz",
+            "--seed",
+            4,
+            "--out",
+            tmp_path / name,
+        )
         assert ended.code == 0, ended
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
@@ -127,16 +196,43 @@ def test_report_writes_a_page_with_the_same_facts(call: Call, files: Path, tmp_p
     out = tmp_path / "report.html"
     arguments = ("report", files / "net.h5", "--data", files / "data.npz", "--out", out, *REFERENCE)
     found = facts(call(*arguments, "--json"))
-    assert set(found) >= {"out", "made", "network", "layers", "run", "ann", "conversion", "raster", "cost", "mapped"}
+    assert set(found) >= {
+        "out",
+        "made",
+        "network",
+        "layers",
+        "run",
+        "ann",
+        "conversion",
+        "raster",
+        "cost",
+        "mapped",
+    }
     assert out.read_text().count("<section") >= 5
     ended = call(*arguments)
     assert ended.out.rstrip().endswith(f"Written: {out}")
     assert f"{100 * found['run']['accuracy']:.2f} %" in ended.out
 
 
-def test_report_measures_the_ann_and_runs_the_mapping(call: Call, files: Path, mapped: Path, tmp_path: Path) -> None:
-    found = facts(call("report", files / "net.h5", "--map", mapped, "--ann", files / "ann.pt", "--data", files / "data.npz",
-                       "--out", tmp_path / "r.html", "--json", *REFERENCE))
+def test_report_measures_the_ann_and_runs_the_mapping(
+    call: Call, files: Path, mapped: Path, tmp_path: Path
+) -> None:
+    found = facts(
+        call(
+            "report",
+            files / "net.h5",
+            "--map",
+            mapped,
+            "--ann",
+            files / "ann.pt",
+            "--data",
+            files / "data.npz",
+            "--out",
+            tmp_path / "r.html",
+            "--json",
+            *REFERENCE,
+        )
+    )
     assert 0 <= found["ann"]["accuracy"] <= 1
     assert found["mapped"]["chip"] == "loihi2"
     cores = found["mapped"]["cores"]

@@ -28,10 +28,21 @@ main()
 """
 
 
-@pytest.mark.parametrize("arguments", [
-    ("--help",), ("--version",), ("convert", "--help"), ("report", "--help"), ("show", "net.h5"),
-    ("run", "net.h5", "--data", "data.npz", "--engine", "reference")], ids=" ".join)
-def test_nothing_heavy_is_loaded_before_it_is_needed(apart: Call, files: Path, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("convert", "--help"),
+        ("report", "--help"),
+        ("show", "net.h5"),
+        ("run", "net.h5", "--data", "data.npz", "--engine", "reference"),
+    ],
+    ids=" ".join,
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(
+    apart: Call, files: Path, arguments: tuple[str, ...]
+) -> None:
     placed = [files / a if "." in a else a for a in arguments]
     ended = apart(LOADED, *placed)
     assert ended.code == 0, ended
@@ -40,8 +51,10 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(apart: Call, files: Path, a
 
 def test_report_and_map_load_no_torch(apart: Call, files: Path, tmp_path: Path) -> None:
     data = ("--data", files / "data.npz")
-    for arguments in (("report", files / "net.h5", *data, "--engine", "reference", "--out", tmp_path / "r.html"),
-                      ("map", files / "net.h5", *data, "--chip", "loihi2", "--out", tmp_path / "m.h5")):
+    for arguments in (
+        ("report", files / "net.h5", *data, "--engine", "reference", "--out", tmp_path / "r.html"),
+        ("map", files / "net.h5", *data, "--chip", "loihi2", "--out", tmp_path / "m.h5"),
+    ):
         ended = apart(LOADED, *arguments)
         assert ended.code == 0 and "torch" not in ended.err, ended
 
@@ -66,10 +79,27 @@ def test_a_terminal_shows_progress_on_stderr_only(files: Path) -> None:
     import sys
 
     import spikeflow
+
     reader, writer = pty.openpty()
-    done = subprocess.run([sys.executable, "-c", CALL, "run", files / "net.h5", "--data", files / "data.npz", "--engine",
-                           "reference", "--json"], stdout=subprocess.PIPE, stderr=writer, check=True, timeout=120,
-                          env={**os.environ, "PYTHONPATH": str(Path(spikeflow.__file__).parents[1]), "TERM": "xterm"})
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            CALL,
+            "run",
+            files / "net.h5",
+            "--data",
+            files / "data.npz",
+            "--engine",
+            "reference",
+            "--json",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(spikeflow.__file__).parents[1]), "TERM": "xterm"},
+    )
     os.close(writer)
     assert json.loads(done.stdout)["samples"] == 12
     assert b"running" in os.read(reader, 65536)
@@ -81,11 +111,17 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(files: Path) -> None:
     import sys
 
     import spikeflow
+
     code = f"import os; os.close(1); os.dup2({{}}, 1)\n{CALL}"
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run([sys.executable, "-c", code.format(writer), "show", files / "net.h5"], pass_fds=[writer],
-                          stderr=subprocess.PIPE, check=False, timeout=120,
-                          env={**os.environ, "PYTHONPATH": str(Path(spikeflow.__file__).parents[1])})
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(writer), "show", files / "net.h5"],
+        pass_fds=[writer],
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(spikeflow.__file__).parents[1])},
+    )
     os.close(writer)
     assert done.stderr == b"" and done.returncode == 1

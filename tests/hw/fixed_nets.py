@@ -25,50 +25,93 @@ from spikeflow.sim import Constant, Dense, run
 BYTE = Fixed(8)
 
 
-def tiny_chip(neurons: int = 12, axons_in: int = 96, axons_out: int = 400, bits: int = 40_000,
-              tiles: tuple[int, int, int] = (4, 4, 2)) -> Chip:
+def tiny_chip(
+    neurons: int = 12,
+    axons_in: int = 96,
+    axons_out: int = 400,
+    bits: int = 40_000,
+    tiles: tuple[int, int, int] = (4, 4, 2),
+) -> Chip:
     """Loihi 2 with very little room on each core."""
     chip = load("loihi2")
     grid = Grid(*(Fact(n, "test") for n in tiles))
-    return replace(chip, name="tiny", title="Tiny", grid=grid, neurons=Fact(neurons, "test"),
-                   axons_in=Fact(axons_in, "test"), axons_out=Fact(axons_out, "test"),
-                   memory=replace(chip.memory, limit=Fact(bits, "test")))
+    return replace(
+        chip,
+        name="tiny",
+        title="Tiny",
+        grid=grid,
+        neurons=Fact(neurons, "test"),
+        axons_in=Fact(axons_in, "test"),
+        axons_out=Fact(axons_out, "test"),
+        memory=replace(chip.memory, limit=Fact(bits, "test")),
+    )
 
 
 def spiking() -> Program:
     """v <- v + in + bias - threshold z, z = v + in + bias >= threshold, in 24 bits."""
-    code = (Instruction("state", name="v"), Instruction("input", name="in"), Instruction("param", name="bias"),
-            Instruction("add", (0, 1)), Instruction("add", (3, 2)), Instruction("param", name="threshold"),
-            Instruction("sub", (4, 5)), Instruction("spike", (6,)), Instruction("mul", (7, 5)),
-            Instruction("sub", (4, 8)), Instruction("narrow", (9,), name="v", value=24, mode="symmetric"))
+    code = (
+        Instruction("state", name="v"),
+        Instruction("input", name="in"),
+        Instruction("param", name="bias"),
+        Instruction("add", (0, 1)),
+        Instruction("add", (3, 2)),
+        Instruction("param", name="threshold"),
+        Instruction("sub", (4, 5)),
+        Instruction("spike", (6,)),
+        Instruction("mul", (7, 5)),
+        Instruction("sub", (4, 8)),
+        Instruction("narrow", (9,), name="v", value=24, mode="symmetric"),
+    )
     return Program(("in",), ("v",), ("bias", "threshold"), code, 7, (10,))
 
 
 def two_ports() -> Program:
     """As `spiking`, with a second port whose sum counts half, and no bias."""
-    code = (Instruction("state", name="v"), Instruction("input", name="in"), Instruction("input", name="top"),
-            Instruction("shift", (2,), value=-1, mode="floor"), Instruction("add", (0, 1)),
-            Instruction("add", (4, 3)), Instruction("param", name="threshold"), Instruction("sub", (5, 6)),
-            Instruction("spike", (7,)), Instruction("mul", (8, 6)), Instruction("sub", (5, 9)),
-            Instruction("narrow", (10,), name="v", value=24, mode="symmetric"))
+    code = (
+        Instruction("state", name="v"),
+        Instruction("input", name="in"),
+        Instruction("input", name="top"),
+        Instruction("shift", (2,), value=-1, mode="floor"),
+        Instruction("add", (0, 1)),
+        Instruction("add", (4, 3)),
+        Instruction("param", name="threshold"),
+        Instruction("sub", (5, 6)),
+        Instruction("spike", (7,)),
+        Instruction("mul", (8, 6)),
+        Instruction("sub", (5, 9)),
+        Instruction("narrow", (10,), name="v", value=24, mode="symmetric"),
+    )
     return Program(("in", "top"), ("v",), ("threshold",), code, 8, (11,))
 
 
 def adding() -> Program:
     """A read-out: v <- v + in, emitted."""
-    code = (Instruction("state", name="v"), Instruction("input", name="in"), Instruction("add", (0, 1)),
-            Instruction("narrow", (2,), name="v", value=24, mode="symmetric"))
+    code = (
+        Instruction("state", name="v"),
+        Instruction("input", name="in"),
+        Instruction("add", (0, 1)),
+        Instruction("narrow", (2,), name="v", value=24, mode="symmetric"),
+    )
     return Program(("in",), ("v",), (), code, 3, (3,))
 
 
-def cells(shape: Shape, rng: np.random.Generator, start: int = 1, program: Program | None = None) -> Population:
+def cells(
+    shape: Shape, rng: np.random.Generator, start: int = 1, program: Program | None = None
+) -> Population:
     """Spiking neurons with thresholds and biases for each channel."""
     program = program or spiking()
     channel = (shape[0],) + (1,) * (len(shape) - 1)
     values = {"bias": rng.integers(-3, 4, channel), "threshold": rng.integers(60, 200, channel)}
     names = (*program.inputs, *program.states, *program.params)
-    return Population("IF", program, {n: values[n] for n in program.params}, shape, start,
-                      {"v": rng.integers(0, 60, channel)}, dict.fromkeys(names, Fixed(24)))
+    return Population(
+        "IF",
+        program,
+        {n: values[n] for n in program.params},
+        shape,
+        start,
+        {"v": rng.integers(0, 60, channel)},
+        dict.fromkeys(names, Fixed(24)),
+    )
 
 
 def read_out(size: int, start: int) -> Population:
@@ -83,7 +126,9 @@ def weights(shape: tuple[int, ...], rng: np.random.Generator) -> Quantised:
 
 def conv(out: int, channels: int, rng: np.random.Generator, **more: Any) -> Conv2d:
     """A 3 x 3 convolution with a border of zeros."""
-    return Conv2d(weights((out, channels // more.get("groups", 1), 3, 3), rng), padding=((1, 1), (1, 1)), **more)
+    return Conv2d(
+        weights((out, channels // more.get("groups", 1), 3, 3), rng), padding=((1, 1), (1, 1)), **more
+    )
 
 
 def sparse(in_shape: Shape, out_shape: Shape, rng: np.random.Generator, delays: str = "") -> Sparse:
@@ -93,8 +138,15 @@ def sparse(in_shape: Shape, out_shape: Shape, rng: np.random.Generator, delays: 
     source, target = np.nonzero(mask)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=sources))])
     size = {"source": sources, "synapse": len(source)}.get(delays, 0)
-    return Sparse(indptr, target, weights((len(source),), rng), in_shape, out_shape,
-                  delays=rng.integers(0, 4, size) if size else None, exponent=int(rng.integers(-2, 2)))
+    return Sparse(
+        indptr,
+        target,
+        weights((len(source),), rng),
+        in_shape,
+        out_shape,
+        delays=rng.integers(0, 4, size) if size else None,
+        exponent=int(rng.integers(-2, 2)),
+    )
 
 
 @dataclass

@@ -39,8 +39,21 @@ def residual(make: Any = whole, reset: str = "subtract") -> Graph:
         "readout": Integrator().node((10,)),
         "out": Output(),
     }
-    chain = [("x", "c1"), ("c1", "p1"), ("p1", "pool"), ("pool", "c2"), ("c2", "p2"), ("p1", "cut"), ("cut", "pad"),
-             ("pad", "p2"), ("p2", "mean"), ("mean", "flat"), ("flat", "fc"), ("fc", "readout"), ("readout", "out")]
+    chain = [
+        ("x", "c1"),
+        ("c1", "p1"),
+        ("p1", "pool"),
+        ("pool", "c2"),
+        ("c2", "p2"),
+        ("p1", "cut"),
+        ("cut", "pad"),
+        ("pad", "p2"),
+        ("p2", "mean"),
+        ("mean", "flat"),
+        ("flat", "fc"),
+        ("fc", "readout"),
+        ("readout", "out"),
+    ]
     return Graph(nodes, tuple(Edge(a, b) for a, b in chain))
 
 
@@ -56,8 +69,15 @@ def layered(model: NeuronModel, kind: str = "spikes", bias: bool = False, seed: 
         "readout": Integrator().node((3,)),
         "out": Output(),
     }
-    edges = [Edge("x", "w"), Edge("w", "cells", first), Edge("cells", "back", delay=1),
-             Edge("back", "cells", model.inputs[-1]), Edge("cells", "v"), Edge("v", "readout"), Edge("readout", "out")]
+    edges = [
+        Edge("x", "w"),
+        Edge("w", "cells", first),
+        Edge("cells", "back", delay=1),
+        Edge("back", "cells", model.inputs[-1]),
+        Edge("cells", "v"),
+        Edge("v", "readout"),
+        Edge("readout", "out"),
+    ]
     return Graph(nodes, tuple(edges))
 
 

@@ -25,9 +25,14 @@ def forward_only(model: NeuronModel) -> Graph:
     return Graph(nodes, tuple(e for e in graph.edges if "back" not in (e.src, e.dst)))
 
 
-@pytest.mark.parametrize("graph", [
-    *(nets.layered(m, "current", bias=True) for m in MODELS),
-    *(forward_only(TwoPointLIF(reset=r)) for r in RESETS)], ids=lambda g: f"{g.nodes['cells'].model} {reset_of(g.nodes['cells'])}")
+@pytest.mark.parametrize(
+    "graph",
+    [
+        *(nets.layered(m, "current", bias=True) for m in MODELS),
+        *(forward_only(TwoPointLIF(reset=r)) for r in RESETS),
+    ],
+    ids=lambda g: f"{g.nodes['cells'].model} {reset_of(g.nodes['cells'])}",
+)
 def test_same_bits_in_neurons_of_loihi1(graph: Graph) -> None:
     start = {"u" if graph.nodes["cells"].model == "TwoPointLIF" else "v": nets.normal(7, 16) * 0.3}
     graph = graph.with_nodes({"cells": replace(graph.nodes["cells"], initial=start, start=2)})

@@ -28,7 +28,9 @@ def test_sizes_are_those_of_the_decisions() -> None:
     assert loihi1.delays.from_input.value == 2
 
 
-@pytest.mark.parametrize(("synapses", "bits", "words"), [(1, 18, 64), (8, 18, 192), (16, 18, 320), (64, 18, 1216)])
+@pytest.mark.parametrize(
+    ("synapses", "bits", "words"), [(1, 18, 64), (8, 18, 192), (16, 18, 320), (64, 18, 1216)]
+)
 def test_short_axons_waste_words(synapses: int, bits: int, words: int) -> None:
     assert load("loihi1").memory.list_bits(np.array([synapses]), bits).tolist() == [words]
 
@@ -41,7 +43,11 @@ def test_axons_of_1024_that_fit_a_core(bits: int, axons: int) -> None:
 
 def test_index_widths_are_those_of_the_chip() -> None:
     assert [load("loihi1").memory.synapse_bits(i, 0) - 8 for i in (0, 1, 6, 7, 12)] == [0, 6, 6, 7, 12]
-    assert [load("spinnaker2").memory.synapse_bits(i, d) for i, d in ((8, 0), (8, 3), (10, 3))] == [16, 32, 32]
+    assert [load("spinnaker2").memory.synapse_bits(i, d) for i, d in ((8, 0), (8, 3), (10, 3))] == [
+        16,
+        32,
+        32,
+    ]
 
 
 @pytest.mark.parametrize("name", ["loihi3", "os.path", "no.such.module", "../loihi1"])

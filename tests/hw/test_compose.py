@@ -75,23 +75,58 @@ def between(*chain: Node, shape: tuple[int, ...] = (4, 9, 9), whole: bool = True
 SAME = ((1, 1), (1, 1))
 CHAINS: dict[str, tuple[tuple[Node, ...], type]] = {
     "pool, conv": ((SumPool((2, 2), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3))), Conv2d),
-    "pool, padded conv over a rest": ((SumPool((2, 2), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME)), Sparse),
-    "overlapping pool, padded conv": ((SumPool((3, 3), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME)), Sparse),
+    "pool, padded conv over a rest": (
+        (SumPool((2, 2), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME)),
+        Sparse,
+    ),
+    "overlapping pool, padded conv": (
+        (SumPool((3, 3), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME)),
+        Sparse,
+    ),
     "overlapping pool, conv": ((SumPool((3, 3), (2, 2)), Conv2d(nets.whole(1, 3, 4, 3, 3))), Conv2d),
-    "conv, pool": ((Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME, stride=(2, 1)), SumPool((2, 3), (2, 2))), Conv2d),
+    "conv, pool": (
+        (Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME, stride=(2, 1)), SumPool((2, 3), (2, 2))),
+        Conv2d,
+    ),
     "conv, conv": ((Conv2d(nets.whole(1, 3, 4, 3, 3)), Conv2d(nets.whole(2, 5, 3, 2, 2))), Conv2d),
-    "conv, padded conv": ((Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME), Conv2d(nets.whole(2, 5, 3, 3, 3), padding=SAME)), Sparse),
-    "depthwise, dilated": ((Conv2d(nets.whole(1, 4, 1, 3, 3), groups=4), Conv2d(nets.whole(2, 6, 4, 2, 2), dilation=(2, 3))), Conv2d),
-    "grouped, depthwise": ((Conv2d(nets.whole(1, 6, 2, 2, 2), groups=2), Conv2d(nets.whole(2, 6, 1, 2, 2), groups=6)), Conv2d),
-    "groups after groups": ((Conv2d(nets.whole(1, 4, 2, 2, 2), groups=2), Conv2d(nets.whole(2, 4, 2, 2, 2), groups=2)), Sparse),
-    "scale, pad, conv": ((Scale(nets.whole(3, 4, 1, 1)), Pad((0, 2, 1), (0, 1, 3)), Conv2d(nets.whole(1, 3, 4, 3, 3))), Conv2d),
+    "conv, padded conv": (
+        (Conv2d(nets.whole(1, 3, 4, 3, 3), padding=SAME), Conv2d(nets.whole(2, 5, 3, 3, 3), padding=SAME)),
+        Sparse,
+    ),
+    "depthwise, dilated": (
+        (Conv2d(nets.whole(1, 4, 1, 3, 3), groups=4), Conv2d(nets.whole(2, 6, 4, 2, 2), dilation=(2, 3))),
+        Conv2d,
+    ),
+    "grouped, depthwise": (
+        (Conv2d(nets.whole(1, 6, 2, 2, 2), groups=2), Conv2d(nets.whole(2, 6, 1, 2, 2), groups=6)),
+        Conv2d,
+    ),
+    "groups after groups": (
+        (Conv2d(nets.whole(1, 4, 2, 2, 2), groups=2), Conv2d(nets.whole(2, 4, 2, 2, 2), groups=2)),
+        Sparse,
+    ),
+    "scale, pad, conv": (
+        (Scale(nets.whole(3, 4, 1, 1)), Pad((0, 2, 1), (0, 1, 3)), Conv2d(nets.whole(1, 3, 4, 3, 3))),
+        Conv2d,
+    ),
     "conv, scale": ((Conv2d(nets.whole(1, 3, 4, 3, 3)), Scale(nets.whole(3, 3, 1, 1))), Conv2d),
     "conv, uneven scale": ((Conv2d(nets.whole(1, 3, 4, 3, 3)), Scale(nets.whole(3, 3, 7, 7))), Sparse),
-    "biases through a pool": ((Conv2d(nets.whole(1, 3, 4, 3, 3), nets.whole(2, 3)), SumPool((2, 2), (2, 2))), Conv2d),
-    "biases through a padded conv": ((Conv2d(nets.whole(1, 3, 4, 1, 1), nets.whole(2, 3)),
-                                      Conv2d(nets.whole(2, 5, 3, 3, 3), nets.whole(5, 5), padding=SAME)), Conv2d),
+    "biases through a pool": (
+        (Conv2d(nets.whole(1, 3, 4, 3, 3), nets.whole(2, 3)), SumPool((2, 2), (2, 2))),
+        Conv2d,
+    ),
+    "biases through a padded conv": (
+        (
+            Conv2d(nets.whole(1, 3, 4, 1, 1), nets.whole(2, 3)),
+            Conv2d(nets.whole(2, 5, 3, 3, 3), nets.whole(5, 5), padding=SAME),
+        ),
+        Conv2d,
+    ),
     "flatten, linear": ((Flatten(), Linear(nets.whole(1, 7, 324), nets.whole(2, 7))), Linear),
-    "linear, linear": ((Flatten(), Linear(nets.whole(1, 7, 324)), Linear(nets.whole(2, 5, 7), nets.whole(3, 5))), Linear),
+    "linear, linear": (
+        (Flatten(), Linear(nets.whole(1, 7, 324)), Linear(nets.whole(2, 5, 7), nets.whole(3, 5))),
+        Linear,
+    ),
     "slice alone": ((Slice((1, 0, 0), (3, 9, 9), (1, 2, 3)),), Sparse),
     "nothing": ((), Sparse),
 }
@@ -117,23 +152,51 @@ def test_a_pool_without_rest_melts_into_a_padded_convolution() -> None:
 def test_pools_and_convolutions_of_any_size(seed: int) -> None:
     r = np.random.default_rng(seed)
     pad = ((int(r.integers(3)), int(r.integers(3))), (int(r.integers(3)), int(r.integers(3))))
-    pool = SumPool((int(r.integers(1, 4)), int(r.integers(1, 4))), (int(r.integers(1, 4)), int(r.integers(1, 4))))
-    conv = Conv2d(nets.whole(seed, 2, 3, 2, 2), nets.whole(seed + 1, 2), stride=(int(r.integers(1, 3)), 1), padding=pad,
-                  dilation=(1, int(r.integers(1, 3))))
-    chain = (pool, conv) if r.integers(2) else (Conv2d(conv.weight, conv.bias, conv.stride, pad, conv.dilation), pool)
+    pool = SumPool(
+        (int(r.integers(1, 4)), int(r.integers(1, 4))), (int(r.integers(1, 4)), int(r.integers(1, 4)))
+    )
+    conv = Conv2d(
+        nets.whole(seed, 2, 3, 2, 2),
+        nets.whole(seed + 1, 2),
+        stride=(int(r.integers(1, 3)), 1),
+        padding=pad,
+        dilation=(1, int(r.integers(1, 3))),
+    )
+    chain = (
+        (pool, conv)
+        if r.integers(2)
+        else (Conv2d(conv.weight, conv.bias, conv.stride, pad, conv.dilation), pool)
+    )
     shape = (3, int(r.integers(10, 14)), int(r.integers(10, 14)))
     same(between(*chain, shape=shape), steps=3)
 
 
 def test_concatenation_and_shared_layers() -> None:
     nodes: dict[str, Node] = {
-        "x": Input((2, 6, 6), "current"), "a": Conv2d(nets.whole(1, 3, 2, 3, 3), nets.whole(2, 3), padding=SAME),
-        "p": IF(3.0).node((3, 6, 6)), "q": IF(5.0).node((3, 6, 6)), "both": Concat(0, 2),
-        "c": Conv2d(nets.whole(3, 4, 6, 3, 3), nets.whole(4, 4)), "r": IF(9.0).node((4, 4, 4)), "flat": Concat(1, 2),
-        "s": Integrator().node((4, 8, 4)), "out": Output()}
-    edges = [Edge("x", "a"), Edge("a", "p"), Edge("a", "q"), Edge("p", "both", "in0"), Edge("q", "both", "in1"),
-             Edge("both", "c"), Edge("c", "r"), Edge("r", "flat", "in0"), Edge("r", "flat", "in1"), Edge("flat", "s"),
-             Edge("s", "out")]
+        "x": Input((2, 6, 6), "current"),
+        "a": Conv2d(nets.whole(1, 3, 2, 3, 3), nets.whole(2, 3), padding=SAME),
+        "p": IF(3.0).node((3, 6, 6)),
+        "q": IF(5.0).node((3, 6, 6)),
+        "both": Concat(0, 2),
+        "c": Conv2d(nets.whole(3, 4, 6, 3, 3), nets.whole(4, 4)),
+        "r": IF(9.0).node((4, 4, 4)),
+        "flat": Concat(1, 2),
+        "s": Integrator().node((4, 8, 4)),
+        "out": Output(),
+    }
+    edges = [
+        Edge("x", "a"),
+        Edge("a", "p"),
+        Edge("a", "q"),
+        Edge("p", "both", "in0"),
+        Edge("q", "both", "in1"),
+        Edge("both", "c"),
+        Edge("c", "r"),
+        Edge("r", "flat", "in0"),
+        Edge("r", "flat", "in1"),
+        Edge("flat", "s"),
+        Edge("s", "out"),
+    ]
     composed = same(Graph(nodes, tuple(edges)))
     assert sum(isinstance(n, Conv2d) for n in composed.nodes.values()) == 4
 
@@ -141,9 +204,20 @@ def test_concatenation_and_shared_layers() -> None:
 def test_delays_add_up_and_those_of_nodes_are_kept() -> None:
     delays = np.array([0, 2, 1], np.int32)
     nodes: dict[str, Node] = {
-        "x": Input((3,), "current"), "s": Scale(np.float32(2.0)), "w": Linear(nets.whole(1, 4, 3), nets.whole(3, 4), delays),
-        "v": Linear(nets.whole(2, 2, 4)), "p": Integrator().node((2,)), "out": Output()}
-    edges = (Edge("x", "s", delay=1), Edge("s", "w", delay=2), Edge("w", "v"), Edge("v", "p"), Edge("p", "out"))
+        "x": Input((3,), "current"),
+        "s": Scale(np.float32(2.0)),
+        "w": Linear(nets.whole(1, 4, 3), nets.whole(3, 4), delays),
+        "v": Linear(nets.whole(2, 2, 4)),
+        "p": Integrator().node((2,)),
+        "out": Output(),
+    }
+    edges = (
+        Edge("x", "s", delay=1),
+        Edge("s", "w", delay=2),
+        Edge("w", "v"),
+        Edge("v", "p"),
+        Edge("p", "out"),
+    )
     composed = same(Graph(nodes, edges))
     (node,) = [n for n in composed.nodes.values() if isinstance(n, Sparse)]
     assert node.delays is not None and sorted(set(node.delays.tolist())) == [0, 1, 2]
@@ -151,8 +225,12 @@ def test_delays_add_up_and_those_of_nodes_are_kept() -> None:
 
 
 def test_a_bias_behind_a_delay_is_refused_by_name() -> None:
-    nodes: dict[str, Node] = {"x": Input((3,), "current"), "w": Linear(nets.whole(1, 4, 3), nets.whole(3, 4)),
-                              "p": Integrator().node((4,)), "out": Output()}
+    nodes: dict[str, Node] = {
+        "x": Input((3,), "current"),
+        "w": Linear(nets.whole(1, 4, 3), nets.whole(3, 4)),
+        "p": Integrator().node((4,)),
+        "out": Output(),
+    }
     edges = (Edge("x", "w"), Edge("w", "p", delay=1), Edge("p", "out"))
     with pytest.raises(GraphError, match="w: its bias reaches p"):
         compose(Graph(nodes, edges))

@@ -20,8 +20,13 @@ from tests.hw.fixed_nets import BYTE, Layers, cells, conv, drawn, weights
 def test_convolution_is_its_synapses(seed: int, stride: tuple[int, int], dilation: tuple[int, int]) -> None:
     rng = np.random.default_rng(seed)
     groups = int(rng.integers(1, 3))
-    node = Conv2d(weights((2 * groups, 2, 3, 2), rng), stride=stride, dilation=dilation, groups=groups,
-                  padding=((1, 0), (2, 1)))
+    node = Conv2d(
+        weights((2 * groups, 2, 3, 2), rng),
+        stride=stride,
+        dilation=dilation,
+        groups=groups,
+        padding=((1, 0), (2, 1)),
+    )
     shape = (2 * groups, 5, 6)
     out = node.output_shape("w", (shape,))
     graph = _joined(shape, node, out)
@@ -35,7 +40,7 @@ def test_convolution_is_its_synapses(seed: int, stride: tuple[int, int], dilatio
 
 def _joined(shape: tuple[int, ...], node: object, out: tuple[int, ...]) -> Graph:
     net = Layers({"x": Input(shape, "current", BYTE), "a": cells(out, np.random.default_rng(0))}, [])
-    net.join("x", node, "a")      # type: ignore[arg-type]
+    net.join("x", node, "a")  # type: ignore[arg-type]
     return net.graph()
 
 
@@ -59,7 +64,9 @@ def test_neurons_at_one_position_are_kin() -> None:
 
 
 def test_only_composed_graphs() -> None:
-    net = Layers({"x": Input((4,), "current", BYTE), "f": Flatten(), "a": cells((4,), np.random.default_rng(0))}, [])
+    net = Layers(
+        {"x": Input((4,), "current", BYTE), "f": Flatten(), "a": cells((4,), np.random.default_rng(0))}, []
+    )
     net.edges += [Edge("x", "f")]
     net.join("f", Linear(weights((4, 4), np.random.default_rng(0))), "a")
     with pytest.raises(GraphError, match="Flatten cannot be mapped"):

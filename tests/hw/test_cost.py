@@ -33,7 +33,9 @@ def _dense() -> Graph:
 
 @pytest.fixture(scope="module")
 def mapping() -> Mapping:
-    return mapped(_dense(), tiny_chip(neurons=6), spikes={"x": np.ones(4), "a": np.full(6, 0.25), "c": np.zeros(2)})
+    return mapped(
+        _dense(), tiny_chip(neurons=6), spikes={"x": np.ones(4), "a": np.full(6, 0.25), "c": np.zeros(2)}
+    )
 
 
 def test_use_by_hand(mapping: Mapping) -> None:
@@ -58,7 +60,9 @@ def test_tables_use_no_more_than_the_partition_planned(seed: int) -> None:
 
 def test_what_is_beyond_a_limit_is_named(mapping: Mapping) -> None:
     assert not over_limits(mapping, tiny_chip())
-    small = replace(tiny_chip(neurons=5, axons_out=5), delays=replace(tiny_chip().delays, maximum=Fact(0, "test")))
+    small = replace(
+        tiny_chip(neurons=5, axons_out=5), delays=replace(tiny_chip().delays, maximum=Fact(0, "test"))
+    )
     found = over_limits(mapping, small)
     assert {v.need for v in found if v.node == "core 0"} == {"6 neurons", "6 axons_out", "1 delay"}
     assert over_limits(mapping, tiny_chip(tiles=(2, 2, 2)))[0].node == "layout"
@@ -93,12 +97,19 @@ def test_loihi1_has_two_published_models(mapping: Mapping) -> None:
     east_west, north_south = routes.loads[:2].sum(), routes.loads[2:].sum()
     operations, updates, messages = 27.0, 8.0, 5.5
     assert by_operation.picojoule == pytest.approx(
-        operations * 23.6 + updates * 81 + messages * 1.7 + east_west * 3.0 + north_south * 4.0)
+        operations * 23.6 + updates * 81 + messages * 1.7 + east_west * 3.0 + north_south * 4.0
+    )
     tiles = len({(c.chip, c.x, c.y) for c in mapping.cores})
     barrier = 113 + (465 - 113) * (tiles - 1) / 31
     assert by_operation.nanosecond == pytest.approx(24 * 3.5 + 6 * 8.4 + barrier)
     assert by_access.picojoule == pytest.approx(
-        updates * (51.2 + 21.6) + 1.5 * 69.3 + operations * 33.6 + messages * 111 + east_west * 3.0 + north_south * 4.2)
+        updates * (51.2 + 21.6)
+        + 1.5 * 69.3
+        + operations * 33.6
+        + messages * 111
+        + east_west * 3.0
+        + north_south * 4.2
+    )
     neuron = 6 * (6.0 + 3.7) + 1.5 * 30.0 + 1.5 * 5.1
     message = 4 * 16 + 24 * 4.7
     sana_barrier = {1: 600, 2: 1000}[tiles]

@@ -43,7 +43,7 @@ def test_round_trip_computes_the_same(mapping: Mapping, path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.99])
 def test_truncated(path: Path, share: float) -> None:
     whole = path.read_bytes()
-    path.write_bytes(whole[:int(len(whole) * share)])
+    path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(FileError):
         read_mapping(path)
 
@@ -125,9 +125,24 @@ def _no_cores(manifest: Any, arrays: list[Any]) -> None:
     manifest["cores"] = []
 
 
-@pytest.mark.parametrize("change", [
-    _shorter_route, _far_core, _float_weights, _big_weights, _negative_pointer, _no_steps, _huge_input,
-    _unknown_operation, _extra_field, _huge_mesh, _unknown_kind, _cycle_without_delay, _no_cores])
+@pytest.mark.parametrize(
+    "change",
+    [
+        _shorter_route,
+        _far_core,
+        _float_weights,
+        _big_weights,
+        _negative_pointer,
+        _no_steps,
+        _huge_input,
+        _unknown_operation,
+        _extra_field,
+        _huge_mesh,
+        _unknown_kind,
+        _cycle_without_delay,
+        _no_cores,
+    ],
+)
 def test_hostile(path: Path, change: Callable[[Any, list[Any]], None]) -> None:
     manifest, arrays = store.read(path, KIND)
     manifest, arrays = deepcopy(manifest), list(arrays)
@@ -140,8 +155,12 @@ def test_hostile(path: Path, change: Callable[[Any, list[Any]], None]) -> None:
 def test_limits_of_a_known_chip_are_checked(tmp_path: Path) -> None:
     mapping = mapped(local(layers=1, channels=4, side=20), tiny_chip(neurons=1600, axons_in=2000, bits=10**8))
     grid = load("loihi1").grid
-    layout = replace(mapping.layout, columns=int(grid.columns.value), rows=int(grid.rows.value),
-                     cores_per_tile=int(grid.cores_per_tile.value))
+    layout = replace(
+        mapping.layout,
+        columns=int(grid.columns.value),
+        rows=int(grid.rows.value),
+        cores_per_tile=int(grid.cores_per_tile.value),
+    )
     write_mapping(tmp_path / "a.h5", replace(mapping, chip="loihi1", layout=layout))
     with pytest.raises(FileError, match="limits of loihi1.*1600 neurons"):
         read_mapping(tmp_path / "a.h5")

@@ -65,7 +65,12 @@ def test_a_one_neuron() -> None:
 
 def test_a_as_a_graph() -> None:
     model = CubaLIF(decay_current=(4095 - 1024) / 4096, decay=(4096 - 163) / 4096, threshold=26.0)
-    nodes = {"x": Input((1,)), "w": Linear(Quantised([[20]], Fixed(8))), "lif": lava(model.node((1,))), "out": Output()}
+    nodes = {
+        "x": Input((1,)),
+        "w": Linear(Quantised([[20]], Fixed(8))),
+        "lif": lava(model.node((1,))),
+        "out": Output(),
+    }
     graph = Graph(nodes, (Edge("x", "w", delay=1), Edge("w", "lif"), Edge("lif", "out")))
     stages.check(graph, "fixed")
     fired = np.zeros((16, 1, 1))
@@ -76,10 +81,14 @@ def test_a_as_a_graph() -> None:
 
 def test_b_two_neurons_with_weight_bits_exponent_and_bias() -> None:
     raw = np.array([[-37, 90], [41, -13]])
-    kept = (raw >> 3) << 3                    # 6 weight bits, mixed signs: 3 low bits dropped, downwards
+    kept = (raw >> 3) << 3  # 6 weight bits, mixed signs: 3 low bits dropped, downwards
     model = Biased((4095 - 700) / 4096, (4096 - 333) / 4096, bias=-20 / 64, threshold=61.0)
-    nodes = {"x": Input((2,)), "w": Linear(Quantised(kept, Fixed(9)), exponent=-2), "lif": lava(model.node((2,))),
-             "out": Output()}
+    nodes = {
+        "x": Input((2,)),
+        "w": Linear(Quantised(kept, Fixed(9)), exponent=-2),
+        "lif": lava(model.node((2,))),
+        "out": Output(),
+    }
     graph = Graph(nodes, (Edge("x", "w", delay=1), Edge("w", "lif"), Edge("lif", "out")))
     fired = np.zeros((10, 1, 2))
     fired[[0, 2, 3, 6], 0, 0] = 1
@@ -108,6 +117,7 @@ def _states(node: Any, weight: Any, fired: Any) -> tuple[list[list[int]], list[l
 
 def test_a_weight_equal_to_the_threshold_loses_no_spike() -> None:
     from spikeflow.neurons import IF
+
     node = lava(IF(20.0).node((1,)))
     step, state = Step(node.program, node.params, True), [np.zeros((1, 1), np.int64)]
     total = 0
@@ -120,9 +130,9 @@ def test_a_weight_equal_to_the_threshold_loses_no_spike() -> None:
 def test_current_folds_once_and_membrane_clips() -> None:
     node = lava(CubaLIF(decay_current=0.5, decay=1.0, threshold=131071.0).node((1,)))
     step = Step(node.program, node.params, True)
-    at = np.full((1, 1), 2**17, np.int64)                        # 64 x 2**17 = 2**23, which survives
+    at = np.full((1, 1), 2**17, np.int64)  # 64 x 2**17 = 2**23, which survives
     _, (u, v) = step([np.zeros((1, 1), np.int64)] * 2, [at])
-    assert u.item() == 2**23 and v.item() == 0                   # v spiked, above 64 x 131070
+    assert u.item() == 2**23 and v.item() == 0  # v spiked, above 64 x 131070
     _, (u, v) = step([u, v], [at])
     assert u.item() == 2**22 + 2**23 - 2**24 and step.narrowed["u"] == 1
     _, (u, v) = step([np.zeros((1, 1), np.int64)] * 2, [1 - at])

@@ -54,10 +54,24 @@ def test_exponent_acts_once_on_the_whole_sum() -> None:
     """40 sources on four cores add 1 each; 40 >> 3 is 5, but (10 >> 3) of each core would be 4."""
     hold = drawn(0).nodes["a"]
     assert isinstance(hold, Population)
-    cells = Population("IF", hold.program, {"bias": np.array(1), "threshold": np.array(1)}, (40,), 0, {}, hold.formats)
-    nodes = {"x": Input((1,), "current", BYTE), "w": Linear(Quantised(np.zeros((40, 1), int), BYTE)), "a": cells,
-             "s": Linear(Quantised(np.ones((1, 40), int), BYTE), exponent=-3), "c": read_out(1, 1), "out": Output()}
-    edges = (Edge("x", "w", delay=1), Edge("w", "a"), Edge("a", "s", delay=1), Edge("s", "c"), Edge("c", "out"))
+    cells = Population(
+        "IF", hold.program, {"bias": np.array(1), "threshold": np.array(1)}, (40,), 0, {}, hold.formats
+    )
+    nodes = {
+        "x": Input((1,), "current", BYTE),
+        "w": Linear(Quantised(np.zeros((40, 1), int), BYTE)),
+        "a": cells,
+        "s": Linear(Quantised(np.ones((1, 40), int), BYTE), exponent=-3),
+        "c": read_out(1, 1),
+        "out": Output(),
+    }
+    edges = (
+        Edge("x", "w", delay=1),
+        Edge("w", "a"),
+        Edge("a", "s", delay=1),
+        Edge("s", "c"),
+        Edge("c", "out"),
+    )
     mapping = mapped(Graph(nodes, edges), tiny_chip(neurons=10))
     assert len([c for c in mapping.cores if c.slices[0].population == "a"]) == 4
     x = inputs_for(Graph(nodes, edges), 0)
@@ -76,7 +90,9 @@ def test_same_seed_same_mapping() -> None:
     graph = drawn(11)
     first, second = (mapped(graph, tiny_chip(), seed=4) for _ in range(2))
     assert first.as_graph().digest == second.as_graph().digest
-    assert [(c.chip, c.x, c.y, c.slot) for c in first.cores] == [(c.chip, c.x, c.y, c.slot) for c in second.cores]
+    assert [(c.chip, c.x, c.y, c.slot) for c in first.cores] == [
+        (c.chip, c.x, c.y, c.slot) for c in second.cores
+    ]
 
 
 def test_two_chips() -> None:
@@ -107,6 +123,7 @@ def test_network_for_running() -> None:
 
 # --- what is missing is noticed ---
 
+
 def _with_core(mapping: Mapping, index: int, core: CoreTable) -> Mapping:
     cores = list(mapping.cores)
     cores[index] = core
@@ -116,8 +133,13 @@ def _with_core(mapping: Mapping, index: int, core: CoreTable) -> Mapping:
 def _without(table: AxonTable, axon: int) -> AxonTable:
     word = np.repeat(np.arange(len(table.projection)), table.lengths) != axon
     rest = np.arange(len(table.projection)) != axon
-    return AxonTable(table.projection[rest], table.delay[rest],
-                     np.concatenate([[0], np.cumsum(table.lengths[rest])]), table.neuron[word], table.weight[word])
+    return AxonTable(
+        table.projection[rest],
+        table.delay[rest],
+        np.concatenate([[0], np.cumsum(table.lengths[rest])]),
+        table.neuron[word],
+        table.weight[word],
+    )
 
 
 def _without_entries(routes: RouteTable, core: int, axon: int) -> RouteTable:
@@ -127,8 +149,14 @@ def _without_entries(routes: RouteTable, core: int, axon: int) -> RouteTable:
 
 
 def _drop_axon_and_its_route(mapping: Mapping, core: int, axon: int) -> Mapping:
-    cores = tuple(replace(c, routes=_without_entries(c.routes, core, axon),
-                          axons=_without(c.axons, axon) if i == core else c.axons) for i, c in enumerate(mapping.cores))
+    cores = tuple(
+        replace(
+            c,
+            routes=_without_entries(c.routes, core, axon),
+            axons=_without(c.axons, axon) if i == core else c.axons,
+        )
+        for i, c in enumerate(mapping.cores)
+    )
     inputs = tuple(replace(t, routes=_without_entries(t.routes, core, axon)) for t in mapping.inputs)
     return replace(mapping, cores=cores, inputs=inputs)
 
@@ -185,8 +213,10 @@ def test_without_its_busiest_axon_the_sums_differ() -> None:
     core, axon = int(routes.core[entry]), int(routes.axon[entry])
     edge = mapping.projections[mapping.cores[core].axons.projection[axon]].name
     node_name = next(n for n, c in mapping.core_of.items() if c == core and n.startswith(edge))
-    before, after = (run(m.as_graph(), x, 14, engine="reference", record=[node_name]).recorded[node_name].dense()
-                     for m in (mapping, changed))
+    before, after = (
+        run(m.as_graph(), x, 14, engine="reference", record=[node_name]).recorded[node_name].dense()
+        for m in (mapping, changed)
+    )
     assert (before != after).any()
 
 
@@ -200,14 +230,17 @@ def test_a_missing_neuron_is_an_error(mapping: Mapping) -> None:
         _with_core(mapping, index, replace(core, slices=(replace(table, neurons=np.sort(neurons)),)))
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"delay": lambda a: a.delay + 1}, "delay"),
-    ({"projection": lambda a: a.projection + 99}, "projection"),
-    ({"neuron": lambda a: a.neuron + 1000}, "outside"),
-    ({"weight": lambda a: a.weight.astype(np.int16) + 300}, "outside 8 bits"),
-    ({"indptr": lambda a: a.indptr[::-1]}, "pointers"),
-    ({"delay": lambda a: a.delay[1:]}, "length"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"delay": lambda a: a.delay + 1}, "delay"),
+        ({"projection": lambda a: a.projection + 99}, "projection"),
+        ({"neuron": lambda a: a.neuron + 1000}, "outside"),
+        ({"weight": lambda a: a.weight.astype(np.int16) + 300}, "outside 8 bits"),
+        ({"indptr": lambda a: a.indptr[::-1]}, "pointers"),
+        ({"delay": lambda a: a.delay[1:]}, "length"),
+    ],
+)
 def test_wrong_axons_are_an_error(mapping: Mapping, change: dict, message: str) -> None:
     plain = [n for n, e in enumerate(mapping.projections) if not e.delayed]
     index = next(i for i, c in enumerate(mapping.cores) if set(c.axons.projection) <= set(plain))
@@ -233,7 +266,9 @@ def test_as_many_delayed_synapses_as_sources() -> None:
     """Two synapses of one source with different delays, one source without: not to be read as one delay a source."""
     cells = drawn(0).nodes["a"]
     assert isinstance(cells, Population)
-    cells = Population("IF", cells.program, {"bias": np.array(0), "threshold": np.array(5)}, (2,), 0, {}, cells.formats)
+    cells = Population(
+        "IF", cells.program, {"bias": np.array(0), "threshold": np.array(5)}, (2,), 0, {}, cells.formats
+    )
     node = Sparse(np.array([0, 2, 2]), np.array([0, 1]), Quantised(np.array([3, 4]), BYTE), (2,), (2,))
     delayed = Linear(Quantised(np.array([[3, 0], [4, 0]]), BYTE), delays=np.array([[0, 0], [2, 0]]))
     assert node.delays is None

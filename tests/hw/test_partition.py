@@ -47,8 +47,12 @@ def test_tally_counts_as_from_the_start() -> None:
     for neuron in order:
         tally.add(*task.fan.axons_of(np.array([neuron])), 1)
     whole = task.tally(np.sort(order))
-    assert (tally.neurons, tally.axons, tally.lists, tally.memory) == \
-        (whole.neurons, whole.axons, whole.lists, whole.memory)
+    assert (tally.neurons, tally.axons, tally.lists, tally.memory) == (
+        whole.neurons,
+        whole.axons,
+        whole.lists,
+        whole.memory,
+    )
     for neuron in order[:70]:
         axons, counts = task.fan.axons_of(np.array([neuron]))
         tally.add(axons, -counts, -1)
@@ -59,9 +63,13 @@ def test_memory_by_hand() -> None:
     """Loihi 2, 3 neurons of 3 inputs each: 3 axons of 64 bits with lists of 3 x (8 + 6) + 10 = 52, in words 64;
     a record is one state, its own bias, its own threshold and one ring slot of 32 bits."""
     net = Layers({"x": Input((3,), "current", BYTE)}, [])
-    net.nodes["a"] = replace(cells((3,), np.random.default_rng(0)),
-                             params={"bias": np.array([1, 2, 3]), "threshold": np.array([5, 6, 7])})
-    net.join("x", Linear(replace(weights((3, 3), np.random.default_rng(0)), values=np.ones((3, 3), int))), "a")
+    net.nodes["a"] = replace(
+        cells((3,), np.random.default_rng(0)),
+        params={"bias": np.array([1, 2, 3]), "threshold": np.array([5, 6, 7])},
+    )
+    net.join(
+        "x", Linear(replace(weights((3, 3), np.random.default_rng(0)), values=np.ones((3, 3), int))), "a"
+    )
     (core,) = partition(net.graph(), load("loihi2")).cores
     assert synapse_bits(load("loihi2"), 3, 0) == 14
     assert core_memory(core, load("loihi2")) == 3 * (64 + 64) + 3 * 4 * 32
@@ -79,7 +87,10 @@ def test_better_than_consecutive_cuts() -> None:
     weight = np.ones(task.fan.axons)
     parts = parts_of(task, weight)
     assert not isinstance(parts, Violation)
-    ours, theirs = connectivity(task, weight, parts), connectivity(task, weight, _cuts(len(parts), task.fan.neurons))
+    ours, theirs = (
+        connectivity(task, weight, parts),
+        connectivity(task, weight, _cuts(len(parts), task.fan.neurons)),
+    )
     assert len(parts) == 12
     assert 3 * ours < theirs
 
@@ -183,15 +194,19 @@ def test_a_neuron_too_big_for_a_core_is_named() -> None:
 
 def test_too_many_cores_says_how_many_chips() -> None:
     with pytest.raises(HardwareError, match="--chips 2") as caught:
-        partition(local(layers=1, channels=1, side=10), tiny_chip(neurons=50, axons_in=400, bits=10**6, tiles=(1, 1, 1)))
+        partition(
+            local(layers=1, channels=1, side=10),
+            tiny_chip(neurons=50, axons_in=400, bits=10**6, tiles=(1, 1, 1)),
+        )
     (violation,) = caught.value.violations
     assert violation.need == "2 cores" and violation.limit == "1 cores on 1 chip(s)"
 
 
 def test_deterministic() -> None:
     first, second = (partition(drawn(7), tiny_chip(), 20) for _ in range(2))
-    assert [[(p.population, p.neurons.tolist()) for p in c] for c in first.cores] == \
-        [[(p.population, p.neurons.tolist()) for p in c] for c in second.cores]
+    assert [[(p.population, p.neurons.tolist()) for p in c] for c in first.cores] == [
+        [(p.population, p.neurons.tolist()) for p in c] for c in second.cores
+    ]
 
 
 @pytest.mark.parametrize("name", ["loihi1", "loihi2", "spinnaker2"])
@@ -199,7 +214,9 @@ def test_every_chip_takes_a_small_network(name: str) -> None:
     chip: Chip = load(name)
     cut = partition(drawn(9), chip)
     assert len(cut.cores) == 1 and core_memory(cut.cores[0], chip) <= chip.memory.limit.value
-    assert isinstance(task_of(drawn(9), "a", projections(drawn(9)), replace(chip, axons_in=Fact(9, ""))).tally(), Tally)
+    assert isinstance(
+        task_of(drawn(9), "a", projections(drawn(9)), replace(chip, axons_in=Fact(9, ""))).tally(), Tally
+    )
 
 
 def test_bounded_work_still_keeps_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:

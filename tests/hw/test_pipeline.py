@@ -71,13 +71,16 @@ def test_missing_samples_unknown_chip_wrong_stage() -> None:
     with pytest.raises(HardwareError, match="loihi1, loihi2, spinnaker2"):
         map_network(net, "loihi9", normal(0, 4, 2, 8, 8))
     one = np.ones(2)
-    ann = Graph({"x": Input((2, 2, 2), "current"), "bn": BatchNorm(one, one, one, one), "out": Output()},
-                (Edge("x", "bn"), Edge("bn", "out")))
+    ann = Graph(
+        {"x": Input((2, 2, 2), "current"), "bn": BatchNorm(one, one, one, one), "out": Output()},
+        (Edge("x", "bn"), Edge("bn", "out")),
+    )
     with pytest.raises(StageError):
         map_network(ann, "loihi2", normal(0, 4, 2, 2, 2))
 
 
 # --- from float to chip: these run the engine for calibration ---
+
 
 @pytest.fixture(scope="module")
 def mapping() -> Mapping:
@@ -105,8 +108,9 @@ def test_recurrent_networks(chip: str, model: LIF | TwoPointLIF) -> None:
     pytest.importorskip("spikeflow.sim._engine")
     x = (np.random.default_rng(0).random((5, 12, 12)) < 0.4).astype(np.float32)
     done: list[tuple[int, int]] = []
-    mapping = map_network(network(layered(model), 12, "spikes"), chip, x,
-                          progress=lambda at, of: done.append((at, of)))
+    mapping = map_network(
+        network(layered(model), 12, "spikes"), chip, x, progress=lambda at, of: done.append((at, of))
+    )
     small = replace(load(chip), name="small", neurons=replace(load(chip).neurons, value=5))
     pieces = map_network(network(layered(model), 12, "spikes"), small, x)
     assert pieces.cores_used > mapping.cores_used

@@ -43,7 +43,9 @@ def _cost(traffic: Traffic, layout: Layout, places: np.ndarray) -> float:
         for j in range(len(places)):
             other = divmod(int(places[j][0]), layout.chips_across)
             hops = abs(x[i] - x[j]) + abs(y[i] - y[j])
-            total += traffic.between[i, j] * (hops + CHIP_BORDER * (abs(down - other[0]) + abs(across - other[1])))
+            total += traffic.between[i, j] * (
+                hops + CHIP_BORDER * (abs(down - other[0]) + abs(across - other[1]))
+            )
     return float(total)
 
 

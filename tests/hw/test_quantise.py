@@ -45,8 +45,12 @@ def loose(graph: Graph) -> Graph:
     return replace(graph, edges=tuple(replace(e, delay=2) if e.dst == "back" else e for e in graph.edges))
 
 
-CASES = [(model, name) for name in NAMES for model in (LIF(), LIF(0.8, reset="subtract"), CubaLIF(), IF(), TwoPointLIF())
-         if name != "loihi1" or (getattr(model, "reset", "") == "zero" and model.name != "TwoPointLIF")]
+CASES = [
+    (model, name)
+    for name in NAMES
+    for model in (LIF(), LIF(0.8, reset="subtract"), CubaLIF(), IF(), TwoPointLIF())
+    if name != "loihi1" or (getattr(model, "reset", "") == "zero" and model.name != "TwoPointLIF")
+]
 
 
 @pytest.mark.parametrize(("model", "name"), CASES, ids=lambda x: getattr(x, "name", x))
@@ -59,7 +63,10 @@ def test_every_model_keeps_its_rate(model: NeuronModel, name: str) -> None:
     assert all(e.error < 0.02 for e in cells.edges)
     for node in graph.nodes.values():
         if isinstance(node, LINEAR_KINDS):
-            assert isinstance(node.weight, Quantised) and node.weight.format.bits == chip.formats.weight_bits.value
+            assert (
+                isinstance(node.weight, Quantised)
+                and node.weight.format.bits == chip.formats.weight_bits.value
+            )
             assert chip.formats.exponent_low.value <= node.exponent <= chip.formats.exponent_high.value
     assert cells.thresholds is not None and cells.thresholds[0] >= 1
     assert "agree" not in str(found) and "cells" in str(found)
@@ -109,10 +116,17 @@ def digits(steps: int) -> tuple[Any, Any, Any]:
     theta = np.percentile(np.maximum(x[:500] @ hidden.T + bias, 0), 99, axis=0).astype(np.float32)
     theta = np.maximum(theta, theta.max() / 64)
     features = np.minimum(np.maximum(x[:1000] @ hidden.T + bias, 0) / theta, 1)
-    readout = np.linalg.solve(features.T @ features + 5 * np.eye(150), features.T @ (np.eye(10)[y[:1000]] - 0.1)).T
+    readout = np.linalg.solve(
+        features.T @ features + 5 * np.eye(150), features.T @ (np.eye(10)[y[:1000]] - 0.1)
+    ).T
     nodes: dict[str, Node] = {
-        "x": Input((64,), "current"), "hidden": Linear(hidden, bias), "cells": IF(theta).node((150,), {"v": theta / 2}),
-        "logits": Linear(readout, nets.normal(2, 10) * 0.01), "readout": Integrator().node((10,)), "out": Output()}
+        "x": Input((64,), "current"),
+        "hidden": Linear(hidden, bias),
+        "cells": IF(theta).node((150,), {"v": theta / 2}),
+        "logits": Linear(readout, nets.normal(2, 10) * 0.01),
+        "readout": Integrator().node((10,)),
+        "out": Output(),
+    }
     chain = list(nodes)
     return Graph(nodes, tuple(Edge(a, b) for a, b in zip(chain, chain[1:], strict=False))), x, y
 
@@ -128,7 +142,7 @@ def test_digits_lose_less_than_two_points(name: str) -> None:
     assert b.accuracy(y[1000:1400]) > a.accuracy(y[1000:1400]) - 0.02
     assert found.agreement > 0.9 and found.samples == 40
     assert not any(sum(c.narrowed.values()) for c in b.counts.values())
-    assert found.inputs == {"x": Fixed(8, 4)}             # sixteenths are exact
+    assert found.inputs == {"x": Fixed(8, 4)}  # sixteenths are exact
 
 
 def test_the_read_out_keeps_a_factor_of_two() -> None:
@@ -141,8 +155,14 @@ def test_the_read_out_keeps_a_factor_of_two() -> None:
 
 def drift(weight: float, threshold: float) -> Graph:
     """A neuron that one input drives and another holds down."""
-    nodes: dict[str, Node] = {"x": Input((2,)), "w": Linear([[weight, -weight]]), "cells": IF(threshold).node((1,)),
-                              "v": Linear([[1.0]]), "readout": Integrator().node((1,)), "out": Output()}
+    nodes: dict[str, Node] = {
+        "x": Input((2,)),
+        "w": Linear([[weight, -weight]]),
+        "cells": IF(threshold).node((1,)),
+        "v": Linear([[1.0]]),
+        "readout": Integrator().node((1,)),
+        "out": Output(),
+    }
     chain = list(nodes)
     return Graph(nodes, tuple(Edge(a, b) for a, b in zip(chain, chain[1:], strict=False)))
 
@@ -190,7 +210,10 @@ def test_gains_move_into_the_weights() -> None:
     assert isinstance(back, Linear)
     np.testing.assert_allclose(back.weight, graph.nodes["back"].weight * 0.25)
     program = folded.nodes["cells"].program
-    assert sum(i.op == "mul" for i in program.code) < sum(i.op == "mul" for i in graph.nodes["cells"].program.code) + 1
+    assert (
+        sum(i.op == "mul" for i in program.code)
+        < sum(i.op == "mul" for i in graph.nodes["cells"].program.code) + 1
+    )
     x = nets.normal(4, 3, 20, 12)
     a, b = (classify(nets.network(g, 20, "spikes"), x, REFERENCE).logits for g in (graph, folded))
     np.testing.assert_allclose(a, b, atol=1e-3)
@@ -199,6 +222,7 @@ def test_gains_move_into_the_weights() -> None:
 
 
 # --- the two-point cell in integers (decisions, section 5) ---
+
 
 def cell(model: NeuronModel, name: str = "loihi2") -> Population:
     """A cell at scale 100 on both ports."""
@@ -209,6 +233,7 @@ def cell(model: NeuronModel, name: str = "loihi2") -> Population:
 def stepped(node: Population, *inputs: Any) -> tuple[Any, Any]:
     """Spikes and first states over time, for integer inputs ``(T, 50)``."""
     from spikeflow.sim.interpreter import Step
+
     step = Step(node.program, node.params, True)
     state: Any = [np.zeros((1, 50), np.int64)] * len(node.program.states)
     seen = []

@@ -24,7 +24,14 @@ def test_text_and_json_say_the_same(name: str) -> None:
     assert sum(core["use"]["synapses"] for core in data["cores"]) == data["synapses"]
     for field, limit in data["limits"].items():
         assert max(core["use"][field] for core in data["cores"]) <= limit
-    for resource in ("neurons", "input axons", "output axons", "memory (bits)", "delay (steps)", "busiest link"):
+    for resource in (
+        "neurons",
+        "input axons",
+        "output axons",
+        "memory (bits)",
+        "delay (steps)",
+        "busiest link",
+    ):
         assert resource in text
 
 

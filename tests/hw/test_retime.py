@@ -54,9 +54,11 @@ def shifted(graph: Graph, chip: Chip, steps: int = 14) -> bool:
     a = run(graph, Spikes.from_dense(x[:steps]), steps, engine="reference", record=names)
     b = run(moved, Spikes.from_dense(x), steps + longest, engine="reference", record=names)
     for name, level in nets.levels(moved).items():
-        np.testing.assert_array_equal(a.recorded[name].dense(), b.recorded[name].dense()[level:level + steps])
+        np.testing.assert_array_equal(
+            a.recorded[name].dense(), b.recorded[name].dense()[level : level + steps]
+        )
     level = output_level(moved, "out")
-    np.testing.assert_array_equal(a.output[:steps], b.output[level:level + steps])
+    np.testing.assert_array_equal(a.output[:steps], b.output[level : level + steps])
     _within(moved, chip)
     return True
 
@@ -86,7 +88,11 @@ def test_levels_are_the_smallest() -> None:
     moved = retime(compose(nets.residual()), load("loihi2"))
     assert nets.levels(moved) == {"p1": 1, "p2": 2, "readout": 3}
     assert {(e.src, e.dst): e.delay for e in moved.edges if e.delay} == {
-        ("x", "c1"): 1, ("p1", "c2"): 1, ("p1", "pad"): 1, ("p2", "fc"): 1}
+        ("x", "c1"): 1,
+        ("p1", "c2"): 1,
+        ("p1", "pad"): 1,
+        ("p2", "fc"): 1,
+    }
     assert nets.levels(retime(compose(nets.residual()), load("loihi1"))) == {"p1": 2, "p2": 3, "readout": 4}
 
 
@@ -94,8 +100,18 @@ def loop(delay: int) -> Graph:
     """a -> b -> a, with a delay on the way back."""
     nodes: dict[str, Node] = {"x": Input((2,)), "a": IF().node((2,)), "b": IF().node((2,)), "out": Output()}
     nodes |= {n: Linear(nets.whole(i, 2, 2)) for i, n in enumerate(("wx", "wab", "wba"))}
-    return Graph(nodes, (Edge("x", "wx"), Edge("wx", "a"), Edge("a", "wab"), Edge("wab", "b"),
-                         Edge("b", "wba", delay=delay), Edge("wba", "a"), Edge("b", "out")))
+    return Graph(
+        nodes,
+        (
+            Edge("x", "wx"),
+            Edge("wx", "a"),
+            Edge("a", "wab"),
+            Edge("wab", "b"),
+            Edge("b", "wba", delay=delay),
+            Edge("wba", "a"),
+            Edge("b", "out"),
+        ),
+    )
 
 
 def test_a_loop_too_short_is_refused_by_name() -> None:

@@ -20,14 +20,19 @@ def test_union_of_paths() -> None:
     """From (1, 1) to (3, 1), (3, 2) and (0, 0): the way east is shared."""
     links = multicast(np.array([1, 1]), np.array([(3, 1), (3, 2), (0, 0)]))
     assert sorted(map(tuple, links.tolist())) == sorted(
-        [(1, 1, EAST), (2, 1, EAST), (3, 1, SOUTH), (1, 1, WEST), (0, 1, NORTH)])
+        [(1, 1, EAST), (2, 1, EAST), (3, 1, SOUTH), (1, 1, WEST), (0, 1, NORTH)]
+    )
     assert multicast(np.array([1, 1]), np.array([(1, 1)])).shape == (0, 3)
 
 
 @settings(max_examples=40)
-@given(st.tuples(st.integers(0, 5), st.integers(0, 5)),
-       st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=6))
-def test_every_destination_is_reached_over_a_tree(start: tuple[int, int], ends: list[tuple[int, int]]) -> None:
+@given(
+    st.tuples(st.integers(0, 5), st.integers(0, 5)),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=6),
+)
+def test_every_destination_is_reached_over_a_tree(
+    start: tuple[int, int], ends: list[tuple[int, int]]
+) -> None:
     links = multicast(np.array(start), np.array(ends))
     assert len(np.unique(links, axis=0)) == len(links)
     reached, waiting = {start}, [start]
@@ -35,7 +40,7 @@ def test_every_destination_is_reached_over_a_tree(start: tuple[int, int], ends: 
         x, y = waiting.pop()
         for _, _, way in links[(links[:, 0] == x) & (links[:, 1] == y)].tolist():
             after = (x + STEP[way][0], y + STEP[way][1])
-            assert after not in reached          # a tree: no tile is reached twice
+            assert after not in reached  # a tree: no tile is reached twice
             reached.add(after)
             waiting.append(after)
     assert set(ends) <= reached
@@ -48,7 +53,10 @@ def _by_message(mapping: Mapping) -> np.ndarray:
     loads = np.zeros_like(routes.loads)
     places = np.array([(c.chip, c.x, c.y, c.slot) for c in mapping.cores])
     tiles = np.stack(mesh_position(mapping.layout, places), axis=1)
-    senders = [(tiles[i], np.concatenate([s.spikes for s in c.slices]), c.routes) for i, c in enumerate(mapping.cores)]
+    senders = [
+        (tiles[i], np.concatenate([s.spikes for s in c.slices]), c.routes)
+        for i, c in enumerate(mapping.cores)
+    ]
     senders += [(np.zeros(2, int), t.spikes, t.routes) for t in mapping.inputs]
     for start, spikes, table in senders:
         for neuron in np.unique(table.neuron):

@@ -51,14 +51,20 @@ def test_loihi1_refuses_all_at_once() -> None:
 
 def test_a_bias_into_a_kept_current_is_refused() -> None:
     for name in NAMES:
-        assert any("a bias into the current that" in t for t in texts(nets.layered(CubaLIF(), bias=True), name))
+        assert any(
+            "a bias into the current that" in t for t in texts(nets.layered(CubaLIF(), bias=True), name)
+        )
         assert texts(nets.layered(LIF(), bias=True), name) == []
 
 
 def wide(inputs: int, neurons: int) -> Graph:
     """One dense layer."""
-    nodes: dict[str, Node] = {"x": Input((inputs,)), "w": Linear(np.ones((neurons, inputs))),
-                              "cells": LIF().node((neurons,)), "out": Output()}
+    nodes: dict[str, Node] = {
+        "x": Input((inputs,)),
+        "w": Linear(np.ones((neurons, inputs))),
+        "cells": LIF().node((neurons,)),
+        "out": Output(),
+    }
     return Graph(nodes, (Edge("x", "w"), Edge("w", "cells"), Edge("cells", "out")))
 
 
@@ -86,8 +92,14 @@ def test_delays() -> None:
 
 
 def test_states_are_not_messages() -> None:
-    nodes: dict[str, Node] = {"x": Input((3,)), "w": Linear(nets.whole(1, 2, 3)), "mean": Integrator().node((2,)),
-                              "v": Linear(nets.whole(2, 2, 2)), "cells": LIF().node((2,)), "out": Output()}
+    nodes: dict[str, Node] = {
+        "x": Input((3,)),
+        "w": Linear(nets.whole(1, 2, 3)),
+        "mean": Integrator().node((2,)),
+        "v": Linear(nets.whole(2, 2, 2)),
+        "cells": LIF().node((2,)),
+        "out": Output(),
+    }
     edges = (Edge("x", "w"), Edge("w", "mean"), Edge("mean", "v"), Edge("v", "cells"), Edge("cells", "out"))
     (found,) = texts(Graph(nodes, edges), "loihi2")
     assert found.startswith("mean: needs to hand on its state to v")

@@ -40,7 +40,9 @@ def through_text(graph: Graph) -> Graph:
 def test_round_trip_keeps_the_digest_and_every_array(name: str, request: pytest.FixtureRequest) -> None:
     graph: Graph = request.getfixturevalue(name)
     again = through_text(graph)
-    assert again.digest == graph.digest and list(again.nodes) == list(graph.nodes) and again.edges == graph.edges
+    assert (
+        again.digest == graph.digest and list(again.nodes) == list(graph.nodes) and again.edges == graph.edges
+    )
     for a, b in zip(encode_graph(graph)[1], encode_graph(again)[1], strict=True):
         assert a.dtype == b.dtype and not b.flags.writeable
         np.testing.assert_array_equal(a, b)
@@ -69,15 +71,19 @@ def test_zero_and_minus_zero_and_integer_zero_differ() -> None:
     def constant(value: float) -> Graph:
         program = Program(("in",), (), (), (Instruction("const", value=value),), 0, ())
         return single(Population("zero", program, {}, (3,)), 3)
+
     assert len({constant(v).digest for v in (0, 0.0, -0.0)}) == 3
     assert all(through_text(constant(v)).digest == constant(v).digest for v in (0, 0.0, -0.0))
 
 
 def single(node: Node, size: int = 3) -> Graph:
-    return Graph({"in": Input((size,)), "node": node, "out": Output()}, (Edge("in", "node"), Edge("node", "out")))
+    return Graph(
+        {"in": Input((size,)), "node": node, "out": Output()}, (Edge("in", "node"), Edge("node", "out"))
+    )
 
 
 # --- anything else is refused ---
+
 
 def poisoned(graph: Graph, change: Any) -> None:
     manifest, arrays = encode_graph(graph)
@@ -139,7 +145,9 @@ ATTACKS: dict[str, Any] = {
     "program reads ahead": lambda m, a: node(m, "hidden")["program"]["code"][0].update(op="hold", args=[0]),
     "params no object": lambda m, a: node(m, "hidden").update(params=[]),
     "param unknown": lambda m, a: node(m, "hidden")["params"].update(x={"array": 0}),
-    "format beyond 64 bits": lambda m, a: node(m, "image").update(format={"bits": 65, "frac": 0, "signed": True}),
+    "format beyond 64 bits": lambda m, a: node(m, "image").update(
+        format={"bits": 65, "frac": 0, "signed": True}
+    ),
     "format signed by 1": lambda m, a: node(m, "image").update(format={"bits": 8, "frac": 0, "signed": 1}),
     "concat of too many": lambda m, a: node(m, "both").update(count=2**40),
 }
@@ -166,6 +174,7 @@ def test_errors_do_not_repeat_long_values(snn: Graph) -> None:
 
 # --- other classes ---
 
+
 @dataclass(frozen=True, eq=False)
 class Word:
     target: int
@@ -189,14 +198,24 @@ class Core:
 
 
 def core(**more: Any) -> Core:
-    return Core((Word(1, 2.5), Word(2)), (3, 4), {"b": (Word(5),), "a": ()}, np.arange(4, dtype=np.uint16), **more)
+    return Core(
+        (Word(1, 2.5), Word(2)), (3, 4), {"b": (Word(5),), "a": ()}, np.arange(4, dtype=np.uint16), **more
+    )
 
 
-@pytest.mark.parametrize("more", [
-    {}, {"either": Word(1)}, {"either": Fixed(8)}, {"weight": np.zeros((2, 0), np.int8)}, {"number": 1.5},
-    {"weight": Quantised(np.ones((2, 2)), Fixed(8, 3))}, {"on": True, "names": {"y": "1", "x": "ä\n"}},
-    {"weight": np.full((), 1.5)},
-])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"either": Word(1)},
+        {"either": Fixed(8)},
+        {"weight": np.zeros((2, 0), np.int8)},
+        {"number": 1.5},
+        {"weight": Quantised(np.ones((2, 2)), Fixed(8, 3))},
+        {"on": True, "names": {"y": "1", "x": "ä\n"}},
+        {"weight": np.full((), 1.5)},
+    ],
+)
 def test_records_of_any_class(more: dict[str, Any]) -> None:
     arrays: list[Array] = []
     manifest = encode_record(core(**more), arrays)
@@ -219,29 +238,62 @@ def test_numpy_numbers_are_written_as_numbers() -> None:
     assert encode_record(Word(3, 1), []) == {"target": 3, "weight": 1.0}
 
 
-@pytest.mark.parametrize(("kind", "value"), [
-    (int, 1.0), (int, True), (int, 2**63), (float, float("nan")), (float, True), (str, b"x"), (bool, 1),
-    (tuple[int, int], (1, 2, 3)), (tuple[int, ...], [1]), (Mapping[str, int], {1: 2}), (Word, Fixed(8)),
-    (Array, [1.0]), (Array, np.array([True])), (Array, np.array(["x"])), (Array, np.array([np.inf])),
-    (Array, np.zeros(2, np.float16)), (Array, np.zeros((1,) * 9)), (int | None, "x"), (complex, 1j), (object, 1),
-])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (int, 1.0),
+        (int, True),
+        (int, 2**63),
+        (float, float("nan")),
+        (float, True),
+        (str, b"x"),
+        (bool, 1),
+        (tuple[int, int], (1, 2, 3)),
+        (tuple[int, ...], [1]),
+        (Mapping[str, int], {1: 2}),
+        (Word, Fixed(8)),
+        (Array, [1.0]),
+        (Array, np.array([True])),
+        (Array, np.array(["x"])),
+        (Array, np.array([np.inf])),
+        (Array, np.zeros(2, np.float16)),
+        (Array, np.zeros((1,) * 9)),
+        (int | None, "x"),
+        (complex, 1j),
+        (object, 1),
+    ],
+)
 def test_what_cannot_be_written(kind: Any, value: Any) -> None:
     with pytest.raises(GraphError):
         encode_value(kind, value, [])
 
 
-@pytest.mark.parametrize(("kind", "data"), [
-    (int, 1.0), (int | None, True), (int | float, "1"), (tuple[int, ...], "12"), (tuple[int, int], [1]),
-    (Mapping[str, int], [1]), (Word | Fixed, {"Core": {}}), (Word | Fixed, {"target": 1, "weight": 1.0}),
-    (Word | None, {"Word": {"target": 1, "weight": 1.0}}), (Array | Quantised, {"Quantised": {"array": 0}}),
-    (Array, {"array": 0.0}), (object, 1), (bool, 0), (str, None),
-])
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (int, 1.0),
+        (int | None, True),
+        (int | float, "1"),
+        (tuple[int, ...], "12"),
+        (tuple[int, int], [1]),
+        (Mapping[str, int], [1]),
+        (Word | Fixed, {"Core": {}}),
+        (Word | Fixed, {"target": 1, "weight": 1.0}),
+        (Word | None, {"Word": {"target": 1, "weight": 1.0}}),
+        (Array | Quantised, {"Quantised": {"array": 0}}),
+        (Array, {"array": 0.0}),
+        (object, 1),
+        (bool, 0),
+        (str, None),
+    ],
+)
 def test_what_cannot_be_read(kind: Any, data: Any) -> None:
     with pytest.raises(GraphError):
         decode_value(kind, data, [np.zeros(1)])
 
 
 # --- any graph ---
+
 
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
@@ -250,7 +302,9 @@ def graphs(draw: st.DrawFn) -> Graph:
     nodes: dict[str, Node] = {"in": Input(shape, draw(st.sampled_from(["spikes", "current"])))}
     edges: list[Edge] = []
     name = st.text("abc.é ", min_size=1, max_size=8)
-    for kind in draw(st.lists(st.sampled_from(["linear", "sparse", "cells", "flat", "cut", "pool"]), max_size=6)):
+    for kind in draw(
+        st.lists(st.sampled_from(["linear", "sparse", "cells", "flat", "cut", "pool"]), max_size=6)
+    ):
         source, source_shape = list(nodes)[-1], Graph(nodes, tuple(edges)).shapes[list(nodes)[-1]]
         made = draw_node(draw, kind, source_shape)
         label = draw(name.filter(lambda n: n not in nodes))
@@ -268,12 +322,20 @@ def draw_node(draw: st.DrawFn, kind: str, shape: tuple[int, ...]) -> Node:
         stored = weight if fixed is None else Quantised(fixed.quantise(weight), fixed)
         return Linear(stored, exponent=draw(st.integers(-3, 3)))
     if kind == "sparse":
-        return Sparse(np.arange(size + 1), np.zeros(size), [draw(values)], shape, (out,), delays=np.arange(size))
+        return Sparse(
+            np.arange(size + 1), np.zeros(size), [draw(values)], shape, (out,), delays=np.arange(size)
+        )
     if kind == "cells":
         constant = Instruction("const", value=draw(st.one_of(values, st.integers(-9, 9))))
         code = (constant, Instruction("input", name="x"), Instruction("add", (0, 1)))
-        return Population(draw(st.text("xyz", max_size=3)), Program(("x",), ("v",), ("p",), code, 2, (2,)),
-                          {"p": draw(values)}, shape, draw(st.integers(0, 5)), {"v": draw(values)})
+        return Population(
+            draw(st.text("xyz", max_size=3)),
+            Program(("x",), ("v",), ("p",), code, 2, (2,)),
+            {"p": draw(values)},
+            shape,
+            draw(st.integers(0, 5)),
+            {"v": draw(values)},
+        )
     if kind == "cut":
         return Slice((0,) * len(shape), shape, (2,) * len(shape))
     return SumPool((1, 1), (1, 1)) if kind == "pool" and len(shape) == 3 else Flatten()
@@ -287,8 +349,18 @@ def test_any_graph_survives(graph: Graph) -> None:
     assert json.dumps(encode_graph(again)[0]) == json.dumps(encode_graph(graph)[0])
 
 
-ODD = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4), st.just([]), st.just({}),
-                st.just({"array": 0}), st.just([1, 2]), st.just({"Flatten": {}}))
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=4),
+    st.just([]),
+    st.just({}),
+    st.just({"array": 0}),
+    st.just([1, 2]),
+    st.just({"Flatten": {}}),
+)
 
 
 @settings(max_examples=150, deadline=None)
@@ -315,13 +387,32 @@ def spots(value: Any) -> Any:
 
 
 FUZZED = Graph(
-    {"in": Input((2, 2), "current", Fixed(8, 7)), "w": Linear(Quantised(np.ones((3, 4)), Fixed(8))),
-     "s": Sparse([0, 1, 1, 2], [0, 2], [0.5], (3,), (3,), delays=[1, 2]),
-     "n": Population("m", Program(("in",), ("v",), ("p",), (
-         Instruction("input", name="in"), Instruction("narrow", (0,), "v", 8, "wrap"),
-         Instruction("shift", (1,), value=-2, mode="zero")), 2, (1,), {"t": (1, 2)}), {"p": 1.0}, (3,)),
-     "out": Output()},
-    (Edge("in", "w"), Edge("w", "s"), Edge("s", "n"), Edge("n", "out"), Edge("n", "n", "in", 2)))
+    {
+        "in": Input((2, 2), "current", Fixed(8, 7)),
+        "w": Linear(Quantised(np.ones((3, 4)), Fixed(8))),
+        "s": Sparse([0, 1, 1, 2], [0, 2], [0.5], (3,), (3,), delays=[1, 2]),
+        "n": Population(
+            "m",
+            Program(
+                ("in",),
+                ("v",),
+                ("p",),
+                (
+                    Instruction("input", name="in"),
+                    Instruction("narrow", (0,), "v", 8, "wrap"),
+                    Instruction("shift", (1,), value=-2, mode="zero"),
+                ),
+                2,
+                (1,),
+                {"t": (1, 2)},
+            ),
+            {"p": 1.0},
+            (3,),
+        ),
+        "out": Output(),
+    },
+    (Edge("in", "w"), Edge("w", "s"), Edge("s", "n"), Edge("n", "out"), Edge("n", "n", "in", 2)),
+)
 
 
 def test_network_without_arrays_is_not_a_network() -> None:

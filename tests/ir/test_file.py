@@ -51,10 +51,22 @@ def test_limits_are_passed_on(path: Path, network: Network) -> None:
 
 # --- records ---
 
-@pytest.mark.parametrize("values", [
-    {"steps": 0}, {"steps": -1}, {"steps": 2**20 + 1}, {"coding": "latency"}, {"scale": 0.0}, {"scale": float("inf")},
-    {"scale": float("nan")}, {"seed": -1}, {"seed": 2**63}, {"input_shape": (2, 0)},
-])
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"steps": 0},
+        {"steps": -1},
+        {"steps": 2**20 + 1},
+        {"coding": "latency"},
+        {"scale": 0.0},
+        {"scale": float("inf")},
+        {"scale": float("nan")},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"input_shape": (2, 0)},
+    ],
+)
 def test_records_that_cannot_be_run(values: dict[str, Any]) -> None:
     with pytest.raises(DataError):
         RunRecord(**{"steps": 4, **values})
@@ -62,24 +74,42 @@ def test_records_that_cannot_be_run(values: dict[str, Any]) -> None:
 
 def test_notes_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        RunRecord(4, notes={"a": "b"}).notes["a"] = "c"     # type: ignore[index]
+        RunRecord(4, notes={"a": "b"}).notes["a"] = "c"  # type: ignore[index]
 
 
-@pytest.mark.parametrize("changes", [
-    {"readout": "missing"}, {"readout": "fc"}, {"readout": "hidden"}, {"labels": ("a",)}, {"input_shape": (4, 4)},
-    {"coding": "rate"}, {"coding": "onoff"}, {"coding": "onoff", "input_shape": (1, 4, 4)},
-])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"readout": "missing"},
+        {"readout": "fc"},
+        {"readout": "hidden"},
+        {"labels": ("a",)},
+        {"input_shape": (4, 4)},
+        {"coding": "rate"},
+        {"coding": "onoff"},
+        {"coding": "onoff", "input_shape": (1, 4, 4)},
+    ],
+)
 def test_records_that_do_not_fit_the_graph(changes: dict[str, Any], network: Network, path: Path) -> None:
     with pytest.raises(ModelError):
         file.write(path, Network(network.graph, replace(network.record, **changes)))
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("coding", "kind", "shape"), [
-    ("direct", "current", (2, 4, 4)), ("rate", "spikes", (2, 4, 4)), ("onoff", "spikes", (1, 4, 4)),
-    ("spikes", "spikes", (2, 4, 4)), ("spikes", "current", (2, 4, 4)), ("rate", "spikes", ()),
-])
-def test_codings_that_fit(coding: str, kind: str, shape: tuple[int, ...], network: Network, path: Path) -> None:
+@pytest.mark.parametrize(
+    ("coding", "kind", "shape"),
+    [
+        ("direct", "current", (2, 4, 4)),
+        ("rate", "spikes", (2, 4, 4)),
+        ("onoff", "spikes", (1, 4, 4)),
+        ("spikes", "spikes", (2, 4, 4)),
+        ("spikes", "current", (2, 4, 4)),
+        ("rate", "spikes", ()),
+    ],
+)
+def test_codings_that_fit(
+    coding: str, kind: str, shape: tuple[int, ...], network: Network, path: Path
+) -> None:
     assert coding in CODINGS
     graph = network.graph.with_nodes({"image": Input((2, 4, 4), kind)})
     file.write(path, Network(graph, replace(network.record, coding=coding, input_shape=shape)))
@@ -138,8 +168,13 @@ def test_forged_networks_are_file_errors(what: str, network: Network, path: Path
 def test_forged_arrays_are_file_errors(network: Network, path: Path) -> None:
     arrays: list[Any] = []
     manifest = encode_record(network, arrays)
-    for changed in (arrays[:-1], [*arrays, arrays[0]], [a.astype(np.float64) for a in arrays],
-                    [a.T for a in arrays], [a * np.nan if a.dtype.kind == "f" else a for a in arrays]):
+    for changed in (
+        arrays[:-1],
+        [*arrays, arrays[0]],
+        [a.astype(np.float64) for a in arrays],
+        [a.T for a in arrays],
+        [a * np.nan if a.dtype.kind == "f" else a for a in arrays],
+    ):
         store.write_whole(path, "network", manifest, changed)
         with pytest.raises(FileError, match="does not hold a legal network"):
             file.read(path)
@@ -179,8 +214,9 @@ print(seen["refused"], seen["equal"], seen["other"])
 
 
 @pytest.mark.parametrize("sealed", ["damaged", "sealed"])
-def test_damage_ends_in_an_error_or_the_same_network(sealed: str, network: Network, path: Path,
-                                                     in_subprocess: Callable[..., str]) -> None:
+def test_damage_ends_in_an_error_or_the_same_network(
+    sealed: str, network: Network, path: Path, in_subprocess: Callable[..., str]
+) -> None:
     file.write(path, network)
     refused, equal, other = map(int, in_subprocess(DAMAGE, path, network.graph.digest, sealed).split())
     assert refused + equal + other == 250

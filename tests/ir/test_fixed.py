@@ -51,8 +51,12 @@ def test_values_well_inside_stay(bits: int, mode: str, data: st.DataObject) -> N
     assert int(narrow(np.array(x), bits, mode)) == x
 
 
-@given(st.lists(st.integers(-(2**31), 2**31), min_size=1, max_size=20), st.integers(2, 32), st.integers(-4, 20),
-       st.booleans())
+@given(
+    st.lists(st.integers(-(2**31), 2**31), min_size=1, max_size=20),
+    st.integers(2, 32),
+    st.integers(-4, 20),
+    st.booleans(),
+)
 def test_quantise_rounds_to_nearest_and_saturates(xs: list[int], bits: int, frac: int, signed: bool) -> None:
     made = Fixed(bits, frac, signed)
     nearest = [floor(Fraction(x, 2**12) * Fraction(2) ** frac + Fraction(1, 2)) for x in xs]

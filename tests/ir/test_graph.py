@@ -15,8 +15,14 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Flatten, Input, Linear, Node, Output, Population, SumPool
 from spikeflow.ir.program import Instruction, Program
 
-ADD = Program(("a", "b"), (), (), (Instruction("input", name="a"), Instruction("input", name="b"),
-                                   Instruction("add", (0, 1))), 2, ())
+ADD = Program(
+    ("a", "b"),
+    (),
+    (),
+    (Instruction("input", name="a"), Instruction("input", name="b"), Instruction("add", (0, 1))),
+    2,
+    (),
+)
 
 
 def cells(size: int = 2) -> Population:
@@ -41,11 +47,20 @@ def test_an_unconnected_port_of_a_population_has_its_shape() -> None:
     assert graph.port_shape("n", "b") == (2,) and graph.inputs_of("n", "b") == ()
 
 
-@pytest.mark.parametrize("edges", [
-    [Edge("in", "missing")], [Edge("missing", "out")], [Edge("in", "n", "in")], [Edge("in", "n", "c")],
-    [Edge("in", "n", "a", src_port="spikes")], [Edge("in", "n", "a", -1)], [Edge("in", "n", "a", 2**20)],
-    [Edge("n", "in")], [Edge("out", "n", "a")],
-])
+@pytest.mark.parametrize(
+    "edges",
+    [
+        [Edge("in", "missing")],
+        [Edge("missing", "out")],
+        [Edge("in", "n", "in")],
+        [Edge("in", "n", "c")],
+        [Edge("in", "n", "a", src_port="spikes")],
+        [Edge("in", "n", "a", -1)],
+        [Edge("in", "n", "a", 2**20)],
+        [Edge("n", "in")],
+        [Edge("out", "n", "a")],
+    ],
+)
 def test_wrong_edges(edges: list[Edge]) -> None:
     with pytest.raises(GraphError):
         Graph(small(n=cells()), (Edge("n", "out"), *edges))
@@ -104,9 +119,9 @@ def test_a_huge_result_is_refused() -> None:
 
 def test_nothing_can_be_changed(snn: Graph) -> None:
     with pytest.raises(TypeError):
-        snn.nodes["x"] = Output()                       # type: ignore[index]
+        snn.nodes["x"] = Output()  # type: ignore[index]
     with pytest.raises(FrozenInstanceError):
-        snn.dt = 1.0                                    # type: ignore[misc]
+        snn.dt = 1.0  # type: ignore[misc]
     fc = snn.nodes["fc"]
     assert isinstance(fc, Linear) and isinstance(fc.weight, np.ndarray)
     with pytest.raises(ValueError, match="read-only"):
@@ -143,8 +158,11 @@ def slow_order(graph: Graph) -> list[str]:
     """The first node, as listed, whose sources of this step are all done; and again."""
     done: list[str] = []
     while len(done) < len(graph.nodes):
-        ready = [n for n in graph.nodes if n not in done
-                 and all(e.src in done for e in graph.edges if e.dst == n and e.delay == 0)]
+        ready = [
+            n
+            for n in graph.nodes
+            if n not in done and all(e.src in done for e in graph.edges if e.dst == n and e.delay == 0)
+        ]
         done.append(ready[0])
     return done
 

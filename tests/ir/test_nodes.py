@@ -46,8 +46,9 @@ def shape_of(node: Any, *shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("reader", "left_out"), [
-    ("sim/reference.py", ()), ("sim/lower.py", ("BatchNorm", "Activation"))])
+@pytest.mark.parametrize(
+    ("reader", "left_out"), [("sim/reference.py", ()), ("sim/lower.py", ("BatchNorm", "Activation"))]
+)
 def test_every_reader_knows_every_kind(kind: str, reader: str, left_out: tuple[str, ...]) -> None:
     path = PACKAGE / reader
     if kind in left_out:
@@ -60,10 +61,19 @@ def test_every_reader_knows_every_kind(kind: str, reader: str, left_out: tuple[s
 @given(small, small, pairs, pairs, pairs, st.tuples(small, small, small, small))
 def test_conv_shape(height: int, width: int, kernel: Any, stride: Any, dilation: Any, padding: Any) -> None:
     top, bottom, left, right = padding
-    node = Conv2d(np.ones((4, 1, *kernel)), stride=stride, padding=((top, bottom), (left, right)),
-                  dilation=dilation, groups=2)
-    counts = [len(range(0, n - d * (k - 1), s)) for n, d, k, s in
-              zip((height + top + bottom, width + left + right), dilation, kernel, stride, strict=True)]
+    node = Conv2d(
+        np.ones((4, 1, *kernel)),
+        stride=stride,
+        padding=((top, bottom), (left, right)),
+        dilation=dilation,
+        groups=2,
+    )
+    counts = [
+        len(range(0, n - d * (k - 1), s))
+        for n, d, k, s in zip(
+            (height + top + bottom, width + left + right), dilation, kernel, stride, strict=True
+        )
+    ]
     if min(counts) == 0:
         with pytest.raises(ShapeError):
             shape_of(node, (2, height, width))
@@ -73,7 +83,9 @@ def test_conv_shape(height: int, width: int, kernel: Any, stride: Any, dilation:
 
 @given(st.integers(3, 7), st.integers(3, 7), pairs, pairs)
 def test_pool_shape(height: int, width: int, kernel: Any, stride: Any) -> None:
-    counts = tuple(len(range(0, n - k + 1, s)) for n, k, s in zip((height, width), kernel, stride, strict=True))
+    counts = tuple(
+        len(range(0, n - k + 1, s)) for n, k, s in zip((height, width), kernel, stride, strict=True)
+    )
     assert shape_of(SumPool(kernel, stride), (2, height, width)) == (2, *counts)
 
 
@@ -163,14 +175,27 @@ def test_what_a_node_refuses(what: str) -> None:
         WRONG[what]().check("n")
 
 
-@pytest.mark.parametrize(("node", "shape"), [
-    (Linear(np.ones((2, 3))), (4,)), (Conv2d(np.ones((1, 2, 3, 3))), (1, 5, 5)),
-    (Conv2d(np.ones((1, 2, 3, 3))), (2, 2, 5)), (Conv2d(np.ones((1, 2, 3, 3))), (2, 5)),
-    (Sparse([0, 0], [], [], (1,), (1,)), (2,)), (SumPool((2, 2), (1, 1)), (3, 1, 4)), (SumPool((2, 2), (1, 1)), (4, 4)),
-    (Slice((0,), (3,), (1,)), (2,)), (Slice((0,), (3,), (1,)), (3, 3)), (Pad((0,), (0,)), (1, 1)),
-    (Pad((2**31,), (0,)), (1,)), (Scale(np.ones(2)), (3,)), (Scale(np.ones((1, 3))), (3,)),
-    (BatchNorm([0], [1], [1], [0]), (2, 3)), (Population("m", IDENTITY, {"p": 1}, (2,)), (3,)), (Concat(1, 1), (2,)),
-])
+@pytest.mark.parametrize(
+    ("node", "shape"),
+    [
+        (Linear(np.ones((2, 3))), (4,)),
+        (Conv2d(np.ones((1, 2, 3, 3))), (1, 5, 5)),
+        (Conv2d(np.ones((1, 2, 3, 3))), (2, 2, 5)),
+        (Conv2d(np.ones((1, 2, 3, 3))), (2, 5)),
+        (Sparse([0, 0], [], [], (1,), (1,)), (2,)),
+        (SumPool((2, 2), (1, 1)), (3, 1, 4)),
+        (SumPool((2, 2), (1, 1)), (4, 4)),
+        (Slice((0,), (3,), (1,)), (2,)),
+        (Slice((0,), (3,), (1,)), (3, 3)),
+        (Pad((0,), (0,)), (1, 1)),
+        (Pad((2**31,), (0,)), (1,)),
+        (Scale(np.ones(2)), (3,)),
+        (Scale(np.ones((1, 3))), (3,)),
+        (BatchNorm([0], [1], [1], [0]), (2, 3)),
+        (Population("m", IDENTITY, {"p": 1}, (2,)), (3,)),
+        (Concat(1, 1), (2,)),
+    ],
+)
 def test_sources_that_do_not_fit(node: Any, shape: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="n: got"):
         shape_of(node, shape)

@@ -16,7 +16,13 @@ X = Op("input", name="in")
 
 
 def made(*code: Instruction, **more: object) -> Program:
-    values: dict[str, object] = {"inputs": ("in",), "states": (), "params": (), "output": 0, "next_states": ()}
+    values: dict[str, object] = {
+        "inputs": ("in",),
+        "states": (),
+        "params": (),
+        "output": 0,
+        "next_states": (),
+    }
     return Program(code=code, **{**values, **more})
 
 
@@ -25,50 +31,63 @@ def test_legal_programs_pass(lif: Program, integer_lif: Program) -> None:
     integer_lif.check("n")
 
 
-@pytest.mark.parametrize("code", [
-    (),
-    (Op("exp"),),
-    (Op("add"),),
-    (X, Op("add", (0,))),
-    (X, Op("add", (0, 1))),
-    (X, Op("add", (0, -1))),
-    (X, Op("floor", (0, 0))),
-    (Op("param", name="missing"),),
-    (Op("state", name="in"),),
-    (X, Op("function", (0,), "exp")),
-    (X, Op("table", (0,), "missing")),
-    (X, Op("narrow", (0,), value=8)),
-    (X, Op("narrow", (0,), value=8, mode="clamp")),
-    (X, Op("narrow", (0,), value=1, mode="wrap")),
-    (X, Op("narrow", (0,), value=63, mode="wrap")),
-    (X, Op("narrow", (0,), value=8.0, mode="wrap")),
-    (X, Op("narrow", (0,), value=True, mode="wrap")),
-    (X, Op("shift", (0,), value=63)),
-    (X, Op("shift", (0,), value=-63, mode="floor")),
-    (X, Op("shift", (0,), value=-1)),
-    (X, Op("shift", (0,), value=-1.5, mode="floor")),
-    (X, Op("mul", (0, 0), value=3)),
-    (X, Op("mul", (0, 0), value=-3, mode="floor")),
-    (X, Op("mul", (0, 0), value=100, mode="floor")),
-    (X, Op("spike", (0,), value=-1)),
-    (X, Op("spike", (0,), value=0.5)),
-    (Op("const", value=float("nan")),),
-    (Op("const", value=float("inf")),),
-    (Op("const", value=2**63),),
-    (Op("const", value=10**400),),
-    (Op("const", value="1"),),
-    (X,) * (MAX_INSTRUCTIONS + 1),
-])
+@pytest.mark.parametrize(
+    "code",
+    [
+        (),
+        (Op("exp"),),
+        (Op("add"),),
+        (X, Op("add", (0,))),
+        (X, Op("add", (0, 1))),
+        (X, Op("add", (0, -1))),
+        (X, Op("floor", (0, 0))),
+        (Op("param", name="missing"),),
+        (Op("state", name="in"),),
+        (X, Op("function", (0,), "exp")),
+        (X, Op("table", (0,), "missing")),
+        (X, Op("narrow", (0,), value=8)),
+        (X, Op("narrow", (0,), value=8, mode="clamp")),
+        (X, Op("narrow", (0,), value=1, mode="wrap")),
+        (X, Op("narrow", (0,), value=63, mode="wrap")),
+        (X, Op("narrow", (0,), value=8.0, mode="wrap")),
+        (X, Op("narrow", (0,), value=True, mode="wrap")),
+        (X, Op("shift", (0,), value=63)),
+        (X, Op("shift", (0,), value=-63, mode="floor")),
+        (X, Op("shift", (0,), value=-1)),
+        (X, Op("shift", (0,), value=-1.5, mode="floor")),
+        (X, Op("mul", (0, 0), value=3)),
+        (X, Op("mul", (0, 0), value=-3, mode="floor")),
+        (X, Op("mul", (0, 0), value=100, mode="floor")),
+        (X, Op("spike", (0,), value=-1)),
+        (X, Op("spike", (0,), value=0.5)),
+        (Op("const", value=float("nan")),),
+        (Op("const", value=float("inf")),),
+        (Op("const", value=2**63),),
+        (Op("const", value=10**400),),
+        (Op("const", value="1"),),
+        (X,) * (MAX_INSTRUCTIONS + 1),
+    ],
+)
 def test_malformed_code_is_refused(code: tuple[Instruction, ...]) -> None:
     with pytest.raises(GraphError):
         made(*code).check("n")
 
 
-@pytest.mark.parametrize("more", [
-    {"output": 1}, {"output": -1}, {"next_states": (0,)}, {"states": ("v",)},
-    {"states": ("v",), "next_states": (1,)}, {"inputs": ("in", "in")}, {"params": ("a", "a")},
-    {"states": ("v", "v"), "next_states": (0, 0)}, {"tables": {"t": ()}}, {"tables": {"t": (2**31,)}},
-])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"output": 1},
+        {"output": -1},
+        {"next_states": (0,)},
+        {"states": ("v",)},
+        {"states": ("v",), "next_states": (1,)},
+        {"inputs": ("in", "in")},
+        {"params": ("a", "a")},
+        {"states": ("v", "v"), "next_states": (0, 0)},
+        {"tables": {"t": ()}},
+        {"tables": {"t": (2**31,)}},
+    ],
+)
 def test_malformed_outsides_are_refused(more: dict[str, object]) -> None:
     with pytest.raises(GraphError):
         made(X, **more).check("n")
@@ -90,7 +109,7 @@ def test_operations(lif: Program) -> None:
 
 def test_tables_cannot_be_changed(integer_lif: Program) -> None:
     with pytest.raises(TypeError):
-        integer_lif.tables["steps"] = (0,)      # type: ignore[index]
+        integer_lif.tables["steps"] = (0,)  # type: ignore[index]
 
 
 def test_tracing_records_equal_operations_once() -> None:
@@ -121,9 +140,29 @@ def test_tracing_refuses_a_branch() -> None:
 def test_every_operation_can_be_recorded() -> None:
     r = Recorder(["in"], ["v"], ["p"])
     x, o = r.x[0], r.ops
-    made_ = [x + 1.0, 1.0 + x, x - 1.0, 1.0 - x, x * r.p.p, 2.0 * x, x / 2.0, 2.0 / x, -x, o.minimum(x, 0.0),
-             o.maximum(x, 0.0), o.floor(x), o.where(x, x, 0.0), o.spike(x, 1), o.hold(x), o.tanh(x), o.sigmoid(x),
-             o.shift(x, -2), o.multiply_shift(x, x, 3, "floor"), o.narrow(x, 8, "wrap", "x"), o.table(x, "t")]
+    made_ = [
+        x + 1.0,
+        1.0 + x,
+        x - 1.0,
+        1.0 - x,
+        x * r.p.p,
+        2.0 * x,
+        x / 2.0,
+        2.0 / x,
+        -x,
+        o.minimum(x, 0.0),
+        o.maximum(x, 0.0),
+        o.floor(x),
+        o.where(x, x, 0.0),
+        o.spike(x, 1),
+        o.hold(x),
+        o.tanh(x),
+        o.sigmoid(x),
+        o.shift(x, -2),
+        o.multiply_shift(x, x, 3, "floor"),
+        o.narrow(x, 8, "wrap", "x"),
+        o.table(x, "t"),
+    ]
     program = r.program(made_[13], [made_[0]], {"t": (1,)})
     program.check("n")
     assert program.operations() == set(ARITY)

@@ -56,29 +56,52 @@ def test_a_graph_without_nodes() -> None:
     assert show(Graph({}, ())).splitlines()[1:] == ["0 neurons, 0 synapses stored, 0 connections"]
 
 
-@given(st.integers(1, 6), st.integers(1, 6), st.tuples(*[st.integers(1, 3)] * 6), st.tuples(*[st.integers(0, 3)] * 4))
-def test_connections_of_a_convolution_are_counted_one_by_one(height: int, width: int, sizes: tuple[int, ...],
-                                                             padding: tuple[int, ...]) -> None:
+@given(
+    st.integers(1, 6),
+    st.integers(1, 6),
+    st.tuples(*[st.integers(1, 3)] * 6),
+    st.tuples(*[st.integers(0, 3)] * 4),
+)
+def test_connections_of_a_convolution_are_counted_one_by_one(
+    height: int, width: int, sizes: tuple[int, ...], padding: tuple[int, ...]
+) -> None:
     ky, kx, sy, sx, dy, dx = sizes
     top, bottom, left, right = padding
     if height + top + bottom < dy * (ky - 1) + 1 or width + left + right < dx * (kx - 1) + 1:
         return
-    node = Conv2d(np.ones((4, 2, ky, kx)), stride=(sy, sx), padding=((top, bottom), (left, right)),
-                  dilation=(dy, dx), groups=2)
-    graph = Graph({"in": Input((4, height, width)), "conv": node, "out": Output()},
-                  (Edge("in", "conv"), Edge("conv", "out")))
+    node = Conv2d(
+        np.ones((4, 2, ky, kx)),
+        stride=(sy, sx),
+        padding=((top, bottom), (left, right)),
+        dilation=(dy, dx),
+        groups=2,
+    )
+    graph = Graph(
+        {"in": Input((4, height, width)), "conv": node, "out": Output()},
+        (Edge("in", "conv"), Edge("conv", "out")),
+    )
     _, rows, columns = graph.shapes["conv"]
-    inside = sum(0 <= y * sy - top + i * dy < height and 0 <= x * sx - left + j * dx < width
-                 for y in range(rows) for x in range(columns) for i in range(ky) for j in range(kx))
+    inside = sum(
+        0 <= y * sy - top + i * dy < height and 0 <= x * sx - left + j * dx < width
+        for y in range(rows)
+        for x in range(columns)
+        for i in range(ky)
+        for j in range(kx)
+    )
     assert connections(graph, "conv") == 4 * 2 * inside and stored_synapses(node) == 8 * ky * kx
 
 
 def test_synapses_of_other_kinds(snn: Graph) -> None:
     assert {n: connections(snn, n) for n in ("fc", "loop", "pool", "hidden")} == {
-        "fc": 72, "loop": 3, "pool": 0, "hidden": 0}
+        "fc": 72,
+        "loop": 3,
+        "pool": 0,
+        "hidden": 0,
+    }
 
 
 def test_every_register_is_shown(integer_lif: Program) -> None:
     lines = show_program(integer_lif).splitlines()
-    assert [line.split()[0] for line in lines[:len(integer_lif.code)]] == [
-        f"r{i}" for i in range(len(integer_lif.code))]
+    assert [line.split()[0] for line in lines[: len(integer_lif.code)]] == [
+        f"r{i}" for i in range(len(integer_lif.code))
+    ]

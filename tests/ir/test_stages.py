@@ -28,8 +28,10 @@ def test_each_graph_is_legal_at_its_own_stage_alone(stage: str, request: pytest.
 
 
 def test_plain_sums_are_of_stage_ann() -> None:
-    graph = Graph({"in": Input((2,)), "fc": Linear(np.ones((2, 2))), "out": Output()},
-                  (Edge("in", "fc"), Edge("fc", "out")))
+    graph = Graph(
+        {"in": Input((2,)), "fc": Linear(np.ones((2, 2))), "out": Output()},
+        (Edge("in", "fc"), Edge("fc", "out")),
+    )
     assert stage_of(graph) == "ann"
     check(graph, "ann")
     check(graph, "snn")
@@ -41,8 +43,14 @@ def test_an_unknown_stage_is_refused(snn: Graph) -> None:
 
 
 def with_code(node: Any, *code: Instruction) -> Population:
-    program = Program(node.program.inputs, node.program.states, node.program.params, (*code,), 0,
-                      (0,) * len(node.program.states))
+    program = Program(
+        node.program.inputs,
+        node.program.states,
+        node.program.params,
+        (*code,),
+        0,
+        (0,) * len(node.program.states),
+    )
     return replace(node, program=program)
 
 
@@ -55,11 +63,16 @@ SNN: dict[str, tuple[str, Any]] = {
     "exponent of a factor": ("half", lambda n: replace(n, exponent=-1)),
     "input format": ("image", lambda n: replace(n, format=Fixed(8))),
     "activation": ("flat", lambda n: Activation()),
-    "integer neurons": ("hidden", lambda n: replace(n, formats={"v": Fixed(8)}, params={"decay": 0, "threshold": 1},
-                                                    initial={})),
+    "integer neurons": (
+        "hidden",
+        lambda n: replace(n, formats={"v": Fixed(8)}, params={"decay": 0, "threshold": 1}, initial={}),
+    ),
     "shift": ("hidden", lambda n: with_code(n, X, Instruction("shift", (0,), value=1))),
     "narrow": ("hidden", lambda n: with_code(n, X, Instruction("narrow", (0,), value=8, mode="wrap"))),
-    "product with a shift": ("hidden", lambda n: with_code(n, X, Instruction("mul", (0, 0), value=1, mode="zero"))),
+    "product with a shift": (
+        "hidden",
+        lambda n: with_code(n, X, Instruction("mul", (0, 0), value=1, mode="zero")),
+    ),
 }
 
 
@@ -117,6 +130,8 @@ def _conv(graph: Graph) -> Conv2d:
 
 
 def test_flatten_is_legal_everywhere() -> None:
-    graph = Graph({"in": Input((2,)), "flat": Flatten(), "out": Output()}, (Edge("in", "flat"), Edge("flat", "out")))
+    graph = Graph(
+        {"in": Input((2,)), "flat": Flatten(), "out": Output()}, (Edge("in", "flat"), Edge("flat", "out"))
+    )
     for stage in STAGES:
         check(graph, stage)

@@ -18,8 +18,13 @@ from spikeflow.ir import store
 from spikeflow.ir.store import Limits
 
 MANIFEST = {"name": "ä", "list": [1, 2.5, None, True], "deep": {"a": {"b": []}}}
-ARRAYS = [np.arange(6, dtype=np.int32).reshape(2, 3), np.zeros((0, 4), np.float32), np.full((), 2.5),
-          np.arange(5000, dtype=np.float32), np.array([255], np.uint8)]
+ARRAYS = [
+    np.arange(6, dtype=np.int32).reshape(2, 3),
+    np.zeros((0, 4), np.float32),
+    np.full((), 2.5),
+    np.arange(5000, dtype=np.float32),
+    np.array([255], np.uint8),
+]
 
 
 @pytest.fixture
@@ -54,6 +59,7 @@ def test_other_programs_find_the_hdf5(good: Path) -> None:
 
 # --- writing ---
 
+
 def test_writing_replaces_and_leaves_nothing_else(good: Path) -> None:
     store.write_whole(good, "test", [1], [])
     assert store.read(good, "test") == ([1], []) and os.listdir(good.parent) == [good.name]
@@ -66,10 +72,18 @@ def test_a_link_keeps_pointing_at_the_file(good: Path, tmp_path: Path) -> None:
     assert link.is_symlink() and store.read(good, "test")[0] == [2]
 
 
-@pytest.mark.parametrize(("manifest", "arrays"), [
-    ({"x": float("nan")}, []), ({"x": object()}, []), ({}, [np.array(["text"])]), ({}, [np.array([None])]),
-    ({}, [np.zeros(1, complex)]), ({}, [np.zeros(2, bool)]), ({"x": "\ud800"}, []),
-])
+@pytest.mark.parametrize(
+    ("manifest", "arrays"),
+    [
+        ({"x": float("nan")}, []),
+        ({"x": object()}, []),
+        ({}, [np.array(["text"])]),
+        ({}, [np.array([None])]),
+        ({}, [np.zeros(1, complex)]),
+        ({}, [np.zeros(2, bool)]),
+        ({"x": "\ud800"}, []),
+    ],
+)
 def test_what_cannot_be_stored_leaves_the_old_file(good: Path, manifest: Any, arrays: list[Any]) -> None:
     before = good.read_bytes()
     with pytest.raises(FileError):
@@ -113,6 +127,7 @@ def test_a_full_disk_leaves_nothing_new(path: Path, in_subprocess: Callable[...,
 
 # --- files that are not ours, or not whole ---
 
+
 def refused(path: Path, *, limits: Limits | None = None, kind: str = "test") -> str:
     with pytest.raises(FileError) as caught:
         store.read(path, kind, limits)
@@ -120,8 +135,18 @@ def refused(path: Path, *, limits: Limits | None = None, kind: str = "test") -> 
     return str(caught.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04" * 200, b"\0" * 600,
-                                     b"spikeflow test 1\n", b"spikeflow test 1\n".ljust(600, b"\0")])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"x",
+        b"\x89HDF\r\n\x1a\n",
+        b"PK\x03\x04" * 200,
+        b"\0" * 600,
+        b"spikeflow test 1\n",
+        b"spikeflow test 1\n".ljust(600, b"\0"),
+    ],
+)
 def test_other_contents(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     refused(path)
@@ -146,8 +171,10 @@ def test_wrong_kind_and_version(good: Path) -> None:
     assert "version 2" in refused(good)
 
 
-@pytest.mark.parametrize("limits", [Limits(file_bytes=5000), Limits(manifest_bytes=10), Limits(arrays=4),
-                                    Limits(array_bytes=20_000)])
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(file_bytes=5000), Limits(manifest_bytes=10), Limits(arrays=4), Limits(array_bytes=20_000)],
+)
 def test_limits(good: Path, limits: Limits) -> None:
     refused(good, limits=limits)
 
@@ -177,11 +204,14 @@ print(len(damaged))
 """
 
 
-def test_every_truncation_and_every_flipped_bit_is_seen(good: Path, in_subprocess: Callable[..., str]) -> None:
+def test_every_truncation_and_every_flipped_bit_is_seen(
+    good: Path, in_subprocess: Callable[..., str]
+) -> None:
     assert int(in_subprocess(DAMAGE, good)) > 400
 
 
 # --- files that a stranger made, with the right hash ---
+
 
 def forge(path: Path, build: Callable[[h5py.File], None], manifest: bytes | None = b"{}") -> Path:
     """A file whose header is right and whose HDF5 is what `build` makes of a good one."""
@@ -238,7 +268,9 @@ FORGERIES: dict[str, Callable[[h5py.File], Any]] = {
     "soft link": lambda f: f["arrays"].__setitem__("0", h5py.SoftLink("/manifest")),
     "dangling soft link": lambda f: f["arrays"].__setitem__("0", h5py.SoftLink("/nowhere")),
     "external link": lambda f: f["arrays"].__setitem__("0", h5py.ExternalLink("/etc/passwd", "/x")),
-    "external storage": lambda f: f["arrays"].create_dataset("0", (4,), "u1", external=[("/etc/passwd", 0, 4)]),
+    "external storage": lambda f: f["arrays"].create_dataset(
+        "0", (4,), "u1", external=[("/etc/passwd", 0, 4)]
+    ),
     "virtual layout": virtual,
     "object reference": lambda f: f["arrays"].create_dataset("0", data=f.ref, dtype=h5py.ref_dtype),
     "region reference": lambda f: f["arrays"].create_dataset("0", (1,), dtype=h5py.regionref_dtype),
@@ -260,7 +292,9 @@ FORGERIES: dict[str, Callable[[h5py.File], Any]] = {
     "scale and offset": lambda f: f["arrays"].create_dataset("0", data=np.arange(9), scaleoffset=True),
     "huge, nothing stored": lambda f: f["arrays"].create_dataset("0", (2**50,), "f4"),
     "huge, no pieces": lambda f: f["arrays"].create_dataset("0", (2**50,), "f4", chunks=(1024,)),
-    "one piece missing": lambda f: f["arrays"].create_dataset("0", (20,), "f4", chunks=(10,)).__setitem__(0, 1),
+    "one piece missing": lambda f: (
+        f["arrays"].create_dataset("0", (20,), "f4", chunks=(10,)).__setitem__(0, 1)
+    ),
     "small, nothing stored": lambda f: dataset(f, (4,), h5py.h5t.NATIVE_INT32),
     "huge pieces": lambda f: dataset(f, (2**28,), h5py.h5t.NATIVE_INT32, chunked((2**28,))),
     "bomb": shared_bomb,
@@ -284,19 +318,40 @@ def test_forged_hdf5_is_refused(path: Path, forgery: str) -> None:
 
 
 def test_the_forger_itself_makes_readable_files(path: Path) -> None:
-    forge(path, lambda f: f["arrays"].create_dataset("0", data=np.arange(9), chunks=(4,), compression="lzf",
-                                                     fletcher32=True, maxshape=(None,)))
+    forge(
+        path,
+        lambda f: f["arrays"].create_dataset(
+            "0", data=np.arange(9), chunks=(4,), compression="lzf", fletcher32=True, maxshape=(None,)
+        ),
+    )
     assert store.read(path, "test")[1][0].tolist() == list(range(9))
 
 
-@pytest.mark.parametrize("manifest", [
-    None, b"", b"{", b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 50_000, b'{"a": 1, "a": 2}',
-    b"NaN", b"[Infinity]", b"\xff\xfe", b'"\xed\xa0\x80"', b"1" * 5000, b"{} {}", b"\0",
-])
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        None,
+        b"",
+        b"{",
+        b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"a":' * 50_000,
+        b'{"a": 1, "a": 2}',
+        b"NaN",
+        b"[Infinity]",
+        b"\xff\xfe",
+        b'"\xed\xa0\x80"',
+        b"1" * 5000,
+        b"{} {}",
+        b"\0",
+    ],
+)
 def test_forged_manifests_are_refused(path: Path, manifest: bytes | None) -> None:
     refused(forge(path, lambda f: None, manifest))
 
 
-@pytest.mark.parametrize("values", [np.zeros((1, 2), np.uint8), np.array([91, 93], np.int8), np.array([91.0])])
+@pytest.mark.parametrize(
+    "values", [np.zeros((1, 2), np.uint8), np.array([91, 93], np.int8), np.array([91.0])]
+)
 def test_manifests_that_are_not_bytes(path: Path, values: Any) -> None:
     refused(forge(path, lambda f: f.create_dataset("manifest", data=values), None))

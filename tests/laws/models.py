@@ -16,10 +16,18 @@ def _spread(low: float, high: float) -> np.ndarray:
 
 
 CASES: tuple[NeuronModel, ...] = (
-    IF(), IF(reset="zero"), IF(threshold=_spread(0.3, 1.2)),
-    LIF(), LIF(decay=_spread(0, 1), reset="subtract"), LIF.from_tau(0.01, 1e-3),
-    CubaLIF(), CubaLIF(decay_current=_spread(0.1, 0.9), reset="subtract"), CubaLIF.from_tau(5e-3, 1e-2, 1e-3),
-    TwoPointLIF(), TwoPointLIF(gain=3.0, reset="subtract"), TwoPointLIF(bap=0.4, back_propagation=True),
+    IF(),
+    IF(reset="zero"),
+    IF(threshold=_spread(0.3, 1.2)),
+    LIF(),
+    LIF(decay=_spread(0, 1), reset="subtract"),
+    LIF.from_tau(0.01, 1e-3),
+    CubaLIF(),
+    CubaLIF(decay_current=_spread(0.1, 0.9), reset="subtract"),
+    CubaLIF.from_tau(5e-3, 1e-2, 1e-3),
+    TwoPointLIF(),
+    TwoPointLIF(gain=3.0, reset="subtract"),
+    TwoPointLIF(bap=0.4, back_propagation=True),
     TwoPointLIF.from_tau(0.01, 0.02, 1e-3, gain=0.0),
     Integrator(),
 )
@@ -42,5 +50,5 @@ def currents(model: NeuronModel, steps: int, samples: int, seed: int = 0) -> dic
     draw = np.random.default_rng(seed)
     found = {port: draw.normal(0.2, 0.6, (steps, samples, SIZE)).astype(np.float32) for port in model.inputs}
     for x in found.values():
-        x[steps // 3: steps // 2] = 0
+        x[steps // 3 : steps // 2] = 0
     return found

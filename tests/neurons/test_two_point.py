@@ -31,9 +31,11 @@ def test_apical_input_alone_never_spikes() -> None:
 def test_gain_doubles_with_apical_input_and_vanishes_without_its_consent() -> None:
     # a small drive with subtracting reset has a rate proportional to the gain
     cell = Neuron(TwoPointLIF(decay=1.0, reset="subtract"))
+
     def rate(apical: float) -> float:
         x = {"basal": torch.full((4000, 1, 1), 0.05), "apical": torch.full((4000, 1, 1), apical)}
         return float(cell(x)[0].mean())
+
     assert abs(rate(20.0) / rate(0.0) - 2.0) < 0.02
     assert rate(-20.0) < 1e-3
 

@@ -16,7 +16,11 @@ from spikeflow.samples import Samples
 
 HOSTILE = "<script>alert(1)</script>"
 FORMULA = r"$\frac{1}{0"
-CONVERSION = {"ann_accuracy": 0.75, "samples": 20, "verdicts": [{"module": HOSTILE, "verdict": "spiking", "channels": 4}]}
+CONVERSION = {
+    "ann_accuracy": 0.75,
+    "samples": 20,
+    "verdicts": [{"module": HOSTILE, "verdict": "spiking", "channels": 4}],
+}
 
 
 def small_network(kind: str = "current", reset: str = "subtract", **record: object) -> Network:
@@ -25,9 +29,13 @@ def small_network(kind: str = "current", reset: str = "subtract", **record: obje
     nodes = {
         "image": Input((1, 6, 6), kind),
         "conv": Conv2d(draw.normal(0.2, 0.4, (4, 1, 3, 3)).astype(np.float32)),
-        HOSTILE: IF(threshold=np.array([0.5, 1, 2, 4], np.float32).reshape(4, 1, 1), reset=reset).node((4, 4, 4)),
-        FORMULA: Flatten(), "fc": Linear(draw.normal(0, 0.3, (3, 64)).astype(np.float32)),
-        "readout": Integrator().node((3,)), "out": Output(),
+        HOSTILE: IF(threshold=np.array([0.5, 1, 2, 4], np.float32).reshape(4, 1, 1), reset=reset).node(
+            (4, 4, 4)
+        ),
+        FORMULA: Flatten(),
+        "fc": Linear(draw.normal(0, 0.3, (3, 64)).astype(np.float32)),
+        "readout": Integrator().node((3,)),
+        "out": Output(),
     }
     edges = tuple(Edge(a, b) for a, b in zip(list(nodes), list(nodes)[1:], strict=False))
     notes = {"source": "made by hand", "conversion": json.dumps(CONVERSION)}

@@ -64,15 +64,21 @@ def test_ann_accuracy_comes_from_the_conversions_note(facts: ReportFacts) -> Non
     assert facts.ann.accuracy == 0.75
 
 
-@pytest.mark.parametrize("note", ["", "not json", "[1, 2]", '{"ann_accuracy": "<b>"}', '{"ann_accuracy": 7}', "[" * 20000])
+@pytest.mark.parametrize(
+    "note", ["", "not json", "[1, 2]", '{"ann_accuracy": "<b>"}', '{"ann_accuracy": 7}', "[" * 20000]
+)
 def test_a_note_that_is_no_report_is_left_alone(note: str) -> None:
-    found = collect(small_network(notes={"conversion": note}), small_samples(2), options=ReportOptions("reference"))
+    found = collect(
+        small_network(notes={"conversion": note}), small_samples(2), options=ReportOptions("reference")
+    )
     assert found.ann is None
 
 
 def test_samples_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataError, match="expected"):
-        collect(small_network(), Samples(np.zeros((2, 1, 5, 5), np.float32)), options=ReportOptions("reference"))
+        collect(
+            small_network(), Samples(np.zeros((2, 1, 5, 5), np.float32)), options=ReportOptions("reference")
+        )
 
 
 @pytest.mark.parametrize("steps", [1, 2, 64, 65, 1000, 2**20])

@@ -21,7 +21,9 @@ def mapping() -> Mapping:
 
 @pytest.fixture(scope="module")
 def mapped(mapping: Mapping) -> ReportFacts:
-    return collect(small_network(), small_samples(), mapping, options=ReportOptions("reference", date="2026-01-02"))
+    return collect(
+        small_network(), small_samples(), mapping, options=ReportOptions("reference", date="2026-01-02")
+    )
 
 
 def test_the_run_is_that_of_the_rebuilt_graph(mapped: ReportFacts, mapping: Mapping) -> None:
@@ -41,7 +43,13 @@ def test_use_is_within_the_limits_and_adds_up(mapped: ReportFacts, mapping: Mapp
     assert len(cores) == len(mapping.cores)
     assert all(0 <= use.used <= use.limit for core in cores for use in core.uses)
     assert sum(core.uses[0].used for core in cores) == mapping.neurons == 67
-    assert {use.resource for use in cores[0].uses} == {"neurons", "memory, bytes", "input axons", "output axons", "delay, steps"}
+    assert {use.resource for use in cores[0].uses} == {
+        "neurons",
+        "memory, bytes",
+        "input axons",
+        "output axons",
+        "delay, steps",
+    }
 
 
 def test_layers_are_joined_from_their_slices(mapped: ReportFacts, mapping: Mapping) -> None:
@@ -64,12 +72,16 @@ def test_costs_name_their_sources_and_what_is_not_published(mapped: ReportFacts)
 
 def test_loihi1_gives_energy_and_time_together() -> None:
     network, samples = small_network("spikes", "zero", coding="rate"), small_samples()
-    facts = collect(network, samples, map_network(network, "loihi1", samples.x), options=ReportOptions("reference"))
+    facts = collect(
+        network, samples, map_network(network, "loihi1", samples.x), options=ReportOptions("reference")
+    )
     assert facts.mapped is not None
-    assert len(facts.mapped.costs) == 2           # the figures of Davies et al., and SANA-FE's
+    assert len(facts.mapped.costs) == 2  # the figures of Davies et al., and SANA-FE's
     for cost in facts.mapped.costs:
         assert cost.joule and cost.second and not cost.bound
-        energy = sum(line.count * line.each for line in cost.lines if line.each is not None and line.unit == "pJ")
+        energy = sum(
+            line.count * line.each for line in cost.lines if line.each is not None and line.unit == "pJ"
+        )
         assert cost.joule == pytest.approx(1e-12 * energy)
         assert all(line.source for line in cost.lines if line.each is not None)
 

@@ -89,12 +89,20 @@ def test_a_name_from_a_file_is_only_text(page: str) -> None:
 
 def test_every_string_of_the_facts_is_escaped(facts: ReportFacts) -> None:
     evil = '"><script>alert(1)</script><svg onload=alert(1)>'
-    network = replace(facts.network, notes={evil: evil}, labels=(evil,), readout=evil, coding=evil, stage=evil)
+    network = replace(
+        facts.network, notes={evil: evil}, labels=(evil,), readout=evil, coding=evil, stage=evil
+    )
     layers = tuple(replace(layer, node=evil, kind=evil, overflow={evil: 3}) for layer in facts.layers)
     hostile = replace(
-        facts, network=network, layers=layers, made=replace(facts.made, sources={evil: evil, "network": evil}, engine=evil),
-        run=replace(facts.run, title=evil, stage=evil), conversion={evil: evil, "x": [{evil: evil}]},
-        raster=tuple(replace(r, node=evil) for r in facts.raster), sample={evil: evil})
+        facts,
+        network=network,
+        layers=layers,
+        made=replace(facts.made, sources={evil: evil, "network": evil}, engine=evil),
+        run=replace(facts.run, title=evil, stage=evil),
+        conversion={evil: evil, "x": [{evil: evil}]},
+        raster=tuple(replace(r, node=evil) for r in facts.raster),
+        sample={evil: evil},
+    )
     reader = read(to_html(hostile))
     assert "script" not in reader.tags
     assert not any(name.startswith("on") for name, _ in reader.attributes)
@@ -105,7 +113,13 @@ def test_equal_facts_give_equal_pages(facts: ReportFacts, page: str) -> None:
 
 
 def test_a_network_that_never_spikes_still_has_a_page(facts: ReportFacts) -> None:
-    quiet = replace(facts, raster=(), ann=None, conversion={}, run=replace(facts.run, accuracy=None, accuracy_over_steps={}))
+    quiet = replace(
+        facts,
+        raster=(),
+        ann=None,
+        conversion={},
+        run=replace(facts.run, accuracy=None, accuracy_over_steps={}),
+    )
     text = " ".join(read(to_html(quiet)).text)
     assert "No layer of this network spiked" in text
     assert "without labels" in text

@@ -9,10 +9,17 @@ from spikeflow.report.facts import CostLine, Spread
 from spikeflow.report.verdicts import tables
 
 
-@pytest.mark.parametrize(("value", "unit", "said"), [
-    (1.234e-6, "J", "1.23 µJ"), (0.0, "s", "0 s"), (4.1e-3, "s", "4.1 ms"), (2.5e-13, "J", "0.25 pJ"), (12.0, "s", "12 s"),
-    (None, "J", "not published"),
-])
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        (1.234e-6, "J", "1.23 µJ"),
+        (0.0, "s", "0 s"),
+        (4.1e-3, "s", "4.1 ms"),
+        (2.5e-13, "J", "0.25 pJ"),
+        (12.0, "s", "12 s"),
+        (None, "J", "not published"),
+    ],
+)
 def test_a_quantity_has_its_prefix(value: float | None, unit: str, said: str) -> None:
     assert words.quantity(value, unit) == said
 
@@ -34,7 +41,11 @@ def test_a_constant_says_that_it_is_not_published() -> None:
 
 def test_lists_of_records_become_tables() -> None:
     records, rest = tables({"verdicts": [{"node": "a", "n": 1}, {"node": "b", "n": 2.5}], "data_free": False})
-    assert records.columns == ("node", "n") and records.rows == (("a", "1"), ("b", "2.5")) and records.numbers == {1}
+    assert (
+        records.columns == ("node", "n")
+        and records.rows == (("a", "1"), ("b", "2.5"))
+        and records.numbers == {1}
+    )
     assert rest.rows == (("data free", "no"),)
 
 

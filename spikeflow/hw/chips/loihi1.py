@@ -42,38 +42,59 @@ ARITHMETIC = Arithmetic(
     biased=Register(24, "wrap", f"{NENGO} emulator: u + bias wraps into a temporary"),
     state=Register(24, "symmetric", f"{NENGO} discretize.py: floor -(2**23) + 1, ceiling 2**23 - 1"),
     readout=Register(22, "symmetric", "ceiling 2**21 - 1 under the highest threshold, floor -(2**21) + 1"),
-    decay_bits=12, current_decay_high=4095, state_decay_low=1,
-    threshold=131071, threshold_shift=6, strict=True, bias_mantissa=4095, bias_exponent=7, excitatory_bits=True)
+    decay_bits=12,
+    current_decay_high=4095,
+    state_decay_low=1,
+    threshold=131071,
+    threshold_shift=6,
+    strict=True,
+    bias_mantissa=4095,
+    bias_exponent=7,
+    excitatory_bits=True,
+)
 
 CHIP = Chip(
     name="loihi1",
     title="Intel Loihi 1",
-    grid=Grid(columns=Fact(8, f"{SANA_FE}: 32 tiles, 8 x 4"), rows=Fact(4, f"{SANA_FE}: 32 tiles, 8 x 4"),
-              cores_per_tile=Fact(4, "nengo-loihi allocators.py caps at 128 cores; 4 a tile by SANA-FE")),
+    grid=Grid(
+        columns=Fact(8, f"{SANA_FE}: 32 tiles, 8 x 4"),
+        rows=Fact(4, f"{SANA_FE}: 32 tiles, 8 x 4"),
+        cores_per_tile=Fact(4, "nengo-loihi allocators.py caps at 128 cores; 4 a tile by SANA-FE"),
+    ),
     neurons=Fact(1024, f"{NENGO} block.py"),
     axons_in=Fact(4096, f"{NENGO} block.py"),
     axons_out=Fact(4096, f"{NENGO} block.py"),
     memory=Memory(
         limit=Fact(16384 * 64, f"{NENGO} block.py: 16384 words of 64 bits"),
-        overhead=Fact(0, "nengo-loihi counts synapses only; other memories have limits of their own", assumed=True),
+        overhead=Fact(
+            0, "nengo-loihi counts synapses only; other memories have limits of their own", assumed=True
+        ),
         axon=Fact(0, "input axons are a memory of their own: 4096 a core"),
         state_word=Fact(0, "compartments are a memory of their own: 1024 a core"),
         ring_word=Fact(0, "8 delay slots for each of 1024 compartments are a memory of their own"),
-        list_bits=list_bits, synapse_bits=synapse_bits,
-        table_word=Fact(32, "no tables on this chip; any number would do", assumed=True)),
+        list_bits=list_bits,
+        synapse_bits=synapse_bits,
+        table_word=Fact(32, "no tables on this chip; any number would do", assumed=True),
+    ),
     delays=Delays(
         minimum=Fact(1, "a spike arrives one step later (hardware.md 3.1)"),
         maximum=Fact(8, "8 delay slots by default, Davies 2018; more would cost compartments and is refused"),
         offset=Fact(1, "delay of the graph = field + 1 (hardware.md 3.1)"),
-        from_input=Fact(2, f"{NENGO} emulator: an input generator needs one step more")),
+        from_input=Fact(2, f"{NENGO} emulator: an input generator needs one step more"),
+    ),
     formats=Formats(
         weight_bits=Fact(8, f"{NENGO} block.py: codes up to 8 bits and a sign mode"),
-        exponent_low=Fact(1, f"{NENGO}: real exponent 6 + field, field from -6 (no bit is lost), one more for even "
-                             "mixed weights"),
+        exponent_low=Fact(
+            1,
+            f"{NENGO}: real exponent 6 + field, field from -6 (no bit is lost), one more for even "
+            "mixed weights",
+        ),
         exponent_high=Fact(13, f"{NENGO}: real exponent 6 + field, field up to 7"),
         threshold_mantissa=Fact(17, f"{NENGO} and lava: 17 bits, shifted left by 6"),
         input_bits=Fact(8, "takes no currents; spikes only", assumed=True),
-        arithmetic=ARITHMETIC, kernel=translate),
+        arithmetic=ARITHMETIC,
+        kernel=translate,
+    ),
     models=("CubaLIF", "Integrator"),
     resets=("zero",),
     inputs=("spikes",),
@@ -122,7 +143,10 @@ CHIP = Chip(
             "sanafe_barrier_29_tiles": Fact(1800, SANA_FE),
         },
         note="Davies: energies are minima and times maxima of a simulation before silicon. SANA-FE: an idle neuron "
-             "costs the access term only; checked upstream against a board within 11.7 % (energy), 24.3 % (time)."),
-    notes=("The read-out cannot spike: its ceiling 2**21 - 1 lies under the highest threshold.",
-           "Static power, the barrier's energy and loading weights: not published."),
+        "costs the access term only; checked upstream against a board within 11.7 % (energy), 24.3 % (time).",
+    ),
+    notes=(
+        "The read-out cannot spike: its ceiling 2**21 - 1 lies under the highest threshold.",
+        "Static power, the barrier's energy and loading weights: not published.",
+    ),
 )
