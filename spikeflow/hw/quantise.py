@@ -42,7 +42,10 @@ FRACS = range(-24, 32)
 
 
 def quantise(
-    network: Network, chip: Chip, x: npt.ArrayLike, options: RunOptions = RunOptions()
+    network: Network,
+    chip: Chip,
+    x: npt.ArrayLike,
+    options: RunOptions = RunOptions(),  # noqa: B008  frozen
 ) -> Quantisation:
     """The network in the chip's integers.
 

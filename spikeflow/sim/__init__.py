@@ -16,8 +16,16 @@ Progress = Callable[[int, int], None]
 ENGINES = ("cpp", "reference")
 
 
-def run(graph: Graph, inputs: RunInputs, steps: int, *, engine: str = "cpp", record: Sequence[str] = (),
-        threads: int = 0, progress: Progress | None = None) -> Result:
+def run(
+    graph: Graph,
+    inputs: RunInputs,
+    steps: int,
+    *,
+    engine: str = "cpp",
+    record: Sequence[str] = (),
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Result:
     """Run a graph at stage snn or fixed for so many steps.
 
     Parameters
@@ -38,8 +46,9 @@ def run(graph: Graph, inputs: RunInputs, steps: int, *, engine: str = "cpp", rec
 class Runner(Protocol):
     """A graph made ready for one engine; call it as often as you like."""
 
-    def __call__(self, inputs: RunInputs, steps: int, record: Sequence[str] = (),
-                 progress: Progress | None = None) -> Result:
+    def __call__(
+        self, inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: Progress | None = None
+    ) -> Result:
         """Run for so many steps."""
         ...
 
@@ -54,8 +63,10 @@ def prepare(graph: Graph, engine: str = "cpp", threads: int = 0) -> Runner:
     """
     if engine == "reference":
         from spikeflow.sim import reference
+
         return reference.prepare(graph)
     if engine == "cpp":
         from spikeflow.sim import engine as native
+
         return native.prepare(graph, threads)
     raise SimulationError("run", f"unknown engine {engine!r}", f"one of {', '.join(ENGINES)}")

@@ -76,8 +76,9 @@ class Evaluation:
         return sum(c.synaptic_operations for c in self.counts.values())
 
 
-def classify(network: Network, x: npt.ArrayLike, options: RunOptions = RunOptions(),
-             progress: Progress | None = None) -> Evaluation:
+def classify(
+    network: Network, x: npt.ArrayLike, options: RunOptions = RunOptions(), progress: Progress | None = None
+) -> Evaluation:
     """Run samples ``(N, *shape)`` through a network as its run record says.
 
     Coding `direct` repeats each sample in every step; `rate` and `onoff` draw spikes; with `spikes` the samples
@@ -93,7 +94,9 @@ def classify(network: Network, x: npt.ArrayLike, options: RunOptions = RunOption
     level = read_out_level(network)
     for what, names in (("inputs", network.graph.inputs), ("outputs", network.graph.outputs)):
         if len(names) != 1:
-            raise SimulationError("the network", f"has {len(names)} {what}; samples and labels go with one", "sim.run")
+            raise SimulationError(
+                "the network", f"has {len(names)} {what}; samples and labels go with one", "sim.run"
+            )
     array = _checked(network.record, np.asarray(x))
     steps = _steps(network.record, array, options.steps)
     runner = prepare(network.graph, options.engine, options.threads)
@@ -107,7 +110,9 @@ def classify(network: Network, x: npt.ArrayLike, options: RunOptions = RunOption
 
 
 def _gather(results: list[Result], level: int, seconds: float) -> Evaluation:
-    logits = np.concatenate([r.output[level:].reshape(r.steps - level, r.samples, -1) for r in results], axis=1)
+    logits = np.concatenate(
+        [r.output[level:].reshape(r.steps - level, r.samples, -1) for r in results], axis=1
+    )
     names = results[0].counts
     counts = {n: _add([r.counts[n] for r in results]) for n in names}
     recorded = {n: tuple(r.recorded[n] for r in results) for n in results[0].recorded}
@@ -118,17 +123,21 @@ def _add(parts: list[Counts]) -> Counts:
     total = parts[0]
     for part in parts[1:]:
         narrowed = {k: total.narrowed.get(k, 0) + v for k, v in part.narrowed.items()}
-        total = Counts(total.spikes + part.spikes, total.accumulates + part.accumulates,
-                       total.multiply_accumulates + part.multiply_accumulates,
-                       total.cached_operations + part.cached_operations,
-                       total.neuron_updates + part.neuron_updates,
-                       total.updates_skipped + part.updates_skipped, narrowed)
+        total = Counts(
+            total.spikes + part.spikes,
+            total.accumulates + part.accumulates,
+            total.multiply_accumulates + part.multiply_accumulates,
+            total.cached_operations + part.cached_operations,
+            total.neuron_updates + part.neuron_updates,
+            total.updates_skipped + part.updates_skipped,
+            narrowed,
+        )
     return total
 
 
 def _batches(x: Array, size: int) -> Iterator[tuple[int, Array]]:
     for first in range(0, len(x), size):
-        yield first, x[first:first + size]
+        yield first, x[first : first + size]
 
 
 def _checked(record: RunRecord, x: Array) -> Array:
@@ -136,7 +145,9 @@ def _checked(record: RunRecord, x: Array) -> Array:
     if x.ndim == 0 or len(x) == 0:
         raise DataError("data", f"shape {x.shape}", "at least one sample")
     if record.input_shape and x.shape[lead:] != record.input_shape:
-        expected = ("samples, steps, " if lead == 2 else "samples, ") + ", ".join(map(str, record.input_shape))
+        expected = ("samples, steps, " if lead == 2 else "samples, ") + ", ".join(
+            map(str, record.input_shape)
+        )
         raise DataError("data", f"shape {x.shape}", f"({expected})")
     if not np.isfinite(x).all():
         raise DataError("data", "NaN or infinite values", "finite values")
@@ -156,8 +167,11 @@ def read_out_level(network: Network) -> int:
     """The step at which the read-out wakes, and reading starts."""
     node = network.graph.nodes.get(network.record.readout)
     if not isinstance(node, Population):
-        raise SimulationError("the network", "its run record names no population to read out",
-                              "sim.run, which gives every output as it is")
+        raise SimulationError(
+            "the network",
+            "its run record names no population to read out",
+            "sim.run, which gives every output as it is",
+        )
     return node.start
 
 

@@ -29,8 +29,14 @@ def prepare(graph: Graph, threads: int = 0, isa: int = BEST_ISA) -> Engine:
     return Engine(graph, threads, isa)
 
 
-def simulate(graph: Graph, inputs: RunInputs, steps: int, record: Sequence[str] = (), threads: int = 0,
-             progress: Progress | None = None) -> Result:
+def simulate(
+    graph: Graph,
+    inputs: RunInputs,
+    steps: int,
+    record: Sequence[str] = (),
+    threads: int = 0,
+    progress: Progress | None = None,
+) -> Result:
     """Make a graph ready and run it once."""
     return Engine(graph, threads)(inputs, steps, record, progress)
 
@@ -51,8 +57,9 @@ class Engine:
         self._lowered: dict[int, Lowered] = {}
         self._prepare(1)
 
-    def __call__(self, inputs: RunInputs, steps: int, record: Sequence[str] = (),
-                 progress: Progress | None = None) -> Result:
+    def __call__(
+        self, inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: Progress | None = None
+    ) -> Result:
         """Run for so many steps; `record` names nodes whose values come back as spikes.
 
         `progress` is called with (samples done, samples) about every 50 ms; an exception it raises, or Ctrl-C,
@@ -62,7 +69,9 @@ class Engine:
             raise SimulationError("run", f"{steps} steps", "at least one step")
         unknown = [name for name in record if name not in self.graph.nodes]
         if unknown:
-            raise SimulationError(unknown[0], "is not a node to record", f"one of {', '.join(self.graph.nodes)}")
+            raise SimulationError(
+                unknown[0], "is not a node to record", f"one of {', '.join(self.graph.nodes)}"
+            )
         named = by_name(self.graph, inputs, steps)
         begun = time.perf_counter()
         lowered = self._prepare(_largest(self.graph, named) if self.fixed else 1)
@@ -70,11 +79,20 @@ class Engine:
         order = [n for n in self.graph.order if n in named]
         feeds = [_feed(name, named[name], steps, lowered.dtype) for name in order]
         outputs, counters, records = lowered.network.run(
-            steps, samples, feeds, [lowered.index[n] for n in record], self.threads, progress)
-        recorded = {name: Spikes(sample, step, neuron, value, samples, steps, self.graph.shapes[name])
-                    for name, (sample, step, neuron, value) in zip(record, records, strict=True)}
-        return Result(steps, samples, self._outputs(outputs), self._counts(lowered, counters), recorded,
-                      time.perf_counter() - begun)
+            steps, samples, feeds, [lowered.index[n] for n in record], self.threads, progress
+        )
+        recorded = {
+            name: Spikes(sample, step, neuron, value, samples, steps, self.graph.shapes[name])
+            for name, (sample, step, neuron, value) in zip(record, records, strict=True)
+        }
+        return Result(
+            steps,
+            samples,
+            self._outputs(outputs),
+            self._counts(lowered, counters),
+            recorded,
+            time.perf_counter() - begun,
+        )
 
     def _prepare(self, largest: int) -> Lowered:
         """The network for inputs of this magnitude: lowered anew only where more bits may be needed."""

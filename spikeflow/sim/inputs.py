@@ -72,7 +72,9 @@ def _checked(name: str, node: Any, x: RunInput, steps: int, fixed: bool) -> RunI
         return x
     lead = 2 if isinstance(x, Dense) else 1
     if x.values.shape[lead:] != node.shape or (lead == 2 and x.values.shape[0] < steps):
-        raise DataError(name, f"an array of {x.values.shape}", ("steps, " if lead == 2 else "") + f"samples, {node.shape}")
+        raise DataError(
+            name, f"an array of {x.values.shape}", ("steps, " if lead == 2 else "") + f"samples, {node.shape}"
+        )
     if samples_of(x) == 0:
         raise DataError(name, "no samples", "at least one")
     if x.values.dtype.kind == "f" and not np.isfinite(x.values).all():
@@ -84,7 +86,9 @@ def _whole(name: str, node: Input, values: Array) -> Array:
     """Stage fixed: int64, inside the format of the Input where it has one."""
     whole = values.astype(np.int64)
     if (whole != values).any():
-        raise DataError(name, "fractions", "integers, as the network computes in them", "Input.format.quantise(x)")
+        raise DataError(
+            name, "fractions", "integers, as the network computes in them", "Input.format.quantise(x)"
+        )
     if node.format is None:
         return whole
     if whole.size and (whole.min() < node.format.low or whole.max() > node.format.high):

@@ -66,16 +66,27 @@ class Step:
     def __call__(self, state: Sequence[Array], inputs: Sequence[Array]) -> tuple[Array, tuple[Array, ...]]:
         """Output and next state; state and inputs have the shape ``(B, *shape)``."""
         shape = (state or inputs)[0].shape
-        leaves = {"state": dict(zip(self.program.states, state, strict=True)),
-                  "input": dict(zip(self.program.inputs, inputs, strict=True)), "param": self.params}
+        leaves = {
+            "state": dict(zip(self.program.states, state, strict=True)),
+            "input": dict(zip(self.program.inputs, inputs, strict=True)),
+            "param": self.params,
+        }
         registers: list[Array] = []
         with np.errstate(all="ignore"):
             for instruction in self.program.code:
                 registers.append(self._execute(instruction, registers, leaves))
-        full = [np.broadcast_to(registers[i], shape) for i in (self.program.output, *self.program.next_states)]
+                if instruction.op == "narrow":
+                    changed = registers[-1] != registers[instruction.args[0]]
+                    # counted for each neuron and sample, also where the register is one number for all
+                    self.narrowed[instruction.name] += int(np.broadcast_to(changed, shape).sum())
+        full = [
+            np.broadcast_to(registers[i], shape) for i in (self.program.output, *self.program.next_states)
+        ]
         return full[0], tuple(self._settle(s) for s in full[1:])
 
-    def _execute(self, i: Instruction, registers: list[Array], leaves: Mapping[str, Mapping[str, Array]]) -> Array:
+    def _execute(
+        self, i: Instruction, registers: list[Array], leaves: Mapping[str, Mapping[str, Array]]
+    ) -> Array:
         args = [registers[a] for a in i.args]
         if i.op in leaves:
             return leaves[i.op][i.name]
@@ -98,9 +109,7 @@ class Step:
         if i.op == "table":
             table = np.asarray(self.program.tables[i.name], np.int64)
             return table[np.clip(x, 0, len(table) - 1)]
-        narrowed = narrow(x, int(i.value), i.mode)
-        self.narrowed[i.name] += int((narrowed != x).sum())
-        return narrowed
+        return narrow(x, int(i.value), i.mode)
 
     def _settle(self, state: Array) -> Array:
         """The end of a step: a float state of magnitude below 2**-100 becomes +0."""

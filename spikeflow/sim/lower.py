@@ -44,8 +44,27 @@ Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
 BEST_ISA = 2
 
 # the order of Op in src/engine/program_ops.hpp
-_OPS = ("const", "param", "state", "input", "add", "sub", "mul", "div", "min", "max", "floor", "where", "spike",
-        "hold", "tanh", "sigmoid", "shift", "narrow", "table")
+_OPS = (
+    "const",
+    "param",
+    "state",
+    "input",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "min",
+    "max",
+    "floor",
+    "where",
+    "spike",
+    "hold",
+    "tanh",
+    "sigmoid",
+    "shift",
+    "narrow",
+    "table",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +97,9 @@ def lower(graph: Graph, largest_input: int = 1, isa: int = BEST_ISA) -> Lowered:
     if not is_fixed(graph):
         return _Lowering(graph, _engine.FloatNetwork(isa), np.float32, {}).finish()
     if fits_32(graph, largest_input):
-        return _Lowering(graph, _engine.Int32Network(isa), np.int32, node_ranges(graph, largest_input)).finish()
+        return _Lowering(
+            graph, _engine.Int32Network(isa), np.int32, node_ranges(graph, largest_input)
+        ).finish()
     return _Lowering(graph, _engine.Int64Network(isa), np.int64, {}).finish()
 
 
@@ -109,9 +130,13 @@ class _Lowering:
             case Conv2d():
                 return self._conv(name, node, out)
             case Sparse():
-                return self.network.sparse(name, node.in_shape, out, node.indptr, node.targets, *self._synapses(node))
+                return self.network.sparse(
+                    name, node.in_shape, out, node.indptr, node.targets, *self._synapses(node)
+                )
             case SumPool():
-                return self.network.pool(name, self.graph.port_shape(name, "in"), out, node.kernel, node.stride)
+                return self.network.pool(
+                    name, self.graph.port_shape(name, "in"), out, node.kernel, node.stride
+                )
             case Scale():
                 return self.network.scale(name, out, self._factor(node, out), node.exponent)
             case Population():
@@ -128,13 +153,27 @@ class _Lowering:
 
     def _factor(self, node: Scale, shape: Shape) -> Array:
         factor = self._weights(node.factor)
-        return factor.reshape(-1) if factor.size == 1 else np.ascontiguousarray(np.broadcast_to(factor, shape)).reshape(-1)
+        return (
+            factor.reshape(-1)
+            if factor.size == 1
+            else np.ascontiguousarray(np.broadcast_to(factor, shape)).reshape(-1)
+        )
 
     def _conv(self, name: str, node: Conv2d, out: Shape) -> int:
         (top, bottom), (left, right) = node.padding
         return self.network.conv(
-            name, self.graph.port_shape(name, "in"), out, self._weights(node.weight), node.bias,
-            node.weight.shape[2:], node.stride, (top, bottom, left, right), node.dilation, node.groups, node.exponent)
+            name,
+            self.graph.port_shape(name, "in"),
+            out,
+            self._weights(node.weight),
+            node.bias,
+            node.weight.shape[2:],
+            node.stride,
+            (top, bottom, left, right),
+            node.dilation,
+            node.groups,
+            node.exponent,
+        )
 
     def _population(self, name: str, node: Population) -> int:
         wide = self.dtype == np.int32 and not self._registers_fit(name, node)
@@ -148,8 +187,18 @@ class _Lowering:
         params = [operand(node.params[p], node.shape, dtype) for p in program.params]
         initial = [operand(node.initial.get(s, zero), node.shape, dtype) for s in program.states]
         start = min(node.start, int(INT32.high))
-        return add(name, node.shape, code, constants, counts, np.asarray(program.next_states, np.int64), tables,
-                   params, initial, start)
+        return add(
+            name,
+            node.shape,
+            code,
+            constants,
+            counts,
+            np.asarray(program.next_states, np.int64),
+            tables,
+            params,
+            initial,
+            start,
+        )
 
     def _registers_fit(self, name: str, node: Population) -> bool:
         ports = {port: port_range(self.graph, self.ranges, name, port) for port in node.ports}
@@ -174,7 +223,9 @@ def move_targets(node: Any, shapes: Sequence[Shape], out: Shape) -> list[Array]:
             return [places.reshape(-1)]
         case Slice():
             targets = np.full(shapes[0], -1, np.int32)
-            targets[tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))] = places
+            targets[
+                tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))
+            ] = places
             return [targets.reshape(-1)]
         case Pad():
             cut = tuple(slice(a, a + n) for a, n in zip(node.before, shapes[0], strict=True))
@@ -196,9 +247,17 @@ def program_arrays(program: Program) -> tuple[Array, Array]:
 def _row(program: Program, i: Instruction) -> tuple[int, ...]:
     args = (*i.args, 0, 0, 0)[:3]
     names: dict[str, Sequence[str]] = {
-        "param": program.params, "state": program.states, "input": program.inputs, "table": list(program.tables)}
+        "param": program.params,
+        "state": program.states,
+        "input": program.inputs,
+        "table": list(program.tables),
+    }
     name = list(names[i.op]).index(i.name) if i.op in names else 0
     modes = NARROWINGS if i.op == "narrow" else ROUNDINGS
     mode = modes.index(i.mode) if i.mode else 0
-    value = int(i.value) if i.op in ("shift", "narrow", "mul") or (i.op == "const" and isinstance(i.value, int)) else 0
+    value = (
+        int(i.value)
+        if i.op in ("shift", "narrow", "mul") or (i.op == "const" and isinstance(i.value, int))
+        else 0
+    )
     return (_OPS.index(i.name if i.op == "function" else i.op), *args, name, mode, value)

@@ -58,10 +58,14 @@ def node_ranges(graph: Graph, largest_input: int) -> dict[str, Interval]:
     for name in graph.order:
         node = graph.nodes[name]
         if isinstance(node, Input):
-            low, high = (node.format.low, node.format.high) if node.format else (-largest_input, largest_input)
+            low, high = (
+                (node.format.low, node.format.high) if node.format else (-largest_input, largest_input)
+            )
             found[name] = Interval(min(low, 0), max(high, 0))
         elif isinstance(node, Population):
-            found[name] = program_ranges(node, dict.fromkeys(node.ports, INT32))[node.program.output].hull(ZERO)
+            found[name] = program_ranges(node, dict.fromkeys(node.ports, INT32))[node.program.output].hull(
+                ZERO
+            )
     for name in graph.order:
         if name not in found:
             arriving = [port_range(graph, found, name, port) for port in graph.nodes[name].ports]
@@ -84,10 +88,15 @@ def _emitted(graph: Graph, name: str, arriving: Sequence[Interval]) -> Interval:
     if isinstance(node, Linear | Conv2d | Sparse | Scale):
         exact = _row_sum(node) * size
         slots = 1 + int(delays.max(initial=0)) if (delays := getattr(node, "delays", None)) is not None else 1
-        most = max(exact, (exact << node.exponent) if node.exponent >= 0 else (exact >> -node.exponent) + slots)
+        most = max(
+            exact, (exact << node.exponent) if node.exponent >= 0 else (exact >> -node.exponent) + slots
+        )
         return Interval(-most, most)
     if isinstance(node, SumPool):
-        return Interval(arriving[0].low * node.kernel[0] * node.kernel[1], arriving[0].high * node.kernel[0] * node.kernel[1])
+        return Interval(
+            arriving[0].low * node.kernel[0] * node.kernel[1],
+            arriving[0].high * node.kernel[0] * node.kernel[1],
+        )
     return Interval(min(r.low for r in arriving), max(r.high for r in arriving))
 
 
@@ -109,12 +118,19 @@ def program_ranges(node: Population, ports: Mapping[str, Interval]) -> list[Inte
     states = {s: of_array(node.initial[s]) if s in node.initial else ZERO for s in program.states}
     for attempt in range(4 + 2 * len(states)):
         registers = _pass(program, ports, params, states)
-        after = {s: registers[r].hull(states[s]) for s, r in zip(program.states, program.next_states, strict=True)}
+        after = {
+            s: registers[r].hull(states[s]) for s, r in zip(program.states, program.next_states, strict=True)
+        }
         if after == states:
             return registers
-        states = after if attempt < 3 else {
-            s: after[s] if after[s] == states[s] else _widened(program, r, after[s])
-            for s, r in zip(program.states, program.next_states, strict=True)}
+        states = (
+            after
+            if attempt < 3
+            else {
+                s: after[s] if after[s] == states[s] else _widened(program, r, after[s])
+                for s, r in zip(program.states, program.next_states, strict=True)
+            }
+        )
     return _pass(program, ports, params, dict.fromkeys(program.states, INT64))
 
 
@@ -129,8 +145,12 @@ def _widened(program: Program, register: int, now: Interval) -> Interval:
     return INT64
 
 
-def _pass(program: Program, ports: Mapping[str, Interval], params: Mapping[str, Interval],
-          states: Mapping[str, Interval]) -> list[Interval]:
+def _pass(
+    program: Program,
+    ports: Mapping[str, Interval],
+    params: Mapping[str, Interval],
+    states: Mapping[str, Interval],
+) -> list[Interval]:
     leaves = {"input": ports, "param": params, "state": states}
     registers: list[Interval] = []
     for i in program.code:
@@ -176,7 +196,7 @@ def _apply(i: Instruction, x: Sequence[Interval]) -> Interval:
 def _shifted(x: Interval, amount: int) -> Interval:
     if amount >= 0:
         return Interval(x.low << amount, x.high << amount)
-    return Interval(x.low >> -amount, (x.high >> -amount) + 1)      # + 1: rounded to nearest or to zero
+    return Interval(x.low >> -amount, (x.high >> -amount) + 1)  # + 1: rounded to nearest or to zero
 
 
 def _narrowed(x: Interval, bits: int, mode: str) -> Interval:

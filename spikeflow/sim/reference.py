@@ -48,8 +48,10 @@ Array = npt.NDArray[Any]
 
 def prepare(graph: Graph) -> Runner:
     """The graph ready to run here; nothing is made in advance."""
+
     def run(inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: object = None) -> Result:
         return simulate(graph, inputs, steps, record)
+
     return run
 
 
@@ -66,8 +68,14 @@ def simulate(graph: Graph, inputs: RunInputs, steps: int, record: Sequence[str] 
         for name, values in kept.items():
             values.append(run.values[name])
     stacked = {name: np.stack(values) for name, values in kept.items()}
-    return Result(steps, run.samples, {n: stacked[n] for n in graph.outputs}, run.counts,
-                  {n: Spikes.from_dense(stacked[n]) for n in record}, time.perf_counter() - begun)
+    return Result(
+        steps,
+        run.samples,
+        {n: stacked[n] for n in graph.outputs},
+        run.counts,
+        {n: Spikes.from_dense(stacked[n]) for n in record},
+        time.perf_counter() - begun,
+    )
 
 
 class _Run:
@@ -78,8 +86,10 @@ class _Run:
         self.samples = samples_of(next(iter(inputs.values())))
         fixed = any(p.fixed for p in graph.nodes.values() if isinstance(p, Population))
         self.dtype: Any = np.int64 if fixed else np.float32
-        self.dense = {name: x.dense().astype(self.dtype) if isinstance(x, Spikes) else x.values
-                      for name, x in inputs.items()}
+        self.dense = {
+            name: x.dense().astype(self.dtype) if isinstance(x, Spikes) else x.values
+            for name, x in inputs.items()
+        }
         self.values: dict[str, Array] = {}
         self.counts = {name: Counts() for name in graph.nodes}
         longest = {n: max((e.delay for e in graph.outputs_of(n)), default=0) for n in graph.nodes}
@@ -148,8 +158,11 @@ class _Run:
         if isinstance(node, LINEAR_KINDS):
             fan = synapses.fan_out(node, self.graph.port_shape(name, "in"), self.graph.shapes[name])
         unit = (x == 1) & (not self.analog[name])
-        self._count(name, accumulates=int((unit * fan).sum()),
-                    multiply_accumulates=int((((x != 0) & ~unit) * fan).sum()))
+        self._count(
+            name,
+            accumulates=int((unit * fan).sum()),
+            multiply_accumulates=int((((x != 0) & ~unit) * fan).sum()),
+        )
 
 
 class _Cells:
@@ -160,8 +173,9 @@ class _Cells:
         self.step = Step(node.program, node.params, node.fixed)
         full = (samples, *node.shape)
         zero = np.zeros((), dtype)
-        self.state: Sequence[Array] = [np.broadcast_to(node.initial.get(s, zero), full).astype(dtype)
-                                       for s in node.program.states]
+        self.state: Sequence[Array] = [
+            np.broadcast_to(node.initial.get(s, zero), full).astype(dtype) for s in node.program.states
+        ]
 
 
 def _reach(graph: Graph, name: str) -> int:
@@ -185,7 +199,7 @@ def _sum_pool(node: SumPool, arriving: list[Array]) -> Array:
     high, wide = (x.shape[2] - ky) // sy + 1, (x.shape[3] - kx) // sx + 1
     total = np.zeros((*x.shape[:2], high, wide), x.dtype)
     for y, z in np.ndindex(ky, kx):
-        total = total + x[:, :, y:y + (high - 1) * sy + 1:sy, z:z + (wide - 1) * sx + 1:sx]
+        total = total + x[:, :, y : y + (high - 1) * sy + 1 : sy, z : z + (wide - 1) * sx + 1 : sx]
     return total
 
 
@@ -212,12 +226,19 @@ def _batch_norm(node: BatchNorm, arriving: list[Array]) -> Array:
 
 
 _LINEAR: Mapping[type, Callable[..., Array]] = {
-    Linear: synapses.linear, Conv2d: synapses.conv2d, Sparse: synapses.sparse}
+    Linear: synapses.linear,
+    Conv2d: synapses.conv2d,
+    Sparse: synapses.sparse,
+}
 _MOVES: Mapping[type, Callable[..., Array]] = {
     Output: lambda node, x: x[0],
     Flatten: lambda node, x: x[0].reshape(len(x[0]), -1),
     Concat: lambda node, x: np.concatenate(x, axis=1 + node.axis),
     Activation: lambda node, x: np.maximum(x[0], np.float32(0)),
-    SumPool: _sum_pool, Slice: _slice, Pad: _pad, Scale: _scale, BatchNorm: _batch_norm,
+    SumPool: _sum_pool,
+    Slice: _slice,
+    Pad: _pad,
+    Scale: _scale,
+    BatchNorm: _batch_norm,
 }
-READERS = (*_LINEAR, *_MOVES, Input, Population)      # every kind this file can run
+READERS = (*_LINEAR, *_MOVES, Input, Population)  # every kind this file can run

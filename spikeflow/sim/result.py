@@ -83,8 +83,13 @@ class Result:
         return np.argmax(values, axis=1).astype(np.int64)
 
     def __str__(self) -> str:
-        lines = [f"{self.samples} sample(s), {self.steps} steps, {self.seconds:.3g} s, "
-                 f"{self.synaptic_operations / max(self.samples, 1):.3g} synaptic operations a sample"]
-        lines += [f"  {name}: {c.spikes} spikes, {c.synaptic_operations} synaptic operations"
-                  for name, c in self.counts.items() if c.spikes or c.synaptic_operations]
+        lines = [
+            f"{self.samples} sample(s), {self.steps} steps, {self.seconds:.3g} s, "
+            f"{self.synaptic_operations / max(self.samples, 1):.3g} synaptic operations a sample"
+        ]
+        lines += [
+            f"  {name}: {c.spikes} spikes, {c.synaptic_operations} synaptic operations"
+            for name, c in self.counts.items()
+            if c.spikes or c.synaptic_operations
+        ]
         return "\n".join(lines)

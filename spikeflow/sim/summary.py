@@ -56,14 +56,24 @@ class RunSummary:
     def to_text(self) -> str:
         """The same for people."""
         accuracy = "not known (no labels)" if self.accuracy is None else f"{100 * self.accuracy:.2f} %"
-        lines = [f"{self.samples} samples, {self.steps} steps, stage {self.stage}, {self.seconds:.2f} s",
-                 f"accuracy: {accuracy}"]
+        lines = [
+            f"{self.samples} samples, {self.steps} steps, stage {self.stage}, {self.seconds:.2f} s",
+            f"accuracy: {accuracy}",
+        ]
         if self.accuracy_over_steps:
-            lines.append("  by steps: " + ", ".join(f"{t}: {100 * a:.2f} %" for t, a in self.accuracy_over_steps.items()))
-        lines.append(f"synaptic operations a sample: {self.synaptic_operations:,.0f} "
-                     f"({self.computed_operations:,.0f} computed; a constant input is computed once)")
-        lines += [f"  {n.node} ({n.kind}): {n.neurons} neurons, {n.rate:.4f} spikes a neuron and step"
-                  for n in self.nodes if n.kind not in ("Input",) and n.neurons]
+            lines.append(
+                "  by steps: "
+                + ", ".join(f"{t}: {100 * a:.2f} %" for t, a in self.accuracy_over_steps.items())
+            )
+        lines.append(
+            f"synaptic operations a sample: {self.synaptic_operations:,.0f} "
+            f"({self.computed_operations:,.0f} computed; a constant input is computed once)"
+        )
+        lines += [
+            f"  {n.node} ({n.kind}): {n.neurons} neurons, {n.rate:.4f} spikes a neuron and step"
+            for n in self.nodes
+            if n.kind not in ("Input",) and n.neurons
+        ]
         clipped = {f"{n.node}.{r}": c for n in self.nodes for r, c in n.narrowed.items() if c}
         if clipped:
             lines.append("values changed by overflow: " + ", ".join(f"{k}: {v}" for k, v in clipped.items()))
@@ -81,9 +91,17 @@ def summarise(network: Network, evaluation: Evaluation, y: npt.ArrayLike | None 
     over = {} if y is None else {t: evaluation.accuracy(y, t) for t in reading_points(evaluation.steps)}
     cached = sum(c.cached_operations for c in evaluation.counts.values())
     total = evaluation.synaptic_operations
-    return RunSummary(stage_of(network.graph), evaluation.samples, evaluation.steps, over.get(evaluation.steps), over,
-                      total / evaluation.samples, (total - cached) / evaluation.samples, evaluation.seconds,
-                      tuple(_facts(network, evaluation, name) for name in network.graph.nodes))
+    return RunSummary(
+        stage_of(network.graph),
+        evaluation.samples,
+        evaluation.steps,
+        over.get(evaluation.steps),
+        over,
+        total / evaluation.samples,
+        (total - cached) / evaluation.samples,
+        evaluation.seconds,
+        tuple(_facts(network, evaluation, name) for name in network.graph.nodes),
+    )
 
 
 def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
@@ -94,6 +112,14 @@ def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
     chances = count.neuron_updates or samples * evaluation.steps * neurons
     rate = count.spikes / chances if fires else 0.0
     kind = node.model if isinstance(node, Population) else type(node).__name__
-    return NodeFacts(name, kind, neurons, count.spikes / samples if fires else 0.0, rate,
-                     count.accumulates / samples, count.multiply_accumulates / samples,
-                     count.neuron_updates / samples, dict(count.narrowed))
+    return NodeFacts(
+        name,
+        kind,
+        neurons,
+        count.spikes / samples if fires else 0.0,
+        rate,
+        count.accumulates / samples,
+        count.multiply_accumulates / samples,
+        count.neuron_updates / samples,
+        dict(count.narrowed),
+    )

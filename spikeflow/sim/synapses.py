@@ -19,7 +19,7 @@ from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes import Conv2d, Linear, Shape, Sparse
 
 Array = npt.NDArray[Any]
-Past = Callable[[int], Array]      # the node's input of so many steps ago, (B, *in_shape)
+Past = Callable[[int], Array]  # the node's input of so many steps ago, (B, *in_shape)
 
 
 def linear(node: Linear, past: Past, out_shape: Shape) -> Array:
@@ -71,8 +71,10 @@ def conv2d(node: Conv2d, past: Past, out_shape: Shape) -> Array:
 
 def _taps(node: Conv2d, ky: int, kx: int, out_shape: Shape) -> tuple[slice, slice]:
     y, x = ky * node.dilation[0], kx * node.dilation[1]
-    return (slice(y, y + (out_shape[1] - 1) * node.stride[0] + 1, node.stride[0]),
-            slice(x, x + (out_shape[2] - 1) * node.stride[1] + 1, node.stride[1]))
+    return (
+        slice(y, y + (out_shape[1] - 1) * node.stride[0] + 1, node.stride[0]),
+        slice(x, x + (out_shape[2] - 1) * node.stride[1] + 1, node.stride[1]),
+    )
 
 
 def sparse(node: Sparse, past: Past, out_shape: Shape) -> Array:
@@ -124,6 +126,6 @@ def fan_out(node: Linear | Conv2d | Sparse, in_shape: Shape, out_shape: Shape) -
         for tap in range(node.weight.shape[2 + axis]):
             at = tap * node.dilation[axis] + np.arange(out_shape[1 + axis]) * node.stride[axis]
             line[at] += 1
-        line = line[node.padding[axis][0]:][:in_shape[1 + axis]]
+        line = line[node.padding[axis][0] :][: in_shape[1 + axis]]
         hits = hits * (line[:, None] if axis == 0 else line[None, :])
     return np.broadcast_to(hits * (node.weight.shape[0] // node.groups), in_shape)

@@ -59,7 +59,9 @@ class Draft:
     def same_shape(self, name: str, count: int) -> list[str]:
         """`name` and up to count - 1 others of its shape."""
         others = [n for n, s in self.shapes.items() if s == self.shapes[name]]
-        return [name] + [others[i] for i in self.rng.integers(0, len(others), int(self.rng.integers(0, count)))]
+        return [name] + [
+            others[i] for i in self.rng.integers(0, len(others), int(self.rng.integers(0, count)))
+        ]
 
     def weight(self, shape: Shape) -> Any:
         if self.fixed:
@@ -69,7 +71,9 @@ class Draft:
         return w * (self.rng.random(shape) < 0.8)
 
     def bias(self, n: int) -> Any:
-        return None if self.fixed or self.rng.random() < 0.5 else self.rng.normal(0, 0.2, n).astype(np.float32)
+        return (
+            None if self.fixed or self.rng.random() < 0.5 else self.rng.normal(0, 0.2, n).astype(np.float32)
+        )
 
     def exponent(self) -> int:
         return int(self.rng.integers(-8, 3)) if self.fixed else 0
@@ -96,8 +100,15 @@ def _conv(d: Draft) -> None:
     kernel = tuple(int(k) for k in d.rng.integers(1, 4, 2))
     stride, dilation = (tuple(int(k) for k in d.rng.integers(1, 4, 2)) for _ in range(2))
     p = [int(k) for k in d.rng.integers(0, 3, 4)]
-    node = Conv2d(d.weight((out, channels // groups, *kernel)), d.bias(out), stride, ((p[0], p[1]), (p[2], p[3])),
-                  dilation, groups, d.exponent())
+    node = Conv2d(
+        d.weight((out, channels // groups, *kernel)),
+        d.bias(out),
+        stride,
+        ((p[0], p[1]), (p[2], p[3])),
+        dilation,
+        groups,
+        d.exponent(),
+    )
     try:
         shape = node.output_shape("conv", ((channels, high, wide),))
     except ShapeError:
@@ -111,8 +122,16 @@ def _sparse(d: Draft) -> None:
     indptr = np.concatenate([[0], np.cumsum(d.rng.integers(0, 5, n))])
     count = int(indptr[-1])
     weight = d.weight((1,) if d.rng.random() < 0.3 or count == 0 else (count,))
-    node = Sparse(indptr, d.rng.integers(0, prod(out), count), weight, d.shapes[source], out, d.bias(prod(out)),
-                  d.delays((n,), (count,)), d.exponent())
+    node = Sparse(
+        indptr,
+        d.rng.integers(0, prod(out), count),
+        weight,
+        d.shapes[source],
+        out,
+        d.bias(prod(out)),
+        d.delays((n,), (count,)),
+        d.exponent(),
+    )
     d.add(node, out, (source, "in"))
 
 
@@ -139,7 +158,11 @@ def _concat(d: Draft) -> None:
     sources = d.same_shape(d.pick(), 3)
     shape = d.shapes[sources[0]]
     node = Concat(int(d.rng.integers(len(shape))), len(sources))
-    d.add(node, node.output_shape("concat", (shape,) * len(sources)), *((s, f"in{i}") for i, s in enumerate(sources)))
+    d.add(
+        node,
+        node.output_shape("concat", (shape,) * len(sources)),
+        *((s, f"in{i}") for i, s in enumerate(sources)),
+    )
 
 
 def _scale(d: Draft) -> None:
@@ -155,7 +178,19 @@ def _population(d: Draft) -> None:
     d.add(node, d.shapes[source], *((s, f"in{d.rng.integers(ports)}") for s in sources))
 
 
-_MAKERS = (_linear, _conv, _conv, _sparse, _move, _move, _concat, _scale, _population, _population, _population)
+_MAKERS = (
+    _linear,
+    _conv,
+    _conv,
+    _sparse,
+    _move,
+    _move,
+    _concat,
+    _scale,
+    _population,
+    _population,
+    _population,
+)
 
 
 def _recurrence(d: Draft) -> None:
@@ -175,7 +210,10 @@ def graph(rng: np.random.Generator, fixed: bool) -> Graph:
         for _ in range(rng.integers(1, 3)):
             shape = [(3, 5, 6), (2, 7, 4), (12,), (2, 24, 20)][rng.integers(4)]
             kind = ["spikes", "current"][rng.integers(2)]
-            d.add(Input(shape, kind, BYTE if fixed and (kind == "current" or rng.random() < 0.5) else None), shape)
+            d.add(
+                Input(shape, kind, BYTE if fixed and (kind == "current" or rng.random() < 0.5) else None),
+                shape,
+            )
         for _ in range(rng.integers(3, 12)):
             _MAKERS[rng.integers(len(_MAKERS))](d)
         _population(d)
@@ -202,7 +240,7 @@ def _input(rng: np.random.Generator, node: Any, steps: int, samples: int, fixed:
     elif fixed:
         values = on * rng.integers(-100, 100, on.shape)
     else:
-        values = (on * rng.normal(0, 1, on.shape)).astype(np.float32)       # holds -0 too
+        values = (on * rng.normal(0, 1, on.shape)).astype(np.float32)  # holds -0 too
     if node.kind == "spikes" and (rng.random() < 0.6 or (fixed and node.format is None)):
         return Spikes.from_dense(values)
     dtype = np.int64 if fixed else np.float32

@@ -61,9 +61,25 @@ def _plain_fixed(r: Recorder, rng: np.random.Generator) -> Any:
 
 def _random_float(r: Recorder, rng: np.random.Generator) -> Any:
     ops = r.ops
-    pool: list[Symbol] = [r.s.u, r.s.v, r.p.a, r.p.b, r.p.c, *r.x, ops.add(_const(1.0)), ops.add(_const(-0.37))]
+    pool: list[Symbol] = [
+        r.s.u,
+        r.s.v,
+        r.p.a,
+        r.p.b,
+        r.p.c,
+        *r.x,
+        ops.add(_const(1.0)),
+        ops.add(_const(-0.37)),
+    ]
     unary = [ops.floor, ops.tanh, ops.sigmoid, ops.hold, ops.spike, lambda x: x * 0.25]
-    binary = [lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a / b, ops.minimum, ops.maximum]
+    binary = [
+        lambda a, b: a + b,
+        lambda a, b: a - b,
+        lambda a, b: a * b,
+        lambda a, b: a / b,
+        ops.minimum,
+        ops.maximum,
+    ]
     for _ in range(rng.integers(4, 25)):
         a, b, c = (pool[i] for i in rng.integers(0, len(pool), 3))
         kind = rng.integers(4)
@@ -92,17 +108,23 @@ def _random_fixed(r: Recorder, rng: np.random.Generator) -> Any:
     ops = r.ops
     tables = {"t": tuple(int(x) for x in rng.integers(-200, 200, 17)), "w": (5,)}
     pool: list[Symbol] = [r.s.u, r.s.v, *r.x, r.p.a, r.p.b, r.p.c, ops.add(_const(1)), ops.add(_const(-7))]
-    moving = list(pool[:2 + len(r.x)])          # overflow is counted for each neuron, so it must depend on one
+    moving = list(pool[: 2 + len(r.x)])  # overflow is counted for each neuron, so it must depend on one
     for k in range(rng.integers(4, 25)):
         a, b, c = (pool[i] for i in rng.integers(0, len(pool), 3))
         m = moving[rng.integers(len(moving))]
         mode = ROUNDINGS[rng.integers(3)]
-        made = [lambda a=a, b=b: a + b, lambda a=a, b=b: a - b, lambda a=a, b=b: ops.minimum(a, b),
-                lambda a=a, b=b: ops.maximum(a, b), lambda a=a, b=b, c=c: ops.where(a, b, c),
-                lambda a=a: ops.spike(a), lambda a=a: ops.hold(a), lambda a=a: ops.table(a, "tw"[rng.integers(2)]),
-                lambda a=a, mode=mode: ops.shift(a, int(rng.integers(-9, 4)), mode),
-                lambda a=a, b=b, mode=mode: ops.multiply_shift(a, b, int(rng.integers(0, 9)), mode),
-                ][rng.integers(10)]()
+        made = [
+            lambda a=a, b=b: a + b,
+            lambda a=a, b=b: a - b,
+            lambda a=a, b=b: ops.minimum(a, b),
+            lambda a=a, b=b: ops.maximum(a, b),
+            lambda a=a, b=b, c=c: ops.where(a, b, c),
+            lambda a=a: ops.spike(a),
+            lambda a=a: ops.hold(a),
+            lambda a=a: ops.table(a, "tw"[rng.integers(2)]),
+            lambda a=a, mode=mode: ops.shift(a, int(rng.integers(-9, 4)), mode),
+            lambda a=a, b=b, mode=mode: ops.multiply_shift(a, b, int(rng.integers(0, 9)), mode),
+        ][rng.integers(10)]()
         pool.append(made)
         if rng.random() < 0.3:
             pool.append(_narrow(ops, rng, m, f"r{k}"))
@@ -117,9 +139,12 @@ def _small(ops: Any, x: Symbol) -> Symbol:
 
 
 def _narrow(ops: Any, rng: np.random.Generator, x: Symbol, label: str) -> Symbol:
-    return ops.narrow(x, int(rng.choice([4, 8, 16, 24, 31, 32, 33, 40, 62])), NARROWINGS[rng.integers(4)], label)
+    return ops.narrow(
+        x, int(rng.choice([4, 8, 16, 24, 31, 32, 33, 40, 62])), NARROWINGS[rng.integers(4)], label
+    )
 
 
 def _const(value: float | int) -> Any:
     from spikeflow.ir.program import Instruction
+
     return Instruction("const", value=value)

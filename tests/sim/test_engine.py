@@ -25,7 +25,9 @@ def assert_equal(got: Result, wanted: Result) -> None:
         np.testing.assert_array_equal(got.outputs[name], values, err_msg=name)
     for name, spikes in wanted.recorded.items():
         for field in ("sample", "step", "neuron", "value"):
-            np.testing.assert_array_equal(getattr(got.recorded[name], field), getattr(spikes, field), f"{name} {field}")
+            np.testing.assert_array_equal(
+                getattr(got.recorded[name], field), getattr(spikes, field), f"{name} {field}"
+            )
     for name, counts in wanted.counts.items():
         assert got.counts[name].semantic() == counts.semantic(), name
 
@@ -44,5 +46,5 @@ def test_random_graphs(fixed: bool, seed: int) -> None:
     given = random_graphs.inputs(rng, graph, steps, samples, fixed)
     wanted = reference.simulate(graph, given, steps, inner(graph))
     run = engine.prepare(graph, threads=int(rng.integers(1, 3)), isa=int(rng.integers(0, 3)))
-    for _ in range(2):                                      # the second run meets used workers
+    for _ in range(2):  # the second run meets used workers
         assert_equal(run(given, steps, inner(graph)), wanted)

@@ -25,21 +25,31 @@ SEEDS = st.integers(0, 2**32 - 1)
 def integer_graph(weight: int, narrowed: bool = True, exponent: int = 0) -> Graph:
     r = Recorder(("in",), ("v",), ())
     v = r.s.v + r.x[0]
-    cells = Population("t", r.program(r.ops.spike(v - 5), [r.ops.narrow(v, 24, "saturate", "v") if narrowed else v]),
-                       {}, (4,), formats={"v": Fixed(24)})
+    cells = Population(
+        "t",
+        r.program(r.ops.spike(v - 5), [r.ops.narrow(v, 24, "saturate", "v") if narrowed else v]),
+        {},
+        (4,),
+        formats={"v": Fixed(24)},
+    )
     linear = Linear(Quantised(np.full((4, 3), weight), Fixed(32)), exponent=exponent)
-    return Graph({"x": Input((3,)), "w": linear, "p": cells, "y": Output()},
-                 (Edge("x", "w"), Edge("w", "p", "in"), Edge("p", "y")))
+    return Graph(
+        {"x": Input((3,)), "w": linear, "p": cells, "y": Output()},
+        (Edge("x", "w"), Edge("w", "p", "in"), Edge("p", "y")),
+    )
 
 
-@pytest.mark.parametrize(("graph", "largest", "kind"), [
-    (integer_graph(127), 1, _engine.Int32Network),
-    (integer_graph(2**29), 1, _engine.Int32Network),
-    (integer_graph(2**30), 1, _engine.Int64Network),
-    (integer_graph(127), 2**24, _engine.Int64Network),
-    (integer_graph(127, exponent=25), 1, _engine.Int64Network),
-    (integer_graph(2**30, exponent=-8), 1, _engine.Int64Network),
-])
+@pytest.mark.parametrize(
+    ("graph", "largest", "kind"),
+    [
+        (integer_graph(127), 1, _engine.Int32Network),
+        (integer_graph(2**29), 1, _engine.Int32Network),
+        (integer_graph(2**30), 1, _engine.Int64Network),
+        (integer_graph(127), 2**24, _engine.Int64Network),
+        (integer_graph(127, exponent=25), 1, _engine.Int64Network),
+        (integer_graph(2**30, exponent=-8), 1, _engine.Int64Network),
+    ],
+)
 def test_the_width_follows_from_the_bound_of_the_sums(graph: Graph, largest: int, kind: type) -> None:
     assert isinstance(lower.lower(graph, largest).network, kind)
 
@@ -61,16 +71,23 @@ def test_registers_stay_within_their_ranges(seed: int) -> None:
     seen: list[Any] = []
     step = Step(node.program, node.params, True)
     record = step._execute
-    step._execute = lambda i, registers, leaves: seen.append((len(registers), record(i, registers, leaves))) or seen[-1][1]  # type: ignore
-    state = [np.broadcast_to(node.initial.get(s, np.zeros(1)), (1, 6)).astype(np.int64) for s in node.program.states]
+    step._execute = lambda i, registers, leaves: (
+        seen.append((len(registers), record(i, registers, leaves))) or seen[-1][1]
+    )  # type: ignore
+    state = [
+        np.broadcast_to(node.initial.get(s, np.zeros(1)), (1, 6)).astype(np.int64)
+        for s in node.program.states
+    ]
     for _ in range(6):
         _, state = step(state, [rng.integers(-300, 201, (1, 6)) for _ in node.ports])
     for register, value in seen:
         assert found[register].low <= int(value.min()) and int(value.max()) <= found[register].high
 
 
-@given(st.integers(-2**40, 2**40), st.integers(0, 2**40), st.integers(2, 40), st.integers(-30, 10), SEEDS)
-def test_intervals_hold_what_narrow_and_shift_make(low: int, width: int, bits: int, amount: int, seed: int) -> None:
+@given(st.integers(-(2**40), 2**40), st.integers(0, 2**40), st.integers(2, 40), st.integers(-30, 10), SEEDS)
+def test_intervals_hold_what_narrow_and_shift_make(
+    low: int, width: int, bits: int, amount: int, seed: int
+) -> None:
     x = np.random.default_rng(seed).integers(low, low + width, 50, endpoint=True)
     for mode in ("saturate", "symmetric", "wrap", "fold"):
         inside = ranges._narrowed(ranges.Interval(low, low + width), bits, mode)
@@ -81,7 +98,9 @@ def test_intervals_hold_what_narrow_and_shift_make(low: int, width: int, bits: i
         assert inside.low <= got.min() and got.max() <= inside.high, mode
 
 
-@pytest.mark.parametrize(("given_shape", "size"), [((), 1), ((1, 1, 1), 1), ((3, 1, 1), 3), ((3, 4, 5), 60), ((4, 1), 60)])
+@pytest.mark.parametrize(
+    ("given_shape", "size"), [((), 1), ((1, 1, 1), 1), ((3, 1, 1), 3), ((3, 4, 5), 60), ((4, 1), 60)]
+)
 def test_operands_are_as_short_as_they_can_be(given_shape: tuple[int, ...], size: int) -> None:
     x = np.arange(1, np.prod(given_shape, dtype=int) + 1).reshape(given_shape)
     got = lower.operand(x, (3, 4, 5), np.float32)
@@ -90,19 +109,24 @@ def test_operands_are_as_short_as_they_can_be(given_shape: tuple[int, ...], size
         np.testing.assert_array_equal(got.reshape(3, 4, 5), np.broadcast_to(x, (3, 4, 5)))
 
 
-@pytest.mark.parametrize(("node", "shapes", "expected"), [
-    (Flatten(), [(2, 2)], [[0, 1, 2, 3]]),
-    (Slice((0, 1), (2, 3), (1, 1)), [(2, 3)], [[-1, 0, 1, -1, 2, 3]]),
-    (Pad((0, 1), (1, 0)), [(1, 2)], [[1, 2]]),
-    (Concat(1, 2), [(2, 1), (2, 2)], [[0, 3], [1, 2, 4, 5]]),
-])
+@pytest.mark.parametrize(
+    ("node", "shapes", "expected"),
+    [
+        (Flatten(), [(2, 2)], [[0, 1, 2, 3]]),
+        (Slice((0, 1), (2, 3), (1, 1)), [(2, 3)], [[-1, 0, 1, -1, 2, 3]]),
+        (Pad((0, 1), (1, 0)), [(1, 2)], [[1, 2]]),
+        (Concat(1, 2), [(2, 1), (2, 2)], [[0, 3], [1, 2, 4, 5]]),
+    ],
+)
 def test_where_moved_elements_go(node: Any, shapes: list[Any], expected: list[list[int]]) -> None:
     got = lower.move_targets(node, shapes, node.output_shape("n", tuple(shapes)))
     assert [g.tolist() for g in got] == expected
 
 
 def test_stage_ann_is_refused_by_name() -> None:
-    graph = Graph({"x": Input((3,)), "relu": Activation(), "y": Output()}, (Edge("x", "relu"), Edge("relu", "y")))
+    graph = Graph(
+        {"x": Input((3,)), "relu": Activation(), "y": Output()}, (Edge("x", "relu"), Edge("relu", "y"))
+    )
     with pytest.raises(StageError, match="relu"):
         lower.lower(graph)
 

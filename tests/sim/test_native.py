@@ -33,24 +33,33 @@ def leaky(n: int = 6, cut: bool = True) -> Graph:
     z = r.ops.spike(v - 1.0)
     cells = Population("t", r.program(z, [v - z]), {}, (n,))
     weight = np.random.default_rng(0).normal(0.3, 0.5, (n, 5)).astype(F32)
-    return Graph({"x": Input((5,)), "w": Linear(weight), "p": cells, "y": Output()},
-                 (Edge("x", "w"), Edge("w", "p", "in"), Edge("p", "y")))
+    return Graph(
+        {"x": Input((5,)), "w": Linear(weight), "p": cells, "y": Output()},
+        (Edge("x", "w"), Edge("w", "p", "in"), Edge("p", "y")),
+    )
 
 
 def test_the_engine_includes_no_python_and_no_torch() -> None:
     sources = sorted(ENGINE.glob("*"))
     assert len(sources) > 20
     for path in sources:
-        assert not re.search(r"#include\s*[<\"](Python|nanobind|torch|ATen|numpy)", path.read_text()), path.name
+        assert not re.search(r"#include\s*[<\"](Python|nanobind|torch|ATen|numpy)", path.read_text()), (
+            path.name
+        )
 
 
 def test_the_stub_is_current(tmp_path: Path) -> None:
     pytest.importorskip("nanobind")
     made = tmp_path / "_engine.pyi"
-    subprocess.run([sys.executable, "-m", "nanobind.stubgen", "-q", "-m", "spikeflow.sim._engine", "-o", str(made)],
-                   check=True, cwd=ROOT, capture_output=True)
-    assert made.read_text() == (ROOT / "spikeflow/sim/_engine.pyi").read_text(), \
+    subprocess.run(
+        [sys.executable, "-m", "nanobind.stubgen", "-q", "-m", "spikeflow.sim._engine", "-o", str(made)],
+        check=True,
+        cwd=ROOT,
+        capture_output=True,
+    )
+    assert made.read_text() == (ROOT / "spikeflow/sim/_engine.pyi").read_text(), (
         "run: python -m nanobind.stubgen -m spikeflow.sim._engine -o spikeflow/sim/_engine.pyi"
+    )
 
 
 def row(op: int, *rest: int) -> list[int]:
@@ -59,22 +68,46 @@ def row(op: int, *rest: int) -> list[int]:
 
 def population(net: Any, code: list[list[int]], **changed: Any) -> int:
     given: dict[str, Any] = {
-        "name": "p", "shape": [4], "code": np.asarray(code, I64).reshape(-1, 7), "constants": np.zeros(len(code)), "counts": [1, 1, 1, 0],
-        "next_states": np.zeros(1, I64), "tables": [], "params": [np.ones(1, F32)], "initial": [np.zeros(1, F32)], "start": 0}
+        "name": "p",
+        "shape": [4],
+        "code": np.asarray(code, I64).reshape(-1, 7),
+        "constants": np.zeros(len(code)),
+        "counts": [1, 1, 1, 0],
+        "next_states": np.zeros(1, I64),
+        "tables": [],
+        "params": [np.ones(1, F32)],
+        "initial": [np.zeros(1, F32)],
+        "start": 0,
+    }
     return net.population(**(given | changed))
 
 
 FINE = [row(2), row(3), row(4, 0, 1)]
 HOSTILE_PROGRAMS: list[tuple[list[list[int]], dict[str, Any]]] = [
     ([], {}),
-    ([row(99)], {}), ([row(-1)], {}),
-    ([row(4, 0, 0)], {}), ([row(2), row(4, 0, 1)], {}), ([row(2), row(4, -1, 0)], {}),
-    ([row(1, 0, 0, 0, 1)], {}), ([row(2, 0, 0, 0, -1)], {}), ([row(3, 0, 0, 0, 2**40)], {}),
-    ([row(2), row(16, 0)], {}), ([row(2), row(18, 0)], {}), ([row(2), row(6, 0, 0, 0, 0, 0, 3)], {}),
-    (FINE, {"counts": [1, 1, 1, 3]}), (FINE, {"counts": [-1, 1, 1, 0]}), (FINE, {"counts": [2**40, 1, 1, 0]}),
-    (FINE, {"next_states": np.asarray([7])}), (FINE, {"next_states": np.zeros(2, I64)}),
-    (FINE, {"constants": np.zeros(2)}), (FINE, {"params": []}), (FINE, {"params": [np.ones(3, F32)]}),
-    (FINE, {"initial": [np.ones(0, F32)]}), (FINE, {"start": -1}), (FINE, {"shape": [0]}), (FINE, {"shape": [2**16, 2**16]}),
+    ([row(99)], {}),
+    ([row(-1)], {}),
+    ([row(4, 0, 0)], {}),
+    ([row(2), row(4, 0, 1)], {}),
+    ([row(2), row(4, -1, 0)], {}),
+    ([row(1, 0, 0, 0, 1)], {}),
+    ([row(2, 0, 0, 0, -1)], {}),
+    ([row(3, 0, 0, 0, 2**40)], {}),
+    ([row(2), row(16, 0)], {}),
+    ([row(2), row(18, 0)], {}),
+    ([row(2), row(6, 0, 0, 0, 0, 0, 3)], {}),
+    (FINE, {"counts": [1, 1, 1, 3]}),
+    (FINE, {"counts": [-1, 1, 1, 0]}),
+    (FINE, {"counts": [2**40, 1, 1, 0]}),
+    (FINE, {"next_states": np.asarray([7])}),
+    (FINE, {"next_states": np.zeros(2, I64)}),
+    (FINE, {"constants": np.zeros(2)}),
+    (FINE, {"params": []}),
+    (FINE, {"params": [np.ones(3, F32)]}),
+    (FINE, {"initial": [np.ones(0, F32)]}),
+    (FINE, {"start": -1}),
+    (FINE, {"shape": [0]}),
+    (FINE, {"shape": [2**16, 2**16]}),
 ]
 
 
@@ -85,40 +118,103 @@ def test_hostile_programs_raise(code: list[list[int]], changed: dict[str, Any]) 
 
 
 def test_hostile_integer_programs_raise() -> None:
-    for bad in (row(16, 0, 0, 0, 0, 0, 63), row(17, 0, 0, 0, 0, 4, 8), row(17, 0, 0, 0, 0, 0, 63), row(18, 0, 0, 0, 1),
-                row(7, 0, 0), row(6, 0, 0, 0, 0, 3, 2)):
+    for bad in (
+        row(16, 0, 0, 0, 0, 0, 63),
+        row(17, 0, 0, 0, 0, 4, 8),
+        row(17, 0, 0, 0, 0, 0, 63),
+        row(18, 0, 0, 0, 1),
+        row(7, 0, 0),
+        row(6, 0, 0, 0, 0, 3, 2),
+    ):
         with pytest.raises(GraphError):
-            population(_engine.Int32Network(), [row(2), bad], params=[np.ones(1, I32)], initial=[np.zeros(1, I32)],
-                       tables=[np.zeros(3, I64)])
+            population(
+                _engine.Int32Network(),
+                [row(2), bad],
+                params=[np.ones(1, I32)],
+                initial=[np.zeros(1, I32)],
+                tables=[np.zeros(3, I64)],
+            )
     with pytest.raises(GraphError):
-        population(_engine.Int32Network(), [row(2)], params=[np.ones(1, I32)], initial=[np.zeros(1, I32)], tables=[np.zeros(0, I64)])
+        population(
+            _engine.Int32Network(),
+            [row(2)],
+            params=[np.ones(1, I32)],
+            initial=[np.zeros(1, I32)],
+            tables=[np.zeros(0, I64)],
+        )
 
 
 def sparse(indptr: list[int], targets: list[int], weights: int = 3, delays: list[int] | None = None) -> None:
-    _engine.FloatNetwork().sparse("s", [2], [4], np.asarray(indptr, I64), np.asarray(targets, I32), np.ones(weights, F32), None,
-                                  None if delays is None else np.asarray(delays, I32), 0)
+    _engine.FloatNetwork().sparse(
+        "s",
+        [2],
+        [4],
+        np.asarray(indptr, I64),
+        np.asarray(targets, I32),
+        np.ones(weights, F32),
+        None,
+        None if delays is None else np.asarray(delays, I32),
+        0,
+    )
 
 
-@pytest.mark.parametrize("bad", [
-    ([0, 1], [0, 1, 2]), ([0, 1, 2, 3], [0, 1, 2]), ([1, 2, 3], [0, 1, 2]), ([0, 4, 3], [0, 1, 2]), ([0, -5, 3], [0, 1, 2]),
-    ([0, 1, 2**40], [0, 1, 2]), ([0, 1, 3], [0, 1, 4]), ([0, 1, 3], [0, -1, 2]), ([0, 1, 3], [0, 1, 2], 2),
-    ([0, 1, 3], [0, 1, 2], 3, [0, -1, 0]), ([0, 1, 3], [0, 1, 2], 3, [0, 2**30, 0]), ([0, 1, 3], [0, 1, 2], 3, [1]),
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ([0, 1], [0, 1, 2]),
+        ([0, 1, 2, 3], [0, 1, 2]),
+        ([1, 2, 3], [0, 1, 2]),
+        ([0, 4, 3], [0, 1, 2]),
+        ([0, -5, 3], [0, 1, 2]),
+        ([0, 1, 2**40], [0, 1, 2]),
+        ([0, 1, 3], [0, 1, 4]),
+        ([0, 1, 3], [0, -1, 2]),
+        ([0, 1, 3], [0, 1, 2], 2),
+        ([0, 1, 3], [0, 1, 2], 3, [0, -1, 0]),
+        ([0, 1, 3], [0, 1, 2], 3, [0, 2**30, 0]),
+        ([0, 1, 3], [0, 1, 2], 3, [1]),
+    ],
+)
 def test_hostile_rows_raise(bad: tuple[Any, ...]) -> None:
     sparse([0, 1, 3], [0, 1, 2])
     with pytest.raises(GraphError):
         sparse(*bad)
 
 
-CONV: dict[str, Any] = {"name": "c", "inputs": [2, 5, 5], "out": [4, 3, 3], "weights": np.ones((4, 2, 3, 3), F32), "bias": None, "kernel": [3, 3],
-                            "stride": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "groups": 1, "exponent": 0}
+CONV: dict[str, Any] = {
+    "name": "c",
+    "inputs": [2, 5, 5],
+    "out": [4, 3, 3],
+    "weights": np.ones((4, 2, 3, 3), F32),
+    "bias": None,
+    "kernel": [3, 3],
+    "stride": [1, 1],
+    "padding": [0, 0, 0, 0],
+    "dilation": [1, 1],
+    "groups": 1,
+    "exponent": 0,
+}
 
 
-@pytest.mark.parametrize("changed", [
-    {"out": [4, 4, 3]}, {"out": [4, 9]}, {"inputs": [2, 2, 2]}, {"weights": np.ones(71, F32)}, {"kernel": [0, 3]}, {"kernel": [9, 3]},
-    {"stride": [0, 1]}, {"dilation": [-1, 1]}, {"dilation": [2**31 - 1, 1]}, {"padding": [-1, 1, 0, 0]}, {"groups": 0}, {"groups": 3},
-    {"bias": np.ones(3, F32)}, {"exponent": 63},
-])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"out": [4, 4, 3]},
+        {"out": [4, 9]},
+        {"inputs": [2, 2, 2]},
+        {"weights": np.ones(71, F32)},
+        {"kernel": [0, 3]},
+        {"kernel": [9, 3]},
+        {"stride": [0, 1]},
+        {"dilation": [-1, 1]},
+        {"dilation": [2**31 - 1, 1]},
+        {"padding": [-1, 1, 0, 0]},
+        {"groups": 0},
+        {"groups": 3},
+        {"bias": np.ones(3, F32)},
+        {"exponent": 63},
+    ],
+)
 def test_hostile_convolutions_raise(changed: dict[str, Any]) -> None:
     _engine.FloatNetwork().conv(**CONV)
     with pytest.raises(GraphError):
@@ -127,12 +223,19 @@ def test_hostile_convolutions_raise(changed: dict[str, Any]) -> None:
 
 def test_hostile_moves_pools_and_scales_raise() -> None:
     net = _engine.FloatNetwork()
-    for make in (lambda: net.move("m", [[3]], [2], [np.asarray([0, 1, 2], I32)]), lambda: net.move("m", [[3]], [2], [np.asarray([0, -2, 1], I32)]),
-                 lambda: net.move("m", [[3]], [2], []), lambda: net.move("m", [[3]], [2], [np.zeros(2, I32)]),
-                 lambda: net.pool("m", [1, 4, 4], [1, 3, 2], [2, 2], [2, 2]), lambda: net.pool("m", [1, 4, 4], [1, 2, 2], [0, 2], [2, 2]),
-                 lambda: net.pool("m", [4], [2], [2, 2], [2, 2]), lambda: net.scale("m", [3], np.ones(2, F32), 0),
-                 lambda: net.linear("m", 3, [2], np.ones(5, F32), None, None, 0), lambda: net.linear("m", 0, [2], np.ones(0, F32), None, None, 0),
-                 lambda: net.linear("m", 3, [2], np.ones(6, F32), None, np.ones(4, I32), 0)):
+    for make in (
+        lambda: net.move("m", [[3]], [2], [np.asarray([0, 1, 2], I32)]),
+        lambda: net.move("m", [[3]], [2], [np.asarray([0, -2, 1], I32)]),
+        lambda: net.move("m", [[3]], [2], []),
+        lambda: net.move("m", [[3]], [2], [np.zeros(2, I32)]),
+        lambda: net.pool("m", [1, 4, 4], [1, 3, 2], [2, 2], [2, 2]),
+        lambda: net.pool("m", [1, 4, 4], [1, 2, 2], [0, 2], [2, 2]),
+        lambda: net.pool("m", [4], [2], [2, 2], [2, 2]),
+        lambda: net.scale("m", [3], np.ones(2, F32), 0),
+        lambda: net.linear("m", 3, [2], np.ones(5, F32), None, None, 0),
+        lambda: net.linear("m", 0, [2], np.ones(0, F32), None, None, 0),
+        lambda: net.linear("m", 3, [2], np.ones(6, F32), None, np.ones(4, I32), 0),
+    ):
         with pytest.raises(GraphError):
             make()
 
@@ -145,8 +248,20 @@ def small_network() -> Any:
     return net
 
 
-@pytest.mark.parametrize("edge", [(0, 1, 1, 0), (0, 1, -1, 0), (0, 1, 0, -1), (0, 1, 0, 2**20), (1, 1, 0, 0), (0, 5, 0, 0), (-1, 1, 0, 0),
-                                  (2, 1, 0, 1), (0, 2, 0, 0)])
+@pytest.mark.parametrize(
+    "edge",
+    [
+        (0, 1, 1, 0),
+        (0, 1, -1, 0),
+        (0, 1, 0, -1),
+        (0, 1, 0, 2**20),
+        (1, 1, 0, 0),
+        (0, 5, 0, 0),
+        (-1, 1, 0, 0),
+        (2, 1, 0, 1),
+        (0, 2, 0, 0),
+    ],
+)
 def test_hostile_edges_raise(edge: tuple[int, int, int, int]) -> None:
     with pytest.raises(GraphError):
         small_network().connect(*edge)
@@ -160,13 +275,21 @@ def test_an_unfinished_network_does_not_run() -> None:
         net.run(1, 1, [], [], 1, None)
 
 
-@pytest.mark.parametrize("feed", [
-    ("dense", np.ones(5, F32), [], [], []), ("constant", np.ones(4, F32), [], [], []),
-    ("spikes", np.ones(2, F32), [0, 2], [0, 0], [0, 3]), ("spikes", np.ones(2, F32), [0, 2], [0, 0], [1, 1]),
-    ("spikes", np.ones(2, F32), [0, 2], [1, 0], [0, 0]), ("spikes", np.ones(2, F32), [0, 2], [-1, 0], [0, 0]),
-    ("spikes", np.ones(2, F32), [0, 3], [0, 1], [0, 0]), ("spikes", np.ones(2, F32), [-1, 2], [0, 1], [0, 0]),
-    ("spikes", np.ones(1, F32), [0, 2], [0, 1], [0, 0]), ("spikes", np.ones(2, F32), [0], [0, 1], [0, 0]),
-])
+@pytest.mark.parametrize(
+    "feed",
+    [
+        ("dense", np.ones(5, F32), [], [], []),
+        ("constant", np.ones(4, F32), [], [], []),
+        ("spikes", np.ones(2, F32), [0, 2], [0, 0], [0, 3]),
+        ("spikes", np.ones(2, F32), [0, 2], [0, 0], [1, 1]),
+        ("spikes", np.ones(2, F32), [0, 2], [1, 0], [0, 0]),
+        ("spikes", np.ones(2, F32), [0, 2], [-1, 0], [0, 0]),
+        ("spikes", np.ones(2, F32), [0, 3], [0, 1], [0, 0]),
+        ("spikes", np.ones(2, F32), [-1, 2], [0, 1], [0, 0]),
+        ("spikes", np.ones(1, F32), [0, 2], [0, 1], [0, 0]),
+        ("spikes", np.ones(2, F32), [0], [0, 1], [0, 0]),
+    ],
+)
 def test_hostile_inputs_raise(feed: tuple[Any, ...]) -> None:
     net = small_network()
     net.connect(0, 1, 0, 0)
@@ -186,7 +309,9 @@ def test_hostile_inputs_raise(feed: tuple[Any, ...]) -> None:
 
 def long_run() -> tuple[engine.Engine, Dense]:
     rng = np.random.default_rng(0)
-    return engine.prepare(leaky(2000, cut=False), threads=2), Dense((rng.random((20_000, 4, 5)) < 0.5).astype(F32))
+    return engine.prepare(leaky(2000, cut=False), threads=2), Dense(
+        (rng.random((20_000, 4, 5)) < 0.5).astype(F32)
+    )
 
 
 def test_progress_is_told_and_can_stop_the_run() -> None:
@@ -201,8 +326,10 @@ def test_progress_is_told_and_can_stop_the_run() -> None:
         run(x, 20_000, progress=stop)
     assert told and told[0][1] == 4
     short = Dense(x.values[:50])
-    wanted = reference.simulate(run.graph, short, 50)       # the workers that were stopped start afresh
-    np.testing.assert_array_equal(run(short, 50, progress=lambda *done: told.append(done)).output, wanted.output)
+    wanted = reference.simulate(run.graph, short, 50)  # the workers that were stopped start afresh
+    np.testing.assert_array_equal(
+        run(short, 50, progress=lambda *done: told.append(done)).output, wanted.output
+    )
     assert told[-1] == (4, 4)
 
 
@@ -219,7 +346,10 @@ def test_quiet_blocks_sleep_and_nobody_can_tell() -> None:
     values = (rng.random((60, 2, 5)) < 0.5).astype(F32)
     values[10:50] = 0
     graph = leaky(1500)
-    got, wanted = engine.prepare(graph)(Dense(values), 60, ["p"]), reference.simulate(graph, Dense(values), 60, ["p"])
+    got, wanted = (
+        engine.prepare(graph)(Dense(values), 60, ["p"]),
+        reference.simulate(graph, Dense(values), 60, ["p"]),
+    )
     np.testing.assert_array_equal(got.output, wanted.output)
     assert got.counts["p"].semantic() == wanted.counts["p"].semantic()
     assert got.counts["p"].updates_skipped > 2 * 1500 * 30
