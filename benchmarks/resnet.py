@@ -30,6 +30,7 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, classify
 
 TIMES = (16, 32, 64, 128, 256)
+MAPPED_TIMES = (16, 32, 64)  # a mapped run takes a second an image at 64 steps
 CHIPS = ("loihi2", "spinnaker2")
 
 
@@ -64,7 +65,14 @@ class Study:
 
     def mapping(self, chip: str, chips: int) -> Mapping:
         """The network on a chip."""
-        return map_network(self.conversion.network, chip, self.training.x, chips=chips, seed=0)
+        return map_network(
+            self.conversion.network,
+            chip,
+            self.training.x,
+            chips=chips,
+            seed=0,
+            steps=max(self.args.mapped_times),
+        )
 
 
 def ann(study: Study) -> dict[str, Any]:
@@ -87,7 +95,7 @@ def ann(study: Study) -> dict[str, Any]:
     }
 
 
-def run(study: Study, name: str, network: Network) -> None:
+def run(study: Study, name: str, network: Network, times: tuple[int, ...]) -> None:
     """Run all test images, some at a time, each batch a part; then their sum as the part `name`."""
     size, x, y = study.args.batch, study.test.x, study.test.y
     parts = []
@@ -95,20 +103,24 @@ def run(study: Study, name: str, network: Network) -> None:
         part = f"{name}, images from {first}"
         if part not in study.record:
             _say(part)
-            study.record.put(part, _batch(study, network, x[first : first + size], y[first : first + size]))
+            study.record.put(
+                part, _batch(study, network, x[first : first + size], y[first : first + size], times)
+            )
         parts.append(study.record[part])
     study.record.put(name, _sum(parts))
 
 
-def _batch(study: Study, network: Network, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+def _batch(
+    study: Study, network: Network, x: np.ndarray, y: np.ndarray, times: tuple[int, ...]
+) -> dict[str, Any]:
     options = RunOptions(
         engine=study.args.engine,
         threads=study.args.threads,
         batch=study.args.batch,
-        steps=max(study.args.times),
+        steps=max(times),
     )
     evaluation = classify(network, x, options)
-    right = {t: int((evaluation.predictions(t) == y).sum()) for t in study.args.times}
+    right = {t: int((evaluation.predictions(t) == y).sum()) for t in times}
     return {
         "images": len(x),
         "right": right,
@@ -154,7 +166,7 @@ def mapped(study: Study, chip: str) -> None:
             "synapse_words": mapping.synapses,
         },
     )
-    run(study, f"{chip} run", mapping.as_network())
+    run(study, f"{chip} run", mapping.as_network(), study.args.mapped_times)
 
 
 def refused(study: Study, chip: str) -> None:
@@ -188,6 +200,9 @@ def main() -> None:
     parser.add_argument(
         "--times", type=_times, default=TIMES, help="steps at which answers are read, with commas"
     )
+    parser.add_argument(
+        "--mapped-times", type=_times, default=MAPPED_TIMES, help="the same for the mapped networks"
+    )
     parser.add_argument("--batch", type=int, default=50, help="images in one part")
     parser.add_argument("--chips", type=int, default=64, help="the most chips that a mapping may use")
     parser.add_argument("--threads", type=int, default=0)
@@ -201,7 +216,7 @@ def main() -> None:
     if "ann" not in study.record:
         study.record.put("ann", ann(study))
     if "snn run" not in study.record:
-        run(study, "snn run", study.conversion.network)
+        run(study, "snn run", study.conversion.network, study.args.times)
     for chip in CHIPS:
         mapped(study, chip)
     if "loihi1 map" not in study.record:

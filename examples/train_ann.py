@@ -16,18 +16,18 @@ from torch import nn
 
 
 def network(size: int) -> nn.Sequential:
-    """Two convolutions, average pooling after each, and a linear layer."""
+    """Two convolutions, average pooling after each, and two linear layers."""
     return nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1, bias=False),
         nn.BatchNorm2d(16),
         nn.ReLU(),
         nn.AvgPool2d(2),
-        nn.Conv2d(16, 32, 3, padding=1, bias=False),
-        nn.BatchNorm2d(32),
+        nn.Conv2d(16, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
         nn.ReLU(),
         nn.AvgPool2d(2),
         nn.Flatten(),
-        nn.Linear(32 * (size // 4) ** 2, 64),
+        nn.Linear(16 * (size // 4) ** 2, 64),
         nn.ReLU(),
         nn.Linear(64, 10),
     )
