@@ -6,6 +6,7 @@ have none and are written down at whichever scale is asked for: numbers known be
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,12 +64,12 @@ class Writer:
         raise HardwareError("integer arithmetic", [Violation(self.name, need, limit, hint)])
 
 
-class Value:
+class Value(ABC):
     """A register of the float program."""
 
+    @abstractmethod
     def at(self, w: Writer, scale: Float) -> Symbol:
         """The integer at this scale."""
-        raise NotImplementedError(type(self).__name__)
 
 
 @dataclass(eq=False)

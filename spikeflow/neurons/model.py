@@ -6,7 +6,8 @@ broadcast to the population; other fields choose the program (kind of reset, for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -34,7 +35,7 @@ def choice(default: str, *allowed: str) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronModel:
+class NeuronModel(ABC):
     """What one neuron does in one step, declared once for every backend."""
 
     inputs: ClassVar[tuple[str, ...]] = ("in",)
@@ -59,13 +60,13 @@ class NeuronModel:
         """The name people and exporters see."""
         return type(self).__name__
 
+    @abstractmethod
     def states(self) -> tuple[str, ...]:
         """Names of the state variables."""
-        raise NotImplementedError(f"{self.name}.states")
 
+    @abstractmethod
     def step(self, p: Any, s: Any, x: tuple[Any, ...], ops: Ops) -> tuple[Any, tuple[Any, ...]]:
         """One step: parameters, state and inputs (in the order of `inputs`) to output and next state."""
-        raise NotImplementedError(f"{self.name}.step")
 
     def params(self) -> dict[str, Value]:
         """The parameters by name."""
@@ -99,6 +100,3 @@ def reset(v: Any, z: Any, threshold: Any, kind: str, ops: Ops) -> Any:
     if kind == "subtract":
         return v - ops.hold(z) * threshold
     return ops.where(ops.hold(z), 0.0, v)
-
-
-ModelMaker = Callable[[], NeuronModel]
