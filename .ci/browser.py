@@ -1,6 +1,6 @@
 """Make reports with the command line, open them in chromium without a network, and check what it shows.
 
-    python .ci/browser.py build/browser
+python .ci/browser.py build/browser
 """
 
 from __future__ import annotations
@@ -14,10 +14,16 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTIONS = {"accuracy": "Accuracy against steps", "layers": "Layers", "spikes": "Spikes of one sample",
-            "cost": "Energy and time of a sample", "record": "Run record"}
+SECTIONS = {
+    "accuracy": "Accuracy against steps",
+    "layers": "Layers",
+    "spikes": "Spikes of one sample",
+    "conversion": "What became of every operation",
+    "cost": "Energy and time of a sample",
+    "record": "Run record",
+}
 MAPPED = {"mapping": "Mapping onto", "traffic": "Traffic on the mesh"}
-SIZES = {"desk": (1280, 5200), "phone": (500, 7200)}       # headless chromium takes no window below 500
+SIZES = {"desk": (1280, 5200), "phone": (500, 7200)}  # headless chromium takes no window below 500
 
 
 def main(out: Path) -> None:
@@ -33,14 +39,22 @@ def main(out: Path) -> None:
 
 
 def command(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-c", "from spikeflow.cli import main; main()", *arguments], check=True, cwd=ROOT,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-c", "from spikeflow.cli import main; main()", *arguments],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def samples(out: Path) -> None:
     """Train on the digits of scikit-learn, as the demo does, for one epoch."""
-    subprocess.run([sys.executable, "examples/train_ann.py", "--out", str(out), "--epochs", "4"], check=True, cwd=ROOT,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "examples/train_ann.py", "--out", str(out), "--epochs", "4"],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
     with np.load(out / "calib.npz") as calibration:
         np.savez(out / "calib.npz", x=calibration["x"][:200], y=calibration["y"][:200])
 
@@ -74,7 +88,9 @@ def requests(page: Path) -> list[str]:
     events = json.loads(text if text.endswith("}") else text.rstrip(",") + "]}")["events"]
     asked = [e["params"] for e in events if "initiator" in e.get("params", {})]
     # what the browser asks for itself carries another key
-    return sorted({p["url"] for p in asked if "file:" in p.get("network_isolation_key", "") or p["initiator"] == "null"})
+    return sorted(
+        {p["url"] for p in asked if "file:" in p.get("network_isolation_key", "") or p["initiator"] == "null"}
+    )
 
 
 def check_the_check(out: Path) -> None:
@@ -88,10 +104,27 @@ def check_the_check(out: Path) -> None:
 def chromium(page: Path, *options: str) -> str:
     """Run it headless with every name unresolvable; what it prints. Complaints about the page end the check."""
     done = subprocess.run(
-        ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-         f"--user-data-dir={page.parent / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND", *options,
-         page.as_uri()], capture_output=True, text=True, timeout=120, check=False)
+        [
+            "chromium",
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--enable-logging=stderr",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+            f"--user-data-dir={page.parent / 'profile'}",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            *options,
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     if done.returncode:
         sys.exit(f"browser: chromium ended with {done.returncode}\n{done.stderr[-2000:]}")
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
@@ -110,7 +143,9 @@ def check(page: Path, dom: str, sections: dict[str, str]) -> None:
     wanted = 6 if "mapping" in sections else 4
     if pictures < wanted:
         sys.exit(f"browser: {page.name} shows {pictures} pictures, expected at least {wanted}")
-    outside = re.findall(r"<(?:script|iframe|object|embed|link[^>]*stylesheet|img)\b|(?:src|href)=\"(?:https?:)?//", dom)
+    outside = re.findall(
+        r"<(?:script|iframe|object|embed|link[^>]*stylesheet|img)\b|(?:src|href)=\"(?:https?:)?//", dom
+    )
     if outside:
         sys.exit(f"browser: {page.name} would load {sorted(set(outside))}")
 
