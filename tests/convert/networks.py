@@ -85,8 +85,13 @@ class ResNet(nn.Module):
 
 
 def settled(module: nn.Module, seed: int = 0) -> nn.Module:
-    """The module in evaluation mode, its batch norms with statistics that are not those of the start."""
+    """The module in evaluation mode, drawn anew from a seed, batch norms with statistics that are not those of the start."""
     draw = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for part in module.modules():
+            if hasattr(part, "reset_parameters"):
+                part.reset_parameters()
     for part in module.modules():
         if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d) and part.running_mean is not None:
             part.running_mean.normal_(0, 0.3, generator=draw)
@@ -138,6 +143,7 @@ def answers(module: nn.Module, x: Array) -> Array:
 def apart(graph: Graph, module: nn.Module, x: Array) -> float:
     """The largest difference of a graph of stage ann from its module, relative to the largest answer."""
     wanted = answers(module, x)
+    assert wanted.any(), "a network that answers 0 to everything proves nothing"
     return float(np.abs(forward(graph, x) - wanted).max() / np.abs(wanted).max())
 
 
