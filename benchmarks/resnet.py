@@ -32,6 +32,7 @@ from spikeflow.sim.classify import RunOptions, classify
 TIMES = (16, 32, 64, 128, 256)
 MAPPED_TIMES = (16, 32, 64)  # a mapped run takes a second an image at 64 steps
 CHIPS = ("loihi2", "spinnaker2")
+PARTS = ("ann", "snn", *CHIPS, "loihi1")
 
 
 @dataclass(eq=False)
@@ -203,6 +204,12 @@ def main() -> None:
     parser.add_argument(
         "--mapped-times", type=_times, default=MAPPED_TIMES, help="the same for the mapped networks"
     )
+    parser.add_argument(
+        "--parts",
+        type=lambda text: tuple(text.split(",")),
+        default=PARTS,
+        help="with commas; default: all of them",
+    )
     parser.add_argument("--batch", type=int, default=50, help="images in one part")
     parser.add_argument("--chips", type=int, default=64, help="the most chips that a mapping may use")
     parser.add_argument("--threads", type=int, default=0)
@@ -213,13 +220,14 @@ def main() -> None:
         raise SystemExit("--data or SPIKEFLOW_DATA names the data folder")
     settings = {k: v for k, v in vars(args).items() if k not in ("data", "out", "threads")}
     study = Study(args, Record(args.out, {"kind": "resnet", **settings}))
-    if "ann" not in study.record:
+    if "ann" in args.parts and "ann" not in study.record:
         study.record.put("ann", ann(study))
-    if "snn run" not in study.record:
+    if "snn" in args.parts and "snn run" not in study.record:
         run(study, "snn run", study.conversion.network, study.args.times)
     for chip in CHIPS:
-        mapped(study, chip)
-    if "loihi1 map" not in study.record:
+        if chip in args.parts:
+            mapped(study, chip)
+    if "loihi1" in args.parts and "loihi1 map" not in study.record:
         refused(study, "loihi1")
 
 

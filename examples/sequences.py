@@ -24,7 +24,7 @@ def _split(x: np.ndarray, y: np.ndarray, test: int, labels: tuple[str, ...]) -> 
     return Sequences(x[order[test:]], y[order[test:]], x[order[:test]], y[order[:test]], labels)
 
 
-def digit_rows(repeat: int = 2) -> Sequences:
+def digit_rows(repeat: int = 4) -> Sequences:
     """Each digit as a sequence of its rows: a pixel spikes with probability value / 16, each row `repeat` steps."""
     from sklearn.datasets import load_digits
 

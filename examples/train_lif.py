@@ -46,7 +46,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     data: Sequences = nmnist(Path(args.data)) if args.data else digit_rows()
     net = network(data.x_train.shape[2:])
-    fit(net, data, epochs=1 if args.smoke else 25)
+    fit(net, data, epochs=1 if args.smoke else 30)
     report(net, data, args)
 
 
