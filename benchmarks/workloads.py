@@ -6,6 +6,7 @@ and seeded, times one gain for each layer, found once by bisection so that every
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -135,11 +136,13 @@ def digits(batch: int, steps: int = 64) -> Workload:
     """The demo's convolutional network on scikit-learn's digits, trained by its example, converted."""
     from spikeflow.convert import convert
 
-    folder = CACHE / "digits"
+    # named by the example's text: a network kept from an older example would not be the demo's
+    example = HERE.parent / "examples" / "train_ann.py"
+    folder = CACHE / f"digits-{hashlib.sha256(example.read_bytes()).hexdigest()[:12]}"
     if not (folder / "test.npz").exists():
         # the same Python, one process: the example is the definition of the network
         subprocess.run(
-            [sys.executable, HERE.parent / "examples" / "train_ann.py", "--out", folder],
+            [sys.executable, example, "--out", folder],
             check=True,
             env={**os.environ, "PYTHONPATH": str(HERE.parent)},
             stdout=sys.stderr,
