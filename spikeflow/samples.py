@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -78,10 +79,10 @@ def read_npz(path: str | Path) -> Samples:
         OSError,
         EOFError,
         ValueError,
-        zipfile.zlib.error,
+        zlib.error,
         NotImplementedError,
         RuntimeError,
-    ) as e:  # type: ignore[attr-defined]
+    ) as e:
         if isinstance(e, FileError | DataError):
             raise
         raise FileError(path, f"not a readable .npz file ({e})", HINT) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from spikeflow.cli import console
@@ -39,7 +41,7 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @console.OUT
 @console.JSON
 def command(
-    ann: str, data: str | None, out: str, as_json: bool, input_shape: str | None, **options: object
+    ann: str, data: str | None, out: str, as_json: bool, input_shape: str | None, **options: Any
 ) -> None:
     """Convert a trained network into a spiking one; every operation gets a verdict."""
     from spikeflow.convert import agreement, convert
@@ -47,7 +49,7 @@ def command(
     from spikeflow.samples import Samples, read_npz
 
     samples: Samples | None = read_npz(data) if data else None
-    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if input_shape:
         chosen["input_shape"] = console.shape_option(input_shape)
     with console.progress("converting") as progress:
@@ -57,7 +59,7 @@ def command(
             None if samples is None else samples.y,
             progress=progress,
             **chosen,
-        )  # type: ignore[arg-type]
+        )
     file.write(out, conversion.network)
     facts, text = conversion.report.to_json(), conversion.report.to_text()
     if samples is not None and samples.y is not None:
