@@ -49,7 +49,7 @@ def makers(quick: bool) -> dict[str, list[tuple[str, Maker]]]:
         found[name] = [(name, lambda b=batch: workloads.digits(b, 20 if quick else 64))]
     data = os.environ.get("SPIKEFLOW_DATA")
     if data:
-        for batch in (1, 4):
+        for batch in BATCHES:
             name = f"resnet20 batch {batch}"
             found[name] = [(name, lambda b=batch: workloads.cifar10(Path(data), b, 4 if quick else 32))]
     return found
