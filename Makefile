@@ -20,7 +20,7 @@ $(STAMP)/torch:
 	$(BIN)/pip install -q "scikit-build-core>=0.10" "nanobind>=2.4" ninja "cmake>=3.20"
 	@mkdir -p $(STAMP) && touch $@
 
-$(STAMP)/installed: $(STAMP)/torch pyproject.toml CMakeLists.txt $(wildcard src/*.cpp src/engine/*)
+$(STAMP)/installed: $(STAMP)/torch pyproject.toml CMakeLists.txt $(wildcard src/*.cpp src/engine/* src/events/*)
 	$(BIN)/pip install -q --no-build-isolation -e ".[test,demo]"
 	@touch $@
 
@@ -28,10 +28,10 @@ test: setup
 	$(BIN)/python -m pytest
 
 lint: setup
-	$(BIN)/ruff check spikeflow tests examples benchmarks
+	$(BIN)/ruff check spikeflow datasets tests examples benchmarks
 
 types: setup
-	$(BIN)/pyright --pythonpath $(BIN)/python
+	bash .ci/types
 
 sanitize: setup
 	bash .ci/sanitize

@@ -1,9 +1,12 @@
-"""Spikes: sparse records of a batch, and the way to and from dense arrays."""
+"""Events: what a sensor recorded, in microseconds. Spikes: sparse records of a batch, in steps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,136 @@ Array = npt.NDArray[Any]
 
 def _record(x: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
     array = np.array(x, dtype=dtype, order="C")
+    array.setflags(write=False)
+    return array
+
+
+STRUCTURED = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
+COLUMNS = (
+    ("t", np.dtype(np.int64)),
+    ("x", np.dtype(np.uint16)),
+    ("y", np.dtype(np.uint16)),
+    ("p", np.dtype(np.uint8)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Events of one recording, as its file holds them: not shifted, not flipped.
+
+    Parameters
+    ----------
+    t : int64, ``(events,)``, microseconds, never decreasing.
+    x, y : uint16, ``(events,)``, pixels; a sensor without rows (a cochlea, a skin) has y = 0.
+    p : uint8, ``(events,)``; 1 is on, 0 is off.
+    width, height : of the sensor, or None where neither file nor user says it.
+    dropped : for each reason, how many events a reader left out; empty where it kept all.
+
+    Arrays of the right type are taken without a copy and become read-only. Columns, not one structured array: a
+    decoder fills them and every later step reads them one at a time (`structured` makes the other form).
+
+    Raises
+    ------
+    DataError
+        Where lengths differ, times decrease, p is not 0 or 1, or a pixel lies outside the sensor.
+    """
+
+    t: Array
+    x: Array
+    y: Array
+    p: Array
+    width: int | None = None
+    height: int | None = None
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, dtype in COLUMNS:
+            object.__setattr__(self, name, _column(name, getattr(self, name), dtype))
+        object.__setattr__(
+            self, "dropped", MappingProxyType({k: int(v) for k, v in self.dropped.items() if v})
+        )
+        self._check()
+
+    def _check(self) -> None:
+        for name, _ in COLUMNS:
+            if getattr(self, name).shape != self.t.shape or self.t.ndim != 1:
+                raise DataError(f"events: {name}", getattr(self, name).shape, f"({self.t.size},) as t")
+        if not self.t.size:
+            return
+        if (self.t[1:] < self.t[:-1]).any():
+            raise DataError("events: t", "times that decrease", "times in order", "Events.sorted(...)")
+        if self.p.max() > 1:
+            raise DataError("events: p", int(self.p.max()), "0 or 1")
+        for name, limit in (("x", self.width), ("y", self.height)):
+            if limit is not None and (most := int(getattr(self, name).max())) >= limit:
+                raise DataError(f"events: {name}", most, f"0 to {limit - 1} on this sensor")
+
+    def __len__(self) -> int:
+        return int(self.t.size)
+
+    def __getitem__(self, chosen: slice | Array) -> Events:
+        """The events of a slice or a mask, in order."""
+        return replace(self, **{name: getattr(self, name)[chosen] for name, _ in COLUMNS})
+
+    @staticmethod
+    def sorted(t: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, p: npt.ArrayLike, **rest: Any) -> Events:
+        """Events of columns in any order of time; equal times keep their order."""
+        order = np.argsort(np.asarray(t), kind="stable")
+        t, x, y, p = (np.asarray(column)[order] for column in (t, x, y, p))
+        return Events(t, x, y, p, **rest)
+
+    def between(self, start_us: int, stop_us: int) -> Events:
+        """The events with ``start_us <= t < stop_us``."""
+        first, last = np.searchsorted(self.t, [start_us, stop_us])
+        return self[slice(int(first), int(last))]
+
+    @property
+    def duration_us(self) -> int:
+        """Time from the first event to the last."""
+        return int(self.t[-1] - self.t[0]) if len(self) else 0
+
+    def structured(self) -> Array:
+        """One array of records ``t, x, y, p``, the form that tonic's transforms take."""
+        out = np.empty(len(self), STRUCTURED)
+        for name, _ in COLUMNS:
+            out[name] = getattr(self, name)
+        return out
+
+    @staticmethod
+    def from_structured(array: Array, width: int | None = None, height: int | None = None) -> Events:
+        """Events of an array with the fields t, x, p and, where the sensor has rows, y.
+
+        Raises
+        ------
+        DataError
+            Where a field is missing, or as `Events` does.
+        """
+        names = array.dtype.names or ()
+        missing = [name for name in ("t", "x", "p") if name not in names]
+        if missing:
+            raise DataError("structured events", f"the fields {names}", f"also {', '.join(missing)}")
+        y = array["y"] if "y" in names else np.zeros(array.shape, np.uint16)
+        return Events(array["t"], array["x"], y, array["p"], width, height)
+
+    @property
+    def sha256(self) -> str:
+        """Of all t (int64), then all x, all y (uint16), all p (uint8), little-endian: any reader can compare."""
+        digest = hashlib.sha256()
+        for name, dtype in COLUMNS:
+            digest.update(getattr(self, name).astype(dtype.newbyteorder("<"), copy=False).data)
+        return digest.hexdigest()
+
+
+def _column(name: str, x: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
+    array = np.asarray(x)
+    if array.dtype != dtype:
+        if array.dtype.kind not in "iub":
+            raise DataError(f"events: {name}", f"type {array.dtype}", "whole numbers")
+        info = np.iinfo(dtype)
+        if array.size and (int(array.min()) < info.min or int(array.max()) > info.max):
+            raise DataError(f"events: {name}", f"{array.min()} to {array.max()}", f"{info.min} to {info.max}")
+        array = array.astype(dtype)
+    array = np.ascontiguousarray(array).view()
     array.setflags(write=False)
     return array
 

@@ -1,0 +1,96 @@
+"""A recording whose bytes a compiled decoder turns into events, as a stream, with checkpoints for seeking."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from spikeflow.datasets._decode import DecodeError, Decoder
+from spikeflow.datasets.recording import Columns, Header, Options, Recording
+
+from spikeflow.errors import FileError
+from spikeflow.events import Events
+
+READ = 1 << 20  # bytes of the file at a time
+APART = 1 << 23  # least bytes between two checkpoints
+
+MakeDecoder = Callable[[int, int, bool], Decoder]  # width, height (0: not known), strict
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A place where decoding may go on: all events from here on have ``t >= time``."""
+
+    time: int
+    position: int
+    decoder: Decoder
+
+
+class DecodedRecording(Recording):
+    """Bytes from `begin` to the end of the file, through a decoder.
+
+    Checkpoints are laid down while a file is read for the first time, one every `APART` bytes, so that a later
+    `between` decodes only from the last checkpoint before its start.
+    """
+
+    def __init__(
+        self, path: Path, header: Header, options: Options, make: MakeDecoder, begin: int = 0
+    ) -> None:
+        super().__init__(path, header, options)
+        self._make, self._begin = make, begin
+        self._checkpoints: list[Checkpoint] = []
+        self._dropped: Mapping[str, int] = {}
+
+    @property
+    def dropped(self) -> Mapping[str, int]:
+        """For each reason, how many events or words the last pass left out; complete once a pass has ended."""
+        return self._dropped
+
+    def read(self) -> Events:
+        """All events; decoded into one array, so that nothing is copied."""
+        return self._events(list(self._pass(self._start(None), whole=True)))
+
+    def columns(self, start_us: int | None = None) -> Iterator[Columns]:
+        """All events in order, from the last checkpoint before `start_us`."""
+        return self._pass(self._start(start_us), whole=False)
+
+    def _start(self, start_us: int | None) -> Checkpoint:
+        if start_us is not None:
+            at = bisect_left(self._checkpoints, start_us, key=lambda c: c.time) - 1
+            if at >= 0:
+                found = self._checkpoints[at]
+                return Checkpoint(found.time, found.position, found.decoder.clone())
+        strict = self.options.strict
+        return Checkpoint(0, self._begin, self._make(self.width or 0, self.height or 0, strict))
+
+    def _pass(self, start: Checkpoint, whole: bool) -> Iterator[Columns]:
+        decoder, position = start.decoder, start.position
+        buffer = np.empty(READ, np.uint8)
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                file.seek(position)
+                while count := file.readinto(buffer.data):
+                    decoder.feed(buffer[:count])
+                    position += count
+                    self._checkpoint(decoder, position)
+                    if not whole:
+                        yield decoder.take()
+            decoder.finish()
+        except DecodeError as error:
+            fault, byte = error.args
+            raise FileError(
+                self.path,
+                f"{fault} at byte {self._begin + byte}",
+                "strict=False (--lenient) keeps the good part",
+            ) from None
+        self._dropped = {reason: n for reason, n in decoder.counts.items() if n}
+        yield decoder.take()
+
+    def _checkpoint(self, decoder: Decoder, position: int) -> None:
+        last = self._checkpoints[-1].position if self._checkpoints else self._begin
+        if position >= last + APART and decoder.last is not None:
+            # a clone keeps what waits for the rest of its record, so that it goes on at the byte after it
+            self._checkpoints.append(Checkpoint(decoder.last, position, decoder.clone()))

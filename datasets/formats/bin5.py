@@ -1,0 +1,53 @@
+"""The 40-bit events of N-MNIST, N-Caltech101, and their like: no header, 5 bytes an event.
+
+Source: Orchard et al. 2015, "Converting static image datasets to spiking neuromorphic datasets using saccades".
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from spikeflow.datasets import _decode
+from spikeflow.datasets.decoded import DecodedRecording
+from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.recording import Header, Options, Recording
+
+from spikeflow.errors import DataError
+from spikeflow.events import Events
+
+RECORD = 5
+
+
+def recognise(head: Head) -> bool:
+    """Whole records with times in order; the layout has no word of its own, so the suffix must allow it, too."""
+    return head.suffix in FORMAT.suffixes and head.size % RECORD == 0
+
+
+def open_recording(path: Path, options: Options) -> Recording:
+    """The recording; its sensor is not in the file."""
+    return DecodedRecording(path, Header("bin5"), options, _decode.bin5)
+
+
+def write(path: Path, events: Events) -> None:
+    """Write 40-bit events.
+
+    Raises
+    ------
+    DataError
+        Where a time needs more than 23 bits or a pixel more than 8: the layout cannot hold it.
+    """
+    for name, limit in (("t", 1 << 23), ("x", 256), ("y", 256)):
+        column = getattr(events, name)
+        if column.size and (column.min() < 0 or column.max() >= limit):
+            raise DataError(
+                f"bin5: {name}", f"{column.min()} to {column.max()}", f"0 to {limit - 1}", "--format npz"
+            )
+    records = np.empty((len(events), RECORD), np.uint8)
+    records[:, 0], records[:, 1] = events.x, events.y
+    records[:, 2] = (events.t >> 16).astype(np.uint8) | (events.p << 7)
+    records[:, 3], records[:, 4] = (events.t >> 8) & 0xFF, events.t & 0xFF
+    records.tofile(path)
+
+
+FORMAT = Format("bin5", "40-bit events (N-MNIST .bin)", (".bin", ".bs2"), recognise, open_recording, write)

@@ -1,0 +1,97 @@
+"""Any event file: its format found by content, opened, read, written, described."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from spikeflow.datasets.format import HEAD, Format, Head
+from spikeflow.datasets.formats import FORMATS
+from spikeflow.datasets.recording import Options, Recording
+
+from spikeflow.errors import DataError, FileError
+from spikeflow.events import Events
+
+
+def open_recording(path: str | Path, format: str | None = None, **options: Any) -> Recording:
+    """Open an event file; `options` are the fields of `Options`.
+
+    Raises
+    ------
+    FileError
+        Where the file is missing, of no known format, of several, or damaged.
+    DataError
+        Where what the user says does not fit the file.
+    """
+    path = Path(path)
+    found = by_name(format) if format else recognise(path)
+    return found.open(path, replace(Options(), **options))
+
+
+def read(path: str | Path, format: str | None = None, **options: Any) -> Events:
+    """All events of a file, as it holds them; see `open_recording`."""
+    with open_recording(path, format, **options) as recording:
+        return recording.read()
+
+
+def write(path: str | Path, events: Events, format: str | None = None) -> None:
+    """Write events in the format of this name, or of the path's suffix; the file is whole or not there.
+
+    Raises
+    ------
+    DataError
+        Where no format that can be written has this name or suffix, or it cannot hold these events.
+    """
+    path = Path(path)
+    chosen = by_name(format) if format else by_suffix(path)
+    if chosen.write is None:
+        raise DataError("writing", chosen.title, f"one of {', '.join(f.name for f in FORMATS if f.write)}")
+    # beside the target, and with its suffix, which some libraries insist on
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    try:
+        chosen.write(Path(draft), events)
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+
+
+def recognise(path: Path) -> Format:
+    """The one format of this file, by its content."""
+    try:
+        with open(path, "rb") as file:
+            head = Head(path, file.read(HEAD), os.fstat(file.fileno()).st_size)
+    except OSError as error:
+        raise FileError(
+            path, "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        ) from None
+    if not head.size:
+        raise FileError(path, "an empty file")
+    for known in FORMATS:
+        if known.recognise(head):
+            return known
+    raise FileError(
+        path, "of no known event format", f"--format, one of {', '.join(f.name for f in FORMATS)}"
+    )
+
+
+def by_name(name: str) -> Format:
+    """The format of this name."""
+    for known in FORMATS:
+        if known.name == name:
+            return known
+    raise DataError("format", name, f"one of {', '.join(f.name for f in FORMATS)}")
+
+
+def by_suffix(path: Path) -> Format:
+    """The first format that can be written and has the path's suffix."""
+    for known in FORMATS:
+        if path.suffix.lower() in known.suffixes and known.write:
+            return known
+    raise DataError(
+        "writing", f"the suffix {path.suffix!r}", "a suffix of a format that can be written", "--format"
+    )

@@ -1,0 +1,136 @@
+"""A recording: one event file, opened; its events whole, in pieces of constant memory, or of a stretch of time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import DataError
+from spikeflow.events import COLUMNS, Events
+
+Array = npt.NDArray[Any]
+Columns = tuple[Array, Array, Array, Array]  # t int64, x uint16, y uint16, p uint8
+PIECE = 1 << 20  # events in a piece, unless the user says otherwise
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user says about a file beyond what the file says itself.
+
+    Parameters
+    ----------
+    strict : a fault is an error; else what is wrong is left out and counted.
+    width, height : of the sensor; wins over nothing: a file that says otherwise is an error.
+    columns : order of the columns of a table without names, such as ``txyp``.
+    unit_us : microseconds of one tick, where a table does not say its unit.
+    key : dataset inside a container file that holds several.
+    """
+
+    strict: bool = True
+    width: int | None = None
+    height: int | None = None
+    columns: str | None = None
+    unit_us: float | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself.
+
+    Parameters
+    ----------
+    format : name of the format, such as ``evt3``.
+    width, height : of the sensor, or None.
+    fields : everything else that the header says, as text.
+    """
+
+    format: str
+    width: int | None = None
+    height: int | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+class Recording(ABC):
+    """One opened event file. A context manager; a format implements `columns` and, where there is one, `close`."""
+
+    def __init__(self, path: Path, header: Header, options: Options) -> None:
+        self.path, self.header, self.options = path, header, options
+        self.width = _agreed(path, "width", header.width, options.width)
+        self.height = _agreed(path, "height", header.height, options.height)
+
+    @abstractmethod
+    def columns(self, start_us: int | None = None) -> Iterator[Columns]:
+        """All events in order, in pieces of bounded size; with `start_us`, from at or before its first event.
+
+        Each call begins anew. After the last piece `dropped` holds what was left out on the way.
+        """
+
+    @property
+    @abstractmethod
+    def dropped(self) -> Mapping[str, int]:
+        """For each reason, how many events or words the last complete pass of `columns` left out."""
+
+    def close(self) -> None:  # noqa: B027  (most formats hold nothing open)
+        """Let go of the file."""
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def read(self) -> Events:
+        """All events."""
+        return self._events(list(self.columns()))
+
+    def pieces(self, events: int = PIECE) -> Iterator[Events]:
+        """All events in order, `events` at a time (the last piece may be shorter); memory does not grow."""
+        if events < 1:
+            raise DataError("pieces", events, "at least one event")
+        held: list[Columns] = []
+        count = 0
+        for columns in self.columns():
+            held.append(columns)
+            count += len(columns[0])
+            if count >= events:
+                whole = self._events(held)
+                for at in range(0, count - count % events, events):
+                    yield whole[at : at + events]
+                rest = whole[count - count % events :]
+                held, count = [(rest.t, rest.x, rest.y, rest.p)], len(rest)
+        if count:
+            yield self._events(held)
+
+    def between(self, start_us: int, stop_us: int) -> Events:
+        """The events with ``start_us <= t < stop_us``; earlier ones are skipped without being decoded, if possible."""
+        held: list[Columns] = []
+        for t, x, y, p in self.columns(start_us):
+            first, last = np.searchsorted(t, [start_us, stop_us])
+            held.append((t[first:last], x[first:last], y[first:last], p[first:last]))
+            if last < len(t):
+                break
+        return self._events(held)
+
+    def _events(self, held: list[Columns]) -> Events:
+        if len(held) == 1:
+            t, x, y, p = held[0]
+        else:
+            empty = tuple(np.empty(0, dtype) for _, dtype in COLUMNS)
+            t, x, y, p = (np.concatenate(parts) for parts in zip(empty, *held, strict=True))
+        return Events(t, x, y, p, self.width, self.height, self.dropped)
+
+
+def _agreed(path: Path, name: str, told: int | None, said: int | None) -> int | None:
+    if told is not None and said is not None and told != said:
+        raise DataError(f"{path}: {name}", f"{said} from the user", f"{told}, as the file says")
+    return said if told is None else told
