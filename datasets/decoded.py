@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from spikeflow.datasets._decode import DecodeError, Decoder
 from spikeflow.datasets.recording import Columns, Header, Options, Recording
-
-from spikeflow.errors import FileError
+from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 
 READ = 1 << 20  # bytes of the file at a time
 APART = 1 << 23  # least bytes between two checkpoints
+SIDE = 1 << 16  # the largest sensor: a pixel's column and row are 16 bits
 
 MakeDecoder = Callable[[int, int, bool], Decoder]  # width, height (0: not known), strict
 
@@ -40,6 +42,9 @@ class DecodedRecording(Recording):
         self, path: Path, header: Header, options: Options, make: MakeDecoder, begin: int = 0
     ) -> None:
         super().__init__(path, header, options)
+        for name, size in (("width", self.width), ("height", self.height)):
+            if size is not None and not 1 <= size <= SIDE:
+                raise DataError(f"{path}: {name}", size, f"1 to {SIDE}")
         self._make, self._begin = make, begin
         self._checkpoints: list[Checkpoint] = []
         self._dropped: Mapping[str, int] = {}
@@ -51,7 +56,8 @@ class DecodedRecording(Recording):
 
     def read(self) -> Events:
         """All events; decoded into one array, so that nothing is copied."""
-        return self._events(list(self._pass(self._start(None), whole=True)))
+        (columns,) = self._pass(self._start(None), whole=True)
+        return Events.of_decoder(columns, self.width, self.height, self.dropped)
 
     def columns(self, start_us: int | None = None) -> Iterator[Columns]:
         """All events in order, from the last checkpoint before `start_us`."""
@@ -68,10 +74,13 @@ class DecodedRecording(Recording):
 
     def _pass(self, start: Checkpoint, whole: bool) -> Iterator[Columns]:
         decoder, position = start.decoder, start.position
-        buffer = np.empty(READ, np.uint8)
         try:
             with open(self.path, "rb", buffering=0) as file:
+                left = max(os.fstat(file.fileno()).st_size - position, 0)
+                buffer = np.empty(min(READ, left + 1), np.uint8)
                 file.seek(position)
+                if whole:
+                    decoder.expect(left)
                 while count := file.readinto(buffer.data):
                     decoder.feed(buffer[:count])
                     position += count
@@ -79,6 +88,8 @@ class DecodedRecording(Recording):
                     if not whole:
                         yield decoder.take()
             decoder.finish()
+        except OSError as error:
+            raise FileError(self.path, str(error.strerror)) from None
         except DecodeError as error:
             fault, byte = error.args
             raise FileError(

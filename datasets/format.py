@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikeflow.datasets.recording import Options, Recording
-
 from spikeflow.events import Events
 
 HEAD = 1 << 16  # bytes of a file's beginning that a format may look at

@@ -11,7 +11,6 @@ from typing import Any
 from spikeflow.datasets.format import HEAD, Format, Head
 from spikeflow.datasets.formats import FORMATS
 from spikeflow.datasets.recording import Options, Recording
-
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 
@@ -63,7 +62,7 @@ def write(path: str | Path, events: Events, format: str | None = None) -> None:
 def recognise(path: Path) -> Format:
     """The one format of this file, by its content."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             head = Head(path, file.read(HEAD), os.fstat(file.fileno()).st_size)
     except OSError as error:
         raise FileError(

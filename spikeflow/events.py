@@ -83,8 +83,29 @@ class Events:
             if limit is not None and (most := int(getattr(self, name).max())) >= limit:
                 raise DataError(f"events: {name}", most, f"0 to {limit - 1} on this sensor")
 
+    @staticmethod
+    def of_decoder(
+        columns: tuple[Array, Array, Array, Array],
+        width: int | None,
+        height: int | None,
+        dropped: Mapping[str, int],
+    ) -> Events:
+        """Events of t, x, y, p as a compiled decoder gives them: it has checked all that `Events` checks."""
+        events = object.__new__(Events)
+        for (name, _), column in zip(COLUMNS, columns, strict=True):
+            column.setflags(write=False)
+            object.__setattr__(events, name, column)
+        object.__setattr__(events, "width", width)
+        object.__setattr__(events, "height", height)
+        object.__setattr__(events, "dropped", MappingProxyType({k: int(v) for k, v in dropped.items() if v}))
+        return events
+
     def __len__(self) -> int:
         return int(self.t.size)
+
+    def __reduce__(self) -> tuple[type[Events], tuple[Any, ...]]:
+        # a read-only view of `dropped` cannot be sent to another process; workers of a loader need it
+        return Events, (self.t, self.x, self.y, self.p, self.width, self.height, dict(self.dropped))
 
     def __getitem__(self, chosen: slice | Array) -> Events:
         """The events of a slice or a mask, in order."""
@@ -224,7 +245,7 @@ class Spikes:
         """The non-zero values of a dense ``(T, B, *shape)`` array."""
         array = np.asarray(x)
         steps, samples = array.shape[:2]
-        flat = array.reshape(steps, samples, -1).transpose(1, 0, 2)
+        flat = array.reshape(steps, samples, prod(array.shape[2:])).transpose(1, 0, 2)
         sample, step, neuron = np.nonzero(flat)
         return Spikes(
             sample, step, neuron, flat[sample, step, neuron], samples, steps, tuple(array.shape[2:])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -65,11 +67,25 @@ def read_npz(path: str | Path) -> Samples:
     DataError
         Where the arrays are empty, of a wrong kind, or not finite.
     """
+    arrays = read_arrays(path, ("x", "y"))
+    if "x" not in arrays:
+        raise FileError(path, "holds no array x", HINT)
+    return Samples(arrays["x"], arrays.get("y"))
+
+
+def read_arrays(path: str | Path, names: Iterable[str], limit: int = MAX_BYTES) -> dict[str, Array]:
+    """The arrays of these names that a `.npz` file holds, each of at most `limit` bytes.
+
+    Raises
+    ------
+    FileError
+        Where the file is missing, damaged, or an array is too large, longer than its entry, or of Python objects.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            arrays = {
-                name: _member(path, archive, name)
-                for name in ("x", "y")
+            return {
+                name: _member(path, archive, name, limit)
+                for name in names
                 if f"{name}.npy" in archive.namelist()
             }
     except FileNotFoundError:
@@ -86,34 +102,40 @@ def read_npz(path: str | Path) -> Samples:
         if isinstance(e, FileError | DataError):
             raise
         raise FileError(path, f"not a readable .npz file ({e})", HINT) from None
-    if "x" not in arrays:
-        raise FileError(path, "holds no array x", HINT)
-    return Samples(arrays["x"], arrays.get("y"))
 
 
-def _member(path: str | Path, archive: zipfile.ZipFile, name: str) -> Array:
+def _member(path: str | Path, archive: zipfile.ZipFile, name: str, limit: int) -> Array:
     info = archive.getinfo(f"{name}.npy")
     with archive.open(info) as stream:
-        shape, dtype = _header(path, stream)
+        shape, _, dtype = array_header(path, stream)
         size = prod(shape) * dtype.itemsize
-        if size > MAX_BYTES or info.file_size < size:
+        if size > limit or info.file_size < size:
             raise FileError(
                 path,
-                f"{name} declares {size} bytes; the entry holds {info.file_size}, the limit is {MAX_BYTES}",
+                f"{name} declares {size} bytes; the entry holds {info.file_size}, the limit is {limit}",
             )
     with archive.open(info) as stream:
         array: Array = np.lib.format.read_array(stream, allow_pickle=False)
     return array
 
 
-def _header(path: str | Path, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    version = np.lib.format.read_magic(stream)
-    reader = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
-        version
-    )
-    if reader is None:
-        raise FileError(path, f"arrays of format version {version}", HINT)
-    shape, _, dtype = reader(stream)
+def array_header(path: str | Path, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether stored column by column, and type of the array whose `.npy` header comes next in a stream.
+
+    Raises
+    ------
+    FileError
+        Where the header is damaged, or the array is of Python objects.
+    """
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        version = np.lib.format.read_magic(stream)
+        if version not in readers:
+            raise FileError(path, f"arrays of format version {version}", HINT)
+        shape, by_columns, dtype = readers[version](stream)
+    # numpy parses the header as a Python literal, and lets that parser's errors through
+    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
+        raise FileError(path, f"a damaged array header ({error})", HINT) from None
     if dtype.hasobject:
         raise FileError(path, "an array of Python objects, which would have to run code", HINT)
-    return shape, dtype
+    return shape, by_columns, dtype

@@ -1,6 +1,36 @@
 """Every format, in the order in which they are asked: those with a magic word first, bare layouts last."""
 
 from spikeflow.datasets.format import Format
-from spikeflow.datasets.formats import bin5
+from spikeflow.datasets.formats import (
+    aedat2,
+    aedat3,
+    aedat4,
+    bin5,
+    dat,
+    es,
+    evt2,
+    evt3,
+    evt21,
+    hdf5,
+    mat,
+    npy,
+    npz,
+    text,
+)
 
-FORMATS: tuple[Format, ...] = (bin5.FORMAT,)
+FORMATS: tuple[Format, ...] = (
+    evt3.FORMAT,
+    evt2.FORMAT,
+    evt21.FORMAT,
+    dat.FORMAT,
+    aedat4.FORMAT,
+    aedat2.FORMAT,
+    aedat3.FORMAT,
+    es.FORMAT,
+    npy.FORMAT,
+    npz.FORMAT,
+    mat.FORMAT,
+    hdf5.FORMAT,
+    bin5.FORMAT,
+    text.FORMAT,
+)

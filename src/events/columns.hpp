@@ -7,7 +7,21 @@
 #include <new>
 #include <utility>
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 namespace spikeflow::events {
+
+// Ask for large pages behind a large array: the first write to each small page costs as much as decoding its events.
+inline void large_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_t bytes) {
+#ifdef __linux__
+    constexpr std::size_t worth = std::size_t{1} << 22, page = 4096;
+    if (bytes < worth) return;
+    const std::size_t before = (page - reinterpret_cast<std::uintptr_t>(data) % page) % page;
+    madvise(static_cast<char*>(data) + before, bytes - before, MADV_HUGEPAGE);  // a wish; that it fails is no error
+#endif
+}
 
 // One growing array of plain values; realloc, so that large arrays move by their pages.
 template <class T>
@@ -23,9 +37,11 @@ public:
     T* data() { return data_; }
     T* release() { return std::exchange(data_, nullptr); }
     void resize(std::size_t count) {
+        if (count > SIZE_MAX / sizeof(T)) throw std::bad_alloc();
         void* moved = std::realloc(data_, (count ? count : 1) * sizeof(T));
         if (moved == nullptr) throw std::bad_alloc();
         data_ = static_cast<T*>(moved);
+        large_pages(moved, count * sizeof(T));
     }
 
 private:
@@ -53,9 +69,10 @@ public:
     std::size_t size() const { return size_; }
     Cursor begin() { return {t.data(), x.data(), y.data(), p.data()}; }
 
+    bool has(std::size_t more) const { return more <= capacity_ - size_; }
     // Room for `more` events behind the present ones.
     Cursor room(std::size_t more) {
-        if (size_ + more > capacity_) grow(size_ + more);
+        if (!has(more)) grow(size_ + more);
         return begin().from(size_);
     }
     void advance(std::size_t events) { size_ += events; }

@@ -42,20 +42,26 @@ struct Settings {
     bool strict = true;                   // throw at the first fault; else drop, count and go on
 };
 
-// A counter of `Bits` bits that goes round, made to go on.
+// A counter of `Bits` bits that goes round, made to go on: of all times that the bits may mean, the one nearest to the
+// last, and never a negative one. So a sensor's small step back is one, also across a turn of the counter.
 template <int Bits>
 class Clock {
+    static_assert(Bits > 0 && Bits < 62);
+
 public:
-    std::int64_t unwrap(std::uint64_t raw) {
-        constexpr std::uint64_t half = std::uint64_t{1} << (Bits - 1);
-        if (raw < last_ && last_ - raw > half) epoch_ += std::int64_t{1} << Bits;
-        last_ = raw;
-        return epoch_ + static_cast<std::int64_t>(raw);
+    static constexpr std::int64_t TURN = std::int64_t{1} << Bits;
+
+    // What `raw` would mean now; `raw` < TURN.
+    std::int64_t nearest(std::uint64_t raw) const {
+        const std::uint64_t step = (raw - static_cast<std::uint64_t>(now_)) << (64 - Bits);  // modulo TURN, at the top
+        const std::int64_t next = now_ + (static_cast<std::int64_t>(step) >> (64 - Bits));
+        return next + (next < 0 ? TURN : 0);
     }
+    std::int64_t unwrap(std::uint64_t raw) { return now_ = nearest(raw); }
+    std::int64_t now() const { return now_; }
 
 private:
-    std::uint64_t last_ = 0;
-    std::int64_t epoch_ = 0;
+    std::int64_t now_ = 0;
 };
 
 class Decoder {
@@ -67,6 +73,9 @@ public:
     void feed(Bytes bytes);
     // The file ended: an incomplete record at its end is a fault.
     void finish();
+    // About this many bytes will follow, decoded into one array: room for their events is then made at once, as many as
+    // those so far let expect. Only a hint.
+    void expect(std::uint64_t bytes) { end_ = position_ + carry_.size() + bytes; }
     // The events since the last call.
     Columns take();
     // A decoder in the same state, without the events: where reading may go on later, to seek.
@@ -76,6 +85,7 @@ public:
     std::uint64_t pending() const { return carry_.size(); }  // bytes fed that wait for the rest of their record
     std::optional<std::int64_t> last() const { return last_; }  // time of the last event kept
     std::uint64_t count(Fault fault) const { return counts_[static_cast<std::size_t>(fault)]; }
+    std::size_t ready() const { return columns_.size(); }  // events that `take` would give
 
 protected:
     struct Step {
@@ -89,21 +99,27 @@ protected:
     // many bytes and events; must not depend on where the bytes were cut. Nothing decoded means: more bytes needed.
     virtual Step decode(Bytes bytes, Cursor out) = 0;
     virtual std::size_t capacity(std::size_t bytes) const = 0;
+    // Whether what was decoded promised more than has come, though no record is cut: at the end a fault, too.
+    virtual bool unfinished() const { return false; }
 
     // A fault at this byte of what `decode` was given: counted, and thrown where strict and an error at all.
     void fault(Fault fault, std::size_t offset);
+    void count(Fault fault, std::uint64_t times) { counts_[static_cast<std::size_t>(fault)] += times; }
     const Settings& settings() const { return settings_; }
 
 private:
     std::size_t run(Bytes bytes);
-    std::size_t screen(Cursor out, std::size_t events);
+    Cursor room(Bytes bytes);
+    Step block(Bytes bytes);
+    void replay(Bytes bytes);
+    bool good(Cursor out, std::size_t events) const;
     std::size_t sift(Cursor out, std::size_t events);
 
     Settings settings_;
     std::array<std::uint64_t, FAULTS.size()> counts_{};
     Columns columns_;
     std::vector<std::uint8_t> carry_;
-    std::uint64_t position_ = 0;
+    std::uint64_t position_ = 0, end_ = 0;
     std::optional<std::int64_t> last_;
 };
 

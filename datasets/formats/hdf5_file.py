@@ -1,0 +1,159 @@
+"""HDF5 from a stranger: only what lies in the file itself is followed, and sizes are checked before they are read.
+
+Soft and external links, external and virtual storage, references and objects are not followed. A filter that is missing is
+named, with the package that brings it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from spikeflow.errors import FileError, SpikeflowError, UnsafeFile
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+DEPTH, OBJECTS = 8, 4096  # how deep, and how many, are looked at
+MAX_CHUNK = 1 << 30  # bytes
+BLOSC, ECF = (32001, 32026), 0x8ECF
+PACKAGES = {
+    **dict.fromkeys(BLOSC, "pip install hdf5plugin"),
+    ECF: "Prophesee's hdf5_ecf plugin, or metavision_file_to_hdf5",
+}
+
+
+@contextmanager
+def damage(path: Path) -> Iterator[None]:
+    """What the HDF5 library raises on damaged files, as FileError."""
+    try:
+        yield
+    except SpikeflowError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError) as error:
+        raise FileError(path, f"damaged HDF5 ({_plain(error)})") from None
+
+
+def open_file(path: Path) -> h5py.File:
+    """The file, for reading.
+
+    Raises
+    ------
+    FileError
+        Where it is damaged, cut off, or no HDF5.
+    """
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise FileError(path, f"damaged, cut off, or no HDF5 ({_plain(error)})") from None
+
+
+def member(group: h5py.Group, name: str) -> Any:
+    """The group or data set of this name, or None where there is none, or it lies elsewhere."""
+    here = group
+    for part in name.strip("/").split("/"):
+        if not isinstance(here, h5py.Group):
+            return None
+        link = here.get(part, getlink=True) if part in here else None
+        if not isinstance(link, h5py.HardLink):
+            return None
+        here = here[part]
+    return here
+
+
+def names(group: h5py.Group) -> list[str]:
+    """What lies in a group."""
+    return [str(name) for name in group]
+
+
+def objects(file: h5py.File) -> Iterator[tuple[str, Any]]:
+    """The name of every group and data set, and it itself; outer ones first."""
+    waiting: list[tuple[str, Any, int]] = [("", file, 0)]
+    seen = 0
+    while waiting:
+        name, here, depth = waiting.pop(0)
+        yield name, here
+        if not isinstance(here, h5py.Group) or depth >= DEPTH:
+            continue
+        for part in names(here):
+            seen += 1
+            if seen > OBJECTS:
+                raise FileError(file.filename, f"more than {OBJECTS} objects", "--key of one of them")
+            found = member(here, part)
+            if found is not None:
+                waiting.append((f"{name}/{part}".lstrip("/"), found, depth + 1))
+
+
+def checked(dataset: Any, path: Path) -> h5py.Dataset:
+    """A data set whose values lie in this file and can be unpacked.
+
+    Raises
+    ------
+    FileError
+        Where it is none, a chunk is too large, or a filter is missing.
+    UnsafeFile
+        Where its values lie in other files.
+    """
+    if not isinstance(dataset, h5py.Dataset):
+        raise FileError(path, "a group where values should be")
+    name = dataset.name
+    if dataset.external or dataset.is_virtual:
+        raise UnsafeFile(path, f"{name} takes its values from other files")
+    if dataset.chunks and prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK:
+        raise FileError(path, f"{name} has chunks of more than {MAX_CHUNK} bytes")
+    _check_filters(dataset, path)
+    return dataset
+
+
+def _check_filters(dataset: h5py.Dataset, path: Path) -> None:
+    made = dataset.id.get_create_plist()
+    for index in range(made.get_nfilters()):
+        number = made.get_filter(index)[0]
+        if h5py.h5z.filter_avail(number):
+            continue
+        if number in BLOSC and _plugin():
+            continue
+        hint = PACKAGES.get(number, "an HDF5 plugin that has it")
+        raise FileError(path, f"{dataset.name} is packed with filter {number}, which is not installed", hint)
+
+
+def _plugin() -> bool:
+    try:
+        __import__("hdf5plugin")  # registers its filters
+    except ImportError:
+        return False
+    return True
+
+
+def rows(dataset: h5py.Dataset, start: int, stop: int, path: Path) -> Any:
+    """Some rows.
+
+    Raises
+    ------
+    FileError
+        Where they are damaged.
+    """
+    with damage(path):
+        return dataset[start:stop]
+
+
+def attributes(here: Any) -> dict[str, str]:
+    """Attributes of one value, as text; others are left out."""
+    out: dict[str, str] = {}
+    for name in list(here.attrs)[:64]:
+        try:
+            value = here.attrs[name]
+        except (OSError, TypeError, ValueError):  # of a type that Python lacks: not ours to tell
+            continue
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str) or getattr(value, "shape", None) == ():
+            out[name] = str(value)[:1000]
+    return out
+
+
+def _plain(error: Exception) -> str:
+    return str(error).split("\n")[0][:200]

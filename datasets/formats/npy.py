@@ -1,0 +1,125 @@
+"""NumPy's ``.npy``: one array of events, structured with the names t, x, y, p, or rows of four columns.
+
+Source: NEP 1, "A simple file format for NumPy arrays". Read through a memory map, so that a large file streams.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.datasets.columns import Layout, named
+from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.recording import Header, Options, Recording
+from spikeflow.datasets.tabular import (
+    ArrayTable,
+    TableRecording,
+    check_numbers,
+    matrix_layout,
+    split,
+    table_scale,
+)
+from spikeflow.errors import DataError, FileError
+from spikeflow.events import Events
+from spikeflow.samples import array_header
+
+Array = npt.NDArray[Any]
+MAGIC = b"\x93NUMPY"
+HINT = "an array of fields t, x, y, p, or of rows of four columns"
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """What the header of an array says: its rows, mapped, as many as are there, and how many it declares."""
+
+    rows: Array
+    declared: int
+
+
+def recognise(head: Head) -> bool:
+    """By the magic word."""
+    return head.start.startswith(MAGIC)
+
+
+def open_recording(path: Path, options: Options) -> Recording:
+    """The recording; a file of whole microseconds unless ``unit_us`` says otherwise."""
+    stored = mapped(path)
+    return of_array(path, "npy", stored.rows, options, missing=stored.declared - len(stored.rows))
+
+
+def of_array(path: Path, format: str, array: Array, options: Options, missing: int = 0) -> Recording:
+    """The recording of one array, whichever file it came from."""
+    rows = array.reshape(-1) if array.dtype.names else array
+    layout = layout_of(path, rows, options)
+
+    def read(start: int, stop: int) -> Any:
+        return check_numbers(path, split(rows[start:stop], layout))
+
+    said = options.unit_us or layout.unit_us
+    table = ArrayTable(len(rows), read, table_scale(path, len(rows), read, said))
+    table.missing = missing
+    return TableRecording(path, Header(format), options, table)
+
+
+def layout_of(path: Path, rows: Array, options: Options) -> Layout:
+    """Which columns are t, x, y, p: by the fields' names, by the user's word, or by content.
+
+    Raises
+    ------
+    DataError
+        Where the array has neither the names nor four columns.
+    """
+    if rows.dtype.names:
+        layout = named(str(path), rows.dtype.names)
+        if layout is None:
+            raise DataError(f"{path}: fields", ", ".join(rows.dtype.names), "t, x, y, p")
+        return layout
+    if rows.ndim != 2:
+        raise DataError(f"{path}: array", f"shape {rows.shape}", "rows of four columns", HINT)
+    if rows.dtype.kind not in "iufb":
+        raise DataError(f"{path}: array", f"type {rows.dtype}", "whole or decimal numbers")
+    return matrix_layout(path, len(rows), lambda start, stop: rows[start:stop], options)
+
+
+def mapped(path: Path) -> Stored:
+    """The array of a file, mapped; of a truncated one the whole rows that are there.
+
+    Raises
+    ------
+    FileError
+        Where the header is damaged, declares no rows, or the array is of Python objects.
+    """
+    with open(path, "rb") as file:
+        shape, by_columns, dtype = array_header(path, file)
+        begin, size = file.tell(), file.seek(0, 2)
+    if not shape or not dtype.itemsize:
+        raise FileError(path, f"an array of shape {shape}, which holds no rows", HINT)
+    return _map(path, Stored(np.empty(shape[1:], dtype), shape[0]), begin, size, by_columns)
+
+
+def _map(path: Path, row: Stored, begin: int, size: int, by_columns: bool) -> Stored:
+    each = prod(row.rows.shape) * row.rows.itemsize
+    there = min((size - begin) // each if each else 0, row.declared)
+    if by_columns and len(row.rows.shape) and there < row.declared:
+        raise FileError(
+            path, f"declares {row.declared} rows column by column and ends before the last column"
+        )
+    shape, dtype = (there, *row.rows.shape), row.rows.dtype
+    if not there:
+        return Stored(np.empty(shape, dtype), row.declared)
+    rows = np.memmap(path, dtype, "r", begin, shape, "F" if by_columns else "C")
+    return Stored(rows, row.declared)
+
+
+def write(path: Path, events: Events) -> None:
+    """Write one structured array; the layout has no place for the sensor's size."""
+    with open(path, "wb") as file:
+        np.lib.format.write_array(file, events.structured(), allow_pickle=False)
+
+
+FORMAT = Format("npy", "NumPy array", (".npy",), recognise, open_recording, write)

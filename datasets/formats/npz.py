@@ -1,0 +1,110 @@
+"""NumPy's ``.npz``: the columns t, x, y, p as arrays of a zip file, or one array as in ``.npy``.
+
+Each column is unpacked whole, since a packed one cannot be read from its middle; use ``.npy`` or HDF5 where memory is
+short. Files that we write hold the sensor's size as ``width`` and ``height``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.datasets.columns import named
+from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.formats import npy
+from spikeflow.datasets.recording import Header, Options, Recording
+from spikeflow.datasets.screen import Raw
+from spikeflow.datasets.tabular import ArrayTable, TableRecording, check_numbers, table_scale
+from spikeflow.errors import DataError, FileError
+from spikeflow.events import COLUMNS, Events
+from spikeflow.samples import read_arrays
+
+Array = npt.NDArray[Any]
+
+
+def recognise(head: Head) -> bool:
+    """A zip file whose first entry is a NumPy array."""
+    return head.start.startswith(b"PK\x03\x04") and b".npy" in head.start[:286]
+
+
+def open_recording(path: Path, options: Options) -> Recording:
+    """The recording.
+
+    Raises
+    ------
+    FileError
+        Where the archive is damaged or an array is of Python objects.
+    DataError
+        Where it holds several arrays that are no columns, and `key` names none.
+    """
+    names = _names(path)
+    layout = None if options.key else named(str(path), names)
+    if layout is None:
+        name = _only(path, names, options.key)
+        return npy.of_array(path, "npz", read_arrays(path, [name])[name], options)
+    arrays = read_arrays(path, [*layout.at.values(), "width", "height"])
+    columns = {letter: arrays[name] for letter, name in layout.at.items()}
+    header = Header("npz", _size(path, arrays, "width"), _size(path, arrays, "height"))
+    return of_columns(path, header, columns, (options, layout.unit_us))
+
+
+def of_columns(
+    path: Path, header: Header, columns: Mapping[str, Array], said: tuple[Options, float | None]
+) -> Recording:
+    """The recording of columns in memory, by the letters t, x, y, p; `said` by the user, and by the column's name."""
+    options, unit_us = said
+    flat = {letter: np.atleast_1d(column.squeeze()) for letter, column in columns.items()}
+    raw = check_numbers(path, Raw(flat["t"], flat["x"], flat.get("y"), flat.get("p")))
+
+    def read(start: int, stop: int) -> Raw:
+        part = {letter: column[start:stop] for letter, column in flat.items()}
+        return Raw(part["t"], part["x"], part.get("y"), part.get("p"))
+
+    scale = table_scale(path, len(raw.t), read, options.unit_us or unit_us)
+    return TableRecording(path, header, options, ArrayTable(len(raw.t), read, scale))
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise FileError(path, f"a damaged zip file ({error})") from None
+
+
+def _only(path: Path, names: Sequence[str], key: str | None) -> str:
+    if key in names:
+        return str(key)
+    if key is None and len(names) == 1:
+        return names[0]
+    held = ", ".join(names[:20]) or "nothing"
+    raise DataError(
+        f"{path}: arrays", held if key is None else f"no {key!r}, but {held}", "t, x, y, p", "--key NAME"
+    )
+
+
+def _size(path: Path, arrays: Mapping[str, Array], name: str) -> int | None:
+    if name not in arrays:
+        return None
+    value = arrays[name]
+    if value.size != 1 or value.dtype.kind not in "iu" or not 0 < int(value.reshape(-1)[0]) <= 1 << 16:
+        raise DataError(
+            f"{path}: {name}", f"{value.dtype} of shape {value.shape}", "one number of 1 to 65536"
+        )
+    return int(value.reshape(-1)[0])
+
+
+def write(path: Path, events: Events) -> None:
+    """Write the four columns, packed, and the sensor's size where it is known."""
+    arrays = {name: getattr(events, name) for name, _ in COLUMNS}
+    sizes = {n: np.int64(v) for n, v in (("width", events.width), ("height", events.height)) if v is not None}
+    with open(path, "wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays, **sizes)
+
+
+FORMAT = Format("npz", "NumPy arrays", (".npz",), recognise, open_recording, write)
