@@ -1,9 +1,24 @@
 """Event data: files of every common format, data sets, transforms, batches.
 
-``read`` takes any event file; ``open_recording`` streams it.
+``read`` takes any event file; ``open_recording`` streams it. ``load`` opens a data set by name, as does its class,
+``spikeflow.datasets.NMNIST(folder)``, which is imported when it is first named (`catalog.TABLE`).
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from spikeflow.datasets.catalog import TABLE, load
 from spikeflow.datasets.read import open_recording, read, write
 from spikeflow.datasets.recording import Options, Recording
 
-__all__ = ["Options", "Recording", "open_recording", "read", "write"]
+__all__ = ["Options", "Recording", "load", "open_recording", "read", "write"]
+
+
+def __getattr__(name: str) -> Any:
+    """The class of a data set."""
+    for module, kind in TABLE.values():
+        if kind == name:
+            return getattr(import_module(f"spikeflow.datasets.{module}"), kind)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,208 @@
+"""Unpack an archive of a stranger (zip, tar, gz): nothing outside the folder, no links, no bombs, all or nothing."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from spikeflow.errors import FileError, UnsafeFile
+
+Progress = Callable[[str, int, int | None], None]
+PIECE = 1 << 20
+MAX_FILES = 2_000_000
+MAX_RATIO = 250  # bytes out for a byte in; recordings shrink to a tenth, and rarely to a fiftieth
+MAX_DEPTH = 3  # archives in archives
+INNER = (".zip", ".tar", ".tar.gz", ".tgz")
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+@dataclass
+class _Budget:
+    """What may still be written, over an archive and those inside it."""
+
+    path: Path
+    bytes_left: int
+    files_left: int
+    done: int = 0
+
+    def spend(self, count: int) -> None:
+        self.done, self.bytes_left = self.done + count, self.bytes_left - count
+        if self.bytes_left < 0:
+            raise UnsafeFile(
+                self.path, f"unpacks to more than {self.done} bytes: too much for its size or the disk"
+            )
+
+    def file(self) -> None:
+        self.files_left -= 1
+        if self.files_left < 0:
+            raise UnsafeFile(self.path, f"holds more than {MAX_FILES} files")
+
+
+def unpack(path: Path, folder: Path, progress: Progress | None = None) -> None:
+    """Unpack an archive, and archives in it, into a folder.
+
+    All is written beside its place first, and moved only when the last byte was good.
+
+    Raises
+    ------
+    UnsafeFile
+        Where a name leads out of the folder, an entry is a link or a device, or it would fill the disk.
+    FileError
+        Where it is missing, damaged, encrypted, or no archive.
+    """
+    if not path.is_file():
+        raise FileError(path, "no such file")
+    folder.mkdir(parents=True, exist_ok=True)
+    room = min(shutil.disk_usage(folder).free, MAX_RATIO * max(path.stat().st_size, 1 << 16))
+    draft = Path(tempfile.mkdtemp(dir=folder, prefix=".unpack-"))
+    try:
+        _unpack(path, draft, _Budget(path, room, MAX_FILES), progress, 0)
+        _merge(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _unpack(path: Path, folder: Path, budget: _Budget, progress: Progress | None, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise UnsafeFile(path, f"archives inside archives, deeper than {MAX_DEPTH}")
+    written: list[Path] = []
+    try:
+        for name, entry in _entries(path):
+            written.append(_write(folder, name, entry, budget))
+            if progress:
+                progress(path.name, budget.done, None)
+    except _DAMAGE as error:
+        raise FileError(budget.path, f"a damaged or encrypted archive ({error})", "fetch it again") from None
+    for inner in written:
+        if inner.name.lower().endswith(INNER):
+            packed = inner.rename(inner.with_name(f".{inner.name}.packed"))  # it may hold one of its own name
+            _unpack(packed, inner.parent, budget, progress, depth + 1)
+            packed.unlink()
+
+
+def _write(folder: Path, name: str, entry: IO[bytes], budget: _Budget) -> Path:
+    target = folder / _safe(name, budget.path)
+    budget.file()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(target, "xb") as file:
+            while piece := entry.read(PIECE):
+                budget.spend(len(piece))
+                file.write(piece)
+    except FileExistsError:
+        raise UnsafeFile(budget.path, f"holds {name!r} twice") from None
+    return target
+
+
+def _safe(name: str, archive: Path) -> PurePosixPath:
+    parts = PurePosixPath(name)
+    bad = (
+        "\\" in name
+        or "\0" in name
+        or ":" in name.split("/")[0]
+        or parts.is_absolute()
+        or ".." in parts.parts
+    )
+    if bad or not parts.parts:
+        raise UnsafeFile(archive, f"an entry named {name!r} leads out of the folder")
+    return parts
+
+
+def _entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Names and contents of all files of an archive, one after the other."""
+    if zipfile.is_zipfile(path):
+        yield from _zip_entries(path)
+    elif tarfile.is_tarfile(path):
+        yield from _tar_entries(path)
+    elif path.suffix == ".gz" and not path.name.endswith(".tar.gz"):
+        with gzip.open(path) as file:
+            yield path.stem, file  # type: ignore[misc]
+    else:
+        raise FileError(path, "no archive of a known kind (zip, tar, gz), or damaged", "fetch it again")
+
+
+def _zip_entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            mode = info.external_attr >> 16
+            if stat.S_ISLNK(mode):
+                raise UnsafeFile(path, f"the entry {info.filename!r} is a link")
+            if info.is_dir() or info.filename.startswith("__MACOSX/"):
+                continue
+            with archive.open(info) as file:
+                yield info.filename, file
+
+
+def _tar_entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(path, "r:*") as archive:
+        for member in archive:
+            if member.isdir():
+                continue
+            file = archive.extractfile(member) if member.isreg() else None
+            if file is None:
+                raise UnsafeFile(path, f"the entry {member.name!r} is a link or a device")
+            yield member.name, file
+        _to_the_end(archive)
+
+
+def _to_the_end(archive: tarfile.TarFile) -> None:
+    """tarfile takes a cut archive for a short one, and does not read the checksum at the end of a packed one."""
+    assert archive.fileobj is not None
+    archive.fileobj.seek(archive.offset)
+    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("it is cut")
+    while archive.fileobj.read(PIECE):
+        pass
+
+
+def _merge(draft: Path, folder: Path) -> None:
+    for entry in sorted(draft.iterdir()):
+        target = folder / entry.name
+        if entry.is_dir() and target.is_dir():
+            _merge(entry, target)
+        else:
+            os.replace(entry, target)
+
+
+@contextmanager
+def drafted(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `folder` when the block ends well, and vanishes when it does not.
+
+    Raises
+    ------
+    FileError
+        Where the folder is there already and not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileError(folder, "is there already", "another folder (--to), or delete it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield draft
+        draft.chmod(0o755)
+        if folder.exists():
+            folder.rmdir()
+        os.replace(draft, folder)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
