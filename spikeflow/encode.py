@@ -1,4 +1,4 @@
-"""Static data to input of a spiking network: direct currents, rate spikes, on/off rate spikes.
+"""Data to input of a spiking network: rate spikes, on/off rate spikes, latency spikes, delta spikes.
 
 Random numbers come from a counter: the draw for (seed, sample, step, index) is one hash of these four, so it
 does not depend on the batch, on threads, or on what was drawn before.
@@ -15,28 +15,40 @@ from spikeflow.errors import DataError
 from spikeflow.events import Spikes
 
 Array = npt.NDArray[Any]
+BLOCK = 1 << 16  # numbers drawn at once: few enough to stay in a cache
 
 
 def _mix(x: Array) -> Array:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection that spreads every bit."""
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014), in place: a bijection that spreads every bit."""
+    x ^= x >> np.uint64(30)
+    x *= np.uint64(0xBF58476D1CE4E5B9)
+    x ^= x >> np.uint64(27)
+    x *= np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return x
 
 
-def uniform(seed: int, sample: npt.ArrayLike, step: int, size: int) -> Array:
-    """Uniform numbers in [0, 1) of shape ``(samples, size)``, each a function of (seed, sample, step, index)."""
+def _bits(seed: int, sample: npt.ArrayLike, step: npt.ArrayLike, index: Array) -> Array:
+    """53 random bits, uint64, ``(rows, indices)``; sample and step are ``(rows,)`` or one number for all rows."""
     golden = np.uint64(0x9E3779B97F4A7C15)
     with np.errstate(over="ignore"):
         key = _mix(np.uint64(seed % 2**64) + golden + np.zeros(1, np.uint64))
         key = _mix(key + np.asarray(sample, np.uint64) * golden)
-        key = _mix(key + np.uint64(step) * golden)
-        bits = _mix(key[:, None] + (np.arange(size, dtype=np.uint64) + np.uint64(1)) * golden)
-    return (bits >> np.uint64(11)) * 2.0**-53
+        key = _mix(key + np.asarray(step, np.uint64) * golden)
+        bits = _mix(key[:, None] + (index.astype(np.uint64) + np.uint64(1)) * golden)
+    bits >>= np.uint64(11)
+    return bits
+
+
+def uniform(seed: int, sample: npt.ArrayLike, step: int, size: int) -> Array:
+    """Uniform numbers in [0, 1) of shape ``(samples, size)``, each a function of (seed, sample, step, index)."""
+    return _bits(seed, sample, step, np.arange(size)) * 2.0**-53
 
 
 def rate(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sample: int = 0) -> Spikes:
     """One spike with probability min(x / scale, 1) in every step, from ``(B, *shape)``.
+
+    A value spikes in a step where its `uniform` number of (seed, sample, step, index) is below its probability.
 
     Raises
     ------
@@ -44,12 +56,41 @@ def rate(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sample
         Where x is negative (use `onoff`) or not finite.
     """
     array = _checked(x)
-    if array.size and array.min() < 0:
-        raise DataError("rate coding", f"a value of {array.min():g}", "values >= 0", "--input onoff")
+    _require_steps(steps, scale)
+    _require_rates(array)
     flat = array.reshape(array.shape[0], -1) / scale
-    samples = np.arange(first_sample, first_sample + array.shape[0])
-    fired = np.stack([uniform(seed, samples, t, flat.shape[1]) < flat for t in range(steps)])
-    return Spikes.from_dense(fired.reshape((steps, *array.shape)))
+    each = [rate_of_one(p, steps, seed, first_sample + b) for b, p in enumerate(flat)]
+    step, neuron = (np.concatenate(parts) for parts in zip(*each, strict=True))
+    sample = np.repeat(np.arange(len(each)), [len(part) for part, _ in each])
+    value = np.ones(sample.size, np.float32)
+    return Spikes(sample, step, neuron, value, len(each), steps, tuple(array.shape[1:]))
+
+
+def rate_of_one(p: Array, steps: int, seed: int, sample: int) -> tuple[Array, Array]:
+    """Steps and neurons, sorted, of the spikes of one sample with probabilities ``(neurons,)``, as `rate` draws them.
+
+    Numbers are drawn only where p is above 0.
+
+    Raises
+    ------
+    DataError
+        Where a probability is negative or not a number.
+    """
+    _require_rates(p)
+    neuron = np.flatnonzero(p)
+    limit = np.ceil(np.minimum(p[neuron], 1) * 2.0**53).astype(np.uint64)  # u < p, in whole numbers
+    some = max(1, BLOCK // max(1, neuron.size))
+    hits = [np.empty(0, np.int64)]
+    for first in range(0, steps, some):
+        bits = _bits(seed, sample, np.arange(first, min(first + some, steps)), neuron)
+        hits.append(np.flatnonzero(bits < limit) + first * neuron.size)
+    step, at = np.divmod(np.concatenate(hits), max(1, neuron.size))
+    return step, neuron[at]
+
+
+def _require_rates(x: Array) -> None:
+    if x.size and not x.min() >= 0:
+        raise DataError("rate coding", f"a value of {x.min():g}", "values >= 0", "--input onoff")
 
 
 def split_signs(x: npt.ArrayLike) -> Array:
@@ -61,6 +102,62 @@ def split_signs(x: npt.ArrayLike) -> Array:
 def onoff(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sample: int = 0) -> Spikes:
     """Two rate channels for max(x, 0) and max(-x, 0): ``(B, C, ...)`` becomes spikes of ``(2 C, ...)``."""
     return rate(split_signs(x), steps, scale, seed, first_sample)
+
+
+def latency(x: npt.ArrayLike, steps: int, scale: float, threshold: float = 0.0) -> Spikes:
+    """At most one spike a value, the earlier the larger it is, from ``(B, *shape)``.
+
+    ``step = round((1 - min(x / scale, 1)) (steps - 1))`` where ``x > threshold``, else no spike. Nothing is drawn.
+
+    Raises
+    ------
+    DataError
+        Where x is negative (use `split_signs`) or not finite.
+    """
+    array = _checked(x)
+    _require_steps(steps, scale)
+    if array.size and array.min() < 0:
+        raise DataError("latency coding", f"a value of {array.min():g}", "values >= 0", "split_signs(x)")
+    flat = array.reshape(array.shape[0], -1)
+    when = np.rint((1 - np.minimum(flat / scale, 1)) * (steps - 1)).astype(np.int64)
+    sample, neuron = np.nonzero(flat > threshold)
+    step = when[sample, neuron]
+    order = np.lexsort((neuron, step, sample))
+    value = np.ones(order.size, np.float32)
+    shape = tuple(array.shape[1:])
+    return Spikes(sample[order], step[order], neuron[order], value, len(flat), steps, shape)
+
+
+def delta(x: npt.ArrayLike, threshold: float) -> Spikes:
+    """Delta modulation of signals ``(T, B, C, ...)``: spikes of ``(2 C, ...)``, first where a signal rises, then where it falls.
+
+    A level starts at ``x[0]``. In every step where the signal lies at least one threshold above (below) the level,
+    the on (off) channel spikes once and the level moves by one threshold; so ``x[0] + threshold (sum of on - sum of
+    off)`` follows the signal to within a threshold as long as it moves by no more than that in a step.
+
+    Raises
+    ------
+    DataError
+        Where the threshold is not positive, or x has no channels or is not finite.
+    """
+    array = _checked(x)
+    if not threshold > 0:
+        raise DataError("delta coding: threshold", threshold, "more than 0")
+    if array.ndim < 3:
+        raise DataError("delta coding", f"shape {array.shape}", "(T, B, C, ...)", "x[:, :, None]")
+    level, fired = array[0].copy(), np.zeros((*array.shape[:2], 2, *array.shape[2:]), bool)
+    for step, now in enumerate(array):
+        fired[step, :, 0] = now - level >= threshold
+        fired[step, :, 1] = level - now >= threshold
+        level += threshold * (fired[step, :, 0].astype(np.float64) - fired[step, :, 1])
+    return Spikes.from_dense(
+        fired.reshape((*array.shape[:2], 2 * array.shape[2], *array.shape[3:])).astype(np.float32)
+    )
+
+
+def _require_steps(steps: int, scale: float) -> None:
+    if steps < 1 or not scale > 0:
+        raise DataError("encoding", f"{steps} steps, scale {scale}", "at least one step and a scale above 0")
 
 
 def _checked(x: npt.ArrayLike) -> Array:

@@ -52,14 +52,37 @@ def progress(title: str) -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def table(title: str, columns: list[str], rows: list[list[str]]) -> str:
-    """A table as text: first column to the left, the others to the right."""
+@contextmanager
+def transfers() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Bars of bytes on stderr, one for each file on its way, shown only where stderr is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console, tasks = Console(stderr=True), {}
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+
+        def told(what: str, done: int, of: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=of)
+            bar.update(tasks[what], completed=done, total=of)
+
+        yield told
+
+
+def table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> str:
+    """A table as text: the first `left` columns to the left, the others to the right."""
     from rich.console import Console
     from rich.table import Table
 
     grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        grid.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         grid.add_row(*row)
     console = Console(width=120, no_color=True, highlight=False)

@@ -26,7 +26,7 @@ SHADES = (
     "#0b4f58",
 )  # pale still stands out from paper
 
-_LOOK: Any = {
+LOOK: Any = {
     # text stays text, set in the page's own font; a name from a file is never read as a formula
     "svg.fonttype": "none",
     "text.parse_math": False,
@@ -64,7 +64,7 @@ class Picture:
 @contextmanager
 def picture(name: str, title: str, width: float, height: float) -> Iterator[Picture]:
     """Draw on `axes`; afterwards `svg` holds the picture. `name` tells its ids from those of other pictures."""
-    with matplotlib.rc_context({**_LOOK, "svg.hashsalt": name}):
+    with matplotlib.rc_context({**LOOK, "svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)
         drawn = Picture(figure, figure.add_subplot())

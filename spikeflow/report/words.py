@@ -45,6 +45,7 @@ def quantity(value: float | None, unit: str, mark: str = NOT_PUBLISHED) -> str:
     """``1.24 µJ``, or the mark where there is no value."""
     if value is None:
         return mark or NOT_PUBLISHED
+    value = float(f"{value:.3g}")  # rounded first: 0.9999 s is 1 s, not 1e+03 ms
     if value == 0:
         return f"0 {unit}"
     factor, prefix = next(((f, p) for f, p in reversed(_PREFIXES) if abs(value) >= f), _PREFIXES[0])
