@@ -1,4 +1,5 @@
-"""Make reports with the command line, open them in chromium without a network, and check what it shows.
+"""Make reports and pages of recordings with the command line, open them in chromium without a network, and check
+what it shows; on a recording's page, its controls are used, too.
 
 python .ci/browser.py build/browser
 """
@@ -11,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import browser_recording
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +38,12 @@ def main(out: Path) -> None:
         wanted = SECTIONS | (MAPPED if "--map" in arguments else {})
         check(page, opened(page, out / name), wanted)
         print(f"browser: {page.name} shows {', '.join(wanted)}; no request, no error")
+    for name, arguments in browser_recording.files(out).items():
+        page = out / f"{name}.html"
+        command("data", "show", *arguments, "--out", str(page))
+        opened(page, out / name)
+        told = browser_recording.used(page, out / name)
+        print(f"browser: {page.name} is drawn and obeys: {told}; no request, no error")
 
 
 def command(*arguments: str) -> None:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What takes hours: peers, speed, the CIFAR-10 result table, the long fuzz; records into benchmarks/records/.
+# What takes hours: peers, speed, the CIFAR-10 result table, the long fuzzes; records into benchmarks/records/.
 #   bash benchmarks/long.sh [BIN]      BIN: the bin folder of the project's environment (default .venv/bin)
 # Needs a quiet machine for the speed part. Each part is resumable: call it again after it was cut off.
 # SPIKEFLOW_DATA names the data folder; without it the parts on CIFAR-10 are left out, and said to be.
@@ -21,6 +21,10 @@ else
     echo "SPIKEFLOW_DATA is not set: ResNet-20 on CIFAR-10 is left out" >&2
 fi
 part "fuzz" "$bin/python" benchmarks/fuzz.py --count "${FUZZ:-1000000}" --out "$records/fuzz.json"
+part "fuzz of the decoders" "$bin/python" benchmarks/fuzz_events.py --count "${FUZZ_EVENTS:-5000000}" --out "$records/fuzz_events.json"
+bash benchmarks/event_peers.sh "$bin"
+part "decoding" "$bin/python" benchmarks/decode.py --out "$records/decode.json"
+part "loading" "$bin/python" benchmarks/loading.py --out "$records/loading.json"
 
 for record in "$records"/*.json; do
     "$bin/python" benchmarks/report.py "$record"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-MEASURED = ("spikeflow", "src", "benchmarks", "examples", ":!benchmarks/records")
+MEASURED = ("spikeflow", "datasets", "src", "benchmarks", "examples", ":!benchmarks/records")
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "matplotlib")
 
 

@@ -93,6 +93,66 @@ def fuzz_report(record: dict[str, Any]) -> Iterator[str]:
     yield f"\n{sum(p['graphs'] for p in parts):,} random graphs, {sum(len(p['failures']) for p in parts)} differences."
 
 
+def fuzz_events_report(record: dict[str, Any]) -> Iterator[str]:
+    """How many damaged streams were decoded."""
+    parts = record["parts"].values()
+    failed = sum(1 for part in parts if part["failure"])
+    yield f"\n{sum(p['inputs'] for p in parts):,} damaged streams, sanitizers on; {failed} blocks ended in a failure."
+
+
+def decode_report(record: dict[str, Any]) -> Iterator[str]:
+    """Times of every reader of event files, and theirs over ours."""
+    settings = record["settings"]
+    yield f"\n{settings['passes']} interleaved passes; {', '.join(' '.join(v) for v in settings['versions'].items())}."
+    for name, part in record["parts"].items():
+        yield f"\n### {name}, {part['bytes'] / 1e6:.3g} MB\n"
+        yield "| reader | median, ms | minimum, ms | processor, ms | million events/s | MB/s | over ours | other values in |"
+        yield "|---|---|---|---|---|---|---|---|"
+        ours = part["readers"]["spikeflow"]
+        for who, r in part["readers"].items():
+            if "median_s" not in r:
+                yield f"| {who} | failed: {r['error'].splitlines()[0][:90]} | | | | | | |"
+                continue
+            yield (
+                f"| {who} | {1e3 * r['median_s']:.3g} | {1e3 * r['minimum_s']:.3g} | {1e3 * r['cpu_s']:.3g} | {r['events_per_s'] / 1e6:.3g} | "
+                f"{r['mb_per_s']:.4g} | {r['median_s'] / ours['median_s']:.2f} | {', '.join(r['differs_in'])} |"
+            )
+
+
+def loading_report(record: dict[str, Any]) -> Iterator[str]:
+    """Loading against training, for each number of workers; the peer's loading."""
+    settings = record["settings"]
+    data = "real data" if settings["real"] else "synthetic twins"
+    yield f"\nOf {data}; torch with {settings['threads']} thread; medians of {settings['passes']} interleaved passes."
+    for name, part in record["parts"].items():
+        alone, share = part["training_s"], part["loading_processor_s"] / part["training_processor_s"]
+        yield f"\n### {name}, {part['samples']} samples, batches of {part['batch']}, T = {part['steps']}\n"
+        yield f"Training alone {alone:.3g} s; processor time of loading over that of training {share:.3g}.\n"
+        yield "| loader | samples/s | loading over training | epoch over training alone | share of waiting |"
+        yield "|---|---|---|---|---|"
+        for w, r in part["workers"].items():
+            yield (
+                f"| {w} workers | {r['samples_a_second']:,.0f} | {r['loading_over_training']:.3g} | "
+                f"{r['epoch_over_training']:.3g} | {r['waited_share']:.3g} |"
+            )
+        tonic = part.get("tonic", {})
+        if "error" in tonic:
+            yield f"| tonic | failed: {tonic['error'][:90]} | | | |"
+        for w, r in tonic.get("workers", {}).items():
+            words = "the same batches" if tonic["equal"] else "**other batches**"
+            yield f"| tonic, {w} workers, {words} | {r['samples_a_second']:,.0f} | {r['loading_s'] / alone:.3g} | | |"
+
+
+REPORTS = {
+    "loading": loading_report,
+    "engine": engine_report,
+    "resnet": resnet_report,
+    "fuzz": fuzz_report,
+    "fuzz_events": fuzz_events_report,
+    "decode": decode_report,
+}
+
+
 def main() -> None:
     """Print each record that is named."""
     for path in sys.argv[1:]:
@@ -103,7 +163,7 @@ def main() -> None:
             f"({', '.join(machine['features'])}); Python {machine['python']}, torch {machine['packages']['torch']}."
         )
         kind = record["settings"].get("kind", "engine")
-        for line in {"engine": engine_report, "resnet": resnet_report, "fuzz": fuzz_report}[kind](record):
+        for line in REPORTS[kind](record):
             print(line)
 
 

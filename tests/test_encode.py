@@ -1,6 +1,8 @@
-"""Rate coding: probabilities, independence of batch, signs."""
+"""Rate, latency and delta coding: probabilities, independence of batch, signs, times, reconstruction."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -52,3 +54,50 @@ def test_on_and_off_channels() -> None:
 def test_refused(x: np.ndarray, word: str) -> None:
     with pytest.raises(DataError, match=word):
         encode.rate(x, 5, 1.0)
+
+
+def test_latency_is_earlier_for_larger_values() -> None:
+    spikes = encode.latency(np.array([[0.0, 0.25, 1.0, 3.0]]), steps=5, scale=1.0)
+    dense = spikes.dense()[:, 0]
+    np.testing.assert_array_equal(np.argwhere(dense), [[0, 2], [0, 3], [3, 1]])
+    assert dense.sum() == 3  # zero never spikes, no value spikes twice
+
+
+def test_latency_of_a_batch_is_sorted_and_above_the_threshold() -> None:
+    x = np.random.default_rng(1).random((5, 2, 3))
+    spikes = encode.latency(x, 9, 1.0, threshold=0.5)
+    assert spikes.shape == (2, 3) and spikes.count == (x > 0.5).sum()
+    alone = encode.latency(x[3:4], 9, 1.0, threshold=0.5).dense()
+    np.testing.assert_array_equal(alone[:, 0], spikes.dense()[:, 3])
+
+
+def test_delta_follows_a_signal_within_one_threshold() -> None:
+    time = np.linspace(0, 1, 200)[:, None, None]
+    x = np.sin(2 * np.pi * (time + np.arange(3)[None, :, None] / 7) + np.arange(2))
+    threshold = 0.05
+    dense = encode.delta(x, threshold).dense()
+    assert dense.shape == (200, 3, 4)
+    back = x[0] + threshold * (dense[:, :, :2] - dense[:, :, 2:]).cumsum(0)
+    assert np.abs(back - x).max() < threshold * (1 + 1e-6)
+    assert encode.delta(np.ones((4, 1, 1)), threshold).count == 0
+
+
+def test_delta_spikes_on_and_off_by_hand() -> None:
+    x = np.array([0, 1, 3, 3, 3, 1])[:, None, None]
+    dense = encode.delta(x, 1.0).dense()[:, 0]
+    np.testing.assert_array_equal(dense, [[0, 0], [1, 0], [1, 0], [1, 0], [0, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    "call, word",
+    [
+        (lambda: encode.latency(np.ones((1, 2)), 0, 1.0), "at least one step"),
+        (lambda: encode.latency(-np.ones((1, 2)), 4, 1.0), "split_signs"),
+        (lambda: encode.delta(np.ones((3, 1, 1)), 0.0), "threshold"),
+        (lambda: encode.delta(np.ones((3, 1)), 1.0), "T, B, C"),
+        (lambda: encode.delta(np.full((3, 1, 1), np.nan), 1.0), "finite"),
+    ],
+)
+def test_latency_and_delta_refuse(call: Callable[[], object], word: str) -> None:
+    with pytest.raises(DataError, match=word):
+        call()

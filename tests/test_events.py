@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 
 from spikeflow.errors import DataError
-from spikeflow.events import Spikes
+from spikeflow.events import Events, Spikes
 
 
 def test_round_trip() -> None:
@@ -42,3 +44,14 @@ def test_refused(change: dict[str, list[float]], word: str) -> None:
 def test_records_are_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
         Spikes.from_dense(np.ones((1, 1, 1))).value[0] = 2
+
+
+def test_a_dense_array_without_steps() -> None:
+    assert Spikes.from_dense(np.zeros((0, 2, 3))).dense().shape == (0, 2, 3)
+
+
+def test_events_go_to_another_process() -> None:
+    events = Events([1, 5], [0, 2], [1, 0], [1, 0], 3, 2, {"truncated": 4})  # type: ignore[arg-type]
+    back = pickle.loads(pickle.dumps(events))
+    assert back.sha256 == events.sha256 and not back.t.flags.writeable
+    assert (back.width, back.height, dict(back.dropped)) == (3, 2, {"truncated": 4})

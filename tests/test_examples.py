@@ -40,11 +40,20 @@ def test_readme_script(folder: Path) -> None:
     assert spiking > 0.8 and abs(spiking - mapped) <= 0.02
 
 
-def test_tutorial(folder: Path) -> None:
-    document = ROOT / "docs/tutorials/from_ann_to_chip.md"
+def _follow(document: Path, folder: Path) -> None:
+    """Do what a page shows: all its commands, then all its Python."""
     for command in "".join(_blocks(document, "sh")).replace("\\\n", " ").strip().splitlines():
         assert _run("bash", "-c", command, cwd=folder).strip()
     _run(sys.executable, "-c", "\n".join(_blocks(document, "python")), cwd=folder)
+
+
+def test_tutorial(folder: Path) -> None:
+    _follow(ROOT / "docs/tutorials/from_ann_to_chip.md", folder)
+
+
+def test_how_to_load_events(tmp_path: Path) -> None:
+    _follow(ROOT / "docs/how-to/load_my_events.md", tmp_path)
+    assert (tmp_path / "mine.html").stat().st_size > 50_000
 
 
 @pytest.mark.parametrize("script", ["train_lif.py", "train_two_point.py"])

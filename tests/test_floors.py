@@ -26,14 +26,18 @@ FLOORS = {
     "cli": 5,
 }
 TORCH_PARTS = {"neurons", "convert", "train", "flows"}
+TORCH_FILES = {"spikeflow.datasets.loader"}
 
 
 def _sources() -> list[Path]:
-    return sorted((ROOT / "spikeflow").rglob("*.py"))
+    return sorted([*(ROOT / "spikeflow").rglob("*.py"), *(ROOT / "datasets").rglob("*.py")])
 
 
 def _name(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    """Of the module; the folder `datasets` is the package `spikeflow.datasets`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    inside = ("spikeflow", *parts) if parts[0] == "datasets" else parts
+    return ".".join(inside).removesuffix(".__init__")
 
 
 def _imports(path: Path) -> list[str]:
@@ -72,11 +76,32 @@ def test_imports_go_downwards() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_data_sets_are_walked() -> None:
+    names = {_name(path) for path in _sources()}
+    assert {
+        "spikeflow.datasets",
+        "spikeflow.datasets.loader",
+        "spikeflow.datasets.transforms.cochlea",
+    } <= names
+
+
 def test_torch_appears_only_where_it_may() -> None:
+    found = {
+        _name(path)
+        for path in _sources()
+        if any(i.split(".")[0] in ("torch", "torchvision", "torchaudio") for i in _imports(path))
+    }
+    wrong = {name for name in found - TORCH_FILES if name == "spikeflow" or _part(name) not in TORCH_PARTS}
+    assert not wrong, wrong
+    assert found >= TORCH_FILES
+
+
+def test_nothing_below_imports_what_loads_torch() -> None:
     wrong = [
         _name(path)
         for path in _sources()
-        if any(i.split(".")[0] == "torch" for i in _imports(path)) and _part(_name(path)) not in TORCH_PARTS
+        if any(i.startswith(tuple(TORCH_FILES)) for i in _imports(path))
+        and _floor(_name(path)) <= _floor("spikeflow.datasets")
     ]
     assert not wrong, wrong
 
@@ -88,6 +113,21 @@ def test_hardware_and_simulation_load_no_torch() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_event_data_load_no_torch(tmp_path: Path) -> None:
+    from spikeflow.datasets import write
+    from spikeflow.events import Events
+
+    write(tmp_path / "a.bin", Events([1, 2], [3, 4], [5, 6], [0, 1]))
+    code = (
+        "import sys, spikeflow.datasets, spikeflow.datasets.batch, spikeflow.datasets.cache, spikeflow.datasets.maker;"
+        "import spikeflow.datasets.transforms.cochlea, spikeflow.datasets.transforms.pixel_frequency;"
+        "assert len(spikeflow.datasets.read(sys.argv[1])) == 2;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.bin"], check=False)
+    assert done.returncode == 0
 
 
 def test_the_engine_includes_no_python() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import DataError, FileError
-from spikeflow.samples import read_npz
+from spikeflow.samples import read_arrays, read_npz
 
 
 def _save(path: Path, **arrays: np.ndarray) -> Path:
@@ -87,3 +87,11 @@ def test_truncated_anywhere(tmp_path: Path) -> None:
         (tmp_path / "b.npz").write_bytes(whole[:end])
         with pytest.raises(FileError):
             read_npz(tmp_path / "b.npz")
+
+
+def test_named_arrays_within_a_limit(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", one=np.arange(4, dtype=np.int64), two=np.zeros(3))
+    held = read_arrays(tmp_path / "a.npz", ("one", "three"))
+    assert list(held) == ["one"] and held["one"].tolist() == [0, 1, 2, 3]
+    with pytest.raises(FileError, match="the limit is 31"):
+        read_arrays(tmp_path / "a.npz", ("one",), limit=31)

@@ -33,6 +33,7 @@ def test_version_and_help(call: Call) -> None:
             "map",
             "show",
             "report",
+            "data",
         ]
 
 
