@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from spikeflow.datasets import FashionMNIST
 
 TEST_IMAGES = 500
 
@@ -32,22 +33,12 @@ def digits(seed: int = 0) -> Pictures:
     return Pictures(x[train], y[train], x[test], y[test])
 
 
-def _idx(path: Path) -> np.ndarray:
-    raw = gzip.decompress(path.read_bytes())
-    dimensions = raw[3]
-    shape = np.frombuffer(raw, ">i4", dimensions, 4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-
-
 def fashion(folder: Path) -> Pictures:
     """Fashion-MNIST, 28 x 28: all training images, the first 500 test images."""
-    raw = folder / "FashionMNIST" / "raw"
-    x = {
-        part: _idx(raw / f"{part}-images-idx3-ubyte.gz")[:, None].astype(np.float32) / 255
-        for part in ("train", "t10k")
-    }
-    y = {part: _idx(raw / f"{part}-labels-idx1-ubyte.gz").astype(np.int64) for part in ("train", "t10k")}
-    return Pictures(x["train"], y["train"], x["t10k"][:TEST_IMAGES], y["t10k"][:TEST_IMAGES])
+    (x, y), (x_test, y_test) = (FashionMNIST(folder, part).arrays() for part in ("train", "test"))
+    x_test, y_test = x_test[:TEST_IMAGES], y_test[:TEST_IMAGES]
+    x, x_test = (images[:, None].astype(np.float32) / 255 for images in (x, x_test))
+    return Pictures(x, y, x_test, y_test)
 
 
 def pictures(folder: str) -> Pictures:

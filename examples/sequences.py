@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+
+from spikeflow.datasets import NMNIST, Braille
+from spikeflow.datasets.base import Dataset
+from spikeflow.datasets.transforms import Frames
+from spikeflow.events import Events
 
 
 @dataclass(frozen=True)
@@ -35,37 +40,20 @@ def digit_rows(repeat: int = 4) -> Sequences:
 
 
 def nmnist(folder: Path, steps: int = 20) -> Sequences:
-    """N-MNIST: events of 300 ms in `steps` bins, 2 x 34 x 34 (polarity, y, x), each bin 0 or 1."""
-    parts = {}
-    for part in ("Train", "Test"):
-        files = sorted((folder / "NMNIST" / part).glob("*/*.bin"))
-        x = np.stack([_nmnist_frames(f, steps) for f in files])
-        parts[part] = x, np.array([int(f.parent.name) for f in files])
-    return Sequences(*parts["Train"], *parts["Test"], tuple("0123456789"))
+    """N-MNIST: events of 300 ms in `steps` bins, 2 x 34 x 34 (off and on, y, x), each bin 0 or 1; a partial copy will do."""
+    frames = Frames(dt_us=300_000 // steps, steps=steps, start="zero", clip=True)
+    return _sequences(NMNIST(folder, "train", True, frames), NMNIST(folder, "test", True, frames))
 
 
-def _nmnist_frames(path: Path, steps: int) -> np.ndarray:
-    """Five bytes an event: x, y, then polarity (1 bit) and time in microseconds (23 bits), big-endian."""
-    raw = np.fromfile(path, np.uint8).reshape(-1, 5).astype(np.int64)
-    time_us = (raw[:, 2] & 127) << 16 | raw[:, 3] << 8 | raw[:, 4]
-    frames = np.zeros((steps, 2, 34, 34), np.float32)
-    step = np.minimum(time_us * steps // 300_000, steps - 1)
-    frames[step, raw[:, 2] >> 7, raw[:, 1], raw[:, 0]] = 1
-    return frames
+def braille(folder: Path, steps: int = 75) -> Sequences:
+    """Braille letters by touch: a spike on one of two channels where one of 12 sensors rises or falls, 25 ms a step."""
+    frames = Frames(dt_us=25_000, steps=steps + 1, start="zero")
+    data = _sequences(Braille(folder, "train", True, frames), Braille(folder, "test", True, frames))
+    # nothing changes in the first step; channels (off and on, 1, 12) side by side
+    train, test = (x[:, 1:].reshape(len(x), steps, -1) for x in (data.x_train, data.x_test))
+    return replace(data, x_train=train, x_test=test)
 
 
-def braille(folder: Path) -> Sequences:
-    """Braille letters by touch: 12 taxels, a spike on each of two channels where a taxel rises or falls."""
-    file = np.load(folder / "braille" / "braille_taxels.npz")
-    ends = np.cumsum(file["length"])
-    steps = int(file["length"].min()) - 1
-    trials = [
-        file["taxels"][end - n : end][: steps + 1].astype(np.float32)
-        for n, end in zip(file["length"], ends, strict=True)
-    ]
-    change = np.diff(np.stack(trials), axis=1)
-    x = np.concatenate([change > 0, change < 0], axis=2).astype(np.float32)
-    test = file["repetition"] >= 28
-    letters = tuple(str(letter) for letter in file["letters"])
-    y = file["label"].astype(np.int64)
-    return Sequences(x[~test], y[~test], x[test], y[test], letters)
+def _sequences(train: Dataset[Events], test: Dataset[Events]) -> Sequences:
+    x_train, x_test = (np.stack([part[i][0] for i in range(len(part))]) for part in (train, test))
+    return Sequences(x_train, train.labels.copy(), x_test, test.labels.copy(), train.card.classes)

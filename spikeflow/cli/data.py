@@ -9,7 +9,7 @@ import importlib
 
 import click
 
-COMMANDS = ("list", "info", "prepare", "show", "convert")
+COMMANDS = ("list", "info", "prepare", "show", "frames", "convert")
 
 
 class DataGroup(click.Group):
@@ -29,4 +29,4 @@ class DataGroup(click.Group):
 
 @click.group("data", cls=DataGroup)
 def command() -> None:
-    """Event recordings and data sets: list, describe, fetch, look at, convert."""
+    """Event recordings and data sets: list, describe, fetch, look at, bin, convert."""
