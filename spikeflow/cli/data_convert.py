@@ -82,9 +82,9 @@ def _write_checked(target: Path, format: str, events: Events, drop_sensor: bool)
             )
         draft.replace(target)
     except OSError as error:
-        if isinstance(error, SpikeflowError):
-            raise
-        raise FileError(target, f"cannot be written: {error.strerror or error}") from None
+        if isinstance(error, FileError):  # the name of the draft tells a user nothing
+            raise FileError(target, error.reason) from None
+        raise FileError(target, f"cannot be written ({error.strerror or error})") from None
     finally:
         draft.unlink(missing_ok=True)
     return kept

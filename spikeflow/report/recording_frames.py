@@ -11,8 +11,9 @@ import numpy.typing as npt
 from spikeflow.events import Events
 
 Array = npt.NDArray[Any]
-BUDGET = 2_000_000  # bytes of all frames once packed
-MOST = 15  # events of one sign, pixel and step that a packed frame can tell apart
+BUDGET = 2_400_000  # bytes of all frames once packed
+ENTRY = 3  # bytes that an entry takes at least: of its gap, of its on and its off events
+MOST = 255  # events of one sign, pixel and step that a packed frame can tell apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +49,11 @@ class Frames:
         return np.stack(both).reshape(2, height, width).astype(np.int64)
 
     def packed(self) -> tuple[bytes, bytes]:
-        """Gaps between keys, 7 bits a byte with the low ones first, and counts: on in the high half byte, off in the low.
+        """Gaps between keys, 7 bits a byte with the low ones first, and counts: a byte of on, a byte of off.
 
         A set top bit says that the gap goes on; the first gap counts from 0. Counts above `MOST` become it.
         """
-        counts = (np.minimum(self.on, MOST) << 4 | np.minimum(self.off, MOST)).astype(np.uint8)
+        counts = np.minimum(np.column_stack([self.on, self.off]), MOST).astype(np.uint8)
         return _variable(np.diff(self.key, prepend=0)), counts.tobytes()
 
     def coarser(self) -> Frames:
@@ -85,7 +86,7 @@ class FrameStore:
         while frames.cell < self._cell:
             frames = frames.coarser()
         self._held.append(frames)
-        if sum(len(held.key) for held in self._held) * 2 > self.budget:  # no entry takes fewer bytes
+        if sum(len(held.key) for held in self._held) * ENTRY > self.budget:
             self._held = [self._fitting(self._merged(), exactly=False)]
 
     def finish(self) -> Frames:
@@ -99,7 +100,7 @@ class FrameStore:
 
     def _fitting(self, frames: Frames, exactly: bool) -> Frames:
         def size(frames: Frames) -> int:
-            return sum(map(len, frames.packed())) if exactly else 2 * len(frames.key)
+            return sum(map(len, frames.packed())) if exactly else ENTRY * len(frames.key)
 
         while size(frames) > self.budget and frames.width * frames.height > 1:
             frames = frames.coarser()

@@ -113,8 +113,10 @@ def _figures(facts: RecordingFacts) -> tuple[tuple[str, str], ...]:
 
 def cells(facts: RecordingFacts) -> str:
     """What a cell of a frame is."""
-    said = f"Every event counts; a pixel with more than {MOST} of one sign in a step shows {MOST}."
-    cell = facts.frames.cell
+    frames, cell = facts.frames, facts.frames.cell
+    said = "Every event counts."
+    if (over := int(np.count_nonzero(np.maximum(frames.on, frames.off) > MOST))) > 0:
+        said += f" A cell that had more than {MOST} of one sign ({over:,} times) shows {MOST}."
     if cell > 1:
         said += f" {cell} by {cell} pixels are one cell, so that the page stays small: ask for a shorter stretch to see each."
     return said

@@ -24,11 +24,12 @@ def rgb(colour: str) -> Array:
 
 def palette() -> Array:
     """Colours, uint8 ``(SHADES * SHADES + 2, 3)``: that of shade ``on * SHADES + off``, then ink, then lines."""
-    strength = np.concatenate([[0.0], np.linspace(FAINTEST, 1, SHADES - 1)])
-    on, off = np.meshgrid(strength, strength, indexing="ij")
-    paper = rgb(PAPER).astype(float)
-    mixed = on[..., None] * (rgb(ON) - paper) + off[..., None] * (rgb(OFF) - paper)
-    shades = paper + mixed / np.maximum(1, on + off)[..., None]
+    share = np.arange(SHADES) / (SHADES - 1)
+    on, off = np.meshgrid(share, share, indexing="ij")
+    # how strong the colour is tells how many events there were, its hue how many of them were on
+    hue = (on / np.maximum(on + off, 1 / SHADES))[..., None]
+    strength = np.where(on + off, FAINTEST + (1 - FAINTEST) * np.minimum(1, on + off), 0)[..., None]
+    shades = rgb(PAPER) + strength * (hue * rgb(ON) + (1 - hue) * rgb(OFF) - rgb(PAPER))
     return np.concatenate([shades.reshape(-1, 3).round().astype(np.uint8), [rgb(INK), rgb(LINE)]])
 
 
@@ -43,6 +44,6 @@ def full_count(frames: Frames, steps: int, shrunk: int = 1) -> int:
     found = [np.zeros(0, np.int64)]
     for step in range(0, frames.steps, max(1, frames.steps // 12)):
         counts = frames.dense(step, steps, shrunk)
-        found.append(counts.max(0)[counts.any(0)])
+        found.append(counts.sum(0)[counts.any(0)])
     seen = np.sort(np.concatenate(found))
     return max(1, int(seen[min(len(seen) - 1, int(len(seen) * FULL))])) if len(seen) else 1

@@ -33,7 +33,7 @@ def to_png(facts: RecordingFacts) -> bytes:
         figure = Figure(figsize=SIZE, dpi=DPI)
         FigureCanvasAgg(figure)
         grid = figure.add_gridspec(
-            2, 1, height_ratios=(3.2, 1), left=0.06, right=0.98, bottom=0.075, top=0.9, hspace=0.2
+            2, 1, height_ratios=(3.2, 1), left=0.06, right=0.98, bottom=0.075, top=0.88, hspace=0.2
         )
         if facts.is_line:
             _line(figure, facts, grid[0])
@@ -51,10 +51,10 @@ def _title(figure: Figure, facts: RecordingFacts) -> None:
     span = words.quantity((survey.last_us - survey.first_us) / 1e6, "s")
     size = "channels" if facts.is_line else f"× {survey.height} pixels"
     short = title if len(title) <= 80 else "…" + title[-79:]
-    figure.text(0.02, 0.955, short, size=13, weight="bold", va="center")
+    figure.text(0.02, 0.96, short, size=13, weight="bold", va="center")
     told = [f"{survey.events:,} events in {span}, {survey.width} {size}", drawn(facts), facts.about.note]
     figure.text(
-        0.02, 0.922, ". ".join(s.removesuffix(".") for s in told if s), size=8.5, color=QUIET, va="center"
+        0.02, 0.925, ". ".join(s.removesuffix(".") for s in told if s), size=8.5, color=QUIET, va="center"
     )
 
 

@@ -177,9 +177,9 @@ def unpacked(gaps: bytes, counts: bytes, frames: Frames) -> np.ndarray:
             place *= 128
             continue
         step, cell = divmod(key, frames.width * frames.height)
-        out[step, :, cell] = counts[at] & 15, counts[at] >> 4
+        out[step, :, cell] = counts[2 * at + 1], counts[2 * at]
         at, place = at + 1, 1
-    assert at == len(counts) and place == 1
+    assert 2 * at == len(counts) and place == 1
     return out.reshape(frames.steps, 2, frames.height, frames.width)
 
 
@@ -187,14 +187,16 @@ def unpacked(gaps: bytes, counts: bytes, frames: Frames) -> np.ndarray:
 @given(st.integers(1, 200), st.integers(1, 400), st.integers(1, 300), st.integers(1, 5000))
 def test_packed_frames_unpack(count: int, width: int, height: int, dt: int) -> None:
     facts = facts_of(some_events(count, width, height, seed=dt), dt_us=dt)
-    assert np.array_equal(unpacked(*facts.frames.packed(), facts.frames), np.minimum(frames_of(facts), 15))
+    assert np.array_equal(unpacked(*facts.frames.packed(), facts.frames), np.minimum(frames_of(facts), 255))
 
 
-def test_a_packed_count_ends_at_15() -> None:
-    events = Events([0] * 40, [1] * 40, [0] * 40, [1] * 20 + [0] * 20)
+def test_a_packed_count_ends_at_255() -> None:
+    events = Events([0] * 700, [1] * 700, [2] * 700, [1] * 400 + [0] * 300)
     facts = facts_of(events)
-    assert facts.frames.dense(0)[:, 0, 1].tolist() == [20, 20]
-    assert unpacked(*facts.frames.packed(), facts.frames)[0, :, 0, 1].tolist() == [15, 15]
+    assert facts.frames.dense(0)[:, 2, 1].tolist() == [300, 400]
+    assert unpacked(*facts.frames.packed(), facts.frames)[0, :, 2, 1].tolist() == [255, 255]
+    assert "more than 255 of one sign (1 times)" in to_html(facts)
+    assert "more than 255" not in to_html(facts_of(events[200:500]))
 
 
 def test_frames_become_coarser_where_they_would_not_fit() -> None:

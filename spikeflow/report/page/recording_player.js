@@ -7,9 +7,9 @@ if (!data.line) {
   // gaps between keys, 7 bits a byte, low ones first; a key is step * size + cell
   function unpacked() {
     const gaps = new Uint8Array(bytes(data.frames.gaps)), counts = new Uint8Array(bytes(data.frames.counts));
-    const cell = new Uint32Array(counts.length), begin = new Uint32Array(data.steps + 1);
+    const cell = new Uint32Array(counts.length / 2), begin = new Uint32Array(data.steps + 1);
     let key = 0, at = 0;
-    for (let i = 0; i < counts.length; i++) {
+    for (let i = 0; i < cell.length; i++) {
       let place = 1;
       for (;; place *= 128) {
         const byte = gaps[at++];
@@ -32,8 +32,8 @@ if (!data.line) {
     for (let i = frames.begin[step]; i < last; i++) {
       const row = Math.floor(frames.cell[i] / data.frames.width), column = frames.cell[i] - row * data.frames.width;
       const at = Math.floor(row / shrunk) * width + Math.floor(column / shrunk);
-      on[at] += frames.counts[i] >> 4;
-      off[at] += frames.counts[i] & 15;
+      on[at] += frames.counts[2 * i];
+      off[at] += frames.counts[2 * i + 1];
     }
     return { width, height, on, off };
   }
@@ -46,7 +46,7 @@ if (!data.line) {
       const found = [], apart = Math.max(1, Math.floor(data.steps / 12));
       for (let step = 0; step < data.steps; step += apart) {
         const { on, off } = summed(step, window, shrunk);
-        for (let k = 0; k < on.length; k++) if (on[k] + off[k]) found.push(Math.max(on[k], off[k]));
+        for (let k = 0; k < on.length; k++) if (on[k] + off[k]) found.push(on[k] + off[k]);
       }
       found.sort((a, b) => a - b);
       levels.set(name, Math.max(1, found[Math.floor(found.length * 0.97)] || 1));
@@ -64,12 +64,13 @@ if (!data.line) {
       canvas.style.width = `min(100%, calc(26rem * ${width / height}))`;
     }
     const pen = canvas.getContext("2d"), image = pen.createImageData(width, height);
-    const { paper, on: warm, off: cool } = colour.rgb;
-    const strength = (n) => (n ? 0.45 + 0.55 * Math.min(1, n / most) : 0);
+    const { paper, on: onRgb, off: offRgb } = colour.rgb;
+    // how strong the colour is tells how many events there were, its hue how many of them were on
     for (let k = 0; k < on.length; k++) {
-      const [a, b] = [strength(on[k]), strength(off[k])];
+      const all = on[k] + off[k], hue = all ? on[k] / all : 0;
+      const strength = all ? 0.45 + 0.55 * Math.min(1, all / most) : 0;
       for (let c = 0; c < 3; c++)
-        image.data[4 * k + c] = paper[c] + (a * (warm[c] - paper[c]) + b * (cool[c] - paper[c])) / Math.max(1, a + b);
+        image.data[4 * k + c] = paper[c] + strength * (hue * onRgb[c] + (1 - hue) * offRgb[c] - paper[c]);
       image.data[4 * k + 3] = 255;
     }
     pen.putImageData(image, 0, 0);
