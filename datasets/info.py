@@ -70,11 +70,16 @@ class Info:
         rows += [(f"left out: {reason}", f"{count:,}") for reason, count in self.dropped.items()]
         rows += [(f"header: {name}", value) for name, value in self.fields.items()]
         width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:{width}}  {value}" for name, value in rows)
+        return "\n".join(f"{name:{width}}  {_printable(value)}" for name, value in rows)
 
 
 def _sensor(width: int | None, height: int | None) -> str:
     return "not known" if width is None or height is None else f"{width}x{height}"
+
+
+def _printable(text: str) -> str:
+    """A header's text without the signs by which it could steer a terminal."""
+    return "".join(sign if sign.isprintable() else " " for sign in text)
 
 
 def describe(path: str | Path, format: str | None = None, **options: Any) -> Info:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,8 @@ def open_recording(path: str | Path, format: str | None = None, **options: Any) 
         Where what the user says does not fit the file.
     """
     path = Path(path)
-    found = by_name(format) if format else recognise(path)
+    head = _head(path)
+    found = by_name(format) if format else _recognised(head)
     return found.open(path, replace(Options(), **options))
 
 
@@ -43,38 +46,71 @@ def write(path: str | Path, events: Events, format: str | None = None) -> None:
     ------
     DataError
         Where no format that can be written has this name or suffix, or it cannot hold these events.
+    FileError
+        Where the disk is full, or there is no such folder.
     """
     path = Path(path)
     chosen = by_name(format) if format else by_suffix(path)
     if chosen.write is None:
         raise DataError("writing", chosen.title, f"one of {', '.join(f.name for f in FORMATS if f.write)}")
+    try:
+        _write_whole(path, events, chosen.write)
+    except OSError as error:
+        if isinstance(error, FileError):
+            raise
+        raise FileError(path, f"cannot be written ({error.strerror or error})") from None
+
+
+def _write_whole(path: Path, events: Events, write: Callable[[Path, Events], None]) -> None:
     # beside the target, and with its suffix, which some libraries insist on
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-", suffix=path.suffix)
     os.close(handle)
     try:
-        chosen.write(Path(draft), events)
+        write(Path(draft), events)
+        _open_to_others(draft)
         os.replace(draft, path)
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
 
 
+def _open_to_others(draft: str) -> None:
+    """The rights that a new file has here; a draft has those of its owner alone."""
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(draft, 0o666 & ~mask)
+
+
 def recognise(path: Path) -> Format:
     """The one format of this file, by its content."""
+    return _recognised(_head(path))
+
+
+def _head(path: Path) -> Head:
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
+            raise FileError(path, "a folder" if path.is_dir() else "no regular file")
         with open(path, "rb", buffering=0) as file:
             head = Head(path, file.read(HEAD), os.fstat(file.fileno()).st_size)
+    except FileNotFoundError:
+        raise FileError(path, "no such file") from None
     except OSError as error:
-        raise FileError(
-            path, "no such file" if isinstance(error, FileNotFoundError) else str(error.strerror)
-        ) from None
+        if isinstance(error, FileError):
+            raise
+        raise FileError(path, str(error.strerror)) from None
+    except ValueError as error:  # a zero byte in the name
+        raise FileError(repr(str(path)), str(error)) from None
     if not head.size:
         raise FileError(path, "an empty file")
+    return head
+
+
+def _recognised(head: Head) -> Format:
     for known in FORMATS:
         if known.recognise(head):
             return known
     raise FileError(
-        path, "of no known event format", f"--format, one of {', '.join(f.name for f in FORMATS)}"
+        head.path, "of no known event format", f"--format, one of {', '.join(f.name for f in FORMATS)}"
     )
 
 

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, FileError
 from spikeflow.events import COLUMNS, Events
 
 Array = npt.NDArray[Any]
 Columns = tuple[Array, Array, Array, Array]  # t int64, x uint16, y uint16, p uint8
+PIXELS = 1 << 16  # along one side of a sensor
 PIECE = 1 << 20  # events in a piece, unless the user says otherwise
 
 
@@ -31,6 +32,11 @@ class Options:
     columns : order of the columns of a table without names, such as ``txyp``.
     unit_us : microseconds of one tick, where a table does not say its unit.
     key : dataset inside a container file that holds several.
+
+    Raises
+    ------
+    DataError
+        Where a size or a unit is none.
     """
 
     strict: bool = True
@@ -39,6 +45,14 @@ class Options:
     columns: str | None = None
     unit_us: float | None = None
     key: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            size = getattr(self, name)
+            if size is not None and not 1 <= size <= PIXELS:
+                raise DataError(name, size, f"1 to {PIXELS}")
+        if self.unit_us is not None and not 0 < self.unit_us < float("inf"):
+            raise DataError("unit_us", self.unit_us, "microseconds of one tick, more than 0")
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,8 @@ class Recording(ABC):
 
 
 def _agreed(path: Path, name: str, told: int | None, said: int | None) -> int | None:
+    if told is not None and not 1 <= told <= PIXELS:
+        raise FileError(path, f"says a {name} of {told}, not 1 to {PIXELS}")
     if told is not None and said is not None and told != said:
         raise DataError(f"{path}: {name}", f"{said} from the user", f"{told}, as the file says")
     return said if told is None else told

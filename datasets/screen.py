@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from spikeflow.errors import FileError
 
 Array = npt.NDArray[Any]
 FARTHEST = 1 << 62  # microseconds: 146,000 years
+NANOSECOND = 1e-3  # microseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,19 +90,35 @@ class Screen:
             _pixels(raw.y, self._limits.height) if raw.y is not None else (_full(count, 0, "u2"), None)
         )
         p, wrong_p = _polarities(raw.p) if raw.p is not None else (_full(count, 1, "u1"), None)
-        kept: Array | None = None
         faults = (
             ("no time", wrong_t),
             ("outside the sensor", wrong_x),
             ("outside the sensor", wrong_y),
             ("unknown polarity", wrong_p),
         )
+        if self._limits.strict:
+            self._first_fault(t, faults)
+        kept: Array | None = None
         for reason, wrong in faults:
             kept = self._sift(reason, wrong, kept)
         columns = (t, x, y, p) if kept is None else (t[kept], x[kept], y[kept], p[kept])
-        columns = self._in_order(columns, kept)
+        columns = self._in_order(columns)
         self._rows += count
         return columns
+
+    def _first_fault(self, t: Array, faults: Sequence[tuple[str, Array | None]]) -> None:
+        """The error of the first row that is no event, where there is one."""
+        found = [
+            (int(wrong.argmax()), at, reason)
+            for at, (reason, wrong) in enumerate(faults)
+            if wrong is not None and wrong.any()
+        ]
+        row, _, reason = min(found, default=(len(t), 0, ""))
+        back = self._backwards(t[:row])
+        if back is not None:
+            row, reason = int(back.argmax()), "time going backwards"
+        if row < len(t):
+            raise self._error(reason, self._rows + row)
 
     def _sift(self, reason: str, wrong: Array | None, kept: Array | None) -> Array | None:
         if wrong is None:
@@ -109,27 +126,25 @@ class Screen:
         new = wrong if kept is None else wrong & kept
         if not new.any():
             return kept
-        if self._limits.strict:
-            raise self._error(reason, self._rows + int(new.argmax()))
         self._dropped[reason] += int(new.sum())
         return ~wrong if kept is None else kept & ~wrong
 
-    def _in_order(self, columns: Columns, kept: Array | None) -> Columns:
-        t = columns[0]
-        if not len(t):
-            return columns
-        if (self._last is not None and t[0] < self._last) or (t[1:] < t[:-1]).any():
-            highest = np.maximum.accumulate(t if self._last is None else np.concatenate(([self._last], t)))
-            back = t < highest[-len(t) :]
-            if self._limits.strict:
-                at = int(back.argmax()) if kept is None else int(np.flatnonzero(kept)[back.argmax()])
-                raise self._error("time going backwards", self._rows + at)
+    def _in_order(self, columns: Columns) -> Columns:
+        back = self._backwards(columns[0])
+        if back is not None:
             self._dropped["time going backwards"] += int(back.sum())
             t, x, y, p = (column[~back] for column in columns)
             columns = (t, x, y, p)
-        if len(t):
-            self._last = int(t[-1])
+        if len(columns[0]):
+            self._last = int(columns[0][-1])
         return columns
+
+    def _backwards(self, t: Array) -> Array | None:
+        """Where a time is before the latest so far (None: nowhere)."""
+        if not len(t) or ((self._last is None or t[0] >= self._last) and (t[1:] >= t[:-1]).all()):
+            return None
+        highest = np.maximum.accumulate(t if self._last is None else np.concatenate(([self._last], t)))
+        return t < highest[-len(t) :]
 
     def _error(self, reason: str, row: int) -> FileError:
         return FileError(
@@ -139,9 +154,8 @@ class Screen:
 
 def times(raw: Array, scale: Scale) -> tuple[Array, Array | None]:
     """int64 microseconds, and where there is none (None: nowhere)."""
-    if raw.dtype.kind in "iub" and scale.us == 1:
-        wrong = raw > FARTHEST if raw.dtype == np.uint64 else None
-        return raw.astype(np.int64, copy=False), wrong
+    if raw.dtype.kind in "iub" and (float(scale.us).is_integer() or scale.us == NANOSECOND):
+        return _whole_times(raw, scale.us)
     ticks = raw.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         us = np.rint(ticks * scale.us)
@@ -149,6 +163,20 @@ def times(raw: Array, scale: Scale) -> tuple[Array, Array | None]:
         if scale.whole:
             wrong |= us != ticks * scale.us
     return np.where(wrong, 0, us).astype(np.int64), wrong if wrong.any() else None
+
+
+def _whole_times(raw: Array, us: float) -> tuple[Array, Array | None]:
+    """Of whole ticks, in whole numbers: nanoseconds since 1970 are more than float64 holds."""
+    most = FARTHEST if us == NANOSECOND else FARTHEST // int(us)
+    wrong: Array | None = None
+    if len(raw) and (int(raw.max()) > most or int(raw.min()) < -most):
+        wrong = (raw > most) | (raw < -most)
+        raw = np.where(wrong, 0, raw)
+    ticks = raw.astype(np.int64, copy=False)
+    if us != NANOSECOND:
+        return (ticks if us == 1 else ticks * int(us)), wrong
+    whole, rest = np.divmod(ticks, 1000)
+    return whole + ((rest > 500) | ((rest == 500) & (whole % 2 == 1))), wrong
 
 
 def _pixels(raw: Array, limit: int | None) -> tuple[Array, Array | None]:

@@ -26,11 +26,13 @@ class Table(ABC):
     Attributes
     ----------
     scale : what one tick of t is.
-    missing : rows that the file declares and does not hold.
+    missing : rows that the file declares and does not hold, or that are no rows.
+    reason : the word for these.
     """
 
     scale: Scale
     missing: int = 0
+    reason: str = "truncated"
 
     @abstractmethod
     def pieces(self, start: int) -> Iterator[Raw]:
@@ -73,7 +75,7 @@ class TableRecording(Recording):
         screen.start(row)
         for raw in self._table.pieces(row):
             yield screen.take(raw)
-        screen.drop("truncated", self._table.missing)
+        screen.drop(self._table.reason, self._table.missing)
         self._dropped = screen.dropped
 
 
@@ -86,7 +88,6 @@ class ArrayTable(Table):
     rows : ``rows(start, stop)`` reads some.
     scale : what one tick is.
     close : lets go of the file.
-    hint : ``hint(start_us)`` gives a row that an index of the file names; checked before it is used.
     """
 
     def __init__(
@@ -95,10 +96,9 @@ class ArrayTable(Table):
         rows: Callable[[int, int], Raw],
         scale: Scale,
         close: Callable[[], None] | None = None,
-        hint: Callable[[int], int] | None = None,
     ) -> None:
         self.scale = scale
-        self._count, self._rows, self._close, self._hint = count, rows, close, hint
+        self._count, self._rows, self._close = count, rows, close
 
     def pieces(self, start: int) -> Iterator[Raw]:
         """The rows from `start` on."""
@@ -106,10 +106,7 @@ class ArrayTable(Table):
             yield self._rows(at, min(at + ROWS, self._count))
 
     def row_before(self, start_us: int) -> int:
-        """By the file's index where it is right, else by bisection."""
-        row = self._hint(start_us) if self._hint else None
-        if row is not None and 0 < row < self._count and self._time(row) < start_us:
-            return row
+        """By bisection."""
         return bisect_left(range(self._count), start_us, key=self._time)
 
     def close(self) -> None:

@@ -32,11 +32,20 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> owned(Column<T>& column, std::size_t coun
     return {data, {count}, owner};
 }
 
+// An array that keeps its block of memory, which it shares with others.
+template <class T>
+nb::ndarray<nb::numpy, T, nb::ndim<1>> shared(T* data, std::size_t count, const std::shared_ptr<void>& block) {
+    nb::capsule owner(new std::shared_ptr<void>(block), [](void* p) noexcept { delete static_cast<std::shared_ptr<void>*>(p); });
+    return {data, {count}, owner};
+}
+
 nb::tuple take(Decoder& decoder) {
     Columns columns = decoder.take();
     const std::size_t n = columns.size();
     if (n == 0) columns.room(1);
-    return nb::make_tuple(owned(columns.t, n), owned(columns.x, n), owned(columns.y, n), owned(columns.p, n));
+    const Cursor from = columns.begin();
+    const std::shared_ptr<void> block(columns.release(), std::free);
+    return nb::make_tuple(shared(from.t, n, block), shared(from.x, n, block), shared(from.y, n, block), shared(from.p, n, block));
 }
 
 nb::dict counts(const Decoder& decoder) {

@@ -19,10 +19,10 @@ from spikeflow.datasets.formats import (
 )
 
 FORMATS: tuple[Format, ...] = (
+    dat.FORMAT,
     evt3.FORMAT,
     evt2.FORMAT,
     evt21.FORMAT,
-    dat.FORMAT,
     aedat4.FORMAT,
     aedat2.FORMAT,
     aedat3.FORMAT,

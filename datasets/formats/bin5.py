@@ -23,17 +23,18 @@ from spikeflow.events import Events
 
 RECORD = 5
 TURN = 1 << 23  # of the time, in microseconds
+LOOK = 1000  # events by which a file is recognised
 
 
 def recognise(head: Head) -> bool:
-    """Whole records with times in order, as far as one may look; there is no magic word, so the suffix must allow it, too.
+    """Whole records, the first of them with times in order; there is no magic word, so the suffix must allow it, too.
 
-    What is no file of this layout passes with about one half for each event.
+    What is no file of this layout passes with about one half for each event, so that `LOOK` of them are enough.
     """
     if head.suffix not in FORMAT.suffixes or head.size % RECORD:
         return False
     decoder = _decode.bin5(strict=False)
-    decoder.feed(np.frombuffer(head.start, np.uint8))
+    decoder.feed(np.frombuffer(head.start[: LOOK * RECORD], np.uint8))
     return not decoder.counts["time going backwards"]
 
 

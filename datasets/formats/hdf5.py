@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +74,12 @@ def open_recording(path: Path, options: Options) -> Recording:
 
 def _spikes(path: Path, file: h5py.File, options: Options) -> Recording:
     file.close()
-    spikes = SpikeFile(path)
-    if options.key is None or not options.key.isdecimal():
-        raise DataError(f"{path}: key", options.key, f"a sample of 0 to {len(spikes) - 1}", "--key 0")
-    events = spikes[int(options.key)]
+    with closing(SpikeFile(path)) as spikes:
+        if options.key is None or not re.fullmatch("[0-9]{1,9}", options.key):
+            raise DataError(f"{path}: key", options.key, f"a sample of 0 to {len(spikes) - 1}", "--key 0")
+        events = spikes[int(options.key)]
+        label = {"label": str(int(spikes.labels[int(options.key)]))}
     columns = {name: getattr(events, name) for name, _ in COLUMNS}
-    label = {"label": str(int(spikes.labels[int(options.key)]))}
     return of_columns(path, Header("hdf5", events.width, events.height, label), columns, (options, 1.0))
 
 
@@ -99,11 +101,7 @@ def _chosen(path: Path, file: h5py.File, key: str | None) -> Found:
 
 def _found(path: Path, name: str, here: Any) -> Found | None:
     if isinstance(here, h5py.Group):
-        columns = [
-            n
-            for n in hdf5_file.names(here)
-            if isinstance(c := hdf5_file.member(here, n), h5py.Dataset) and c.ndim == 1
-        ]
+        columns = [n for n in hdf5_file.names(here) if hdf5_file.is_column(hdf5_file.member(here, n))]
         layout = named(f"{path}: {name}", columns)
         return Found(name, here, layout) if layout else None
     if not isinstance(here, h5py.Dataset):
@@ -138,12 +136,12 @@ def _recording(path: Path, file: h5py.File, found: Found, options: Options) -> R
 def _grouped(path: Path, found: Found) -> tuple[int, Any]:
     at: Mapping[str, str] = found.layout.at if found.layout else {}
     held = {letter: hdf5_file.checked(found.where[name], path) for letter, name in at.items()}
-    counts = {letter: len(dataset) for letter, dataset in held.items()}
+    counts = {letter: prod(dataset.shape) for letter, dataset in held.items()}
     if len(set(counts.values())) != 1:
         raise FileError(path, f"columns of {found.name or '/'} have {counts} values", "a whole file")
 
     def read(start: int, stop: int) -> Raw:
-        part = {letter: hdf5_file.rows(dataset, start, stop, path) for letter, dataset in held.items()}
+        part = {letter: hdf5_file.column(dataset, start, stop, path) for letter, dataset in held.items()}
         return check_numbers(path, Raw(part["t"], part["x"], part.get("y"), part.get("p")))
 
     return counts["t"], read

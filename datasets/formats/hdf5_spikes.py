@@ -53,8 +53,12 @@ class SpikeFile:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self._file = hdf5_file.open_file(self.path)
-        with hdf5_file.damage(self.path):
-            self._open()
+        try:
+            with hdf5_file.damage(self.path):
+                self._open()
+        except BaseException:
+            self._file.close()
+            raise
 
     def _open(self) -> None:
         if not is_spikes(self._file):
@@ -77,14 +81,15 @@ class SpikeFile:
     def __getitem__(self, i: int) -> Events:
         if not 0 <= i < len(self):
             raise DataError(f"{self.path}: sample", i, f"0 to {len(self) - 1}")
-        t = np.asarray(hdf5_file.rows(self._times, i, i + 1, self.path)[0], np.float64)
-        x = np.asarray(hdf5_file.rows(self._units, i, i + 1, self.path)[0])
+        with hdf5_file.damage(self.path):  # rows may be of anything
+            t = np.asarray(hdf5_file.rows(self._times, i, i + 1, self.path)[0], np.float64)
+            x = np.asarray(hdf5_file.rows(self._units, i, i + 1, self.path)[0])
         if t.shape != x.shape or x.dtype.kind not in "iu":
             raise FileError(self.path, f"sample {i} has {t.size} times and {x.size} units of type {x.dtype}")
         if t.size and not (np.abs(t) < LATEST_S).all():
             raise FileError(self.path, f"sample {i} has a time that is none")
         if x.size and not (int(x.min()) >= 0 and int(x.max()) < CHANNELS):
-            raise FileError(self.path, f"sample {i} has unit {x.max()}, of {CHANNELS}")
+            raise FileError(self.path, f"sample {i} has units of {x.min()} to {x.max()}, of {CHANNELS}")
         flat = np.zeros(t.size, np.uint16)
         return Events.sorted(np.rint(t * 1e6).astype(np.int64), x, flat, flat + 1, width=CHANNELS, height=1)
 

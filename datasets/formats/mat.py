@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import named
+from spikeflow.datasets.columns import Layout, named
 from spikeflow.datasets.format import Format, Head
 from spikeflow.datasets.formats import npy
 from spikeflow.datasets.formats.npz import of_columns
@@ -50,7 +50,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     chosen = {options.key: held[options.key]} if options.key else held
     layout = named(str(path), list(chosen))
     if layout is not None:
-        columns = {letter: _numbers(path, name, chosen[name]) for letter, name in layout.at.items()}
+        columns = _columns(path, chosen, layout)
         return of_columns(path, Header("mat"), columns, (options, layout.unit_us))
     if len(chosen) != 1:
         raise DataError(f"{path}: variables", ", ".join(chosen) or "none", "t, x, y, p", "--key NAME")
@@ -66,13 +66,22 @@ def _of_one(path: Path, name: str, value: Array, options: Options) -> Recording:
             raise DataError(
                 f"{path}: {name}", f"a struct of {', '.join(value.dtype.names)}", "one of t, x, y, p"
             )
-        columns = {letter: _numbers(path, field, fields[field]) for letter, field in layout.at.items()}
+        columns = _columns(path, fields, layout)
         return of_columns(path, Header("mat"), columns, (options, layout.unit_us))
     value = _numbers(path, name, value)
     if name == TRAINS and value.ndim == 2 and len(value) > 1:
         header = Header("mat", width=len(value) - 1, height=1)
         return of_columns(path, header, _trains(path, value), (options, 1e6))
     return npy.of_array(path, "mat", value, options)
+
+
+def _columns(path: Path, held: Any, layout: Layout) -> dict[str, Array]:
+    columns = {letter: _numbers(path, name, held[name]) for letter, name in layout.at.items()}
+    p = columns.get("p")
+    # MATLAB counts from 1, and so does the reader that came with N-MNIST: 1 is off, 2 is on; x and y stay as they are
+    if p is not None and p.dtype.kind != "b" and p.size and p.min() == 1 and p.max() == 2:
+        columns["p"] = p - 1
+    return columns
 
 
 def _trains(path: Path, value: Array) -> Mapping[str, Array]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from spikeflow.samples import array_header
 
 Array = npt.NDArray[Any]
 MAGIC = b"\x93NUMPY"
+MAX_ROW = 1 << 30  # bytes
 HINT = "an array of fields t, x, y, p, or of rows of four columns"
 
 
@@ -49,7 +50,9 @@ def recognise(head: Head) -> bool:
 def open_recording(path: Path, options: Options) -> Recording:
     """The recording; a file of whole microseconds unless ``unit_us`` says otherwise."""
     stored = mapped(path)
-    return of_array(path, "npy", stored.rows, options, missing=stored.declared - len(stored.rows))
+    each = prod(stored.rows.shape[1:]) if stored.rows.dtype.names else 1
+    missing = (stored.declared - len(stored.rows)) * each
+    return of_array(path, "npy", stored.rows, options, missing)
 
 
 def of_array(path: Path, format: str, array: Array, options: Options, missing: int = 0) -> Recording:
@@ -58,7 +61,8 @@ def of_array(path: Path, format: str, array: Array, options: Options, missing: i
     layout = layout_of(path, rows, options)
 
     def read(start: int, stop: int) -> Any:
-        return check_numbers(path, split(rows[start:stop], layout))
+        # a copy: events must not change, or fault, when the file does
+        return check_numbers(path, split(np.array(rows[start:stop]), layout))
 
     said = options.unit_us or layout.unit_us
     table = ArrayTable(len(rows), read, table_scale(path, len(rows), read, said))
@@ -97,23 +101,17 @@ def mapped(path: Path) -> Stored:
     with open(path, "rb") as file:
         shape, by_columns, dtype = array_header(path, file)
         begin, size = file.tell(), file.seek(0, 2)
-    if not shape or not dtype.itemsize:
-        raise FileError(path, f"an array of shape {shape}, which holds no rows", HINT)
-    return _map(path, Stored(np.empty(shape[1:], dtype), shape[0]), begin, size, by_columns)
-
-
-def _map(path: Path, row: Stored, begin: int, size: int, by_columns: bool) -> Stored:
-    each = prod(row.rows.shape) * row.rows.itemsize
-    there = min((size - begin) // each if each else 0, row.declared)
-    if by_columns and len(row.rows.shape) and there < row.declared:
-        raise FileError(
-            path, f"declares {row.declared} rows column by column and ends before the last column"
-        )
-    shape, dtype = (there, *row.rows.shape), row.rows.dtype
+    declared, row = (shape[0], shape[1:]) if shape else (-1, ())
+    each = dtype.itemsize * prod(row)
+    if declared < 0 or min(row, default=0) < 0 or not 0 < each <= MAX_ROW:
+        raise FileError(path, f"an array of shape {shape} and type {dtype}, which holds no events", HINT)
+    there = min((size - begin) // each, declared)
+    if by_columns and row and there < declared:
+        raise FileError(path, f"declares {declared} rows column by column and ends before the last column")
     if not there:
-        return Stored(np.empty(shape, dtype), row.declared)
-    rows = np.memmap(path, dtype, "r", begin, shape, "F" if by_columns else "C")
-    return Stored(rows, row.declared)
+        return Stored(np.empty((0, *row), dtype), declared)
+    order: Literal["F", "C"] = "F" if by_columns else "C"
+    return Stored(np.memmap(path, dtype, "r", begin, (there, *row), order), declared)
 
 
 def write(path: Path, events: Events) -> None:

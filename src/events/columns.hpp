@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 #include <utility>
 
@@ -23,7 +24,7 @@ inline void large_pages([[maybe_unused]] void* data, [[maybe_unused]] std::size_
 #endif
 }
 
-// One growing array of plain values; realloc, so that large arrays move by their pages.
+// One growing array of plain values.
 template <class T>
 class Column {
 public:
@@ -64,36 +65,57 @@ struct Cursor {
     Cursor from(std::size_t at) const { return {t + at, x + at, y + at, p + at}; }
 };
 
+// The four columns lie in one block of memory: one to take, to give back, and to use again for the next file.
 class Columns {
 public:
     std::size_t size() const { return size_; }
-    Cursor begin() { return {t.data(), x.data(), y.data(), p.data()}; }
+    Cursor begin() {
+        std::uint8_t* block = block_.data();
+        return {reinterpret_cast<std::int64_t*>(block), reinterpret_cast<std::uint16_t*>(block + 8 * capacity_),
+                reinterpret_cast<std::uint16_t*>(block + 10 * capacity_), block + 12 * capacity_};
+    }
 
     bool has(std::size_t more) const { return more <= capacity_ - size_; }
     // Room for `more` events behind the present ones.
     Cursor room(std::size_t more) {
-        if (!has(more)) grow(size_ + more);
+        if (!has(more)) grow(more);
         return begin().from(size_);
     }
     void advance(std::size_t events) { size_ += events; }
+    // Gives back what is not used, where it is much: memory that was never written costs nothing, moving it does.
     void shrink() {
-        if (capacity_ > size_) resize(size_);
+        if (capacity_ / 2 > size_ + SMALL) resize(size_);
     }
-
-    Column<std::int64_t> t;
-    Column<std::uint16_t> x, y;
-    Column<std::uint8_t> p;
+    // The block, from now on the caller's to free; `begin` has told where the columns are.
+    void* release() {
+        size_ = capacity_ = 0;
+        return block_.release();
+    }
 
 private:
-    void grow(std::size_t least) { resize(least > 2 * capacity_ ? least : 2 * capacity_); }
+    static constexpr std::size_t EVENT = 13, SMALL = 1 << 12, STEP = 64;  // bytes of an event; events; events
+
+    void grow(std::size_t more) {
+        if (more > SIZE_MAX / (4 * EVENT)) throw std::bad_alloc();
+        resize(size_ + more > 2 * capacity_ ? size_ + more : 2 * capacity_);
+    }
     void resize(std::size_t count) {
-        t.resize(count);
-        x.resize(count);
-        y.resize(count);
-        p.resize(count);
-        capacity_ = count;
+        Columns fresh;
+        const std::size_t capacity = (count + STEP - 1) / STEP * STEP;  // so that every column begins well aligned
+        fresh.block_.resize(EVENT * capacity);
+        fresh.capacity_ = capacity;
+        if (size_ > 0) {
+            const Cursor from = begin(), to = fresh.begin();
+            std::memcpy(to.t, from.t, size_ * sizeof(*to.t));
+            std::memcpy(to.x, from.x, size_ * sizeof(*to.x));
+            std::memcpy(to.y, from.y, size_ * sizeof(*to.y));
+            std::memcpy(to.p, from.p, size_ * sizeof(*to.p));
+        }
+        block_ = std::move(fresh.block_);
+        capacity_ = capacity;
     }
 
+    Column<std::uint8_t> block_;
     std::size_t size_ = 0, capacity_ = 0;
 };
 

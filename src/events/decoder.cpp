@@ -6,6 +6,7 @@ namespace spikeflow::events {
 namespace {
 
 constexpr std::size_t BLOCK = 1 << 15;  // bytes at a time: what they become still lies in the cache when looked at
+constexpr std::size_t LEAST = 1 << 12;  // a block where there is little room left
 constexpr std::size_t JOIN = 64;        // least bytes of a new piece that are joined to an unfinished record
 constexpr std::uint64_t MOST = std::uint64_t{1} << 40;  // events that one array may be expected to have
 constexpr std::size_t SAMPLE = 1 << 15;  // bytes after which the number of all events can be guessed
@@ -60,7 +61,8 @@ void Decoder::feed(Bytes bytes) {
 std::size_t Decoder::run(Bytes bytes) {
     std::size_t done = 0, size = BLOCK;
     while (done < bytes.size()) {
-        const Bytes rest = bytes.subspan(done, std::min(size, bytes.size() - done));
+        const std::size_t left = std::min(size, bytes.size() - done);
+        const Bytes rest = bytes.subspan(done, size == BLOCK ? fitting(left) : left);
         const std::size_t used = block(rest).bytes;
         position_ += used;
         done += used;
@@ -74,12 +76,18 @@ std::size_t Decoder::run(Bytes bytes) {
     return done;
 }
 
+// A block that there is room for, whatever it becomes, down to a small one.
+std::size_t Decoder::fitting(std::size_t bytes) const {
+    while (bytes > LEAST && !columns_.has(capacity(bytes))) bytes /= 2;
+    return bytes;
+}
+
 // Room for what these bytes may become, and at once for all that is expected.
 Cursor Decoder::room(Bytes bytes) {
     const std::size_t most = capacity(bytes.size());
     if (position_ < SAMPLE || position_ >= end_ || columns_.has(most)) return columns_.room(most);
     const double each = static_cast<double>(columns_.size()) / static_cast<double>(position_);
-    const double more = 1.25 * each * static_cast<double>(end_ - position_) + 2.0 * static_cast<double>(most);
+    const double more = 1.25 * each * static_cast<double>(end_ - position_) + static_cast<double>(most);
     if (more < static_cast<double>(MOST)) {
         try {
             return columns_.room(static_cast<std::size_t>(more));

@@ -109,6 +109,7 @@ protected:
 
 private:
     std::size_t run(Bytes bytes);
+    std::size_t fitting(std::size_t bytes) const;
     Cursor room(Bytes bytes);
     Step block(Bytes bytes);
     void replay(Bytes bytes);

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from spikeflow.datasets import read
+from spikeflow.datasets.info import describe
 from spikeflow.events import Events
 
 FACTS: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("real_files.json").read_text())
@@ -49,7 +50,22 @@ def test_every_file_holds_what_other_readers_found(data_folder: Path, part: str)
         assert {key: found[key] for key in wanted if key != "sha256"} == {
             key: value for key, value in wanted.items() if key != "sha256"
         }, name
-        assert not events.dropped or set(events.dropped) <= {"before the first time", "other events", "other packets"}, name
+        assert not events.dropped or set(events.dropped) <= {
+            "before the first time",
+            "other events",
+            "other packets",
+        }, name
+
+
+def test_the_facts_of_a_file_are_those_of_its_events(data_folder: Path) -> None:
+    for name in [name for name in FACTS if name.startswith(("recordings/", "dvs128_gesture/"))]:
+        found = describe(data_folder / name).to_json()
+        assert {key: found[key] for key in FACTS[name]} == FACTS[name], name
+
+
+def test_content_alone_tells_the_columns_of_every_poker_card(data_folder: Path) -> None:
+    for name in [name for name in FACTS if name.startswith("POKERDVS/")]:
+        assert read(data_folder / name).sha256.startswith(FACTS[name]["sha256"]), name
 
 
 @pytest.mark.parametrize("name", SENSORS)
