@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -104,11 +104,14 @@ class Recording(ABC):
         self.close()
 
     def read(self) -> Events:
-        """All events."""
-        return self._events(list(self.columns()))
+        """All events; `Events.dropped` tells what was left out."""
+        return replace(self._events(list(self.columns())), dropped=self.dropped)
 
     def pieces(self, events: int = PIECE) -> Iterator[Events]:
-        """All events in order, `events` at a time (the last piece may be shorter); memory does not grow."""
+        """All events in order, `events` at a time (the last piece may be shorter); memory does not grow.
+
+        What was left out is counted for the whole file, in `dropped` after the last piece, not for a piece.
+        """
         if events < 1:
             raise DataError("pieces", events, "at least one event")
         held: list[Columns] = []
@@ -126,7 +129,10 @@ class Recording(ABC):
             yield self._events(held)
 
     def between(self, start_us: int, stop_us: int) -> Events:
-        """The events with ``start_us <= t < stop_us``; earlier ones are skipped without being decoded, if possible."""
+        """The events with ``start_us <= t < stop_us``; earlier ones are skipped without being decoded, if possible.
+
+        What was left out on the way is not counted.
+        """
         held: list[Columns] = []
         for t, x, y, p in self.columns(start_us):
             first, last = np.searchsorted(t, [start_us, stop_us])
@@ -141,7 +147,7 @@ class Recording(ABC):
         else:
             empty = tuple(np.empty(0, dtype) for _, dtype in COLUMNS)
             t, x, y, p = (np.concatenate(parts) for parts in zip(empty, *held, strict=True))
-        return Events(t, x, y, p, self.width, self.height, self.dropped)
+        return Events(t, x, y, p, self.width, self.height)
 
 
 def _agreed(path: Path, name: str, told: int | None, said: int | None) -> int | None:

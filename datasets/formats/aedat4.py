@@ -65,7 +65,8 @@ class Aedat4Recording(Recording):
 
     def read(self) -> Events:
         """All events; decoded into one array, so that nothing is copied."""
-        return self._events(list(self._pass(self._fresh(self._layout.begin), whole=True)))
+        (columns,) = self._pass(self._fresh(self._layout.begin), whole=True)
+        return Events.of_decoder(columns, self.width, self.height, self.dropped)
 
     def columns(self, start_us: int | None = None) -> Iterator[Columns]:
         """All events in order, from the last packet that begins before `start_us`."""
