@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.layouts import listed
 from spikeflow.datasets.png import read_png
 from spikeflow.datasets.read import open_recording
@@ -160,16 +160,11 @@ class Drive:
     def rectify_map(self, side: str = "left") -> Array:
         """Where each pixel lies in the rectified view: float32 of shape ``(height, width, 2)``, x and y."""
         path = self.path(f"rectify_map_{side}")
-        try:
-            with h5py.File(path, "r") as file:
-                table = file["rectify_map"]
-                if not isinstance(table, h5py.Dataset) or table.shape != (HEIGHT, WIDTH, 2):
-                    raise FileError(path, f"rectify_map is not of shape ({HEIGHT}, {WIDTH}, 2)")
-                return np.asarray(table[()], np.float32)
-        except (KeyError, OSError) as error:
-            if isinstance(error, FileError):
-                raise
-            raise FileError(path, f"no rectify_map ({error})") from None
+        with hdf5_file.open_file(path) as file, hdf5_file.damage(path):
+            table = hdf5_file.checked(hdf5_file.member(file, "rectify_map"), path)
+            if table.shape != (HEIGHT, WIDTH, 2) or table.dtype.kind != "f":
+                raise FileError(path, f"rectify_map is not of shape ({HEIGHT}, {WIDTH}, 2)")
+            return np.asarray(table[()], np.float32)
 
     def flow_times(self, way: str = "forward") -> Array:
         """Start and stop of each flow, int64 of shape ``(flows, 2)``, microseconds."""

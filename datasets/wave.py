@@ -64,7 +64,9 @@ def read_wave(path: str | Path) -> Sound:
 
 
 def write_wave(path: str | Path, sound: Sound) -> None:
-    """Write samples as 16-bit mono, each as ``min(round(32768 x), 32767)``; the file is whole or not there.
+    """Write samples as 16-bit mono, each as ``min(round(32768 x), 32767)``.
+
+    Written in place: a caller that needs the file whole or not at all writes a draft and moves it.
 
     Raises
     ------
