@@ -16,6 +16,8 @@
     │   └── UnsafeFile              the file would have to run code
     └── SimulationError             node, reason, hint
 
+    SpikeflowWarning(UserWarning)   what a user should know of an answer that is given all the same
+
 Each carries its facts as attributes. Its text names the node as the user named it, says the need and the
 limit, and gives one thing to try.
 """
@@ -28,6 +30,10 @@ from dataclasses import dataclass
 
 class SpikeflowError(Exception):
     """Root of all errors of this package."""
+
+
+class SpikeflowWarning(UserWarning):
+    """What a user should know of an answer that is given all the same: a loss, a guess, a range left."""
 
 
 class ModelError(SpikeflowError, ValueError):

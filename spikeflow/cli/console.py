@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import click
+
+from spikeflow.errors import SpikeflowWarning
 
 Progress = Callable[[int, int], None]
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON, for machines.")
@@ -32,6 +35,23 @@ def shape_option(text: str | None) -> tuple[int, ...]:
     if not shape or min(shape) < 1:
         raise click.BadParameter(f"{text!r} is not a shape such as 3,32,32", param_hint="--input-shape")
     return shape
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """The SpikeflowWarnings of what runs inside: each is printed once on stderr, and listed for ``--json``."""
+    told: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SpikeflowWarning)
+        try:
+            yield told
+        finally:
+            ours = [w for w in caught if issubclass(w.category, SpikeflowWarning)]
+            told += dict.fromkeys(str(w.message) for w in ours)
+    for other in (w for w in caught if w not in ours):
+        warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    for text in told:
+        click.echo(f"warning: {text}", err=True)
 
 
 def emit(as_json: bool, facts: dict[str, Any], text: str) -> None:
