@@ -39,19 +39,19 @@ def shape_option(text: str | None) -> tuple[int, ...]:
 
 @contextmanager
 def heard() -> Iterator[list[str]]:
-    """The SpikeflowWarnings of what runs inside: each is printed once on stderr, and listed for ``--json``."""
+    """The SpikeflowWarnings of what runs inside, listed for ``--json``; each is printed once on stderr."""
     told: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SpikeflowWarning)
         try:
             yield told
-        finally:
-            ours = [w for w in caught if issubclass(w.category, SpikeflowWarning)]
-            told += dict.fromkeys(str(w.message) for w in ours)
-    for other in (w for w in caught if w not in ours):
-        warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    for text in told:
-        click.echo(f"warning: {text}", err=True)
+        finally:  # what was told before an error is told beside it
+            told += dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, SpikeflowWarning))
+            for text in told:
+                click.echo(f"warning: {text}", err=True)
+    for other in caught:
+        if not issubclass(other.category, SpikeflowWarning):
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
 
 
 def emit(as_json: bool, facts: dict[str, Any], text: str) -> None:
