@@ -4,7 +4,9 @@ What a file says is decoded as the class declares it and in no other way: unknow
 for an int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
 
 A class may use int, float, str, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
-classes, and Graph. Among several members of a union a class is written as ``{"ClassName": {...}}``; an
+classes, and Graph. A field that a class gained after its first files is marked ``metadata=ADDED``: it is left out
+where it holds its default, so that old files open and the text, and with it every digest, of an unchanged value
+stays what it was. Among several members of a union a class is written as ``{"ClassName": {...}}``; an
 array is always ``{"array": index}``. Mappings are written in the order of their names, so that equal values
 have equal text; only the nodes of a graph keep their order.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -29,6 +31,7 @@ from spikeflow.ir.nodes import Node
 Json = Any
 T = TypeVar("T")
 
+ADDED: Mapping[str, Any] = MappingProxyType({"added": True})
 MAX_ITEMS = 2**20
 MAX_TEXT = 2**16
 ARRAY_TYPES = frozenset(
@@ -122,18 +125,36 @@ def _field_types(cls: Any) -> Mapping[str, Any]:
     return MappingProxyType({f.name: hints[f.name] for f in fields(cls) if f.init})
 
 
+@cache
+def _added(cls: Any) -> Mapping[str, Field[Any]]:
+    """The fields that files of the first version do not have."""
+    return MappingProxyType({f.name: f for f in fields(cls) if f.init and f.metadata.get("added")})
+
+
+def _is_default(field: Field[Any], value: object) -> bool:
+    default = field.default if field.default_factory is MISSING else field.default_factory()
+    plain = isinstance(value, bool | int | float | str | tuple | Mapping)
+    return value is default or (plain and bool(value == default))
+
+
 def _encode_fields(cls: Any, value: object, arrays: list[Array], where: str) -> Json:
     if type(value) is not cls:
         raise GraphError(where, f"is a {type(value).__name__}, not a {cls.__name__}")
-    kinds = _field_types(cls)
-    return {n: encode_value(k, getattr(value, n), arrays, f"{where}.{n}") for n, k in kinds.items()}
+    added = _added(cls)
+    kept = {
+        n: (k, getattr(value, n))
+        for n, k in _field_types(cls).items()
+        if n not in added or not _is_default(added[n], getattr(value, n))
+    }
+    return {n: encode_value(k, v, arrays, f"{where}.{n}") for n, (k, v) in kept.items()}
 
 
 def _decode_fields(cls: Any, data: Json, arrays: Sequence[Array], where: str) -> Any:
     kinds = _field_types(cls)
-    if _expect(dict, data, where).keys() != kinds.keys():
+    given = _expect(dict, data, where).keys()
+    if given - kinds.keys() or kinds.keys() - _added(cls).keys() - given:
         raise GraphError(where, f"a {cls.__name__} has the fields {', '.join(kinds)}, no more and no fewer")
-    values = {n: decode_value(k, data[n], arrays, f"{where}.{n}") for n, k in kinds.items()}
+    values = {n: decode_value(k, data[n], arrays, f"{where}.{n}") for n, k in kinds.items() if n in data}
     try:
         return cls(**values)
     except SpikeflowError:

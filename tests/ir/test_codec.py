@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from spikeflow.errors import GraphError, SpikeflowError
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.codec import (
+    ADDED,
     MAX_TEXT,
     decode_graph,
     decode_record,
@@ -418,3 +419,26 @@ FUZZED = Graph(
 def test_network_without_arrays_is_not_a_network() -> None:
     with pytest.raises(GraphError):
         decode_record(Network, {"graph": {}}, [])
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A class that gained fields after its first files were written."""
+
+    steps: int
+    names: tuple[str, ...] = field(default=(), metadata=ADDED)
+    scale: float | None = field(default=None, metadata=ADDED)
+
+
+def test_a_field_that_was_added_is_left_out_at_its_default() -> None:
+    arrays: list[Any] = []
+    assert encode_record(Grown(3), arrays) == {"steps": 3}
+    assert decode_record(Grown, {"steps": 3}, ()) == Grown(3)
+    full = Grown(3, ("a",), 0.5)
+    assert decode_record(Grown, encode_record(full, arrays), ()) == full
+
+
+@pytest.mark.parametrize("text", [{}, {"steps": 3, "more": 1}, {"steps": 3, "names": []}, {"names": ["a"]}])
+def test_missing_unknown_and_superfluous_fields_are_refused(text: Any) -> None:
+    with pytest.raises(GraphError):
+        decode_record(Grown, text, ())
