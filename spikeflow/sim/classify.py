@@ -120,19 +120,7 @@ def _gather(results: list[Result], level: int, seconds: float) -> Evaluation:
 
 
 def _add(parts: list[Counts]) -> Counts:
-    total = parts[0]
-    for part in parts[1:]:
-        narrowed = {k: total.narrowed.get(k, 0) + v for k, v in part.narrowed.items()}
-        total = Counts(
-            total.spikes + part.spikes,
-            total.accumulates + part.accumulates,
-            total.multiply_accumulates + part.multiply_accumulates,
-            total.cached_operations + part.cached_operations,
-            total.neuron_updates + part.neuron_updates,
-            total.updates_skipped + part.updates_skipped,
-            narrowed,
-        )
-    return total
+    return sum(parts[1:], start=parts[0])
 
 
 def _batches(x: Array, size: int) -> Iterator[tuple[int, Array]]:

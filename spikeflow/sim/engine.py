@@ -111,12 +111,16 @@ class Engine:
 
 
 def _counts(node: object, c: Any) -> Counts:
-    narrowed: Counter[str] = Counter()
+    low: Counter[str] = Counter()
+    high: Counter[str] = Counter()
     if isinstance(node, Population) and c.updates:
         labels = [i.name for i in node.program.code if i.op == "narrow"]
-        for label, count in zip(labels, c.narrowed, strict=True):
-            narrowed[label] += count
-    return Counts(c.spikes, c.accumulates, c.multiplies, c.cached, c.updates, c.skipped, dict(narrowed))
+        for label, (below, above) in zip(labels, c.narrowed, strict=True):
+            low[label] += below
+            high[label] += above
+    return Counts(
+        c.spikes, c.accumulates, c.multiplies, c.cached, c.updates, c.skipped, dict(low), dict(high)
+    )
 
 
 def _largest(graph: Graph, named: Mapping[str, RunInput]) -> int:

@@ -61,7 +61,8 @@ class Step:
         self.program, self.fixed = program, fixed
         self.dtype: Any = np.int64 if fixed else np.float32
         self.params = {name: value.astype(self.dtype) for name, value in params.items()}
-        self.narrowed: Counter[str] = Counter()
+        self.narrowed_low: Counter[str] = Counter()
+        self.narrowed_high: Counter[str] = Counter()
 
     def __call__(self, state: Sequence[Array], inputs: Sequence[Array]) -> tuple[Array, tuple[Array, ...]]:
         """Output and next state; state and inputs have the shape ``(B, *shape)``."""
@@ -76,13 +77,17 @@ class Step:
             for instruction in self.program.code:
                 registers.append(self._execute(instruction, registers, leaves))
                 if instruction.op == "narrow":
-                    changed = registers[-1] != registers[instruction.args[0]]
-                    # counted for each neuron and sample, also where the register is one number for all
-                    self.narrowed[instruction.name] += int(np.broadcast_to(changed, shape).sum())
+                    self._count(instruction, registers[instruction.args[0]], registers[-1], shape)
         full = [
             np.broadcast_to(registers[i], shape) for i in (self.program.output, *self.program.next_states)
         ]
         return full[0], tuple(self._settle(s) for s in full[1:])
+
+    def _count(self, i: Instruction, wide: Array, narrowed: Array, shape: tuple[int, ...]) -> None:
+        """What left its format: every format holds 0, so the sign tells at which end."""
+        for counter, outside in ((self.narrowed_low, wide < 0), (self.narrowed_high, wide > 0)):
+            # counted for each neuron and sample, also where the register is one number for all
+            counter[i.name] += int(np.broadcast_to((wide != narrowed) & outside, shape).sum())
 
     def _execute(
         self, i: Instruction, registers: list[Array], leaves: Mapping[str, Mapping[str, Array]]

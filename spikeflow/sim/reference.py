@@ -144,7 +144,11 @@ class _Run:
             return np.zeros((self.samples, *node.shape), self.dtype)
         output, cells.state = cells.step(cells.state, arriving)
         self._count(name, spikes=int(np.count_nonzero(output)), neuron_updates=output.size)
-        self.counts[name] = replace(self.counts[name], narrowed=dict(cells.step.narrowed))
+        clips = {
+            "narrowed_low": dict(cells.step.narrowed_low),
+            "narrowed_high": dict(cells.step.narrowed_high),
+        }
+        self.counts[name] = replace(self.counts[name], **clips)
         return output
 
     def _count(self, name: str, **more: int) -> None:

@@ -26,7 +26,8 @@ class Counts:
     cached_operations : of these, not computed again because the input was constant.
     neuron_updates : neurons x steps awake.
     updates_skipped : of these, slept through because nothing could change.
-    narrowed : stage fixed: for each register, how many values overflow changed.
+    narrowed_low, narrowed_high : stage fixed: for each register, how many values overflow changed because they lay
+        below its low end, and above its high end.
     """
 
     spikes: int = 0
@@ -35,16 +36,40 @@ class Counts:
     cached_operations: int = 0
     neuron_updates: int = 0
     updates_skipped: int = 0
-    narrowed: Mapping[str, int] = field(default_factory=dict)
+    narrowed_low: Mapping[str, int] = field(default_factory=dict)
+    narrowed_high: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def synaptic_operations(self) -> int:
         """Accumulates and multiply-accumulates."""
         return self.accumulates + self.multiply_accumulates
 
+    @property
+    def narrowed(self) -> dict[str, int]:
+        """For each register, how many values overflow changed, at either end."""
+        return added(self.narrowed_low, self.narrowed_high)
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of two runs together."""
+        return Counts(
+            self.spikes + other.spikes,
+            self.accumulates + other.accumulates,
+            self.multiply_accumulates + other.multiply_accumulates,
+            self.cached_operations + other.cached_operations,
+            self.neuron_updates + other.neuron_updates,
+            self.updates_skipped + other.updates_skipped,
+            added(self.narrowed_low, other.narrowed_low),
+            added(self.narrowed_high, other.narrowed_high),
+        )
+
     def semantic(self) -> Counts:
         """Without what depends on the engine: the part that every engine must agree on."""
         return replace(self, cached_operations=0, updates_skipped=0)
+
+
+def added(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
+    """Two tables of counts as one; a name that one of them lacks counts 0 there."""
+    return {name: a.get(name, 0) + b.get(name, 0) for name in {**a, **b}}
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,9 +16,14 @@ struct Immediate {
     int64_t table_last = 0;
 };
 
-// dst = op(a, b, c) over n elements; returns how many values a `narrow` changed, else 0.
+// How many values a `narrow` changed, because they lay below the low end or above the high end of their format.
+struct Clips {
+    int32_t low = 0, high = 0;
+};
+
+// dst = op(a, b, c) over n elements; only a `narrow` clips.
 template <class R>
-using Operation = int64_t (*)(R* dst, const R* a, const R* b, const R* c, int32_t n, const Immediate& immediate);
+using Operation = Clips (*)(R* dst, const R* a, const R* b, const R* c, int32_t n, const Immediate& immediate);
 
 // One source row or column hits `count` neighbouring targets from `target` on with kernel taps from `tap` on. The
 // rest is the same as offsets, so that nothing is multiplied in the inner loop: into the sums and into the weights.

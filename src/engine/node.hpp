@@ -1,6 +1,7 @@
 // Node: what every kind of node is to the network; Runner: its state in one worker.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <vector>
@@ -12,7 +13,7 @@ namespace spikeflow {
 // What a node did, summed over samples and steps; see spikeflow/sim/result.py.
 struct Counters {
     int64_t spikes = 0, accumulates = 0, multiplies = 0, cached = 0, updates = 0, skipped = 0;
-    std::vector<int64_t> narrowed;
+    std::vector<std::array<int64_t, 2>> narrowed;      // for each narrow instruction: at the low end, at the high end
 
     void add(const Counters& other) {
         spikes += other.spikes;
@@ -21,8 +22,9 @@ struct Counters {
         cached += other.cached;
         updates += other.updates;
         skipped += other.skipped;
-        narrowed.resize(std::max(narrowed.size(), other.narrowed.size()), 0);
-        for (std::size_t i = 0; i < other.narrowed.size(); ++i) narrowed[i] += other.narrowed[i];
+        narrowed.resize(std::max(narrowed.size(), other.narrowed.size()));
+        for (std::size_t i = 0; i < other.narrowed.size(); ++i)
+            for (std::size_t end = 0; end < 2; ++end) narrowed[i][end] += other.narrowed[i][end];
     }
 };
 

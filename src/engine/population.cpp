@@ -71,7 +71,6 @@ public:
           frame_(node.program.frame(node.layout.block)), zero_(static_cast<std::size_t>(node.layout.block), R{0}),
           arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)) {
         for (int32_t s = 0; s < node.program.states(); ++s) states_.emplace_back(static_cast<std::size_t>(layout_.size));
-        narrowed_.assign(node.program.narrows(), 0);
         resting_.assign(static_cast<std::size_t>(layout_.blocks), 0);
     }
 
@@ -93,7 +92,7 @@ public:
         events_ = dense_ ? nullptr : &step.out.write_events();
         if (dense_) step.out.write_dense();
         step.counters.updates += layout_.size;
-        step.counters.narrowed.resize(narrowed_.size(), 0);
+        step.counters.narrowed.resize(node_.program.narrows());
         for (int32_t b = 0; b < layout_.blocks; ++b) run_block(b, step);
         if (events_ != nullptr && layout_.permuted) context_.scratch.collect(layout_.size, events_->index);
     }
@@ -112,9 +111,9 @@ private:
         }
         for (std::size_t p = 0; p < step.ports.size(); ++p) arrive(p, step.ports[p], b, n);
         place_operands(b);
-        const int64_t narrowed = node_.program.run(frame_, kernels_, n, step.counters.narrowed);
+        const bool narrowed = node_.program.run(frame_, kernels_, n, step.counters.narrowed);
         const int32_t emitted = emit(b, n, step);
-        bool changed = narrowed != 0 || emitted != 0;
+        bool changed = narrowed || emitted != 0;
         for (std::size_t s = 0; s < states_.size(); ++s)
             changed |= kernels_.settle(states_[s].data() + layout_.first(b), node_.program.next_state(frame_, s), n);
         resting_[at] = silent && !changed;
@@ -211,7 +210,6 @@ private:
     Buffer<R> zero_, arrived_;
     Buffer<V> values_;
     std::vector<Buffer<R>> states_;
-    std::vector<int64_t> narrowed_;
     std::vector<uint8_t> resting_;
     Events<V>* events_ = nullptr;
     bool dense_ = false;

@@ -217,8 +217,8 @@ typename Program<R>::Frame Program<R>::frame(int32_t block) const {
 }
 
 template <class R>
-int64_t Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::span<int64_t> narrowed) const {
-    int64_t total = 0;
+bool Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::span<std::array<int64_t, 2>> narrowed) const {
+    bool any = false;
     R* const* at = frame.places.data();
     for (const Compiled& i : code_) {
         const Operation<R> operation = kernels.operations[static_cast<int>(i.op)];
@@ -230,13 +230,14 @@ int64_t Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, std:
             operation(at[i.dst], at[i.a], at[i.b], at[i.c], n, with);
             continue;
         }
-        const int64_t changed = operation(at[i.dst], at[i.a], at[i.b], at[i.c], n, i.immediate);
-        if (changed != 0) {
-            narrowed[i.counter] += changed;
-            total += changed;
+        const Clips clips = operation(at[i.dst], at[i.a], at[i.b], at[i.c], n, i.immediate);
+        if (clips.low != 0 || clips.high != 0) {
+            narrowed[i.counter][0] += clips.low;
+            narrowed[i.counter][1] += clips.high;
+            any = true;
         }
     }
-    return total;
+    return any;
 }
 
 template class Program<float>;

@@ -4,6 +4,7 @@
 // lie; other registers share a few buffers that stay in the first-level cache.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -47,8 +48,9 @@ public:
     std::size_t state_place(int32_t i) const { return first_state_ + static_cast<std::size_t>(i); }
     std::size_t input_place(int32_t i) const { return first_input_ + static_cast<std::size_t>(i); }
 
-    // Run n neurons; adds to `narrowed`, one count for each narrow instruction. Returns the sum of what was added.
-    int64_t run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::span<int64_t> narrowed) const;
+    // Run n neurons; adds to `narrowed`, one pair (low end, high end) for each narrow instruction. Returns whether
+    // anything was added.
+    bool run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::span<std::array<int64_t, 2>> narrowed) const;
 
     const R* output(const Frame& frame) const { return frame.places[output_]; }
     const R* next_state(const Frame& frame, std::size_t i) const { return frame.places[next_[i]]; }

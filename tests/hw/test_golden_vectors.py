@@ -134,7 +134,7 @@ def test_current_folds_once_and_membrane_clips() -> None:
     _, (u, v) = step([np.zeros((1, 1), np.int64)] * 2, [at])
     assert u.item() == 2**23 and v.item() == 0  # v spiked, above 64 x 131070
     _, (u, v) = step([u, v], [at])
-    assert u.item() == 2**22 + 2**23 - 2**24 and step.narrowed["u"] == 1
+    assert u.item() == 2**22 + 2**23 - 2**24 and step.narrowed_high["u"] == 1 and not step.narrowed_low["u"]
     _, (u, v) = step([np.zeros((1, 1), np.int64)] * 2, [1 - at])
     _, (u, v) = step([u, v], [-at // 2])
-    assert v.item() == -(2**23 - 1) and step.narrowed["v"] == 1
+    assert v.item() == -(2**23 - 1) and step.narrowed_low["v"] == 1 and not step.narrowed_high["v"]
