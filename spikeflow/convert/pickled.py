@@ -1,23 +1,22 @@
 """A reader of pickles that builds inert records: it imports nothing, calls nothing, makes nothing of torch.
 
-A pickle is a program for a small stack machine. The machine here knows the few instructions that `torch.save`
-writes; the names a pickle mentions stay text. What comes out are numbers, strings, lists, dictionaries and
-the records below, which other files then check field by field.
+The dialect of `torch.save` for the machine of `files.pickles`: the names a pickle mentions stay text. What comes out
+are numbers, strings, lists, dictionaries and the records below, which other files then check field by field.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import pickletools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from spikeflow.errors import FileError, UnsafeFile
+from spikeflow.files.pickles import Machine
 
-MAX_OPCODES = 4_000_000
-MAX_BITS = 128  # the longest whole number torch writes is its 80-bit magic number
+RECORD = 400  # bytes of an inert record, or of what a listed function gives
+MODULE = 8_000  # bytes of the torch layer that an instance becomes
 MAX_DIMENSIONS = 16
 MAX_ELEMENTS = 2**48
 
@@ -118,144 +117,47 @@ def read_pickle(stream: io.BytesIO, path: str, layers: Collection[str]) -> Pickl
     UnsafeFile
         The pickle names, calls or builds anything that is not on the lists.
     FileError
-        It is damaged.
+        It is damaged, or asks for more than its size explains.
     """
-    machine = _Machine(path, layers)
-    try:
-        for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-            if opcode.name == "STOP":
-                return Pickle(machine.stack.pop(), machine.storages)
-            if number > MAX_OPCODES:
-                raise FileError(path, "its pickle is too long")
-            machine.step(opcode.name, argument)
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError):
-        raise FileError(path, "the pickle in it is damaged", "copy or download it again") from None
-    raise FileError(path, "the pickle in it ends early", "copy or download it again")
+    machine = _Machine(path, stream, layers)
+    return Pickle(machine.run(stream), machine.storages)
 
 
-class _Machine:
-    """The stack, the marks set on it and the memo; one method for each kind of instruction."""
+class _Machine(Machine):
+    """The dialect of `torch.save`: storages, tensors, and layers as inert records."""
 
-    def __init__(self, path: str, layers: Collection[str]) -> None:
-        self.path, self.layers = path, layers
-        self.stack: list[Any] = []
-        self.marks: list[int] = []
-        self.memo: dict[int, Any] = {}
+    def __init__(self, path: str, stream: io.BytesIO, layers: Collection[str]) -> None:
+        super().__init__(path, len(stream.getbuffer()) - stream.tell())
+        self.layers = layers
         self.storages: dict[str, Storage] = {}
-        self.copied = 0
-
-    def step(self, opcode: str, argument: Any) -> None:
-        if opcode in _VALUES:
-            self._value(argument)
-        elif opcode in _CONSTANTS:
-            self.stack.append(_CONSTANTS[opcode])
-        elif opcode in _STEPS:
-            _STEPS[opcode](self, argument)
-        else:
-            raise UnsafeFile(self.path, f"its pickle has the instruction {opcode}, which torch never writes")
 
     def refuse(self, what: str, hint: str = "") -> UnsafeFile:
         return UnsafeFile(self.path, f"opening it would run code: {what}", hint)
 
-    def copying(self, count: int) -> None:
-        """Count items that a call copies: one list in the memo can be named again in a few bytes."""
-        self.copied += count
-        if self.copied > MAX_OPCODES:
-            raise FileError(self.path, "its pickle is too long")
-
-    def _value(self, value: Any) -> None:
-        if type(value) is int and value.bit_length() > MAX_BITS:
-            raise FileError(self.path, "its pickle has a number that torch never writes")
-        self.stack.append(value)
-
-    def _above_mark(self) -> list[Any]:
-        at = self.marks.pop()
-        items = self.stack[at:]
-        del self.stack[at:]
-        return items
-
-    def mark(self, _: Any) -> None:
-        self.marks.append(len(self.stack))
-
-    def empty(self, kind: type) -> None:
-        self.stack.append(kind())
-
-    def put(self, slot: Any) -> None:
-        self.memo[len(self.memo) if slot is None else slot] = self.stack[-1]
-
-    def get(self, slot: Any) -> None:
-        self.stack.append(self.memo[slot])
-
-    def tuple_of(self, count: int) -> None:
-        if len(self.stack) < count:
-            raise IndexError
-        items = tuple(self.stack[-count:])
-        del self.stack[-count:]
-        self.stack.append(items)
-
-    def tuple_above_mark(self, _: Any) -> None:
-        items = tuple(self._above_mark())
-        self.stack.append(items)
-
-    def append(self, items: list[Any]) -> None:
-        target = self.stack[-1]
-        if type(target) is not list:
-            raise self.refuse(f"values are appended to {_kind(target)}")
-        target.extend(items)
-
-    def add(self, items: list[Any]) -> None:
-        target = self.stack[-1]
-        if type(target) is not set or any(type(item) is not str for item in items):
-            raise self.refuse("a set holds more than strings")
-        target.update(items)
-
-    def set_items(self, items: list[Any]) -> None:
-        target = self.stack[-1]
-        if type(target) not in (dict, Ordered) or len(items) % 2:
-            raise self.refuse(f"items are set on {_kind(target)}")
-        # Keys of other types could take for ever to hash (tuples of the same tuples).
-        if any(type(key) not in (str, int, float, bool, type(None)) for key in items[::2]):
-            raise FileError(self.path, "its pickle has a dictionary key that is neither text nor number")
-        target.update(zip(items[::2], items[1::2], strict=True))
-
-    def pairs(self, count: int | None) -> None:
-        items = self._above_mark() if count is None else [self.stack.pop(-2), self.stack.pop()]
-        self.set_items(items)
-
-    def named(self, text: str) -> None:
-        module, _, name = text.partition(" ")
-        self._mention(module, name)
-
-    def named_on_stack(self, _: Any) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        if type(name) is not str or type(module) is not str:
-            raise ValueError
-        self._mention(module, name)
-
-    def _mention(self, module: str, name: str) -> None:
-        full = "builtins.set" if (module, name) == ("__builtin__", "set") else f"{module}.{name}"
+    def mention(self, name: str) -> Named:
+        full = "builtins.set" if name == "__builtin__.set" else name
         if full not in _CALLS and full not in STORAGES and full not in self.layers:
             if full.startswith("torch.nn."):
                 raise UnsafeFile(
                     self.path, f"it holds {full[:100]!r}, a layer that is not on the list", _OWN_CLASS
                 )
             raise self.refuse(f"it names {full[:100]!r}, which is not a listed torch layer", _OWN_CLASS)
-        self.stack.append(Named(full))
+        self.budget.spend(RECORD)
+        return Named(full)
 
-    def new(self, _: Any) -> None:
-        arguments, kind = self.stack.pop(), self.stack.pop()
+    def made(self, kind: Any, arguments: Any) -> Instance:
         if not isinstance(kind, Named) or kind.name not in self.layers or arguments != ():
             raise self.refuse(f"an object of {_kind(kind)} is made with arguments or of no listed layer")
-        self.stack.append(Instance(kind.name))
+        self.budget.spend(MODULE)
+        return Instance(kind.name)
 
-    def call(self, _: Any) -> None:
-        arguments, function = self.stack.pop(), self.stack.pop()
+    def called(self, function: Any, arguments: Any) -> Any:
         if not isinstance(function, Named) or function.name not in _CALLS or type(arguments) is not tuple:
             raise self.refuse(f"{_kind(function)} is called")
-        self.stack.append(_CALLS[function.name](self, arguments))
+        self.budget.spend(RECORD)
+        return _CALLS[function.name](self, arguments)
 
-    def build(self, _: Any) -> None:
-        state, target = self.stack.pop(), self.stack[-1]
+    def set_up(self, target: Any, state: Any) -> None:
         if type(state) is not dict:
             raise self.refuse(f"{_kind(target)} is set up from {_kind(state)}")
         if isinstance(target, Instance) and target.fields is None:
@@ -263,14 +165,12 @@ class _Machine:
         elif not isinstance(target, Ordered):
             raise self.refuse(f"{_kind(target)} is set up")
 
-    def persistent(self, _: Any) -> None:
-        reference = self.stack.pop()
+    def referred(self, reference: Any) -> Any:
         if type(reference) is not tuple or not reference:
             raise ValueError
         if reference[0] == "module" and len(reference) == 4 and isinstance(reference[1], Named):
-            self.stack.append(reference[1])  # the older format: a class beside its source text
-            return
-        self.stack.append(self._storage(reference))
+            return reference[1]  # the older format: a class beside its source text
+        return self._storage(reference)
 
     def _storage(self, reference: tuple[Any, ...]) -> Storage:
         if reference[0] != "storage" or len(reference) not in (5, 6) or reference[5:] not in ((), (None,)):
@@ -283,6 +183,7 @@ class _Machine:
         if type(key) is not str or type(count) is not int or not 0 <= count <= MAX_ELEMENTS:
             raise ValueError
         dtype, width = STORAGES[kind.name]
+        self.budget.spend(RECORD)
         known = self.storages.setdefault(key, Storage(key, dtype, width, count))
         if (known.dtype, known.count) != (dtype, count):
             raise FileError(self.path, f"it describes the stored values {key[:40]!r} in two ways")
@@ -300,11 +201,11 @@ def _ordered(machine: _Machine, arguments: tuple[Any, ...]) -> Ordered:
     result = Ordered()
     if arguments:  # Python 2 wrote the items as a list of pairs
         (items,) = arguments
-        machine.copying(len(items))
         if type(items) is not list or any(
             type(item) not in (list, tuple) or len(item) != 2 for item in items
         ):
             raise machine.refuse("OrderedDict is called with unusual arguments")
+        machine.budget.spend(16 * len(items))
         machine.stack.append(result)
         machine.set_items([part for item in items for part in item])
         machine.stack.pop()
@@ -314,7 +215,7 @@ def _ordered(machine: _Machine, arguments: tuple[Any, ...]) -> Ordered:
 def _set(machine: _Machine, arguments: tuple[Any, ...]) -> set[str]:
     if len(arguments) != 1 or type(arguments[0]) is not list:
         raise machine.refuse("set is called with something other than one list")
-    machine.copying(len(arguments[0]))
+    machine.budget.spend(72 * len(arguments[0]))
     if any(type(item) is not str for item in arguments[0]):
         raise machine.refuse("set is called with more than a list of strings")
     return set(arguments[0])
@@ -323,6 +224,8 @@ def _set(machine: _Machine, arguments: tuple[Any, ...]) -> set[str]:
 def _size(machine: _Machine, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
     if len(arguments) != 1 or type(arguments[0]) not in (list, tuple):
         raise machine.refuse("torch.Size is called with unusual arguments")
+    if len(arguments[0]) > MAX_DIMENSIONS:
+        raise FileError(machine.path, f"a size of more than {MAX_DIMENSIONS} dimensions")
     return tuple(arguments[0])
 
 
@@ -381,41 +284,4 @@ _CALLS: dict[str, _Call] = {
     "torch._utils._rebuild_tensor": _plain_tensor,
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_parameter": _parameter,
-}
-
-_VALUE_OPCODES = (
-    "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
-    "BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8"
-)
-_VALUES = frozenset(_VALUE_OPCODES.split())
-_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
-
-_Step = Callable[[_Machine, Any], None]
-_STEPS: dict[str, _Step] = {
-    "PROTO": lambda machine, _: None,
-    "FRAME": lambda machine, _: None,
-    "MARK": _Machine.mark,
-    "EMPTY_LIST": lambda machine, _: machine.empty(list),
-    "EMPTY_DICT": lambda machine, _: machine.empty(dict),
-    "EMPTY_SET": lambda machine, _: machine.empty(set),
-    "BINPUT": _Machine.put,
-    "LONG_BINPUT": _Machine.put,
-    "MEMOIZE": _Machine.put,
-    "BINGET": _Machine.get,
-    "LONG_BINGET": _Machine.get,
-    "TUPLE": _Machine.tuple_above_mark,
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "APPEND": lambda machine, _: machine.append([machine.stack.pop()]),
-    "APPENDS": lambda machine, _: machine.append(machine._above_mark()),
-    "ADDITEMS": lambda machine, _: machine.add(machine._above_mark()),
-    "SETITEM": lambda machine, _: machine.pairs(2),
-    "SETITEMS": lambda machine, _: machine.pairs(None),
-    "GLOBAL": _Machine.named,
-    "STACK_GLOBAL": _Machine.named_on_stack,
-    "NEWOBJ": _Machine.new,
-    "REDUCE": _Machine.call,
-    "BUILD": _Machine.build,
-    "BINPERSID": _Machine.persistent,
 }

@@ -1,0 +1,35 @@
+"""Opening what a path names: an ordinary file, never a pipe, a device or a folder."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import BinaryIO
+
+from spikeflow.errors import FileError
+
+PathLike = str | os.PathLike[str]
+
+
+def open_regular(path: PathLike) -> tuple[BinaryIO, int]:
+    """Open an ordinary file for reading, and its length in bytes.
+
+    Raises
+    ------
+    FileError
+        Where there is none, it cannot be read, or it is a pipe, a device or a folder.
+    """
+    try:
+        # not blocking, since opening a pipe would wait for its other end
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        raise FileError(path, "no such file") from None
+    except (OSError, ValueError) as error:
+        shown = path if isinstance(error, OSError) else ascii(path)  # a zero byte in the name
+        raise FileError(shown, f"cannot be opened: {getattr(error, 'strerror', None) or error}") from None
+    found = os.fstat(number)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(number)
+        what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+        raise FileError(path, f"not an ordinary file but {what}")
+    return os.fdopen(number, "rb"), found.st_size
