@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError
+from spikeflow.files import npz
 
 Array = npt.NDArray[Any]
 MAX_BYTES = 16 * 2**30
+FLOAT32 = 4  # bytes of each value, as which samples are kept
+AT_ONCE = 1 << 24  # values
 HINT = "numpy.savez(path, x=..., y=...)"
 
 
@@ -40,7 +39,8 @@ class Samples:
         if self.x.dtype.kind not in "fiub":
             raise DataError("data: x", f"type {self.x.dtype}", "numbers")
         object.__setattr__(self, "x", self.x.astype(np.float32, copy=False))
-        if not np.isfinite(self.x).all():
+        flat = self.x.reshape(-1)
+        if not all(np.isfinite(flat[at : at + AT_ONCE]).all() for at in range(0, flat.size, AT_ONCE)):
             raise DataError("data: x", "NaN or infinite values", "finite values")
         if self.y is not None:
             self._check_labels(self.y)
@@ -67,7 +67,7 @@ def read_npz(path: str | Path) -> Samples:
     DataError
         Where the arrays are empty, of a wrong kind, or not finite.
     """
-    arrays = read_arrays(path, ("x", "y"))
+    arrays = npz.read(path, npz.Wanted(("x", "y"), MAX_BYTES, FLOAT32))
     if "x" not in arrays:
         raise FileError(path, "holds no array x", HINT)
     return Samples(arrays["x"], arrays.get("y"))
@@ -81,61 +81,4 @@ def read_arrays(path: str | Path, names: Iterable[str], limit: int = MAX_BYTES) 
     FileError
         Where the file is missing, damaged, or an array is too large, longer than its entry, or of Python objects.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {
-                name: _member(path, archive, name, limit)
-                for name in names
-                if f"{name}.npy" in archive.namelist()
-            }
-    except FileNotFoundError:
-        raise FileError(path, "no such file") from None
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-    ) as e:
-        if isinstance(e, FileError | DataError):
-            raise
-        raise FileError(path, f"not a readable .npz file ({e})", HINT) from None
-
-
-def _member(path: str | Path, archive: zipfile.ZipFile, name: str, limit: int) -> Array:
-    info = archive.getinfo(f"{name}.npy")
-    with archive.open(info) as stream:
-        shape, _, dtype = array_header(path, stream)
-        size = prod(shape) * dtype.itemsize
-        if size > limit or info.file_size < size:
-            raise FileError(
-                path,
-                f"{name} declares {size} bytes; the entry holds {info.file_size}, the limit is {limit}",
-            )
-    with archive.open(info) as stream:
-        array: Array = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
-
-
-def array_header(path: str | Path, stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether stored column by column, and type of the array whose `.npy` header comes next in a stream.
-
-    Raises
-    ------
-    FileError
-        Where the header is damaged, or the array is of Python objects.
-    """
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    try:
-        version = np.lib.format.read_magic(stream)
-        if version not in readers:
-            raise FileError(path, f"arrays of format version {version}", HINT)
-        shape, by_columns, dtype = readers[version](stream)
-    # numpy parses the header as a Python literal, and lets that parser's errors through
-    except (ValueError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError) as error:
-        raise FileError(path, f"a damaged array header ({error})", HINT) from None
-    if dtype.hasobject:
-        raise FileError(path, "an array of Python objects, which would have to run code", HINT)
-    return shape, by_columns, dtype
+    return npz.read(path, npz.Wanted(names, limit))

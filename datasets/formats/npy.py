@@ -26,7 +26,7 @@ from spikeflow.datasets.tabular import (
 )
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
-from spikeflow.samples import array_header
+from spikeflow.files.npy import read_header
 
 Array = npt.NDArray[Any]
 MAGIC = b"\x93NUMPY"
@@ -99,7 +99,8 @@ def mapped(path: Path) -> Stored:
         Where the header is damaged, declares no rows, or the array is of Python objects.
     """
     with open(path, "rb") as file:
-        shape, by_columns, dtype = array_header(path, file)
+        header = read_header(path, file)
+        shape, by_columns, dtype = header.shape, header.by_columns, header.dtype
         begin, size = file.tell(), file.seek(0, 2)
     declared, row = (shape[0], shape[1:]) if shape else (-1, ())
     each = dtype.itemsize * prod(row)

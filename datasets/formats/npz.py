@@ -6,7 +6,6 @@ short. Files that we write hold the sensor's size as ``width`` and ``height``.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from spikeflow.datasets.formats import npy
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.screen import Raw
 from spikeflow.datasets.tabular import ArrayTable, TableRecording, check_numbers, table_scale
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError
 from spikeflow.events import COLUMNS, Events
+from spikeflow.files import npz
 from spikeflow.samples import read_arrays
 
 Array = npt.NDArray[Any]
@@ -42,7 +42,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     DataError
         Where it holds several arrays that are no columns, and `key` names none.
     """
-    names = _names(path)
+    names = npz.names(path)
     layout = None if options.key else named(str(path), names)
     if layout is None:
         name = _only(path, names, options.key)
@@ -67,14 +67,6 @@ def of_columns(
 
     scale = table_scale(path, len(raw.t), read, options.unit_us or unit_us)
     return TableRecording(path, header, options, ArrayTable(len(raw.t), read, scale))
-
-
-def _names(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise FileError(path, f"a damaged zip file ({error})") from None
 
 
 def _only(path: Path, names: Sequence[str], key: str | None) -> str:

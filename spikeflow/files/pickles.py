@@ -47,7 +47,9 @@ class Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: list[Any] = []
-        self.budget = Budget(path, SLACK + PER_BYTE * length, "its pickle asks for more than its size explains")
+        self.budget = Budget(
+            path, SLACK + PER_BYTE * length, "its pickle asks for more than its size explains"
+        )
 
     def run(self, stream: io.BytesIO) -> Any:
         """Read the one pickle at the stream's position, and leave the stream behind it.
@@ -235,12 +237,11 @@ class Machine:
         self.stack.append(self.referred(self.stack.pop()))
 
 
-_VALUES = frozenset(
-    (
-        "BININT BININT1 BININT2 INT LONG1 LONG4 FLOAT BINFLOAT "
-        "BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8"
-    ).split()
+_VALUE_OPCODES = (
+    "BININT BININT1 BININT2 INT LONG1 LONG4 FLOAT BINFLOAT "
+    "BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8"
 )
+_VALUES = frozenset(_VALUE_OPCODES.split())
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 _Step = Callable[[Machine, Any], None]
 _STEPS: dict[str, _Step] = {

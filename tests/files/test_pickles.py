@@ -96,9 +96,7 @@ BOMBS: dict[str, Bomb] = {
         b"\x80\x02cnumpy.core.multiarray\n_reconstruct\nq\x01)q\x02" + b"h\x01h\x02R" * (size // 5) + b"."
     ),
     "layers": lambda size: (
-        b"\x80\x02ctorch.nn.modules.linear\nIdentity\nq\x01}q\x02"
-        + b"h\x01)\x81h\x02b" * (size // 7)
-        + b"."
+        b"\x80\x02ctorch.nn.modules.linear\nIdentity\nq\x01}q\x02" + b"h\x01)\x81h\x02b" * (size // 7) + b"."
     ),
     "a number of half the file": lambda size: (
         b"\x80\x02\x8b" + struct.pack("<I", size) + b"\x7f" * size + b"."
