@@ -235,6 +235,7 @@ NB_MODULE(_engine, m) {
         .def_ro("multiplies", &Counters::multiplies)
         .def_ro("cached", &Counters::cached)
         .def_ro("updates", &Counters::updates)
+        .def_ro("idle", &Counters::idle)
         .def_ro("skipped", &Counters::skipped)
         .def_ro("narrowed", &Counters::narrowed);
     bind_network<float>(m, "FloatNetwork", "A network in float32.");

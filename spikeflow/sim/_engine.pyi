@@ -31,6 +31,9 @@ class Counters:
     def updates(self) -> int: ...
 
     @property
+    def idle(self) -> int: ...
+
+    @property
     def skipped(self) -> int: ...
 
     @property

@@ -119,7 +119,7 @@ def _counts(node: object, c: Any) -> Counts:
             low[label] += below
             high[label] += above
     return Counts(
-        c.spikes, c.accumulates, c.multiplies, c.cached, c.updates, c.skipped, dict(low), dict(high)
+        c.spikes, c.accumulates, c.multiplies, c.cached, c.updates, c.idle, c.skipped, dict(low), dict(high)
     )
 
 

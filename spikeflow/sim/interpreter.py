@@ -63,6 +63,7 @@ class Step:
         self.params = {name: value.astype(self.dtype) for name, value in params.items()}
         self.narrowed_low: Counter[str] = Counter()
         self.narrowed_high: Counter[str] = Counter()
+        self.overflowed: Array = np.zeros((), bool)  # in the last step, by neuron
 
     def __call__(self, state: Sequence[Array], inputs: Sequence[Array]) -> tuple[Array, tuple[Array, ...]]:
         """Output and next state; state and inputs have the shape ``(B, *shape)``."""
@@ -73,6 +74,7 @@ class Step:
             "param": self.params,
         }
         registers: list[Array] = []
+        self.overflowed = np.zeros(shape, bool)
         with np.errstate(all="ignore"):
             for instruction in self.program.code:
                 registers.append(self._execute(instruction, registers, leaves))
@@ -85,9 +87,11 @@ class Step:
 
     def _count(self, i: Instruction, wide: Array, narrowed: Array, shape: tuple[int, ...]) -> None:
         """What left its format: every format holds 0, so the sign tells at which end."""
+        changed = np.broadcast_to(wide != narrowed, shape)
+        self.overflowed = self.overflowed | changed
         for counter, outside in ((self.narrowed_low, wide < 0), (self.narrowed_high, wide > 0)):
             # counted for each neuron and sample, also where the register is one number for all
-            counter[i.name] += int(np.broadcast_to((wide != narrowed) & outside, shape).sum())
+            counter[i.name] += int((changed & outside).sum())
 
     def _execute(
         self, i: Instruction, registers: list[Array], leaves: Mapping[str, Mapping[str, Array]]

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -141,9 +142,12 @@ class _Run:
     def _population(self, name: str, node: Population, arriving: list[Array], step: int) -> Array:
         cells = self.cells[name]
         if step < node.start:
+            self._count(name, idle=self.samples * prod(node.shape))
             return np.zeros((self.samples, *node.shape), self.dtype)
-        output, cells.state = cells.step(cells.state, arriving)
-        self._count(name, spikes=int(np.count_nonzero(output)), neuron_updates=output.size)
+        output, after = cells.step(cells.state, arriving)
+        idle = int((~_busy(cells, arriving, output, after)).sum())
+        cells.state = after
+        self._count(name, spikes=int(np.count_nonzero(output)), neuron_updates=output.size, idle=idle)
         clips = {
             "narrowed_low": dict(cells.step.narrowed_low),
             "narrowed_high": dict(cells.step.narrowed_high),
@@ -180,6 +184,17 @@ class _Cells:
         self.state: Sequence[Array] = [
             np.broadcast_to(node.initial.get(s, zero), full).astype(dtype) for s in node.program.states
         ]
+
+
+def _busy(cells: _Cells, arriving: Sequence[Array], output: Array, after: Sequence[Array]) -> Array:
+    """Where something happens: a value arrives or leaves, a bit of the state changes, or overflow changes a value."""
+    busy = (output != 0) | cells.step.overflowed
+    for value in arriving:
+        busy = busy | (value != 0)
+    for old, new in zip(cells.state, after, strict=True):
+        width = f"u{old.dtype.itemsize}"  # -0 and +0 differ in a bit
+        busy = busy | (np.ascontiguousarray(old).view(width) != np.ascontiguousarray(new).view(width))
+    return busy
 
 
 def _reach(graph: Graph, name: str) -> int:

@@ -25,7 +25,9 @@ class Counts:
     multiply_accumulates : those for any other value, and all that comes straight from a current.
     cached_operations : of these, not computed again because the input was constant.
     neuron_updates : neurons x steps awake.
-    updates_skipped : of these, slept through because nothing could change.
+    idle : neurons x steps in which nothing happened: the sum at every port is 0 (bias included), no bit of the state
+        changes, nothing is emitted and nothing narrowed; a neuron that has not started is idle.
+    updates_skipped : updates that the engine left out because nothing could change; speed, not meaning.
     narrowed_low, narrowed_high : stage fixed: for each register, how many values overflow changed because they lay
         below its low end, and above its high end.
     """
@@ -35,6 +37,7 @@ class Counts:
     multiply_accumulates: int = 0
     cached_operations: int = 0
     neuron_updates: int = 0
+    idle: int = 0
     updates_skipped: int = 0
     narrowed_low: Mapping[str, int] = field(default_factory=dict)
     narrowed_high: Mapping[str, int] = field(default_factory=dict)
@@ -57,6 +60,7 @@ class Counts:
             self.multiply_accumulates + other.multiply_accumulates,
             self.cached_operations + other.cached_operations,
             self.neuron_updates + other.neuron_updates,
+            self.idle + other.idle,
             self.updates_skipped + other.updates_skipped,
             added(self.narrowed_low, other.narrowed_low),
             added(self.narrowed_high, other.narrowed_high),

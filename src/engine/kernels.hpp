@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace spikeflow {
 
@@ -55,6 +56,10 @@ struct RowKernels {
                  const V* value, int64_t count);
 };
 
+// The bits of a register; a word that is not 0 marks a neuron in which something happened.
+template <class R>
+using Word = std::conditional_t<sizeof(R) == 4, uint32_t, uint64_t>;
+
 template <class R>
 struct Kernels {
     Operation<R> operations[32];                 // by Op, see program.hpp
@@ -62,8 +67,12 @@ struct Kernels {
     void (*add_biased)(R* dst, const R* a, const R* b, const R* bias, int32_t n);   // a + (b + bias)
     // Bit i of the words: x[i] != 0. Returns the number of bits set.
     int32_t (*nonzero)(const R* x, int32_t n, uint64_t* words);
-    // The end of a step: a float below 2**-100 becomes +0. Returns whether any bit of the state changed.
-    bool (*settle)(R* state, const R* next, int32_t n);
+    // The end of a step: a float below 2**-100 becomes +0. Marks the neurons of which a bit of the state changed;
+    // returns whether there are any.
+    bool (*settle)(R* state, const R* next, Word<R>* marks, int32_t n);
+    void (*mark_nonzero)(Word<R>* marks, const R* x, int32_t n);
+    void (*mark_different)(Word<R>* marks, const R* a, const R* b, int32_t n);
+    int32_t (*unmarked)(const Word<R>* marks, int32_t n);
     void (*shift)(R* x, int32_t n, int32_t amount);                             // integers: x 2**amount, floor
 };
 

@@ -12,7 +12,7 @@ namespace spikeflow {
 
 // What a node did, summed over samples and steps; see spikeflow/sim/result.py.
 struct Counters {
-    int64_t spikes = 0, accumulates = 0, multiplies = 0, cached = 0, updates = 0, skipped = 0;
+    int64_t spikes = 0, accumulates = 0, multiplies = 0, cached = 0, updates = 0, idle = 0, skipped = 0;
     std::vector<std::array<int64_t, 2>> narrowed;      // for each narrow instruction: at the low end, at the high end
 
     void add(const Counters& other) {
@@ -21,6 +21,7 @@ struct Counters {
         multiplies += other.multiplies;
         cached += other.cached;
         updates += other.updates;
+        idle += other.idle;
         skipped += other.skipped;
         narrowed.resize(std::max(narrowed.size(), other.narrowed.size()));
         for (std::size_t i = 0; i < other.narrowed.size(); ++i)

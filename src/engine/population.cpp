@@ -69,7 +69,8 @@ public:
         : node_(node), layout_(node.layout), context_(context), kernels_(kernels<R>(context.isa)),
           value_kernels_(kernels<V>(context.isa)), casts_(cast_kernels(context.isa)),
           frame_(node.program.frame(node.layout.block)), zero_(static_cast<std::size_t>(node.layout.block), R{0}),
-          arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)) {
+          arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)),
+          marks_(static_cast<std::size_t>(node.layout.block), Word<R>{0}) {
         for (int32_t s = 0; s < node.program.states(); ++s) states_.emplace_back(static_cast<std::size_t>(layout_.size));
         resting_.assign(static_cast<std::size_t>(layout_.blocks), 0);
     }
@@ -84,7 +85,10 @@ public:
     }
 
     void step(Step<V>& step) override {
-        if (step.time < node_.start) return step.out.clear();
+        if (step.time < node_.start) {
+            step.counters.idle += layout_.size;
+            return step.out.clear();
+        }
         for (Port<V>& port : step.ports)
             for (Slot<V>* term : port.terms)
                 if (!term->silent()) term->prepare_dense();
@@ -107,15 +111,18 @@ private:
         for (std::size_t p = 0; p < step.ports.size(); ++p) silent &= silent_port(step.ports[p], b);
         if (silent && resting_[at]) {
             step.counters.skipped += n;
+            step.counters.idle += n;
             return;
         }
+        std::fill_n(marks_.data(), n, Word<R>{0});
         for (std::size_t p = 0; p < step.ports.size(); ++p) arrive(p, step.ports[p], b, n);
         place_operands(b);
-        const bool narrowed = node_.program.run(frame_, kernels_, n, step.counters.narrowed);
+        const bool narrowed = node_.program.run(frame_, kernels_, n, {step.counters.narrowed, marks_.data()});
         const int32_t emitted = emit(b, n, step);
         bool changed = narrowed || emitted != 0;
         for (std::size_t s = 0; s < states_.size(); ++s)
-            changed |= kernels_.settle(states_[s].data() + layout_.first(b), node_.program.next_state(frame_, s), n);
+            changed |= kernels_.settle(states_[s].data() + layout_.first(b), node_.program.next_state(frame_, s), marks_.data(), n);
+        step.counters.idle += silent && !changed ? n : kernels_.unmarked(marks_.data(), n);
         resting_[at] = silent && !changed;
     }
 
@@ -158,14 +165,17 @@ private:
                 sum = own;
             }
         }
-        frame_.places[node_.program.input_place(static_cast<int32_t>(p))] = as_register(p, sum, own, n);
+        const R* arrived = as_register(p, sum, own, n);
+        if (sum != nullptr) kernels_.mark_nonzero(marks_.data(), arrived, n);
+        // operands are only read; the table of places is not const because registers are written
+        frame_.places[node_.program.input_place(static_cast<int32_t>(p))] = const_cast<R*>(arrived);
     }
 
-    R* as_register(std::size_t p, const V* sum, const V* own, int32_t n) {
+    const R* as_register(std::size_t p, const V* sum, const V* own, int32_t n) {
         if (sum == nullptr) return zero_.data();
         R* kept = arrived_.data() + p * static_cast<std::size_t>(layout_.block);
         if constexpr (std::is_same_v<V, R>) {
-            if (sum != own) return const_cast<R*>(sum);
+            if (sum != own) return sum;
             std::copy_n(sum, n, kept);       // the next port needs the space
         } else {
             casts_.widen(kept, sum, n);
@@ -180,6 +190,7 @@ private:
         const int32_t count = kernels_.nonzero(output, n, scratch.masks);
         if (count == 0) return 0;
         step.counters.spikes += count;
+        kernels_.mark_nonzero(marks_.data(), output, n);
         if (dense_) {
             write_block(const_cast<V*>(step.out.block(b)), output, n);
             step.out.touch(b);
@@ -209,6 +220,7 @@ private:
     typename Program<R>::Frame frame_;
     Buffer<R> zero_, arrived_;
     Buffer<V> values_;
+    Buffer<Word<R>> marks_;                 // of the block that runs: neurons in which something happens
     std::vector<Buffer<R>> states_;
     std::vector<uint8_t> resting_;
     Events<V>* events_ = nullptr;

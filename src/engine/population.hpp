@@ -1,7 +1,8 @@
 // Population: neurons that run one program. Blocks that can do nothing sleep.
 //
-// A block sleeps while its ports are silent and a step with silent ports has been seen to change no bit of its
-// state, to emit nothing and to narrow nothing: then every further such step would do the same.
+// A neuron is idle in a step where the sum at each of its ports is 0, no bit of its state changes, it emits nothing and
+// nothing is narrowed. A block sleeps while its ports are silent and a step with silent ports has been seen to leave
+// all its neurons idle: then every further such step would do the same.
 #pragma once
 
 #include <span>

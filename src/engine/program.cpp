@@ -217,7 +217,7 @@ typename Program<R>::Frame Program<R>::frame(int32_t block) const {
 }
 
 template <class R>
-bool Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::span<std::array<int64_t, 2>> narrowed) const {
+bool Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, const Narrowed& narrowed) const {
     bool any = false;
     R* const* at = frame.places.data();
     for (const Compiled& i : code_) {
@@ -232,8 +232,9 @@ bool Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::sp
         }
         const Clips clips = operation(at[i.dst], at[i.a], at[i.b], at[i.c], n, i.immediate);
         if (clips.low != 0 || clips.high != 0) {
-            narrowed[i.counter][0] += clips.low;
-            narrowed[i.counter][1] += clips.high;
+            narrowed.counts[i.counter][0] += clips.low;
+            narrowed.counts[i.counter][1] += clips.high;
+            kernels.mark_different(narrowed.marks, at[i.dst], at[i.a], n);
             any = true;
         }
     }

@@ -48,9 +48,15 @@ public:
     std::size_t state_place(int32_t i) const { return first_state_ + static_cast<std::size_t>(i); }
     std::size_t input_place(int32_t i) const { return first_input_ + static_cast<std::size_t>(i); }
 
-    // Run n neurons; adds to `narrowed`, one pair (low end, high end) for each narrow instruction. Returns whether
-    // anything was added.
-    bool run(Frame& frame, const Kernels<R>& kernels, int32_t n, std::span<std::array<int64_t, 2>> narrowed) const;
+    // What a run leaves behind besides registers: for each narrow instruction how many values were changed at the low
+    // and at the high end, and a mark on the neurons where that happened.
+    struct Narrowed {
+        std::span<std::array<int64_t, 2>> counts;
+        Word<R>* marks;
+    };
+
+    // Run n neurons; returns whether anything was narrowed.
+    bool run(Frame& frame, const Kernels<R>& kernels, int32_t n, const Narrowed& narrowed) const;
 
     const R* output(const Frame& frame) const { return frame.places[output_]; }
     const R* next_state(const Frame& frame, std::size_t i) const { return frame.places[next_[i]]; }
