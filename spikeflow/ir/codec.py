@@ -122,7 +122,24 @@ def decode_value(kind: Any, data: Json, arrays: Sequence[Array], where: str = "v
 @cache
 def _field_types(cls: Any) -> Mapping[str, Any]:
     hints = get_type_hints(cls)
-    return MappingProxyType({f.name: hints[f.name] for f in fields(cls) if f.init})
+    return MappingProxyType({f.name: _without_aliases(hints[f.name]) for f in fields(cls) if f.init})
+
+
+def _without_aliases(kind: Any) -> Any:
+    """The type that an alias stands for, inside unions, tuples and mappings too.
+
+    ``type`` statements, and numpy's `NDArray` since numpy 2.5, are objects of their own: `get_origin` answers
+    None for one, and the alias itself for one with arguments.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    alias = kind if origin is None else origin
+    if hasattr(alias, "__value__"):  # typing's TypeAliasType, or that of typing_extensions before Python 3.12
+        return _without_aliases(alias.__value__[arguments] if arguments else alias.__value__)
+    if origin in (Union, UnionType):
+        return Union[tuple(_without_aliases(member) for member in arguments)]  # noqa: UP007
+    if origin in (tuple, Mapping):
+        return origin[tuple(a if a is Ellipsis else _without_aliases(a) for a in arguments)]
+    return kind
 
 
 @cache
