@@ -22,6 +22,7 @@ from spikeflow.hw.place import place
 from spikeflow.hw.quantise import quantise
 from spikeflow.hw.retime import retime
 from spikeflow.hw.rules import check_rules
+from spikeflow.hw.units import with_units
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
@@ -121,7 +122,7 @@ def _fixed(network: Network, chip: Chip, data: npt.ArrayLike | None, chips: int)
     graph = retime(graph, chip)
     if data is None:
         raise DataError("calibration data", "none", "samples as the network takes them", "--data")
-    return quantise(replace(network, graph=graph), chip, data).network
+    return with_units(quantise(replace(network, graph=graph), chip, data))
 
 
 def _refuse(chip: Chip, found: tuple[Violation, ...]) -> None:

@@ -25,6 +25,13 @@ from spikeflow.ir.nodes import Shape
 Array = npt.NDArray[Any]
 CLASS, SIGN, MAP, VALUE = KINDS = ("class", "sign", "map", "value")
 CHOICES = ("", CLASS, VALUE)  # what may be recorded: by the shape and the labels, classes, values
+FINAL = (
+    "",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+)  # functions that keep the answer, so that a network may end before them
 
 
 def kind_of(shape: Shape, recorded: str = "", y: Array | None = None) -> str:
@@ -87,6 +94,19 @@ def tied(outputs: Array, kind: str) -> npt.NDArray[np.bool_]:
     if by_class.shape[1] == 1:
         return np.asarray(by_class[:, 0] == 0)
     return np.asarray((by_class == by_class.max(axis=1, keepdims=True)).sum(axis=1) > 1)
+
+
+def with_final(values: Array, name: str) -> Array:
+    """Values ``(N, *shape)`` through the function of `FINAL` that was left off; softmax along the first axis of shape."""
+    if name == "sigmoid":
+        return 0.5 * (1 + np.tanh(0.5 * values))
+    if name == "tanh":
+        return np.tanh(values)
+    if name in ("softmax", "log_softmax"):
+        raised = values - values.max(axis=1, keepdims=True)
+        logs = raised - np.log(np.exp(raised).sum(axis=1, keepdims=True))
+        return logs if name == "log_softmax" else np.exp(logs)
+    return values
 
 
 def _by_class(outputs: Array, kind: str) -> Array:

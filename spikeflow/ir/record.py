@@ -9,11 +9,48 @@ from math import prod
 from types import MappingProxyType
 
 from spikeflow.errors import DataError, GraphError, ShapeError
+from spikeflow.ir import answer
+from spikeflow.ir.codec import ADDED
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Shape
 
 CODINGS = ("direct", "rate", "onoff", "spikes")
 MAX_STEPS = 2**20
+
+
+@dataclass(frozen=True)
+class OutputRecord:
+    """What is known of one output besides its numbers.
+
+    Parameters
+    ----------
+    node : name of its Output in the graph.
+    name : what the user calls it: a key, or an index.
+    answer : ``class``, ``value``, or empty: then the shape and the labels say so, see ``ir.answer``.
+    unit : the value that 1 in its accumulator stands for.
+    mean : whether the accumulator is divided by the number of steps, as where it adds up the same logits in every step.
+    final : the function of torch that the network ends in and that was left off: ``sigmoid``, ``softmax``, ...
+    """
+
+    node: str
+    name: str
+    answer: str = ""
+    unit: float = 1.0
+    mean: bool = False
+    final: str = ""
+
+    def check(self) -> None:
+        """Raise DataError unless every value is one that a run can follow."""
+        if self.answer not in answer.CHOICES:
+            raise DataError(
+                "answer", repr(self.answer), f"one of {', '.join(c for c in answer.CHOICES if c)}"
+            )
+        if not (math.isfinite(self.unit) and self.unit > 0):
+            raise DataError("unit of an output", self.unit, "a finite number above 0")
+        if self.final not in answer.FINAL:
+            raise DataError(
+                "final function", repr(self.final), f"one of {', '.join(f for f in answer.FINAL if f)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -32,6 +69,7 @@ class RunRecord:
     input_shape : of a sample, without time; empty where it is not known.
     labels : names of the classes, in order.
     notes : where the network came from, for people.
+    outputs : what is known of each output; empty in files of the first version, see ``Network.outputs``.
     """
 
     steps: int
@@ -42,6 +80,7 @@ class RunRecord:
     input_shape: Shape = ()
     labels: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[OutputRecord, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
@@ -59,6 +98,8 @@ class RunRecord:
             raise DataError("seed", self.seed, "0 to 2**63 - 1")
         if any(n < 1 for n in self.input_shape):
             raise DataError("input shape", self.input_shape, "positive sizes")
+        for output in self.outputs:
+            output.check()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +113,43 @@ class Network:
         """The same network, its random coding drawn from another seed."""
         return replace(self, record=replace(self.record, seed=seed))
 
+    @property
+    def outputs(self) -> tuple[OutputRecord, ...]:
+        """What is known of every output, in the order of the graph's."""
+        known = {output.node: output for output in self.record.outputs}
+        # conversions of the first version wrote nothing of their one output, but a note
+        mean = "conversion" in self.record.notes
+        return tuple(known.get(n, OutputRecord(n, n, mean=mean)) for n in self.graph.outputs)
+
     def check(self) -> None:
         """Raise GraphError or ShapeError where the record does not fit the graph."""
         self.record.check()
+        self._check_outputs()
         if self.record.readout:
             self._check_readout()
         if self.record.input_shape:
             self._check_input()
 
     def _check_readout(self) -> None:
-        name, labels = self.record.readout, self.record.labels
+        name = self.record.readout
         node = self.graph.nodes.get(name)
         if not isinstance(node, Population):
             raise GraphError(name, "the run record reads it out, but it is not a population of the graph")
         if not any(e.dst in self.graph.outputs for e in self.graph.outputs_of(name)):
             raise GraphError(name, "the run record reads it out, but it feeds no Output")
-        if labels and len(labels) != prod(node.shape):
-            raise ShapeError(name, f"{len(labels)} labels", f"one for each of {prod(node.shape)} neurons")
+        labels, shape = len(self.record.labels), node.shape
+        classes = answer.class_count(shape, answer.kind_of(shape, answer.CLASS))
+        if labels and labels not in (classes, prod(shape)):
+            raise ShapeError(name, f"{labels} labels", f"one for each of {classes} classes")
+
+    def _check_outputs(self) -> None:
+        nodes = [output.node for output in self.record.outputs]
+        names = [output.name for output in self.record.outputs]
+        for node in nodes:
+            if node not in self.graph.outputs:
+                raise GraphError(node, "the run record describes it, but it is no Output of the graph")
+        if len(set(nodes)) < len(nodes) or len(set(names)) < len(names):
+            raise GraphError("graph", "the run record describes an output twice, or two of one name")
 
     def _check_input(self) -> None:
         names, shape = self.graph.inputs, self.record.input_shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,13 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow import encode
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
-from spikeflow.ir.record import Network, RunRecord
+from spikeflow.ir.record import MAX_STEPS, Network, RunRecord
+from spikeflow.ir.stages import stage_of
 from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, prepare
+from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.inputs import RunInput
+
+__all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -25,55 +30,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: engine, threads (0: all cores), samples at a time, steps (None: as recorded)."""
+    """How to run: engine, threads (0: all cores), samples at a time, steps (None: as recorded), output that answers."""
 
     engine: str = ENGINES[0]
     threads: int = 0
     batch: int = 250
     steps: int | None = None
     record: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Answers of a network.
-
-    Parameters
-    ----------
-    logits : the read-out's accumulators after each step, ``(T, N, classes)``.
-    counts : of every node, over all samples and steps.
-    recorded : for each recorded node the spikes of each batch.
-    seconds : wall time of the runs.
-    """
-
-    logits: Array
-    counts: dict[str, Counts]
-    recorded: dict[str, tuple[Spikes, ...]]
-    seconds: float
-
-    @property
-    def steps(self) -> int:
-        """Steps that were read."""
-        return int(self.logits.shape[0])
-
-    @property
-    def samples(self) -> int:
-        """Samples that were run."""
-        return int(self.logits.shape[1])
-
-    def predictions(self, steps: int | None = None) -> npt.NDArray[np.int64]:
-        """The largest accumulator of each sample after so many steps; ties go to the lowest index."""
-        at = self.steps if steps is None else steps
-        return np.argmax(self.logits[at - 1], axis=1).astype(np.int64)
-
-    def accuracy(self, y: npt.ArrayLike, steps: int | None = None) -> float:
-        """The fraction of samples answered as in y after so many steps."""
-        return float((self.predictions(steps) == np.asarray(y)).mean())
-
-    @property
-    def synaptic_operations(self) -> int:
-        """Of all nodes, samples and steps."""
-        return sum(c.synaptic_operations for c in self.counts.values())
+    output: str = ""
 
 
 def classify(
@@ -82,23 +46,25 @@ def classify(
     """Run samples ``(N, *shape)`` through a network as its run record says.
 
     Coding `direct` repeats each sample in every step; `rate` and `onoff` draw spikes; with `spikes` the samples
-    are ``(N, T, *shape)`` already. The run is lengthened by the read-out's level, where reading starts.
+    are ``(N, T, *shape)`` already. The run is lengthened by the read-outs' level, where reading
+    starts. Of several outputs `options.output` names the one that answers.
 
     Raises
     ------
     DataError
         Where samples do not fit the network.
     SimulationError
-        Where the network has no read-out, or not one input and one output.
+        Where the network has no read-out.
     """
     level = read_out_level(network)
-    for what, names in (("inputs", network.graph.inputs), ("outputs", network.graph.outputs)):
-        if len(names) != 1:
-            raise SimulationError(
-                "the network", f"has {len(names)} {what}; samples and labels go with one", "sim.run"
-            )
+    if len(network.graph.inputs) != 1:
+        raise SimulationError(
+            "the network", f"has {len(network.graph.inputs)} inputs; samples go with one", "sim.run"
+        )
     array = _checked(network.record, np.asarray(x))
     steps = _steps(network.record, array, options.steps)
+    chosen = _chosen(network, options.output)
+    told = _told(network.record, array, steps)
     runner = prepare(network.graph, options.engine, options.threads)
     begun, results = time.perf_counter(), []
     for first, batch in _batches(array, options.batch):
@@ -106,17 +72,50 @@ def classify(
         results.append(runner(inputs, steps + level, options.record))
         if progress is not None:
             progress(first + len(batch), len(array))
-    return _gather(results, level, time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    for text in told:
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)
+    return replace(_gather(network, results, steps, seconds), chosen=chosen, warnings=told)
 
 
-def _gather(results: list[Result], level: int, seconds: float) -> Evaluation:
-    logits = np.concatenate(
-        [r.output[level:].reshape(r.steps - level, r.samples, -1) for r in results], axis=1
-    )
-    names = results[0].counts
-    counts = {n: _add([r.counts[n] for r in results]) for n in names}
+def _gather(network: Network, results: list[Result], steps: int, seconds: float) -> Evaluation:
+    graph = network.graph
+    levels = {o.node: _level(graph, o.node) for o in network.outputs}
+    outputs = {
+        o.name: np.concatenate(
+            [r.outputs[o.node][levels[o.node] : levels[o.node] + steps] for r in results], axis=1
+        )
+        for o in network.outputs
+    }
+    counts = {n: _add([r.counts[n] for r in results]) for n in results[0].counts}
     recorded = {n: tuple(r.recorded[n] for r in results) for n in results[0].recorded}
-    return Evaluation(logits, counts, recorded, seconds)
+    known = {o.node for o in network.record.outputs}
+    about = {o.name: o for o in network.outputs if o.node in known or stage_of(graph) != "fixed"}
+    spiking = frozenset(o.name for o in network.outputs if _spikes(graph, o.node))
+    return Evaluation(outputs, counts, recorded, seconds, about, spiking=spiking)
+
+
+def _chosen(network: Network, wanted: str) -> str:
+    """The name of the output that answers: as wanted, the only one, or the one that the run record reads out."""
+    outputs = network.outputs
+    if wanted:
+        found = [o.name for o in outputs if wanted in (o.name, o.node)]
+        if not found:
+            raise DataError("output", repr(wanted), f"one of {', '.join(o.name for o in outputs)}")
+        return found[0]
+    if len(outputs) == 1:
+        return outputs[0].name
+    read = (
+        {e.dst for e in network.graph.outputs_of(network.record.readout)} if network.record.readout else set()
+    )
+    return next((o.name for o in outputs if o.node in read), "")
+
+
+def _told(record: RunRecord, x: Array, steps: int) -> tuple[str, ...]:
+    if record.coding == "spikes" and x.shape[1] > steps:
+        text = f"the samples have {x.shape[1]} steps, of which the first {steps} are run. Try: --steps {x.shape[1]}"
+        return (text,)
+    return ()
 
 
 def _add(parts: list[Counts]) -> Counts:
@@ -144,23 +143,48 @@ def _checked(record: RunRecord, x: Array) -> Array:
 
 def _steps(record: RunRecord, x: Array, wanted: int | None) -> int:
     steps = record.steps if wanted is None else wanted
-    if steps < 1:
-        raise DataError("steps", steps, "at least 1")
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MAX_STEPS:
+        raise DataError("steps", steps, f"a whole number, 1 to {MAX_STEPS}")
     if record.coding == "spikes" and x.shape[1] < steps:
         raise DataError("data", f"{x.shape[1]} steps", f"{steps}", f"--steps {x.shape[1]}")
-    return steps
+    return int(steps)
 
 
 def read_out_level(network: Network) -> int:
-    """The step at which the read-out wakes, and reading starts."""
-    node = network.graph.nodes.get(network.record.readout)
-    if not isinstance(node, Population):
+    """The step at which the last of the read-outs wakes; each output is read from the step its own wakes."""
+    record, nodes = network.record, network.graph.nodes
+    if not record.outputs and not isinstance(nodes.get(record.readout), Population):
         raise SimulationError(
             "the network",
             "its run record names no population to read out",
             "sim.run, which gives every output as it is",
         )
-    return node.start
+    return max(_level(network.graph, name) for name in network.graph.outputs)
+
+
+def _level(graph: Graph, output: str) -> int:
+    """The step at which the populations that an output reads wake."""
+    return max((node.start for node in _read(graph, output)), default=0)
+
+
+def _spikes(graph: Graph, output: str) -> bool:
+    """Whether an output hands on spikes, not what a read-out has added up."""
+    found = _read(graph, output)
+    return bool(found) and all(node.program.spikes() for node in found)
+
+
+def _read(graph: Graph, output: str) -> list[Population]:
+    """The populations that an output reads, through whatever joins or moves their values."""
+    found, todo, seen = [], [output], {output}
+    while todo:
+        for edge in graph.inputs_of(todo.pop()):
+            node = graph.nodes[edge.src]
+            if isinstance(node, Population):
+                found.append(node)
+            elif edge.src not in seen:
+                seen.add(edge.src)
+                todo.append(edge.src)
+    return found
 
 
 def encode_batch(network: Network, x: Array, steps: int, level: int, first: int) -> RunInput:

@@ -68,7 +68,7 @@ def test_seed_matters_and_is_recorded() -> None:
 def test_accuracy_and_ties() -> None:
     found = classify(network(), X, RunOptions(steps=5))
     assert found.steps == 5 and found.accuracy(found.predictions()) == 1.0
-    flat = replace(found, logits=np.zeros((5, 7, 3)))
+    flat = replace(found, outputs={"out": np.zeros((5, 7, 3))})
     assert flat.predictions().tolist() == [0] * 7
 
 

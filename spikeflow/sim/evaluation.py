@@ -1,0 +1,148 @@
+"""Evaluation: what a network answered to samples: outputs after each step, answers, scores, counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import DataError
+from spikeflow.events import Spikes
+from spikeflow.ir import answer
+from spikeflow.ir.record import OutputRecord
+from spikeflow.ir.score import Score, score
+from spikeflow.sim.result import Counts
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Answers of a network.
+
+    Where it has several outputs, each method takes the `output` that is meant, by name; without one it is the output
+    that `classify` was told, or the one that the run record reads out.
+
+    Parameters
+    ----------
+    outputs : by name of the output its accumulators after each step, ``(T, N, *shape)``.
+    counts : of every node, over all samples and steps.
+    recorded : for each recorded node the spikes of each batch.
+    seconds : wall time of the runs.
+    about : by name of the output what the run record says of it.
+    chosen : name of the output that answers; empty where there are several and none was chosen.
+    spiking : names of outputs that hold spikes of each step, which are added up for an answer.
+    y : labels, where they came with the samples.
+    warnings : what a user should know of the run.
+    """
+
+    outputs: Mapping[str, Array]
+    counts: Mapping[str, Counts]
+    recorded: Mapping[str, tuple[Spikes, ...]]
+    seconds: float
+    about: Mapping[str, OutputRecord] = field(default_factory=dict)
+    chosen: str = ""
+    spiking: frozenset[str] = frozenset()
+    y: Array | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def logits(self) -> Array:
+        """The accumulators of the output that answers, after each step, ``(T, N, *shape)``."""
+        return self.outputs[self.name_of()]
+
+    @property
+    def steps(self) -> int:
+        """Steps that were read."""
+        return int(next(iter(self.outputs.values())).shape[0])
+
+    @property
+    def samples(self) -> int:
+        """Samples that were run."""
+        return int(next(iter(self.outputs.values())).shape[1])
+
+    @property
+    def synaptic_operations(self) -> int:
+        """Of all nodes, samples and steps."""
+        return sum(c.synaptic_operations for c in self.counts.values())
+
+    def name_of(self, output: str = "") -> str:
+        """The name of an output; DataError where there is none of this name, or none was chosen of several."""
+        name = output or self.chosen or (next(iter(self.outputs)) if len(self.outputs) == 1 else "")
+        if name not in self.outputs:
+            got = repr(output) if output else f"{len(self.outputs)} outputs"
+            raise DataError(
+                "output", got, f"one of {', '.join(self.outputs)}", "--output NAME, or output=NAME"
+            )
+        return name
+
+    def kind(self, output: str = "", y: Array | None = None) -> str:
+        """What an output says, see ``ir.answer``; `y` are the labels, where known."""
+        name = self.name_of(output)
+        recorded = self.about[name].answer if name in self.about else ""
+        return answer.kind_of(self.outputs[name].shape[2:], recorded, y)
+
+    def accumulated(self, steps: int | None = None, output: str = "") -> Array:
+        """What an output has added up in so many steps, ``(N, *shape)``."""
+        at, name = self._at(steps), self.name_of(output)
+        values = self.outputs[name]
+        return values[:at].sum(axis=0) if name in self.spiking else values[at - 1]
+
+    def values(self, steps: int | None = None, output: str = "") -> Array:
+        """The same in the units of the network before conversion, float64, ``(N, *shape)``: what a regression answers."""
+        at, about = self._at(steps), self.about.get(self.name_of(output))
+        if about is None:
+            got = "accumulators of which the file does not say what 1 stands for"
+            raise DataError("values", got, "a unit", "map the network again, with this version")
+        found = self.accumulated(at, output).astype(np.float64)
+        return answer.with_final(found * about.unit / (at if about.mean else 1), about.final)
+
+    def predictions(self, steps: int | None = None, output: str = "") -> npt.NDArray[np.int64]:
+        """The class of each sample after so many steps, ``(N,)``, or of each place of a map, ``(N, *S)``.
+
+        The largest accumulator, ties to the lowest index; of one accumulator whether it lies above 0.
+        """
+        return answer.predictions(self.accumulated(steps, output), self.kind(output))
+
+    def tied(self, steps: int | None = None, output: str = "") -> npt.NDArray[np.bool_]:
+        """Where the accumulators leave the prediction undecided."""
+        return answer.tied(self.accumulated(steps, output), self.kind(output))
+
+    def score(self, y: npt.ArrayLike | None = None, steps: int | None = None, output: str = "") -> Score:
+        """Answers against labels after so many steps: accuracy of classes, error of values in the units of y.
+
+        Without `y` the labels that came with the samples are taken.
+
+        Raises
+        ------
+        DataError
+            Where labels are missing or do not fit; see ``ir.score.checked_labels``.
+        """
+        labels = self._labels(y)
+        kind = self.kind(output, labels)
+        outputs = self.values(steps, output) if kind == answer.VALUE else self.accumulated(steps, output)
+        return score(outputs, labels, kind)
+
+    def accuracy(self, y: npt.ArrayLike | None = None, steps: int | None = None, output: str = "") -> float:
+        """The fraction of samples (of a map: of places) answered as in y after so many steps."""
+        found = self.score(y, steps, output).accuracy
+        if found is None:
+            raise DataError(
+                "labels", "real numbers, or an output of values", "whole numbers, the classes", "score(y)"
+            )
+        return found
+
+    def _labels(self, y: npt.ArrayLike | None) -> Array:
+        if y is None and self.y is None:
+            raise DataError("labels", "none", "one for each sample")
+        return np.asarray(self.y if y is None else y)
+
+    def _at(self, steps: int | None) -> int:
+        if steps is None:
+            return self.steps
+        if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= self.steps:
+            raise DataError("steps", steps, f"a whole number, 1 to {self.steps}, the steps that were run")
+        return int(steps)
