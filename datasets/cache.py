@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import operator
-import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +16,7 @@ from spikeflow import __version__
 from spikeflow.datasets import entry, source
 from spikeflow.datasets.transforms.transform import transform_key
 from spikeflow.errors import DataError
+from spikeflow.files.write import drafted
 
 SUFFIX = ".entry"
 DRAFT = ".draft"
@@ -154,14 +153,8 @@ def _read(path: Path) -> tuple[Any, int] | None:
 
 def _write(path: Path, raw: bytes) -> None:
     """To a draft of a name of its own, then moved: readers see all of it or nothing."""
-    handle, draft = tempfile.mkstemp(dir=path.parent, suffix=DRAFT)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with drafted(path, durable=False) as draft:
+        draft.file.write(raw)
 
 
 def _files(folder: Path) -> Iterator[Path]:

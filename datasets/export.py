@@ -13,7 +13,7 @@ from spikeflow.datasets.base import Dataset
 from spikeflow.datasets.batch import collate
 from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.errors import DataError
-from spikeflow.ir.store import replace_file
+from spikeflow.files.write import replace_file
 from spikeflow.samples import Samples
 
 Progress = Callable[[int, int], None]

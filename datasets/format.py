@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from spikeflow.datasets.recording import Options, Recording
 from spikeflow.events import Events
@@ -44,7 +45,7 @@ class Format:
     suffixes : usual ones, first the one a writer takes; ``write(path)`` finds its format by them.
     recognise : whether a file is of this format; looks at content, and must be exact where there is a magic word.
     open : the recording.
-    write : writes a whole new file at the path it is given (which the caller moves into place), or None.
+    write : writes a whole new file into the one it is given (which the caller moves into place), or None.
     """
 
     name: str
@@ -52,4 +53,4 @@ class Format:
     suffixes: tuple[str, ...]
     recognise: Callable[[Head], bool]
     open: Callable[[Path, Options], Recording]
-    write: Callable[[Path, Events], None] | None = None
+    write: Callable[[BinaryIO, Events], None] | None = None

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.write import replace_file
 
 Array = npt.NDArray[Any]
 UNSIGNED_BYTES = 8
@@ -56,7 +57,7 @@ def write_idx(path: str | Path, array: Array) -> None:
         )
     head = struct.pack(f">HBB{array.ndim}I", 0, UNSIGNED_BYTES, array.ndim, *array.shape)
     raw = head + array.tobytes()
-    Path(path).write_bytes(gzip.compress(raw, mtime=0) if str(path).endswith(".gz") else raw)
+    replace_file(path, (gzip.compress(raw, mtime=0) if str(path).endswith(".gz") else raw,))
 
 
 def _opened(path: Path) -> IO[bytes]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from spikeflow.datasets.format import HEAD, Format, Head
 from spikeflow.datasets.formats import FORMATS
 from spikeflow.datasets.recording import Options, Recording
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.write import drafted
 
 
 def open_recording(path: str | Path, format: str | None = None, **options: Any) -> Recording:
@@ -49,36 +48,23 @@ def write(path: str | Path, events: Events, format: str | None = None) -> None:
     FileError
         Where the disk is full, or there is no such folder.
     """
-    path = Path(path)
-    chosen = by_name(format) if format else by_suffix(path)
+    name = by_name(format).name if format else by_suffix(Path(path)).name
+    with drafted(path) as draft:
+        write_into(draft.file, events, name)
+
+
+def write_into(file: BinaryIO, events: Events, format: str) -> None:
+    """Write events in the format of this name into an open, empty file.
+
+    Raises
+    ------
+    DataError
+        Where there is no such format, it is only read, or it cannot hold these events.
+    """
+    chosen = by_name(format)
     if chosen.write is None:
         raise DataError("writing", chosen.title, f"one of {', '.join(f.name for f in FORMATS if f.write)}")
-    try:
-        _write_whole(path, events, chosen.write)
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(path, f"cannot be written ({error.strerror or error})") from None
-
-
-def _write_whole(path: Path, events: Events, write: Callable[[Path, Events], None]) -> None:
-    # beside the target, and with its suffix, which some libraries insist on
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".draft-", suffix=path.suffix)
-    os.close(handle)
-    try:
-        write(Path(draft), events)
-        _open_to_others(draft)
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
-
-
-def _open_to_others(draft: str) -> None:
-    """The rights that a new file has here; a draft has those of its owner alone."""
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(draft, 0o666 & ~mask)
+    chosen.write(file, events)
 
 
 def recognise(path: Path) -> Format:

@@ -8,7 +8,6 @@ import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from spikeflow.errors import FileError, UnsafeFile
+from spikeflow.files.write import drafted_folder
 
 Progress = Callable[[str, int, int | None], None]
 PIECE = 1 << 20
@@ -74,12 +74,9 @@ def unpack(path: Path, folder: Path, progress: Progress | None = None) -> None:
         raise FileError(path, "no such file")
     folder.mkdir(parents=True, exist_ok=True)
     room = min(shutil.disk_usage(folder).free, MAX_RATIO * max(path.stat().st_size, 1 << 16))
-    draft = Path(tempfile.mkdtemp(dir=folder, prefix=".unpack-"))
-    try:
+    with drafted_folder(folder) as draft:
         _unpack(path, draft, _Budget(path, room, MAX_FILES), progress, 0)
         _merge(draft, folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _unpack(path: Path, folder: Path, budget: _Budget, progress: Progress | None, depth: int) -> None:
@@ -196,13 +193,8 @@ def drafted(folder: Path) -> Iterator[Path]:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileError(folder, "is there already", "another folder (--to), or delete it")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-    try:
+    with drafted_folder(folder.parent) as draft:
         yield draft
-        draft.chmod(0o755)
         if folder.exists():
             folder.rmdir()
         os.replace(draft, folder)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise

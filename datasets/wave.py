@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.write import replace_file
 
 Array = npt.NDArray[Any]
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
@@ -66,7 +67,7 @@ def read_wave(path: str | Path) -> Sound:
 def write_wave(path: str | Path, sound: Sound) -> None:
     """Write samples as 16-bit mono, each as ``min(round(32768 x), 32767)``.
 
-    Written in place: a caller that needs the file whole or not at all writes a draft and moves it.
+    The file is whole or not there.
 
     Raises
     ------
@@ -81,7 +82,7 @@ def write_wave(path: str | Path, sound: Sound) -> None:
     head = struct.pack(
         "<4sI4s4sIHHIIHH", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, PCM, 1, rate, 2 * rate, 2, 16
     )
-    Path(path).write_bytes(head + struct.pack("<4sI", b"data", len(data)) + data)
+    replace_file(path, (head, struct.pack("<4sI", b"data", len(data)), data))
 
 
 def _bytes(path: Path) -> bytes:

@@ -12,6 +12,7 @@ Source: docs.inivation.com, "AEDAT 2.0"; classes DVS128 and DavisChip of jAER.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def _all_dvs128(path: Path, begin: int) -> bool:
     return True
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write events of a DVS128 or a DAVIS; the sensor's size tells which.
 
     Raises
@@ -97,10 +98,9 @@ def write(path: Path, events: Events) -> None:
     if len(events) and events.y.max() >= 512:
         raise DataError("aedat2: y", int(events.y.max()), "0 to 511", "--format aedat4")
     lines = ("#!AER-DAT2.0", "# Timestamps tick is 1 us", f"# AEChip: {camera.chip}", "#End Of ASCII Header")
-    with open(path, "wb") as file:
-        file.write("".join(f"{line}\r\n" for line in lines).encode())
-        for at in range(0, len(events), PIECE):
-            _records(events[at : at + PIECE], camera).tofile(file)
+    file.write("".join(f"{line}\r\n" for line in lines).encode())
+    for at in range(0, len(events), PIECE):
+        file.write(_records(events[at : at + PIECE], camera).tobytes())
 
 
 def _records(events: Events, camera: cameras.Camera) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def _chosen(path: Path, sources: dict[int, str], key: str | None) -> int:
     return named[key]
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write AEDAT 3.1 of the camera with this sensor.
 
     Raises
@@ -102,11 +103,10 @@ def write(path: Path, events: Events) -> None:
         "#!END-HEADER",
     )
     turns = np.flatnonzero(np.diff(events.t >> 31)) + 1  # a packet has one count of turns
-    with open(path, "wb") as file:
-        file.write("".join(f"{line}\r\n" for line in lines).encode())
-        for begin, end in zip((0, *turns), (*turns, len(events)), strict=True):
-            for at in range(begin, end, PACKET):
-                file.write(_packet(events[at : min(at + PACKET, end)]))
+    file.write("".join(f"{line}\r\n" for line in lines).encode())
+    for begin, end in zip((0, *turns), (*turns, len(events)), strict=True):
+        for at in range(begin, end, PACKET):
+            file.write(_packet(events[at : min(at + PACKET, end)]))
 
 
 def _packet(events: Events) -> bytes:

@@ -7,7 +7,7 @@ root table, the kind, the list of the root's fields, the root.
 from __future__ import annotations
 
 import struct
-from pathlib import Path
+from typing import BinaryIO
 
 import lz4.frame
 import numpy as np
@@ -45,7 +45,7 @@ XML = """<dv version="2.0">
 """
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write an AEDAT 4 file.
 
     Raises
@@ -58,18 +58,17 @@ def write(path: Path, events: Events) -> None:
             "aedat4: the sensor", f"{events.width}x{events.height}", "its width and height, up to 32768"
         )
     table: list[tuple[int, ...]] = []
-    with open(path, "wb") as file:
-        file.write(MAGIC + _header(events, -1))
-        for at in range(0, len(events), PACKET):
-            piece = events[at : at + PACKET]
-            content = _compressed(_packet(piece))
-            file.write(struct.pack("<ii", STREAM, len(content)) + content)
-            place = file.tell() - len(content), STREAM, len(content)
-            table.append((*place, len(piece), int(piece.t[0]), int(piece.t[-1])))
-        end = file.tell()
-        file.write(_compressed(_table(table)))
-        file.seek(0)
-        file.write(MAGIC + _header(events, end))
+    file.write(MAGIC + _header(events, -1))
+    for at in range(0, len(events), PACKET):
+        piece = events[at : at + PACKET]
+        content = _compressed(_packet(piece))
+        file.write(struct.pack("<ii", STREAM, len(content)) + content)
+        place = file.tell() - len(content), STREAM, len(content)
+        table.append((*place, len(piece), int(piece.t[0]), int(piece.t[-1])))
+    end = file.tell()
+    file.write(_compressed(_table(table)))
+    file.seek(0)
+    file.write(MAGIC + _header(events, end))
 
 
 def _compressed(content: bytes) -> bytes:

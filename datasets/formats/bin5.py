@@ -11,6 +11,7 @@ Source: Orchard et al. 2015, "Converting static image datasets to spiking neurom
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     return DecodedRecording(path, Header("bin5"), options, _decode.bin5)
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write 40-bit events.
 
     Raises
@@ -61,7 +62,7 @@ def write(path: Path, events: Events) -> None:
     records[:, 0], records[:, 1] = events.x, events.y
     records[:, 2] = (events.t >> 16).astype(np.uint8) | (events.p << 7)
     records[:, 3], records[:, 4] = (events.t >> 8) & 0xFF, events.t & 0xFF
-    records.tofile(path)
+    file.write(records.tobytes())
 
 
 FORMAT = Format("bin5", "40-bit events (N-MNIST .bin)", (".bin", ".bs2"), recognise, open_recording, write)

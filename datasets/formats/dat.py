@@ -9,6 +9,7 @@ Source: docs.prophesee.ai, "DAT File Format"; for older files the makers' reader
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def _side(path: Path, text: TextHeader, name: str, most: int) -> int | None:
     return None if value is None else evt.side(path, name.lower(), value, most)
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write a file of version 2.
 
     Raises
@@ -106,13 +107,12 @@ def write(path: Path, events: Events) -> None:
         events.height is not None
     )
     lines = ("Data file containing CD events", "Version 2", *sides)
-    with open(path, "wb") as file:
-        file.write("".join(f"% {line}\n" for line in lines).encode() + bytes((12, RECORD)))
-        for piece in evt.pieces(events):
-            words = np.empty((len(piece), 2), np.uint32)
-            words[:, 0] = piece.t & (TIMES - 1)
-            words[:, 1] = piece.x | piece.y.astype(np.uint32) << 14 | piece.p.astype(np.uint32) << 28
-            evt.save(file, words)
+    file.write("".join(f"% {line}\n" for line in lines).encode() + bytes((12, RECORD)))
+    for piece in evt.pieces(events):
+        words = np.empty((len(piece), 2), np.uint32)
+        words[:, 0] = piece.t & (TIMES - 1)
+        words[:, 1] = piece.x | piece.y.astype(np.uint32) << 14 | piece.p.astype(np.uint32) << 28
+        evt.save(file, words)
 
 
 FORMAT = Format("dat", "Prophesee DAT", (".dat",), recognise, open_recording, write)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     )
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write a stream of type DVS.
 
     Raises
@@ -87,13 +88,12 @@ def write(path: Path, events: Events) -> None:
             f"0 to {PASSES * MOST_PASSES}",
             "times that begin at 0",
         )
-    with open(path, "wb") as file:
-        file.write(HEADER.pack(MAGIC, 2, 0, 0, DVS, events.width, events.height))
-        before = 0
-        for at in range(0, len(events), PIECE):
-            piece = events[at : at + PIECE]
-            _stream(piece, before).tofile(file)
-            before = int(piece.t[-1])
+    file.write(HEADER.pack(MAGIC, 2, 0, 0, DVS, events.width, events.height))
+    before = 0
+    for at in range(0, len(events), PIECE):
+        piece = events[at : at + PIECE]
+        file.write(_stream(piece, before).tobytes())
+        before = int(piece.t[-1])
 
 
 def _stream(events: Events, before: int) -> np.ndarray:

@@ -6,6 +6,7 @@ Source: docs.prophesee.ai, "EVT 2.0 Format"; the layout of the words stands in `
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     return DecodedRecording(path, header, options, _decode.evt2, text.size)
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write a RAW file.
 
     Raises
@@ -40,18 +41,17 @@ def write(path: Path, events: Events) -> None:
     """
     evt.check_limits("evt2", events, evt.SIDE)
     before: int | None = None
-    with open(path, "wb") as file:
-        file.write(evt.header_text("evt2", events))
-        for piece in evt.pieces(events):
-            high = piece.t >> 6
-            time = evt.time_words("evt2", high, before, 28)
-            before = int(high[-1])
-            words = np.empty(len(piece) + len(time.values), np.uint32)
-            at = np.arange(len(piece)) + np.cumsum(time.counts)
-            evt.place(words, at - time.counts, time.counts, TIME_HIGH | time.values)
-            low, x, y, p = (c.astype(np.uint32) for c in (piece.t & 63, piece.x, piece.y, piece.p))
-            words[at] = p << 28 | low << 22 | x << 11 | y
-            evt.save(file, words)
+    file.write(evt.header_text("evt2", events))
+    for piece in evt.pieces(events):
+        high = piece.t >> 6
+        time = evt.time_words("evt2", high, before, 28)
+        before = int(high[-1])
+        words = np.empty(len(piece) + len(time.values), np.uint32)
+        at = np.arange(len(piece)) + np.cumsum(time.counts)
+        evt.place(words, at - time.counts, time.counts, TIME_HIGH | time.values)
+        low, x, y, p = (c.astype(np.uint32) for c in (piece.t & 63, piece.x, piece.y, piece.p))
+        words[at] = p << 28 | low << 22 | x << 11 | y
+        evt.save(file, words)
 
 
 FORMAT = Format("evt2", "Prophesee EVT 2.0 RAW", (".raw",), recognise, open_recording, write)

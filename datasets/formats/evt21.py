@@ -8,6 +8,7 @@ Source: docs.prophesee.ai, "EVT 2.1 Format"; the layout of the words stands in `
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def _is_legacy(path: Path, text: evt.TextHeader) -> bool:
     return bool(fits[0] and not fits[1])
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write a RAW file, of whole little-endian words.
 
     Raises
@@ -60,11 +61,10 @@ def write(path: Path, events: Events) -> None:
     """
     evt.check_limits("evt21", events, evt.SIDE)
     before: int | None = None
-    with open(path, "wb") as file:
-        file.write(evt.header_text("evt21", events))
-        for piece in evt.pieces(events):
-            evt.save(file, _words(piece, before))
-            before = int(piece.t[-1]) >> 6
+    file.write(evt.header_text("evt21", events))
+    for piece in evt.pieces(events):
+        evt.save(file, _words(piece, before))
+        before = int(piece.t[-1]) >> 6
 
 
 def _words(events: Events, before: int | None) -> Array:

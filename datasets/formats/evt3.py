@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     return DecodedRecording(path, header, options, _decode.evt3, text.size)
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write a RAW file; rows of many events become vectors.
 
     Raises
@@ -46,12 +47,11 @@ def write(path: Path, events: Events) -> None:
     """
     evt.check_limits("evt3", events, evt.SIDE)
     before: Before | None = None
-    with open(path, "wb") as file:
-        file.write(evt.header_text("evt3", events))
-        for piece in evt.pieces(events):
-            items = _items(piece)
-            evt.save(file, _words(items, before))
-            before = Before(int(items.t[-1]), int(items.y[-1]))
+    file.write(evt.header_text("evt3", events))
+    for piece in evt.pieces(events):
+        items = _items(piece)
+        evt.save(file, _words(items, before))
+        before = Before(int(items.t[-1]), int(items.y[-1]))
 
 
 @dataclass(frozen=True)

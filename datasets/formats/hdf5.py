@@ -13,7 +13,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
@@ -159,7 +159,7 @@ def _header(path: Path, file: h5py.File, found: Found) -> Header:
     return Header("hdf5", *sizes, fields=fields)
 
 
-def write(path: Path, events: Events) -> None:
+def write(target: BinaryIO, events: Events) -> None:
     """Write the group ``events`` with t, x, y, p, packed with gzip, and its sensor's size as attributes."""
     # made in memory: the HDF5 library does not survive a full disk, plain writing does
     with h5py.File("image", "w", driver="core", backing_store=False, block_size=1 << 22) as file:
@@ -174,7 +174,7 @@ def write(path: Path, events: Events) -> None:
             if getattr(events, name) is not None:
                 group.attrs[name] = np.int64(getattr(events, name))
         file.flush()
-        path.write_bytes(file.id.get_file_image())
+        target.write(file.id.get_file_image())
 
 
 FORMAT = Format("hdf5", "HDF5 of events", (".h5", ".hdf5"), recognise, open_recording, write)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -116,13 +116,12 @@ def _variables(path: Path) -> dict[str, Array]:
     return {name: value for name, value in held.items() if not name.startswith("__")}
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write the variables ts, x, y, pol, as ASL-DVS has them; the layout has no place for the sensor's size."""
     from scipy.io import savemat
 
     columns = {"ts": events.t, "x": events.x, "y": events.y, "pol": events.p}
-    with open(path, "wb") as file:
-        savemat(file, {name: column[:, None] for name, column in columns.items()}, do_compression=True)
+    savemat(file, {name: column[:, None] for name, column in columns.items()}, do_compression=True)
 
 
 FORMAT = Format("mat", "MATLAB variables", (".mat",), recognise, open_recording, write)

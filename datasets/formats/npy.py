@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -115,10 +115,12 @@ def mapped(path: Path) -> Stored:
     return Stored(np.memmap(path, dtype, "r", begin, (there, *row), order), declared)
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write one structured array; the layout has no place for the sensor's size."""
-    with open(path, "wb") as file:
-        np.lib.format.write_array(file, events.structured(), allow_pickle=False)
+    array = events.structured()
+    # not write_array, which hands a real file to tofile: that one does not notice a full disk
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(array.view(np.uint8).data)
 
 
 FORMAT = Format("npy", "NumPy array", (".npy",), recognise, open_recording, write)

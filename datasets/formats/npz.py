@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -91,12 +91,11 @@ def _size(path: Path, arrays: Mapping[str, Array], name: str) -> int | None:
     return int(value.reshape(-1)[0])
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write the four columns, packed, and the sensor's size where it is known."""
     arrays = {name: getattr(events, name) for name, _ in COLUMNS}
     sizes = {n: np.int64(v) for n, v in (("width", events.width), ("height", events.height)) if v is not None}
-    with open(path, "wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays, **sizes)
+    np.savez_compressed(file, allow_pickle=False, **arrays, **sizes)
 
 
 FORMAT = Format("npz", "NumPy arrays", (".npz",), recognise, open_recording, write)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -218,7 +218,7 @@ def _tail(path: Path, begin: int) -> bytes:
     return data[data.find(b"\n") + 1 :] if at > begin else data
 
 
-def write(path: Path, events: Events) -> None:
+def write(file: BinaryIO, events: Events) -> None:
     """Write ``t,x,y,p`` in microseconds, one event a line, and the sensor's size as a comment where it is known.
 
     Raises
@@ -228,14 +228,14 @@ def write(path: Path, events: Events) -> None:
     """
     if len(events) and max(abs(int(events.t[0])), abs(int(events.t[-1]))) >= ONE:
         raise DataError("text: t", int(events.t[-1]), "less than 10^18", "--format npy")
-    with open(path, "w", encoding="ascii", newline="\n") as file:
-        if events.width is not None and events.height is not None:
-            file.write(f"# sensor {events.width}x{events.height}\n")
-        file.write("t,x,y,p\n")
-        for at in range(0, len(events), LINES):
-            part = events[at : at + LINES]
-            columns = (column.tolist() for column in (part.t, part.x, part.y, part.p))
-            file.writelines(f"{t},{x},{y},{p}\n" for t, x, y, p in zip(*columns, strict=True))
+    if events.width is not None and events.height is not None:
+        file.write(f"# sensor {events.width}x{events.height}\n".encode())
+    file.write(b"t,x,y,p\n")
+    for at in range(0, len(events), LINES):
+        part = events[at : at + LINES]
+        columns = (column.tolist() for column in (part.t, part.x, part.y, part.p))
+        rows = (f"{t},{x},{y},{p}\n" for t, x, y, p in zip(*columns, strict=True))
+        file.write("".join(rows).encode())
 
 
 FORMAT = Format("text", "text, one event a line", (".csv", ".txt", ".tsv"), recognise, open_recording, write)

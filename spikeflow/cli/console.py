@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from spikeflow.errors import SpikeflowWarning
+from spikeflow.files.write import check_output
 
 Progress = Callable[[int, int], None]
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON, for machines.")
@@ -21,7 +22,26 @@ SEED = click.option(
     show_default=True,
     help="Of everything that is drawn at random.",
 )
-OUT = click.option("--out", type=click.Path(dir_okay=False), required=True, help="File to write.")
+
+
+class OutputPath(click.Path):
+    """The type of an argument or option that names a file to write."""
+
+
+class Writing(click.Command):
+    """A command that writes files: that it can, and replaces nothing that it reads, is known before the work."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Check the outputs, then run."""
+        said = [(parameter, ctx.params.get(parameter.name or "")) for parameter in self.params]
+        outputs = [value for parameter, value in said if isinstance(parameter.type, OutputPath) and value]
+        inputs = [v for p, v in said if not isinstance(p.type, OutputPath) and isinstance(v, str)]
+        for output in outputs:
+            check_output(output, inputs)
+        return super().invoke(ctx)
+
+
+OUT = click.option("--out", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 
 
 def shape_option(text: str | None) -> tuple[int, ...]:

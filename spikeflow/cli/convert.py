@@ -11,7 +11,7 @@ from spikeflow.cli import console
 COMPARED = 200  # calibration samples on which the two networks are compared
 
 
-@click.command("convert")
+@click.command("convert", cls=console.Writing)
 @click.argument("ann", type=click.Path())
 @click.option(
     "--data",

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from spikeflow.cli import console, data_options
-from spikeflow.errors import DataError, FileError, SpikeflowError
+from spikeflow.errors import DataError, SpikeflowError
+from spikeflow.files.write import drafted
 
 if TYPE_CHECKING:
     from spikeflow.events import Events
 
 
-@click.command("convert", short_help="Write a recording in another format, nothing lost.")
+@click.command("convert", cls=console.Writing, short_help="Write a recording in another format, nothing lost.")
 @click.argument("source", metavar="IN")
-@click.argument("target", metavar="OUT")
+@click.argument("target", type=console.OutputPath(), metavar="OUT")
 @data_options.reading
 @click.option("--to-format", help="Format of OUT, where its suffix does not tell.")
 @click.option(
@@ -67,12 +67,12 @@ def _target_format(target: Path, name: str | None) -> str:
 
 def _write_checked(target: Path, format: str, events: Events, drop_sensor: bool) -> bool:
     """Write, read back, compare, and only then move into place; whether the file tells the sensor, too."""
-    from spikeflow.datasets import write
+    from spikeflow.datasets.read import write_into
 
-    draft = target.with_name(f".spikeflow-{secrets.token_hex(8)}{target.suffix}")
-    try:
-        write(draft, events, format)
-        kept = _compared(draft, target, format, events)
+    with drafted(target, named=True) as draft:
+        write_into(draft.file, events, format)
+        draft.file.flush()
+        kept = _compared(draft.path, target, format, events)
         if not kept and not drop_sensor:
             raise DataError(
                 f"{target}: sensor",
@@ -80,13 +80,6 @@ def _write_checked(target: Path, format: str, events: Events, drop_sensor: bool)
                 f"a format that has a place for it, which {format} has not",
                 "--drop-sensor, or --to-format npz",
             )
-        draft.replace(target)
-    except OSError as error:
-        if isinstance(error, FileError):  # the name of the draft tells a user nothing
-            raise FileError(target, error.reason) from None
-        raise FileError(target, f"cannot be written ({error.strerror or error})") from None
-    finally:
-        draft.unlink(missing_ok=True)
     return kept
 
 

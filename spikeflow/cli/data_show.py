@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spikeflow.report.recording import RecordingFacts, View
 
 
-@click.command("show", short_help="Draw a recording or a sample: page, picture, film.")
+@click.command("show", cls=console.Writing, short_help="Draw a recording or a sample: page, picture, film.")
 @click.argument("what", metavar="FILE|NAME")
 @click.argument("index", type=int, required=False)
 @console.OUT

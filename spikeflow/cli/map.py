@@ -7,7 +7,7 @@ import click
 from spikeflow.cli import console, opened
 
 
-@click.command("map")
+@click.command("map", cls=console.Writing)
 @click.argument("file", type=click.Path())
 @click.option(
     "--chip", required=True, help="loihi1, loihi2, spinnaker2, or a dotted module that holds a CHIP."

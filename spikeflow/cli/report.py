@@ -7,7 +7,7 @@ import click
 from spikeflow.cli import console, opened
 
 
-@click.command("report")
+@click.command("report", cls=console.Writing)
 @click.argument("file", type=click.Path())
 @click.option(
     "--map", "mapped", type=click.Path(), help="The same network mapped onto a chip, run beside it."

@@ -16,18 +16,17 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
 from spikeflow.errors import FileError
+from spikeflow.files.write import PathLike, replace_file
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.codec import ARRAY_TYPES, Json
 
@@ -45,8 +44,6 @@ _HEADER = re.compile(
     rb"spikeflow ([a-z-]{1,32}) (\d{1,9})\nbytes (\d{1,19})\nsha256 [0-9a-f]{64}\n"
     rb"HDF5 follows at byte 512\n\0*"
 )
-
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -105,44 +102,6 @@ def header(kind: str, image: bytes) -> bytes:
         f"sha256 {hashlib.sha256(image).hexdigest()}\nHDF5 follows at byte {HEADER_BYTES}\n"
     )
     return text.encode().ljust(HEADER_BYTES, b"\0")
-
-
-def replace_file(path: PathLike, parts: Sequence[bytes]) -> None:
-    """Write a file whole or not at all; FileError leaves behind what was there before."""
-    try:
-        # a link keeps pointing at the file that is replaced
-        target = Path(os.path.realpath(path))
-        temporary = target.with_name(f".spikeflow-{secrets.token_hex(8)}.tmp")
-        if target.exists() and not target.is_file():
-            raise FileError(path, "is not a plain file, so it is not replaced")
-        try:
-            _write_flushed(temporary, parts)
-            os.replace(temporary, target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        _flush_folder(target.parent)
-    except FileError:
-        raise
-    except (OSError, ValueError) as error:
-        raise FileError(path, f"cannot be written: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _write_flushed(path: Path, parts: Sequence[bytes]) -> None:
-    with path.open("xb") as file:
-        file.writelines(parts)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    # the new name reaches the disk too; some file systems cannot do it, and the file is whole either way
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 # --- reading ---

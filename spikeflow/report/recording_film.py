@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.write import drafted_folder
 from spikeflow.report.recording import RecordingFacts, time_unit
 from spikeflow.report.recording_paint import (
     INK_INDEX,
@@ -70,8 +71,8 @@ def to_mp4(facts: RecordingFacts, fps: int) -> bytes:
     colours, shown = palette(), pictures(facts, fps)
     first = next(shown)
     height, width = first.shape
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "film.mp4"
+    with drafted_folder(Path(tempfile.gettempdir())) as folder:
+        target = folder / "film.mp4"
         command = [program, "-loglevel", "error", "-f", "rawvideo", "-pixel_format", "rgb24"]
         command += ["-video_size", f"{width}x{height}", "-framerate", str(fps), "-i", "pipe:0"]
         command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart", str(target)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spikeflow.errors import DataError
-from spikeflow.ir.store import replace_file
+from spikeflow.files.write import replace_file
 from spikeflow.report.recording import RecordingFacts
 
 SUFFIXES = (".html", ".png", ".gif", ".mp4")

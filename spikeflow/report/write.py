@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from spikeflow.ir.store import replace_file
+from spikeflow.files.write import replace_file
 from spikeflow.report.facts import ReportFacts
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets import cache as cache_module
 from spikeflow.datasets import entry
 from spikeflow.datasets.base import Card, Dataset, Index
 from spikeflow.datasets.cache import Cached, CacheWarning
@@ -219,7 +218,7 @@ def test_a_full_disk_is_a_warning(data: Tiny, tmp_path: Path, monkeypatch: pytes
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     kept = Cached(data, tmp_path / "cache", Shifted())
-    monkeypatch.setattr(cache_module.os, "replace", full)
+    monkeypatch.setattr("spikeflow.files.write._place", full)
     with pytest.warns(CacheWarning, match="No space left"):
         assert same(kept[0][0], Shifted()(data.sample(0)))
     assert not list((tmp_path / "cache").rglob("*.*"))  # no draft either

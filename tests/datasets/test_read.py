@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -76,8 +76,8 @@ def test_unknown_names(tmp_path: Path) -> None:
 
 
 def _failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    def fail(path: Path, events: Events) -> None:
-        path.write_bytes(b"half")
+    def fail(file: BinaryIO, events: Events) -> None:
+        file.write(b"half")
         raise error
 
     module = __import__("sys").modules["spikeflow.datasets.read"]
