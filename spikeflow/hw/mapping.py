@@ -10,7 +10,6 @@ from spikeflow.hw.check import check_mapping
 from spikeflow.hw.rebuild import Rebuilt, rebuild
 from spikeflow.hw.tables import CoreTable, InputTable, Layout, NeuronKind, OutputTable, Projection
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network, RunRecord
 
 
@@ -58,16 +57,19 @@ class Mapping:
         """The core of each population and each set of synapses of the rebuilt graph."""
         return self._rebuilt.core_of
 
+    @property
+    def part_of(self) -> abc.Mapping[str, str]:
+        """The population or projection of the network that each node of the rebuilt graph is a part of."""
+        return self._rebuilt.part_of
+
     @cached_property
     def _rebuilt(self) -> Rebuilt:
         return rebuild(self)
 
     def as_network(self) -> Network:
         """The rebuilt graph with the run record, which names the first slice of a read-out that was cut."""
-        graph, record = self.as_graph(), self.record
-        names = (record.readout, f"{record.readout}[0]")
-        there = [name for name in names if isinstance(graph.nodes.get(name), Population)]
-        return Network(graph, replace(record, readout=there[0]) if there and record.readout else record)
+        slices = self._rebuilt.slices.get(self.record.readout)
+        return Network(self.as_graph(), replace(self.record, readout=slices[0]) if slices else self.record)
 
     @property
     def cores_used(self) -> int:

@@ -1,7 +1,10 @@
 """The fixed graph that a mapping's tables compute, from these alone.
 
 One population node for each slice. For each projection and slice that it reaches, one Sparse, so that the
-exponent acts once on the whole sum; its source is the slice that it hears, or the Concat of all those.
+exponent acts once on the whole sum; its source is the slice that it hears, or a Concat: of all slices of the source
+where it hears half of them or more, so that many cores share it, else of those it hears.
+
+Names are for people. What a node is a part of, and where it lies, is told by `Rebuilt`, never read from a name.
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.hw.check import axon_offsets, slices_of
+from spikeflow.hw.check import axon_offsets
 from spikeflow.hw.tables import CoreTable, OutputTable, Projection
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.graph import MAX_NAME, Edge, Graph
 from spikeflow.ir.nodes import Concat, Input, Node, Output, Population, Shape, Sparse
 
 if TYPE_CHECKING:
@@ -27,22 +30,62 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 WIDEST = 4096  # sources of one Concat
+SHARED = 0.5  # share of a source's slices from which a core reads the Concat of all
 _ONE = Quantised(np.ones(1, np.int32), Fixed(2))
 
 
 @dataclass(frozen=True, eq=False)
 class Rebuilt:
-    """The graph, and the core of each of its populations and sets of synapses."""
+    """The graph, and for each of its populations and sets of synapses where it lies and what it is a part of.
+
+    Parameters
+    ----------
+    core_of : the core of a node.
+    part_of : the population or projection of the network that a node holds a part of.
+    slices : the nodes of each population of the network, in the order of the cores.
+    """
 
     graph: Graph
     core_of: abc.Mapping[str, int]
+    part_of: abc.Mapping[str, str]
+    slices: abc.Mapping[str, tuple[str, ...]]
 
 
 def rebuild(mapping: Mapping) -> Rebuilt:
     """The graph of `Mapping.as_graph`."""
     made = _Rebuild(mapping)
     graph = made.graph()
-    return Rebuilt(graph, MappingProxyType(made.core_of))
+    parts: dict[str, list[str]] = {}
+    for (core, slot), name in made.slices.items():
+        parts.setdefault(mapping.cores[core].slices[slot].population, []).append(name)
+    slices = MappingProxyType({name: tuple(found) for name, found in parts.items()})
+    return Rebuilt(graph, MappingProxyType(made.core_of), MappingProxyType(made.part_of), slices)
+
+
+class Names:
+    """Names for new nodes: readable, legal and all different, however many begin alike.
+
+    Parameters
+    ----------
+    taken : names that are given already.
+    """
+
+    def __init__(self, taken: abc.Iterable[str]) -> None:
+        self.taken = set(taken)
+        self.count: dict[str, int] = {}
+
+    def new(self, wanted: str, ending: str = "") -> str:
+        """`wanted` and `ending` where that is free; else the next number behind it. Long ones are cut in the middle."""
+        name, first = _cut(wanted, ending), wanted + ending
+        while name in self.taken:
+            number = self.count[first] = self.count.get(first, 1) + 1
+            name = _cut(wanted, f"{ending}#{number}")
+        self.taken.add(name)
+        return name
+
+
+def _cut(wanted: str, ending: str) -> str:
+    return wanted[: MAX_NAME - len(ending)] + ending
 
 
 class _Rebuild:
@@ -53,9 +96,12 @@ class _Rebuild:
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
         self.core_of: dict[str, int] = {}
+        self.part_of: dict[str, str] = {}
         self.joined: dict[tuple[str, ...], str] = {}
-        self.taken = {t.name for t in (*mapping.inputs, *mapping.outputs)}
-        self.slices = _slice_names(mapping, self.taken)
+        self.names = Names(t.name for t in (*mapping.inputs, *mapping.outputs))
+        self.slices = _slice_names(mapping, self.names)
+        self.homes = _homes(mapping)
+        self.shapes = {t.name: t.shape for t in mapping.inputs}
         self.start = [np.cumsum([0, *(len(s.neurons) for s in core.slices)]) for core in mapping.cores]
         self.offsets = axon_offsets(mapping)
         self.source_core, self.source_neuron = _axon_sources(mapping, self.offsets)
@@ -76,13 +122,11 @@ class _Rebuild:
             self._output(table)
         return Graph(self.nodes, tuple(self.edges), self.mapping.dt)
 
-    def _name(self, wanted: str) -> str:
-        return _unused(wanted, self.taken)
-
     def _population(self, core: int, slot: int) -> None:
         table = self.mapping.cores[core].slices[slot]
         kind = self.mapping.kinds[table.kind]
         self.core_of[self.slices[core, slot]] = core
+        self.part_of[self.slices[core, slot]] = table.population
         shape = (len(table.neurons),)
         self.nodes[self.slices[core, slot]] = Population(
             kind.model, kind.program, table.params, shape, table.start, table.initial, kind.formats
@@ -94,28 +138,30 @@ class _Rebuild:
         axon = np.flatnonzero(core.axons.projection == projection)
         source, shape, flat = self._heard(edge, self.offsets[index] + axon)
         target = self.slices[index, slot]
-        name = self._name(edge.name + target[len(edge.target) :])
+        number = self.homes[edge.target].index((index, slot)) if len(self.homes[edge.target]) > 1 else None
+        name = self.names.new(edge.name, "" if number is None else f"[{number}]")
         first, size = self.start[index][slot], len(core.slices[slot].neurons)
         order = np.argsort(flat, kind="stable")
         self.nodes[name] = _sparse(edge, core, axon[order], (flat[order], shape, first, size))
         self.core_of[name] = index
+        self.part_of[name] = edge.name
         self.edges += [Edge(source, name, delay=edge.delay), Edge(name, target, edge.port)]
 
     def _heard(self, edge: Projection, axons: Array) -> tuple[str, Shape, Array]:
         """The node that a projection hears on one core, its shape, the place of each axon's source in it."""
-        inputs = {t.name: t.shape for t in self.mapping.inputs}
         neuron = self.source_neuron[axons]
-        if edge.source in inputs:
-            return edge.source, inputs[edge.source], neuron
-        cores = self.source_core[axons]
+        if edge.source in self.shapes:
+            return edge.source, self.shapes[edge.source], neuron
+        cores, homes = self.source_core[axons], self.homes[edge.source]
         heard = np.unique(cores)
-        slots = [[s.population for s in self.mapping.cores[c].slices].index(edge.source) for c in heard]
-        first = np.array([self.start[c][s] for c, s in zip(heard, slots, strict=True)])
-        sizes = np.array([self.start[c][s + 1] for c, s in zip(heard, slots, strict=True)]) - first
+        if len(heard) > 1 and len(heard) >= SHARED * len(homes):
+            heard = np.array([core for core, _ in homes])
+        slots = dict(homes)
+        first = np.array([self.start[c][slots[c]] for c in heard.tolist()])
+        sizes = np.array([self.start[c][slots[c] + 1] for c in heard.tolist()]) - first
         at = np.searchsorted(heard, cores)
         flat = neuron - first[at] + (np.cumsum(sizes) - sizes)[at]
-        names = [self.slices[int(c), s] for c, s in zip(heard, slots, strict=True)]
-        return self._join(names), (int(sizes.sum()),), flat
+        return self._join([self.slices[c, slots[c]] for c in heard.tolist()]), (int(sizes.sum()),), flat
 
     def _join(self, names: list[str]) -> str:
         """One node with the values of all, one after the other; the same for the same names."""
@@ -125,7 +171,7 @@ class _Rebuild:
             return self._join([self._join(names[i : i + WIDEST]) for i in range(0, len(names), WIDEST)])
         key = tuple(names)
         if key not in self.joined:
-            name = self.joined[key] = self._name(f"{names[0]}..{names[-1]}")
+            name = self.joined[key] = self.names.new(names[0], f"..{names[-1]}"[-MAX_NAME // 2 :])
             self.nodes[name] = Concat(0, len(names))
             self.edges += [Edge(source, name, f"in{i}") for i, source in enumerate(names)]
         return self.joined[key]
@@ -147,7 +193,7 @@ class _Rebuild:
         )
         source, total = self._join([self.slices[key] for key in heard]), sum(sizes)
         if table.shape != (total,) or not np.array_equal(flat, np.arange(total)):
-            name = self._name(f"{table.name}.order")
+            name = self.names.new(table.name, ".order")
             indptr = np.concatenate([[0], np.cumsum(np.bincount(flat, minlength=total))])
             self.nodes[name] = Sparse(indptr, np.argsort(flat, kind="stable"), _ONE, (total,), table.shape)
             self.edges.append(Edge(source, name))
@@ -155,25 +201,26 @@ class _Rebuild:
         self.edges.append(Edge(source, table.name, delay=table.delay))
 
 
-def _slice_names(mapping: Mapping, taken: set[str]) -> dict[tuple[int, int], str]:
-    """The name of every (core, slot): the population's own where it is whole, else with a number."""
-    names: dict[tuple[int, int], str] = {}
-    numbers: dict[str, int] = {}
-    counts = {name: len(found) for name, found in slices_of(mapping).items()}
+def _homes(mapping: Mapping) -> dict[str, list[tuple[int, int]]]:
+    """The (core, slot) of each slice of each population, in the order of the cores."""
+    found: dict[str, list[tuple[int, int]]] = {}
     for index, core in enumerate(mapping.cores):
         for slot, table in enumerate(core.slices):
-            name = table.population
-            number = numbers[name] = numbers.get(name, -1) + 1
-            names[index, slot] = _unused(name if counts[name] == 1 else f"{name}[{number}]", taken)
-    return names
+            found.setdefault(table.population, []).append((index, slot))
+    return found
 
 
-def _unused(wanted: str, taken: set[str]) -> str:
-    name = wanted
-    while name in taken:
-        name += "'"
-    taken.add(name)
-    return name
+def _slice_names(mapping: Mapping, names: Names) -> dict[tuple[int, int], str]:
+    """The name of every (core, slot): the population's own where it is whole, else with a number."""
+    homes = _homes(mapping).items()
+    whole = {homes_[0]: names.new(name) for name, homes_ in homes if len(homes_) == 1}
+    cut = {
+        home: names.new(name, f"[{i}]")
+        for name, homes_ in homes
+        if len(homes_) > 1
+        for i, home in enumerate(homes_)
+    }
+    return {**whole, **cut}
 
 
 def _axon_sources(mapping: Mapping, first: Array) -> tuple[Array, Array]:

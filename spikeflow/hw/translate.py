@@ -95,7 +95,7 @@ class _Translation:
         self, name: str, node: Population, ports: Mapping[str, Port], arithmetic: Arithmetic
     ) -> None:
         self.node, self.ports, self.a = node, ports, arithmetic
-        self.w = Writer(name, arithmetic)
+        self.w = Writer(name, arithmetic, taken=frozenset((*node.program.states, *node.program.inputs)))
         self.code = node.program.code
         self.currents = current_ports(node.program)
         # what a spike compares with is used by a reset that subtracts it too, so both take the same M
@@ -202,14 +202,20 @@ class _Translation:
         port, w, scale = self.ports[name], self.w, np.asarray(self.ports[name].scale, np.float64)
         x = w.ops.emit("input", name=name)
         if self.a.total:
-            x = w.narrow(x, self.a.total, f"{name} total")
+            x = w.narrow(x, self.a.total, self._label(f"{name} total"))
         x = w.ops.shift(x, self.a.state_shift) if self.a.state_shift else x
         scale = scale * 2.0**self.a.state_shift
         if name in self.currents.values():
             return Moving(x, scale)
         if self.a.total is None or self.a.total.bits + self.a.state_shift > self.a.current.bits:
-            x = w.narrow(x, self.a.current, f"{name} current")
+            x = w.narrow(x, self.a.current, self._label(f"{name} current"))
         return Moving(x if port.bias is None else self._biased(name, x, port.bias * scale), scale)
+
+    def _label(self, wanted: str) -> str:
+        """The name of a port's register, which no state has: overflow is counted by name."""
+        while wanted in self.node.program.states:
+            wanted += "'"
+        return wanted
 
     def _biased(self, name: str, x: Symbol, bias: Float) -> Symbol:
         """x plus the bias, which is a mantissa and an exponent for each neuron, stored as one number."""
@@ -222,7 +228,7 @@ class _Translation:
         limit = self.a.bias_mantissa
         mantissa = np.clip(np.floor(bias / 2.0**exponent + 0.5), -limit, limit)
         x = x + self.w.number("bias" if name == "in" else f"bias_{name}", mantissa * 2.0**exponent)
-        return x if self.a.biased is None else self.w.narrow(x, self.a.biased, f"{name} biased")
+        return x if self.a.biased is None else self.w.narrow(x, self.a.biased, self._label(f"{name} biased"))
 
     def _spike(self, i: Instruction, x: Value) -> Value:
         argument = self.code[i.args[0]]
@@ -374,7 +380,8 @@ class _Translation:
                 else Fixed(kept.bits + (kept.mode == "fold"))
             )
         total = {p: Fixed(self.a.total.bits if self.a.total else 32) for p in self.node.ports}
-        return MappingProxyType({**states, **total, **self.w.formats})
+        # a state may have the name of a port; its format is the one that is checked
+        return MappingProxyType({**total, **states, **self.w.formats})
 
 
 def without_unused(

@@ -36,6 +36,9 @@ class Writer:
     arithmetic: Arithmetic
     trial: bool = False
     ops: TraceOps = field(default_factory=TraceOps)
+    taken: frozenset[str] = (
+        frozenset()
+    )  # names of states and ports, which share the table of formats with params
     params: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     formats: dict[str, Fixed] = field(default_factory=dict)
     tables: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -45,7 +48,7 @@ class Writer:
         """A param of whole numbers; the same numbers under the same label are one param."""
         values = shrunk(np.asarray(values).astype(np.int64))
         name, count = label, 2
-        while name in self.params and not np.array_equal(self.params[name], values):
+        while name in self.taken or (name in self.params and not np.array_equal(self.params[name], values)):
             name, count = f"{label}_{count}", count + 1
         self.params[name] = values
         low = int(values.min(initial=0))

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from spikeflow.errors import GraphError, ShapeError
 from spikeflow.ir.nodes import Input, Node, Output, Population, Shape, check_shape
 
+MAX_NAME = 300  # characters
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -54,18 +56,19 @@ class Graph:
         for name, node in self.nodes.items():
             _check_name(name)
             node.check(name)
+        ports = {name: frozenset(node.ports) for name, node in self.nodes.items()}
         for edge in self.edges:
-            self._check_edge(edge)
+            self._check_edge(edge, ports)
         self._check_ports()
         if not 0 < self.dt < 1e6:
             raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
         self.shapes  # noqa: B018  derives, and so checks, every shape
 
-    def _check_edge(self, edge: Edge) -> None:
+    def _check_edge(self, edge: Edge, ports: Mapping[str, frozenset[str]]) -> None:
         for end in (edge.src, edge.dst):
             if end not in self.nodes:
                 raise GraphError(end, f"the edge {edge.src} -> {edge.dst} names a node that does not exist")
-        if edge.port not in self.nodes[edge.dst].ports or edge.src_port != "out":
+        if edge.port not in ports[edge.dst] or edge.src_port != "out":
             raise GraphError(
                 edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {self.nodes[edge.dst].ports}"
             )
@@ -88,6 +91,13 @@ class Graph:
         return {name: tuple(edges) for name, edges in found.items()}
 
     @cached_property
+    def _at_port(self) -> Mapping[tuple[str, str], tuple[Edge, ...]]:
+        found: dict[tuple[str, str], list[Edge]] = {}
+        for edge in self.edges:
+            found.setdefault((edge.dst, edge.port), []).append(edge)
+        return {at: tuple(edges) for at, edges in found.items()}
+
+    @cached_property
     def _outgoing(self) -> Mapping[str, tuple[Edge, ...]]:
         found: dict[str, list[Edge]] = {name: [] for name in self.nodes}
         for edge in self.edges:
@@ -96,7 +106,7 @@ class Graph:
 
     def inputs_of(self, name: str, port: str | None = None) -> tuple[Edge, ...]:
         """The edges into a node, or into one of its ports, in order."""
-        return tuple(e for e in self._incoming[name] if port is None or e.port == port)
+        return self._incoming[name] if port is None else self._at_port.get((name, port), ())
 
     def outputs_of(self, name: str) -> tuple[Edge, ...]:
         """The edges out of a node, in order."""
@@ -196,5 +206,5 @@ class Graph:
 
 
 def _check_name(name: str) -> None:
-    if not name or len(name) > 300 or not name.isprintable():
-        raise GraphError(repr(name), "a node's name is 1 to 300 printable characters")
+    if not name or len(name) > MAX_NAME or not name.isprintable():
+        raise GraphError(repr(name), f"a node's name is 1 to {MAX_NAME} printable characters")

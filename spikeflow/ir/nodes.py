@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from types import MappingProxyType
 from typing import Any
@@ -304,7 +305,7 @@ class Concat:
     axis: int
     count: int
 
-    @property
+    @cached_property
     def ports(self) -> tuple[str, ...]:
         """The ports, in order."""
         return tuple(f"in{i}" for i in range(self.count))
@@ -442,7 +443,8 @@ class Population:
             )
         if self.start < 0:
             raise GraphError(name, f"start {self.start} is before step 0")
-        for what, array in {**self.params, **self.initial}.items():
+        # a state may have the name of a param
+        for what, array in (*self.params.items(), *self.initial.items()):
             _check_broadcast(name, what, array.shape, self.shape)
             check_finite(name, what, array)
 

@@ -88,7 +88,8 @@ def _fixed_population(node: Population) -> Iterator[str]:
         yield f"its program uses float operations ({', '.join(used)})"
     if any(i.op == "const" and not isinstance(i.value, int) for i in node.program.code):
         yield "its program holds a constant that is not an integer"
-    for what, array in {**node.params, **node.initial}.items():
+    # a state may have the name of a param
+    for what, array in (*node.params.items(), *node.initial.items()):
         fixed = node.formats.get(what)
         if fixed and array.size and not fixed.low <= array.min() <= array.max() <= fixed.high:
             yield f"{what} lies outside its format of {fixed.bits} bits"

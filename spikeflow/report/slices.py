@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,20 +13,13 @@ from spikeflow.report.facts import LayerFacts, Spread
 from spikeflow.report.layers import layer_facts, spread
 from spikeflow.sim.classify import Evaluation
 
-_SLICE = re.compile(r"\[\d+\]'*$")
-
 
 def joined_layers(mapping: Mapping, graph: Graph, evaluation: Evaluation) -> tuple[LayerFacts, ...]:
     """The populations and projections of the network, each over all the cores that hold a part of it."""
-    known = {edge.name for edge in mapping.projections} | {
-        t.population for c in mapping.cores for t in c.slices
-    }
     parts: dict[str, list[LayerFacts]] = {}
     for facts in layer_facts(graph, evaluation):
-        if facts.node in mapping.core_of:
-            parts.setdefault(facts.node if facts.node in known else _SLICE.sub("", facts.node), []).append(
-                facts
-            )
+        if facts.node in mapping.part_of:
+            parts.setdefault(mapping.part_of[facts.node], []).append(facts)
     order = list(dict.fromkeys(name for edge in mapping.projections for name in (edge.name, edge.target)))
     rank = {name: index for index, name in enumerate(order)}
     return tuple(_joined(name, parts[name], graph) for name in sorted(parts, key=lambda n: rank.get(n, -1)))

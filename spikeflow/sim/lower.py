@@ -112,9 +112,9 @@ class _Lowering:
 
     def finish(self) -> Lowered:
         index = {name: self._add(name) for name in self.graph.order}
+        number = {n: {p: i for i, p in enumerate(node.ports)} for n, node in self.graph.nodes.items()}
         for edge in self.graph.edges:
-            port = self.graph.nodes[edge.dst].ports.index(edge.port)
-            self.network.connect(index[edge.src], index[edge.dst], port, edge.delay)
+            self.network.connect(index[edge.src], index[edge.dst], number[edge.dst][edge.port], edge.delay)
         self.network.seal()
         return Lowered(self.network, self.dtype, index)
 

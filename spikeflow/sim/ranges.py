@@ -49,7 +49,10 @@ def of_array(x: np.ndarray) -> Interval:
 
 def fits_32(graph: Graph, largest_input: int) -> bool:
     """Whether every sum and value between nodes stays within int32, inputs without a format being so large at most."""
-    return all(r.within(INT32) for r in node_ranges(graph, largest_input).values())
+    found = node_ranges(graph, largest_input)
+    ports = [(n, p) for n in graph.of_kind(Population) for p in graph.nodes[n].ports]
+    sums = [port_range(graph, found, name, port) for name, port in ports]
+    return all(r.within(INT32) for r in (*found.values(), *sums))
 
 
 def node_ranges(graph: Graph, largest_input: int) -> dict[str, Interval]:
@@ -70,9 +73,6 @@ def node_ranges(graph: Graph, largest_input: int) -> dict[str, Interval]:
         if name not in found:
             arriving = [port_range(graph, found, name, port) for port in graph.nodes[name].ports]
             found[name] = _emitted(graph, name, arriving)
-    for name in graph.of_kind(Population):
-        for port in graph.nodes[name].ports:
-            found[f"{name} {port}"] = port_range(graph, found, name, port)
     return found
 
 

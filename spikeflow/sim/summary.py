@@ -74,9 +74,9 @@ class RunSummary:
             for n in self.nodes
             if n.kind not in ("Input",) and n.neurons
         ]
-        clipped = {f"{n.node}.{r}": c for n in self.nodes for r, c in n.narrowed.items() if c}
+        clipped = [f"{n.node}.{r}: {c}" for n in self.nodes for r, c in n.narrowed.items() if c]
         if clipped:
-            lines.append("values changed by overflow: " + ", ".join(f"{k}: {v}" for k, v in clipped.items()))
+            lines.append("values changed by overflow: " + ", ".join(clipped))
         return "\n".join(lines)
 
 
