@@ -52,7 +52,7 @@ def command(
     chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if input_shape:
         chosen["input_shape"] = console.shape_option(input_shape)
-    with console.progress("converting") as progress:
+    with console.heard() as warned, console.progress("converting") as progress:
         conversion = convert(
             ann,
             None if samples is None else samples.x,
@@ -67,5 +67,6 @@ def command(
         with console.progress("comparing with the ANN") as progress:
             found = agreement(conversion, few.x, few.y, progress=progress)
         facts["agreement"] = found.to_json()
-        text += f"\n\nSpiking network and ANN on calibration data: {found.to_text()}"
+        text += f"\n\nSpiking network and ANN on calibration data, held back or not: {found.to_text()}"
+    facts["warnings"] = warned
     console.emit(as_json, {"out": out, **facts}, f"{text}\nWritten: {out}")

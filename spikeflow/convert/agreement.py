@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from spikeflow.convert.forward import forward
 from spikeflow.convert.observe import Progress, check_data
 from spikeflow.convert.pipeline import Conversion
 from spikeflow.convert.report import accuracy
+from spikeflow.convert.verify import layers_against, moments
 from spikeflow.errors import DataError
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
@@ -101,57 +100,26 @@ def agreement(
     logits = np.concatenate([forward(ann, data[i : i + _BATCH]) for i in range(0, len(data), _BATCH)])
     answers = np.argmax(logits.reshape(len(data), -1), axis=1)
     found = classify(network, data, replace(options, record=()), progress)
-    moments = sorted({2**k for k in range(found.steps.bit_length())} | {found.steps})
     return Agreement(
         len(data),
         accuracy(logits, labels),
-        {t: found.accuracy(answers, t) for t in moments},
-        {} if labels is None else {t: found.accuracy(labels, t) for t in moments},
-        _layers(network, ann, (data[:COMPARED], found), options),
+        {t: found.accuracy(answers, t) for t in moments(found)},
+        {} if labels is None else {t: found.accuracy(labels, t) for t in moments(found)},
+        _layers(network, ann, data[:COMPARED], found, options),
     )
 
 
 def _layers(
-    network: Network, ann: Graph, seen: tuple[Array, Evaluation], options: RunOptions
+    network: Network, ann: Graph, few: Array, found: Evaluation, options: RunOptions
 ) -> tuple[LayerAgreement, ...]:
-    few, found = seen
     graph = network.graph
-    names = tuple(n for n in graph.of_kind(Population) if isinstance(ann.nodes.get(n), Activation))
-    wanted: dict[str, Array] = {}
-
-    def keep(name: str, value: torch.Tensor) -> None:
-        if name in names:
-            wanted[name] = value.numpy().reshape(len(few), -1)
-
-    forward(ann, few, keep)
-    spikes = classify(network, few, replace(options, record=names, batch=4))
+    seen = layers_against(network, ann, few, options)
     slots = found.samples * found.steps
     return tuple(
         LayerAgreement(
-            n,
-            found.counts[n].spikes / (slots * prod(graph.shapes[n])),
-            _correlation(_decoded(graph, n, spikes), wanted[n]),
+            layer.name,
+            found.counts[layer.name].spikes / (slots * prod(graph.shapes[layer.name])),
+            layer.correlation,
         )
-        for n in names
+        for layer in seen
     )
-
-
-def _decoded(graph: Graph, name: str, found: Evaluation) -> Array:
-    """threshold x spikes / steps of each neuron, ``(samples, neurons)``: what stands for the activation."""
-    node, count = graph.nodes[name], prod(graph.shapes[name])
-    assert isinstance(node, Population)
-    rows = [
-        np.bincount(s.sample.astype(np.int64) * count + s.neuron, minlength=s.samples * count).reshape(
-            -1, count
-        )
-        for s in found.recorded[name]
-    ]
-    theta = np.broadcast_to(node.params["threshold"], node.shape).ravel()
-    return np.concatenate(rows) * theta / found.steps
-
-
-def _correlation(a: Array, b: Array) -> float | None:
-    x, y = (v.astype(np.float64).ravel() for v in (a, b))
-    if x.std() == 0 or y.std() == 0:
-        return None
-    return float(np.corrcoef(x, y)[0, 1])

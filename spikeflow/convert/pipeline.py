@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from spikeflow.calibration import Split, split
 from spikeflow.convert import source as sources
 from spikeflow.convert.balance import balance, readout_of
 from spikeflow.convert.capture import capture
@@ -17,12 +19,14 @@ from spikeflow.convert.fold import fold_batch_norm
 from spikeflow.convert.observe import Progress, Stats, check_data, observe
 from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.report import ConversionReport, accuracy, final_verdicts, layer_reports
-from spikeflow.convert.thresholds import data_free_thresholds, percentile_thresholds
+from spikeflow.convert.thresholds import Thresholds, data_free_thresholds, percentile_thresholds
+from spikeflow.convert.verify import Alternatives, Case, longer, verify, warn
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
 from spikeflow.ir.record import Network, RunRecord
+from spikeflow.sim.fidelity import Fidelity
 
 Array = npt.NDArray[Any]
 
@@ -34,6 +38,16 @@ class Conversion:
     network: Network
     report: ConversionReport
     ann: Graph
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """How the spiking network answers the held-back samples, against the ANN."""
+        return self.report.fidelity
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was told."""
+        return self.report.warnings
 
 
 def convert(
@@ -50,7 +64,8 @@ def convert(
     ----------
     source : a torch module, the path of a file, or a traced graph.
     x, y : calibration samples ``(N, *shape)``, prepared as for the network, and their labels if known.
-        Without samples the thresholds come from batch norm.
+        Without samples the thresholds come from batch norm. A quarter, chosen by a hash of each sample, sets no
+        threshold: on these the result is run and compared with the ANN.
     progress : called with (samples done, samples) while activations are observed.
     settings : fields of `ConvertOptions` by name; they come before `options`.
 
@@ -71,28 +86,73 @@ def convert(
     _check_activations(captured.graph)
     difference = _compared(network, captured, data)
     folded = fold_batch_norm(captured.graph)
-    stats = None if data is None else observe(folded.graph, data, progress)
-    labels = _labels(y, stats)
+    parts = None if data is None else split(data)
+    stats = None if data is None or parts is None else observe(folded.graph, data[parts.setting], progress)
     thresholds = (
         data_free_thresholds(captured.graph)
         if stats is None
         else percentile_thresholds(stats, options.percentile)
     )
     scale = _scale(options, stats)
-    graph = balance(encoded(folded.graph, options.coding), thresholds.values, options.reset, scale)
-    stages.check(graph, "snn")
+    graph = _balanced(folded.graph, thresholds, options, scale)
     report = ConversionReport(
         final_verdicts(captured.verdicts, folded.into, graph),
         layer_reports(graph, thresholds, stats),
         options,
         0 if stats is None else stats.samples,
-        None if stats is None else accuracy(stats.logits, labels),
+        _ann_accuracy(y, data, parts, stats),
         difference,
         scale,
     )
     converted = Network(graph, _record(graph, folded.graph, report))
+    held = np.zeros((0, 1), np.float32) if data is None or parts is None else data[parts.held_back]
+    case = Case(converted, folded.graph, held, _alternatives(converted, folded.graph, thresholds, report))
+    fidelity, told = verify(case, progress)
+    warn(told)
+    report = replace(report, fidelity=fidelity, warnings=told)
+    converted = replace(converted, record=_with_calibration(_record(graph, folded.graph, report), stats, parts))
     converted.check()
     return Conversion(converted, report, folded.graph)
+
+
+def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
+    graph = balance(encoded(ann, options.coding), thresholds.values, options.reset, scale)
+    stages.check(graph, "snn")
+    return graph
+
+
+def _alternatives(
+    converted: Network, ann: Graph, thresholds: Thresholds, report: ConversionReport
+) -> Alternatives:
+    """Other choices that may answer better: reset by subtraction, a direct input, more steps."""
+    found: dict[str, Callable[[], Network]] = {}
+    chosen, record = report.options, converted.record
+    if chosen.reset != "subtract":
+        subtract = replace(chosen, reset="subtract")
+        found["--reset subtract"] = lambda: Network(_balanced(ann, thresholds, subtract, report.scale), record)
+    if chosen.coding != "direct":
+        direct = replace(chosen, coding="direct")
+        found["--input direct"] = lambda: Network(
+            _balanced(ann, thresholds, direct, 1.0), replace(record, coding="direct", scale=1.0)
+        )
+    return {**found, **longer(converted)}
+
+
+def _with_calibration(record: RunRecord, stats: Stats | None, parts: Split | None) -> RunRecord:
+    if stats is None or parts is None:
+        return record
+    return replace(record, calibration=parts.digests, seen=(stats.low, stats.high))
+
+
+def _ann_accuracy(
+    y: npt.ArrayLike | None, data: Array | None, parts: Split | None, stats: Stats | None
+) -> float | None:
+    """Accuracy on the samples that set thresholds; None where labels are not known."""
+    if y is not None and (data is None or parts is None or stats is None):
+        raise DataError("labels", "labels without samples", "both or neither")
+    if y is None or data is None or parts is None or stats is None:
+        return None
+    return accuracy(stats.logits, _labels(y, len(data), stats.logits[0].size)[parts.setting])
 
 
 def _samples(x: npt.ArrayLike) -> Array:
@@ -125,16 +185,10 @@ def _compared(network: Any, captured: Any, data: Array | None) -> float | None:
     return sources.compare(network, captured, check_data(captured.graph, samples))
 
 
-def _labels(y: npt.ArrayLike | None, stats: Stats | None) -> Array | None:
-    if y is None:
-        return None
-    if stats is None:
-        raise DataError("labels", "labels without samples", "both or neither")
-    labels, classes = np.asarray(y), stats.logits[0].size
-    if labels.shape != (stats.samples,) or labels.dtype.kind not in "iu":
-        raise DataError(
-            "labels", f"{labels.dtype} of shape {labels.shape}", f"whole numbers, {stats.samples} of them"
-        )
+def _labels(y: npt.ArrayLike, samples: int, classes: int) -> Array:
+    labels = np.asarray(y)
+    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
+        raise DataError("labels", f"{labels.dtype} of shape {labels.shape}", f"whole numbers, {samples} of them")
     if labels.min() < 0 or labels.max() >= classes:
         raise DataError("labels", f"{labels.min()} to {labels.max()}", f"0 to {classes - 1}")
     return labels

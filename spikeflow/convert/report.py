@@ -17,6 +17,7 @@ from spikeflow.convert.thresholds import Thresholds
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population, Shape
+from spikeflow.sim.fidelity import Fidelity
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class ConversionReport:
     ann_accuracy : of the network before conversion, on the calibration data, where labels are known.
     difference : of the captured graph from the torch module, relative; None where there was none to compare.
     scale : the value that one input spike stands for.
+    fidelity : of the spiking network to the ANN, on calibration samples that set no threshold.
+    warnings : what a user has to know of the result.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -63,6 +66,8 @@ class ConversionReport:
     ann_accuracy: float | None
     difference: float | None
     scale: float
+    fidelity: Fidelity = Fidelity("the ANN", 0, 0)
+    warnings: tuple[str, ...] = ()
 
     @property
     def data_free(self) -> bool:
@@ -76,7 +81,12 @@ class ConversionReport:
 
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain values."""
-        return {**asdict(self), "data_free": self.data_free, "channels_at_floor": self.at_floor}
+        return {
+            **asdict(self),
+            "fidelity": self.fidelity.to_json(),
+            "data_free": self.data_free,
+            "channels_at_floor": self.at_floor,
+        }
 
     def to_note(self) -> str:
         """The same as one JSON text for the network's file; without its verdicts where that would be too long."""
@@ -108,11 +118,12 @@ class ConversionReport:
             f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels at the floor of their layer",
         ]
         if self.ann_accuracy is not None:
-            lines.append(f"accuracy of the ANN on the calibration data: {100 * self.ann_accuracy:.2f} %")
+            lines.append(f"accuracy of the ANN on these samples: {100 * self.ann_accuracy:.2f} %")
         if self.difference is not None:
             lines.append(
                 f"captured graph against the torch module: {self.difference:.1e} of the largest answer"
             )
+        lines.append(str(self.fidelity))
         return "\n".join(lines)
 
 

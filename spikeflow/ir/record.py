@@ -70,6 +70,8 @@ class RunRecord:
     labels : names of the classes, in order.
     notes : where the network came from, for people.
     outputs : what is known of each output; empty in files of the first version, see ``Network.outputs``.
+    calibration : digests of the samples that set thresholds or scales, see ``spikeflow.calibration``.
+    seen : smallest and largest input value that calibration saw; empty where there was none.
     """
 
     steps: int
@@ -81,6 +83,8 @@ class RunRecord:
     labels: tuple[str, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
     outputs: tuple[OutputRecord, ...] = field(default=(), metadata=ADDED)
+    calibration: tuple[str, ...] = field(default=(), metadata=ADDED)
+    seen: tuple[float, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
@@ -96,6 +100,8 @@ class RunRecord:
             raise DataError("scale", self.scale, "a finite number above 0")
         if not 0 <= self.seed < 2**63:
             raise DataError("seed", self.seed, "0 to 2**63 - 1")
+        if len(self.seen) not in (0, 2) or not all(map(math.isfinite, self.seen)):
+            raise DataError("range of the calibration", self.seen, "two finite numbers, or none")
         if any(n < 1 for n in self.input_shape):
             raise DataError("input shape", self.input_shape, "positive sizes")
         for output in self.outputs:

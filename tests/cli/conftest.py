@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -33,11 +34,13 @@ class Ended:
 
     @property
     def error(self) -> str:
-        """Its error, which must be one paragraph without a traceback, with nothing on stdout."""
+        """Its error, one paragraph without a traceback, after warnings at most, with nothing on stdout."""
         assert self.code == 1, self
-        assert self.out == "" and self.err.startswith("Error: ") and self.err.count("Error: ") == 1, self
-        assert "Traceback" not in self.err and "\n\n" not in self.err.strip(), self
-        return self.err
+        lines = self.err.splitlines(keepends=True)
+        said = "".join(itertools.dropwhile(lambda line: line.startswith("warning: "), lines))
+        assert self.out == "" and said.startswith("Error: ") and said.count("Error: ") == 1, self
+        assert "Traceback" not in said and "\n\n" not in said.strip(), self
+        return said
 
 
 Call = Callable[..., Ended]

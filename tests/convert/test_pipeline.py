@@ -12,6 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from spikeflow.calibration import split
 from spikeflow.convert import ConvertOptions, convert
 from spikeflow.convert.forward import forward
 from spikeflow.convert.source import compare
@@ -75,7 +76,9 @@ def test_the_record_says_how_to_run() -> None:
     record = made.network.record
     assert (record.steps, record.seed, record.coding, record.readout) == (32, 5, "onoff", "readout")
     assert record.input_shape == (1, 8, 8) and record.labels[9] == "j"
-    assert record.scale == float(np.abs(samples((1, 8, 8))).max())
+    setting = samples((1, 8, 8))[split(samples((1, 8, 8))).setting]
+    assert record.scale == float(np.abs(setting).max())
+    assert record.seen == (float(setting.min()), float(setting.max()))
     node = made.network.graph.nodes["input"]
     assert isinstance(node, Input) and node.shape == (2, 8, 8) and node.kind == "spikes"
     stages.check(made.network.graph, "snn")

@@ -45,10 +45,12 @@ def test_every_operation_has_its_verdict(report: ConversionReport) -> None:
 
 def test_text_says_what_json_says(report: ConversionReport) -> None:
     text, facts = report.to_text(), json.loads(json.dumps(report.to_json()))
-    assert "percentile 90 of 20 calibration samples" in text and "folded into 0" in text
-    assert facts["options"]["percentile"] == 90 and facts["samples"] == 20 and not facts["data_free"]
+    # of the 20 samples 7 are held back
+    assert "percentile 90 of 13 calibration samples" in text and "folded into 0" in text
+    assert facts["options"]["percentile"] == 90 and facts["samples"] == 13 and not facts["data_free"]
+    assert facts["fidelity"]["samples"] == 7 and "on 7 held-back samples" in text
     assert facts["layers"][0]["name"] == "2" and len(facts["verdicts"]) == 11
-    assert f"accuracy of the ANN on the calibration data: {100 * facts['ann_accuracy']:.2f} %" in text
+    assert f"accuracy of the ANN on these samples: {100 * facts['ann_accuracy']:.2f} %" in text
 
 
 def test_a_norm_that_stays_says_so() -> None:

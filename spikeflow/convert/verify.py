@@ -1,0 +1,146 @@
+"""Pass: run what was converted on the calibration samples that set no threshold, and say how well it answers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spikeflow.convert.forward import forward
+from spikeflow.errors import SpikeflowWarning
+from spikeflow.ir import answer
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Activation, Population
+from spikeflow.ir.record import Network
+from spikeflow.sim.classify import Evaluation, Progress, RunOptions, classify
+from spikeflow.sim.fidelity import Fidelity, LayerFidelity, compare_layer, compare_outputs, lossy, told
+from spikeflow.sim.spike_counts import samples_counted, spike_counts
+
+Array = npt.NDArray[Any]
+VERIFIED = 200  # held-back samples that are run at most
+LONGER = 4  # times the steps that are tried as advice
+MAX_LONGER = 1024
+_BATCH = 100
+
+Alternatives = Mapping[str, Callable[[], Network]]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A converted network, the graph of stage ann it came from, and samples that set none of its thresholds.
+
+    Parameters
+    ----------
+    alternatives : for each option that may help, what makes the network with it.
+    """
+
+    network: Network
+    ann: Graph
+    x: Array
+    alternatives: Alternatives
+
+
+def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tuple[str, ...]]:
+    """How faithfully the spiking network answers as the ANN, and what a user is to be told of that.
+
+    Advice is given only where it was tried on the same samples and helped.
+    """
+    steps = case.network.record.steps
+    if len(case.x) == 0:
+        nothing = Fidelity("the ANN", 0, steps)
+        return nothing, told(nothing)
+    x = case.x[:VERIFIED]
+    logits = np.concatenate([forward(case.ann, x[i : i + _BATCH]) for i in range(0, len(x), _BATCH)])
+    found = _measured(case.network, x, logits, progress)
+    whole = replace(found, layers=layers_against(case.network, case.ann, x))
+    return whole, told(whole, _advice(case, x, logits, found) if lossy(found) else "")
+
+
+def warn(texts: tuple[str, ...]) -> None:
+    """Each text as a SpikeflowWarning."""
+    for text in texts:
+        warnings.warn(text, SpikeflowWarning, stacklevel=3)
+
+
+def _measured(network: Network, x: Array, logits: Array, progress: Progress | None = None) -> Fidelity:
+    run = classify(network, x, progress=progress)
+    shape = logits.shape[1:]
+    kind = answer.kind_of(shape)
+
+    def after(steps: int) -> Array:
+        return run.logits[steps - 1].reshape(len(x), *shape) / steps
+
+    over = {str(t): compare_outputs("", after(t), logits, kind).agreement for t in moments(run)}
+    name = network.graph.outputs[0]
+    output = compare_outputs(name, after(run.steps), logits, kind)
+    return Fidelity("the ANN", len(x), run.steps, (output,), (), over)
+
+
+def moments(run: Evaluation) -> list[int]:
+    """1, 2, 4, ... and the last step."""
+    return sorted({2**k for k in range(run.steps.bit_length())} | {run.steps})
+
+
+def layers_against(
+    network: Network, ann: Graph, x: Array, options: RunOptions = RunOptions()  # noqa: B008  frozen
+) -> tuple[LayerFidelity, ...]:
+    """The spiking layers of a converted network against the activations of its graph of stage ann, on few samples."""
+    names = tuple(n for n in network.graph.of_kind(Population) if isinstance(ann.nodes.get(n), Activation))
+    few = x[: samples_counted(network, names, len(x))]
+    counts = spike_counts(network, few, names, options)
+    activations: dict[str, list[Array]] = {name: [] for name in names}
+
+    def keep(name: str, value: torch.Tensor) -> None:
+        if name in activations:
+            activations[name].append(value.numpy().reshape(len(value), -1))
+
+    for first in range(0, len(few), _BATCH):
+        forward(ann, few[first : first + _BATCH], keep)
+    steps = options.steps or network.record.steps
+    return tuple(
+        compare_layer(n, counts[n], np.concatenate(activations[n]) / theta(network.graph, n), steps)
+        for n in names
+    )
+
+
+def theta(graph: Graph, name: str) -> Array:
+    """The threshold of each neuron, which is what one of its spikes stands for, ``(neurons,)``."""
+    node = graph.nodes[name]
+    assert isinstance(node, Population)
+    return np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
+
+
+def _advice(case: Case, x: Array, logits: Array, found: Fidelity) -> str:
+    """The first option that, tried on the same samples, gives answers that need no warning; else the best that helps."""
+    tried: list[tuple[float, str]] = []
+    for option, make in case.alternatives.items():
+        other = _measured(make(), x, logits)
+        worst = other.worst
+        assert worst is not None
+        text = f"{option}, which agrees in {100 * worst.agreement:.1f} % of them with an error of {100 * (worst.error or 0.0):.1f} %"
+        if not lossy(other):
+            return text
+        tried.append((_score(other), text))
+    best = max(tried, default=(0.0, ""))
+    return best[1] if best[0] > _score(found) else ""
+
+
+def _score(fidelity: Fidelity) -> float:
+    """Agreement first, then the error; higher is better."""
+    worst = fidelity.worst
+    assert worst is not None
+    return worst.agreement - 1e-3 * min(worst.error or 0.0, 1.0)
+
+
+def longer(network: Network) -> dict[str, Callable[[], Network]]:
+    """More steps, as an alternative."""
+    steps = min(LONGER * network.record.steps, MAX_LONGER)
+    if steps <= network.record.steps:
+        return {}
+    record = replace(network.record, steps=steps)
+    return {f"--steps {steps}": lambda: replace(network, record=record)}

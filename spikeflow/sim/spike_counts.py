@@ -1,0 +1,46 @@
+"""Spike counts of every neuron for each sample, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.ir.record import Network
+from spikeflow.sim.classify import RunOptions, classify
+
+Array = npt.NDArray[Any]
+SLOTS = 2**27  # neurons x steps x samples that are recorded at once
+FEWEST = 16  # samples that are counted however large the network is
+
+
+def samples_counted(network: Network, names: tuple[str, ...], samples: int) -> int:
+    """How many of so many samples `spike_counts` is asked for: all of a small network's, 16 of a large one's."""
+    return min(samples, max(FEWEST, _at_once(network, names)))
+
+
+def _at_once(network: Network, names: tuple[str, ...]) -> int:
+    neurons = sum(prod(network.graph.shapes[name]) for name in names)
+    return max(1, SLOTS // max(1, neurons * network.record.steps))
+
+
+def spike_counts(
+    network: Network, x: Array, names: tuple[str, ...], options: RunOptions = RunOptions()  # noqa: B008  frozen
+) -> Mapping[str, Array]:
+    """For each named node the spikes of each neuron in each sample, ``(samples, neurons)``."""
+    size = _at_once(network, names)
+    found: dict[str, list[Array]] = {name: [] for name in names}
+    for first in range(0, len(x), size):
+        run = classify(network, x[first : first + size], replace(options, record=names))
+        for name in names:
+            found[name] += [_counted(spikes, prod(network.graph.shapes[name])) for spikes in run.recorded[name]]
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def _counted(spikes: Any, neurons: int) -> Array:
+    at = spikes.sample.astype(np.int64) * neurons + spikes.neuron
+    return np.bincount(at, minlength=spikes.samples * neurons).reshape(-1, neurons)
