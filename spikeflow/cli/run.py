@@ -30,7 +30,8 @@ def command(file: str, data: str, limit: int | None, as_json: bool, seed: int, *
     network = opened.network(file)
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
-    with console.progress("running") as progress:
+    with console.heard() as warned, console.progress("running") as progress:
         evaluation = classify(network, samples.x, RunOptions(**options), progress)
     summary = summarise(network, evaluation, samples.y)
-    console.emit(as_json, {"file": file, "engine": options["engine"], **summary.to_json()}, summary.to_text())
+    facts = {"file": file, "engine": options["engine"], **summary.to_json(), "warnings": warned}
+    console.emit(as_json, facts, summary.to_text())

@@ -17,7 +17,7 @@ from spikeflow.ir import answer
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, Population
 from spikeflow.ir.record import Network
-from spikeflow.sim.classify import Evaluation, Progress, RunOptions, classify
+from spikeflow.sim.classify import Evaluation, Progress, RunOptions, evaluate
 from spikeflow.sim.fidelity import Fidelity, LayerFidelity, compare_layer, compare_outputs, lossy, told
 from spikeflow.sim.spike_counts import samples_counted, spike_counts
 
@@ -25,6 +25,7 @@ Array = npt.NDArray[Any]
 VERIFIED = 200  # held-back samples that are run at most
 LONGER = 4  # times the steps that are tried as advice
 MAX_LONGER = 1024
+HELPS = 0.25  # an option helps that takes a quarter of the error away, or brings 1 % more answers
 _BATCH = 100
 
 Alternatives = Mapping[str, Callable[[], Network]]
@@ -68,7 +69,7 @@ def warn(texts: tuple[str, ...]) -> None:
 
 
 def _measured(network: Network, x: Array, logits: Array, progress: Progress | None = None) -> Fidelity:
-    run = classify(network, x, progress=progress)
+    run = evaluate(network, x, progress=progress)
     shape = logits.shape[1:]
     kind = answer.kind_of(shape)
 
@@ -116,25 +117,27 @@ def theta(graph: Graph, name: str) -> Array:
 
 
 def _advice(case: Case, x: Array, logits: Array, found: Fidelity) -> str:
-    """The first option that, tried on the same samples, gives answers that need no warning; else the best that helps."""
+    """The first option that, tried on the same samples, needs no warning; else the best of those that help."""
     tried: list[tuple[float, str]] = []
     for option, make in case.alternatives.items():
         other = _measured(make(), x, logits)
-        worst = other.worst
-        assert worst is not None
-        text = f"{option}, which agrees in {100 * worst.agreement:.1f} % of them with an error of {100 * (worst.error or 0.0):.1f} %"
+        share, error = _figures(other)
+        text = f"{option}, which agrees in {100 * share:.1f} % of them with an error of {100 * error:.1f} %"
         if not lossy(other):
             return text
-        tried.append((_score(other), text))
-    best = max(tried, default=(0.0, ""))
-    return best[1] if best[0] > _score(found) else ""
+        if _helps(found, other):
+            tried.append((share - error, text))
+    return max(tried, default=(0.0, ""))[1]
 
 
-def _score(fidelity: Fidelity) -> float:
-    """Agreement first, then the error; higher is better."""
+def _helps(before: Fidelity, after: Fidelity) -> bool:
+    (share, error), (new_share, new_error) = _figures(before), _figures(after)
+    return new_share >= share + 0.01 or (new_share >= share and new_error < (1 - HELPS) * error)
+
+
+def _figures(fidelity: Fidelity) -> tuple[float, float]:
     worst = fidelity.worst
-    assert worst is not None
-    return worst.agreement - 1e-3 * min(worst.error or 0.0, 1.0)
+    return (0.0, 1.0) if worst is None else (worst.agreement, 1.0 if worst.error is None else worst.error)
 
 
 def longer(network: Network) -> dict[str, Callable[[], Network]]:

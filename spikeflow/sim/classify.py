@@ -20,6 +20,7 @@ from spikeflow.ir.record import MAX_STEPS, Network, RunRecord
 from spikeflow.ir.stages import stage_of
 from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, prepare
 from spikeflow.sim.evaluation import Evaluation
+from spikeflow.sim.input_range import outside_told, share_outside
 from spikeflow.sim.inputs import RunInput
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
@@ -56,6 +57,16 @@ def classify(
     SimulationError
         Where the network has no read-out.
     """
+    found = evaluate(network, x, options, progress)
+    for text in found.warnings:
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)
+    return found
+
+
+def evaluate(
+    network: Network, x: npt.ArrayLike, options: RunOptions = RunOptions(), progress: Progress | None = None
+) -> Evaluation:
+    """The same as `classify`, what is to be told only in the evaluation's `warnings`; raises the same."""
     level = read_out_level(network)
     if len(network.graph.inputs) != 1:
         raise SimulationError(
@@ -72,10 +83,10 @@ def classify(
         results.append(runner(inputs, steps + level, options.record))
         if progress is not None:
             progress(first + len(batch), len(array))
-    seconds = time.perf_counter() - begun
-    for text in told:
-        warnings.warn(text, SpikeflowWarning, stacklevel=2)
-    return replace(_gather(network, results, steps, seconds), chosen=chosen, warnings=told)
+    seconds, outside = time.perf_counter() - begun, share_outside(network.record, array)
+    return replace(
+        _gather(network, results, steps, seconds), chosen=chosen, outside=outside, warnings=told
+    )
 
 
 def _gather(network: Network, results: list[Result], steps: int, seconds: float) -> Evaluation:
@@ -112,10 +123,11 @@ def _chosen(network: Network, wanted: str) -> str:
 
 
 def _told(record: RunRecord, x: Array, steps: int) -> tuple[str, ...]:
+    found = outside_told(record, x)
     if record.coding == "spikes" and x.shape[1] > steps:
         text = f"the samples have {x.shape[1]} steps, of which the first {steps} are run. Try: --steps {x.shape[1]}"
-        return (text,)
-    return ()
+        return (*found, text)
+    return found
 
 
 def _add(parts: list[Counts]) -> Counts:

@@ -37,6 +37,7 @@ class Evaluation:
     spiking : names of outputs that hold spikes of each step, which are added up for an answer.
     y : labels, where they came with the samples.
     warnings : what a user should know of the run.
+    outside : share of the input values outside of the range that calibration saw; None where that is not known.
     """
 
     outputs: Mapping[str, Array]
@@ -48,6 +49,7 @@ class Evaluation:
     spiking: frozenset[str] = frozenset()
     y: Array | None = None
     warnings: tuple[str, ...] = ()
+    outside: float | None = None
 
     @property
     def logits(self) -> Array:

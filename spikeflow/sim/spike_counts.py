@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.ir.record import Network
-from spikeflow.sim.classify import RunOptions, classify
+from spikeflow.sim.classify import RunOptions, evaluate
 
 Array = npt.NDArray[Any]
 SLOTS = 2**27  # neurons x steps x samples that are recorded at once
@@ -35,7 +35,7 @@ def spike_counts(
     size = _at_once(network, names)
     found: dict[str, list[Array]] = {name: [] for name in names}
     for first in range(0, len(x), size):
-        run = classify(network, x[first : first + size], replace(options, record=names))
+        run = evaluate(network, x[first : first + size], replace(options, record=names))
         for name in names:
             found[name] += [_counted(spikes, prod(network.graph.shapes[name])) for spikes in run.recorded[name]]
     return {name: np.concatenate(parts) for name, parts in found.items()}

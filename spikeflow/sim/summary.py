@@ -37,7 +37,7 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in numbers; operations are per sample."""
+    """A run in numbers; operations are per sample, `outside` is the share of inputs that calibration did not cover."""
 
     stage: str
     samples: int
@@ -48,6 +48,7 @@ class RunSummary:
     computed_operations: float
     seconds: float
     nodes: tuple[NodeFacts, ...]
+    outside: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -74,6 +75,8 @@ class RunSummary:
             for n in self.nodes
             if n.kind not in ("Input",) and n.neurons
         ]
+        if self.outside is not None:
+            lines.append(f"input values outside of the range of the calibration: {100 * self.outside:.2f} %")
         clipped = [f"{n.node}.{r}: {c}" for n in self.nodes for r, c in n.narrowed.items() if c]
         if clipped:
             lines.append("values changed by overflow: " + ", ".join(clipped))
@@ -101,6 +104,7 @@ def summarise(network: Network, evaluation: Evaluation, y: npt.ArrayLike | None 
         (total - cached) / evaluation.samples,
         evaluation.seconds,
         tuple(_facts(network, evaluation, name) for name in network.graph.nodes),
+        evaluation.outside,
     )
 
 
