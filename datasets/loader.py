@@ -12,14 +12,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch.utils import data
 
 from spikeflow.datasets.batch import Batch, Packed
 from spikeflow.datasets.loading import Loading, Position
 from spikeflow.datasets.maker import Collate, Drawn, Failure, Maker
 from spikeflow.datasets.transforms.binning import Binning
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, MissingPackage
+
+try:
+    import torch
+    from torch.utils import data
+except ImportError as error:
+    raise MissingPackage("torch>=2.10", "batches of tensors", error) from error
 
 PIPE = 1 << 20  # bytes up to which a pipe is faster than shared memory
 __all__ = ["Batch", "DataLoader", "Epoch", "Loading", "Position"]

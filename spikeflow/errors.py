@@ -14,6 +14,7 @@
     ├── HardwareError               violations
     ├── FileError(OSError)          path, reason, hint
     │   └── UnsafeFile              the file would have to run code
+    ├── MissingPackage(ImportError) package, purpose, reason, hint
     └── SimulationError             node, reason, hint
 
     SpikeflowWarning(UserWarning)   what a user should know of an answer that is given all the same
@@ -135,6 +136,15 @@ class FileError(SpikeflowError, OSError):
 
 class UnsafeFile(FileError):
     """A file that could only be opened by running code from it."""
+
+
+class MissingPackage(SpikeflowError, ImportError):
+    """A package that a part of spikeflow needs cannot be imported; ``spikeflow doctor`` lists them all."""
+
+    def __init__(self, package: str, purpose: str, reason: object) -> None:
+        self.package, self.purpose, self.reason = package, purpose, str(reason)
+        self.hint = f"pip install '{package}'"
+        super().__init__(_sentence(f"{package}: is needed for {purpose}, and cannot be imported ({reason}).", self.hint))
 
 
 class SimulationError(SpikeflowError, ValueError):

@@ -223,12 +223,34 @@ void translate(const std::exception_ptr& caught, void*) {
     }
 }
 
+const char* const BUILD =
+#if defined(__clang__)
+    "clang " __clang_version__
+#else
+    "GCC " __VERSION__
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+    ", with sanitizers"
+#elif !defined(__OPTIMIZE__)
+    ", not optimised"
+#endif
+#if defined(SPIKEFLOW_X86)
+    ", kernels plain, AVX2 and AVX-512"
+#else
+    ", kernels plain"
+#endif
+#if defined(Py_LIMITED_API)
+    ", for Python 3.12 and later"
+#endif
+    ;
+
 }  // namespace
 
 NB_MODULE(_engine, m) {
     m.doc() = "The event-driven engine; built from src/ and used by spikeflow.sim.engine alone.";
     nb::register_exception_translator(translate);
     m.def("isa", [] { return static_cast<int>(best_isa()); }, "The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512.");
+    m.def("build", [] { return BUILD; }, "How the engine was compiled.");
     nb::class_<Counters>(m, "Counters", "What one node did, summed over samples and steps.")
         .def_ro("spikes", &Counters::spikes)
         .def_ro("accumulates", &Counters::accumulates)

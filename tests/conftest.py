@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
@@ -10,6 +13,19 @@ import pytest
 
 hypothesis.settings.register_profile("spikeflow", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("spikeflow")
+
+
+class _WithoutTorch(MetaPathFinder):
+    """Where torch is not installed, what asks for it is skipped: a test, or a whole file of them."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        """Nothing is found; asking for torch ends the test."""
+        if name == "torch":
+            pytest.skip("torch is not installed", allow_module_level=True)
+
+
+if find_spec("torch") is None:
+    sys.meta_path.append(_WithoutTorch())
 
 
 @pytest.fixture(scope="session")

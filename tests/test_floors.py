@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "errors": -1,
     "events": 0,
+    "installation": 4,
     "files": 0,
     "samples": 1,
     "encode": 1,

@@ -13,7 +13,7 @@ import click
 from spikeflow import __version__
 from spikeflow.errors import SpikeflowError
 
-COMMANDS = ("convert", "run", "map", "show", "report", "data")
+COMMANDS = ("convert", "run", "map", "show", "report", "data", "doctor")
 
 
 class LazyGroup(click.Group):

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from spikeflow.errors import MissingPackage
+
+try:
+    import torch as torch
+except ImportError as error:
+    raise MissingPackage("torch>=2.10", "reading and converting networks", error) from error
+
 from spikeflow.convert.agreement import Agreement, agreement
 from spikeflow.convert.builder import Captured, Verdict
 from spikeflow.convert.options import ConvertOptions

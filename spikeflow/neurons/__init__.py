@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from spikeflow.errors import MissingPackage
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.integrator import Integrator
@@ -33,6 +34,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _LAYERS:
+        try:
+            import torch as torch
+        except ImportError as error:
+            raise MissingPackage("torch>=2.10", f"the layer {name}", error) from error
         from spikeflow.neurons import layer
 
         return getattr(layer, name)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
+from spikeflow.errors import MissingPackage
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingPackage("torch>=2.10", "surrogate gradients", error) from error
 
 Derivative = Callable[[torch.Tensor], torch.Tensor]
 

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 def isa() -> int:
     """The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512."""
 
+def build() -> str:
+    """How the engine was compiled."""
+
 class Counters:
     """What one node did, summed over samples and steps."""
 
