@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow import intake
 from spikeflow.errors import DataError
 from spikeflow.events import Spikes
 
@@ -161,7 +162,7 @@ def _require_steps(steps: int, scale: float) -> None:
 
 
 def _checked(x: npt.ArrayLike) -> Array:
-    array = np.asarray(x, np.float64)
+    array = intake.array_of("input data", x).astype(np.float64, copy=False)
     if array.ndim < 2 or array.shape[0] == 0:
         raise DataError("input data", f"shape {array.shape}", "(samples, ...) with at least one sample")
     if not np.isfinite(array).all():

@@ -144,7 +144,9 @@ class MissingPackage(SpikeflowError, ImportError):
     def __init__(self, package: str, purpose: str, reason: object) -> None:
         self.package, self.purpose, self.reason = package, purpose, str(reason)
         self.hint = f"pip install '{package}'"
-        super().__init__(_sentence(f"{package}: is needed for {purpose}, and cannot be imported ({reason}).", self.hint))
+        super().__init__(
+            _sentence(f"{package}: is needed for {purpose}, and cannot be imported ({reason}).", self.hint)
+        )
 
 
 class SimulationError(SpikeflowError, ValueError):

@@ -13,6 +13,7 @@ FLOORS = {
     "events": 0,
     "installation": 4,
     "files": 0,
+    "intake": 0,
     "samples": 1,
     "encode": 1,
     "ir": 1,

@@ -38,8 +38,8 @@ def test_compressed_and_without_labels(tmp_path: Path) -> None:
         ({"x": np.ones(3)}, "samples"),
         ({"x": np.ones((0, 3))}, "at least one"),
         ({"x": np.full((2, 2), np.nan)}, "NaN"),
-        ({"x": np.ones((2, 2)), "y": np.ones(3, int)}, "class numbers"),
-        ({"x": np.ones((2, 2)), "y": np.ones(2)}, "class numbers"),
+        ({"x": np.ones((2, 2)), "y": np.ones(3, int)}, "labels"),
+        ({"x": np.ones((2, 2)), "y": np.array(["a", "b"])}, "labels"),
         ({"x": np.full((2, 2), "a")}, "numbers"),
     ],
 )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from spikeflow.events import Events
 
 
-@click.command("convert", cls=console.Writing, short_help="Write a recording in another format, nothing lost.")
+@click.command(
+    "convert", cls=console.Writing, short_help="Write a recording in another format, nothing lost."
+)
 @click.argument("source", metavar="IN")
 @click.argument("target", type=console.OutputPath(), metavar="OUT")
 @data_options.reading

@@ -9,7 +9,9 @@ import click
 from spikeflow.cli import console, data_options
 
 
-@click.command("frames", cls=console.Writing, short_help="Samples as frames, in the .npz that convert, run and map take.")
+@click.command(
+    "frames", cls=console.Writing, short_help="Samples as frames, in the .npz that convert, run and map take."
+)
 @click.argument("name")
 @console.OUT
 @click.option("--data", type=click.Path(), help="Folder that holds the data set.  [default: SPIKEFLOW_DATA]")

@@ -15,9 +15,9 @@ from spikeflow.convert.observe import Progress, check_data
 from spikeflow.convert.pipeline import Conversion
 from spikeflow.convert.report import accuracy
 from spikeflow.convert.verify import layers_against, moments
-from spikeflow.errors import DataError
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import Network
+from spikeflow.samples import samples_of
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
 Array = npt.NDArray[Any]
@@ -75,8 +75,8 @@ class Agreement:
 
 def agreement(
     conversion: Conversion,
-    x: npt.ArrayLike,
-    y: npt.ArrayLike | None = None,
+    x: object,
+    y: object = None,
     options: RunOptions = RunOptions(),  # noqa: B008  frozen
     progress: Progress | None = None,
 ) -> Agreement:
@@ -93,10 +93,8 @@ def agreement(
         Where samples or labels do not fit.
     """
     network, ann = conversion.network, conversion.ann
-    data = check_data(ann, x)
-    labels = None if y is None else np.asarray(y)
-    if labels is not None and labels.shape != (len(data),):
-        raise DataError("labels", f"shape {labels.shape}", f"({len(data)},)")
+    given = samples_of(x, y)
+    data, labels = check_data(ann, given), given.y
     logits = np.concatenate([forward(ann, data[i : i + _BATCH]) for i in range(0, len(data), _BATCH)])
     answers = np.argmax(logits.reshape(len(data), -1), axis=1)
     found = classify(network, data, replace(options, record=()), progress)

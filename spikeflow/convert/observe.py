@@ -17,9 +17,9 @@ import numpy.typing as npt
 import torch
 
 from spikeflow.convert.forward import forward
-from spikeflow.errors import DataError
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
+from spikeflow.samples import fitting, samples_of
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -86,28 +86,13 @@ class Stats:
         object.__setattr__(self, "activations", MappingProxyType(dict(self.activations)))
 
 
-def check_data(graph: Graph, x: npt.ArrayLike) -> Array:
+def check_data(graph: Graph, x: object) -> Array:
     """The samples as float32; DataError where they are empty, not finite or not of the input's shape."""
-    array = np.asarray(x)
-    shape = graph.shapes[graph.inputs[0]]
-    if array.dtype.kind not in "fiub":
-        raise DataError("calibration data", f"values of type {array.dtype}", "numbers")
-    if array.ndim != len(shape) + 1 or array.shape[1:] != shape:
-        raise DataError(
-            "calibration data",
-            f"an array of shape {array.shape}",
-            f"(samples, {', '.join(map(str, shape))})",
-            "the shape and the preprocessing that the network was trained with",
-        )
-    if len(array) == 0:
-        raise DataError("calibration data", "no samples", "at least one")
-    array = np.ascontiguousarray(array, np.float32)
-    if not np.isfinite(array).all():
-        raise DataError("calibration data", "NaN or infinite values", "finite values")
-    return array
+    array = fitting(samples_of(x), graph.shapes[graph.inputs[0]], "calibration data")
+    return np.ascontiguousarray(array)
 
 
-def observe(graph: Graph, x: npt.ArrayLike, progress: Progress | None = None) -> Stats:
+def observe(graph: Graph, x: object, progress: Progress | None = None) -> Stats:
     """Statistics of every Activation of a graph at stage ann, and its logits.
 
     Raises

@@ -23,9 +23,12 @@ from spikeflow.convert.thresholds import Thresholds, data_free_thresholds, perce
 from spikeflow.convert.verify import Alternatives, Case, longer, verify, warn
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
+from spikeflow.ir.answer import kind_of
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
 from spikeflow.ir.record import Network, RunRecord
+from spikeflow.ir.score import checked_labels
+from spikeflow.samples import Samples, samples_of
 from spikeflow.sim.fidelity import Fidelity
 
 Array = npt.NDArray[Any]
@@ -52,8 +55,8 @@ class Conversion:
 
 def convert(
     source: sources.Source,
-    x: npt.ArrayLike | None = None,
-    y: npt.ArrayLike | None = None,
+    x: object = None,
+    y: object = None,
     options: ConvertOptions = ConvertOptions(),  # noqa: B008  frozen
     progress: Progress | None = None,
     **settings: Unpack[Settings],
@@ -63,7 +66,8 @@ def convert(
     Parameters
     ----------
     source : a torch module, the path of a file, or a traced graph.
-    x, y : calibration samples ``(N, *shape)``, prepared as for the network, and their labels if known.
+    x, y : calibration samples ``(N, *shape)``, prepared as for the network, and their labels if known; whatever
+        ``samples.samples_of`` takes.
         Without samples the thresholds come from batch norm. A quarter, chosen by a hash of each sample, sets no
         threshold: on these the result is run and compared with the ANN.
     progress : called with (samples done, samples) while activations are observed.
@@ -79,7 +83,10 @@ def convert(
         For a file that cannot be opened safely.
     """
     options = replace(options, **settings)
-    data = None if x is None else _samples(x)
+    if x is None and y is not None:
+        raise DataError("labels", "labels without samples", "both or neither")
+    given = None if x is None else samples_of(x, y)
+    data = None if given is None else given.x
     network = sources.opened(source, options.arch)
     captured = capture(sources.traced(network, data, options.input_shape))
     stages.check(captured.graph, "ann")
@@ -100,7 +107,7 @@ def convert(
         layer_reports(graph, thresholds, stats),
         options,
         0 if stats is None else stats.samples,
-        _ann_accuracy(y, data, parts, stats),
+        _ann_accuracy(given, parts, stats),
         difference,
         scale,
     )
@@ -108,9 +115,12 @@ def convert(
     held = np.zeros((0, 1), np.float32) if data is None or parts is None else data[parts.held_back]
     case = Case(converted, folded.graph, held, _alternatives(converted, folded.graph, thresholds, report))
     fidelity, told = verify(case, progress)
+    told = (*(() if given is None else given.warnings), *told)
     warn(told)
     report = replace(report, fidelity=fidelity, warnings=told)
-    converted = replace(converted, record=_with_calibration(_record(graph, folded.graph, report), stats, parts))
+    converted = replace(
+        converted, record=_with_calibration(_record(graph, folded.graph, report), stats, parts)
+    )
     converted.check()
     return Conversion(converted, report, folded.graph)
 
@@ -129,7 +139,9 @@ def _alternatives(
     chosen, record = report.options, converted.record
     if chosen.reset != "subtract":
         subtract = replace(chosen, reset="subtract")
-        found["--reset subtract"] = lambda: Network(_balanced(ann, thresholds, subtract, report.scale), record)
+        found["--reset subtract"] = lambda: Network(
+            _balanced(ann, thresholds, subtract, report.scale), record
+        )
     if chosen.coding != "direct":
         direct = replace(chosen, coding="direct")
         found["--input direct"] = lambda: Network(
@@ -144,29 +156,13 @@ def _with_calibration(record: RunRecord, stats: Stats | None, parts: Split | Non
     return replace(record, calibration=parts.digests, seen=(stats.low, stats.high))
 
 
-def _ann_accuracy(
-    y: npt.ArrayLike | None, data: Array | None, parts: Split | None, stats: Stats | None
-) -> float | None:
+def _ann_accuracy(given: Samples | None, parts: Split | None, stats: Stats | None) -> float | None:
     """Accuracy on the samples that set thresholds; None where labels are not known."""
-    if y is not None and (data is None or parts is None or stats is None):
-        raise DataError("labels", "labels without samples", "both or neither")
-    if y is None or data is None or parts is None or stats is None:
+    if given is None or given.y is None or parts is None or stats is None:
         return None
-    return accuracy(stats.logits, _labels(y, len(data), stats.logits[0].size)[parts.setting])
-
-
-def _samples(x: npt.ArrayLike) -> Array:
-    """Calibration samples as an array; what can be said before the network is known."""
-    array = np.asarray(x)
-    if array.ndim < 2 or len(array) == 0 or array.dtype.kind not in "fiub":
-        raise DataError(
-            "calibration data",
-            f"shape {array.shape} of {array.dtype}",
-            "(samples, ...) of numbers, with at least one sample",
-        )
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise DataError("calibration data", "NaN or infinite values", "finite values")
-    return array
+    shape = stats.logits.shape[1:]
+    labels = checked_labels(given.y, len(given.y), shape, kind_of(shape, y=given.y))
+    return accuracy(stats.logits, labels[parts.setting])
 
 
 def _check_activations(graph: Graph) -> None:
@@ -183,15 +179,6 @@ def _compared(network: Any, captured: Any, data: Array | None) -> float | None:
     shape = captured.graph.shapes[captured.graph.inputs[0]]
     samples = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32) if data is None else data
     return sources.compare(network, captured, check_data(captured.graph, samples))
-
-
-def _labels(y: npt.ArrayLike, samples: int, classes: int) -> Array:
-    labels = np.asarray(y)
-    if labels.shape != (samples,) or labels.dtype.kind not in "iu":
-        raise DataError("labels", f"{labels.dtype} of shape {labels.shape}", f"whole numbers, {samples} of them")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise DataError("labels", f"{labels.min()} to {labels.max()}", f"0 to {classes - 1}")
-    return labels
 
 
 def _scale(options: ConvertOptions, stats: Stats | None) -> float:

@@ -14,9 +14,11 @@ from spikeflow.convert.builder import BATCH_NORM, Verdict
 from spikeflow.convert.observe import Stats
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.thresholds import Thresholds
+from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population, Shape
+from spikeflow.ir.score import score
 from spikeflow.sim.fidelity import Fidelity
 
 
@@ -203,7 +205,5 @@ def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph
 
 
 def accuracy(logits: npt.NDArray[Any], y: npt.NDArray[Any] | None) -> float | None:
-    """The fraction of samples whose largest logit is that of their label."""
-    if y is None:
-        return None
-    return float((np.argmax(logits.reshape(len(logits), -1), axis=1) == y).mean())
+    """The fraction of samples (of a map: of places) answered as labelled; None without labels, and for values."""
+    return None if y is None else score(logits, y, kind_of(logits.shape[1:], y=y)).accuracy

@@ -88,7 +88,10 @@ def moments(run: Evaluation) -> list[int]:
 
 
 def layers_against(
-    network: Network, ann: Graph, x: Array, options: RunOptions = RunOptions()  # noqa: B008  frozen
+    network: Network,
+    ann: Graph,
+    x: Array,
+    options: RunOptions = RunOptions(),  # noqa: B008  frozen
 ) -> tuple[LayerFidelity, ...]:
     """The spiking layers of a converted network against the activations of its graph of stage ann, on few samples."""
     names = tuple(n for n in network.graph.of_kind(Population) if isinstance(ann.nodes.get(n), Activation))

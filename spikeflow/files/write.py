@@ -174,7 +174,9 @@ def _nameless(folder: Path) -> int | None:
         return None
     try:
         descriptor = os.open(folder, NAMELESS | os.O_RDWR, 0o666)
-    except OSError:  # a file system without such files, or one on which an ordinary file fails with the reason
+    except (
+        OSError
+    ):  # a file system without such files, or one on which an ordinary file fails with the reason
         return None
     if _in_proc(descriptor).exists():
         return descriptor
@@ -211,7 +213,9 @@ def _place(draft: Draft, target: Path) -> None:
 
 def _linked(draft: Draft, path: Path) -> bool:
     """Give a nameless file a name, unless that is taken."""
-    folder = os.open(path.parent, os.O_RDONLY)  # with one Python calls linkat, which follows the link in /proc
+    folder = os.open(
+        path.parent, os.O_RDONLY
+    )  # with one Python calls linkat, which follows the link in /proc
     try:
         os.link(draft.path, path, src_dir_fd=folder, follow_symlinks=True)
     except FileExistsError:

@@ -27,6 +27,7 @@ from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network, RunRecord
+from spikeflow.samples import samples_of
 from spikeflow.sim.classify import RunOptions, classify
 
 Array = npt.NDArray[Any]
@@ -39,7 +40,7 @@ SPIKE_STEPS = 64
 def map_network(
     network: Network | Graph,
     chip: Chip | str,
-    data: npt.ArrayLike | None = None,
+    data: object = None,
     chips: int = 1,
     seed: int = 0,
     steps: int | None = None,
@@ -50,7 +51,7 @@ def map_network(
     Parameters
     ----------
     network : at stage snn, or at stage fixed if it has been quantised for this chip.
-    data : calibration samples ``(N, *shape)``, as the network takes them; a network at stage fixed maps
+    data : calibration samples ``(N, *shape)``, whatever ``samples.samples_of`` takes; a network at stage fixed maps
         without, each source then counted as one message a step.
     chips : the most that may be used.
     seed : of the placement; the same seed gives the same mapping.
@@ -66,10 +67,12 @@ def map_network(
     """
     chip = load(chip) if isinstance(chip, str) else chip
     network = _with_record(network, steps)
+    given = None if data is None else samples_of(data)
+    x = None if given is None else given.x
     told = _Told(progress, len(network.graph.of_kind(Population)) + 3)
-    fixed = _fixed(network, chip, data, chips)
+    fixed = _fixed(network, chip, x, chips)
     told.at(1)
-    spikes = None if data is None else count_messages(fixed, np.asarray(data))
+    spikes = None if x is None else count_messages(fixed, x)
     told.at(2)
     cut = partition(fixed.graph, chip, chips, spikes, lambda done, _: told.at(2 + done))
     mapping = build(fixed.graph, cut, place(cut, chip, seed), fixed.record, chip.name)
@@ -111,7 +114,7 @@ def _record(graph: Graph) -> RunRecord:
     )
 
 
-def _fixed(network: Network, chip: Chip, data: npt.ArrayLike | None, chips: int) -> Network:
+def _fixed(network: Network, chip: Chip, data: Array | None, chips: int) -> Network:
     """The integer network of the chip; one that is at stage fixed already is taken as it is."""
     if stages.stage_of(network.graph) == "fixed":
         stages.check(network.graph, "fixed")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow import intake
 from spikeflow.errors import DataError
 from spikeflow.ir.answer import CLASS, MAP, SIGN, VALUE, class_count, place_shape, predictions
 from spikeflow.ir.nodes import Shape
@@ -59,7 +60,7 @@ def checked_labels(y: npt.ArrayLike, samples: int, shape: Shape, kind: str) -> A
     DataError
         For labels of another shape, of another kind of numbers, outside the classes or not finite.
     """
-    array = np.asarray(y)
+    array = intake.array_of("labels", y)
     wanted = (samples, *place_shape(shape, kind))
     if array.ndim == 0 or len(array) != samples or _without_ones(array.shape) != _without_ones(wanted):
         raise DataError(
@@ -91,7 +92,7 @@ def score(outputs: npt.ArrayLike, y: npt.ArrayLike, kind: str) -> Score:
 
 def doubts(y: npt.ArrayLike, recorded: str = "") -> tuple[str, ...]:
     """What a user should know of labels that are taken as they are: real numbers that look like classes."""
-    array = np.asarray(y)
+    array = intake.array_of("labels", y)
     if recorded or array.dtype.kind != "f" or array.size == 0 or not np.isin(array, (0.0, 1.0)).all():
         return ()
     return (

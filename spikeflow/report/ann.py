@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spikeflow.errors import DataError
+from spikeflow.ir.answer import kind_of
+from spikeflow.ir.score import score
 from spikeflow.report.facts import AnnFacts
-from spikeflow.samples import Samples
+from spikeflow.samples import Samples, fitting
 
 Progress = Callable[[int, int], None]
 BATCH = 250
@@ -35,19 +36,15 @@ def measure_ann(
     from spikeflow.convert.forward import forward
 
     graph = capture(sources.traced(sources.opened(source, arch), samples.x, None)).graph
-    wanted = graph.shapes[graph.inputs[0]]
-    if samples.x.shape[1:] != wanted:
-        raise DataError("data: x", f"samples of shape {samples.x.shape[1:]}", f"{wanted}, as the ANN takes")
+    fitting(samples, graph.shapes[graph.inputs[0]])
     if samples.y is None:
         return None
-    right = 0
+    kept = []
     for first in range(0, len(samples.x), BATCH):
         logits = forward(graph, samples.x[first : first + BATCH])
-        right += int(
-            (logits.reshape(len(logits), -1).argmax(axis=1) == samples.y[first : first + BATCH]).sum()
-        )
+        kept.append(logits)
         if progress is not None:
             progress(min(first + BATCH, len(samples.x)), len(samples.x))
-    return AnnFacts(
-        float(np.float64(right) / len(samples.x)), f"measured on the same {len(samples.x)} samples"
-    )
+    outputs = np.concatenate(kept)
+    found = score(outputs, samples.y, kind_of(outputs.shape[1:], y=samples.y)).accuracy
+    return None if found is None else AnnFacts(found, f"measured on the same {len(samples.x)} samples")

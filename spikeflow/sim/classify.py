@@ -18,6 +18,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import MAX_STEPS, Network, RunRecord
 from spikeflow.ir.stages import stage_of
+from spikeflow.samples import Samples, fitting, samples_of
 from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, prepare
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_told, share_outside
@@ -42,7 +43,7 @@ class RunOptions:
 
 
 def classify(
-    network: Network, x: npt.ArrayLike, options: RunOptions = RunOptions(), progress: Progress | None = None
+    network: Network, x: object, options: RunOptions = RunOptions(), progress: Progress | None = None
 ) -> Evaluation:
     """Run samples ``(N, *shape)`` through a network as its run record says.
 
@@ -64,7 +65,7 @@ def classify(
 
 
 def evaluate(
-    network: Network, x: npt.ArrayLike, options: RunOptions = RunOptions(), progress: Progress | None = None
+    network: Network, x: object, options: RunOptions = RunOptions(), progress: Progress | None = None
 ) -> Evaluation:
     """The same as `classify`, what is to be told only in the evaluation's `warnings`; raises the same."""
     level = read_out_level(network)
@@ -72,7 +73,8 @@ def evaluate(
         raise SimulationError(
             "the network", f"has {len(network.graph.inputs)} inputs; samples go with one", "sim.run"
         )
-    array = _checked(network.record, np.asarray(x))
+    given = samples_of(x)
+    array = _checked(network.record, given)
     steps = _steps(network.record, array, options.steps)
     chosen = _chosen(network, options.output)
     told = _told(network.record, array, steps)
@@ -83,10 +85,9 @@ def evaluate(
         results.append(runner(inputs, steps + level, options.record))
         if progress is not None:
             progress(first + len(batch), len(array))
-    seconds, outside = time.perf_counter() - begun, share_outside(network.record, array)
-    return replace(
-        _gather(network, results, steps, seconds), chosen=chosen, outside=outside, warnings=told
-    )
+    found = _gather(network, results, steps, time.perf_counter() - begun)
+    outside = share_outside(network.record, array)
+    return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
 
 
 def _gather(network: Network, results: list[Result], steps: int, seconds: float) -> Evaluation:
@@ -139,17 +140,15 @@ def _batches(x: Array, size: int) -> Iterator[tuple[int, Array]]:
         yield first, x[first : first + size]
 
 
-def _checked(record: RunRecord, x: Array) -> Array:
-    lead = 2 if record.coding == "spikes" else 1
-    if x.ndim == 0 or len(x) == 0:
-        raise DataError("data", f"shape {x.shape}", "at least one sample")
-    if record.input_shape and x.shape[lead:] != record.input_shape:
-        expected = ("samples, steps, " if lead == 2 else "samples, ") + ", ".join(
-            map(str, record.input_shape)
+def _checked(record: RunRecord, given: Samples) -> Array:
+    if record.coding != "spikes":
+        return fitting(given, record.input_shape) if record.input_shape else given.x
+    x, shape = given.x, record.input_shape
+    if x.ndim < 2 or x.shape[1] == 0 or (shape and x.shape[2:] != shape):
+        wanted = ", ".join(map(str, shape)) if shape else "..."
+        raise DataError(
+            "data: x", f"shape {x.shape}", f"(samples, steps, {wanted})", "a time axis behind the first"
         )
-        raise DataError("data", f"shape {x.shape}", f"({expected})")
-    if not np.isfinite(x).all():
-        raise DataError("data", "NaN or infinite values", "finite values")
     return x
 
 

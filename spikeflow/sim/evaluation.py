@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow import intake
 from spikeflow.errors import DataError
 from spikeflow.events import Spikes
 from spikeflow.ir import answer
@@ -140,7 +141,7 @@ class Evaluation:
     def _labels(self, y: npt.ArrayLike | None) -> Array:
         if y is None and self.y is None:
             raise DataError("labels", "none", "one for each sample")
-        return np.asarray(self.y if y is None else y)
+        return intake.array_of("labels", self.y if y is None else y)
 
     def _at(self, steps: int | None) -> int:
         if steps is None:

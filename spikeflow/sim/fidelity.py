@@ -195,10 +195,14 @@ def told(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
     """What a user has to be warned of: not or hardly measured, or answers that differ."""
     worst, of = fidelity.worst, fidelity.reference
     if worst is None:
-        return (f"agreement with {of} is not measured: no sample was held back for it. Try: --data, {ENOUGH} or more",)
+        return (
+            f"agreement with {of} is not measured: no sample was held back for it. Try: --data, {ENOUGH} or more",
+        )
     found = []
     if fidelity.samples < FEW:
-        found.append(f"agreement with {of} is measured on {fidelity.samples} held-back samples only. Try: {ENOUGH} or more")
+        found.append(
+            f"agreement with {of} is measured on {fidelity.samples} held-back samples only. Try: {ENOUGH} or more"
+        )
     if worst.agreement < LEAST:
         found.append(_lost(fidelity, worst, hint))
     elif worst.error is not None and worst.error > MOST_ERROR and worst.kind != answer.VALUE:

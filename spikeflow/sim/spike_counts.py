@@ -29,7 +29,10 @@ def _at_once(network: Network, names: tuple[str, ...]) -> int:
 
 
 def spike_counts(
-    network: Network, x: Array, names: tuple[str, ...], options: RunOptions = RunOptions()  # noqa: B008  frozen
+    network: Network,
+    x: Array,
+    names: tuple[str, ...],
+    options: RunOptions = RunOptions(),  # noqa: B008  frozen
 ) -> Mapping[str, Array]:
     """For each named node the spikes of each neuron in each sample, ``(samples, neurons)``."""
     size = _at_once(network, names)
@@ -37,7 +40,9 @@ def spike_counts(
     for first in range(0, len(x), size):
         run = evaluate(network, x[first : first + size], replace(options, record=names))
         for name in names:
-            found[name] += [_counted(spikes, prod(network.graph.shapes[name])) for spikes in run.recorded[name]]
+            found[name] += [
+                _counted(spikes, prod(network.graph.shapes[name])) for spikes in run.recorded[name]
+            ]
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 

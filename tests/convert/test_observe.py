@@ -83,7 +83,7 @@ def test_what_is_noted_about_the_data() -> None:
 @pytest.mark.parametrize(
     "x, words",
     [
-        (np.zeros((0, *SHAPE)), "no samples"),
+        (np.zeros((0, *SHAPE)), "at least one sample"),
         (np.zeros((5, 3, 4, 5)), r"samples, 3, 4, 4"),
         (np.zeros((5, 48)), r"samples, 3, 4, 4"),
         (np.full((5, *SHAPE), np.nan), "NaN"),
