@@ -54,7 +54,7 @@ class Found:
 
 NEEDED = (
     Part("numpy", "numpy", "everything", "1.26"),
-    Part("scipy", "scipy", "filters of sounds, surfaces of events and .mat files", "1.11"),
+    Part("scipy", "scipy", "filters of sounds, surfaces of events and .mat files", "1.11.1"),
     Part("h5py", "h5py", "files of networks and mappings, and HDF5 recordings", "3.10"),
     Part("torch", "torch", "convert, the torch layers and the data loader", "2.10"),
     Part("click", "click", "the command line", "8.1"),
