@@ -16,6 +16,7 @@ from spikeflow.datasets.catalog import data_folder, dataset_class
 from spikeflow.datasets.download import Progress, download, verify
 from spikeflow.datasets.unpack import drafted, unpack
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.write import check_folder
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def prepare(
     """
     kind = dataset_class(name)
     home = (Path(target) if target else data_folder()) / kind.card.name
+    if target or source is None:
+        check_folder(home)  # a download takes hours
     if source is None:
         return _checked(kind, _obtain(kind, home, progress), partial)
     folder = _source(kind.card, Path(source))

@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="one epoch, for the tests")
     args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)  # before the work, where it cannot be
     torch.manual_seed(args.seed)
     p = pictures(args.data)
     net = network(p.x_train.shape[-1])
@@ -66,7 +67,6 @@ def main() -> None:
     net.eval()
     with torch.no_grad():
         accuracy = (net(torch.from_numpy(p.x_test)).argmax(1).numpy() == p.y_test).mean()
-    args.out.mkdir(parents=True, exist_ok=True)
     torch.save(net, args.out / "ann.pt")
     calibration = np.random.default_rng(args.seed).permutation(len(p.x_train))[:500]
     np.savez(args.out / "calib.npz", x=p.x_train[calibration], y=p.y_train[calibration])

@@ -76,6 +76,35 @@ def check_output(path: PathLike, inputs: Iterable[PathLike] = ()) -> Path:
     return target
 
 
+def check_folder(path: PathLike) -> Path:
+    """Where a folder of this name is, or can be made; to be asked before the work that fills it.
+
+    Raises
+    ------
+    FileError
+        Where something else has its name, or it may not be made or written to.
+    """
+    folder = nearest = Path(path)
+    try:
+        while not _there(nearest) and nearest != nearest.parent:
+            nearest = nearest.parent
+        if not nearest.is_dir():
+            raise FileError(path, f"cannot be written: {nearest} is not a folder")
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise FileError(path, f"cannot be written: you have no right to write to {nearest}")
+    except (OSError, ValueError) as error:
+        raise _cannot(path, error) from None
+    return folder
+
+
+def _there(path: Path) -> bool:
+    try:
+        path.lstat()  # a link to nothing is there: no folder can be made in its place
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def replace_file(path: PathLike, parts: Iterable[bytes]) -> None:
     """Write a file of these bytes, whole or not at all; FileError leaves behind what was there before."""
     with drafted(path) as draft:

@@ -131,7 +131,8 @@ def _without_aliases(kind: Any) -> Any:
     ``type`` statements, and numpy's `NDArray` since numpy 2.5, are objects of their own: `get_origin` answers
     None for one, and the alias itself for one with arguments.
     """
-    origin, arguments = get_origin(kind), get_args(kind)
+    origin: Any = get_origin(kind)
+    arguments = get_args(kind)
     alias = kind if origin is None else origin
     if hasattr(alias, "__value__"):  # typing's TypeAliasType, or that of typing_extensions before Python 3.12
         return _without_aliases(alias.__value__[arguments] if arguments else alias.__value__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from spikeflow.errors import DataError
-from spikeflow.files.write import replace_file
+from spikeflow.files.write import check_output, replace_file
 from spikeflow.report.recording import RecordingFacts
 
 SUFFIXES = (".html", ".png", ".gif", ".mp4")
@@ -39,7 +39,9 @@ def write_recording(path: str | Path, facts: RecordingFacts, fps: int = FPS) -> 
     FileError
         Where it cannot be written, or ffmpeg is missing; what was there before stays.
     """
-    replace_file(path, (_drawn(kind_of_picture(path), facts, fps),))
+    suffix = kind_of_picture(path)
+    check_output(path)  # a film takes a minute to draw
+    replace_file(path, (_drawn(suffix, facts, fps),))
 
 
 def _drawn(suffix: str, facts: RecordingFacts, fps: int) -> bytes:
