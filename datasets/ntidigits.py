@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.layouts import roots
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
@@ -94,7 +95,7 @@ class NTIDIGITS(Dataset[Events]):
         process = os.getpid()  # a file must not be shared with a forked worker
         if process not in self._opened:
             self._opened.clear()
-            self._opened[process] = _open(self.root / FILE)
+            self._opened[process] = hdf5_file.open_file(self.root / FILE)
         return self._opened[process]
 
     def utterances(self) -> tuple[str, ...]:
@@ -121,15 +122,8 @@ class NTIDIGITS(Dataset[Events]):
         return self.utterance(place.name)
 
 
-def _open(path: Path) -> h5py.File:
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise FileError(path, f"not a readable HDF5 file ({error})") from None
-
-
 def _index(root: Path, split: str) -> Index:
-    with _open(root / FILE) as file:
+    with hdf5_file.open_file(root / FILE) as file:
         names = _names(file, split, root / FILE)
     places, labels, speakers = [], [], []
     for name in names:
@@ -145,19 +139,21 @@ def _index(root: Path, split: str) -> Index:
 
 
 def _names(file: h5py.File, split: str, path: Path) -> tuple[str, ...]:
-    found = file.get(f"{split}_labels")
-    if not isinstance(found, h5py.Dataset) or found.ndim != 1 or found.dtype.kind not in "SO":
-        raise FileError(path, f"no list {split}_labels", f"the file {FILE} of its makers")
     try:
-        return tuple(name.decode("ascii") for name in found[()])
-    except (AttributeError, UnicodeDecodeError):
+        with hdf5_file.damage(path):
+            found = hdf5_file.member(file, f"{split}_labels")
+            if not isinstance(found, h5py.Dataset) or found.ndim != 1 or found.dtype.kind not in "SO":
+                raise FileError(path, f"no list {split}_labels", f"the file {FILE} of its makers")
+            return tuple(name.decode("ascii") for name in hdf5_file.checked(found, path)[()])
+    except UnicodeDecodeError:
         raise FileError(path, f"{split}_labels are not names") from None
 
 
 def _column(file: h5py.File, group: str, name: str, path: Path) -> Array:
-    found = file.get(f"{group}/{name}")
+    found = hdf5_file.member(file, f"{group}/{name}")
     if not isinstance(found, h5py.Dataset) or found.dtype.kind not in "iuf" or found.ndim != 1:
         raise FileError(path, f"no numbers {group}/{name}")
     if math.prod(found.shape) > MAX_SPIKES:
         raise FileError(path, f"{group}/{name} declares {found.shape[0]} values; the limit is {MAX_SPIKES}")
-    return found[()]
+    with hdf5_file.damage(path):
+        return hdf5_file.checked(found, path)[()]

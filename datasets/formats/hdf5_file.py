@@ -6,9 +6,9 @@ named, with the package that brings it.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,14 @@ from typing import Any
 import h5py
 
 from spikeflow.errors import FileError, SpikeflowError, UnsafeFile
+from spikeflow.files import limits
+from spikeflow.files.hdf5 import check_structure
+from spikeflow.files.opened import open_regular
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 DEPTH, OBJECTS = 8, 4096  # how deep, and how many, are looked at
 MAX_CHUNK = 1 << 30  # bytes
+PLAIN = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # filters that make nothing smaller
 MAX_RECORD = 1 << 12  # bytes
 PLUGIN, ECF = (307, 32001, 32004, 32008, 32015, 32026), 0x8ECF  # bzip2, blosc, lz4, bitshuffle, zstd, blosc2
 PACKAGES = {
@@ -56,6 +60,11 @@ def open_file(path: Path) -> h5py.File:
     FileError
         Where it is damaged, cut off, or no HDF5.
     """
+    held, length = open_regular(path)
+    with held:
+        if length:
+            with mmap.mmap(held.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                check_structure(path, content)
     try:
         return h5py.File(path, "r")
     except OSError as error:
@@ -77,7 +86,14 @@ def member(group: h5py.Group, name: str) -> Any:
 
 def names(group: h5py.Group) -> list[str]:
     """What lies in a group, as far as it is looked at."""
-    return [str(name) for name in islice(group, OBJECTS + 1)]
+    found: list[str] = []
+
+    def take(name: bytes) -> bool | None:
+        found.append(name.decode("utf-8", "surrogateescape"))
+        return True if len(found) > OBJECTS else None  # anything but None ends the walk
+
+    group.id.links.iterate(take)
+    return found
 
 
 def objects(file: h5py.File) -> Iterator[tuple[str, Any]]:
@@ -121,10 +137,11 @@ def checked(dataset: Any, path: Path) -> h5py.Dataset:
         raise FileError(path, f"{name} holds no values")
     if dataset.dtype.itemsize > MAX_RECORD:
         raise FileError(path, f"{name} has records of {dataset.dtype.itemsize} bytes")
-    if dataset.chunks and prod(dataset.chunks) * dataset.dtype.itemsize > MAX_CHUNK:
-        raise FileError(path, f"{name} has chunks of more than {MAX_CHUNK} bytes")
     _check_filters(dataset, path)
     _check_stored(dataset, path)
+    most = min(MAX_CHUNK, (limits.MARGIN >> 2) + limits.RATIO * path.stat().st_size)
+    if dataset.chunks and prod(dataset.chunks) * dataset.dtype.itemsize > most:
+        raise FileError(path, f"{name} has chunks of more than {most} bytes")
     return dataset
 
 
@@ -138,12 +155,19 @@ def _check_stored(dataset: h5py.Dataset, path: Path) -> None:
         held, unit = dataset.id.get_storage_size(), "bytes"
     if held < wanted:
         raise FileError(path, f"{dataset.name} declares {wanted} {unit} and holds {held}", "a fresh copy")
+    declared = prod(dataset.shape) * dataset.dtype.itemsize
+    if declared > (limits.MARGIN >> 2) + limits.RATIO * path.stat().st_size:
+        raise FileError(
+            path, f"{dataset.name} declares {declared} bytes, more than a file of its size may hold"
+        )
 
 
 def _check_filters(dataset: h5py.Dataset, path: Path) -> None:
     made = dataset.id.get_create_plist()
-    for index in range(made.get_nfilters()):
-        number = made.get_filter(index)[0]
+    numbers = [made.get_filter(index)[0] for index in range(made.get_nfilters())]
+    if sum(number not in PLAIN for number in numbers) > 1:  # each could unpack a thousand times
+        raise FileError(path, f"{dataset.name} is packed several times over", "h5repack")
+    for number in numbers:
         if h5py.h5z.filter_avail(number):
             continue
         if number in PLUGIN and _plugin() and h5py.h5z.filter_avail(number):

@@ -18,12 +18,12 @@ from spikeflow.datasets.format import Format, Head
 from spikeflow.datasets.formats import npy
 from spikeflow.datasets.formats.npz import of_columns
 from spikeflow.datasets.recording import Header, Options, Recording
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.files import mat
 
 Array = npt.NDArray[Any]
 MAGIC = b"MATLAB 5.0 MAT-file"
-MAX_BYTES = 1 << 30  # of a file; what it unpacks to is at most a thousand times more
 TRAINS = "spiketrain"
 
 
@@ -42,10 +42,12 @@ def open_recording(path: Path, options: Options) -> Recording:
     DataError
         Where it holds no events, or several and `key` names none.
     """
-    held = _variables(path)
+    held = mat.read(path)
     if options.key is not None and options.key not in held:
         raise DataError(
-            f"{path}: variables", f"no {options.key!r}, but {', '.join(held)}", "--key of one of them"
+            f"{path}: variables",
+            f"no {options.key!r}, but {', '.join(list(held)[:20])}",
+            "--key of one of them",
         )
     chosen = {options.key: held[options.key]} if options.key else held
     layout = named(str(path), list(chosen))
@@ -53,26 +55,27 @@ def open_recording(path: Path, options: Options) -> Recording:
         columns = _columns(path, chosen, layout)
         return of_columns(path, Header("mat"), columns, (options, layout.unit_us))
     if len(chosen) != 1:
-        raise DataError(f"{path}: variables", ", ".join(chosen) or "none", "t, x, y, p", "--key NAME")
+        raise DataError(
+            f"{path}: variables", ", ".join(list(chosen)[:20]) or "none", "t, x, y, p", "--key NAME"
+        )
     name, value = next(iter(chosen.items()))
     return _of_one(path, name, value, options)
 
 
-def _of_one(path: Path, name: str, value: Array, options: Options) -> Recording:
-    if value.dtype.names:
-        fields = value.reshape(-1)[0] if value.size == 1 else None
-        layout = named(str(path), value.dtype.names)
-        if fields is None or layout is None:
+def _of_one(path: Path, name: str, value: mat.Variable, options: Options) -> Recording:
+    if isinstance(value, mat.Struct):
+        layout = named(str(path), list(value.fields))
+        if layout is None:
             raise DataError(
-                f"{path}: {name}", f"a struct of {', '.join(value.dtype.names)}", "one of t, x, y, p"
+                f"{path}: {name}", f"a struct of {', '.join(list(value.fields)[:20])}", "one of t, x, y, p"
             )
-        columns = _columns(path, fields, layout)
+        columns = _columns(path, value.fields, layout)
         return of_columns(path, Header("mat"), columns, (options, layout.unit_us))
-    value = _numbers(path, name, value)
-    if name == TRAINS and value.ndim == 2 and len(value) > 1:
-        header = Header("mat", width=len(value) - 1, height=1)
-        return of_columns(path, header, _trains(path, value), (options, 1e6))
-    return npy.of_array(path, "mat", value, options)
+    array = _numbers(path, name, value)
+    if name == TRAINS and array.ndim == 2 and len(array) > 1:
+        header = Header("mat", width=len(array) - 1, height=1)
+        return of_columns(path, header, _trains(path, array), (options, 1e6))
+    return npy.of_array(path, "mat", array, options)
 
 
 def _columns(path: Path, held: Any, layout: Layout) -> dict[str, Array]:
@@ -86,34 +89,19 @@ def _columns(path: Path, held: Any, layout: Layout) -> dict[str, Array]:
 
 def _trains(path: Path, value: Array) -> Mapping[str, Array]:
     spikes, times = value[:-1], value[-1]
-    if not np.isin(spikes, (-1, 0, 1)).all():
+    if spikes.size and not ((spikes >= -1) & (spikes <= 1) & (spikes == np.rint(spikes))).all():
         raise DataError(
             f"{path}: {TRAINS}", "values other than -1, 0, 1", "spikes, and times in the last row"
         )
     step, taxel = np.nonzero(spikes.T)
-    return {"t": times[step], "x": taxel, "p": spikes[taxel, step]}
+    return {"t": times[step], "x": taxel.astype(np.uint16), "p": spikes[taxel, step]}
 
 
-def _numbers(path: Path, name: str, value: Any) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufb":
-        raise DataError(f"{path}: {name}", f"type {array.dtype}", "numbers")
-    return array
-
-
-def _variables(path: Path) -> dict[str, Array]:
-    from scipy.io import loadmat
-
-    if path.stat().st_size > MAX_BYTES:
-        raise FileError(
-            path, f"larger than {MAX_BYTES} bytes", "MATLAB's version 7.3, which is HDF5 and streams"
-        )
-    try:
-        held = loadmat(path)
-    # a damaged file ends in whatever scipy's parser met first
-    except Exception as error:
-        raise FileError(path, f"a damaged .mat file ({error})") from None
-    return {name: value for name, value in held.items() if not name.startswith("__")}
+def _numbers(path: Path, name: str, value: mat.Variable) -> Array:
+    if isinstance(value, np.ndarray):
+        return value
+    what = value.what if isinstance(value, mat.Other) else "a struct"
+    raise DataError(f"{path}: {name}", what, "numbers")
 
 
 def write(file: BinaryIO, events: Events) -> None:

@@ -18,7 +18,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -26,6 +26,8 @@ import h5py
 import numpy as np
 
 from spikeflow.errors import FileError
+from spikeflow.files.hdf5 import check_structure
+from spikeflow.files.limits import MARGIN, Budget
 from spikeflow.files.write import PathLike, replace_file
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.codec import ARRAY_TYPES, Json
@@ -111,6 +113,7 @@ def read(path: PathLike, kind: str, limits: Limits | None = None) -> tuple[Json,
     """The manifest and the arrays of a file of this kind; FileError for anything else."""
     limits = limits or Limits()
     image = _checked_image(path, kind, limits)
+    check_structure(path, image)
     try:
         with h5py.File(h5py.h5f.open_file_image(image)) as file:
             return _read_checked(path, file, len(image), limits)
@@ -180,13 +183,30 @@ def _read_checked(path: PathLike, file: h5py.File, size: int, limits: Limits) ->
     if not isinstance(group, h5py.Group) or len(group) > limits.arrays:
         raise FileError(path, f"'arrays' is not a group of at most {limits.arrays}")
     _check_links(path, group, [str(i) for i in range(len(group))])
-    datasets: list[Any] = [file["manifest"], *(group[str(i)] for i in range(len(group)))]
-    declared = [_check_dataset(path, dataset) for dataset in datasets]
-    if datasets[0].dtype != np.uint8 or datasets[0].ndim != 1 or declared[0] > limits.manifest_bytes:
+    reader = _Reader(path, Budget(path, min(limits.array_bytes, MARGIN // 4 + MAX_RATIO * size)))
+    manifest = reader.read(file["manifest"])
+    if manifest.dtype != np.uint8 or manifest.ndim != 1 or manifest.nbytes > limits.manifest_bytes:
         raise FileError(path, f"its manifest is not at most {limits.manifest_bytes} bytes of text")
-    if sum(declared) > min(limits.array_bytes, MAX_RATIO * size):
-        raise FileError(path, f"declares {sum(declared)} bytes, more than a file of {size} bytes may hold")
-    return _manifest(path, datasets[0][()].tobytes()), [_frozen(dataset[()]) for dataset in datasets[1:]]
+    # one by one, since the library keeps 20 kB for each data set that is open
+    return _manifest(path, manifest.tobytes(), size), [reader.read(group[str(i)]) for i in range(len(group))]
+
+
+@dataclass
+class _Reader:
+    """Reads data sets of one file against a budget; none stands under two names."""
+
+    path: PathLike
+    budget: Budget
+    seen: set[int] = field(default_factory=set)
+
+    def read(self, dataset: Any) -> Array:
+        """The values, once everything that may be wrong with a data set has been looked at."""
+        self.budget.spend(_check_dataset(self.path, dataset))
+        place = h5py.h5o.get_info(dataset.id).addr
+        if place in self.seen:
+            raise FileError(self.path, f"{dataset.name} is another array under a second name")
+        self.seen.add(place)
+        return _frozen(dataset[()])
 
 
 def _frozen(value: Any) -> Array:
@@ -196,7 +216,7 @@ def _frozen(value: Any) -> Array:
 
 
 def _check_links(path: PathLike, group: h5py.Group, names: Sequence[str]) -> None:
-    if set(group) != set(names):
+    if len(group) != len(names) or any(name not in group for name in names):
         raise FileError(path, f"the group {group.name} does not hold exactly what belongs there")
     for name in names:
         link = group.get(name, getlink=True)
@@ -226,6 +246,9 @@ def _check_filters(path: PathLike, name: str, plan: Any) -> None:
         code, _, _, label = plan.get_filter(index)
         if code not in FILTERS:
             raise FileError(path, f"{name} needs the filter {code} ({label[:40]!r}), which is not allowed")
+    codes = [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
+    if len(set(codes)) != len(codes) or {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF} <= set(codes):
+        raise FileError(path, f"{name} is packed several times over")
 
 
 def _check_stored(path: PathLike, dataset: Any, plan: Any, declared: int) -> None:
@@ -242,12 +265,21 @@ def _check_stored(path: PathLike, dataset: Any, plan: Any, declared: int) -> Non
         raise FileError(path, f"{dataset.name} holds {dataset.id.get_num_chunks()} of its {pieces} pieces")
 
 
-def _manifest(path: PathLike, text: bytes) -> Json:
+def _manifest(path: PathLike, text: bytes, size: int) -> Json:
+    if (cost := _objects(text)) > 32 * (2**20 + size):
+        reason = f"its manifest would take {cost} bytes of memory, too much for a file of {size} bytes"
+        raise FileError(path, reason)
     try:
         return json.loads(text.decode(), object_pairs_hook=_no_twins, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         reason = f"its manifest is not JSON as spikeflow writes it ({type(error).__name__})"
         raise FileError(path, reason) from error
+
+
+def _objects(text: bytes) -> int:
+    """At most how many bytes the lists, names and numbers of a JSON text take in Python."""
+    parts = {b"[": 120, b"{": 264, b",": 40, b":": 100}
+    return 4 * len(text) + sum(cost * text.count(mark) for mark, cost in parts.items())
 
 
 def _no_twins(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
