@@ -154,7 +154,10 @@ def read_table(path: Path, layout: Layout) -> list[Packet]:
         data = file.read(compression.MOST)
     try:
         content = compression.unpack(data, layout.compression)
-        packets = [_packet(entry) for entry in Table.root(content[4:], "FTAB").tables(0)]
+        entries = Table.root(content[4:], "FTAB").tables(0)
+        if len(entries) > (layout.end - layout.begin) // PACKET_HEADER:
+            return []  # more packets than there is room for
+        packets = [_packet(entry) for entry in entries]
     except (compression.Damaged, flatbuffer.Damaged):
         return []
     return packets if _believable(packets, layout) else []

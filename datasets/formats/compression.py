@@ -7,6 +7,8 @@ from enum import IntEnum
 import lz4.frame
 import zstandard
 
+from spikeflow.files.limits import RATIO
+
 MOST = 1 << 28  # bytes of one packet, unpacked: 16 million events
 
 
@@ -42,29 +44,36 @@ def unpack(data: bytes, compression: Compression) -> bytes:
         raise Damaged(str(error)) from None
 
 
+def most(packed: int) -> int:
+    """No more than this comes out of so many packed bytes.
+
+    Every byte of an LZ4 match's length adds at most 255, so no frame of LZ4 holds more. Zstandard has no bound of its own;
+    events shrink to a half, and whatever grows more than a thousand times is none.
+    """
+    return min(MOST, RATIO * packed + 4096)
+
+
 def _lz4(data: bytes) -> bytes:
     unpacker = lz4.frame.LZ4FrameDecompressor()
-    out = unpacker.decompress(data, max_length=min(MOST, _lz4_bound(data)))
+    out = unpacker.decompress(data, max_length=most(len(data)))
     if not unpacker.eof:
         raise Damaged("an LZ4 frame that is cut or too large")
     return out
 
 
-def _lz4_bound(data: bytes) -> int:
-    """No more than this comes out of an LZ4 frame: every byte of a match's length adds at most 255."""
-    return 255 * len(data) + 64
-
-
 def _zstd(data: bytes) -> bytes:
+    limit = most(len(data))
     size = zstandard.frame_content_size(data)
-    if size > MOST:
-        raise Damaged(f"a frame of {size} bytes; the limit is {MOST}")
-    reader = zstandard.ZstdDecompressor(max_window_size=MOST).stream_reader(data)
+    if size > limit:
+        raise Damaged(f"a frame of {size} bytes; the limit is {limit}")
+    # the window is memory that a frame asks for; writers that do not know the size beforehand ask for 8 MiB
+    window = max(1 << 23, 1 << limit.bit_length())
+    reader = zstandard.ZstdDecompressor(max_window_size=window).stream_reader(data)
     parts: list[bytes] = []
-    left = MOST + 1
+    left = limit + 1
     while left and (part := reader.read(min(left, size if size > 0 else 1 << 20))):
         parts.append(part)
         left -= len(part)
     if not left:
-        raise Damaged(f"a frame of more than {MOST} bytes")
+        raise Damaged(f"a frame of more than {limit} bytes")
     return b"".join(parts)

@@ -22,9 +22,9 @@ from spikeflow.datasets.tabular import ArrayTable, TableRecording, check_numbers
 from spikeflow.errors import DataError
 from spikeflow.events import COLUMNS, Events
 from spikeflow.files import npz
-from spikeflow.samples import read_arrays
 
 Array = npt.NDArray[Any]
+AS_EVENTS = 8  # bytes that a value becomes, as part of an event
 
 
 def recognise(head: Head) -> bool:
@@ -46,8 +46,8 @@ def open_recording(path: Path, options: Options) -> Recording:
     layout = None if options.key else named(str(path), names)
     if layout is None:
         name = _only(path, names, options.key)
-        return npy.of_array(path, "npz", read_arrays(path, [name])[name], options)
-    arrays = read_arrays(path, [*layout.at.values(), "width", "height"])
+        return npy.of_array(path, "npz", npz.read(path, npz.Wanted([name], width=AS_EVENTS))[name], options)
+    arrays = npz.read(path, npz.Wanted([*layout.at.values(), "width", "height"], width=AS_EVENTS))
     columns = {letter: arrays[name] for letter, name in layout.at.items()}
     header = Header("npz", _size(path, arrays, "width"), _size(path, arrays, "height"))
     return of_columns(path, header, columns, (options, layout.unit_us))

@@ -30,6 +30,7 @@ from spikeflow.files.opened import PathLike, open_regular
 
 Array = npt.NDArray[Any]
 HEADER = 128
+AS_EVENTS = 8  # bytes that a value becomes, as part of an event
 MAX_DIMENSIONS = 16
 _INT8, _UINT16, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 4, 5, 6, 14, 15
 _TYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -62,10 +63,11 @@ class _Damaged(ValueError):
 
 @dataclass(frozen=True)
 class _Content:
-    """Some bytes of a file, in its order of bytes: little (``<``) or big (``>``)."""
+    """Some bytes of a file, in its order of bytes: little (``<``) or big (``>``); values are paid for."""
 
     data: bytes
     order: str
+    budget: limits.Budget
 
     def unpack(self, layout: str, at: int) -> tuple[int, ...]:
         if at < 0 or at + struct.calcsize(layout) > len(self.data):
@@ -76,6 +78,7 @@ class _Content:
         dtype = np.dtype(self.order + kind)
         if size % dtype.itemsize:
             raise _Damaged(f"{size} bytes are not whole values of {dtype.itemsize}")
+        self.budget.spend(AS_EVENTS * size // dtype.itemsize)
         return np.frombuffer(self.data, dtype, size // dtype.itemsize, at) if size else np.empty(0, dtype)
 
 
@@ -100,37 +103,38 @@ def read(path: PathLike) -> dict[str, Variable]:
     file, length = open_regular(path)
     with file:
         data = file.read(length)
+    budget = limits.unpacked(path, length)
     try:
         if len(data) >= HEADER and data[126:128] in (b"IM", b"MI"):
-            content = _Content(data, "<" if data[126:128] == b"IM" else ">")
-            return dict(_variables(content, limits.unpacked(path, length)))
-        return dict(_old_variables(data))
+            content = _Content(data, "<" if data[126:128] == b"IM" else ">", budget)
+            return dict(_variables(content))
+        return dict(_old_variables(data, budget))
     except (_Damaged, zlib.error, UnicodeDecodeError) as error:
         raise FileError(path, f"a damaged .mat file ({error})", "a fresh copy") from None
 
 
-def _variables(content: _Content, budget: limits.Budget) -> Iterator[tuple[str, Variable]]:
+def _variables(content: _Content) -> Iterator[tuple[str, Variable]]:
     at = HEADER
     while at < len(content.data):
         element = _element(content, at, len(content.data))
         at = element.after
         inside = content
         if element.kind == _COMPRESSED:
-            inside = _Content(_inflated(content, element, budget), content.order)
+            inside = _Content(_inflated(content, element), content.order, content.budget)
             element = _element(inside, 0, len(inside.data))
         if element.kind != _MATRIX:
             raise _Damaged(f"an element of type {element.kind} where a variable should be")
         yield _variable(inside, element)
 
 
-def _inflated(content: _Content, element: _Element, budget: limits.Budget) -> bytes:
+def _inflated(content: _Content, element: _Element) -> bytes:
     """What a deflated element holds; never more than its budget."""
     unpacker = zlib.decompressobj()
     most = limits.RATIO * element.size + 1024
     out = unpacker.decompress(content.data[element.at : element.at + element.size], most)
     if not unpacker.eof:
         raise _Damaged("a deflated variable that is cut")
-    budget.spend(len(out))
+    content.budget.spend(len(out))
     return out
 
 
@@ -202,7 +206,7 @@ def _plain(content: _Content, matrix: _Element, head: _Head) -> Array | Other:
 def _struct(content: _Content, matrix: _Element, head: _Head) -> Struct | Other:
     """The fields of a struct; of several structs in one array only the names of the fields."""
     end = matrix.at + matrix.size
-    length, names = _element(content, head.rest, end), None
+    length = _element(content, head.rest, end)
     names = _element(content, length.after, end)
     (each,) = content.unpack("i", length.at) if length.size == 4 else (0,)
     if not 0 < each <= 1024 or names.size % each:
@@ -222,11 +226,11 @@ def _struct(content: _Content, matrix: _Element, head: _Head) -> Struct | Other:
     return Struct(fields)
 
 
-def _old_variables(data: bytes) -> Iterator[tuple[str, Variable]]:
+def _old_variables(data: bytes, budget: limits.Budget) -> Iterator[tuple[str, Variable]]:
     at = 0
     while at < len(data):
         order = "<" if 0 <= int.from_bytes(data[at : at + 4], "little", signed=True) <= 5000 else ">"
-        content = _Content(data, order)
+        content = _Content(data, order, budget)
         kind, rows, columns, imaginary, length = content.unpack("5i", at)
         precision = _OLD_TYPES.get(kind // 10 % 10)
         if not 0 <= kind < 5000 or precision is None or min(rows, columns) < 0 or not 0 < length <= 1024:

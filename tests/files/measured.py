@@ -48,9 +48,10 @@ class Outcome:
         return self.ended in ("read", "refused")
 
 
-def within_law(outcome: Outcome, size: int, ratio: int = 1) -> bool:
-    """Whether a reading of a file of `size` bytes, which may unpack `ratio` times, kept the law of memory."""
-    return outcome.good and outcome.peak <= limits.MARGIN + limits.PER_BYTE * size * ratio
+def within_law(outcome: Outcome, size: int, packed: bool = False) -> bool:
+    """Whether a reading of a file of `size` bytes kept the law of memory; a packed format may unpack first."""
+    each = limits.PER_BYTE + (2 * limits.RATIO if packed else 0)
+    return outcome.good and outcome.peak <= limits.MARGIN + each * size
 
 
 def measure(reader: Reader, path: Path, clock_s: int = 20) -> Outcome:
@@ -104,10 +105,10 @@ def _now(field: str) -> int:
     raise LookupError(field)
 
 
-def failures(outcomes: Sequence[tuple[str, int, int, Outcome]]) -> list[str]:
-    """What broke the law, in words: name, size, ratio and outcome of each reading."""
+def failures(outcomes: Sequence[tuple[str, int, Outcome]]) -> list[str]:
+    """What broke the law, in words: name, size and outcome of each reading of an unpacked file."""
     return [
         f"{name} ({size} bytes): {o.ended}, {o.peak >> 20} MiB, {o.seconds:.1f} s {o.said}"
-        for name, size, ratio, o in outcomes
-        if not within_law(o, size, ratio)
+        for name, size, o in outcomes
+        if not within_law(o, size)
     ]
