@@ -41,6 +41,7 @@ class Writing(click.Command):
         return super().invoke(ctx)
 
 
+SAMPLES = "Samples: .npz with x, and y where known; .npy with x; or a folder of x.npy and y.npy, or of one .npy each."
 OUT = click.option("--out", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 
 

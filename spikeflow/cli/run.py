@@ -9,29 +9,40 @@ import click
 from spikeflow.cli import console, opened
 
 
-@click.command("run")
+@click.command("run", cls=console.Writing)
 @click.argument("file", type=click.Path())
-@click.option("--data", type=click.Path(), required=True, help="Samples (.npz with x, and y where known).")
+@click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
 @click.option("--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=None, help="Other than recorded in the file.")
 @click.option(
     "--threads", type=click.IntRange(0), default=0, help="0 takes all cores; results do not depend on it."
 )
 @click.option("--limit", type=click.IntRange(1), default=None, help="Only the first so many samples.")
+@click.option("--output", default="", help="The output that answers, by its name, where there are several.")
+@click.option(
+    "--out",
+    type=console.OutputPath(dir_okay=False),
+    help="File to write: predictions and outputs of every sample (.npz).",
+)
 @console.SEED
 @console.JSON
-def command(file: str, data: str, limit: int | None, as_json: bool, seed: int, **options: Any) -> None:
-    """Run a network: accuracy, rates, synaptic operations, time."""
-    from spikeflow.samples import read_npz
+def command(
+    file: str, data: str, limit: int | None, out: str | None, as_json: bool, seed: int, **options: Any
+) -> None:
+    """Run a network: accuracy or error, rates, synaptic operations, time."""
+    from spikeflow.samples import samples_of
     from spikeflow.sim.classify import RunOptions, classify
+    from spikeflow.sim.save import write_answers
     from spikeflow.sim.summary import summarise
 
-    samples = read_npz(data).first(limit)
+    samples = samples_of(data).first(limit)
     network = opened.network(file)
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
     with console.heard() as warned, console.progress("running") as progress:
-        evaluation = classify(network, samples.x, RunOptions(**options), progress)
+        evaluation = classify(network, samples, RunOptions(**options), progress)
     summary = summarise(network, evaluation, samples.y)
+    if out:
+        write_answers(out, evaluation)
     facts = {"file": file, "engine": options["engine"], **summary.to_json(), "warnings": warned}
-    console.emit(as_json, facts, summary.to_text())
+    console.emit(as_json, facts, summary.to_text() + (f"\nWritten: {out}" if out else ""))

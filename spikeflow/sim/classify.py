@@ -17,6 +17,7 @@ from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import MAX_STEPS, Network, RunRecord
+from spikeflow.ir.score import doubts
 from spikeflow.ir.stages import stage_of
 from spikeflow.samples import Samples, fitting, samples_of
 from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, prepare
@@ -86,6 +87,8 @@ def evaluate(
         if progress is not None:
             progress(first + len(batch), len(array))
     found = _gather(network, results, steps, time.perf_counter() - begun)
+    if given.y is not None:
+        told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     outside = share_outside(network.record, array)
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
 

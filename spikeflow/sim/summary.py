@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any
 
 import numpy.typing as npt
 
+from spikeflow.ir.answer import VALUE
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network
+from spikeflow.ir.score import Score
 from spikeflow.ir.stages import stage_of
 from spikeflow.sim.classify import Evaluation
 
@@ -37,7 +39,17 @@ class NodeFacts:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run in numbers; operations are per sample, `outside` is the share of inputs that calibration did not cover."""
+    """A run in numbers; operations are per sample.
+
+    Parameters
+    ----------
+    output, kind : the output that answers, and what it says (``ir.answer``); empty where none of several was chosen.
+    outputs : the shape of every output, by name.
+    accuracy, accuracy_over_steps : of classes, with labels.
+    rmse, r2, rmse_over_steps : of values, with labels, in the units of y.
+    tied : share of the answers that only the order of the classes decided; None for values.
+    outside : share of the input values that lie outside of what calibration covered.
+    """
 
     stage: str
     samples: int
@@ -49,6 +61,13 @@ class RunSummary:
     seconds: float
     nodes: tuple[NodeFacts, ...]
     outside: float | None = None
+    output: str = ""
+    kind: str = ""
+    outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    rmse: float | None = None
+    r2: float | None = None
+    rmse_over_steps: dict[int, float] = field(default_factory=dict)
+    tied: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -56,16 +75,10 @@ class RunSummary:
 
     def to_text(self) -> str:
         """The same for people."""
-        accuracy = "not known (no labels)" if self.accuracy is None else f"{100 * self.accuracy:.2f} %"
         lines = [
             f"{self.samples} samples, {self.steps} steps, stage {self.stage}, {self.seconds:.2f} s",
-            f"accuracy: {accuracy}",
+            *self._answers(),
         ]
-        if self.accuracy_over_steps:
-            lines.append(
-                "  by steps: "
-                + ", ".join(f"{t}: {100 * a:.2f} %" for t, a in self.accuracy_over_steps.items())
-            )
         lines.append(
             f"synaptic operations a sample: {self.synaptic_operations:,.0f} "
             f"({self.computed_operations:,.0f} computed; a constant input is computed once)"
@@ -82,6 +95,24 @@ class RunSummary:
             lines.append("values changed by overflow: " + ", ".join(clipped))
         return "\n".join(lines)
 
+    def _answers(self) -> list[str]:
+        """How well the samples are answered, as lines."""
+        shapes = ", ".join(f"{name} {shape}" for name, shape in self.outputs.items())
+        lines = [f"outputs: {shapes}"] if len(self.outputs) > 1 else []
+        if self.rmse is not None:
+            lines.append(Score(self.kind, self.samples, None, self.rmse, self.r2).to_text())
+        elif self.accuracy is not None:
+            lines.append(Score(self.kind, self.samples, self.accuracy).to_text())
+        else:
+            lines.append(
+                "accuracy: not known (no labels)" if self.kind != VALUE else "error: not known (no labels)"
+            )
+        over = [f"{t}: {100 * a:.2f} %" for t, a in self.accuracy_over_steps.items()]
+        over += [f"{t}: {e:.6g}" for t, e in self.rmse_over_steps.items()]
+        lines += [f"  by steps: {', '.join(over)}"] if over else []
+        lines += [f"  undecided (tied): {100 * self.tied:.2f} %"] if self.tied else []
+        return lines
+
 
 def reading_points(steps: int) -> tuple[int, ...]:
     """1, 2, 4, ... below the number of steps, and that number."""
@@ -90,21 +121,33 @@ def reading_points(steps: int) -> tuple[int, ...]:
 
 
 def summarise(network: Network, evaluation: Evaluation, y: npt.ArrayLike | None = None) -> RunSummary:
-    """The facts of an evaluation; accuracies where labels are known."""
-    over = {} if y is None else {t: evaluation.accuracy(y, t) for t in reading_points(evaluation.steps)}
+    """The facts of an evaluation; how well it answers where labels are known."""
+    labels = evaluation.y if y is None else y
+    points = () if labels is None else reading_points(evaluation.steps)
+    over = {t: evaluation.score(labels, t) for t in points}
+    last = over.get(evaluation.steps)
+    name = evaluation.chosen
+    kind = last.kind if last else evaluation.kind(name) if name else ""
     cached = sum(c.cached_operations for c in evaluation.counts.values())
     total = evaluation.synaptic_operations
     return RunSummary(
         stage_of(network.graph),
         evaluation.samples,
         evaluation.steps,
-        over.get(evaluation.steps),
-        over,
+        last.accuracy if last else None,
+        {t: s.accuracy for t, s in over.items() if s.accuracy is not None},
         total / evaluation.samples,
         (total - cached) / evaluation.samples,
         evaluation.seconds,
         tuple(_facts(network, evaluation, name) for name in network.graph.nodes),
         evaluation.outside,
+        name,
+        kind,
+        {n: values.shape[2:] for n, values in evaluation.outputs.items()},
+        last.rmse if last else None,
+        last.r2 if last else None,
+        {t: s.rmse for t, s in over.items() if s.rmse is not None},
+        float(evaluation.tied(output=name).mean()) if name and kind != VALUE else None,
     )
 
 
