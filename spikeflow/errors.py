@@ -12,6 +12,7 @@
     ├── DataError(ValueError)       what, got, expected
     ├── NotExpressible              node, feature, format
     ├── HardwareError               violations
+    ├── LossError                   chip, agreement, least, layer, hint
     ├── FileError(OSError)          path, reason, hint
     │   └── UnsafeFile              the file would have to run code
     ├── MissingPackage(ImportError) package, purpose, reason, hint
@@ -121,6 +122,33 @@ class HardwareError(SpikeflowError, ValueError):
         self.chip, self.violations = chip, tuple(violations)
         lines = "\n".join(f"  {violation}" for violation in self.violations)
         super().__init__(f"{chip} cannot take this network, {len(self.violations)} reason(s):\n{lines}")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """A share of samples answered alike, with its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+    samples: int
+
+    def __str__(self) -> str:
+        share, low, high = (f"{100 * part:.1f}" for part in (self.share, self.low, self.high))
+        return f"{share} % (95 % interval {low} to {high} %) of {self.samples} held-back samples"
+
+
+class LossError(SpikeflowError, ValueError):
+    """Integers that do not answer as the network that they were made from."""
+
+    def __init__(self, chip: str, agreement: Agreement, least: float, layer: tuple[str, str], hint: str) -> None:
+        self.chip, self.agreement, self.least, self.hint = chip, agreement, least, hint
+        self.layer, where = layer
+        text = (
+            f"{chip}: the integers answer as the float network on {agreement}; at least {100 * least:g} % is asked for "
+            f"(--min-agreement)" + (f"; {where}." if where else ".")
+        )
+        super().__init__(_sentence(text, f"{hint}; or --accept-loss, which maps it all the same"))
 
 
 class FileError(SpikeflowError, OSError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from spikeflow.cli import console, opened
@@ -16,10 +18,18 @@ from spikeflow.cli import console, opened
     "--chips", type=click.IntRange(1), default=1, show_default=True, help="The most chips that may be used."
 )
 @click.option("--data", type=click.Path(), required=True, help="Calibration samples (.npz with x).")
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    default=0.95,
+    show_default=True,
+    help="Share of held-back samples that the integers have to answer as the float network.",
+)
+@click.option("--accept-loss", is_flag=True, help="Write the mapping although they do not.")
 @console.SEED
 @console.OUT
 @console.JSON
-def command(file: str, chip: str, chips: int, data: str, seed: int, out: str, as_json: bool) -> None:
+def command(file: str, chip: str, data: str, out: str, as_json: bool, **options: Any) -> None:
     """Map a network onto a chip: quantised, cut, placed and routed, or every reason why not."""
     from spikeflow.hw import load, map_network
     from spikeflow.hw.file import write_mapping
@@ -28,8 +38,9 @@ def command(file: str, chip: str, chips: int, data: str, seed: int, out: str, as
 
     table, samples = load(chip), read_npz(data)
     network = opened.network(file)
-    with console.progress(f"mapping onto {chip}") as progress:
-        mapping = map_network(network, table, samples.x, chips=chips, seed=seed, progress=progress)
+    with console.heard() as warned, console.progress(f"mapping onto {chip}") as progress:
+        mapping = map_network(network, table, samples.x, progress=progress, **options)
     write_mapping(out, mapping)
     report = mapping_report(mapping, table)
-    console.emit(as_json, {"out": out, **report.to_json()}, f"{report.to_text()}\nWritten: {out}")
+    facts = {"out": out, **report.to_json(), "warnings": warned}
+    console.emit(as_json, facts, f"{report.to_text()}\nWritten: {out}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import abc
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from spikeflow.hw.check import check_mapping
+from spikeflow.hw.loss import Loss
 from spikeflow.hw.rebuild import Rebuilt, rebuild
 from spikeflow.hw.tables import CoreTable, InputTable, Layout, NeuronKind, OutputTable, Projection
+from spikeflow.ir.codec import ADDED
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import Network, RunRecord
 
@@ -26,6 +28,7 @@ class Mapping:
     kinds : programs of the neurons.
     projections : edges of the network, with their exponents.
     measured : whether the spikes in the tables come from calibration data; else each is 1 a step.
+    loss : what the integers lost against the float network; None where integers were given.
 
     Raises
     ------
@@ -44,6 +47,7 @@ class Mapping:
     cores: tuple[CoreTable, ...]
     outputs: tuple[OutputTable, ...]
     measured: bool = False
+    loss: Loss | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_mapping(self)

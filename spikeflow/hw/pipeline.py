@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, HardwareError, Violation
+from spikeflow.calibration import Split, split
+from spikeflow.errors import DataError, HardwareError, SpikeflowWarning, Violation
 from spikeflow.hw.adapt import adapt
 from spikeflow.hw.build import build
 from spikeflow.hw.chip import Chip, load
 from spikeflow.hw.compose import compose
 from spikeflow.hw.cost import over_limits
+from spikeflow.hw.loss import Loss, measure_loss, refuse_loss
 from spikeflow.hw.mapping import Mapping
 from spikeflow.hw.partition import partition
 from spikeflow.hw.place import place
@@ -28,7 +31,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.samples import samples_of
-from spikeflow.sim.classify import RunOptions, classify
+from spikeflow.sim.classify import RunOptions, evaluate
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -37,14 +40,47 @@ SPIKE_SAMPLES = 4  # on which messages are counted for partition and placement
 SPIKE_STEPS = 64
 
 
+@dataclass(frozen=True)
+class MapOptions:
+    """The choices of a mapping.
+
+    Parameters
+    ----------
+    chips : the most that may be used.
+    seed : of the placement; the same seed gives the same mapping.
+    steps : other than recorded.
+    min_agreement : share of held-back samples that the integers have to answer as the float network.
+    accept_loss : map all the same where they do not.
+    """
+
+    chips: int = 1
+    seed: int = 0
+    steps: int | None = None
+    min_agreement: float = 0.95
+    accept_loss: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_agreement <= 1:
+            raise DataError("--min-agreement", self.min_agreement, "a share from 0 to 1")
+
+
+class Settings(TypedDict, total=False):
+    """The same choices as keywords of `map_network`."""
+
+    chips: int
+    seed: int
+    steps: int | None
+    min_agreement: float
+    accept_loss: bool
+
+
 def map_network(
     network: Network | Graph,
     chip: Chip | str,
     data: object = None,
-    chips: int = 1,
-    seed: int = 0,
-    steps: int | None = None,
+    options: MapOptions = MapOptions(),
     progress: Progress | None = None,
+    **settings: Unpack[Settings],
 ) -> Mapping:
     """A network on a chip: checked, made of what the chip has, retimed, quantised, cut, placed and routed.
 
@@ -52,33 +88,35 @@ def map_network(
     ----------
     network : at stage snn, or at stage fixed if it has been quantised for this chip.
     data : calibration samples ``(N, *shape)``, whatever ``samples.samples_of`` takes; a network at stage fixed maps
-        without, each source then counted as one message a step.
-    chips : the most that may be used.
-    seed : of the placement; the same seed gives the same mapping.
-    steps : other than recorded.
+        without, each source then counted as one message a step. A quarter, chosen by a hash of each sample, sets
+        no scale: on these the integers are run and compared with the float network.
     progress : called with (done, all).
+    settings : fields of `MapOptions` by name; they come before `options`.
 
     Raises
     ------
     HardwareError
         With every violation of the first stage that finds any: all rules together, quantisation, then fit.
+    LossError
+        Where the integers answer otherwise than the float network, and that is not accepted.
     DataError
         Where calibration samples are missing or do not fit.
     """
     chip = load(chip) if isinstance(chip, str) else chip
-    network = _with_record(network, steps)
+    options = replace(options, **settings)
+    network = _with_record(network, options.steps)
     given = None if data is None else samples_of(data)
     x = None if given is None else given.x
     told = _Told(progress, len(network.graph.of_kind(Population)) + 3)
-    fixed = _fixed(network, chip, x, chips)
+    fixed, loss = _fixed(network, chip, x, options)
     told.at(1)
     spikes = None if x is None else count_messages(fixed, x)
     told.at(2)
-    cut = partition(fixed.graph, chip, chips, spikes, lambda done, _: told.at(2 + done))
-    mapping = build(fixed.graph, cut, place(cut, chip, seed), fixed.record, chip.name)
+    cut = partition(fixed.graph, chip, options.chips, spikes, lambda done, _: told.at(2 + done))
+    mapping = build(fixed.graph, cut, place(cut, chip, options.seed), fixed.record, chip.name)
     _refuse(chip, over_limits(mapping, chip))
     told.at(told.total)
-    return mapping
+    return replace(mapping, loss=loss)
 
 
 class _Told:
@@ -114,18 +152,36 @@ def _record(graph: Graph) -> RunRecord:
     )
 
 
-def _fixed(network: Network, chip: Chip, data: Array | None, chips: int) -> Network:
-    """The integer network of the chip; one that is at stage fixed already is taken as it is."""
+def _fixed(
+    network: Network, chip: Chip, x: Array | None, options: MapOptions
+) -> tuple[Network, Loss | None]:
+    """The integer network of the chip and what it lost; one that is at stage fixed already is taken as it is."""
     if stages.stage_of(network.graph) == "fixed":
         stages.check(network.graph, "fixed")
-        return network
+        return network, None
     stages.check(network.graph, "snn")
     graph = adapt(compose(network.graph), chip)
-    _refuse(chip, check_rules(graph, chip, chips))
+    _refuse(chip, check_rules(graph, chip, options.chips))
     graph = retime(graph, chip)
-    if data is None:
+    if x is None:
         raise DataError("calibration data", "none", "samples as the network takes them", "--data")
-    return with_units(quantise(replace(network, graph=graph), chip, data))
+    parts = split(x, network.record.calibration)
+    found = quantise(replace(network, graph=graph), chip, x[parts.setting])
+    fixed = calibrated(with_units(found), x[parts.setting], parts)
+    loss = measure_loss(network, found, fixed, x, parts)
+    if not options.accept_loss:
+        refuse_loss(chip.name, loss, options.min_agreement)
+    for text in loss.warnings:
+        warnings.warn(text, SpikeflowWarning, stacklevel=3)
+    return fixed, loss
+
+
+def calibrated(network: Network, setting: Array, parts: Split) -> Network:
+    """The run record with the samples that set scales, and the range of their values."""
+    record = network.record
+    digests = tuple(dict.fromkeys((*record.calibration, *parts.digests)))
+    seen = (float(setting.min()), float(setting.max()))
+    return replace(network, record=replace(record, calibration=digests, seen=seen))
 
 
 def _refuse(chip: Chip, found: tuple[Violation, ...]) -> None:
@@ -137,7 +193,7 @@ def count_messages(network: Network, x: Array) -> dict[str, Array]:
     """Messages a step of every neuron of every Input and Population, on a few samples; see `partition`."""
     names = network.graph.of_kind(Input, Population)
     options = RunOptions(steps=min(network.record.steps, SPIKE_STEPS), record=names)
-    run = classify(network, x[:SPIKE_SAMPLES], options)
+    run = evaluate(network, x[:SPIKE_SAMPLES], options)
     found = {}
     for name in names:
         size, batches = prod(network.graph.shapes[name]), run.recorded[name]

@@ -32,7 +32,7 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Node, Population
 from spikeflow.ir.record import Network
-from spikeflow.sim.classify import Evaluation, RunOptions, classify
+from spikeflow.sim.classify import Evaluation, RunOptions, evaluate
 
 MAX_ROUNDS = 24
 SAMPLES = 64  # of the calibration samples, spread evenly, that are run
@@ -64,12 +64,12 @@ def quantise(
     array = np.asarray(x)
     if len(array) > SAMPLES:
         array = array[np.linspace(0, len(array) - 1, SAMPLES).astype(int)]
-    job = _Job(network, chip, array, classify(network, array, options))
+    job = _Job(network, chip, array, evaluate(network, array, options))
     halvings: dict[str, int] = {}
     over: dict[str, list[str]] = {}
     for _ in range(MAX_ROUNDS):
         fixed = job.fixed(halvings)
-        run = classify(fixed, array, options)
+        run = evaluate(fixed, array, options)
         over = _overflowing(run)
         if not over:
             stages.check(fixed.graph, "fixed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import abc
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from spikeflow.hw.cost import (
     limits_of,
     use_of,
 )
+from spikeflow.hw.loss import Loss
 from spikeflow.hw.mapping import Mapping
 from spikeflow.hw.place import CHIP_BORDER
 from spikeflow.hw.route import Routes, routes_of
@@ -86,6 +87,7 @@ class MappingReport:
     measured : where spikes and operations come from, in words.
     steps : of one sample; energy and time of a sample are those of a step times this.
     assumed : every value of the chip's table that nothing published says, with the reason.
+    loss : what the integers lost against the float network; None where that is not known.
     """
 
     chip: str
@@ -102,10 +104,12 @@ class MappingReport:
     estimates: tuple[Estimate, ...]
     assumed: tuple[tuple[str, float, str], ...]
     notes: tuple[str, ...]
+    loss: Loss | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
-        found = asdict(self)
+        found = asdict(replace(self, loss=None))
+        found["loss"] = None if self.loss is None else self.loss.to_json()
         for estimate, plain in zip(self.estimates, found["estimates"], strict=True):
             plain["nanojoule_a_sample"] = _scaled(estimate.picojoule, self.steps * 1e-3)
             plain["microsecond_a_sample"] = _scaled(estimate.nanosecond, self.steps * 1e-3)
@@ -115,6 +119,7 @@ class MappingReport:
         """The same for people."""
         sections = (
             self._head(),
+            self._loss(),
             self._uses(),
             self._traffic(),
             self._range(),
@@ -128,6 +133,11 @@ class MappingReport:
             f"{self.title}: {len(self.cores)} of {self.cores_available} cores on {self.chips} chip(s), "
             f"{self.neurons:,} neurons, {self.synapses:,} synapses"
         ]
+
+    def _loss(self) -> list[str]:
+        if self.loss is None:
+            return ["agreement with the float network: not known"]
+        return self.loss.to_text().split("\n")
 
     def _uses(self) -> list[str]:
         lines = ["use of the cores: mean, largest, limit"]
@@ -236,6 +246,7 @@ def mapping_report(
         estimates(mapping, chip, routes, activity),
         tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
         (*chip.notes, *((chip.energy.note,) if chip.energy.note else ()), *_MESH_NOTES),
+        mapping.loss,
     )
 
 

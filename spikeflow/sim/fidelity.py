@@ -217,12 +217,24 @@ def told(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
 
 
 def _lost(fidelity: Fidelity, worst: OutputFidelity, hint: str) -> str:
-    where = fidelity.first_lost()
-    layer = f"; the first layer that differs is {where.name} ({lost_by(where)})" if where else ""
     name = f" of output {worst.name}" if len(fidelity.outputs) > 1 else ""
     alike = shown(worst.agreement, worst.low, worst.high)
-    text = f"agreement with {fidelity.reference}{name} is {alike} on {fidelity.samples} held-back samples{layer}."
+    where = where_lost(fidelity)
+    text = (
+        f"agreement with {fidelity.reference}{name} is {alike} on {fidelity.samples} held-back samples"
+        f"{'; ' if where else ''}{where}."
+    )
     return f"{text} Try: {hint}" if hint else text
+
+
+def where_lost(fidelity: Fidelity) -> str:
+    """The layer to look at, in words; empty where no layer spikes."""
+    layer = fidelity.first_lost()
+    if layer is None:
+        return ""
+    if layer.correlation is None or layer.correlation < LEAST:
+        return f"the first layer that differs is {layer.name} ({lost_by(layer)})"
+    return f"no layer's correlation is below {LEAST:g}; it falls most at {layer.name} ({lost_by(layer)})"
 
 
 def lost_by(layer: LayerFidelity) -> str:
