@@ -29,7 +29,9 @@ from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population
 from spikeflow.ir.record import Network
-from spikeflow.neurons.layer import Neuron, Recurrent, Sequential
+from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.recurrent import Recurrent
+from spikeflow.neurons.sequential import Sequential
 from spikeflow.sim import ENGINES, Dense, run
 
 Array = npt.NDArray[Any]

@@ -25,7 +25,9 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Input, Node, Output, Population, Shape
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.neurons.integrator import Integrator
-from spikeflow.neurons.layer import Neuron, Recurrent, Sequential
+from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.recurrent import Recurrent
+from spikeflow.neurons.sequential import Sequential
 
 INPUT, OUTPUT = "input", "output"
 _STATELESS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spikeflow.errors import MissingPackage
@@ -13,10 +14,12 @@ from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.two_point import TwoPointLIF
 
 if TYPE_CHECKING:
-    from spikeflow.neurons.layer import Neuron, Recurrent, Sequential
+    from spikeflow.neurons.layer import Neuron
+    from spikeflow.neurons.recurrent import Recurrent
+    from spikeflow.neurons.sequential import Sequential
 
 MODELS: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
-_LAYERS = ("Neuron", "Recurrent", "Sequential")
+_LAYERS = {"Neuron": "layer", "Recurrent": "recurrent", "Sequential": "sequential"}
 
 __all__ = [
     "CubaLIF",
@@ -38,7 +41,5 @@ def __getattr__(name: str) -> Any:
             import torch as torch
         except ImportError as error:
             raise MissingPackage("torch>=2.10", f"the layer {name}", error) from error
-        from spikeflow.neurons import layer
-
-        return getattr(layer, name)
+        return getattr(import_module(f"spikeflow.neurons.{_LAYERS[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

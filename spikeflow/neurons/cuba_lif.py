@@ -18,7 +18,7 @@ class CubaLIF(NeuronModel):
 
     decay_current: Value = param(0.8, low=0, high=1)
     decay: Value = param(0.9, low=0, high=1)
-    threshold: Value = param(1.0)
+    threshold: Value = param(1.0, low=0)
     reset: str = choice("zero", *RESETS)
 
     @staticmethod

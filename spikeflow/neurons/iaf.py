@@ -16,7 +16,7 @@ class IF(NeuronModel):
     v <- v + x;  z = v >= threshold;  v <- v - threshold z (subtract) or 0 where z (zero).
     """
 
-    threshold: Value = param(1.0)
+    threshold: Value = param(1.0, low=0)
     reset: str = choice("subtract", *RESETS)
 
     def states(self) -> tuple[str, ...]:

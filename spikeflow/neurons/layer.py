@@ -1,4 +1,4 @@
-"""Torch layers around the models: Neuron, Recurrent, Sequential. State goes in and state comes out.
+"""Neuron: a torch layer of one model. State goes in and state comes out.
 
 Tensors are ``(T, B, *shape)``. Currents are added and multiplied as separate operations, so on the same
 currents a layer and the reference agree bit for bit.
@@ -6,181 +6,225 @@ currents a layer and the reference agree bit for bit.
 
 from __future__ import annotations
 
+import warnings
 from collections import namedtuple
-from collections.abc import Sequence
-from types import SimpleNamespace
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import nn
 
-from spikeflow.errors import ShapeError
-from spikeflow.ir import functions
+from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.neurons import surrogate
+from spikeflow.neurons.bounds import limited, settled
 from spikeflow.neurons.model import NeuronModel
+from spikeflow.neurons.settling import SEEN, compared
+from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
+from spikeflow.neurons.torch_ops import Named, TorchOps
 
 State = tuple[torch.Tensor, ...]
-Stretch = torch.Tensor | dict[str, torch.Tensor]
-
-
-class TorchOps:
-    """The step in torch: spikes carry a surrogate gradient, `hold` stops the gradient."""
-
-    def __init__(self, derivative: surrogate.Derivative) -> None:
-        self.derivative = derivative
-
-    def minimum(self, a: Any, b: Any) -> torch.Tensor:
-        return torch.where(a < b, a, b)
-
-    def maximum(self, a: Any, b: Any) -> torch.Tensor:
-        return torch.where(a > b, a, b)
-
-    def floor(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.floor(x)
-
-    def where(self, condition: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
-        return torch.where(condition != 0, a, b)
-
-    def spike(self, x: torch.Tensor, slot: int = 0) -> torch.Tensor:
-        z: torch.Tensor = surrogate.Spike.apply(x, self.derivative)  # type: ignore[no-untyped-call]
-        return z
-
-    def hold(self, x: torch.Tensor) -> torch.Tensor:
-        return x.detach()
-
-    def tanh(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = functions.tanh(x, self._clip)
-        return result
-
-    def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
-        result: torch.Tensor = functions.sigmoid(x, self._clip)
-        return result
-
-    def _clip(self, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-        return self.minimum(self.maximum(x, low), high)
+Parameters = dict[str, torch.Tensor]
 
 
 class Neuron(nn.Module):
     """A layer of neurons of one model: ``(out, state) = Neuron(LIF(0.9))(x, state=None)``.
 
+    The state is float32 (float64 for inputs in double precision), also under autocast and after `half()`.
+    Spikes have the type of the input; what does not spike, such as an `Integrator`, has the type of its state.
+
+    A learned parameter that an optimiser takes out of its legal range acts at the limit, and its gradient
+    still leads back in. A threshold that starts above 2^-76 stays above it.
+
     Parameters
     ----------
     model : the declaration; its parameters become buffers, or trained parameters where named in `learn`.
-    learn : names of parameters to train.
-    derivative : the surrogate gradient.
+    learn : names of parameters to train, or one name.
+    derivative : the surrogate gradient, a function of (v - threshold). A module is registered; it shapes
+        gradients and gets none itself from an ordinary backward pass.
+
+    Raises
+    ------
+    GraphError
+        For what is no model, and for names that the model lacks. A name that its program never reads is told.
     """
 
     def __init__(
-        self, model: NeuronModel, learn: Sequence[str] = (), derivative: surrogate.Derivative = surrogate.atan
+        self,
+        model: NeuronModel,
+        learn: Iterable[str] | str = (),
+        derivative: surrogate.Derivative = surrogate.atan,
     ) -> None:
         super().__init__()
-        self.model, self.ops = model, TorchOps(derivative)
-        self.state_type = namedtuple("State", model.states())  # type: ignore[misc]
+        if not isinstance(model, NeuronModel):
+            raise GraphError("Neuron", f"{model!r} is no neuron model", "an instance, such as LIF(0.9)")
+        if not callable(derivative):
+            raise GraphError("Neuron", f"derivative {derivative!r} is no function", "surrogate.atan")
+        learned = _learned(model, learn)
+        self.model, self.derivative = model, derivative
+        self._prepare()
         for name, value in model.params().items():
-            tensor = torch.as_tensor(value, dtype=torch.float32)
-            if name in learn:
-                self.register_parameter(name, nn.Parameter(tensor.clone()))
+            tensor = torch.tensor(value, dtype=torch.float32)
+            if name in learned:
+                self.register_parameter(name, nn.Parameter(tensor))
             else:
-                self.register_buffer(name, tensor.clone())
+                self.register_buffer(name, tensor)
+        if isinstance(derivative, nn.Module) and any(p.requires_grad for p in derivative.parameters()):
+            warnings.warn(
+                f"{model.name}: the parameters of its derivative, {type(derivative).__name__}, shape gradients "
+                "and get none from an ordinary backward pass.",
+                SpikeflowWarning,
+                stacklevel=2,
+            )
+
+    def _prepare(self) -> None:
+        """What follows from the model alone."""
+        program = self.model.program()
+        names = compared(program)
+        start = self.model.params()
+        seen = names is not None and all(torch.tensor(start[n]).min() >= SEEN for n in names)
+        self._names, self._settles, self._spiking = program.states, not seen, program.spikes()
+        self._limits = {
+            n: (max(low, SEEN) if seen and n in (names or ()) else low, high)
+            for n, (low, high) in self.model.ranges().items()
+        }
+        self.state_type = state_type(program.states)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the state's class is made, not imported, so that pickle could not find it
+        return {k: v for k, v in self.__dict__.items() if k != "state_type"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._prepare()
+
+    def extra_repr(self) -> str:
+        """The model with the parameters as they are now."""
+        shown = [f"{n}={_shown(v)}" for n, v in self.values().items()]
+        shown += [f"{n}={v!r}" for n, v in self.model.choices().items()]
+        learned = [n for n in self.model.params() if n in self._parameters]
+        return f"{self.model.name}({', '.join(shown)})" + (f", learn={learned}" if learned else "")
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Neuron:
+        """Moves as any module's; but `half()` and `bfloat16()` leave the neurons' own numbers as they are."""
+
+        def kept(tensor: torch.Tensor) -> torch.Tensor:
+            moved = fn(tensor)
+            narrow = moved.is_floating_point() and moved.dtype not in (torch.float32, torch.float64)
+            return tensor.to(moved.device) if narrow else moved
+
+        return super()._apply(kept, recurse)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        for name, (low, high) in self._limits.items():
+            value = state_dict.get(prefix + name)
+            if isinstance(value, torch.Tensor) and not value.is_meta:
+                outside = int((~((value >= low) & (value <= high))).sum())
+                if outside:
+                    warnings.warn(
+                        f"{prefix}{name}: {outside} of {value.numel()} loaded values lie outside "
+                        f"[{low:g}, {high:g}]; the layer computes with the limit.",
+                        SpikeflowWarning,
+                        stacklevel=2,
+                    )
+
+    def values(self, dtype: torch.dtype = torch.float32) -> Parameters:
+        """The parameters that the layer computes with, in this type, each within its legal range."""
+        found: Parameters = {}
+        for name, (low, high) in self._limits.items():
+            value = getattr(self, name)
+            learned = name in self._parameters or value.requires_grad
+            bounded = limited(value, low, high) if learned else value.clamp(low, high)
+            found[name] = bounded.to(dtype)
+        return found
 
     def initial(self, like: torch.Tensor) -> State:
         """The state at rest for inputs of the shape of `like`, ``(B, *shape)``."""
-        return self.state_type(*(torch.zeros_like(like) for _ in self.model.states()))
+        return self.state_type(*(torch.zeros_like(like, dtype=state_dtype(like.dtype)) for _ in self._names))
 
     def step(self, x: Stretch, state: State) -> tuple[torch.Tensor, State]:
         """One moment: inputs ``(B, *shape)``, one tensor or a dict by port, to output and next state."""
-        p = SimpleNamespace(**{n: getattr(self, n) for n in self.model.params()})
-        s = SimpleNamespace(**dict(zip(self.model.states(), state, strict=True)))
-        z, after = self.model.step(p, s, self._arriving(x), self.ops)
-        return z, self.state_type(*after)
+        moment = arriving(self.model.name, x, self.model.inputs, timed=False)
+        self.check(moment[0], state)
+        z, state = self.advance(self.values(moment[0].dtype), moment, state)
+        return self.handed_on(z, x), state
 
-    def _arriving(self, x: Stretch) -> tuple[torch.Tensor, ...]:
-        """The inputs in the order of the model's ports; a lone tensor is the first port, others get zeros."""
-        if isinstance(x, torch.Tensor):
-            x = {self.model.inputs[0]: x}
-        if not set(x) <= set(self.model.inputs) or not x:
-            raise ShapeError(self.model.name, f"inputs for ports {sorted(x)}", f"ports {self.model.inputs}")
-        like = next(iter(x.values()))
-        return tuple(x[port] if port in x else torch.zeros_like(like) for port in self.model.inputs)
+    def check(self, like: torch.Tensor, state: State) -> None:
+        """Raise unless parameters and state fit a moment ``(B, *shape)``."""
+        for name in self._limits:
+            check_parameter(f"{self.model.name}, {name}", getattr(self, name), like)
+        check_state(self.model.name, state, self._names, like)
+
+    def advance(
+        self, values: Parameters, moment: tuple[torch.Tensor, ...], state: State
+    ) -> tuple[torch.Tensor, State]:
+        """One moment of what was checked: inputs in the order of the ports, in the type of the state."""
+        named = self.state_type(*state)
+        z, after = self.model.step(Named(values), named, moment, TorchOps(self.derivative))
+        return z, self.state_type(*(settled(v) if self._settles else v for v in after))
+
+    def handed_on(self, z: torch.Tensor, x: Stretch) -> torch.Tensor:
+        """Spikes in the type of what came in; a spike is 0 or 1 in any."""
+        first = x if isinstance(x, torch.Tensor) else next(iter(x.values()))
+        return z.to(first.dtype) if self._spiking and first.is_floating_point() else z
 
     def forward(self, x: Stretch, state: State | None = None) -> tuple[torch.Tensor, State]:
-        """A stretch of time ``(T, B, *shape)`` to outputs of the same shape, and the state after it."""
-        moments = (
-            [
-                dict(zip(x, values, strict=True))
-                for values in zip(*(v.unbind(0) for v in x.values()), strict=True)
-            ]
-            if isinstance(x, dict)
-            else x.unbind(0)
-        )
-        first = next(iter(moments[0].values())) if isinstance(moments[0], dict) else moments[0]
-        state = self.initial(first) if state is None else state
-        outputs = []
-        for moment in moments:
-            z, state = self.step(moment, state)
+        """A stretch of time ``(T, B, *shape)`` to outputs of the same shape, and the state after it.
+
+        Raises
+        ------
+        ShapeError, DataError
+            For no step at all; a state that is not of the input's samples, shape, type and device; parameters
+            that do not broadcast to the neurons; inputs of several shapes.
+        """
+        inputs = arriving(self.model.name, x, self.model.inputs, timed=True)
+        like = inputs[0][0]
+        state = self.initial(like) if state is None else state
+        self.check(like, state)
+        values = self.values(like.dtype)
+        outputs: list[torch.Tensor] = []
+        for moment in zip(*(port.unbind(0) for port in inputs), strict=True):
+            z, state = self.advance(values, moment, state)
             outputs.append(z)
-        return torch.stack(outputs), state
+        return self.handed_on(torch.stack(outputs), x), state
 
 
-class Recurrent(nn.Module):
-    """A layer of neurons whose spikes come back, one step later, through `feedback` to one port.
-
-    Parameters
-    ----------
-    feedback : maps the spikes ``(B, *shape)`` of the step before to a current, a Linear for example.
-    port : where the current arrives; the first port gets it in addition to the input.
-    """
-
-    def __init__(self, neuron: Neuron, feedback: nn.Module, port: str = "in") -> None:
-        super().__init__()
-        self.neuron, self.feedback, self.port = neuron, feedback, port
-        if port not in neuron.model.inputs:
-            raise ShapeError(neuron.model.name, f"port {port!r}", f"one of {neuron.model.inputs}")
-
-    def step(
-        self, x: torch.Tensor, state: tuple[State, torch.Tensor]
-    ) -> tuple[torch.Tensor, tuple[State, torch.Tensor]]:
-        """One moment; the state is that of the neurons and their last spikes."""
-        inner, last = state
-        main, current = self.neuron.model.inputs[0], self.feedback(last)
-        arriving: Stretch = x + current if self.port == main else {main: x, self.port: current}
-        z, inner = self.neuron.step(arriving, inner)
-        return z, (inner, z)
-
-    def forward(
-        self, x: torch.Tensor, state: tuple[State, torch.Tensor] | None = None
-    ) -> tuple[torch.Tensor, tuple[State, torch.Tensor]]:
-        """A stretch of time ``(T, B, *shape)`` to spikes of the same shape, and the state after it."""
-        if state is None:
-            state = (self.neuron.initial(x[0]), torch.zeros_like(x[0]))
-        outputs = []
-        for moment in x.unbind(0):
-            z, state = self.step(moment, state)
-            outputs.append(z)
-        return torch.stack(outputs), state
+def _learned(model: NeuronModel, learn: Iterable[str] | str) -> tuple[str, ...]:
+    """The names, each of which the model has and reads."""
+    if not isinstance(learn, Iterable):
+        raise GraphError(model.name, f"learn={learn!r} names no parameters", "learn=('threshold',)")
+    names = (learn,) if isinstance(learn, str) else tuple(learn)
+    for name in names:
+        if not isinstance(name, str) or name not in model.params():
+            known = ", ".join(model.params()) or "learn=(), since it has no parameters"
+            raise GraphError(model.name, f"has no parameter {name!r} to learn", known)
+        if name in model.unused():
+            warnings.warn(
+                f"{model.name} as it is declared never reads {name!r}: nothing of it will be learned.",
+                SpikeflowWarning,
+                stacklevel=3,
+            )
+    return names
 
 
-class Sequential(nn.Module):
-    """Layers one after the other; stateless torch layers see T*B as one batch.
+def _shown(value: torch.Tensor) -> str:
+    if value.is_meta or value.numel() != 1:
+        return f"{tuple(value.shape)}" + ("" if value.is_meta or not value.numel() else _spread(value))
+    return f"{value.item():.6g}"
 
-    ``(out, states) = net(x, states=None)``: states is a tuple with None for stateless layers.
-    """
 
-    def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(layers)
+def _spread(value: torch.Tensor) -> str:
+    return f" from {value.min().item():.6g} to {value.max().item():.6g}"
 
-    def forward(
-        self, x: torch.Tensor, states: Sequence[Any] | None = None
-    ) -> tuple[torch.Tensor, tuple[Any, ...]]:
-        """``(T, B, *shape)`` through all layers."""
-        after: list[Any] = []
-        for index, layer in enumerate(self.layers):
-            state = None if states is None else states[index]
-            if isinstance(layer, Neuron | Recurrent):
-                x, state = layer(x, state)
-            else:
-                flat = layer(x.flatten(0, 1))
-                x = flat.reshape(*x.shape[:2], *flat.shape[1:])
-            after.append(state)
-        return x, tuple(after)
+
+@lru_cache
+def state_type(names: tuple[str, ...]) -> Any:
+    """The named tuple of these states; pickle makes it anew from the names."""
+    made = namedtuple("State", names)  # type: ignore[misc]
+    made.__reduce__ = lambda self: (_state, (names, tuple(self)))  # type: ignore[method-assign]
+    return made
+
+
+def _state(names: tuple[str, ...], values: tuple[Any, ...]) -> Any:
+    return state_type(names)(*values)

@@ -17,7 +17,7 @@ class LIF(NeuronModel):
     """
 
     decay: Value = param(0.9, low=0, high=1)
-    threshold: Value = param(1.0)
+    threshold: Value = param(1.0, low=0)
     reset: str = choice("zero", *RESETS)
 
     @staticmethod

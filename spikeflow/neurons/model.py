@@ -2,6 +2,7 @@
 
 A model is a frozen dataclass. Fields made by `param` become parameters of the program, numbers or arrays that
 broadcast to the population; other fields choose the program (kind of reset, for example). Models are final.
+Parameters are checked where they enter, and kept as read-only copies.
 """
 
 from __future__ import annotations
@@ -48,12 +49,21 @@ class NeuronModel(ABC):
                     type(self).__name__, f"{f.name} {value!r}", f"one of {f.metadata['allowed']}"
                 )
             if "param" in f.metadata:
-                self._check_range(f.name, value, f.metadata)
+                object.__setattr__(self, f.name, self._kept(f.name, value))
 
-    def _check_range(self, name: str, value: Value, range_: Mapping[str, float]) -> None:
-        array = np.asarray(value, np.float64)
-        if not np.isfinite(array).all() or (array < range_["low"]).any() or (array > range_["high"]).any():
-            raise GraphError(type(self).__name__, f"{name} lies outside [{range_['low']}, {range_['high']}]")
+    def _kept(self, name: str, value: Any) -> Value:
+        """The parameter as a float or a read-only array of the user's own; GraphError outside its range."""
+        # a torch tensor, without importing torch: numpy takes none that needs a gradient or lies on a device
+        plain = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+        if plain.dtype.kind not in "fiub":
+            raise GraphError(self.name, f"{name} {value!r} is no number and no array of numbers")
+        array, (low, high) = plain.astype(np.float64), self.ranges()[name]
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array.astype(np.float32)).all()
+        if not finite or (array < low).any() or (array > high).any():
+            raise GraphError(self.name, f"{name} lies outside [{low:g}, {high:g}]")
+        array.setflags(write=False)
+        return array if array.ndim else float(array)
 
     @property
     def name(self) -> str:
@@ -71,6 +81,27 @@ class NeuronModel(ABC):
     def params(self) -> dict[str, Value]:
         """The parameters by name."""
         return {f.name: getattr(self, f.name) for f in fields(self) if "param" in f.metadata}
+
+    def choices(self) -> dict[str, Any]:
+        """The fields that choose the program, by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if "param" not in f.metadata}
+
+    @classmethod
+    def ranges(cls) -> dict[str, tuple[float, float]]:
+        """The lowest and the highest legal value of each parameter."""
+        return {f.name: (f.metadata["low"], f.metadata["high"]) for f in fields(cls) if "param" in f.metadata}
+
+    def unused(self) -> tuple[str, ...]:
+        """Parameters that the program of this choice never reads: to train them would change nothing."""
+        program = self.program()
+        read, todo = set[int](), [program.output, *program.next_states]
+        while todo:
+            register = todo.pop()
+            if register not in read:
+                read.add(register)
+                todo += program.code[register].args
+        used = {program.code[r].name for r in read if program.code[r].op == "param"}
+        return tuple(name for name in self.params() if name not in used)
 
     def program(self) -> Program:
         """The step, traced."""
@@ -91,8 +122,18 @@ class NeuronModel(ABC):
 
 
 def decay_from_tau(tau_s: Value, dt: float) -> Value:
-    """exp(-dt / tau): the exact decay over one step of dt seconds."""
-    return np.exp(-dt / np.asarray(tau_s, np.float64)).astype(np.float32)
+    """exp(-dt / tau): the exact decay over one step of dt seconds.
+
+    Raises
+    ------
+    GraphError
+        For a time constant or a step that is not a finite number of seconds above 0.
+    """
+    tau, step = np.asarray(tau_s, np.float64), np.asarray(dt, np.float64)
+    for name, seconds in (("a time constant", tau), ("dt", step)):
+        if not (np.isfinite(seconds).all() and (seconds > 0).all()):
+            raise GraphError("from_tau", f"{name} of {seconds} s", "finite numbers of seconds above 0")
+    return np.exp(-step / tau).astype(np.float32)
 
 
 def reset(v: Any, z: Any, threshold: Any, kind: str, ops: Ops) -> Any:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
+from spikeflow.errors import GraphError
 from spikeflow.ir.ops import Ops
 from spikeflow.neurons.model import RESETS, NeuronModel, Value, choice, decay_from_tau, param, reset
 
@@ -27,10 +30,15 @@ class TwoPointLIF(NeuronModel):
     decay_apical: Value = param(0.951229, low=0, high=1)
     gain: Value = param(1.0)
     bap: Value = param(0.0)
-    threshold: Value = param(1.0)
+    threshold: Value = param(1.0, low=0)
     reset: str = choice("zero", *RESETS)
     back_propagation: bool = False
     inputs: ClassVar[tuple[str, ...]] = ("basal", "apical")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if np.any(self.bap) and not self.back_propagation:
+            raise GraphError(self.name, "bap acts only with back_propagation", "back_propagation=True")
 
     @staticmethod
     def from_tau(tau_s: Value, tau_apical_s: Value, dt: float, gain: Value = 1.0) -> TwoPointLIF:
