@@ -23,15 +23,16 @@ import torch
 
 from spikeflow.convert.magnitude import currents
 from spikeflow.convert.replay import Bounded, replay
+from spikeflow.convert.sections import OUTPUT, Section, plain, sections
 from spikeflow.convert.source import evaluating
-from spikeflow.convert.trained import OUTPUT, Section, sections
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population
 from spikeflow.ir.record import Network
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.recurrent import Recurrent
-from spikeflow.neurons.sequential import Sequential
+from spikeflow.neurons.sequential import Sequential, leaves
+from spikeflow.neurons.stateless import through
 from spikeflow.sim import ENGINES, Dense, run
 
 Array = npt.NDArray[Any]
@@ -103,7 +104,7 @@ def compare_layers(
     ConversionError
         Where the network has no population of a layer's name.
     """
-    values = np.asarray(x, np.float32)
+    values, net = np.asarray(x, np.float32), plain(net)
     with evaluating(net), torch.no_grad():
         parts = [s for s in sections(net, tuple(values.shape[2:])) if s.neuron is not None]
         seen = _record(net, torch.from_numpy(values))
@@ -119,14 +120,16 @@ def _record(net: Sequential, x: torch.Tensor) -> list[tuple[Array, Array]]:
     """For each layer of neurons what entered the stateless layers before it, and what it gave."""
     found: list[tuple[Array, Array]] = []
     entered = x
-    for layer in net.layers:
+    whole, _ = net(x)
+    for name, layer in leaves(net):
         if isinstance(layer, Neuron | Recurrent):
             x, _ = layer(x)
             found.append((entered.numpy(), x.numpy()))
             entered = x
         else:
-            flat = layer(x.flatten(0, 1))
-            x = flat.reshape(*x.shape[:2], *flat.shape[1:])
+            x = through(name, layer, x)
+    if not torch.equal(x, whole):
+        raise ConversionError("the network", "answers otherwise than its layers one by one", "no hooks on it")
     return found
 
 

@@ -1,170 +1,138 @@
 """capture_trained: layers of spiking neurons, trained in torch, to a graph of stage snn and its run record.
 
 Between two layers of neurons the stateless torch layers are traced like any network, batch norm folded; a
-recurrent layer becomes an edge of delay 1 from its population through the feedback to the port.
+recurrent layer becomes an edge of delay 1 from its population through the feedback to the port. The graph is
+then run beside the layers on a few random moments: what differs beyond rounding was not captured.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from spikeflow.convert.aten import from_module
 from spikeflow.convert.balance import with_readout
-from spikeflow.convert.capture import capture
 from spikeflow.convert.fold import fold
-from spikeflow.convert.source import evaluating, like
-from spikeflow.errors import ConversionError, UnsupportedLayer
+from spikeflow.convert.sections import INPUT, OUTPUT, Section, plain, sections
+from spikeflow.convert.source import evaluating
+from spikeflow.convert.ties import compare_layers
+from spikeflow.errors import ConversionError, DataError, SpikeflowWarning
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Activation, Input, Node, Output, Population, Shape
+from spikeflow.ir.nodes import Input, Node, Output, Population, Shape
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.neurons.integrator import Integrator
 from spikeflow.neurons.layer import Neuron
-from spikeflow.neurons.recurrent import Recurrent
 from spikeflow.neurons.sequential import Sequential
 
-INPUT, OUTPUT = "input", "output"
-_STATELESS = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.AvgPool2d,
-    nn.AdaptiveAvgPool2d,
-    nn.Flatten,
-    nn.Unflatten,
-    nn.Dropout,
-    nn.Dropout2d,
-    nn.Identity,
-    nn.BatchNorm1d,
-    nn.BatchNorm2d,
-)
-_HINT = (
-    "Linear, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm2d, Neuron or Recurrent in a spikeflow Sequential"
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """One layer of neurons and the stateless layers before it, as graphs of one Input and one Output.
-
-    Parameters
-    ----------
-    name : of the population, the path of its layer.
-    before : the stateless layers, as the user wrote them (batch norm not folded).
-    neuron : the layer of neurons; None behind the last one.
-    feedback : what its spikes pass on their way back, to `port`; None where the layer is not recurrent.
-    """
-
-    name: str
-    before: Graph
-    neuron: Neuron | None
-    feedback: Graph | None = None
-    port: str = ""
+ASSUMED_DT = 1e-3
+_MOMENTS, _SAMPLES = 8, 2  # of the proof
 
 
 def capture_trained(
-    net: Sequential, source: Shape | Input, dt: float = 1e-3, steps: int = 100, labels: tuple[str, ...] = ()
+    net: nn.Module,
+    source: Shape | Input,
+    dt: float | None = None,
+    steps: int = 100,
+    labels: tuple[str, ...] = (),
 ) -> Network:
     """The network of a trained `Sequential`, spiking as its layers do, up to ties (see `convert.ties`).
 
     The last layer is the read-out if it is a layer of `Integrator`; else one is added that adds up what the
-    last layer gives.
+    last layer gives. Learned parameters are those that the layers compute with, within their legal ranges.
 
     Parameters
     ----------
+    net : a `Sequential` of this package; wrappers such as torch.compile, DistributedDataParallel, DataParallel
+        and AveragedModel are taken off.
     source : the shape of one moment, without time and batch; or the Input itself, for a network that takes
         a current. A shape alone is that of spikes.
-    dt : seconds per step, for what leaves spikeflow.
+    dt : seconds per step, for files and for times in reports: what a moment of the training data lasted.
+        Without it 1 ms is put down, noted in the record and told in a warning.
     steps : length of a run.
 
     Raises
     ------
     UnsupportedLayer
-        For a layer that is neither a layer of neurons nor one of the stateless layers.
+        For a module that is no `Sequential`, and for layers that are neither layers of neurons nor among the
+        stateless layers, by path and class.
     ConversionError
-        For parameters that are not finite.
+        For parameters that are not finite, and where the graph and the layers differ beyond rounding.
+    DataError
+        For a source that is no shape.
     """
-    if not isinstance(source, Input):
-        source = Input(tuple(int(n) for n in source), "spikes")
-    grown = _Grown(source)
-    with evaluating(net):
-        for section in sections(net, source.shape):
+    entry, layers = _input(source), plain(net)
+    grown = _Grown(entry)
+    with evaluating(layers):
+        for section in sections(layers, entry.shape):
             grown.add(section)
-    graph = replace(grown.finish(), dt=dt)
+    graph = replace(grown.finish(), dt=_seconds(dt))
     stages.check(graph, "snn")
+    notes = {"made by": "direct training"} | ({} if dt is not None else {"step": "1 ms, assumed"})
+    readout = graph.inputs_of(OUTPUT)[0].src
     record = RunRecord(
-        steps,
-        "spikes",
-        readout=graph.inputs_of(OUTPUT)[0].src,
-        input_shape=source.shape,
-        labels=tuple(labels),
-        notes={"made by": "direct training"},
+        steps, "spikes", readout=readout, input_shape=entry.shape, labels=tuple(labels), notes=notes
     )
     network = Network(graph, record)
     network.check()
+    _prove(layers, network, entry)
     return network
 
 
-def sections(net: Sequential, input_shape: Shape) -> Iterator[Section]:
-    """The layers of a network, cut behind each layer of neurons."""
-    shape, pending = input_shape, OrderedDict[str, nn.Module]()
-    for index, layer in enumerate(net.layers):
-        if isinstance(layer, Neuron | Recurrent):
-            before = traced_layers(pending, shape)
-            shape, pending = before.shapes[OUTPUT], OrderedDict()
-            yield _section(f"layers.{index}", before, layer)
-        elif type(layer) in _STATELESS:
-            pending[str(index)] = layer
-        else:
-            raise UnsupportedLayer(f"layers.{index}", type(layer).__name__, _HINT)
-    if pending:
-        yield Section("", traced_layers(pending, shape), None)
+def _input(source: Any) -> Input:
+    if isinstance(source, Input):
+        return source
+    sizes = tuple(source) if isinstance(source, list | tuple | torch.Size) else None
+    if sizes is None or not all(isinstance(n, int | np.integer) and not isinstance(n, bool) for n in sizes):
+        expected = "the shape of one moment, without time and batch, such as (2, 34, 34), or an Input"
+        raise DataError("source", f"{source!r:.80}", expected)
+    return Input(tuple(int(n) for n in sizes), "spikes")
 
 
-def _section(name: str, before: Graph, layer: nn.Module) -> Section:
-    if isinstance(layer, Neuron):
-        return Section(name, before, layer)
-    assert isinstance(layer, Recurrent)
-    if type(layer.feedback) not in _STATELESS:
-        raise UnsupportedLayer(f"{name}.feedback", type(layer.feedback).__name__, "torch.nn.Linear or Conv2d")
-    feedback = traced_layers(
-        OrderedDict({f"{name.removeprefix('layers.')}.feedback": layer.feedback}), before.shapes[OUTPUT]
-    )
-    return Section(name, before, layer.neuron, feedback, layer.port)
+def _seconds(dt: float | None) -> float:
+    if dt is None:
+        warnings.warn(
+            "dt, the length of a step, was not said: 1 ms is put down. Try: dt=..., in seconds.",
+            SpikeflowWarning,
+            stacklevel=3,
+        )
+        return ASSUMED_DT
+    if isinstance(dt, bool) or not isinstance(dt, int | float | np.number) or not 0 < dt < 1e6:
+        raise DataError("dt", f"{dt!r:.80}", "a number of seconds above 0")
+    return float(dt)
 
 
-def traced_layers(layers: OrderedDict[str, nn.Module], shape: Shape) -> Graph:
-    """Stateless layers in their order as a graph of stage ann; its nodes are named ``layers.<key>``."""
-    if not layers:
-        return Graph({INPUT: Input(shape, "current"), OUTPUT: Output()}, (Edge(INPUT, OUTPUT),))
-    # a module's name holds no dot; the underscore cannot stand in a key, which is a number or number.feedback
-    stack = nn.Sequential(OrderedDict((key.replace(".", "_"), layer) for key, layer in layers.items()))
-    graph = capture(from_module(stack, like(stack, np.zeros((2, *shape), np.float32)))).graph
-    renamed = {
-        name: name if name in (INPUT, OUTPUT) else f"layers.{name.replace('_feedback', '.feedback')}"
-        for name in graph.nodes
-    }
-    for name in graph.of_kind(Activation):
-        raise UnsupportedLayer(renamed[name], "a rectifier between spiking layers", _HINT)
-    return Graph(
-        {renamed[n]: node for n, node in graph.nodes.items()},
-        tuple(Edge(renamed[e.src], renamed[e.dst], e.port) for e in graph.edges),
-    )
+def _prove(net: Sequential, network: Network, entry: Input) -> None:
+    """Raise ConversionError where the graph's layers are not the network's on a few random moments."""
+    draw, shape = np.random.default_rng(0), (_MOMENTS, _SAMPLES, *entry.shape)
+    x = (draw.random(shape) < 0.4) if entry.kind == "spikes" else draw.normal(0, 1, shape)
+    for layer in compare_layers(net, network, x.astype(np.float32)).layers:
+        if layer.unexplained:
+            reason = (
+                f"{layer.unexplained} of {layer.neuron_steps} outputs differ beyond rounding from its graph's"
+            )
+            raise ConversionError(layer.name, reason, "layers without hooks and without methods of their own")
 
 
 def population_of(layer: Neuron, name: str, shape: Shape) -> Population:
     """The population of a layer, with the parameters that training left in its tensors."""
-    params = {n: getattr(layer, n).detach().to("cpu", torch.float32).numpy() for n in layer.model.params()}
+    params = {n: v.detach().cpu().numpy() for n, v in layer.values().items()}
     for key, value in params.items():
-        if not np.isfinite(value).all():
+        held = getattr(layer, key).detach().cpu().float().numpy()
+        if not np.isfinite(held).all():
             raise ConversionError(
                 f"{name}.{key}", "holds NaN or infinite values", "train again with a smaller step"
+            )
+        if outside := int((held != value).sum()):
+            warnings.warn(
+                f"{name}.{key}: {outside} of {held.size} values lie outside their legal range; "
+                "they are captured at its limit, with which the layer computes.",
+                SpikeflowWarning,
+                stacklevel=4,
             )
     return replace(layer.model.node(shape), params=params)
 
