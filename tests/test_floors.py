@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = {
     "errors": -1,
+    "frozen": -1,
     "events": 0,
     "installation": 4,
     "files": 0,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from spikeflow.convert.forward import forward
+from spikeflow.frozen import Frozen
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
 from spikeflow.samples import fitting, samples_of
@@ -28,7 +29,7 @@ _BATCH_VALUES = 2**23  # values of all activations that one batch may make
 
 
 @dataclass(frozen=True, eq=False)
-class ActivationStats:
+class ActivationStats(Frozen):
     """What one activation did, per channel (axis 0 of its shape).
 
     Parameters
@@ -65,7 +66,7 @@ class ActivationStats:
 
 
 @dataclass(frozen=True, eq=False)
-class Stats:
+class Stats(Frozen):
     """Everything seen on calibration data.
 
     Parameters

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from spikeflow.convert.observe import Stats
 from spikeflow.errors import ConversionError
+from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, BatchNorm, Concat, Flatten, Node, Pad, Scale, Shape, Slice, SumPool
@@ -27,7 +28,7 @@ _SPREAD = 3.0  # standard deviations above the mean that batch norm gives
 
 
 @dataclass(frozen=True, eq=False)
-class Thresholds:
+class Thresholds(Frozen):
     """For each Activation a threshold per channel, float32 ``(channels,)``, and how many are at the floor."""
 
     values: Mapping[str, Array]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import HardwareError, Violation
+from spikeflow.frozen import Frozen
 from spikeflow.hw.arithmetic import Arithmetic
 from spikeflow.ir.nodes import Population
 
@@ -110,7 +111,7 @@ class Formats:
 
 
 @dataclass(frozen=True)
-class Chip:
+class Chip(Frozen):
     """Everything the mapper knows about one chip.
 
     Parameters

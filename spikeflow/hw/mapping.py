@@ -6,6 +6,7 @@ from collections import abc
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from spikeflow.frozen import Frozen
 from spikeflow.hw.check import check_mapping
 from spikeflow.hw.loss import Loss
 from spikeflow.hw.rebuild import Rebuilt, rebuild
@@ -16,7 +17,7 @@ from spikeflow.ir.record import Network, RunRecord
 
 
 @dataclass(frozen=True, eq=False)
-class Mapping:
+class Mapping(Frozen):
     """Everything that chips and host load, and nothing else: a mapped run is rebuilt from this alone.
 
     Parameters

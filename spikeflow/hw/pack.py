@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.frozen import Frozen
 from spikeflow.hw.budget import INDEX_LIMIT, Need, list_bits, room_of, synapse_bits
 from spikeflow.hw.chip import Chip
 from spikeflow.ir.arrays import frozen
@@ -18,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Part(Frozen):
     """Neurons of one population that lie together.
 
     Parameters

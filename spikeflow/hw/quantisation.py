@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from spikeflow.frozen import Frozen
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.record import Network
 
@@ -74,7 +75,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True, eq=False)
-class Quantisation:
+class Quantisation(Frozen):
     """The integer network and what it lost.
 
     Parameters

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.frozen import Frozen
 from spikeflow.hw.check import axon_offsets
 from spikeflow.hw.tables import CoreTable, OutputTable, Projection
 from spikeflow.ir.arrays import Quantised
@@ -35,7 +36,7 @@ _ONE = Quantised(np.ones(1, np.int32), Fixed(2))
 
 
 @dataclass(frozen=True, eq=False)
-class Rebuilt:
+class Rebuilt(Frozen):
     """The graph, and for each of its populations and sets of synapses where it lies and what it is a part of.
 
     Parameters

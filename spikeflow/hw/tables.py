@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import Array, frozen
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes import Shape
@@ -43,7 +44,7 @@ class Projection:
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronKind:
+class NeuronKind(Frozen):
     """A neuron's program and formats, loaded once for all neurons that run it."""
 
     model: str
@@ -55,7 +56,7 @@ class NeuronKind:
 
 
 @dataclass(frozen=True, eq=False)
-class SliceTable:
+class SliceTable(Frozen):
     """The neurons of one population on one core.
 
     Parameters
@@ -84,7 +85,7 @@ class SliceTable:
 
 
 @dataclass(frozen=True, eq=False)
-class AxonTable:
+class AxonTable(Frozen):
     """The input axons of one core and the synapse words that each of them reaches.
 
     Parameters
@@ -119,7 +120,7 @@ class AxonTable:
 
 
 @dataclass(frozen=True, eq=False)
-class RouteTable:
+class RouteTable(Frozen):
     """Where the spikes of one core, or of one input, go: one entry for each axon that they reach.
 
     Parameters
@@ -138,7 +139,7 @@ class RouteTable:
 
 
 @dataclass(frozen=True, eq=False)
-class CoreTable:
+class CoreTable(Frozen):
     """One core: its place, its neurons, what it listens to and where it sends."""
 
     chip: int
@@ -156,7 +157,7 @@ class CoreTable:
 
 
 @dataclass(frozen=True, eq=False)
-class InputTable:
+class InputTable(Frozen):
     """What the host injects: values of one Input, in its format, to the axons that it reaches.
 
     Parameters
@@ -176,7 +177,7 @@ class InputTable:
 
 
 @dataclass(frozen=True, eq=False)
-class OutputTable:
+class OutputTable(Frozen):
     """Where the host reads one addend of an output.
 
     Parameters

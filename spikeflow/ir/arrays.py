@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import GraphError
+from spikeflow.frozen import Frozen
 from spikeflow.ir.fixed import Fixed
 
 Array = npt.NDArray[Any]
@@ -37,7 +38,7 @@ def check_finite(name: str, what: str, x: Array) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Quantised:
+class Quantised(Frozen):
     """Integer weights of stage fixed: `values` stand for values / 2**format.frac.
 
     The format's bits are those of the stored mantissa, before a node's exponent.

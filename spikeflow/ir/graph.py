@@ -11,6 +11,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from spikeflow.errors import GraphError, ShapeError
+from spikeflow.frozen import Frozen
 from spikeflow.ir.nodes import Input, Node, Output, Population, Shape, check_shape
 
 MAX_NAME = 300  # characters
@@ -31,7 +32,7 @@ class Edge:
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
+class Graph(Frozen):
     """Nodes by name, the edges between them, and the length of a step.
 
     Parameters

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
+from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import Array, Weight, check_finite, check_weight, frozen, frozen_weight
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.program import Program
@@ -36,7 +37,7 @@ def check_shape(name: str, shape: Shape) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Input:
+class Input(Frozen):
     """Where data enters: `spikes`, or a `current` for each step.
 
     At stage fixed a current is an integer of `format` (signed 8 bits on the chips).
@@ -57,7 +58,7 @@ class Input:
 
 
 @dataclass(frozen=True, eq=False)
-class Output:
+class Output(Frozen):
     """Where results leave: the value of its source is recorded at every step."""
 
     ports = ("in",)
@@ -82,7 +83,7 @@ def _check_delays(name: str, delays: Array | None, allowed: tuple[Shape, ...]) -
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class Linear(Frozen):
     """y = W x + b, x read in C order.
 
     Parameters
@@ -119,7 +120,7 @@ class Linear:
 
 
 @dataclass(frozen=True, eq=False)
-class Conv2d:
+class Conv2d(Frozen):
     """Two-dimensional correlation of ``(C, H, W)`` with a kernel, zeros outside, plus bias.
 
     Parameters
@@ -169,7 +170,7 @@ class Conv2d:
 
 
 @dataclass(frozen=True, eq=False)
-class Sparse:
+class Sparse(Frozen):
     """y[j] = sum over the rows of the sources: synapses listed by source, in stored order.
 
     Parameters
@@ -220,7 +221,7 @@ class Sparse:
 
 
 @dataclass(frozen=True, eq=False)
-class SumPool:
+class SumPool(Frozen):
     """Sum over windows of ``(C, H, W)``; an average is this times 1 / (ky kx), folded into the next weights."""
 
     kernel: Pair
@@ -245,7 +246,7 @@ class SumPool:
 
 
 @dataclass(frozen=True, eq=False)
-class Flatten:
+class Flatten(Frozen):
     """All dimensions made one, in C order."""
 
     ports = ("in",)
@@ -258,7 +259,7 @@ class Flatten:
 
 
 @dataclass(frozen=True, eq=False)
-class Slice:
+class Slice(Frozen):
     """x[start:stop:step] along every axis; 0 <= start < stop, step >= 1."""
 
     start: Shape
@@ -279,7 +280,7 @@ class Slice:
 
 
 @dataclass(frozen=True, eq=False)
-class Pad:
+class Pad(Frozen):
     """Zeros before and after, along every axis."""
 
     before: Shape
@@ -299,7 +300,7 @@ class Pad:
 
 
 @dataclass(frozen=True, eq=False)
-class Concat:
+class Concat(Frozen):
     """Its ports ``in0``, ``in1``, ... one after the other along `axis`."""
 
     axis: int
@@ -323,7 +324,7 @@ class Concat:
 
 
 @dataclass(frozen=True, eq=False)
-class Scale:
+class Scale(Frozen):
     """y = factor x, elementwise; `factor` broadcasts to the source's shape."""
 
     factor: Weight
@@ -342,7 +343,7 @@ class Scale:
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm:
+class BatchNorm(Frozen):
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta for each channel (axis 0). Stage ann only."""
 
     mean: Array
@@ -372,7 +373,7 @@ class BatchNorm:
 
 
 @dataclass(frozen=True, eq=False)
-class Activation:
+class Activation(Frozen):
     """A non-linearity of stage ann: relu."""
 
     kind: str = "relu"
@@ -393,7 +394,7 @@ def _check_broadcast(name: str, what: str, got: Shape, shape: Shape) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Population:
+class Population(Frozen):
     """Neurons of one model, with the program that says what one of them does in one step.
 
     Parameters

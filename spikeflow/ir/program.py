@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from spikeflow.errors import GraphError
+from spikeflow.frozen import Frozen
 from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS
 
 # operation -> number of arguments
@@ -57,7 +58,7 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(Frozen):
     """A neuron's step: inputs and old state in, an output and the new state out.
 
     Parameters

@@ -9,6 +9,7 @@ from math import prod
 from types import MappingProxyType
 
 from spikeflow.errors import DataError, GraphError, ShapeError
+from spikeflow.frozen import Frozen
 from spikeflow.ir import answer
 from spikeflow.ir.codec import ADDED
 from spikeflow.ir.graph import Graph
@@ -54,7 +55,7 @@ class OutputRecord:
 
 
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Frozen):
     """The frozen answers to: how long, with which input, read where.
 
     Parameters

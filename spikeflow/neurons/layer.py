@@ -115,8 +115,9 @@ class Neuron(nn.Module):
 
         return super()._apply(kept, recurse)
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
-        super()._load_from_state_dict(state_dict, prefix, *rest)
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        state_dict, prefix = args[:2]
         for name, (low, high) in self._limits.items():
             value = state_dict.get(prefix + name)
             if isinstance(value, torch.Tensor) and not value.is_meta:

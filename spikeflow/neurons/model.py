@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import GraphError
+from spikeflow.frozen import Frozen
 from spikeflow.ir.nodes import Population, Shape
 from spikeflow.ir.ops import NumpyOps, Ops, Recorder
 from spikeflow.ir.program import Program
@@ -36,7 +37,7 @@ def choice(default: str, *allowed: str) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class NeuronModel(ABC):
+class NeuronModel(Frozen, ABC):
     """What one neuron does in one step, declared once for every backend."""
 
     inputs: ClassVar[tuple[str, ...]] = ("in",)

@@ -1,0 +1,23 @@
+"""Frozen: an immutable record that pickles and copies through its constructor.
+
+So what comes back was checked like any other, its arrays are read-only again, and nothing derived travels along.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from types import MappingProxyType
+from typing import Any
+
+
+class Frozen:
+    """Base of frozen dataclasses, read-only mappings among their fields included, for pickle and deepcopy."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        held = {f.name: getattr(self, f.name) for f in fields(self) if f.init}  # type: ignore[arg-type]
+        mappings = tuple(name for name, value in held.items() if isinstance(value, MappingProxyType))
+        return _made, (type(self), {**held, **{name: dict(held[name]) for name in mappings}}, mappings)
+
+
+def _made(cls: type, held: dict[str, Any], mappings: tuple[str, ...]) -> Any:
+    return cls(**{**held, **{name: MappingProxyType(held[name]) for name in mappings}})
