@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from spikeflow.hw.quantisation import Quantisation
@@ -20,7 +21,7 @@ def with_units(found: Quantisation) -> Network:
 
 
 def _with_unit(
-    network: Network, output: OutputRecord, scales: dict[str, dict[str, tuple[float, float]]]
+    network: Network, output: OutputRecord, scales: Mapping[str, Mapping[str, tuple[float, float]]]
 ) -> OutputRecord:
     values = {
         scale
