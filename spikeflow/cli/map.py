@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from spikeflow.cli import console, opened
+from spikeflow.errors import FileError
 
 
 @click.command("map", cls=console.Writing)
@@ -37,6 +38,8 @@ def command(file: str, chip: str, data: str, out: str, as_json: bool, **options:
     from spikeflow.samples import read_npz
 
     table, samples = load(chip), read_npz(data)
+    if opened.kind_of(file) == "mapping":
+        raise FileError(file, "is a mapping already", "the network that it was made from")
     network = opened.network(file)
     with console.heard() as warned, console.progress(f"mapping onto {chip}") as progress:
         mapping = map_network(network, table, samples.x, progress=progress, **options)

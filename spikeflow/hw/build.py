@@ -26,6 +26,7 @@ from spikeflow.hw.tables import (
     SliceTable,
 )
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Input, Output, Population
 from spikeflow.ir.record import RunRecord
 
@@ -46,6 +47,7 @@ class _Axons:
 
 def build(graph: Graph, cut: Partition, placement: Placement, record: RunRecord, chip: str) -> Mapping:
     """The Mapping of a composed fixed graph onto the chip of this name."""
+    integers = graph.integers or Integers(chip)
     address = _addresses(graph, cut)
     pieces = _pieces(graph, cut)
     axons = [_axon_table(core) for core in pieces]
@@ -74,6 +76,9 @@ def build(graph: Graph, cut: Partition, placement: Placement, record: RunRecord,
         cores,
         tuple(o for found in outputs for o in found),
         cut.measured,
+        origin=integers.origin or graph.digest,
+        semantics=integers.semantics,
+        traffic=cut.traffic,
     )
 
 

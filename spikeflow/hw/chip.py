@@ -5,7 +5,10 @@ A new target is one file in ``hw/chips/`` with one `CHIP`; ``load("my_lab.chip")
 
 from __future__ import annotations
 
+import difflib
+import hashlib
 import importlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
@@ -16,7 +19,7 @@ import numpy.typing as npt
 
 from spikeflow.errors import HardwareError, Violation
 from spikeflow.frozen import Frozen
-from spikeflow.hw.arithmetic import Arithmetic
+from spikeflow.hw.arithmetic import Arithmetic, Register
 from spikeflow.ir.nodes import Population
 
 IntArray = npt.NDArray[np.int64]
@@ -68,11 +71,17 @@ class Delays:
 
 @dataclass(frozen=True)
 class Energy:
-    """Published energy and time of an operation; None where not published, with the bound used instead."""
+    """Published energy and time of an operation; None where not published, with the bound used instead.
+
+    Parameters
+    ----------
+    bound : where the time is only a lower bound, what it rests on, in words.
+    """
 
     picojoule: Mapping[str, Fact | None]
     nanosecond: Mapping[str, Fact | None]
     note: str = ""
+    bound: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +150,24 @@ class Chip(Frozen):
     notes: tuple[str, ...] = ()
     extra: Mapping[str, Fact] = field(default_factory=lambda: MappingProxyType({}))
 
+    @property
+    def semantics(self) -> str:
+        """Digest of everything that integers for this chip depend on: its arithmetic, formats and delays.
+
+        Two tables that differ in their limits or costs alone compute alike; sources and reasons do not count.
+        """
+        own = self.formats.arithmetic
+        # what a table gains later and leaves at its default changes no digest
+        changed = [f.name for f in fields(own) if getattr(own, f.name) != f.default]
+        arithmetic = {name: _plain(getattr(own, name)) for name in changed}
+        told = {
+            "arithmetic": arithmetic,
+            "kernel": f"{self.formats.kernel.__module__}.{self.formats.kernel.__qualname__}",
+            **{f"formats.{name}": fact.value for name, fact in _facts("", self.formats)},
+            **{f"delays.{name}": fact.value for name, fact in _facts("", self.delays)},
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
     def facts(self) -> Iterator[tuple[str, Fact]]:
         """Every number of the table with its name: what a report prints, the assumed ones marked."""
         yield from _facts("", self)
@@ -157,20 +184,44 @@ def _facts(prefix: str, value: object) -> Iterator[tuple[str, Fact]]:
             yield from _facts(f"{prefix}.{f.name}".lstrip("."), getattr(value, f.name))
 
 
+def _plain(value: object) -> object:
+    """A register as its numbers, without its source."""
+    return (value.bits, value.mode) if isinstance(value, Register) else value
+
+
 def load(name: str) -> Chip:
-    """The chip of this name, or of this dotted module name.
+    """The chip of this name, in any case, or of this dotted module name.
 
     Raises
     ------
     HardwareError
-        Where there is no such chip.
+        Where there is no such chip; names the one that was probably meant.
     """
-    module = f"spikeflow.hw.chips.{name}" if name in NAMES else name
+    if name.lower() in NAMES:
+        return importlib.import_module(f"spikeflow.hw.chips.{name.lower()}").CHIP
+    limit = "no such chip is known"
+    if "." in name:
+        found = _of_module(name)
+        if isinstance(found, Chip):
+            return found
+        limit = f"no such chip: {found}"
+    near = near_misses(name)
+    hint = f"{' or '.join(near)}; " if near else ""
+    hint += f"the chips are {', '.join(NAMES)}; a dotted module name may hold a CHIP of your own"
+    raise HardwareError(name, [Violation(name, "a chip of this name", limit, hint)])
+
+
+def _of_module(name: str) -> Chip | str:
+    """The CHIP of somebody's module; or why there is none."""
     try:
-        chip = importlib.import_module(module).CHIP if name in NAMES or "." in name else None
-    except (ImportError, AttributeError, TypeError, ValueError):
-        chip = None
-    if not isinstance(chip, Chip):
-        hint = f"one of {', '.join(NAMES)}, or a dotted module name that holds a CHIP"
-        raise HardwareError(name, [Violation(name, "a chip of this name", "no such chip is known", hint)])
-    return chip
+        module = importlib.import_module(name)
+    except Exception as error:  # the module is its author's program, which may fail in any way
+        return f"the module cannot be imported ({type(error).__name__}: {error})"
+    chip = getattr(module, "CHIP", None)
+    return chip if isinstance(chip, Chip) else f"the module {name} holds no CHIP"
+
+
+def near_misses(name: str) -> tuple[str, ...]:
+    """Our chips that a wrong name was probably meant to be, the likeliest first."""
+    letters = "".join(c for c in name.lower() if c.isalnum()).removeprefix("intel")
+    return tuple(difflib.get_close_matches(letters, NAMES, n=2, cutoff=0.6))

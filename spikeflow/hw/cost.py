@@ -1,14 +1,13 @@
-"""What a mapping uses of its cores, what a run does on each, and what that costs in energy and time.
+"""What a mapping uses of its cores, and what a step costs in energy and time.
 
 Energy and time use only constants of the chip's table. A figure that is not published stays None; the time
 then has a lower bound, the largest of the terms whose constants are known (Timcheck et al.,
 arXiv:2601.10035: updates of the busiest core, its synaptic operations, its memory reads, the busiest link,
-the barrier).
+the barrier). A bound that is the same for every network is no figure of this one and stays None, too.
 """
 
 from __future__ import annotations
 
-from collections import abc
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import Violation
+from spikeflow.hw.activity import Activity
 from spikeflow.hw.budget import list_bits, record_bits, room_of, synapse_bits
 from spikeflow.hw.chip import Chip
 from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.route import Routes
+from spikeflow.hw.route import Routes, unicast_hops
 from spikeflow.hw.tables import CoreTable, SliceTable
-from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
 
@@ -109,64 +108,6 @@ def over_limits(mapping: Mapping, chip: Chip) -> tuple[Violation, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, eq=False)
-class Activity:
-    """What happens on each core in one step, on average over samples and steps, ``(cores,)`` each.
-
-    Parameters
-    ----------
-    operations : synaptic operations.
-    updates : neuron updates; `idle` of them change nothing.
-    spikes : neurons that emit.
-    received : messages that arrive.
-    measured : where the figures come from, in words.
-    """
-
-    operations: Array
-    updates: Array
-    idle: Array
-    spikes: Array
-    received: Array
-    measured: str
-
-
-def expected_activity(mapping: Mapping, routes: Routes) -> Activity:
-    """From the spikes in the tables: every neuron updated in every step."""
-    count = len(mapping.cores)
-    operations = np.zeros(count)
-    spikes = np.array([sum(float(s.spikes.sum()) for s in core.slices) for core in mapping.cores])
-    senders = [(np.concatenate([s.spikes for s in c.slices]), c.routes) for c in mapping.cores]
-    senders += [(t.spikes, t.routes) for t in mapping.inputs]
-    lengths = [core.axons.lengths for core in mapping.cores]
-    first = np.cumsum([0, *(len(n) for n in lengths)])
-    flat = np.concatenate([np.zeros(0, np.int64), *lengths])
-    for rate, table in senders:
-        reached = flat[first[table.core] + table.axon]
-        operations += np.bincount(table.core, rate[table.neuron] * reached, count)
-    updates = np.array([float(core.neurons) for core in mapping.cores])
-    source = "calibration data" if mapping.measured else "a message from every neuron in every step, assumed"
-    return Activity(operations, updates, np.zeros(count), spikes, _received(routes, count), source)
-
-
-def activity_of(mapping: Mapping, routes: Routes, counts: abc.Mapping[str, Counts], moments: int) -> Activity:
-    """From the counts of a run of the rebuilt graph over so many moments (samples x steps)."""
-    count, core_of = len(mapping.cores), mapping.core_of
-    sums = np.zeros((4, count))
-    for name, core in core_of.items():
-        c = counts[name]
-        sums[:, core] += (c.synaptic_operations, c.neuron_updates, c.updates_skipped, c.spikes)
-    operations, updates, idle, spikes = sums / moments
-    source = f"a run of {moments} samples x steps"
-    return Activity(operations, updates, idle, spikes, _received(routes, count), source)
-
-
-def _received(routes: Routes, count: int) -> Array:
-    received = np.zeros(count)
-    for route in routes.routes:
-        received[route.destinations] += route.messages
-    return received
-
-
 @dataclass(frozen=True)
 class Term:
     """One addend of an estimate: how often in a step, at what cost (None: not published), by which source."""
@@ -191,6 +132,7 @@ class Estimate:
     ----------
     picojoule, nanosecond : of a step on all chips; None where not published.
     bound : the time is only a lower bound.
+    notes : what the model does and does not count.
     """
 
     model: str
@@ -199,6 +141,7 @@ class Estimate:
     bound: bool
     energy_terms: tuple[Term, ...]
     time_terms: tuple[Term, ...]
+    notes: tuple[str, ...] = ()
 
 
 def estimates(mapping: Mapping, chip: Chip, routes: Routes, activity: Activity) -> tuple[Estimate, ...]:
@@ -287,14 +230,19 @@ def _core_times(table: _Constants, names: tuple[str, ...], counts: tuple[Array, 
 
 
 def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
-    """SANA-FE's rules: an idle neuron costs its access only; time by the slower pipeline of a core."""
-    active, (east_west, north_south) = activity.updates - activity.idle, _hops(routes)
+    """SANA-FE's rules: an idle neuron costs its access only; time by the slower pipeline of a core.
+
+    A message goes to one core, so a spike sends one for each core that hears it, over the whole way to that core.
+    The model knows no host: of what the host injects, only the arrival counts.
+    """
+    active, (east_west, north_south) = activity.updates - activity.idle, unicast_hops(mapping, routes)
+    sent = _sent(mapping, routes)
     names = {
         "sanafe_neuron_access": activity.updates,
         "sanafe_neuron_update": active,
         "sanafe_neuron_firing": activity.spikes,
         "sanafe_synaptic_sparse": activity.operations,
-        "sanafe_message_out": activity.received,
+        "sanafe_message_out": sent,
         "sanafe_message_in": activity.received,
     }
     energy = (
@@ -302,7 +250,6 @@ def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Ac
         table.term("energy", "sanafe_hop_east_west", east_west),
         table.term("energy", "sanafe_hop_north_south", north_south),
     )
-    sent = _sent(mapping, routes)
     neuron = {
         "sanafe_neuron_access": activity.updates,
         "sanafe_neuron_update": active,
@@ -315,7 +262,10 @@ def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Ac
     pipeline, core = (neuron, message)[slower], int(np.argmax(times[slower]))
     stages = (table.term("time", n, count[core], f"{n} on core {core}") for n, count in pipeline.items())
     span = (*stages, table.barrier("sanafe_", _tiles(mapping)))
-    return Estimate("SANA-FE's rules", _total(energy), _total(span), False, energy, span)
+    notes = (
+        "a message for each core that hears a spike (unicast), and none from the host, as in that model",
+    )
+    return Estimate("SANA-FE's rules", _total(energy), _total(span), False, energy, span, notes)
 
 
 def _sent(mapping: Mapping, routes: Routes) -> Array:
@@ -331,27 +281,48 @@ def _bound(mapping: Mapping, table: _Constants, routes: Routes, activity: Activi
     use = use_of(mapping, table.chip)
     width = np.array([u.synapse_width for u in use])
     reads = float((activity.operations * width).max(initial=0))
-    least = "shortest_step" if table.tables["time"].get("shortest_step") else "barrier"
-    updates = activity.updates.max(initial=0)
+    operations = activity.operations.max(initial=0)
     span = (
-        table.term("time", "neuron_update", updates, "updates of the busiest core"),
-        table.term(
-            "time",
-            "synaptic_operation",
-            activity.operations.max(initial=0),
-            "synaptic operations of the busiest core",
-        ),
+        _updates(table, activity),
+        table.term("time", "synaptic_operation", operations, "synaptic operations of the busiest core"),
         table.term("time", "memory_read_bit", reads, "synaptic memory bits read by the busiest core"),
         table.term("time", "hop", routes.busiest, "messages on the busiest link"),
-        table.term("time", least, 1, "barrier, or the shortest step"),
+        _shortest(table),
     )
-    known = [t.total for t in span if t.total is not None]
+    *of_network, floor = (t.total or 0.0 for t in span)
+    # a floor under the steps of every network says nothing of this one
+    largest = max(of_network)
     energy = (
         table.term("energy", "synaptic_operation", activity.operations.sum()),
         table.term("energy", "neuron_update", activity.updates.sum()),
         table.term("energy", "hop", routes.hops),
     )
-    return Estimate("the largest of five terms", None, max(known, default=None), True, energy, span)
+    model, notes = table.chip.energy.bound or "the largest of five terms", (_BOUND,)
+    return Estimate(model, None, largest if largest > floor else None, True, energy, span, notes)
+
+
+_BOUND = (
+    "a step takes at least as long as the largest of the terms that are known; a bound, not a measurement"
+)
+
+
+def _shortest(table: _Constants) -> Term:
+    least = "shortest_step" if table.tables["time"].get("shortest_step") else "barrier"
+    return table.term("time", least, 1, "barrier, or the shortest step of any network")
+
+
+def _updates(table: _Constants, activity: Activity) -> Term:
+    """The updates of the busiest core, its idle neurons at their own cost where the table has one."""
+    active, name = activity.updates - activity.idle, "neuron_update"
+    fact, idle = (table.tables["time"].get(n) for n in (name, "neuron_update_idle"))
+    if fact is None or idle is None or not len(active):
+        return table.term("time", name, activity.updates.max(initial=0), "updates of the busiest core")
+    times = active * fact.value + activity.idle * idle.value
+    core = int(np.argmax(times))
+    count = float(activity.updates[core])
+    source = f"{fact.value:g} ns, idle {idle.value:g} ns: {fact.source}"
+    label = f"updates of the busiest core ({activity.idle[core]:,.1f} of them idle)"
+    return Term(label, count, float(times[core]) / count if count else 0.0, source, fact.assumed)
 
 
 def _total(terms: tuple[Term, ...]) -> float:

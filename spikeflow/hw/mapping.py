@@ -6,11 +6,21 @@ from collections import abc
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+import numpy as np
+
 from spikeflow.frozen import Frozen
 from spikeflow.hw.check import check_mapping
 from spikeflow.hw.loss import Loss
 from spikeflow.hw.rebuild import Rebuilt, rebuild
-from spikeflow.hw.tables import CoreTable, InputTable, Layout, NeuronKind, OutputTable, Projection
+from spikeflow.hw.tables import (
+    CoreTable,
+    InputTable,
+    Layout,
+    NeuronKind,
+    OutputTable,
+    Projection,
+    TrafficRecord,
+)
 from spikeflow.ir.codec import ADDED
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import Network, RunRecord
@@ -30,6 +40,9 @@ class Mapping(Frozen):
     projections : edges of the network, with their exponents.
     measured : whether the spikes in the tables come from calibration data; else each is 1 a step.
     loss : what the integers lost against the float network; None where integers were given.
+    origin : digest of the float graph that it was made from; empty where that is not known.
+    semantics : digest of how the chip computes, `Chip.semantics`; empty where that is not known.
+    traffic : on what the spikes in the tables were measured; None where they were not, or it is not known.
 
     Raises
     ------
@@ -49,6 +62,9 @@ class Mapping(Frozen):
     outputs: tuple[OutputTable, ...]
     measured: bool = False
     loss: Loss | None = field(default=None, metadata=ADDED)
+    origin: str = field(default="", metadata=ADDED)
+    semantics: str = field(default="", metadata=ADDED)
+    traffic: TrafficRecord | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_mapping(self)
@@ -75,6 +91,18 @@ class Mapping(Frozen):
         """The rebuilt graph with the run record, which names the first slice of a read-out that was cut."""
         slices = self._rebuilt.slices.get(self.record.readout)
         return Network(self.as_graph(), replace(self.record, readout=slices[0]) if slices else self.record)
+
+    @property
+    def level(self) -> int:
+        """The steps by which a run is longer than what is read of it: until the last read-out wakes."""
+        ends = [np.cumsum([len(s.neurons) for s in core.slices]) for core in self.cores]
+        starts = [np.array([s.start for s in core.slices]) for core in self.cores]
+        found = 0
+        for table in self.outputs:
+            for core in np.unique(table.core):
+                slot = np.searchsorted(ends[core], table.neuron[table.core == core], side="right")
+                found = max(found, int(starts[core][slot].max()))
+        return found
 
     @property
     def cores_used(self) -> int:

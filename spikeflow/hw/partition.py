@@ -22,7 +22,7 @@ from spikeflow.hw.connectivity import FanIn, fan_in, projections
 from spikeflow.hw.grow import Growth, Kin, kin_of
 from spikeflow.hw.pack import Part, pack
 from spikeflow.hw.refine import connectivity, refine
-from spikeflow.hw.tables import Projection
+from spikeflow.hw.tables import Projection, TrafficRecord
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 
@@ -41,12 +41,14 @@ class Partition:
     cores : for each core its parts, each of another population.
     spikes : messages a step of every neuron of every Input and Population, ``(size,)`` each.
     measured : whether these were given, or are 1 each.
+    traffic : on what they were measured, where that is known.
     """
 
     projections: tuple[Projection, ...]
     cores: tuple[tuple[Part, ...], ...]
     spikes: Mapping[str, Array]
     measured: bool
+    traffic: TrafficRecord | None = None
 
     def connectivity(self) -> float:
         """Sum over sources of spikes x (cores touched - 1), the source's own core among those touched."""

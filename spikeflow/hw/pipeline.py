@@ -5,10 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Any, TypedDict, Unpack
 
-import numpy as np
 import numpy.typing as npt
 
 from spikeflow.calibration import Split, split
@@ -20,6 +18,8 @@ from spikeflow.hw.compose import compose
 from spikeflow.hw.cost import over_limits
 from spikeflow.hw.loss import Loss, measure_loss, refuse_loss
 from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.messages import count_messages
+from spikeflow.hw.origin import check_chip, for_chip
 from spikeflow.hw.partition import partition
 from spikeflow.hw.place import place
 from spikeflow.hw.quantise import quantise
@@ -31,13 +31,10 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.samples import samples_of
-from spikeflow.sim.classify import RunOptions, evaluate
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 STEPS = 64  # of a bare graph that says nothing of its run
-SPIKE_SAMPLES = 4  # on which messages are counted for partition and placement
-SPIKE_STEPS = 64
 
 
 @dataclass(frozen=True)
@@ -104,15 +101,21 @@ def map_network(
     """
     chip = load(chip) if isinstance(chip, str) else chip
     options = replace(options, **settings)
+    if isinstance(network, Mapping):
+        raise DataError(
+            "the network", f"a mapping, onto {network.chip} already", "the network it was made from"
+        )
     network = _with_record(network, options.steps)
     given = None if data is None else samples_of(data)
     x = None if given is None else given.x
     told = _Told(progress, len(network.graph.of_kind(Population)) + 3)
     fixed, loss = _fixed(network, chip, x, options)
     told.at(1)
-    spikes = None if x is None else count_messages(fixed, x)
+    messages = None if x is None else count_messages(fixed, x)
     told.at(2)
+    spikes = None if messages is None else messages.spikes
     cut = partition(fixed.graph, chip, options.chips, spikes, lambda done, _: told.at(2 + done))
+    cut = replace(cut, traffic=None if messages is None else messages.traffic)
     mapping = build(fixed.graph, cut, place(cut, chip, options.seed), fixed.record, chip.name)
     _refuse(chip, over_limits(mapping, chip))
     told.at(told.total)
@@ -152,12 +155,11 @@ def _record(graph: Graph) -> RunRecord:
     )
 
 
-def _fixed(
-    network: Network, chip: Chip, x: Array | None, options: MapOptions
-) -> tuple[Network, Loss | None]:
+def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -> tuple[Network, Loss | None]:
     """The integer network of the chip and what it lost; one that is at stage fixed already is taken as it is."""
     if stages.stage_of(network.graph) == "fixed":
         stages.check(network.graph, "fixed")
+        check_chip(network.graph, chip)
         return network, None
     stages.check(network.graph, "snn")
     graph = adapt(compose(network.graph), chip)
@@ -168,6 +170,7 @@ def _fixed(
     parts = split(x, network.record.calibration)
     found = quantise(replace(network, graph=graph), chip, x[parts.setting])
     fixed = calibrated(with_units(found), x[parts.setting], parts)
+    fixed = for_chip(fixed, chip, network.graph.digest)
     loss = measure_loss(network, found, fixed, x, parts)
     if not options.accept_loss:
         refuse_loss(chip.name, loss, options.min_agreement)
@@ -187,16 +190,3 @@ def calibrated(network: Network, setting: Array, parts: Split) -> Network:
 def _refuse(chip: Chip, found: tuple[Violation, ...]) -> None:
     if found:
         raise HardwareError(chip.name, found)
-
-
-def count_messages(network: Network, x: Array) -> dict[str, Array]:
-    """Messages a step of every neuron of every Input and Population, on a few samples; see `partition`."""
-    names = network.graph.of_kind(Input, Population)
-    options = RunOptions(steps=min(network.record.steps, SPIKE_STEPS), record=names)
-    run = evaluate(network, x[:SPIKE_SAMPLES], options)
-    found = {}
-    for name in names:
-        size, batches = prod(network.graph.shapes[name]), run.recorded[name]
-        total = sum(np.bincount(s.neuron, minlength=size) for s in batches)
-        found[name] = np.asarray(total / sum(s.samples * s.steps for s in batches), np.float64)
-    return found

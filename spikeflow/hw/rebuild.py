@@ -24,6 +24,7 @@ from spikeflow.hw.tables import CoreTable, OutputTable, Projection
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import MAX_NAME, Edge, Graph
+from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Concat, Input, Node, Output, Population, Shape, Sparse
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ class _Rebuild:
             self.nodes[name] = Output()
         for table in self.mapping.outputs:
             self._output(table)
-        return Graph(self.nodes, tuple(self.edges), self.mapping.dt)
+        integers = Integers(self.mapping.chip, self.mapping.semantics, self.mapping.origin)
+        return Graph(self.nodes, tuple(self.edges), self.mapping.dt, integers)
 
     def _population(self, core: int, slot: int) -> None:
         table = self.mapping.cores[core].slices[slot]

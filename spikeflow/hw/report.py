@@ -9,20 +9,12 @@ from typing import Any
 import numpy as np
 
 from spikeflow.errors import HardwareError, Violation
+from spikeflow.hw.activity import Activity, activity_of, expected_activity, measured_on
 from spikeflow.hw.chip import NAMES, Chip, load
-from spikeflow.hw.cost import (
-    Activity,
-    CoreUse,
-    Estimate,
-    Term,
-    activity_of,
-    estimates,
-    expected_activity,
-    limits_of,
-    use_of,
-)
+from spikeflow.hw.cost import CoreUse, Estimate, Term, estimates, limits_of, use_of
 from spikeflow.hw.loss import Loss
 from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.origin import UNKNOWN
 from spikeflow.hw.place import CHIP_BORDER
 from spikeflow.hw.route import Routes, routes_of
 from spikeflow.sim.result import Counts
@@ -66,6 +58,7 @@ class TrafficReport:
     hops : links crossed, all messages together; `between_chips` of them lead to another chip.
     busiest, busiest_between_chips : messages on the busiest link of either kind.
     longest : hops of the longest route.
+    measured : on what messages were counted, in words; a run does not change it.
     """
 
     messages: float
@@ -75,6 +68,7 @@ class TrafficReport:
     busiest_between_chips: float
     longest: int
     routes: int
+    measured: str
 
 
 @dataclass(frozen=True)
@@ -84,8 +78,10 @@ class MappingReport:
     Parameters
     ----------
     limits : of one core, by the names of `CoreUse`.
-    measured : where spikes and operations come from, in words.
-    steps : of one sample; energy and time of a sample are those of a step times this.
+    measured : where spikes, operations and idle neurons come from, in words.
+    steps : of one sample as it is run, `level` of them until the last read-out wakes; energy and time of a sample
+        are those of a step times this.
+    origin : digest of the network that was mapped; empty where the file does not say.
     assumed : every value of the chip's table that nothing published says, with the reason.
     loss : what the integers lost against the float network; None where that is not known.
     """
@@ -97,6 +93,8 @@ class MappingReport:
     neurons: int
     synapses: int
     steps: int
+    level: int
+    origin: str
     limits: abc.Mapping[str, int]
     cores: tuple[CoreReport, ...]
     traffic: TrafficReport
@@ -122,6 +120,7 @@ class MappingReport:
             self._loss(),
             self._uses(),
             self._traffic(),
+            [f"a sample is run for {self.steps} steps, {self.level} of them until the read-out wakes"],
             self._range(),
             *map(self._estimate, self.estimates),
             self._assumed(),
@@ -131,7 +130,8 @@ class MappingReport:
     def _head(self) -> list[str]:
         return [
             f"{self.title}: {len(self.cores)} of {self.cores_available} cores on {self.chips} chip(s), "
-            f"{self.neurons:,} neurons, {self.synapses:,} synapses"
+            f"{self.neurons:,} neurons, {self.synapses:,} synapses",
+            f"made from the network {self.origin}" if self.origin else UNKNOWN,
         ]
 
     def _loss(self) -> list[str]:
@@ -155,7 +155,7 @@ class MappingReport:
     def _traffic(self) -> list[str]:
         t = self.traffic
         lines = [
-            f"traffic a step ({self.measured}): {t.messages:,.1f} messages over {t.hops:,.1f} links, "
+            f"traffic a step ({t.measured}): {t.messages:,.1f} messages over {t.hops:,.1f} links, "
             f"{t.routes:,} routes, the longest {t.longest} hops",
             f"  busiest link {t.busiest:,.2f} messages a step",
         ]
@@ -166,7 +166,7 @@ class MappingReport:
             )
         operations = np.array([core.operations for core in self.cores])
         lines.append(
-            f"  synaptic operations a step {operations.sum():,.1f}, "
+            f"  synaptic operations a step ({self.measured}) {operations.sum():,.1f}, "
             f"on the busiest core {operations.max():,.1f}"
         )
         return lines
@@ -186,8 +186,7 @@ class MappingReport:
         joule = (
             "not published"
             if energy is None
-            else f"{energy * 1e-3:,.4g} nJ a step, "
-            f"{energy * self.steps * 1e-3:,.4g} nJ a sample of {self.steps} steps"
+            else f"{energy * 1e-3:,.4g} nJ a step, {energy * self.steps * 1e-3:,.4g} nJ a sample"
         )
         least = "at least " if estimate.bound else ""
         second = (
@@ -196,6 +195,7 @@ class MappingReport:
             else f"{least}{time * 1e-3:,.4g} us a step, {time * self.steps * 1e-3:,.4g} us a sample"
         )
         lines = [f"by {estimate.model}: energy {joule}; time {second}"]
+        lines += [f"  {note}" for note in estimate.notes]
         lines += [f"  energy: {_line(term, 'pJ')}" for term in estimate.energy_terms]
         return lines + [f"  time: {_line(term, 'ns')}" for term in estimate.time_terms]
 
@@ -238,10 +238,12 @@ def mapping_report(
         mapping.layout.chips * chip.grid.cores,
         mapping.neurons,
         mapping.synapses,
-        mapping.record.steps,
+        mapping.record.steps + mapping.level,
+        mapping.level,
+        mapping.origin,
         limits_of(chip),
         _cores(mapping, chip, activity),
-        _traffic_of(routes),
+        _traffic_of(routes, measured_on(mapping)),
         activity.measured,
         estimates(mapping, chip, routes, activity),
         tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
@@ -275,7 +277,7 @@ def _cores(mapping: Mapping, chip: Chip, activity: Activity) -> tuple[CoreReport
     )
 
 
-def _traffic_of(routes: Routes) -> TrafficReport:
+def _traffic_of(routes: Routes, measured: str) -> TrafficReport:
     return TrafficReport(
         routes.messages,
         routes.hops,
@@ -284,6 +286,7 @@ def _traffic_of(routes: Routes) -> TrafficReport:
         routes.busiest_between_chips,
         routes.longest,
         len(routes.routes),
+        measured,
     )
 
 

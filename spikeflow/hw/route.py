@@ -117,6 +117,21 @@ def routes_of(mapping: Mapping) -> Routes:
     return Routes(tuple(routes), loads, crossing)
 
 
+def unicast_hops(mapping: Mapping, routes: Routes) -> tuple[float, float]:
+    """Links crossed a step, (east-west, north-south), if each core that hears a spike got a message of its own.
+
+    Messages between cores only; what the host injects is left out.
+    """
+    places = np.array([(c.chip, c.x, c.y, c.slot) for c in mapping.cores])
+    tiles = np.stack(mesh_position(mapping.layout, places), axis=1)
+    total = np.zeros(2)
+    for route in routes.routes:
+        if route.core != HOST:
+            away = np.abs(tiles[route.destinations] - tiles[route.core])
+            total += route.messages * away.sum(axis=0)
+    return float(total[0]), float(total[1])
+
+
 def _crossing(mapping: Mapping) -> Array:
     grid = mapping.layout
     down = -(-grid.chips // grid.chips_across)

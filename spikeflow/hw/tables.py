@@ -199,6 +199,24 @@ class OutputTable(Frozen):
 
 
 @dataclass(frozen=True)
+class TrafficRecord(Frozen):
+    """On what the spikes in the tables were measured.
+
+    Parameters
+    ----------
+    samples, steps : how many samples were run, and for how long each.
+    idle : for each population the share of its neurons that were idle in a step (``sim.result.Counts.idle``).
+    """
+
+    samples: int
+    steps: int
+    idle: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "idle", MappingProxyType(dict(self.idle)))
+
+
+@dataclass(frozen=True)
 class Layout:
     """The chips as one mesh: their own columns and rows of tiles, and how many chips stand side by side."""
 

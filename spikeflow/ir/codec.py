@@ -26,6 +26,7 @@ import numpy as np
 from spikeflow.errors import GraphError, SpikeflowError
 from spikeflow.ir.arrays import Array, frozen
 from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Node
 
 Json = Any
@@ -183,16 +184,18 @@ def _decode_fields(cls: Any, data: Json, arrays: Sequence[Array], where: str) ->
 
 
 def _encode_nodes_and_edges(graph: Graph, arrays: list[Array]) -> Json:
+    integers = {} if graph.integers is None else {"integers": encode_value(Integers, graph.integers, arrays)}
     return {
         "dt": encode_value(float, graph.dt, arrays, "dt"),
         "nodes": [[_text(n, n), encode_value(Node, node, arrays, n)] for n, node in graph.nodes.items()],
         "edges": encode_value(tuple[Edge, ...], graph.edges, arrays, "edges"),
+        **integers,
     }
 
 
 def _decode_nodes_and_edges(data: Json, arrays: Sequence[Array], where: str) -> Graph:
-    if _expect(dict, data, where).keys() != {"dt", "nodes", "edges"}:
-        raise GraphError(where, "a graph has the fields dt, nodes and edges, no more and no fewer")
+    if _expect(dict, data, where).keys() - {"integers"} != {"dt", "nodes", "edges"}:
+        raise GraphError(where, "a graph has the fields dt, nodes and edges, perhaps integers, and no others")
     nodes: dict[str, Node] = {}
     _check_length(len(_expect(list, data["nodes"], f"{where}.nodes")), f"{where}.nodes")
     for item in data["nodes"]:
@@ -203,7 +206,10 @@ def _decode_nodes_and_edges(data: Json, arrays: Sequence[Array], where: str) -> 
             raise GraphError(name, "two nodes have this name")
         nodes[name] = decode_value(Node, item[1], arrays, name)
     edges = decode_value(tuple[Edge, ...], data["edges"], arrays, f"{where}.edges")
-    return Graph(nodes, edges, decode_value(float, data["dt"], arrays, f"{where}.dt"))
+    dt = decode_value(float, data["dt"], arrays, f"{where}.dt")
+    if "integers" not in data:  # as in every file of the first version
+        return Graph(nodes, edges, dt)
+    return Graph(nodes, edges, dt, decode_value(Integers, data["integers"], arrays, f"{where}.integers"))
 
 
 # --- unions ---

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from spikeflow.errors import GraphError, ShapeError
 from spikeflow.frozen import Frozen
+from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Input, Node, Output, Population, Shape, check_shape
 
 MAX_NAME = 300  # characters
@@ -40,6 +41,7 @@ class Graph(Frozen):
     nodes : read-only; names are the user's module names.
     edges : in the order in which they are added up.
     dt : seconds per step, used only at the edges of the system.
+    integers : stage fixed: the chip that its numbers were made for, and the network they were made from.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class Graph(Frozen):
     nodes: Mapping[str, Node]
     edges: tuple[Edge, ...]
     dt: float = 1e-3
+    integers: Integers | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))

@@ -31,6 +31,8 @@ def check(graph: Graph, stage: str) -> None:
     """Raise StageError, naming the node, where something is not legal at the stage."""
     if stage not in STAGES:
         raise StageError("graph", stage, f"the stages are {', '.join(STAGES)}")
+    if graph.integers is not None and stage != "fixed":
+        raise StageError("graph", stage, f"it says that it holds integers for {graph.integers.chip}")
     for name, node in graph.nodes.items():
         for reason in _problems(node, stage):
             raise StageError(name, stage, reason)

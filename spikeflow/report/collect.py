@@ -65,8 +65,12 @@ def collect(
     Raises
     ------
     DataError
-        Where samples do not fit the network.
+        Where samples do not fit the network, and where the mapping was made from another one.
     """
+    if mapping is not None:
+        from spikeflow.hw.origin import check_origin
+
+        check_origin(network, mapping)
     run = RunOptions(options.engine, options.threads, steps=options.steps)
     evaluation = classify(network, samples.x, run, progress)
     layers = layer_facts(network.graph, evaluation)
@@ -87,7 +91,7 @@ def collect(
         conversion,
         raster_facts(network, samples.x, options.engine, options.steps),
         _sample(network, samples, evaluation),
-        convention_costs(layers, facts),
+        convention_costs(layers),
         mapped,
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikeflow.report.facts import NOT_PUBLISHED, CostFacts, CostLine, LayerFacts, RunFacts
+from spikeflow.report.facts import NOT_PUBLISHED, CostFacts, CostLine, LayerFacts
 
 # M. Horowitz, "Computing's energy problem", ISSCC 2014: float32 addition 0.9 pJ, multiplication 3.7 pJ, 45 nm
 ACCUMULATE_PJ = 0.9
@@ -16,12 +16,12 @@ MULTIPLY_ACCUMULATE_PJ = 4.6
 SOURCE = "Horowitz, ISSCC 2014: float32 arithmetic at 45 nm"
 
 
-def convention_costs(layers: Sequence[LayerFacts], run: RunFacts) -> tuple[CostFacts, ...]:
+def convention_costs(layers: Sequence[LayerFacts]) -> tuple[CostFacts, ...]:
     """The spiking run, and one dense pass over the same synapses, which is what the ANN would do."""
-    return (_spiking(layers, run), _dense(sum(layer.connections for layer in layers)))
+    return (_spiking(layers), _dense(sum(layer.connections for layer in layers)))
 
 
-def _spiking(layers: Sequence[LayerFacts], run: RunFacts) -> CostFacts:
+def _spiking(layers: Sequence[LayerFacts]) -> CostFacts:
     adds = sum(layer.accumulates for layer in layers)
     products = sum(layer.multiply_accumulates for layer in layers)
     lines = (
@@ -31,9 +31,9 @@ def _spiking(layers: Sequence[LayerFacts], run: RunFacts) -> CostFacts:
     joule = 1e-12 * (adds * ACCUMULATE_PJ + products * MULTIPLY_ACCUMULATE_PJ)
     notes = (
         "arithmetic only: no memory, no routing, no neuron updates",
-        "time is the wall time of the engine on this computer, which is not the machine of the energy",
+        "no time: it would be that of another machine than the energy's",
     )
-    return CostFacts("spiking network, arithmetic at 45 nm", joule, run.seconds / run.samples, lines, notes)
+    return CostFacts("spiking network, arithmetic at 45 nm", joule, None, lines, notes, NOT_PUBLISHED)
 
 
 def _dense(products: float) -> CostFacts:

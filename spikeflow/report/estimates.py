@@ -19,7 +19,7 @@ def cost_facts(estimate: Estimate, steps: int) -> CostFacts:
         tuple(lines),
         (
             f"{steps} steps a sample",
-            *(("the time is the largest of those terms that are published",) if estimate.bound else ()),
+            *estimate.notes,
         ),
         NOT_PUBLISHED if energy is None or time is None else "",
         estimate.bound,

@@ -258,6 +258,7 @@ class MappedFacts:
     agreement : fraction of samples that it answers as the unmapped network does.
     costs : one for each published model.
     assumed : every value of the chip's table for which nothing was published.
+    origin : digest of the network that was mapped; empty where the mapping does not say.
     """
 
     chip: str
@@ -274,6 +275,7 @@ class MappedFacts:
     costs: tuple[CostFacts, ...]
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
+    origin: str = ""
 
     @property
     def overflowed(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from spikeflow.errors import DataError, HardwareError, Violation
+from spikeflow.hw.activity import measured_on
 from spikeflow.hw.chip import NAMES, Chip, load
 from spikeflow.hw.mapping import Mapping as ChipMapping
 from spikeflow.hw.place import mesh_position
@@ -103,6 +104,7 @@ def mapped_facts(
         tuple(cost_facts(estimate, moments) for estimate in report.estimates),
         tuple(f"{name} = {value:g}: {why}" for name, value, why in report.assumed),
         report.notes,
+        mapping.origin,
     )
 
 
@@ -150,9 +152,5 @@ def _mesh(mapping: ChipMapping) -> MeshFacts:
         )
         for d, y, x in np.argwhere(loads > 0)
     )
-    measured = (
-        "spikes of the calibration data" if mapping.measured else "one message a neuron and step, assumed"
-    )
-    return MeshFacts(
-        loads.shape[2], loads.shape[1], layout.columns, layout.rows, layout.cores_per_tile, links, measured
-    )
+    sizes = (loads.shape[2], loads.shape[1], layout.columns, layout.rows, layout.cores_per_tile)
+    return MeshFacts(*sizes, links, measured_on(mapping))

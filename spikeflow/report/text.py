@@ -142,6 +142,7 @@ def _mapped(mapped: MappedFacts) -> Iterator[str]:
         f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} cores on "
         f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses"
     )
+    yield f"  made from the network {mapped.origin}" if mapped.origin else "  origin unknown"
     yield f"  answers as the unmapped network in {words.percent(mapped.agreement)} of the samples"
     yield f"  values that overflow changed, over the whole run: {mapped.overflowed:,}"
     yield from (f"  {note}" for note in mapped.notes)

@@ -12,7 +12,7 @@ from spikeflow.hw import map_network
 from spikeflow.hw.chip import load
 from spikeflow.hw.cost import over_limits
 from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.pipeline import count_messages
+from spikeflow.hw.messages import count_messages
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import BatchNorm, Input, Output
@@ -131,7 +131,8 @@ def test_messages_are_counted_on_samples() -> None:
     node = graph.nodes["x"]
     assert isinstance(node, Input)
     x = np.random.default_rng(0).integers(-3, 4, (3, *node.shape)).astype(float)
-    found = count_messages(net, x)
+    counted = count_messages(net, x)
+    found = counted.spikes
     run = classify(net, x, RunOptions(record=("a",)))
     moments = 3 * (run.steps + 3)
     assert found["a"].sum() * moments == pytest.approx(run.counts["a"].spikes)

@@ -9,6 +9,8 @@ from spikeflow.hw.translate import translate
 
 BRIEF = "Intel Loihi 2 technology brief"
 LAVA = "lava-nc/lava"
+DAVIES = "Loihi 1 by Davies et al., IEEE Micro 2018"
+RATIO = "bound: Intel states a ratio to Loihi 1 of"
 LOIHI1 = "no figure published for Loihi 2; taken from Loihi 1"
 INDEX_BITS = (0, 6, 7, 8, 9, 10, 11, 12, 13)
 OPERATIONS = frozenset(
@@ -97,15 +99,18 @@ CHIP = Chip(
     energy=Energy(
         picojoule={"synaptic_operation": None, "neuron_update": None, "hop": None},
         nanosecond={
-            "synaptic_operation": None,
-            "neuron_update": None,
+            "synaptic_operation": Fact(3.5 / 5, f"{RATIO} 5, {DAVIES}: 3.5 ns at most"),
+            "neuron_update": Fact(8.4 / 2, f"{RATIO} 2, {DAVIES}: 8.4 ns at most, active"),
+            "neuron_update_idle": Fact(5.3 / 2, f"{RATIO} 2, {DAVIES}: 5.3 ns at most, idle"),
             "barrier": None,
             "shortest_step": Fact(200, "Intel statement: shortest step about 200 ns"),
         },
         note="Energy of an operation is not published. The time of a step is bounded below by the largest of five "
         "terms: the busiest core's neuron updates, its synaptic operations, its memory reads, the busiest link, "
         "the barrier (Timcheck et al., arXiv:2601.10035). Intel states, against Loihi 1: neuron update 2x, "
-        "synaptic operation 5x, spike generation 10x as fast.",
+        "synaptic operation 5x, spike generation 10x as fast; Loihi 1's published times over these ratios give the "
+        "terms of neurons and synapses.",
+        bound="Loihi 1's published times over Intel's ratios, the largest of five terms",
     ),
     notes=(
         "Resets by subtraction and neurons other than CubaLIF run as microcode of add, sub, multiply and shift, "
