@@ -128,10 +128,10 @@ BAD_DATA = {
     "no samples": ({"x": np.zeros((0, 6), np.float32)}, "at least one"),
     "no x": ({"y": np.zeros(4, np.int64)}, "no array x"),
     "text": ({"x": np.full((4, 6), "a")}, "numbers"),
-    "too few labels": ({"x": np.zeros((4, 6), np.float32), "y": np.zeros(3, np.int64)}, "(4,)"),
+    "too few labels": ({"x": np.zeros((4, 6), np.float32), "y": np.zeros(3, np.int64)}, "(4, ...)"),
     "labels that are no classes": (
-        {"x": np.zeros((4, 6), np.float32), "y": np.full(4, 0.5)},
-        "class numbers",
+        {"x": np.zeros((4, 6), np.float32), "y": np.full(4, "cat")},
+        "labels: got text",
     ),
     "objects": ({"x": np.full((4, 6), {}, object)}, "objects"),
 }
