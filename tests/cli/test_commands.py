@@ -35,6 +35,7 @@ def test_version_and_help(call: Call) -> None:
             "show",
             "report",
             "data",
+            "doctor",
         ]
 
 
