@@ -16,6 +16,7 @@
     ├── FileError(OSError)          path, reason, hint
     │   └── UnsafeFile              the file would have to run code
     ├── MissingPackage(ImportError) package, purpose, reason, hint
+    ├── NotEnoughMemory(MemoryError) what, needed, room, hint
     └── SimulationError             node, reason, hint
 
     SpikeflowWarning(UserWarning)   what a user should know of an answer that is given all the same
@@ -183,3 +184,19 @@ class SimulationError(SpikeflowError, ValueError):
     def __init__(self, node: str, reason: str, hint: str = "") -> None:
         self.node, self.reason, self.hint = node, reason, hint
         super().__init__(_sentence(f"{node}: {reason}.", hint))
+
+
+class NotEnoughMemory(SpikeflowError, MemoryError):
+    """A task that would need more memory than there is room for; nothing of it has been taken.
+
+    `needed` (by forecast) and `room` are bytes.
+    """
+
+    def __init__(self, what: str, needed: int, room: int, hint: str = "") -> None:
+        self.what, self.needed, self.room, self.hint = what, needed, room, hint
+        text = f"{what}: needs about {_gigabytes(needed)} of memory; there is room for {_gigabytes(room)}."
+        super().__init__(_sentence(text, hint))
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:.3g} GB" if count >= 1e8 else f"{count / 1e6:.3g} MB"

@@ -15,6 +15,7 @@ from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
+from spikeflow.sim import forecast
 from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
 from spikeflow.sim.result import Counts, Result
@@ -54,8 +55,10 @@ class Engine:
         self.graph, self.isa = graph, isa
         self.threads = threads if threads > 0 else len(os.sched_getaffinity(0))
         self.fixed = is_fixed(graph)
-        self._lowered: dict[int, Lowered] = {}
-        self._prepare(1)
+        self._lowered: dict[tuple[int, int], Lowered] = {}
+        self._longest = _longest(graph)
+        forecast.expect_ready(graph)
+        self._prepare(1, 1)
 
     def __call__(
         self, inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: Progress | None = None
@@ -74,8 +77,10 @@ class Engine:
             )
         named = by_name(self.graph, inputs, steps)
         begun = time.perf_counter()
-        lowered = self._prepare(_largest(self.graph, named) if self.fixed else 1)
         samples = samples_of(next(iter(named.values())))
+        workers = max(min(self.threads, samples), 1)
+        forecast.expect_room(self.graph, forecast.Size(steps, samples, workers))
+        lowered = self._prepare(_largest(self.graph, named) if self.fixed else 1, steps)
         order = [n for n in self.graph.order if n in named]
         feeds = [_feed(name, named[name], steps, lowered.dtype) for name in order]
         outputs, counters, records = lowered.network.run(
@@ -94,12 +99,13 @@ class Engine:
             time.perf_counter() - begun,
         )
 
-    def _prepare(self, largest: int) -> Lowered:
-        """The network for inputs of this magnitude: lowered anew only where more bits may be needed."""
+    def _prepare(self, largest: int, steps: int) -> Lowered:
+        """The network for inputs of this magnitude and runs of this length: lowered anew only where that matters."""
         bound = 1 << max(largest - 1, 0).bit_length()
-        if bound not in self._lowered:
-            self._lowered[bound] = lower(self.graph, bound, self.isa)
-        return self._lowered[bound]
+        key = bound, forecast.reach(steps) if self._longest > forecast.reach(steps) else self._longest
+        if key not in self._lowered:
+            self._lowered[key] = lower(self.graph, bound, self.isa, max(key[1], 1))
+        return self._lowered[key]
 
     def _outputs(self, arrays: Sequence[Array]) -> dict[str, Array]:
         by_order = dict(zip((n for n in self.graph.order if n in self.graph.outputs), arrays, strict=True))
@@ -108,6 +114,13 @@ class Engine:
 
     def _counts(self, lowered: Lowered, counters: Sequence[Any]) -> dict[str, Counts]:
         return {name: _counts(node, counters[lowered.index[name]]) for name, node in self.graph.nodes.items()}
+
+
+def _longest(graph: Graph) -> int:
+    """The longest delay of an edge or of a synapse."""
+    own = (getattr(node, "delays", None) for node in graph.nodes.values())
+    synapses = (int(delays.max(initial=0)) for delays in own if delays is not None)
+    return max((*synapses, *(edge.delay for edge in graph.edges)), default=0)
 
 
 def _counts(node: object, c: Any) -> Counts:

@@ -6,7 +6,7 @@ Meaning is checked here (``ir.stages``); the engine checks every index again, si
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -85,7 +85,7 @@ def is_fixed(graph: Graph) -> bool:
     return fixed
 
 
-def lower(graph: Graph, largest_input: int = 1, isa: int = BEST_ISA) -> Lowered:
+def lower(graph: Graph, largest_input: int = 1, isa: int = BEST_ISA, longest_delay: int = 2**20) -> Lowered:
     """The engine's form of a graph at stage snn or fixed.
 
     Parameters
@@ -93,14 +93,29 @@ def lower(graph: Graph, largest_input: int = 1, isa: int = BEST_ISA) -> Lowered:
     largest_input : the largest magnitude that an Input without a format will carry; it decides whether 32 bits
         hold all integers.
     isa : the processor's instructions to use at most: 0 plain, 1 AVX2, 2 AVX-512.
+    longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
     """
+    made = _cut(graph, longest_delay)
     if not is_fixed(graph):
-        return _Lowering(graph, _engine.FloatNetwork(isa), np.float32, {}).finish()
+        return _Lowering(made, _engine.FloatNetwork(isa), np.float32, {}).finish()
     if fits_32(graph, largest_input):
         return _Lowering(
-            graph, _engine.Int32Network(isa), np.int32, node_ranges(graph, largest_input)
+            made, _engine.Int32Network(isa), np.int32, node_ranges(graph, largest_input)
         ).finish()
-    return _Lowering(graph, _engine.Int64Network(isa), np.int64, {}).finish()
+    return _Lowering(made, _engine.Int64Network(isa), np.int64, {}).finish()
+
+
+def _cut(graph: Graph, longest: int) -> Graph:
+    """The same graph for a run of at most `longest` steps: the engine keeps a place for each step of a delay."""
+    edges = tuple(replace(e, delay=longest) if e.delay > longest else e for e in graph.edges)
+    nodes = {
+        name: replace(node, delays=np.minimum(node.delays, longest))
+        for name, node in graph.nodes.items()
+        if isinstance(node, Linear | Sparse)
+        and node.delays is not None
+        and node.delays.max(initial=0) > longest
+    }
+    return replace(graph.with_nodes(nodes), edges=edges) if nodes or edges != graph.edges else graph
 
 
 class _Lowering:

@@ -39,7 +39,7 @@ from spikeflow.ir.nodes import (
     Sparse,
     SumPool,
 )
-from spikeflow.sim import Runner, synapses
+from spikeflow.sim import Runner, forecast, synapses
 from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.result import Counts, Result
@@ -61,6 +61,8 @@ def simulate(graph: Graph, inputs: RunInputs, steps: int, record: Sequence[str] 
     if steps < 1:
         raise SimulationError("run", f"{steps} steps", "at least one step")
     named = by_name(graph, inputs, steps)
+    samples = samples_of(next(iter(named.values())))
+    forecast.expect_room(graph, forecast.Size(steps, samples, 2 * samples))
     begun = time.perf_counter()
     run = _Run(graph, named)
     kept: dict[str, list[Array]] = {name: [] for name in (*graph.outputs, *record)}

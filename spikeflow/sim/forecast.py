@@ -1,0 +1,88 @@
+"""How much memory a run will take, from the graph's shapes and delays alone, and a refusal where there is no room.
+
+A network of a few kilobytes can name shapes of a billion values and delays of a million steps. The forecast is a sum over
+the nodes, at most a few times too large, and made before anything is lowered or run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from spikeflow.files import memory
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import LINEAR_KINDS, Concat, Flatten, Pad, Population, Slice
+
+VALUE = 4
+INTEGER = 8
+RING = 176  # bytes of one moment that a delay keeps, empty as it may be
+_MOVES = (Flatten, Slice, Pad, Concat)
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a run: steps, samples at a time, and how many of them are under way at once."""
+
+    steps: int
+    samples: int
+    workers: int
+
+
+def made_ready(graph: Graph) -> int:
+    """Bytes of a graph made ready for the engine: where each moved value goes, and each neuron's parameters."""
+    total = 0
+    for name, node in graph.nodes.items():
+        if isinstance(node, _MOVES):
+            total += 3 * VALUE * sum(prod(graph.port_shape(name, port)) for port in node.ports)
+            total += 2 * VALUE * prod(graph.shapes[name])
+        elif isinstance(node, Population):
+            total += VALUE * sum(values.size for values in (*node.params.values(), *node.initial.values()))
+    return total
+
+
+def under_way(graph: Graph, steps: int) -> int:
+    """Bytes of one sample under way: values, states, and what delays keep, which is no more than the run is long."""
+    total = 0
+    for name, node in graph.nodes.items():
+        size = prod(graph.shapes[name])
+        states = len(node.program.states) + 2 if isinstance(node, Population) else 0
+        total += INTEGER * size * (2 + states)
+        kept = min(longest_delay(graph, name), reach(steps))
+        total += kept * (RING + VALUE * size)
+        if isinstance(node, LINEAR_KINDS) and getattr(node, "delays", None) is not None:
+            total += (RING + VALUE * size) * min(int(node.delays.max(initial=0)), reach(steps))  # type: ignore[union-attr]
+    return total
+
+
+def longest_delay(graph: Graph, name: str) -> int:
+    """The most steps for which what a node hands on is kept."""
+    return max((edge.delay for edge in graph.outputs_of(name)), default=0)
+
+
+def reach(steps: int) -> int:
+    """The delay up to which a run of so many steps can tell delays apart; one of several lengths, for reuse."""
+    return max(64, 1 << (steps - 1).bit_length())
+
+
+def answers(graph: Graph, size: Size) -> int:
+    """Bytes of the outputs, which are kept for every step and sample."""
+    return VALUE * size.steps * size.samples * sum(prod(graph.shapes[name]) for name in graph.outputs)
+
+
+def expect_ready(graph: Graph) -> None:
+    """Refuse a graph that there is no room for, however short a run; raises NotEnoughMemory."""
+    memory.expect("the network", made_ready(graph) + under_way(graph, 1))
+
+
+def expect_room(graph: Graph, size: Size) -> None:
+    """Refuse a run that there is no room for.
+
+    Raises
+    ------
+    NotEnoughMemory
+        With the figure.
+    """
+    kept = answers(graph, size)
+    needed = made_ready(graph) + size.workers * under_way(graph, size.steps) + kept
+    hint = "fewer --steps, or fewer samples at a time (--limit)" if kept > needed // 2 else ""
+    memory.expect(f"a run of {size.samples} samples over {size.steps} steps", needed, hint)
