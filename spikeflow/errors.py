@@ -142,7 +142,9 @@ class Agreement:
 class LossError(SpikeflowError, ValueError):
     """Integers that do not answer as the network that they were made from."""
 
-    def __init__(self, chip: str, agreement: Agreement, least: float, layer: tuple[str, str], hint: str) -> None:
+    def __init__(
+        self, chip: str, agreement: Agreement, least: float, layer: tuple[str, str], hint: str
+    ) -> None:
         self.chip, self.agreement, self.least, self.hint = chip, agreement, least, hint
         self.layer, where = layer
         text = (

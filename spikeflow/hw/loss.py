@@ -90,7 +90,9 @@ class Loss:
 
 
 def _line(layer: LayerLoss) -> str:
-    theta = "" if layer.thresholds is None else f", thresholds {layer.thresholds[0]:,} to {layer.thresholds[1]:,}"
+    theta = (
+        "" if layer.thresholds is None else f", thresholds {layer.thresholds[0]:,} to {layer.thresholds[1]:,}"
+    )
     alike = "" if layer.correlation is None else f", correlation {layer.correlation:.4f}"
     clips = f", {layer.low_clips:,} clips at the low end" if layer.low_clips else ""
     over = f", {layer.overflows:,} values changed by overflow" if layer.overflows else ""
@@ -125,7 +127,9 @@ def _fidelity(network: Network, fixed: Network, x: Array) -> Fidelity:
         outputs.append(compare_outputs(name, ours, theirs, before.kind(name)))
     first = network.outputs[0].name
     over = {
-        str(t): compare_outputs("", after.values(t, first), before.values(t, first), before.kind(first)).agreement
+        str(t): compare_outputs(
+            "", after.values(t, first), before.values(t, first), before.kind(first)
+        ).agreement
         for t in sorted({2**k for k in range(after.steps.bit_length())} | {after.steps})
     }
     return Fidelity(REFERENCE, len(x), after.steps, tuple(outputs), _layers(network, fixed, x), over)
@@ -192,5 +196,7 @@ def _hint(fidelity: Fidelity, layers: tuple[LayerLoss, ...]) -> str:
     if layer.overflows:
         return f"fewer steps, or smaller weights into {name}: its registers overflow"
     if layer.zeroed > ZEROED * max(layer.weights, 1):
-        return f"training with weight decay: the weights into {name} differ too much in size for the chip's bits"
+        return (
+            f"training with weight decay: the weights into {name} differ too much in size for the chip's bits"
+        )
     return "more steps, so that a spike more or less counts for less"

@@ -30,7 +30,7 @@ from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network, RunRecord
-from spikeflow.samples import samples_of
+from spikeflow.sim.joined import taken
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -84,7 +84,8 @@ def map_network(
     Parameters
     ----------
     network : at stage snn, or at stage fixed if it has been quantised for this chip.
-    data : calibration samples ``(N, *shape)``, whatever ``samples.samples_of`` takes; a network at stage fixed maps
+    data : calibration samples ``(N, *shape)``, whatever ``samples.samples_of`` takes, and of several inputs a mapping
+        by their names; a network at stage fixed maps
         without, each source then counted as one message a step. A quarter, chosen by a hash of each sample, sets
         no scale: on these the integers are run and compared with the float network.
     progress : called with (done, all).
@@ -106,7 +107,7 @@ def map_network(
             "the network", f"a mapping, onto {network.chip} already", "the network it was made from"
         )
     network = _with_record(network, options.steps)
-    given = None if data is None else samples_of(data)
+    given = None if data is None else taken(network, data)
     x = None if given is None else given.x
     told = _Told(progress, len(network.graph.of_kind(Population)) + 3)
     fixed, loss = _fixed(network, chip, x, options)
@@ -141,17 +142,17 @@ def _with_record(network: Network | Graph, steps: int | None) -> Network:
 
 
 def _record(graph: Graph) -> RunRecord:
-    """For a bare graph: its only input as it is, its only output read out."""
-    inputs = [graph.nodes[name] for name in graph.inputs]
+    """For a bare graph: its inputs as they are, its only output read out."""
+    inputs = [node for node in graph.nodes.values() if isinstance(node, Input)]
     first = inputs[0] if len(inputs) == 1 else None
-    direct = isinstance(first, Input) and first.kind == "current"
+    direct = all(node.kind == "current" for node in inputs)
     read = [e.src for name in graph.outputs for e in graph.inputs_of(name)]
     readout = read[0] if len(read) == 1 and isinstance(graph.nodes[read[0]], Population) else ""
     return RunRecord(
         STEPS,
         "direct" if direct else "spikes",
         readout=readout,
-        input_shape=first.shape if isinstance(first, Input) else (),
+        input_shape=first.shape if first is not None else (),
     )
 
 

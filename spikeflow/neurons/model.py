@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow import intake
 from spikeflow.errors import GraphError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.nodes import Population, Shape
@@ -54,10 +55,7 @@ class NeuronModel(Frozen, ABC):
 
     def _kept(self, name: str, value: Any) -> Value:
         """The parameter as a float or a read-only array of the user's own; GraphError outside its range."""
-        # a torch tensor, without importing torch: numpy takes none that needs a gradient or lies on a device
-        plain = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
-        if plain.dtype.kind not in "fiub":
-            raise GraphError(self.name, f"{name} {value!r} is no number and no array of numbers")
+        plain = intake.array_of(f"{self.name}: {name}", value)
         array, (low, high) = plain.astype(np.float64), self.ranges()[name]
         with np.errstate(over="ignore"):
             finite = np.isfinite(array.astype(np.float32)).all()

@@ -19,11 +19,12 @@ from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import MAX_STEPS, Network, RunRecord
 from spikeflow.ir.score import doubts
 from spikeflow.ir.stages import stage_of
-from spikeflow.samples import Samples, fitting, samples_of
+from spikeflow.samples import Samples, fitting
 from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, prepare
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_told, share_outside
-from spikeflow.sim.inputs import RunInput
+from spikeflow.sim.inputs import RunInput, RunInputs
+from spikeflow.sim.joined import leading, parted, sample_shape, taken
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
 
@@ -46,7 +47,7 @@ class RunOptions:
 def classify(
     network: Network, x: object, options: RunOptions = RunOptions(), progress: Progress | None = None
 ) -> Evaluation:
-    """Run samples ``(N, *shape)`` through a network as its run record says.
+    """Run samples ``(N, *shape)`` through a network as its run record says; for several inputs a mapping by their names.
 
     Coding `direct` repeats each sample in every step; `rate` and `onoff` draw spikes; with `spikes` the samples
     are ``(N, T, *shape)`` already. The run is lengthened by the read-outs' level, where reading
@@ -70,12 +71,8 @@ def evaluate(
 ) -> Evaluation:
     """The same as `classify`, what is to be told only in the evaluation's `warnings`; raises the same."""
     level = read_out_level(network)
-    if len(network.graph.inputs) != 1:
-        raise SimulationError(
-            "the network", f"has {len(network.graph.inputs)} inputs; samples go with one", "sim.run"
-        )
-    given = samples_of(x)
-    array = _checked(network.record, given)
+    given = taken(network, x)
+    array = _checked(network, given)
     steps = _steps(network.record, array, options.steps)
     chosen = _chosen(network, options.output)
     told = _told(network.record, array, steps)
@@ -143,10 +140,10 @@ def _batches(x: Array, size: int) -> Iterator[tuple[int, Array]]:
         yield first, x[first : first + size]
 
 
-def _checked(record: RunRecord, given: Samples) -> Array:
-    if record.coding != "spikes":
-        return fitting(given, record.input_shape) if record.input_shape else given.x
-    x, shape = given.x, record.input_shape
+def _checked(network: Network, given: Samples) -> Array:
+    x, shape = given.x, sample_shape(network)
+    if leading(network) == 1:
+        return fitting(given, shape) if shape else x
     if x.ndim < 2 or x.shape[1] == 0 or (shape and x.shape[2:] != shape):
         wanted = ", ".join(map(str, shape)) if shape else "..."
         raise DataError(
@@ -201,10 +198,20 @@ def _read(graph: Graph, output: str) -> list[Population]:
     return found
 
 
-def encode_batch(network: Network, x: Array, steps: int, level: int, first: int) -> RunInput:
-    """Samples as the network's input: `first` is the running number of the first, for random coding."""
-    record = network.record
-    node = _input(network.graph)
+def encode_batch(network: Network, x: Array, steps: int, level: int, first: int) -> RunInputs:
+    """Samples as the network's inputs: `first` is the running number of the first, for random coding."""
+    record, graph = network.record, network.graph
+    parts = parted(graph, x, leading(network))
+    found = {
+        name: _encoded(_input(graph, name), record, part, (steps, level, first))
+        for name, part in parts.items()
+    }
+    return found if len(found) > 1 else found[graph.inputs[0]]
+
+
+def _encoded(node: Input, record: RunRecord, x: Array, when: tuple[int, int, int]) -> RunInput:
+    """One input's samples; `when` is (steps, level of the read-out, number of the first sample)."""
+    steps, level, first = when
     if record.coding == "direct":
         return Constant(x if node.format is None else node.format.quantise(x))
     if record.coding == "spikes":
@@ -217,7 +224,7 @@ def encode_batch(network: Network, x: Array, steps: int, level: int, first: int)
     return replace(coder(x, steps, record.scale, record.seed, first), steps=steps + level)
 
 
-def _input(graph: Graph) -> Input:
-    node = graph.nodes[graph.inputs[0]]
+def _input(graph: Graph, name: str) -> Input:
+    node = graph.nodes[name]
     assert isinstance(node, Input)
     return node
