@@ -46,6 +46,8 @@ def test_there_is_always_a_sample_to_set_from() -> None:
 
 def test_the_digest_is_of_values() -> None:
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert digest(x) == digest(x.astype(np.float64)) == digest(np.asfortranarray(x)) == digest(x.astype(np.int8))
+    assert (
+        digest(x) == digest(x.astype(np.float64)) == digest(np.asfortranarray(x)) == digest(x.astype(np.int8))
+    )
     assert digest(x) != digest(x.T) and digest(x) != digest(x.ravel())
     assert digest(-np.zeros(3)) == digest(np.zeros(3))

@@ -252,7 +252,9 @@ def test_the_order_of_calibration_samples_changes_nothing(chip: str, seed: int) 
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 3)).eval()
-    x = rng.standard_t(2, size=(100, 6)).astype(np.float32)  # heavy tails: which samples are looked at matters
+    x = rng.standard_t(2, size=(100, 6)).astype(
+        np.float32
+    )  # heavy tails: which samples are looked at matters
     one = convert(net, x, steps=16).network
     first = map_network(one, chip, x)
     for _ in range(3):

@@ -83,7 +83,10 @@ def test_a_full_disk_is_an_error_and_keeps_what_was_there(tmp_path: Path, name: 
     limits = [*(draw.randrange(1, size) for _ in range(6)), size - 1, size]
     path.write_bytes(b"before")
     done = subprocess.run(
-        [sys.executable, "-c", FULL, str(path), name, *map(str, limits)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", FULL, str(path), name, *map(str, limits)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["refused"] * 7 + ["whole"]
@@ -100,7 +103,11 @@ def test_nothing_is_written_by_a_call_that_overlooks_a_full_disk() -> None:
 def test_links_stay_and_their_target_is_replaced(tmp_path: Path, system: str) -> None:
     (tmp_path / "there").mkdir()
     (real := tmp_path / "there" / "real").write_bytes(b"old")
-    for name, target in (("link", real), ("dangling", tmp_path / "there" / "new"), ("twice", tmp_path / "link")):
+    for name, target in (
+        ("link", real),
+        ("dangling", tmp_path / "there" / "new"),
+        ("twice", tmp_path / "link"),
+    ):
         (link := tmp_path / name).symlink_to(target)
         files.replace_file(link, (name.encode(),))
         assert link.is_symlink() and link.read_bytes() == name.encode()
@@ -111,7 +118,13 @@ def test_pipes_devices_and_folders_are_not_replaced(tmp_path: Path, system: str)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "null").symlink_to("/dev/null")
-    for path in (tmp_path / "pipe", tmp_path / "folder", tmp_path / "null", Path("/dev/null"), Path("/dev/full")):
+    for path in (
+        tmp_path / "pipe",
+        tmp_path / "folder",
+        tmp_path / "null",
+        Path("/dev/null"),
+        Path("/dev/full"),
+    ):
         kind = stat.S_IFMT(path.stat().st_mode)
         with pytest.raises(FileError, match="not a plain file"):
             files.replace_file(path, (b"x",))
@@ -129,7 +142,10 @@ def test_rights_are_those_of_a_new_file_or_of_the_one_replaced(
 
     draw = random.Random("rights")
     for i in range(20):
-        mask, mode = draw.choice([0o022, 0o077, 0o002, 0o027]), draw.choice([0o600, 0o644, 0o640, 0o664, 0o755])
+        mask, mode = (
+            draw.choice([0o022, 0o077, 0o002, 0o027]),
+            draw.choice([0o600, 0o644, 0o640, 0o664, 0o755]),
+        )
         before = os.umask(mask)
         try:
             with monkeypatch.context() as patch:

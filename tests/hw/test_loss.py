@@ -39,7 +39,9 @@ def spikes(seed: int, samples: int, inputs: int, rate: float = 0.3) -> np.ndarra
 def sorting(seed: int = 0, inputs: int = 12, hidden: int = 20) -> Network:
     """A network of two random layers, which tells its samples apart."""
     draw = np.random.default_rng(seed)
-    first, last = (draw.normal(0.1, 0.5, shape).astype(np.float32) for shape in ((hidden, inputs), (4, hidden)))
+    first, last = (
+        draw.normal(0.1, 0.5, shape).astype(np.float32) for shape in ((hidden, inputs), (4, hidden))
+    )
     return chained(
         Input((inputs,), "spikes"),
         Linear(first),
@@ -70,9 +72,16 @@ def test_it_is_measured_on_samples_that_set_no_scale(mapping: Mapping) -> None:
     x = spikes(1, 200, 12)
     parts = split(x)
     assert mapping.loss is not None
-    assert (mapping.loss.calibrated, mapping.loss.fidelity.samples) == (len(parts.setting), len(parts.held_back))
+    assert (mapping.loss.calibrated, mapping.loss.fidelity.samples) == (
+        len(parts.setting),
+        len(parts.held_back),
+    )
     held = {digest(x[i]) for i in parts.held_back}
-    assert held and held.isdisjoint(mapping.record.calibration) and set(parts.digests) <= set(mapping.record.calibration)
+    assert (
+        held
+        and held.isdisjoint(mapping.record.calibration)
+        and set(parts.digests) <= set(mapping.record.calibration)
+    )
     assert mapping.record.seen == (0.0, 1.0)
 
 
@@ -81,7 +90,11 @@ def test_every_layer_has_its_facts(mapping: Mapping) -> None:
     hidden, readout = mapping.loss.layers
     assert hidden.name == "n1" and 230 < hidden.weights <= 240 and 0 < hidden.weight_error < 0.05
     assert hidden.thresholds is not None and hidden.thresholds[0] >= 1
-    assert hidden.correlation is not None and hidden.correlation > 0.95 and abs(hidden.rate - hidden.rate_fixed) < 0.02
+    assert (
+        hidden.correlation is not None
+        and hidden.correlation > 0.95
+        and abs(hidden.rate - hidden.rate_fixed) < 0.02
+    )
     assert (readout.correlation, readout.thresholds) == (None, None)
     worst = mapping.loss.fidelity.worst
     assert worst is not None and worst.low < worst.agreement <= worst.high and worst.error is not None
@@ -157,5 +170,7 @@ def test_two_silent_networks_do_not_agree(seed: int) -> None:
 def test_the_order_of_the_samples_changes_nothing(seed: int) -> None:
     x = spikes(seed, 60, 12)
     order = np.random.default_rng(seed).permutation(len(x))
-    one, other = (map_network(sorting(seed), "spinnaker2", samples, accept_loss=True) for samples in (x, x[order]))
+    one, other = (
+        map_network(sorting(seed), "spinnaker2", samples, accept_loss=True) for samples in (x, x[order])
+    )
     assert one.as_graph().digest == other.as_graph().digest and one.loss == other.loss

@@ -90,7 +90,9 @@ def test_an_alias_changes_neither_what_is_stored_nor_what_is_read(seed: int) -> 
 
 
 def test_numpys_own_alias_is_an_array() -> None:
-    kept = make_dataclass("Kept", [("x", np.typing.NDArray[Any]), ("y", np.typing.NDArray[Any] | None)], frozen=True)
+    kept = make_dataclass(
+        "Kept", [("x", np.typing.NDArray[Any]), ("y", np.typing.NDArray[Any] | None)], frozen=True
+    )
     arrays: list[Any] = []
     stored = encode_record(kept(np.arange(3.0), np.arange(4)), arrays)
     assert decode_record(kept, stored, arrays).y.tolist() == [0, 1, 2, 3]

@@ -53,7 +53,9 @@ def test_one_class_for_everything_agrees_in_nothing() -> None:
 
 
 def test_a_sign_of_nothing_is_undecided() -> None:
-    found = compare_outputs("out", np.array([[1.0], [0.0], [-2.0]]), np.array([[2.0], [-1.0], [-1.0]]), "sign")
+    found = compare_outputs(
+        "out", np.array([[1.0], [0.0], [-2.0]]), np.array([[2.0], [-1.0], [-1.0]]), "sign"
+    )
     assert found.agreement == pytest.approx(2 / 3) and found.tied == pytest.approx(1 / 3)
 
 
@@ -79,11 +81,16 @@ def test_what_is_told() -> None:
     first, second = LayerFidelity("a", 0.1, 0.97), LayerFidelity("b", 0.1, 0.5)
     (text,) = told(measured(0.5, 100, first, second), "--steps 64")
     assert "50.00 %" in text and "95 % interval" in text and "100 held-back samples" in text
-    assert "the first layer that differs is b (correlation 0.500)" in text and text.endswith("Try: --steps 64")
+    assert "the first layer that differs is b (correlation 0.500)" in text and text.endswith(
+        "Try: --steps 64"
+    )
     assert told(measured(1.0, 100, first)) == () and not lossy(measured(1.0, 100))
     assert "3 held-back samples only" in told(measured(1.0, 3))[0]
     assert "not measured" in told(Fidelity("the ANN", 0, 8))[0]
-    assert "never spikes on the held-back samples: c" in told(measured(1.0, 100, LayerFidelity("c", 0.0, None, True)))[0]
+    assert (
+        "never spikes on the held-back samples: c"
+        in told(measured(1.0, 100, LayerFidelity("c", 0.0, None, True)))[0]
+    )
 
 
 def test_the_layer_named_falls_first_or_most() -> None:
