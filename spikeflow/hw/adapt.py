@@ -43,7 +43,7 @@ def adapt(graph: Graph, chip: Chip) -> Graph:
 
 def reset_of(node: Population) -> str | None:
     """The kind of reset, "zero" or "subtract", of a population of a known model; None for any other program."""
-    variants = _VARIANTS.get(node.model, {})
+    variants = VARIANTS.get(node.model, {})
     return next((kind for kind, model in variants.items() if model.program() == node.program), None)
 
 
@@ -85,7 +85,7 @@ _REWRITES: Mapping[str, Callable[[Graph, str, Population], Population | None]] =
     "IF": _leaking,
     "LIF": _with_current,
 }
-_VARIANTS: Mapping[str, Mapping[str, NeuronModel]] = {
+VARIANTS: Mapping[str, Mapping[str, NeuronModel]] = {
     "IF": {k: IF(reset=k) for k in RESETS},
     "LIF": {k: LIF(reset=k) for k in RESETS},
     "CubaLIF": {k: CubaLIF(reset=k) for k in RESETS},

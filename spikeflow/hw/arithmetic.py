@@ -26,12 +26,14 @@ class Arithmetic:
         q = total(sum of the weights) 2**state_shift
         u = current(decay u + q)                 where a state only filters its port; else u = current(q)
         x = biased(u + bias)                     bias = mantissa 2**exponent
+        u = current(decay u + q + bias)          where a current that lasts has a bias, and current_bias
         v = state(decay v + x ...)               products rounded toward zero, decays of decay_bits
         spike where v > 2**threshold_shift (M - 1) if strict, else v >= 2**threshold_shift M
 
     Parameters
     ----------
     total, biased : registers that exist on some chips only.
+    current_bias : whether a core's program may add a bias to a current that lasts; else it is refused.
     readout : register of a state that is handed on as it is.
     current_decay_high : largest decay of a current, in 2**-decay_bits; state_decay_low : smallest of a state.
     bias_mantissa, bias_exponent : largest values.
@@ -56,3 +58,4 @@ class Arithmetic:
     total: Register | None = None
     biased: Register | None = None
     table_frac: int = 12
+    current_bias: bool = False

@@ -184,10 +184,21 @@ class Task:
             tally.add(*self.fan.axons_of(neurons), len(neurons))
         return tally
 
+    def _pruning(self, neuron: int) -> str:
+        """How many of its synapses a neuron that is too big could keep; nothing where not even one fits."""
+        axons, lengths = self.fan.axons_of(np.array([neuron]))
+        empty, room = self.tally(), room_of(self.chip)
+        low, high = 0, len(axons)
+        while low < high:
+            middle = (low + high + 1) // 2
+            fits = empty.fits(axons[:middle], lengths[:middle], 1, room)
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return f"at most {low} inputs for each neuron" if low else ""
+
     def too_big(self, neuron: int) -> Violation:
         """Why one neuron alone fits no core."""
         alone, room = self.tally(np.array([neuron])), room_of(self.chip)
-        hint = "pruning, or a layer with fewer inputs for each neuron"
+        hint = self._pruning(neuron)
         if alone.axons > room.axons:
             return Violation(
                 self.name,

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.budget import Task, need_of, room_of
+from spikeflow.hw.check import MAX_TILES
 from spikeflow.hw.chip import Chip
 from spikeflow.hw.connectivity import FanIn, fan_in, projections
 from spikeflow.hw.grow import Growth, Kin, kin_of
@@ -25,10 +26,12 @@ from spikeflow.hw.refine import connectivity, refine
 from spikeflow.hw.tables import Projection, TrafficRecord
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
+from spikeflow.ir.show import connections
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 SPLIT_ROUNDS = 32
+COUNTED = 20_000_000  # connections up to which a network that does not fit is cut to count its cores
 SLACKS = (1.01, 1.06, 1.15)  # room tried for even parts, in shares of the mean fill
 
 
@@ -122,17 +125,26 @@ def _weights(graph: Graph, spikes: Mapping[str, Array] | None) -> dict[str, Arra
     return {n: np.asarray(given.get(n, np.ones(prod(graph.shapes[n]))), np.float64).ravel() for n in names}
 
 
+def countable(graph: Graph) -> bool:
+    """Whether a network that needs too many chips is cut all the same, to tell how many it needs."""
+    return sum(connections(graph, name) for name in graph.nodes) <= COUNTED
+
+
 def _check_size(graph: Graph, chip: Chip, chips: int) -> None:
-    """Refuse early what no partition can fit, before synapses are expanded."""
+    """Refuse early what no partition can fit and is too large to be cut for the advice alone."""
     neurons = sum(prod(graph.shapes[n]) for n in graph.of_kind(Population))
-    _check_cores(-(-neurons // int(chip.neurons.value)), chip, chips)
+    cores, there = -(-neurons // int(chip.neurons.value)), chips * chip.grid.cores
+    if cores > there and not countable(graph):
+        need = f"{cores} cores or more, by its neurons alone"
+        raise HardwareError(chip.name, [Violation("network", need, f"{there} cores on {chips} chip(s)")])
 
 
 def _check_cores(cores: int, chip: Chip, chips: int) -> None:
+    """Every limit has been counted by now, so this number of chips is enough: the cut does not depend on it."""
     there = chips * chip.grid.cores
     if cores > there:
         needed = -(-cores // chip.grid.cores)
-        hint = f"--chips {needed}, or a smaller network"
+        hint = f"--chips {needed}, or a smaller network" if needed * chip.grid.cores <= MAX_TILES else ""
         limit = f"{there} cores on {chips} chip(s)"
         raise HardwareError(chip.name, [Violation("network", f"{cores} cores", limit, hint)])
 
@@ -228,7 +240,6 @@ def _within_outputs(graph: Graph, chip: Chip, edges: tuple[Projection, ...], par
                 "network",
                 "output axons that no split brings down",
                 f"{limit} output axons of a core",
-                "fewer connections",
             )
         ],
     )
@@ -254,8 +265,7 @@ def _split_all(
             continue
         if each.max() > limit:
             need, there = f"{each.max()} output axons for one neuron", f"{limit} output axons of a core"
-            hint = "fewer targets for each neuron"
-            raise HardwareError(chip.name, [Violation(part.population, need, there, hint)])
+            raise HardwareError(chip.name, [Violation(part.population, need, there)])
         if part.population not in tasks:
             tasks[part.population] = task_of(graph, part.population, edges, chip)
         task = tasks[part.population]

@@ -20,11 +20,11 @@ from spikeflow.hw.loss import Loss, measure_loss, refuse_loss
 from spikeflow.hw.mapping import Mapping
 from spikeflow.hw.messages import count_messages
 from spikeflow.hw.origin import check_chip, for_chip
-from spikeflow.hw.partition import partition
+from spikeflow.hw.partition import countable, partition
 from spikeflow.hw.place import place
 from spikeflow.hw.quantise import quantise
 from spikeflow.hw.retime import retime
-from spikeflow.hw.rules import check_rules
+from spikeflow.hw.rules import check_rules, neurons
 from spikeflow.hw.units import with_units
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
@@ -164,7 +164,10 @@ def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -
         return network, None
     stages.check(network.graph, "snn")
     graph = adapt(compose(network.graph), chip)
-    _refuse(chip, check_rules(graph, chip, options.chips))
+    found = check_rules(graph, chip, options.chips)
+    # how many chips a network needs is told by the cut, which counts every limit
+    if found != tuple(neurons(graph, chip, options.chips)) or not countable(graph):
+        _refuse(chip, found)
     graph = retime(graph, chip)
     if x is None:
         raise DataError("calibration data", "none", "samples as the network takes them", "--data")

@@ -20,6 +20,8 @@ from spikeflow.hw.compose import is_composed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population
 
+MOST_ADDED = 16  # populations that an advice would add to one connection
+
 
 @dataclass(frozen=True)
 class Link:
@@ -95,18 +97,29 @@ def _link(graph: Graph, chip: Chip, edge: Edge) -> Link:
 
 
 def _levels(graph: Graph, links: Sequence[Link], chip: Chip) -> Mapping[str, int]:
+    lower, upper = _bounds(links)
+    refused: list[Violation] = []
+    while (found := _longest(graph, lower, graph.inputs))[1]:
+        link = max((b.link for b in found[1]), key=lambda k: k.edge.delay)
+        refused.append(_short_loop(found[1], link, chip, (graph, links)))
+        lower = [b for b in lower if b.link is not link]
+    if refused:
+        raise HardwareError(chip.name, refused)
+    while (found := _longest(graph, [*lower, *upper], graph.inputs))[1]:
+        # one connection is at fault, the longest; others may carry only what that one pushes onto them
+        link = max((b.link for b in found[1] if b in upper), key=lambda k: k.edge.delay + k.own)
+        refused.append(_too_long(link, found[0], chip, (graph, links)))
+        upper = [b for b in upper if b.link is not link]
+    if refused:
+        raise HardwareError(chip.name, refused)
+    return found[0]
+
+
+def _bounds(links: Sequence[Link]) -> tuple[list[_Bound], list[_Bound]]:
+    """What the smallest and the largest delay of each connection say of the levels."""
     lower = [_Bound(k.edge.src, k.target, k.low - k.edge.delay, k) for k in links]
     upper = [_Bound(k.target, k.edge.src, k.edge.delay - k.high, k) for k in links if k.high is not None]
-    # an Input gives its values at their own step, so its level stays 0
-    fixed = graph.inputs
-    level, loop = _longest(graph, lower, fixed)
-    if loop:
-        raise HardwareError(chip.name, [_short_loop(loop, chip)])
-    level, loop = _longest(graph, [*lower, *upper], fixed)
-    if loop:
-        late = [b.link for b in loop if b in upper] or [b.link for b in loop]
-        raise HardwareError(chip.name, [_too_long(k, level, chip) for k in dict.fromkeys(late)])
-    return level
+    return lower, upper
 
 
 def _longest(
@@ -139,23 +152,68 @@ def _chain(cause: Mapping[str, _Bound], name: str) -> list[_Bound]:
     return [cause[n] for n in reversed(on_cycle)]
 
 
-def _short_loop(loop: Sequence[_Bound], chip: Chip) -> Violation:
+def _short_loop(
+    loop: Sequence[_Bound], link: Link, chip: Chip, case: tuple[Graph, Sequence[Link]]
+) -> Violation:
     names = [b.later for b in loop]
     need, have = sum(b.link.low for b in loop), sum(b.link.edge.delay for b in loop)
+    delay = link.edge.delay + need - have
     return Violation(
         names[0],
         f"a loop through {', '.join(names)} of {have} step(s) in all",
         f"at least {need} steps, {int(chip.delays.minimum.value)} for each connection",
-        "longer delays on the recurrent connections, or training with them",
+        _where_it_helps(f"a delay of {delay} steps from {link.edge.src} to {link.target}", link, delay, case),
     )
 
 
-def _too_long(link: Link, level: Mapping[str, int], chip: Chip) -> Violation:
-    delay = link.edge.delay + link.own + max(0, level[link.target] - level[link.edge.src])
-    return Violation(
-        link.edge.dst,
-        f"a delay of {delay} step(s) or more from {link.edge.src} to {link.target}, "
-        "its own and those that let paths of different length meet",
-        f"{int(chip.delays.maximum.value)} steps on {chip.title}",
-        "a population on the shorter path, or a shorter delay",
-    )
+def _too_long(
+    link: Link, level: Mapping[str, int], chip: Chip, case: tuple[Graph, Sequence[Link]]
+) -> Violation:
+    most, alone = int(chip.delays.maximum.value), link.edge.delay + link.own
+    delay = alone + max(0, level[link.target] - level[link.edge.src])
+    if alone > most:
+        need, shorter = f"a delay of {alone} step(s) from {link.edge.src} to {link.target}", most - link.own
+        text = f"a delay of {shorter} step(s) at most there" if shorter >= 0 else ""
+        hint = _where_it_helps(text, link, shorter, case)
+    else:
+        need = (
+            f"a delay of {max(delay, most + 1)} step(s) or more from {link.edge.src} to {link.target}, "
+            "its own and those that let paths of different length meet"
+        )
+        hint = _more_populations(link, case, most)
+    return Violation(link.edge.dst, need, f"{most} steps on {chip.title}", hint)
+
+
+def _where_it_helps(text: str, link: Link, delay: int, case: tuple[Graph, Sequence[Link]]) -> str:
+    """The advice, if the levels can be solved (for this connection) with another delay of its edge; else none."""
+    graph, links = case
+    if not text or delay < 0:
+        return ""
+    changed = replace(link, edge=replace(link.edge, delay=delay))
+    return text if _solves(graph, links, link, changed) else ""
+
+
+def _more_populations(link: Link, case: tuple[Graph, Sequence[Link]], most: int) -> str:
+    """How many populations more on the way of a connection would let it meet the longer paths."""
+    graph, links = case
+    for count in range(1, MOST_ADDED + 1):
+        high = None if link.high is None else link.high + count * most
+        if _solves(graph, links, link, replace(link, high=high)):
+            return f"{count} population(s) more between {link.edge.src} and {link.target}"
+    return ""
+
+
+def _solves(graph: Graph, links: Sequence[Link], link: Link, changed: Link) -> bool:
+    """Whether a connection, changed, is no longer at fault; the levels may be solved or fail at another."""
+    new = [changed if k is link else k for k in links]
+    lower, upper = _bounds(new)
+    while True:
+        _, loop = _longest(graph, [*lower, *upper], graph.inputs)
+        if not loop:
+            return True
+        if any(b.link is changed for b in loop):
+            return False
+        if any(b in upper for b in loop):
+            upper = [b for b in upper if b not in loop]
+        else:
+            lower = [b for b in lower if b not in loop]

@@ -6,13 +6,24 @@ bring rules of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from math import prod
 
 import numpy as np
 
 from spikeflow.errors import HardwareError, SpikeflowError, Violation
 from spikeflow.hw.adapt import reset_of
+from spikeflow.hw.advice import (
+    Finding,
+    Rule,
+    Way,
+    broken,
+    read_by_integrators,
+    reset_to_zero,
+    spikes_in,
+    spiking_instead,
+    without_bias,
+)
 from spikeflow.hw.chip import Chip
 from spikeflow.hw.compose import Constants
 from spikeflow.hw.retime import retime
@@ -23,9 +34,6 @@ from spikeflow.ir.nodes import Conv2d, Input, Linear, Node, Output, Population, 
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.integrator import Integrator
 
-Rule = Callable[[Graph, Chip], Iterable[Violation]]
-OTHER_CHIP = "a programmable chip: --chip loihi2 or --chip spinnaker2"
-
 
 def check_rules(graph: Graph, chip: Chip, chips: int = 1) -> tuple[Violation, ...]:
     """Every violation, in the order of the rules; empty where the chip can take the graph as far as rules tell.
@@ -35,7 +43,7 @@ def check_rules(graph: Graph, chip: Chip, chips: int = 1) -> tuple[Violation, ..
     graph : composed, at stage snn; adapted to the chip.
     chips : the most that may be used.
     """
-    found = [v for rule in (*RULES, *chip.rules) for v in rule(graph, chip)]
+    found = broken(RULES, graph, chip)
     return (*found, *neurons(graph, chip, chips))
 
 
@@ -45,11 +53,11 @@ def inputs(graph: Graph, chip: Chip) -> Iterator[Violation]:
         node = graph.nodes[name]
         assert isinstance(node, Input)
         if node.kind not in chip.inputs:
-            yield Violation(
+            yield Finding(
                 name,
                 f"a {node.kind} in every step",
                 f"{' or '.join(chip.inputs)} on {chip.title}",
-                "--input rate, or --input onoff where values are negative",
+                ways=(Way("--input rate, or --input onoff where values are negative", spikes_in(name)),),
             )
 
 
@@ -63,15 +71,13 @@ def models(graph: Graph, chip: Chip) -> Iterator[Violation]:
 def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
     kind = reset_of(node)
     if node.model not in chip.models or (kind is None and node.program not in _FIXED_PROGRAMS):
-        yield Violation(
-            name, f"the neuron {node.model}", f"{', '.join(chip.models)} on {chip.title}", OTHER_CHIP
-        )
+        yield Finding(name, f"the neuron {node.model}", f"{', '.join(chip.models)} on {chip.title}")
     elif kind is not None and kind not in chip.resets:
-        yield Violation(
+        yield Finding(
             name,
             f"reset by {kind}ion" if kind == "subtract" else f"reset to {kind}",
             f"reset to {' or '.join(chip.resets)} on {chip.title}",
-            f"--reset zero, or {OTHER_CHIP}",
+            ways=(Way("--reset zero", reset_to_zero(name)),),
         )
 
 
@@ -87,11 +93,10 @@ def _programmed(constants: Constants, name: str, node: Population, chip: Chip) -
         return
     missing = sorted(used - chip.operations)
     if missing:
-        yield Violation(
+        yield Finding(
             name,
             f"the operations {', '.join(missing)} ({node.model})",
             f"{', '.join(sorted(chip.operations))} on {chip.title}",
-            "another neuron model",
         )
 
 
@@ -103,11 +108,11 @@ def currents(graph: Graph, chip: Chip) -> Iterator[Violation]:
     for name, node in _populations(graph):
         kept = node.model == "CubaLIF" and reset_of(node) and np.any(node.params["decay_current"])
         if kept and constants.at(name, "in") is not None:
-            yield Violation(
+            yield Finding(
                 name,
                 "a bias into the current that it keeps",
-                "biases enter the membrane only",
-                "training without a bias, or a neuron that fires in every step",
+                f"biases into the membrane on {chip.title}",
+                ways=(Way("training without this bias", without_bias(name)),),
             )
 
 
@@ -116,20 +121,20 @@ def messages(graph: Graph, chip: Chip) -> Iterator[Violation]:
     for name, node in _populations(graph):
         listeners = [e.dst for e in graph.outputs_of(name) if not isinstance(graph.nodes[e.dst], Output)]
         if listeners and not node.program.spikes():
-            yield Violation(
+            yield Finding(
                 name,
                 f"to hand on its state to {listeners[0]}",
                 "spikes of 0 or 1 between neurons",
-                "a spiking population in its place",
+                ways=(Way("a spiking population in its place", spiking_instead(name)),),
             )
     for name in graph.outputs:
         for edge in graph.inputs_of(name):
             if not isinstance(graph.nodes[edge.src], Population):
-                yield Violation(
+                yield Finding(
                     name,
                     f"to read {edge.src}, which is not a population",
                     "states or spikes of neurons",
-                    "an Integrator as the read-out",
+                    ways=(Way("an Integrator as the read-out", read_by_integrators(name)),),
                 )
 
 
@@ -147,22 +152,16 @@ def fan_in(graph: Graph, chip: Chip) -> Iterator[Violation]:
     """A single neuron that would not fit an empty core, by its input axons or by its synaptic memory."""
     for name, node in _populations(graph):
         counts = [_fan_in(graph.nodes[e.src]) for p in node.ports for e in graph.inputs_of(name, p)]
-        axons, limit = sum(counts), int(chip.axons_in.value)
+        axons, limit, states = sum(counts), int(chip.axons_in.value), len(node.program.states)
+        room, memory = int(chip.memory.limit.value), _neuron_bits(axons, states, chip)
+        # what one synapse more takes is the same for each, so the most that fit can be counted
+        each = _neuron_bits(1, states, chip) - _neuron_bits(0, states, chip)
+        most = min(limit, (room - _neuron_bits(0, states, chip)) // max(1, each))
+        hint = f"at most {most} inputs for each neuron" if most > 0 else ""
         if axons > limit:
-            yield Violation(
-                name,
-                f"{axons} input axons for one neuron",
-                f"{limit} of a core",
-                "fewer inputs a neuron, or a layer in between",
-            )
-        memory = _neuron_bits(axons, len(node.program.states), chip)
-        if memory > chip.memory.limit.value:
-            yield Violation(
-                name,
-                f"{memory} bits of memory for one neuron",
-                f"{int(chip.memory.limit.value)} of a core",
-                "fewer inputs a neuron, or a layer in between",
-            )
+            yield Violation(name, f"{axons} input axons for one neuron", f"{limit} of a core", hint)
+        if memory > room:
+            yield Violation(name, f"{memory} bits of memory for one neuron", f"{room} of a core", hint)
 
 
 def _neuron_bits(axons: int, states: int, chip: Chip) -> int:
@@ -191,7 +190,8 @@ def neurons(graph: Graph, chip: Chip, chips: int) -> Iterator[Violation]:
             "neurons",
             str(total),
             f"{room} of {chips} chip{'s' * (chips > 1)}",
-            f"--chips {-(-total // (room // chips))}, or a smaller network",
+            # no less; how many there must be in the end, `partition` tells, which counts every limit
+            f"--chips {-(-total // (room // chips))} at least, or a smaller network",
         )
 
 

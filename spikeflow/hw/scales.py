@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.hw.arithmetic import Arithmetic
+from spikeflow.ir.nodes import Population
 from spikeflow.ir.program import Instruction, Program
 
 Float = npt.NDArray[np.float64]
@@ -31,6 +32,23 @@ def current_ports(program: Program) -> Mapping[str, str]:
             if source.op == "input":
                 found[state] = source.name
     return found
+
+
+def lasts(node: Population, state: str) -> bool:
+    """Whether a current keeps anything of the step before, so that a bias that enters it adds up there."""
+    code = node.program.code
+    reads = [i for i, c in enumerate(code) if c.op == "state" and c.name == state]
+    uses = [c for c in code if set(c.args) & set(reads)]
+    return not all(c.op == "mul" and _is_zero(node, [a for a in c.args if a not in reads]) for c in uses)
+
+
+def _is_zero(node: Population, registers: Sequence[int]) -> bool:
+    """Whether these registers hold 0 for every neuron, as far as params and constants tell."""
+    found = [node.program.code[r] for r in registers]
+    values = [
+        node.params[i.name] if i.op == "param" else i.value for i in found if i.op in ("param", "const")
+    ]
+    return bool(found) and len(values) == len(found) and not any(np.any(v) for v in values)
 
 
 def _only_added(program: Program, register: int) -> bool:

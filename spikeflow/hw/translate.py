@@ -8,14 +8,14 @@ defined. A new neuron model needs nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
 from spikeflow.hw.arithmetic import Arithmetic, Register
-from spikeflow.hw.scales import current_ports, resolve, state_scales
+from spikeflow.hw.scales import current_ports, lasts, resolve, state_scales
 from spikeflow.hw.values import (
     Chosen,
     Combined,
@@ -34,7 +34,7 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.functions import tanh_table
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.ops import Symbol
-from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.program import Instruction, Program, without_unused
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,24 +146,10 @@ class _Translation:
         narrowed = self.w.narrow(value.at(self.w, scale), self._register(index, current), state)
         self.following[index] = narrowed
         bias = self.ports[self.currents[state]].bias if current else None
-        if bias is None:
+        if bias is None or lasts(self.node, state):  # a current that lasts has its bias already
             return Moving(narrowed, scale, current)
-        # the bias is added where the membrane reads the current; the current itself does not keep it
-        self._check_fresh(state)
+        # the bias is added where the membrane reads the current
         return Moving(self._biased(self.currents[state], narrowed, bias * scale), scale)
-
-    def _check_fresh(self, state: str) -> None:
-        """A bias into a current that lasts would add up in it, which the chip's bias does not do."""
-        read = next(i for i, c in enumerate(self.code) if c.op == "state" and c.name == state)
-        others = [
-            self.values[a] for c in self.code if c.op == "mul" and read in c.args for a in c.args if a != read
-        ]
-        if not others or not all(isinstance(o, Static) and not o.value.any() for o in others):
-            self.w.refuse(
-                f"a bias into the current that {self.node.model} keeps",
-                "biases enter the membrane only",
-                "training without a bias, or a neuron that fires in every step",
-            )
 
     def _register(self, index: int, current: bool) -> Register:
         if current:
@@ -206,10 +192,24 @@ class _Translation:
         x = w.ops.shift(x, self.a.state_shift) if self.a.state_shift else x
         scale = scale * 2.0**self.a.state_shift
         if name in self.currents.values():
-            return Moving(x, scale)
+            return self._into_current(name, x, scale)
         if self.a.total is None or self.a.total.bits + self.a.state_shift > self.a.current.bits:
             x = w.narrow(x, self.a.current, self._label(f"{name} current"))
         return Moving(x if port.bias is None else self._biased(name, x, port.bias * scale), scale)
+
+    def _into_current(self, name: str, x: Symbol, scale: Float) -> Value:
+        """What a port adds to the current that it fills: its bias too, where that current lasts."""
+        bias = self.ports[name].bias
+        state = next(s for s, p in self.currents.items() if p == name)
+        if bias is None or not lasts(self.node, state):
+            return Moving(x, scale)
+        if not self.a.current_bias:
+            self.w.refuse(
+                f"a bias into the current that {self.node.model} keeps",
+                "biases that enter the membrane, on a chip without programs of its own",
+                "training without a bias",
+            )
+        return Moving(self._biased(name, x, bias * scale), scale)
 
     def _label(self, wanted: str) -> str:
         """The name of a port's register, which no state has: overflow is counted by name."""
@@ -382,19 +382,6 @@ class _Translation:
         total = {p: Fixed(self.a.total.bits if self.a.total else 32) for p in self.node.ports}
         # a state may have the name of a port; its format is the one that is checked
         return MappingProxyType({**total, **states, **self.w.formats})
-
-
-def without_unused(
-    code: Sequence[Instruction], ends: Sequence[int]
-) -> tuple[tuple[Instruction, ...], list[int]]:
-    """The instructions that the registers `ends` need, renumbered, and where `ends` are now."""
-    needed = set(ends)
-    for index in reversed(range(len(code))):
-        if index in needed:
-            needed.update(code[index].args)
-    at = {old: new for new, old in enumerate(sorted(needed))}
-    kept = tuple(replace(code[old], args=tuple(at[a] for a in code[old].args)) for old in at)
-    return kept, [at[e] for e in ends]
 
 
 _FOLD = {

@@ -6,8 +6,8 @@ Instruction i defines register i. The same text runs in numpy (``sim.interpreter
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from spikeflow.errors import GraphError
@@ -139,3 +139,16 @@ class Program(Frozen):
         ) and instruction.mode not in ROUNDINGS:
             return f"unknown rounding {instruction.mode!r}"
         return ""
+
+
+def without_unused(
+    code: Sequence[Instruction], ends: Sequence[int]
+) -> tuple[tuple[Instruction, ...], list[int]]:
+    """The instructions that the registers `ends` need, renumbered, and where `ends` are now."""
+    needed = set(ends)
+    for index in reversed(range(len(code))):
+        if index in needed:
+            needed.update(code[index].args)
+    at = {old: new for new, old in enumerate(sorted(needed))}
+    kept = tuple(replace(code[old], args=tuple(at[a] for a in code[old].args)) for old in at)
+    return kept, [at[e] for e in ends]

@@ -54,6 +54,7 @@ ARITHMETIC = Arithmetic(
     bias_mantissa=4095,
     bias_exponent=7,
     excitatory_bits=True,
+    current_bias=True,
 )
 
 CHIP = Chip(

@@ -59,6 +59,7 @@ ARITHMETIC = Arithmetic(
     bias_exponent=0,
     excitatory_bits=False,
     table_frac=15,
+    current_bias=True,
 )
 
 CHIP = Chip(
