@@ -51,43 +51,46 @@ class Decoder:
     def counts(self) -> dict:
         """For each fault, how often it occurred."""
 
-def bin5(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def bin5(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """40-bit events of N-MNIST and its like."""
 
-def evt2(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def evt2(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Prophesee EVT 2.0."""
 
-def evt21(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def evt21(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Prophesee EVT 2.1."""
 
-def evt21_legacy(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def evt21_legacy(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Prophesee EVT 2.1, the halves of each word swapped."""
 
-def evt3(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def evt3(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Prophesee EVT 3.0."""
 
-def dat(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def dat(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Prophesee DAT, version 2."""
 
-def dat1(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def dat1(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Prophesee DAT, before version 2."""
 
-def aedat2_dvs128(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def aedat1_dvs128(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
+    """AEDAT 1.0 of a DVS128."""
+
+def aedat2_dvs128(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """AEDAT 2.0 of a DVS128."""
 
-def aedat2_davis(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def aedat2_davis(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """AEDAT 2.0 of a DAVIS."""
 
-def aedat3(width: int = 0, height: int = 0, strict: bool = True, source: int = -1) -> Decoder:
+def aedat3(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True, source: int = -1) -> Decoder:
     """AEDAT 3.0 and 3.1; of one source, or of any."""
 
-def aedat4(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def aedat4(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """The packets of events of AEDAT 4, without compression."""
 
-def es_dvs(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def es_dvs(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Event Stream 2, type DVS."""
 
-def es_atis(width: int = 0, height: int = 0, strict: bool = True) -> Decoder:
+def es_atis(width: int = 0, height: int = 0, strict: bool = True, ordered: bool = True) -> Decoder:
     """Event Stream 2, type ATIS."""
 
 def background_activity(t: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], x: Annotated[NDArray[numpy.uint16], dict(shape=(None,), order='C', device='cpu', writable=False)], y: Annotated[NDArray[numpy.uint16], dict(shape=(None,), order='C', device='cpu', writable=False)], p: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], memory: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')], window: int, itself: bool) -> Annotated[NDArray[numpy.uint8], dict(shape=(None,))]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from spikeflow.datasets._decode import DecodeError, Decoder
+from spikeflow.datasets.faults import hint_of
 from spikeflow.datasets.recording import Columns, Header, Options, Recording
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
@@ -19,7 +20,7 @@ READ = 1 << 20  # bytes of the file at a time
 APART = 1 << 23  # least bytes between two checkpoints
 SIDE = 1 << 16  # the largest sensor: a pixel's column and row are 16 bits
 
-MakeDecoder = Callable[[int, int, bool], Decoder]  # width, height (0: not known), strict
+MakeDecoder = Callable[[int, int, bool, bool], Decoder]  # width, height (0: not known), strict, ordered
 
 
 @dataclass(frozen=True)
@@ -69,11 +70,11 @@ class DecodedRecording(Recording):
             if at >= 0:
                 found = self._checkpoints[at]
                 return Checkpoint(found.time, found.position, found.decoder.clone())
-        strict = self.options.strict
-        return Checkpoint(0, self._begin, self._make(self.width or 0, self.height or 0, strict))
+        strict, ordered = self.options.strict, not self.options.sort
+        return Checkpoint(0, self._begin, self._make(self.width or 0, self.height or 0, strict, ordered))
 
     def _pass(self, start: Checkpoint, whole: bool) -> Iterator[Columns]:
-        decoder, position = start.decoder, start.position
+        decoder, position, given = start.decoder, start.position, 0
         try:
             with open(self.path, "rb", buffering=0) as file:
                 left = max(os.fstat(file.fileno()).st_size - position, 0)
@@ -86,7 +87,9 @@ class DecodedRecording(Recording):
                     position += count
                     self._checkpoint(decoder, position)
                     if not whole:
-                        yield decoder.take()
+                        piece = decoder.take()
+                        given += len(piece[0])
+                        yield piece
             decoder.finish()
         except OSError as error:
             raise FileError(self.path, str(error.strerror)) from None
@@ -95,10 +98,13 @@ class DecodedRecording(Recording):
             raise FileError(
                 self.path,
                 f"{fault} at byte {self._begin + byte}",
-                "strict=False (--lenient) keeps the good part",
+                hint_of(fault),
             ) from None
         self._dropped = {reason: n for reason, n in decoder.counts.items() if n}
-        yield decoder.take()
+        last = decoder.take()
+        if start.position == self._begin:
+            self.ended(given + len(last[0]), self._dropped)
+        yield last
 
     def _checkpoint(self, decoder: Decoder, position: int) -> None:
         last = self._checkpoints[-1].position if self._checkpoints else self._begin

@@ -11,6 +11,9 @@ from spikeflow.datasets.recording import Options, Recording
 from spikeflow.events import Events
 
 HEAD = 1 << 16  # bytes of a file's beginning that a format may look at
+TABLE = frozenset({"columns", "unit_us", "origin"})  # what a user may say of a table
+KEY = frozenset({"key"})
+NAMED_TABLE = TABLE | KEY
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,10 @@ class Format:
     recognise : whether a file is of this format; looks at content, and must be exact where there is a magic word.
     open : the recording.
     write : writes a whole new file into the one it is given (which the caller moves into place), or None.
+    takes : fields of `Options`, beside those of every format, that have a meaning for this one.
+    sensor : whether a file has a place for the sensor's size.
+    why_not : of a file that no format recognises: why it is nearly, but not quite, of this one; else empty.
+    unsure : what a user must hear where the file was recognised and this is little sure, in words; else empty.
     """
 
     name: str
@@ -54,3 +61,7 @@ class Format:
     recognise: Callable[[Head], bool]
     open: Callable[[Path, Options], Recording]
     write: Callable[[BinaryIO, Events], None] | None = None
+    takes: frozenset[str] = frozenset()
+    sensor: bool = True
+    why_not: Callable[[Head], str] = lambda head: ""
+    unsure: Callable[[Head], str] = lambda head: ""

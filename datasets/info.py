@@ -31,6 +31,8 @@ class Info:
     sha256 : over all t (int64, little-endian), then all x, all y (uint16), all p (uint8).
     dropped : for each reason, how many were left out.
     fields : of the header, as text.
+    assumed : what neither file nor user says, but every file of the kind means.
+    warnings : what is guessed, or was lost, in reading.
     """
 
     format: str
@@ -44,12 +46,16 @@ class Info:
     sha256: str
     dropped: Mapping[str, int]
     fields: Mapping[str, str]
+    assumed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The facts as plain values."""
         facts = asdict(self)
         for name in ("first", "last"):
             facts[name] = None if facts[name] is None else list(facts[name])
+        for name in ("assumed", "warnings"):
+            facts[name] = list(facts[name])
         return facts
 
     def to_text(self) -> str:
@@ -69,6 +75,7 @@ class Info:
         ]
         rows += [(f"left out: {reason}", f"{count:,}") for reason, count in self.dropped.items()]
         rows += [(f"header: {name}", value) for name, value in self.fields.items()]
+        rows += [("assumed", text) for text in self.assumed]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:{width}}  {_printable(value)}" for name, value in rows)
 
@@ -123,6 +130,8 @@ def of_recording(recording: Recording, at_once: int = AT_ONCE) -> Info:
         digest.hexdigest(),
         dropped,
         dict(header.fields),
+        recording.assumed,
+        recording.warnings,
     )
 
 

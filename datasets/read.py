@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spikeflow.datasets.format import HEAD, Format, Head
+from spikeflow.datasets.foreign import refuse
+from spikeflow.datasets.format import HEAD, NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import FORMATS
+from spikeflow.datasets.in_order import Sorted
 from spikeflow.datasets.recording import Options, Recording
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import Events
 from spikeflow.files.write import drafted
 
@@ -28,8 +31,27 @@ def open_recording(path: str | Path, format: str | None = None, **options: Any) 
     """
     path = Path(path)
     head = _head(path)
-    found = by_name(format) if format else _recognised(head)
-    return found.open(path, replace(Options(), **options))
+    found = _said(head, format) if format else _recognised(head)
+    said = replace(Options(), **options)
+    _check_meaning(path, found, said)
+    recording = found.open(path, said)
+    if not format and (doubt := found.unsure(head)):
+        recording.tell(f"{path}: {doubt}")
+    return Sorted(recording) if said.sort else recording
+
+
+def _said(head: Head, format: str) -> Format:
+    found = by_name(format)
+    if not found.recognise(head):
+        refuse(head.path, head.start, certain=True)
+    return found
+
+
+def _check_meaning(path: Path, format: Format, said: Options) -> None:
+    """Refuse what a user says and the format has no use for: it would have no effect, and no one would know."""
+    for name in sorted(NAMED_TABLE - format.takes):
+        if (value := getattr(said, name)) != getattr(Options(), name):
+            raise DataError(f"{path}: {name}", value, f"no word: it has no meaning for {format.title}")
 
 
 def read(path: str | Path, format: str | None = None, **options: Any) -> Events:
@@ -48,9 +70,12 @@ def write(path: str | Path, events: Events, format: str | None = None) -> None:
     FileError
         Where the disk is full, or there is no such folder.
     """
-    name = by_name(format).name if format else by_suffix(Path(path)).name
+    chosen = by_name(format) if format else by_suffix(Path(path))
     with drafted(path) as draft:
-        write_into(draft.file, events, name)
+        write_into(draft.file, events, chosen.name)
+    if not chosen.sensor and events.width is not None:
+        text = f"{path}: {chosen.title} has no place for the sensor's size, {events.width}x{events.height}: it is lost"
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)
 
 
 def write_into(file: BinaryIO, events: Events, format: str) -> None:
@@ -95,6 +120,10 @@ def _recognised(head: Head) -> Format:
     for known in FORMATS:
         if known.recognise(head):
             return known
+    refuse(head.path, head.start)
+    for known in FORMATS:
+        if reason := known.why_not(head):
+            raise FileError(head.path, f"is {reason}", f"--format {known.name} and --columns, such as txyp")
     raise FileError(
         head.path, "of no known event format", f"--format, one of {', '.join(f.name for f in FORMATS)}"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import COLUMNS, Events
 
 Array = npt.NDArray[Any]
 Columns = tuple[Array, Array, Array, Array]  # t int64, x uint16, y uint16, p uint8
 PIXELS = 1 << 16  # along one side of a sensor
 PIECE = 1 << 20  # events in a piece, unless the user says otherwise
+INVALID = "not marked as valid"
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,8 @@ class Options:
     columns : order of the columns of a table without names, such as ``txyp``.
     unit_us : microseconds of one tick, where a table does not say its unit.
     key : dataset inside a container file that holds several.
+    origin : what a table calls the first column and row of the sensor: 0, or 1 as MATLAB does.
+    sort : put events in order of time where they are not; those of one time keep their order, none is lost.
 
     Raises
     ------
@@ -45,6 +49,8 @@ class Options:
     columns: str | None = None
     unit_us: float | None = None
     key: str | None = None
+    origin: int = 0
+    sort: bool = False
 
     def __post_init__(self) -> None:
         for name in ("width", "height"):
@@ -53,6 +59,8 @@ class Options:
                 raise DataError(name, size, f"1 to {PIXELS}")
         if self.unit_us is not None and not 0 < self.unit_us < float("inf"):
             raise DataError("unit_us", self.unit_us, "microseconds of one tick, more than 0")
+        if self.origin not in (0, 1):
+            raise DataError("origin", self.origin, "0, or 1 where pixels count from 1")
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,37 @@ class Recording(ABC):
         self.path, self.header, self.options = path, header, options
         self.width = _agreed(path, "width", header.width, options.width)
         self.height = _agreed(path, "height", header.height, options.height)
+        self._told: list[str] = []
+        self._assumed: list[str] = []
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is guessed, or lost, in reading; complete once a pass has ended."""
+        return tuple(self._told)
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What neither file nor user says, but every file of the kind means."""
+        return tuple(self._assumed)
+
+    def tell(self, *texts: str) -> None:
+        """Warn, once for each text, of what is guessed or lost."""
+        for text in texts:
+            if text not in self._told:
+                self._told.append(text)
+                warnings.warn(text, SpikeflowWarning, stacklevel=4)
+
+    def assume(self, *texts: str) -> None:
+        """Record what is taken for granted."""
+        self._assumed += [text for text in texts if text not in self._assumed]
+
+    def ended(self, events: int, dropped: Mapping[str, int]) -> None:
+        """Tell what a whole pass has shown: nothing, or records that their camera did not mark as valid."""
+        if invalid := dropped.get(INVALID, 0):
+            self.tell(f"{self.path}: {invalid:,} records are {INVALID} and left out")
+        if not events and dropped:
+            left = ", ".join(f"{reason} {count:,}" for reason, count in dropped.items())
+            self.tell(f"{self.path}: no event is read; left out: {left}")
 
     @abstractmethod
     def columns(self, start_us: int | None = None) -> Iterator[Columns]:
@@ -147,6 +186,8 @@ class Recording(ABC):
         else:
             empty = tuple(np.empty(0, dtype) for _, dtype in COLUMNS)
             t, x, y, p = (np.concatenate(parts) for parts in zip(empty, *held, strict=True))
+        for column in (t, x, y, p):
+            column.setflags(write=False)  # ours alone, so that `Events` need not copy
         return Events(t, x, y, p, self.width, self.height)
 
 

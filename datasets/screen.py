@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import PIXELS, Scale
+from spikeflow.datasets.columns import PIXELS
+from spikeflow.datasets.faults import BACKWARDS, FRACTION, NO_TIME, OUTSIDE, POLARITY, Place, refusal
 from spikeflow.datasets.recording import Columns
-from spikeflow.errors import FileError
+from spikeflow.datasets.units import Scale
+from spikeflow.errors import DataError
 
 Array = npt.NDArray[Any]
 FARTHEST = 1 << 62  # microseconds: 146,000 years
 NANOSECOND = 1e-3  # microseconds
+MINUS = 2  # what stands for a polarity of -1 until it is known to mean off
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +45,20 @@ class Raw:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an event of this file must keep to; None is not known."""
+    """What an event of this file must keep to; None is not known.
+
+    Parameters
+    ----------
+    origin : what the first column and the first row are called in the file: 0 or 1.
+    ordered : whether times must never decrease.
+    """
 
     width: int | None
     height: int | None
     scale: Scale
     strict: bool
+    origin: int = 0
+    ordered: bool = True
 
 
 class Screen:
@@ -58,6 +69,8 @@ class Screen:
         self._last: int | None = None
         self._rows = 0
         self._dropped: Counter[str] = Counter()
+        self._signs: set[int] = set()  # of -1 and 0, those that a polarity had
+        self.seen = Seen()
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -71,7 +84,7 @@ class Screen:
     def drop(self, reason: str, rows: int) -> None:
         """Count rows that a file lacks; an error where strict."""
         if rows and self._limits.strict:
-            raise self._error(reason, self._rows)
+            raise refusal(Place(self._path, self._rows), reason)
         if rows:
             self._dropped[reason] += rows
 
@@ -83,42 +96,54 @@ class Screen:
         FileError
             Where a row is no event and the limits are strict.
         """
-        count = len(raw)
         t, wrong_t = times(raw.t, self._limits.scale)
-        x, wrong_x = _pixels(raw.x, self._limits.width)
-        y, wrong_y = (
-            _pixels(raw.y, self._limits.height) if raw.y is not None else (_full(count, 0, "u2"), None)
-        )
-        p, wrong_p = _polarities(raw.p) if raw.p is not None else (_full(count, 1, "u1"), None)
-        faults = (
-            ("no time", wrong_t),
-            ("outside the sensor", wrong_x),
-            ("outside the sensor", wrong_y),
-            ("unknown polarity", wrong_p),
-        )
+        p, wrong_p = _polarities(raw.p) if raw.p is not None else (_full(len(raw), 1, "u1"), None)
+        faults: list[tuple[str, str, Array | None]] = [(NO_TIME, "t", wrong_t)]
+        pixels = []
+        for letter, column, limit in (("x", raw.x, self._limits.width), ("y", raw.y, self._limits.height)):
+            found = _pixels(column, limit, self._limits.origin) if column is not None else Pixels.none(len(raw))
+            pixels.append(found)
+            faults += [(FRACTION, letter, found.fraction), (OUTSIDE, letter, found.outside)]
+        faults.append((POLARITY, "p", wrong_p))
         if self._limits.strict:
-            self._first_fault(t, faults)
+            self._first_fault(t, raw, faults)
         kept: Array | None = None
-        for reason, wrong in faults:
+        for reason, _, wrong in faults:
             kept = self._sift(reason, wrong, kept)
+        x, y = (found.values for found in pixels)
         columns = (t, x, y, p) if kept is None else (t[kept], x[kept], y[kept], p[kept])
-        columns = self._in_order(columns)
-        self._rows += count
-        return columns
+        t, x, y, p = self._in_order(columns)
+        if raw.p is not None and raw.p.dtype.kind in "if":
+            p = self._off(p)
+        self._rows += len(raw)
+        self.seen.add((t, x, y, p))
+        return t, x, y, p
 
-    def _first_fault(self, t: Array, faults: Sequence[tuple[str, Array | None]]) -> None:
+    def _off(self, p: Array) -> Array:
+        """Polarities with 0 for off; of three values in a file none can tell which of -1 and 0 is off."""
+        minus = p == MINUS
+        self._signs |= {value for value, there in ((0, p == 0), (-1, minus)) if there.any()}
+        if len(self._signs) > 1:
+            raise DataError(
+                f"{self._path}: polarity", "-1, 0 and 1 in one column", "0 and 1, or -1 and 1", "one value for off"
+            )
+        return np.where(minus, 0, p).astype(np.uint8) if minus.any() else p
+
+    def _first_fault(self, t: Array, raw: Raw, faults: Sequence[tuple[str, str, Array | None]]) -> None:
         """The error of the first row that is no event, where there is one."""
         found = [
-            (int(wrong.argmax()), at, reason)
-            for at, (reason, wrong) in enumerate(faults)
+            (int(wrong.argmax()), at, reason, letter)
+            for at, (reason, letter, wrong) in enumerate(faults)
             if wrong is not None and wrong.any()
         ]
-        row, _, reason = min(found, default=(len(t), 0, ""))
-        back = self._backwards(t[:row])
+        row, _, reason, letter = min(found, default=(len(t), 0, "", "t"))
+        back = self._backwards(t[:row]) if self._limits.ordered else None
         if back is not None:
-            row, reason = int(back.argmax()), "time going backwards"
+            row, reason, letter = int(back.argmax()), BACKWARDS, "t"
         if row < len(t):
-            raise self._error(reason, self._rows + row)
+            value = getattr(raw, letter)[row]
+            limit = {"x": self._limits.width, "y": self._limits.height}.get(letter)
+            raise refusal(Place(self._path, self._rows + row, letter, value, limit), reason)
 
     def _sift(self, reason: str, wrong: Array | None, kept: Array | None) -> Array | None:
         if wrong is None:
@@ -130,9 +155,9 @@ class Screen:
         return ~wrong if kept is None else kept & ~wrong
 
     def _in_order(self, columns: Columns) -> Columns:
-        back = self._backwards(columns[0])
+        back = self._backwards(columns[0]) if self._limits.ordered else None
         if back is not None:
-            self._dropped["time going backwards"] += int(back.sum())
+            self._dropped[BACKWARDS] += int(back.sum())
             t, x, y, p = (column[~back] for column in columns)
             columns = (t, x, y, p)
         if len(columns[0]):
@@ -146,10 +171,26 @@ class Screen:
         highest = np.maximum.accumulate(t if self._last is None else np.concatenate(([self._last], t)))
         return t < highest[-len(t) :]
 
-    def _error(self, reason: str, row: int) -> FileError:
-        return FileError(
-            self._path, f"{reason} at event {row}", "strict=False (--lenient) keeps the good part"
-        )
+
+@dataclass
+class Seen:
+    """What the events of a pass were like; None before the first."""
+
+    events: int = 0
+    least: tuple[int, int] | None = None  # x and y
+    first_us: int | None = None
+    last_us: int | None = None
+
+    def add(self, columns: Columns) -> None:
+        """Take more of them in."""
+        t, x, y, _ = columns
+        if not len(t):
+            return
+        low = (int(x.min()), int(y.min()))
+        self.least = low if self.least is None else (min(low[0], self.least[0]), min(low[1], self.least[1]))
+        self.first_us = int(t[0]) if self.first_us is None else self.first_us
+        self.last_us = int(t[-1])
+        self.events += len(t)
 
 
 def times(raw: Array, scale: Scale) -> tuple[Array, Array | None]:
@@ -179,22 +220,49 @@ def _whole_times(raw: Array, us: float) -> tuple[Array, Array | None]:
     return whole + ((rest > 500) | ((rest == 500) & (whole % 2 == 1))), wrong
 
 
-def _pixels(raw: Array, limit: int | None) -> tuple[Array, Array | None]:
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Columns or rows of a sensor, and where a number is none (None: nowhere): between two, or not on the sensor."""
+
+    values: Array
+    fraction: Array | None = None
+    outside: Array | None = None
+
+    @staticmethod
+    def none(count: int) -> Pixels:
+        """Of a sensor that has no rows."""
+        return Pixels(_full(count, 0, "u2"))
+
+
+def _pixels(raw: Array, limit: int | None, origin: int = 0) -> Pixels:
     most = PIXELS if limit is None else limit
     if not len(raw):
-        return raw.astype(np.uint16), None
+        return Pixels(raw.astype(np.uint16))
+    if raw.dtype.kind in "iub" and int(raw.min()) >= origin and int(raw.max()) < most + origin:
+        values = raw if not origin else raw - np.asarray(origin, raw.dtype if raw.dtype.kind != "b" else np.uint8)
+        return Pixels(values.astype(np.uint16, copy=False))
     with np.errstate(invalid="ignore"):
-        if raw.dtype.kind in "iub" and raw.min() >= 0 and raw.max() < most:
-            return raw.astype(np.uint16, copy=False), None
-        wrong = ~((raw >= 0) & (raw < most))
-        if raw.dtype.kind == "f":
-            wrong |= raw != np.rint(raw)
-    return np.where(wrong, 0, raw).astype(np.uint16), wrong if wrong.any() else None
+        inside = (raw >= origin) & (raw < most + origin)
+        fraction = inside & (raw != np.rint(raw)) if raw.dtype.kind == "f" else np.zeros(len(raw), bool)
+        values = np.where(inside & ~fraction, raw, origin) - origin
+    return Pixels(
+        values.astype(np.uint16),
+        fraction if fraction.any() else None,
+        None if inside.all() else ~inside,
+    )
 
 
 def _polarities(raw: Array) -> tuple[Array, Array | None]:
-    wrong = (raw != 1) & (raw != 0) & (raw != -1) if raw.dtype.kind != "b" else np.zeros(len(raw), bool)
-    return (raw == 1).astype(np.uint8), wrong if wrong.any() else None
+    """1 where on, `MINUS` where -1, else 0; and where a value is none of these (None: nowhere)."""
+    if raw.dtype.kind == "b":
+        return raw.astype(np.uint8), None
+    if raw.dtype.kind == "u":
+        wrong = raw > 1
+        return (raw == 1).astype(np.uint8), wrong if wrong.any() else None
+    minus = raw == -1
+    p = np.where(minus, MINUS, raw == 1).astype(np.uint8)
+    wrong = (p == 0) & (raw != 0)
+    return p, wrong if wrong.any() else None
 
 
 def _full(count: int, value: int, dtype: str) -> Array:

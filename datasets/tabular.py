@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import Layout, Scale, inferred, ordered, scale_of
+from spikeflow.datasets.columns import Known, Layout, inferred, ordered
 from spikeflow.datasets.recording import Columns, Header, Options, Recording
-from spikeflow.datasets.screen import Limits, Raw, Screen, times
+from spikeflow.datasets.screen import Limits, Raw, Screen, Seen, times
+from spikeflow.datasets.units import SAY, Scale, scale_of
 from spikeflow.errors import DataError
 
 Array = npt.NDArray[Any]
 ROWS = 1 << 18  # rows of a piece
+MANY = 1000  # events, of which all together may say something
+MOST_RATE = 100  # events a microsecond over a whole recording: no sensor sends so many
 
 
 class Table(ABC):
@@ -26,11 +29,13 @@ class Table(ABC):
     Attributes
     ----------
     scale : what one tick of t is.
+    told : what was guessed when it was opened.
     missing : rows that the file declares and does not hold, or that are no rows.
     reason : the word for these.
     """
 
     scale: Scale
+    told: tuple[str, ...] = ()
     missing: int = 0
     reason: str = "truncated"
 
@@ -53,6 +58,8 @@ class TableRecording(Recording):
         super().__init__(path, header, options)
         self._table = table
         self._dropped: Mapping[str, int] = {}
+        self.tell(*table.told, *table.scale.told)
+        self.assume(*table.scale.assumed)
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -71,12 +78,28 @@ class TableRecording(Recording):
         """
         strict = self.options.strict
         row = self._table.row_before(start_us) if start_us is not None and strict else 0
-        screen = Screen(self.path, Limits(self.width, self.height, self._table.scale, strict))
+        options, scale = self.options, self._table.scale
+        limits = Limits(self.width, self.height, scale, strict, options.origin, not options.sort)
+        screen = Screen(self.path, limits)
         screen.start(row)
         for raw in self._table.pieces(row):
             yield screen.take(raw)
         screen.drop(self._table.reason, self._table.missing)
         self._dropped = screen.dropped
+        if not row:
+            self.ended(screen.seen.events, screen.dropped)
+            self._look_at(screen.seen)
+
+    def _look_at(self, seen: Seen) -> None:
+        """Tell what all events together make unlikely: a unit, or pixels that count from 0."""
+        if seen.events < MANY:
+            return
+        sized = self.width is not None and self.height is not None
+        if seen.least == (1, 1) and not self.options.origin and not sized:
+            self.tell(f"{self.path}: no event has x = 0 or y = 0; pixels that count from 1 would need --origin 1")
+        span = (seen.last_us or 0) - (seen.first_us or 0)
+        if span >= 0 and seen.events > MOST_RATE * max(span, 1):
+            self.tell(f"{self.path}: {seen.events:,} events within {span:,} us: times of another unit or too coarse? ({SAY})")
 
 
 class ArrayTable(Table):
@@ -136,7 +159,21 @@ def matrix_layout(path: Path, count: int, read: Callable[[int, int], Array], opt
         return ordered(str(path), options.columns, read(0, 0).shape[1])
     starts = range(0, max(count, 1), ROWS)
     pieces = (read(at, min(at + ROWS, count)) for at in starts)
-    return inferred(str(path), pieces, options.width, options.height)
+    return inferred(str(path), pieces, Known(options.width, options.height, not options.sort))
+
+
+def no_order(path: Path, options: Options) -> None:
+    """Refuse the user's order of columns where names say which is which."""
+    if options.columns:
+        raise DataError(f"{path}: columns", repr(options.columns), "no order: the names of the columns say it")
+
+
+def unit_said(path: Path, options: Options, layout_us: float | None) -> tuple[float | None, tuple[str, ...]]:
+    """Microseconds of a tick as the user says, else as the file; and what a user must hear where they differ."""
+    said = options.unit_us
+    if said is None or layout_us is None or said == layout_us:
+        return (layout_us if said is None else said), ()
+    return said, (f"{path}: the unit of times is {layout_us:g} us as the file says; taken as {said:g} us, as the user says",)
 
 
 def table_scale(path: Path, count: int, rows: Callable[[int, int], Raw], said_us: float | None) -> Scale:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from mmap import mmap
 from types import MappingProxyType
 from typing import Any
 
@@ -44,8 +45,9 @@ class Events:
     width, height : of the sensor, or None where neither file nor user says it.
     dropped : for each reason, how many events a reader left out; empty where it kept all.
 
-    Arrays of the right type are taken without a copy and become read-only. Columns, not one structured array: a
-    decoder fills them and every later step reads them one at a time (`structured` makes the other form).
+    Arrays that can be written to are copied, so that what was checked stays as it is; read-only ones of the right
+    type are taken as they are. Columns, not one structured array: a decoder fills them and every later step reads
+    them one at a time (`structured` makes the other form).
 
     Raises
     ------
@@ -109,13 +111,14 @@ class Events:
 
     def __getitem__(self, chosen: slice | Array) -> Events:
         """The events of a slice or a mask, in order."""
-        return replace(self, **{name: getattr(self, name)[chosen] for name, _ in COLUMNS})
+        columns = ((name, getattr(self, name)[chosen]) for name, _ in COLUMNS)
+        return replace(self, **{name: frozen(column) for name, column in columns})
 
     @staticmethod
     def sorted(t: npt.ArrayLike, x: npt.ArrayLike, y: npt.ArrayLike, p: npt.ArrayLike, **rest: Any) -> Events:
         """Events of columns in any order of time; equal times keep their order."""
         order = np.argsort(np.asarray(t), kind="stable")
-        t, x, y, p = (np.asarray(column)[order] for column in (t, x, y, p))
+        t, x, y, p = (frozen(np.asarray(column)[order]) for column in (t, x, y, p))
         return Events(t, x, y, p, **rest)
 
     def between(self, start_us: int, stop_us: int) -> Events:
@@ -169,9 +172,28 @@ def _column(name: str, x: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
         if array.size and (int(array.min()) < info.min or int(array.max()) > info.max):
             raise DataError(f"events: {name}", f"{array.min()} to {array.max()}", f"{info.min} to {info.max}")
         array = array.astype(dtype)
-    array = np.ascontiguousarray(array).view()
+        array.setflags(write=False)
+    array = np.ascontiguousarray(array) if _cannot_change(array) else np.array(array, order="C")
+    array = array.view()
     array.setflags(write=False)
     return array
+
+
+def frozen(array: Array) -> Array:
+    """An array that no one else holds, made read-only, so that `Events` takes it without a copy."""
+    array.setflags(write=False)
+    return array
+
+
+def _cannot_change(array: Array) -> bool:
+    """Whether an array and all that it is a view of are read-only, and no file lies behind it."""
+    held: Any = array
+    while isinstance(held, np.ndarray):
+        if held.flags.writeable:
+            return False
+        held = held.base
+    behind = held.obj if isinstance(held, memoryview) else held  # a decoder's columns are views of its memory
+    return not isinstance(behind, (mmap, bytearray))
 
 
 @dataclass(frozen=True, eq=False)

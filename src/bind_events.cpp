@@ -56,9 +56,9 @@ nb::dict counts(const Decoder& decoder) {
 
 template <class D>
 void format(nb::module_& m, const char* name, const char* text) {
-    m.def(name, [](std::uint32_t width, std::uint32_t height, bool strict) -> std::unique_ptr<Decoder> {
-        return std::make_unique<D>(Settings{width, height, strict});
-    }, "width"_a = 0, "height"_a = 0, "strict"_a = true, text);
+    m.def(name, [](std::uint32_t width, std::uint32_t height, bool strict, bool ordered) -> std::unique_ptr<Decoder> {
+        return std::make_unique<D>(Settings{width, height, strict, ordered});
+    }, "width"_a = 0, "height"_a = 0, "strict"_a = true, "ordered"_a = true, text);
 }
 
 template <class T>
@@ -123,11 +123,12 @@ NB_MODULE(_decode, m) {
     format<Evt3>(m, "evt3", "Prophesee EVT 3.0.");
     format<Dat2>(m, "dat", "Prophesee DAT, version 2.");
     format<Dat1>(m, "dat1", "Prophesee DAT, before version 2.");
+    format<Aedat1>(m, "aedat1_dvs128", "AEDAT 1.0 of a DVS128.");
     format<Aedat2<Dvs128>>(m, "aedat2_dvs128", "AEDAT 2.0 of a DVS128.");
     format<Aedat2<Davis>>(m, "aedat2_davis", "AEDAT 2.0 of a DAVIS.");
-    m.def("aedat3", [](std::uint32_t width, std::uint32_t height, bool strict, int source) -> std::unique_ptr<Decoder> {
-        return std::make_unique<Aedat3>(Settings{width, height, strict}, source);
-    }, "width"_a = 0, "height"_a = 0, "strict"_a = true, "source"_a = Aedat3::ANY, "AEDAT 3.0 and 3.1; of one source, or of any.");
+    m.def("aedat3", [](std::uint32_t width, std::uint32_t height, bool strict, bool ordered, int source) -> std::unique_ptr<Decoder> {
+        return std::make_unique<Aedat3>(Settings{width, height, strict, ordered}, source);
+    }, "width"_a = 0, "height"_a = 0, "strict"_a = true, "ordered"_a = true, "source"_a = Aedat3::ANY, "AEDAT 3.0 and 3.1; of one source, or of any.");
     format<Aedat4>(m, "aedat4", "The packets of events of AEDAT 4, without compression.");
     format<Es<EsKind::dvs>>(m, "es_dvs", "Event Stream 2, type DVS.");
     format<Es<EsKind::atis>>(m, "es_atis", "Event Stream 2, type ATIS.");

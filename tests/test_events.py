@@ -83,10 +83,13 @@ def test_events_refused(change: dict[str, object], word: str) -> None:
         _events(**change)
 
 
-def test_events_are_not_copied_and_become_read_only() -> None:
+def test_events_copy_only_what_could_change_and_are_read_only() -> None:
     t = np.array([1, 5, 5, 9])
+    assert not np.shares_memory(_events(t=t).t, t) and t.flags.writeable
+    t.setflags(write=False)
     events = _events(t=t)
     assert np.shares_memory(events.t, t) and not events.t.flags.writeable
+    assert np.shares_memory(events[1:3].t, t)
     assert [column.dtype for column in (events.t, events.x, events.y, events.p)] == ["i8", "u2", "u2", "u1"]
 
 

@@ -2,6 +2,7 @@
 
 from spikeflow.datasets.format import Format
 from spikeflow.datasets.formats import (
+    aedat1,
     aedat2,
     aedat3,
     aedat4,
@@ -24,6 +25,7 @@ FORMATS: tuple[Format, ...] = (
     evt2.FORMAT,
     evt21.FORMAT,
     aedat4.FORMAT,
+    aedat1.FORMAT,
     aedat2.FORMAT,
     aedat3.FORMAT,
     es.FORMAT,

@@ -1,4 +1,4 @@
-"""AEDAT 2.0, as jAER writes it: text, then pairs of a 32-bit address and a 32-bit time, big-endian.
+"""AEDAT 2.0 and 2.1, as jAER writes them: text, then pairs of a 32-bit address and a 32-bit time, big-endian.
 
 What the bits of an address mean depends on the camera, which the header names (``# AEChip:``). A DVS128 (also
 CIFAR10-DVS) has x in bits 1 to 7, y in bits 8 to 14, and is on where bit 0 is 0; `tonic.io.read_dvs_128` takes x
@@ -20,19 +20,18 @@ from spikeflow.datasets import _decode
 from spikeflow.datasets.decoded import DecodedRecording
 from spikeflow.datasets.format import Format, Head
 from spikeflow.datasets.formats import cameras
-from spikeflow.datasets.formats.aedat_header import TextHeader, read_header
+from spikeflow.datasets.formats.aedat_header import checked_version, read_header
 from spikeflow.datasets.recording import Header, Options, Recording
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError
 from spikeflow.events import Events
 
 RECORD = np.dtype([("address", ">u4"), ("t", ">u4")])
 PIECE = 1 << 17  # records looked at or written at a time
-HINT = f"width= and height= (--sensor) of one of {cameras.SIZES}"
 
 
 def recognise(head: Head) -> bool:
-    """By the first line; version 1.0 is recognised to be refused."""
-    return head.start.startswith((b"#!AER-DAT2.0", b"#!AER-DAT1.0"))
+    """By the first line."""
+    return head.start.startswith((b"#!AER-DAT2.0", b"#!AER-DAT2.1"))
 
 
 def open_recording(path: Path, options: Options) -> Recording:
@@ -41,43 +40,17 @@ def open_recording(path: Path, options: Options) -> Recording:
     Raises
     ------
     FileError
-        Where the version is not 2.0, or the camera is not known: neither the header nor the user says it, and
-        not every address is one of a DVS128.
+        Where the version is another, or the camera is not known: neither the header nor the user says it, and
+        addresses are not those of a DVS128, which is else assumed and told.
     """
     text = read_header(path)
-    if text.version != "2.0":
-        raise FileError(
-            path, f"AEDAT {text.version}, whose addresses have 16 bits", "jAER, which saves it as AEDAT 2.0"
-        )
-    camera = _camera(path, text, options)
+    checked_version(path, text, ("2.0", "2.1"))
+    camera, told = cameras.of_aedat(cameras.Asked(path, text, RECORD, (options.width, options.height)))
     header = Header("aedat2", camera.width, camera.height, text.fields)
     make = _decode.aedat2_davis if camera.is_davis else _decode.aedat2_dvs128
-    return DecodedRecording(path, header, options, make, text.begin)
-
-
-def _camera(path: Path, text: TextHeader, options: Options) -> cameras.Camera:
-    chip = text.fields.get("AEChip", "")
-    camera = cameras.by_name(chip) or cameras.by_size(options.width, options.height)
-    if camera is None and not chip and _all_dvs128(path, text.begin):
-        camera = cameras.DVS128
-    if camera is None:
-        who = (
-            f"the camera {chip}, whose addresses are not known here"
-            if chip
-            else "no word which camera made it"
-        )
-        raise FileError(path, who, HINT)
-    return camera
-
-
-def _all_dvs128(path: Path, begin: int) -> bool:
-    """Whether no address has more than the 15 bits of a DVS128; as a DAVIS' they would all lie in row 0."""
-    with open(path, "rb") as file:
-        file.seek(begin)
-        while (records := np.fromfile(file, RECORD, PIECE)).size:
-            if records["address"].max() >> 15:
-                return False
-    return True
+    recording = DecodedRecording(path, header, options, make, text.begin)
+    recording.tell(*told)
+    return recording
 
 
 def write(file: BinaryIO, events: Events) -> None:

@@ -1,6 +1,6 @@
 """AEDAT 3.1 and 3.0, as cAER writes them (DVS128 Gesture): text, then packets of records, little-endian.
 
-Only the format RAW. Each packet counts the turns of its 31-bit times. Records that are not valid, packets that are
+Only the format RAW. Each packet counts the turns of its 31-bit times. Records without the valid bit, packets that are
 not of polarity events, and those of other sources than the one asked for are left out and counted. In version 3.0
 row 0 is the lowest, in 3.1 the topmost: rows are as in the file.
 
@@ -17,9 +17,9 @@ import numpy as np
 
 from spikeflow.datasets import _decode
 from spikeflow.datasets.decoded import DecodedRecording
-from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.format import KEY, Format, Head
 from spikeflow.datasets.formats import cameras
-from spikeflow.datasets.formats.aedat_header import TextHeader, read_header
+from spikeflow.datasets.formats.aedat_header import TextHeader, checked_version, read_header
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
@@ -52,6 +52,7 @@ def open_recording(path: Path, options: Options) -> Recording:
         Where there are several sources and `key` does not name one.
     """
     text = read_header(path)
+    checked_version(path, text, ("3.0", "3.1"))
     coding = text.fields.get("Format", "RAW")
     if coding != "RAW":
         raise FileError(path, f"AEDAT 3 in the format {coding}", "cAER, which writes it as RAW")
@@ -121,4 +122,4 @@ def _packet(events: Events) -> bytes:
     return header.tobytes() + records.tobytes()
 
 
-FORMAT = Format("aedat3", "AEDAT 3.1 (cAER)", (".aedat3", ".aedat"), recognise, open_recording, write)
+FORMAT = Format("aedat3", "AEDAT 3.1 (cAER)", (".aedat3", ".aedat"), recognise, open_recording, write, KEY)

@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from spikeflow.datasets import _decode
 from spikeflow.datasets.decoded import APART, READ, SIDE, Checkpoint
-from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.faults import hint_of
+from spikeflow.datasets.format import KEY, Format, Head
 from spikeflow.datasets.formats import aedat4_write, compression
 from spikeflow.datasets.formats.aedat4_header import (
     EVENTS,
@@ -73,7 +74,7 @@ class Aedat4Recording(Recording):
         return self._pass(self._start(start_us), whole=False)
 
     def _fresh(self, position: int) -> Checkpoint:
-        decoder = _decode.aedat4(self.width or 0, self.height or 0, self.options.strict)
+        decoder = _decode.aedat4(self.width or 0, self.height or 0, self.options.strict, not self.options.sort)
         return Checkpoint(0, position, decoder)
 
     def _start(self, start_us: int | None) -> Checkpoint:
@@ -112,7 +113,7 @@ class Aedat4Recording(Recording):
             raise FileError(self.path, str(error.strerror)) from None
 
     def _pass(self, start: Checkpoint, whole: bool) -> Iterator[Columns]:
-        decoder, left_out = start.decoder, Counter[str]()
+        decoder, left_out, given = start.decoder, Counter[str](), 0
         with self._opened() as file:
             file.seek(start.position)
             for position, packet in self._packets(file, left_out):
@@ -127,9 +128,12 @@ class Aedat4Recording(Recording):
                     raise self._error(error.args[0], position) from None
                 self._checkpoint(decoder, file.tell())
                 if not whole and decoder.ready >= AT_ONCE:
+                    given += decoder.ready
                     yield decoder.take()
         counts = left_out + Counter(decoder.counts)
         self._dropped = {reason: n for reason, n in counts.items() if n}
+        if start.position == self._layout.begin:
+            self.ended(given + decoder.ready, self._dropped)
         yield decoder.take()
 
     def _left(self, unpacked: int, position: int) -> int:
@@ -173,7 +177,7 @@ class Aedat4Recording(Recording):
         return FileError(
             self.path,
             f"{fault} in the packet at byte {position}",
-            "strict=False (--lenient) keeps the good part",
+            hint_of(fault),
         )
 
 
@@ -216,4 +220,4 @@ def _chosen(path: Path, streams: list[Stream], key: str | None) -> Stream:
     return found[0]
 
 
-FORMAT = Format("aedat4", "AEDAT 4 (DV)", (".aedat4",), recognise, open_recording, aedat4_write.write)
+FORMAT = Format("aedat4", "AEDAT 4 (DV)", (".aedat4",), recognise, open_recording, aedat4_write.write, KEY)

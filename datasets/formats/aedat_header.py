@@ -49,12 +49,20 @@ def read_header(path: Path) -> TextHeader:
         raise FileError(path, str(error.strerror)) from None
     if begin >= MOST:
         raise FileError(path, f"a text header that does not end within {MOST >> 20} MiB")
-    version = re.match(r"#!AER-DAT(\d\.\d)", lines[0]) if lines else None
+    version = re.match(r"#!AER-DAT(\d{1,3}\.\d{1,3})", lines[0]) if lines else None
     if version is None:
         raise FileError(path, "no line #!AER-DATx.y at its beginning, so no AEDAT file that says its version")
     found = (FIELD.fullmatch(line) for line in lines[1:])
     fields = {match[1].strip(): match[2].strip() for match in found if match}
     return TextHeader(version[1], fields, begin)
+
+
+def checked_version(path: Path, text: TextHeader, known: tuple[str, ...]) -> None:
+    """FileError where the file is of another version than the reader's."""
+    if text.version not in known:
+        first = text.version[0]
+        hint = f"--format aedat{first}, or none" if first in "1234" else ""
+        raise FileError(path, f"is AEDAT {text.version}, not {' or '.join(known)}", hint)
 
 
 def _lines(file: BinaryIO) -> tuple[list[str], int]:

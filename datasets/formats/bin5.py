@@ -25,6 +25,7 @@ from spikeflow.events import Events
 RECORD = 5
 TURN = 1 << 23  # of the time, in microseconds
 LOOK = 1000  # events by which a file is recognised
+LEAST = 20  # steps of time, in order: by chance one file in a million has them
 
 
 def recognise(head: Head) -> bool:
@@ -41,7 +42,18 @@ def recognise(head: Head) -> bool:
 
 def open_recording(path: Path, options: Options) -> Recording:
     """The recording; its sensor is not in the file."""
-    return DecodedRecording(path, Header("bin5"), options, _decode.bin5)
+    recording = DecodedRecording(path, Header("bin5"), options, _decode.bin5)
+    recording.assume("no header: events of 5 bytes, times in microseconds, as N-MNIST has them")
+    return recording
+
+
+def unsure(head: Head) -> str:
+    """Few steps of time, in order, may be so by chance."""
+    decoder = _decode.bin5(strict=False)
+    decoder.feed(np.frombuffer(head.start[: LOOK * RECORD], np.uint8))
+    steps = np.count_nonzero(np.diff(decoder.take()[0]))
+    few = f"no header, and {steps + 1} different times, too few to tell that these are events of 5 bytes (assumed)"
+    return few if steps < LEAST else ""
 
 
 def write(file: BinaryIO, events: Events) -> None:
@@ -65,4 +77,13 @@ def write(file: BinaryIO, events: Events) -> None:
     file.write(records.tobytes())
 
 
-FORMAT = Format("bin5", "40-bit events (N-MNIST .bin)", (".bin", ".bs2"), recognise, open_recording, write)
+FORMAT = Format(
+    "bin5",
+    "40-bit events (N-MNIST .bin)",
+    (".bin", ".bs2"),
+    recognise,
+    open_recording,
+    write,
+    sensor=False,
+    unsure=unsure,
+)

@@ -58,7 +58,10 @@ def open_recording(path: Path, options: Options) -> Recording:
     version = _version(path, text, start)
     width, height = (_side(path, text, name, SIDE[version]) for name in ("Width", "Height"))
     decoder = _decode.dat if version == 2 else _decode.dat1
-    return DecodedRecording(path, Header("dat", width, height, text.fields), options, decoder, begin)
+    recording = DecodedRecording(path, Header("dat", width, height, text.fields), options, decoder, begin)
+    if "Version" not in text.fields:
+        recording.assume(f"no version is named: {version}, as the bits of events are")
+    return recording
 
 
 def _check_kind(path: Path, kind_and_size: bytes) -> None:
@@ -72,6 +75,15 @@ def _check_kind(path: Path, kind_and_size: bytes) -> None:
         raise FileError(
             path, f"events of kind {kind} and {size} bytes; known are the kinds {kinds} of {RECORD} bytes"
         )
+
+
+def unsure(head: Head) -> str:
+    """Without a word on the version, the bits that events use tell it."""
+    text = evt.text_header(head.start)
+    if "Version" in text.fields:
+        return ""
+    version = _version(head.path, text, head.start[text.size + 2 :])
+    return f"no version of DAT is named: taken as version {version}, as the bits of its events are"
 
 
 def _version(path: Path, text: TextHeader, start: bytes) -> int:
@@ -115,4 +127,4 @@ def write(file: BinaryIO, events: Events) -> None:
         evt.save(file, words)
 
 
-FORMAT = Format("dat", "Prophesee DAT", (".dat",), recognise, open_recording, write)
+FORMAT = Format("dat", "Prophesee DAT", (".dat",), recognise, open_recording, write, unsure=unsure)

@@ -32,8 +32,17 @@ def recognise(head: Head) -> bool:
 def open_recording(path: Path, options: Options) -> Recording:
     """The recording; a file without a header is one of words alone."""
     header, text = evt.raw_header(path, "evt21")
-    decoder = _decode.evt21_legacy if _is_legacy(path, text) else _decode.evt21
-    return DecodedRecording(path, header, options, decoder, text.size)
+    said, legacy = _said(text), _is_legacy(path, text)
+    recording = DecodedRecording(
+        path, header, options, _decode.evt21_legacy if legacy else _decode.evt21, text.size
+    )
+    if said is None and legacy:
+        recording.tell(f"{path}: no byte order is named: halves of words are taken as swapped (legacy), as only so they fit")
+    return recording
+
+
+def _said(text: evt.TextHeader) -> str | None:
+    return text.options.get("endianness", text.fields.get("endianness"))
 
 
 def _is_legacy(path: Path, text: evt.TextHeader) -> bool:
@@ -42,7 +51,7 @@ def _is_legacy(path: Path, text: evt.TextHeader) -> bool:
     Old headers name only the version. Then the halves are swapped where only so all first words are of a known kind and
     a time is among them.
     """
-    said = text.options.get("endianness", text.fields.get("endianness"))
+    said = _said(text)
     if said is not None or "format" in text.fields:
         return said == "legacy"
     start = evt.read_start(path)[text.size :]

@@ -19,10 +19,10 @@ import h5py
 import numpy as np
 
 from spikeflow.datasets.columns import Layout, named
-from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.formats.hdf5_spikes import SpikeFile, is_spikes
-from spikeflow.datasets.formats.npz import of_columns
+from spikeflow.datasets.formats.npz import Said, of_columns
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.screen import Raw
 from spikeflow.datasets.tabular import (
@@ -30,9 +30,12 @@ from spikeflow.datasets.tabular import (
     TableRecording,
     check_numbers,
     matrix_layout,
+    no_order,
     split,
     table_scale,
+    unit_said,
 )
+from spikeflow.datasets.units import unit_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import COLUMNS, Events
 
@@ -80,7 +83,7 @@ def _spikes(path: Path, file: h5py.File, options: Options) -> Recording:
         events = spikes[int(options.key)]
         label = {"label": str(int(spikes.labels[int(options.key)]))}
     columns = {name: getattr(events, name) for name, _ in COLUMNS}
-    return of_columns(path, Header("hdf5", events.width, events.height, label), columns, (options, 1.0))
+    return of_columns(path, Header("hdf5", events.width, events.height, label), columns, Said(options, 1.0))
 
 
 def _chosen(path: Path, file: h5py.File, key: str | None) -> Found:
@@ -116,7 +119,10 @@ def _found(path: Path, name: str, here: Any) -> Found | None:
 
 def _recording(path: Path, file: h5py.File, found: Found, options: Options) -> Recording:
     header = _header(path, file, found)
-    if isinstance(found.where, h5py.Group):
+    if found.layout:
+        no_order(path, options)
+    if isinstance(found.where, h5py.Group) and found.layout:
+        layout = found.layout
         count, read = _grouped(path, found)
     else:
         dataset = hdf5_file.checked(found.where, path)
@@ -128,9 +134,19 @@ def _recording(path: Path, file: h5py.File, found: Found, options: Options) -> R
         def read(start: int, stop: int) -> Raw:
             return check_numbers(path, split(hdf5_file.rows(dataset, start, stop, path), layout))
 
-    said = options.unit_us or (found.layout.unit_us if found.layout else None)
+    said, differs = unit_said(path, options, _unit(found))
     table = ArrayTable(count, read, table_scale(path, count, read, said), close=file.close)
+    table.told = (*layout.told, *differs)
     return TableRecording(path, header, options, table)
+
+
+def _unit(found: Found) -> float | None:
+    """Microseconds of a tick, as the column's name or an attribute ``unit`` of it says."""
+    if found.layout is None or found.layout.unit_us is not None or not isinstance(found.where, h5py.Group):
+        return found.layout.unit_us if found.layout else None
+    said = hdf5_file.attributes(found.where[found.layout.at["t"]])
+    words = [value for name, value in said.items() if name.lower() in ("unit", "units")]
+    return unit_of(words[0]) if words else None
 
 
 def _grouped(path: Path, found: Found) -> tuple[int, Any]:
@@ -148,7 +164,11 @@ def _grouped(path: Path, found: Found) -> tuple[int, Any]:
 
 
 def _header(path: Path, file: h5py.File, found: Found) -> Header:
-    fields = {**hdf5_file.attributes(file), **hdf5_file.attributes(found.where)}
+    of_file, of_events = hdf5_file.attributes(file), hdf5_file.attributes(found.where)
+    for name in ("width", "height", "geometry"):
+        if name in of_file and of_events.get(name, of_file[name]) != of_file[name]:
+            raise FileError(path, f"says the {name} {of_file[name]} and, of its events, {of_events[name]}")
+    fields = {**of_file, **of_events}
     offset = hdf5_file.member(file, "t_offset")
     if isinstance(offset, h5py.Dataset) and offset.shape == () and offset.dtype.kind in "iu":
         fields["t_offset"] = str(int(hdf5_file.checked(offset, path)[()]))
@@ -177,4 +197,4 @@ def write(target: BinaryIO, events: Events) -> None:
         target.write(file.id.get_file_image())
 
 
-FORMAT = Format("hdf5", "HDF5 of events", (".h5", ".hdf5"), recognise, open_recording, write)
+FORMAT = Format("hdf5", "HDF5 of events", (".h5", ".hdf5"), recognise, open_recording, write, NAMED_TABLE)

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.datasets.columns import Layout, named
-from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import npy
-from spikeflow.datasets.formats.npz import of_columns
+from spikeflow.datasets.formats.npz import Said, of_columns
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.errors import DataError
 from spikeflow.events import Events
@@ -52,8 +52,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     chosen = {options.key: held[options.key]} if options.key else held
     layout = named(str(path), list(chosen))
     if layout is not None:
-        columns = _columns(path, chosen, layout)
-        return of_columns(path, Header("mat"), columns, (options, layout.unit_us))
+        return _of_layout(path, chosen, layout, options)
     if len(chosen) != 1:
         raise DataError(
             f"{path}: variables", ", ".join(list(chosen)[:20]) or "none", "t, x, y, p", "--key NAME"
@@ -69,22 +68,22 @@ def _of_one(path: Path, name: str, value: mat.Variable, options: Options) -> Rec
             raise DataError(
                 f"{path}: {name}", f"a struct of {', '.join(list(value.fields)[:20])}", "one of t, x, y, p"
             )
-        columns = _columns(path, value.fields, layout)
-        return of_columns(path, Header("mat"), columns, (options, layout.unit_us))
+        return _of_layout(path, value.fields, layout, options)
     array = _numbers(path, name, value)
     if name == TRAINS and array.ndim == 2 and len(array) > 1:
         header = Header("mat", width=len(array) - 1, height=1)
-        return of_columns(path, header, _trains(path, array), (options, 1e6))
+        return of_columns(path, header, _trains(path, array), Said(options, 1e6))
     return npy.of_array(path, "mat", array, options)
 
 
-def _columns(path: Path, held: Any, layout: Layout) -> dict[str, Array]:
+def _of_layout(path: Path, held: Any, layout: Layout, options: Options) -> Recording:
     columns = {letter: _numbers(path, name, held[name]) for letter, name in layout.at.items()}
-    p = columns.get("p")
+    p, told = columns.get("p"), list(layout.told)
     # MATLAB counts from 1, and so does the reader that came with N-MNIST: 1 is off, 2 is on; x and y stay as they are
     if p is not None and p.dtype.kind != "b" and p.size and p.min() == 1 and p.max() == 2:
         columns["p"] = p - 1
-    return columns
+        told.append(f"{path}: polarities are 1 and 2: taken as off and on")
+    return of_columns(path, Header("mat"), columns, Said(options, layout.unit_us, tuple(told)))
 
 
 def _trains(path: Path, value: Array) -> Mapping[str, Array]:
@@ -112,4 +111,4 @@ def write(file: BinaryIO, events: Events) -> None:
     savemat(file, {name: column[:, None] for name, column in columns.items()}, do_compression=True)
 
 
-FORMAT = Format("mat", "MATLAB variables", (".mat",), recognise, open_recording, write)
+FORMAT = Format("mat", "MATLAB variables", (".mat",), recognise, open_recording, write, NAMED_TABLE, sensor=False)

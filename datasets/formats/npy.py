@@ -14,15 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.datasets.columns import Layout, named
-from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.format import TABLE, Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.tabular import (
     ArrayTable,
     TableRecording,
     check_numbers,
     matrix_layout,
+    no_order,
     split,
     table_scale,
+    unit_said,
 )
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
@@ -64,9 +66,9 @@ def of_array(path: Path, format: str, array: Array, options: Options, missing: i
         # a copy: events must not change, or fault, when the file does
         return check_numbers(path, split(np.array(rows[start:stop]), layout))
 
-    said = options.unit_us or layout.unit_us
+    said, differs = unit_said(path, options, layout.unit_us)
     table = ArrayTable(len(rows), read, table_scale(path, len(rows), read, said))
-    table.missing = missing
+    table.missing, table.told = missing, (*layout.told, *differs)
     return TableRecording(path, Header(format), options, table)
 
 
@@ -79,6 +81,7 @@ def layout_of(path: Path, rows: Array, options: Options) -> Layout:
         Where the array has neither the names nor four columns.
     """
     if rows.dtype.names:
+        no_order(path, options)
         layout = named(str(path), rows.dtype.names)
         if layout is None:
             raise DataError(f"{path}: fields", ", ".join(rows.dtype.names), "t, x, y, p")
@@ -123,4 +126,4 @@ def write(file: BinaryIO, events: Events) -> None:
     file.write(array.view(np.uint8).data)
 
 
-FORMAT = Format("npy", "NumPy array", (".npy",), recognise, open_recording, write)
+FORMAT = Format("npy", "NumPy array", (".npy",), recognise, open_recording, write, TABLE, sensor=False)

@@ -7,6 +7,7 @@ short. Files that we write hold the sensor's size as ``width`` and ``height``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,11 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.datasets.columns import named
-from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import npy
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.screen import Raw
-from spikeflow.datasets.tabular import ArrayTable, TableRecording, check_numbers, table_scale
+from spikeflow.datasets.tabular import (
+    ArrayTable,
+    TableRecording,
+    check_numbers,
+    no_order,
+    table_scale,
+    unit_said,
+)
 from spikeflow.errors import DataError
 from spikeflow.events import COLUMNS, Events
 from spikeflow.files import npz
@@ -50,14 +58,29 @@ def open_recording(path: Path, options: Options) -> Recording:
     arrays = npz.read(path, npz.Wanted([*layout.at.values(), "width", "height"], width=AS_EVENTS))
     columns = {letter: arrays[name] for letter, name in layout.at.items()}
     header = Header("npz", _size(path, arrays, "width"), _size(path, arrays, "height"))
-    return of_columns(path, header, columns, (options, layout.unit_us))
+    return of_columns(path, header, columns, Said(options, layout.unit_us, layout.told))
 
 
-def of_columns(
-    path: Path, header: Header, columns: Mapping[str, Array], said: tuple[Options, float | None]
-) -> Recording:
-    """The recording of columns in memory, by the letters t, x, y, p; `said` by the user, and by the column's name."""
-    options, unit_us = said
+@dataclass(frozen=True)
+class Said:
+    """What is said of columns in memory.
+
+    Parameters
+    ----------
+    options : by the user.
+    unit_us : by the file: microseconds of one tick, or None.
+    told : what was guessed in finding them.
+    """
+
+    options: Options
+    unit_us: float | None = None
+    told: tuple[str, ...] = ()
+
+
+def of_columns(path: Path, header: Header, columns: Mapping[str, Array], said: Said) -> Recording:
+    """The recording of columns in memory, by the letters t, x, y, p."""
+    options = said.options
+    no_order(path, options)
     flat = {letter: np.atleast_1d(column.squeeze()) for letter, column in columns.items()}
     raw = check_numbers(path, Raw(flat["t"], flat["x"], flat.get("y"), flat.get("p")))
 
@@ -65,8 +88,10 @@ def of_columns(
         part = {letter: column[start:stop] for letter, column in flat.items()}
         return Raw(part["t"], part["x"], part.get("y"), part.get("p"))
 
-    scale = table_scale(path, len(raw.t), read, options.unit_us or unit_us)
-    return TableRecording(path, header, options, ArrayTable(len(raw.t), read, scale))
+    unit_us, differs = unit_said(path, options, said.unit_us)
+    table = ArrayTable(len(raw.t), read, table_scale(path, len(raw.t), read, unit_us))
+    table.told = (*said.told, *differs)
+    return TableRecording(path, header, options, table)
 
 
 def _only(path: Path, names: Sequence[str], key: str | None) -> str:
@@ -98,4 +123,4 @@ def write(file: BinaryIO, events: Events) -> None:
     np.savez_compressed(file, allow_pickle=False, **arrays, **sizes)
 
 
-FORMAT = Format("npz", "NumPy arrays", (".npz",), recognise, open_recording, write)
+FORMAT = Format("npz", "NumPy arrays", (".npz",), recognise, open_recording, write, NAMED_TABLE)

@@ -1,7 +1,8 @@
 """Text: one event a line, columns apart by commas, semicolons, tabs or blanks; a first line may name them.
 
-Lines that begin with ``#`` or ``%`` are comments. A first line of two whole numbers, before rows of more, is the width and
-height (the layout of the RPG data sets: ``t x y p``, seconds). Numbers are read exactly, and times then rounded to the
+Lines that begin with ``#`` or ``%`` are comments; one right before the rows may name the columns, too. A first line of two
+whole numbers, before rows of more, is the width and height (the layout of the RPG data sets: ``t x y p``, seconds). Names
+may hold the sensor's size (``t,x@640,y@480,on``, as faery writes). Words true and false are 1 and 0. Numbers are read exactly, and times then rounded to the
 nearest microsecond, half to even. Constant memory; about 3 million events a second.
 """
 
@@ -10,19 +11,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import Layout, Scale, inferred, named, ordered, scale_of
-from spikeflow.datasets.format import HEAD, Format, Head
+from spikeflow.datasets.columns import Known, Layout, inferred, named, ordered
+from spikeflow.datasets.format import HEAD, TABLE, Format, Head
 from spikeflow.datasets.formats.text_numbers import COMMENTS, NUMBER, ONE, Numbers, Rows, parse
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.screen import Raw
-from spikeflow.datasets.tabular import Table, TableRecording
+from spikeflow.datasets.tabular import Table, TableRecording, unit_said
+from spikeflow.datasets.units import UNITS_US, scale_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 
@@ -33,6 +35,7 @@ LINES = 1 << 16  # written at a time
 MARK = b"\xef\xbb\xbf"  # with which some editors begin a file
 SENSOR = re.compile(r"[#%].*?\bsensor\s+(\d{1,5})\s*x\s*(\d{1,5})\b", re.IGNORECASE)
 UNREADABLE = "lines that are no rows"
+TRUTH = re.compile(rb"\b(?:(true)|false)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Shape:
     columns : how many there are.
     names : of the columns, or none.
     width, height : of the sensor, or None.
+    sized : whether a first line of two numbers says so, as in the RPG data sets, whose times are seconds.
     """
 
     begin: int
@@ -55,6 +59,7 @@ class Shape:
     names: tuple[str, ...] = ()
     width: int | None = None
     height: int | None = None
+    sized: bool = False
 
 
 def recognise(head: Head) -> bool:
@@ -63,8 +68,16 @@ def recognise(head: Head) -> bool:
     if shape is None or (shape.names and named(str(head.path), shape.names) is None):
         return False
     last = len(head.start) if head.size <= len(head.start) else head.start.rfind(b"\n") + 1
-    rows = parse(head.start[shape.begin : last], shape.delimiter, shape.columns)
+    rows = parse(_numbers(head.start[shape.begin : last]), shape.delimiter, shape.columns)
     return len(rows) > rows.bad or bool(shape.names and not rows.bad)
+
+
+def why_not(head: Head) -> str:
+    """A table whose names are not those of events."""
+    shape = shape_of(head.start)
+    if shape is None or not shape.names or named(str(head.path), shape.names) is not None:
+        return ""
+    return f"a table with the columns {', '.join(shape.names[:12])}, of which none says t or x"
 
 
 def shape_of(start: bytes) -> Shape | None:
@@ -72,13 +85,14 @@ def shape_of(start: bytes) -> Shape | None:
     if b"\0" in start:
         return None
     at = len(MARK) if start.startswith(MARK) else 0
-    names, size = (), (None, None)
+    names, size, comment, sized = (), (None, None), (), False
     lines = start[at:].splitlines(keepends=True)
     for number, line in enumerate(lines):
-        text = line.decode("latin1").strip()
+        text = _numbers(line).decode("latin1").strip()
         if not text or text[0] in COMMENTS:
             found = SENSOR.match(text)
             size = (int(found[1]), int(found[2])) if found else size
+            comment = tuple(_fields(text.lstrip(COMMENTS + " "))[1]) if text else comment
         else:
             delimiter, fields = _fields(text)
             if not all(NUMBER.fullmatch(field) for field in fields):
@@ -86,13 +100,28 @@ def shape_of(start: bytes) -> Shape | None:
                     return None
                 names = tuple(field.strip("\"'") for field in fields)
             elif _is_size(fields, lines[number + 1 : number + 2]) and not names:
-                size = (int(fields[0]), int(fields[1]))
+                size, sized = (int(fields[0]), int(fields[1])), True
             elif len(fields) < 2 or (names and len(names) != len(fields)):
                 return None
             else:
-                return Shape(at, number, delimiter, len(fields), names, *size)
+                names = names or _names(comment, len(fields))
+                return Shape(at, number, delimiter, len(fields), names, *size, sized)
         at += len(line)
     return Shape(at, len(lines), ",", len(names), names, *size) if names else None
+
+
+def _names(comment: tuple[str, ...], columns: int) -> tuple[str, ...]:
+    """The names of the columns that a comment right before the rows tells, if it does (numpy's savetxt writes such)."""
+    names = tuple(field.strip("\"'") for field in comment)
+    tells = len(names) == columns and all(names) and len(set(names)) == columns
+    return names if tells and named("", names) is not None else ()
+
+
+def _numbers(block: bytes) -> bytes:
+    """Lines whose words true and false are numbers."""
+    if b"e" not in block and b"E" not in block:
+        return block
+    return TRUTH.sub(lambda found: b"1" if found[1] else b"0", block)
 
 
 def _fields(text: str) -> tuple[str | None, list[str]]:
@@ -123,7 +152,8 @@ def open_recording(path: Path, options: Options) -> Recording:
             path, "no text of rows of numbers", "rows such as 1200,31,17,1, with a first line t,x,y,p"
         )
     layout = _layout(path, shape, options)
-    header = Header("text", shape.width, shape.height)
+    sizes = (shape.width, shape.height) if shape.width is not None else (layout.width, layout.height)
+    header = Header("text", *sizes)
     return TableRecording(path, header, options, TextTable(path, shape, layout, options))
 
 
@@ -133,9 +163,12 @@ def _layout(path: Path, shape: Shape, options: Options) -> Layout:
     layout = named(str(path), shape.names) if shape.names else None
     if layout is not None:
         at = {letter: shape.names.index(name) for letter, name in layout.at.items()}
-        return Layout(at, layout.unit_us)
+        return replace(layout, at=at)
     rows = (rows.matrix() for rows in blocks(path, shape, options.strict))
-    return inferred(str(path), rows, options.width or shape.width, options.height or shape.height)
+    known = Known(options.width or shape.width, options.height or shape.height, not options.sort)
+    found = inferred(str(path), rows, known)
+    standard = shape.sized and "".join(sorted(found.at, key=lambda letter: found.at[letter])) == "txyp"
+    return replace(found, told=()) if standard else found
 
 
 class TextTable(Table):
@@ -145,15 +178,19 @@ class TextTable(Table):
 
     def __init__(self, path: Path, shape: Shape, layout: Layout, options: Options) -> None:
         self._path, self._shape, self._layout, self._strict = path, shape, layout, options.strict
+        times = self._some_times()
+        of_layout = UNITS_US["s"] if shape.sized and times.dtype.kind == "f" else None
+        unit_us, differs = unit_said(path, options, layout.unit_us or of_layout)
         # scaled here, where decimals are exact
-        self._told = scale_of(path, self._some_times(), options.unit_us or layout.unit_us)
-        self.scale = Scale(1.0, whole=self._told.whole)
+        self._told = scale_of(path, times, unit_us)
+        self.scale = replace(self._told, us=1.0)
+        self.told = (*layout.told, *differs)
 
     def _some_times(self) -> Array:
         """Times of the first rows and of the last; what lies between is checked as it is read."""
         shape, column = self._shape, self._layout.at["t"]
         first = next(blocks(self._path, shape, strict=False), None)
-        last = parse(_tail(self._path, shape.begin), shape.delimiter, shape.columns)
+        last = parse(_numbers(_tail(self._path, shape.begin)), shape.delimiter, shape.columns)
         parts = [rows.columns[column].as_array() for rows in (first, last) if rows is not None]
         return np.concatenate([parts[0], *(part[-1:] for part in parts[1:])])
 
@@ -186,7 +223,7 @@ def blocks(path: Path, shape: Shape, strict: bool) -> Iterator[Rows]:
         file.seek(shape.begin)
         line = shape.lines + 1
         for block in _whole_lines(path, file):
-            rows = parse(block, shape.delimiter, shape.columns)
+            rows = parse(_numbers(block), shape.delimiter, shape.columns)
             if strict and rows.first_bad is not None:
                 where = f"line {line + rows.first_bad} is no row of {shape.columns} numbers"
                 raise FileError(path, where, "strict=False (--lenient) leaves out such lines")
@@ -238,4 +275,13 @@ def write(file: BinaryIO, events: Events) -> None:
         file.write("".join(rows).encode())
 
 
-FORMAT = Format("text", "text, one event a line", (".csv", ".txt", ".tsv"), recognise, open_recording, write)
+FORMAT = Format(
+    "text",
+    "text, one event a line",
+    (".csv", ".txt", ".tsv"),
+    recognise,
+    open_recording,
+    write,
+    TABLE,
+    why_not=why_not,
+)

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[Any]
-DIGITS = 18  # of a whole part, and decimals: what an int64 holds
+DIGITS = 18  # decimals that are kept
 ONE = 10**DIGITS
+WHOLE_DIGITS, LARGEST = 19, 2**63 - 1  # of a whole part: what an int64 holds, nanoseconds since 1970 among it
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 COMMENTS = "#%"  # what a line begins with that is none of the rows
 _EXACT = Context(prec=2000)  # an exponent has three digits
@@ -34,7 +35,8 @@ class Numbers:
     Parameters
     ----------
     sign : int64, -1 or 1.
-    whole, decimals : int64, from 0 to ``10^18 - 1``.
+    whole : int64, from 0 to ``2^63 - 1``.
+    decimals : int64, from 0 to ``10^18 - 1``.
     """
 
     sign: Array
@@ -119,11 +121,11 @@ def _number(field: str) -> tuple[int, int, int] | None:
     if not NUMBER.fullmatch(field) or not field.isascii():
         return None
     value = Decimal(field)
-    if abs(value) >= ONE:
+    if abs(value) > LARGEST:
         return None
     ticks = int(_EXACT.multiply(abs(value), Decimal(ONE)).to_integral_value(ROUND_HALF_EVEN, _EXACT))
     whole, decimals = divmod(ticks, ONE)
-    return (-1 if value < 0 else 1, whole, decimals) if whole < ONE else None
+    return (-1 if value < 0 else 1, whole, decimals) if whole <= LARGEST else None
 
 
 def parse(block: bytes, delimiter: str | None, columns: int) -> Rows:
@@ -185,8 +187,11 @@ def _column(text: Array, points: Array, begin: Array, end: Array) -> tuple[Numbe
         point, after = np.where(inside, nearest, end), np.where(inside, nearest + 1, end)
         marks += int(inside.sum())
     lengths = (point - begin, end - after)
-    if ((lengths[0] + lengths[1]) == 0).any() or any(n.max(initial=0) > DIGITS for n in lengths):
+    if ((lengths[0] + lengths[1]) == 0).any() or lengths[1].max(initial=0) > DIGITS:
         return None
+    most = int(lengths[0].max(initial=0))
+    if most > WHOLE_DIGITS or (most == WHOLE_DIGITS and (text[begin[lengths[0] == most]] == ord("9")).any()):
+        return None  # may be more than an int64 holds
     whole, decimals = _digits(text, begin, point), _digits(text, after, end)
     decimals *= np.take(10 ** np.arange(DIGITS + 1, dtype=np.int64)[::-1], lengths[1])
     sign = np.where(negative & ((whole > 0) | (decimals > 0)), -1, 1)

@@ -12,12 +12,13 @@ from spikeflow.datasets.catalog import card
 from spikeflow.datasets.layouts import Array
 from spikeflow.datasets.ncars import FOLDERS as NCARS_FOLDERS
 from spikeflow.datasets.poker_dvs import FOLDERS as POKER_FOLDERS
-from spikeflow.datasets.read import write as write_events
+from spikeflow.datasets.read import write_into
 from spikeflow.datasets.splits import numbered
 from spikeflow.datasets.twins import bundles, drives
 from spikeflow.datasets.twins.sample import Sample, Splits
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.files.write import drafted
 
 Write = Callable[[Path, Events], None]
 
@@ -31,7 +32,11 @@ def _one_file_each(folder: Path, splits: Splits, place: Callable[[str, Sample], 
 
 
 def _in_format(name: str) -> Write:
-    return lambda path, events: write_events(path, events, name)
+    def write(path: Path, events: Events) -> None:
+        with drafted(path, durable=False) as draft:  # one of thousands; the whole folder takes its place at the end
+            write_into(draft.file, events, name)
+
+    return write
 
 
 def _free(held: Array, split: str, sample: Sample) -> int:

@@ -25,8 +25,9 @@ def command(what: str, as_json: bool, **options: Any) -> None:
     if data_options.is_file(what):
         from spikeflow.datasets.info import describe
 
-        info = describe(what, **said)
-        console.emit(as_json, info.to_json(), info.to_text())
+        with console.heard() as told:
+            info = describe(what, **said)
+        console.emit(as_json, {**info.to_json(), "warnings": told}, info.to_text())
         return
     from spikeflow.datasets import catalog
 

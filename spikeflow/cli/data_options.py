@@ -24,9 +24,15 @@ _READING = (
         type=click.FloatRange(0, min_open=True),
         help="Microseconds of one tick of a table's time.",
     ),
+    click.option(
+        "--origin",
+        type=click.IntRange(0, 1),
+        help="What a table calls the first column and row: 0, or 1 as MATLAB does.",
+    ),
+    click.option("--sort", is_flag=True, default=None, help="Put events in order of time; none is lost."),
     click.option("--lenient", is_flag=True, help="Leave out what is damaged, and count it."),
 )
-_OPTIONS = ("format", "columns", "sensor", "key", "unit_us", "lenient")
+_OPTIONS = ("format", "columns", "sensor", "key", "unit_us", "origin", "sort", "lenient")
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:

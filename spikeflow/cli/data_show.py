@@ -41,10 +41,12 @@ def command(what: str, index: int | None, out: str, as_json: bool, fps: int, **o
     kind_of_picture(out)
     said = data_options.taken(options)
     view = View(options["dt_us"], options["start_us"], options["stop_us"])
+    told: list[str] = []
     if data_options.is_file(what):
         if index is not None or options["data"] or options["split"]:
             raise click.UsageError(f"{what} is a file: INDEX, --data and --split belong to a data set")
-        facts = _of_file(what, said, view)
+        with console.heard() as told:
+            facts = _of_file(what, said, view)
     else:
         data_options.no_reading(said)
         if index is None:
@@ -53,7 +55,7 @@ def command(what: str, index: int | None, out: str, as_json: bool, fps: int, **o
             )
         facts = _of_sample(Chosen(what, options["split"] or "train", index, options["data"]), view)
     write_recording(out, facts, fps)
-    console.emit(as_json, _facts(facts, out), _text(facts, out))
+    console.emit(as_json, {**_facts(facts, out), "warnings": told}, _text(facts, out))
 
 
 def _of_file(path: str, said: dict[str, Any], view: View) -> RecordingFacts:

@@ -9,6 +9,12 @@ std::uint32_t big(const std::uint8_t* b) {
     return std::uint32_t{b[0]} << 24 | std::uint32_t{b[1]} << 16 | std::uint32_t{b[2]} << 8 | b[3];
 }
 
+template <std::size_t Bytes>
+std::uint32_t address_at(const std::uint8_t* b) {
+    if constexpr (Bytes == 2) return std::uint32_t{b[0]} << 8 | b[1];
+    else return big(b);
+}
+
 template <class Camera>
 void event(std::int64_t time, std::uint32_t address, Cursor out, std::size_t at) {
     out.put(at, time, Camera::x(address), Camera::y(address), Camera::on(address));
@@ -16,8 +22,8 @@ void event(std::int64_t time, std::uint32_t address, Cursor out, std::size_t at)
 
 }  // namespace
 
-template <class Camera>
-Decoder::Step Aedat2<Camera>::decode(Bytes bytes, Cursor out) {
+template <class Camera, std::size_t AddressBytes>
+Decoder::Step Aedat2<Camera, AddressBytes>::decode(Bytes bytes, Cursor out) {
     const std::size_t records = bytes.size() / RECORD;
     std::size_t events = 0, i = 0;
     std::uint64_t others = 0;
@@ -28,8 +34,8 @@ Decoder::Step Aedat2<Camera>::decode(Bytes bytes, Cursor out) {
             const std::int64_t now = clock_.now(), epoch = now & ~std::int64_t{0xffffffff};
             std::uint32_t address[RUN], time[RUN], any = 0;
             for (std::size_t k = 0; k < RUN; ++k) {
-                address[k] = big(next + RECORD * k);
-                time[k] = big(next + RECORD * k + 4);
+                address[k] = address_at<AddressBytes>(next + RECORD * k);
+                time[k] = big(next + RECORD * k + AddressBytes);
                 any |= address[k];
             }
             std::int64_t back = std::int64_t{time[0]} - (now - epoch);
@@ -47,8 +53,8 @@ Decoder::Step Aedat2<Camera>::decode(Bytes bytes, Cursor out) {
         // mixed words: an event is written always and counted where it was one, since a guess which it is costs more
         for (const std::size_t end = i + RUN < records ? i + RUN : records; i < end; ++i) {
             const std::uint8_t* at = bytes.data() + i * RECORD;
-            const std::uint32_t address = big(at);
-            event<Camera>(clock_.unwrap(big(at + 4)), address, out, events);
+            const std::uint32_t address = address_at<AddressBytes>(at);
+            event<Camera>(clock_.unwrap(big(at + AddressBytes)), address, out, events);
             const bool pixel = (address & Camera::NO_PIXEL) == 0;
             events += pixel;
             others += !pixel;
@@ -60,5 +66,6 @@ Decoder::Step Aedat2<Camera>::decode(Bytes bytes, Cursor out) {
 
 template class Aedat2<Dvs128>;
 template class Aedat2<Davis>;
+template class Aedat2<Dvs128, 2>;
 
 }  // namespace spikeflow::events

@@ -37,7 +37,7 @@ void Aedat3::packet(const std::uint8_t* header, std::size_t at) {
 std::size_t Aedat3::polarity(Bytes bytes, std::size_t at, Cursor out) {
     const std::size_t records = bytes.size() / RECORD;
     std::size_t events = 0;
-    std::uint64_t others = 0;
+    std::uint64_t invalid = 0;
     for (std::size_t i = 0; i < records; ++i) {
         const std::uint32_t word = little<std::uint32_t>(bytes.data() + i * RECORD);
         const std::int32_t time = little<std::int32_t>(bytes.data() + i * RECORD + 4);
@@ -46,10 +46,10 @@ std::size_t Aedat3::polarity(Bytes bytes, std::size_t at, Cursor out) {
             fault(Fault::unknown, at + i * RECORD);
         } else {
             events += word & 1;
-            others += ~word & 1;
+            invalid += ~word & 1;
         }
     }
-    count(Fault::other, others);
+    count(Fault::invalid, invalid);
     return events;
 }
 

@@ -3,7 +3,7 @@
 //            (32 bits each)
 //   polarity bit 0 valid, bit 1 on, y bits 2..16, x bits 17..31; then the time in microseconds (31 bits), above which
 //            the packet's overflow counts
-// Records that their camera marked as not valid, and packets of other types and other sources, are counted as other.
+// Records without the valid bit are counted as invalid, packets of other types and other sources as other.
 // Source: docs.inivation.com, "AEDAT 3.1"; libcaer, events/common.h and events/polarity.h.
 #pragma once
 

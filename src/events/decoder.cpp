@@ -131,10 +131,10 @@ void Decoder::replay(Bytes bytes) {
     }
 }
 
-// Whether times never decrease and all pixels lie on the sensor.
+// Whether times never decrease, where they have to be in order, and all pixels lie on the sensor.
 bool Decoder::good(Cursor out, std::size_t events) const {
     if (events == 0) return true;
-    return !(last_ && out.t[0] < *last_) && ordered(out.t, events) &&
+    return !(settings_.ordered && ((last_ && out.t[0] < *last_) || !ordered(out.t, events))) &&
            !(settings_.width && most(out.x, events) >= settings_.width) &&
            !(settings_.height && most(out.y, events) >= settings_.height);
 }
@@ -145,7 +145,7 @@ std::size_t Decoder::sift(Cursor out, std::size_t events) {
     for (std::size_t i = 0; i < events; ++i) {
         if ((settings_.width && out.x[i] >= settings_.width) || (settings_.height && out.y[i] >= settings_.height)) {
             fault(Fault::outside, 0);
-        } else if (last_ && out.t[i] < *last_) {
+        } else if (settings_.ordered && last_ && out.t[i] < *last_) {
             fault(Fault::backwards, 0);
         } else {
             last_ = out.t[i];
@@ -169,7 +169,7 @@ Columns Decoder::take() {
 
 void Decoder::fault(Fault fault, std::size_t offset) {
     count(fault, 1);
-    if (settings_.strict && fault != Fault::before_time && fault != Fault::other)
+    if (settings_.strict && fault != Fault::before_time && fault != Fault::other && fault != Fault::invalid)
         throw Error(fault, position_ + offset, FAULTS[static_cast<std::size_t>(fault)]);
 }
 

@@ -25,9 +25,11 @@ enum class Fault : std::uint8_t {
     unknown,      // a word of a kind that the format does not have
     truncated,    // the file ends within a record
     other,        // a word that is no pixel event: triggers, inertial sensors, frames; never an error
+    invalid,      // an event that its camera did not mark as valid: dropped always, never an error
 };
-inline constexpr std::array<const char*, 6> FAULTS = {
-    "before the first time", "outside the sensor", "time going backwards", "unknown words", "truncated", "other events"};
+inline constexpr std::array<const char*, 7> FAULTS = {
+    "before the first time", "outside the sensor", "time going backwards", "unknown words", "truncated", "other events",
+    "not marked as valid"};
 
 struct Error : std::runtime_error {
     Error(Fault fault, std::uint64_t offset, const std::string& text)
@@ -40,6 +42,7 @@ struct Error : std::runtime_error {
 struct Settings {
     std::uint32_t width = 0, height = 0;  // 0: not known, not checked
     bool strict = true;                   // throw at the first fault; else drop, count and go on
+    bool ordered = true;                  // a time before an earlier one is a fault; else events come as they are stored
 };
 
 // A counter of `Bits` bits that goes round, made to go on: of all times that the bits may mean, the one nearest to the

@@ -102,11 +102,11 @@ Data dat(Random& r) {
     for (std::uint64_t i = 0, t = r.below(1ull << 32); i < EVENTS; ++i, t += r.below(9)) append(out, t, 4), append(out, r.below(1 << Bits), 4);
     return out;
 }
-template <std::uint32_t NoPixel>
+template <std::uint32_t NoPixel, int AddressBytes = 4>
 Data aedat2(Random& r) {
     Data out;
     for (std::uint64_t i = 0, t = r.below(1ull << 32); i < EVENTS; ++i, t += r.below(9))
-        append_big(out, r.below(1ull << 32) & ~NoPixel, 4), append_big(out, t, 4);
+        append_big(out, r.below(1ull << 32) & ~NoPixel, AddressBytes), append_big(out, t, 4);
     return out;
 }
 Data aedat3(Random& r) {
@@ -157,6 +157,7 @@ constexpr Format FORMATS[] = {
     {"evt3", make<Evt3>, evt3},
     {"dat", make<Dat2>, dat<29>},
     {"dat1", make<Dat1>, dat<18>},
+    {"aedat1_dvs128", make<Aedat1>, aedat2<Dvs128::NO_PIXEL, 2>},
     {"aedat2_dvs128", make<Aedat2<Dvs128>>, aedat2<Dvs128::NO_PIXEL>},
     {"aedat2_davis", make<Aedat2<Davis>>, aedat2<Davis::NO_PIXEL>},
     {"aedat3", make<Aedat3>, aedat3},
@@ -234,7 +235,7 @@ void check(const Format& format, Settings settings, Bytes data, const std::vecto
     if (whole.failed && !settings.strict) fail(format, settings, "an error, though not strict");
     if (whole.failed && whole.offset > data.size()) fail(format, settings, "a fault behind the end");
     if (!whole.failed && whole.position != data.size()) fail(format, settings, "bytes left over");
-    if (!std::is_sorted(whole.t.begin(), whole.t.end())) fail(format, settings, "times out of order");
+    if (settings.ordered && !std::is_sorted(whole.t.begin(), whole.t.end())) fail(format, settings, "times out of order");
     for (std::size_t i = 0; i < whole.t.size(); ++i) {
         if (whole.p[i] > 1) fail(format, settings, "a polarity that is none");
         if (settings.width && (whole.x[i] >= settings.width || whole.y[i] >= settings.height))
@@ -255,7 +256,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* input, std::size_t siz
     std::vector<std::size_t> cuts(n);
     for (std::size_t i = 0; i < n; ++i) cuts[i] = (input[3 + 2 * i] << 8 | input[4 + 2 * i]) % (data.size() + 1);
     std::sort(cuts.begin(), cuts.end());
-    for (const bool strict : {false, true}) check(format, Settings{side, side, strict}, data, cuts);
+    for (const bool strict : {false, true})
+        for (const bool ordered : {false, true}) check(format, Settings{side, side, strict, ordered}, data, cuts);
     return 0;
 }
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets.columns import Scale, inferred, named, ordered, scale_of
+from spikeflow.datasets.columns import Known, inferred, named, ordered
+from spikeflow.datasets.units import Scale, scale_of
 from spikeflow.errors import DataError
 
 PATH = Path("a.csv")
@@ -56,7 +57,7 @@ def test_exactly_one_reading() -> None:
         held = dict(zip("txyp", (t, x, y, p), strict=True))
         matrix = _matrix(**{letter: held[letter] for letter in order})
         for dtype in ("i8", "f8", ">u2"):
-            layout = inferred("a", [matrix.astype(dtype)], None, None)
+            layout = inferred("a", [matrix.astype(dtype)], Known())
             assert "".join(sorted(layout.at, key=lambda k: layout.at[k])) == order
 
 
@@ -64,16 +65,16 @@ def test_readings_are_told_apart_across_pieces() -> None:
     # within each piece two columns rise; from one to the next only the first does
     pieces = [np.array([[0, 1, 5, 1], [1, 2, 4, 0]]), np.array([[2, 1, 5, 1], [3, 2, 4, 0]])]
     with pytest.raises(DataError, match="2 rows that can be read as txyp"):
-        inferred("a", pieces[:1], None, None)
-    assert inferred("a", pieces, None, None).at == {"t": 0, "x": 1, "y": 2, "p": 3}
-    assert inferred("a", [pieces[0], pieces[0][:0], pieces[1]], None, None).at["t"] == 0
+        inferred("a", pieces[:1], Known())
+    assert inferred("a", pieces, Known()).at == {"t": 0, "x": 1, "y": 2, "p": 3}
+    assert inferred("a", [pieces[0], pieces[0][:0], pieces[1]], Known()).at["t"] == 0
 
 
 def test_the_sensor_may_decide() -> None:
     rows = np.array([[5, 1, 100, 1], [6, 2, 101, 1]])
     with pytest.raises(DataError, match="txyp, xtyp, xytp.*--columns"):
-        inferred("a", [rows], None, None)
-    assert inferred("a", [rows], 10, 10).at == {"x": 0, "y": 1, "t": 2, "p": 3}
+        inferred("a", [rows], Known())
+    assert inferred("a", [rows], Known(10, 10)).at == {"x": 0, "y": 1, "t": 2, "p": 3}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_the_sensor_may_decide() -> None:
 )
 def test_no_reading(rows: Any) -> None:
     with pytest.raises(DataError, match="columns"):
-        inferred("a", [np.array(rows)], None, None)
+        inferred("a", [np.array(rows)], Known())
 
 
 def test_units() -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets.columns import Scale
 from spikeflow.datasets.screen import FARTHEST, Limits, Raw, Screen, times
-from spikeflow.errors import FileError
+from spikeflow.datasets.units import Scale
+from spikeflow.errors import DataError, FileError
 
 PATH = Path("a.npy")
 Row = tuple[Any, Any, Any, Any]
@@ -36,15 +36,22 @@ def _screened(
     return rows, dict(screen.dropped)
 
 
-def _expected(rows: list[Row]) -> tuple[list[Row], dict[str, int], tuple[int, str] | None]:
-    """The slow way: one row after the other."""
+def _expected(rows: list[Row]) -> tuple[list[Row], dict[str, int], tuple[int, str] | None, bool]:
+    """The slow way: one row after the other; and whether both -1 and 0 stand for off."""
     kept: list[Row] = []
+    off: set[float] = set()
     dropped: dict[str, int] = {}
     first = None
     for i, (t, x, y, p) in enumerate(rows):
         if not (abs(t) < FARTHEST and t == np.rint(t)):
             reason = "no time"
-        elif not (x in range(10) and y in range(8)):
+        elif 0 <= x < 10 and x != np.rint(x):
+            reason = "a fraction of a pixel"
+        elif x not in range(10):
+            reason = "outside the sensor"
+        elif 0 <= y < 8 and y != np.rint(y):
+            reason = "a fraction of a pixel"
+        elif y not in range(8):
             reason = "outside the sensor"
         elif p not in (-1, 0, 1):
             reason = "unknown polarity"
@@ -52,10 +59,11 @@ def _expected(rows: list[Row]) -> tuple[list[Row], dict[str, int], tuple[int, st
             reason = "time going backwards"
         else:
             kept.append((int(t), int(x), int(y), int(p == 1)))
+            off |= {p} - {1}
             continue
         dropped[reason] = dropped.get(reason, 0) + 1
         first = first or (i, reason)
-    return kept, dropped, first
+    return kept, dropped, first, len(off) > 1
 
 
 VALUES = st.sampled_from([0.0, 1.0, 2.0, 5.0, 7.0, 8.0, 9.0, 10.0, -1.0, 0.5, np.nan, np.inf, 1e300])
@@ -66,7 +74,12 @@ GOOD = st.tuples(st.sampled_from([3.0, 4.0]), st.just(1.0), st.just(2.0), st.jus
 @given(st.lists(st.one_of(GOOD, ROW), max_size=12), st.integers(1, 5))
 def test_like_one_row_after_the_other(rows: list[Row], size: int) -> None:
     pieces = [_raw(rows[at : at + size]) for at in range(0, len(rows), size)]
-    kept, dropped, first = _expected(rows)
+    kept, dropped, first, mixed = _expected(rows)
+    if mixed:  # where strict, a fault in an earlier piece is told instead
+        for strict in (False, True):
+            with pytest.raises((DataError, FileError) if strict and first else DataError, match="polarity|at event"):
+                _screened(pieces, strict)
+        return
     assert _screened(pieces, strict=False) == (kept, dropped)
     if first is None:
         assert _screened(pieces, strict=True) == (kept, {})
@@ -85,7 +98,7 @@ def test_like_one_row_after_the_other(rows: list[Row], size: int) -> None:
         ((2**64 - 1, 1, 1, 1), "u8 u2 u2 u1", "no time"),
         ((FARTHEST + 1, 1, 1, 1), "i8 u2 u2 u1", "no time"),
         ((-FARTHEST - 1, 1, 1, 1), "i8 u2 u2 u1", "no time"),
-        ((0, 1.5, 1, 1), "i8 f4 u2 u1", "outside"),
+        ((0, 1.5, 1, 1), "i8 f4 u2 u1", "a fraction of a pixel"),
         ((0, 1, 1, 0.5), "i8 u2 u2 f4", "unknown polarity"),
     ],
 )

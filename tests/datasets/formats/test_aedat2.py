@@ -96,9 +96,11 @@ def test_a_camera_that_is_not_known(tmp_path: Path) -> None:
         read(_file(tmp_path, (2, 1)), width=240, height=180)
 
 
-def test_version_1_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(FileError, match=r"AEDAT 1\.0"):
-        read(_file(tmp_path, header=b"#!AER-DAT1.0\r\n"))
+@pytest.mark.parametrize("version", ["1.0", "1.1", "3.0", "4.0", "2.2", "5.0"])
+def test_other_versions_are_refused_by_name(tmp_path: Path, version: str) -> None:
+    path = _file(tmp_path, header=f"#!AER-DAT{version}\r\n".encode())
+    with pytest.raises(FileError, match=rf"AEDAT {version}, not 2\.0 or 2\.1"):
+        read(path, "aedat2")
 
 
 def test_an_event_that_begins_like_a_header_line(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def _npy(path: Path, array: np.ndarray) -> Path:
         ((5, 1, -1), "outside the sensor"),
         ((5, 1, 65536), "outside the sensor"),
         ((5, 2, np.nan), "outside the sensor"),
-        ((5, 2, 0.5), "outside the sensor"),
+        ((5, 2, 0.5), "a fraction of a pixel"),
         ((5, 3, 2), "unknown polarity"),
         ((5, 0, -7), "time going backwards"),
     ],

@@ -99,7 +99,7 @@ def test_whole_times_beyond_what_a_float_holds(made: Made) -> None:
         ("nan,1,2,1", "lines that are no rows"),
         ("15,-1,2,1", "outside the sensor"),
         ("15,1,70000,1", "outside the sensor"),
-        ("15,1.5,2,1", "outside the sensor"),
+        ("15,1.5,2,1", "a fraction of a pixel"),
         ("15,1,2,7", "unknown polarity"),
         ("5,1,2,1", "time going backwards"),
     ],
@@ -121,8 +121,8 @@ def test_a_bad_line_is_named_by_its_number_in_the_file(made: Made) -> None:
 def test_cut_off(made: Made) -> None:
     path = made("0.1 7 2 1\n0.2 3 9 0\n0.3 5 4 1\n0.4 1")
     with pytest.raises(FileError, match="line 4 is no row"):
-        read(path)
-    assert read(path, strict=False, columns="txyp").t.tolist() == [100_000, 200_000, 300_000]
+        read(path, unit_us=1e6)
+    assert read(path, strict=False, columns="txyp", unit_us=1e6).t.tolist() == [100_000, 200_000, 300_000]
 
 
 def test_a_line_without_end(made: Made) -> None:
@@ -142,7 +142,7 @@ def test_a_line_without_end(made: Made) -> None:
     ],
 )
 def test_what_is_not_recognised(made: Made, text: str) -> None:
-    with pytest.raises(FileError, match="no known event format"):
+    with pytest.raises(FileError, match="no known event format|is a table with the columns"):
         read(made(text))
 
 
