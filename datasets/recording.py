@@ -15,12 +15,14 @@ import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import COLUMNS, Events
+from spikeflow.files import memory
 
 Array = npt.NDArray[Any]
 Columns = tuple[Array, Array, Array, Array]  # t int64, x uint16, y uint16, p uint8
 PIXELS = 1 << 16  # along one side of a sensor
 PIECE = 1 << 20  # events in a piece, unless the user says otherwise
 INVALID = "not marked as valid"
+ASK = 1 << 28  # bytes of events after which the room left is looked at
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,17 @@ class Recording(ABC):
 
     def read(self) -> Events:
         """All events; `Events.dropped` tells what was left out."""
-        return replace(self._events(list(self.columns())), dropped=self.dropped)
+        return replace(self._events(list(self._afforded())), dropped=self.dropped)
+
+    def _afforded(self) -> Iterator[Columns]:
+        """All pieces, as long as there is room for the whole that they become."""
+        held = asked = 0
+        for columns in self.columns():
+            yield columns
+            held += sum(column.nbytes for column in columns)
+            if held > asked + ASK:
+                asked = held
+                memory.expect(f"{self.path}: its events", held, "pieces(), which streams")
 
     def pieces(self, events: int = PIECE) -> Iterator[Events]:
         """All events in order, `events` at a time (the last piece may be shorter); memory does not grow.

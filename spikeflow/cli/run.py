@@ -33,14 +33,15 @@ def command(
     from spikeflow.samples import samples_of
     from spikeflow.sim.classify import RunOptions, classify
     from spikeflow.sim.save import write_answers
-    from spikeflow.sim.summary import summarise
+    from spikeflow.sim.summary import reading_points, summarise
 
     samples = samples_of(data).first(limit)
     network = opened.network(file)
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
+    kept = reading_points(options["steps"] or network.record.steps)
     with console.heard() as warned, console.progress("running") as progress:
-        evaluation = classify(network, samples, RunOptions(**options), progress)
+        evaluation = classify(network, samples, RunOptions(**options, kept=kept), progress)
     summary = summarise(network, evaluation, samples.y)
     if out:
         write_answers(out, evaluation)

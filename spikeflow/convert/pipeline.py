@@ -16,6 +16,7 @@ from spikeflow.convert.balance import balance, readout_of
 from spikeflow.convert.capture import capture
 from spikeflow.convert.coding import encoded
 from spikeflow.convert.fold import fold_batch_norm
+from spikeflow.convert.forecast import expect_room
 from spikeflow.convert.observe import Progress, Stats, check_data, observe
 from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.report import ConversionReport, accuracy, final_verdicts, layer_reports
@@ -88,7 +89,9 @@ def convert(
     given = None if x is None else samples_of(x, y)
     data = None if given is None else given.x
     network = sources.opened(source, options.arch)
-    captured = capture(sources.traced(network, data, options.input_shape))
+    traced = sources.traced(network, data, options.input_shape)
+    expect_room(traced)
+    captured = capture(traced)
     stages.check(captured.graph, "ann")
     _check_activations(captured.graph)
     difference = _compared(network, captured, data)

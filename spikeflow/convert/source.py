@@ -15,6 +15,7 @@ from torch import nn
 from spikeflow.convert.aten import AtenGraph, from_module
 from spikeflow.convert.builder import Captured
 from spikeflow.convert.capture import ERASED_SOFTMAX
+from spikeflow.convert.forecast import expect_room_to_try
 from spikeflow.convert.forward import forward
 from spikeflow.convert.load import load
 from spikeflow.errors import ConversionError, DataError, UnsupportedLayer
@@ -65,6 +66,7 @@ def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape |
     _check_statistics(network)
     with evaluating(network):
         if x is not None:
+            expect_room_to_try(network, example)
             _try(network, example)
         return from_module(network, example)
 

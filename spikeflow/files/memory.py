@@ -1,7 +1,7 @@
 """Room in memory: what a task will need, compared with what is there, before anything of it is taken.
 
-The room is half of what the machine (or the container, or a limit on the process) has free now, since what is forecast
-is the larger part of a task and not all of it; ``SPIKEFLOW_MEMORY=32G`` says otherwise.
+The room is a quarter of what the machine (or the container, or a limit on the process) has free now: a forecast counts the
+larger part of a task and not all of it, and a task is not alone. ``SPIKEFLOW_MEMORY=32G`` says otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def room() -> int:
     said = _SIZE.fullmatch(os.environ.get(VARIABLE, ""))
     if said:
         return int(said[1]) * _UNITS[said[2].upper()]
-    return min(_free(), _in_group(), _in_process()) // 2
+    return min(_free(), _in_group(), _in_process()) // 4
 
 
 def expect(what: str, needed: int, hint: str = "") -> None:

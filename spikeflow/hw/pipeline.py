@@ -30,11 +30,13 @@ from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network, RunRecord
+from spikeflow.sim import forecast
 from spikeflow.sim.joined import taken
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 STEPS = 64  # of a bare graph that says nothing of its run
+AT_ONCE = 4  # samples for which the forecast of a mapping is made
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,8 @@ def map_network(
     network = _with_record(network, options.steps)
     given = None if data is None else taken(network, data)
     x = None if given is None else given.x
+    # the passes handle each value of a layer a few times, whatever the layer does
+    forecast.expect_room(network.graph, forecast.Size(network.record.steps, AT_ONCE, AT_ONCE))
     told = _Told(progress, len(network.graph.of_kind(Population)) + 3)
     fixed, loss = _fixed(network, chip, x, options)
     told.at(1)

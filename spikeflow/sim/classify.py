@@ -20,7 +20,7 @@ from spikeflow.ir.record import MAX_STEPS, Network, RunRecord
 from spikeflow.ir.score import doubts
 from spikeflow.ir.stages import stage_of
 from spikeflow.samples import Samples, fitting
-from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, prepare
+from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, forecast, prepare
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_told, share_outside
 from spikeflow.sim.inputs import RunInput, RunInputs
@@ -34,7 +34,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: engine, threads (0: all cores), samples at a time, steps (None: as recorded), output that answers."""
+    """How to run: engine, threads (0: all cores), samples at a time, steps (None: as recorded), output that answers.
+
+    `kept` are the steps after which outputs are kept, ascending; without it every step is. A long run of many samples
+    that is read at a few moments then takes no more memory than a short one.
+    """
 
     engine: str = ENGINES[0]
     threads: int = 0
@@ -42,6 +46,7 @@ class RunOptions:
     steps: int | None = None
     record: tuple[str, ...] = ()
     output: str = ""
+    kept: tuple[int, ...] = ()
 
 
 def classify(
@@ -76,29 +81,51 @@ def evaluate(
     steps = _steps(network.record, array, options.steps)
     chosen = _chosen(network, options.output)
     told = _told(network.record, array, steps)
+    kept = _kept(options.kept, steps)
+    at_once = forecast.samples_at_once(network, array, forecast.Reading(steps, len(kept), options.batch))
     runner = prepare(network.graph, options.engine, options.threads)
     begun, results = time.perf_counter(), []
-    for first, batch in _batches(array, options.batch):
+    for first, batch in _batches(array, at_once):
         inputs = encode_batch(network, batch, steps, level, first)
-        results.append(runner(inputs, steps + level, options.record))
+        results.append(_reduced(network, runner(inputs, steps + level, options.record), kept))
         if progress is not None:
             progress(first + len(batch), len(array))
-    found = _gather(network, results, steps, time.perf_counter() - begun)
+    found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     outside = share_outside(network.record, array)
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
 
 
-def _gather(network: Network, results: list[Result], steps: int, seconds: float) -> Evaluation:
+def _kept(wanted: tuple[int, ...], steps: int) -> tuple[int, ...]:
+    """The steps after which outputs are kept, in order."""
+    if not wanted:
+        return tuple(range(1, steps + 1))
+    if sorted(set(wanted)) != list(wanted) or not 1 <= wanted[0] <= wanted[-1] == steps:
+        raise DataError("kept steps", wanted, f"ascending steps from 1, the last of them {steps}")
+    return wanted
+
+
+def _reduced(network: Network, result: Result, kept: tuple[int, ...]) -> Result:
+    """The outputs from the step on at which their read-out wakes, after the kept steps alone, by name of the output."""
+    graph, outputs = network.graph, {}
+    for o in network.outputs:
+        values = result.outputs[o.node][_level(graph, o.node) :]
+        if len(kept) < kept[-1]:
+            at = np.asarray(kept)
+            # spikes are added up between two moments, so that the sum up to a moment stays the same
+            values = (
+                np.add.reduceat(values[: kept[-1]], np.concatenate([[0], at[:-1]]), axis=0)
+                if _spikes(graph, o.node)
+                else values[at - 1]
+            )
+        outputs[o.name] = values[: len(kept)]
+    return replace(result, outputs=outputs)
+
+
+def _gather(network: Network, results: list[Result], seconds: float) -> Evaluation:
     graph = network.graph
-    levels = {o.node: _level(graph, o.node) for o in network.outputs}
-    outputs = {
-        o.name: np.concatenate(
-            [r.outputs[o.node][levels[o.node] : levels[o.node] + steps] for r in results], axis=1
-        )
-        for o in network.outputs
-    }
+    outputs = {o.name: np.concatenate([r.outputs[o.name] for r in results], axis=1) for o in network.outputs}
     counts = {n: _add([r.counts[n] for r in results]) for n in results[0].counts}
     recorded = {n: tuple(r.recorded[n] for r in results) for n in results[0].recorded}
     known = {o.node for o in network.record.outputs}

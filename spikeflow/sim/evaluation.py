@@ -39,6 +39,7 @@ class Evaluation:
     y : labels, where they came with the samples.
     warnings : what a user should know of the run.
     outside : share of the input values outside of the range that calibration saw; None where that is not known.
+    kept : the steps after which outputs were kept, and which T then counts; empty where each step was.
     """
 
     outputs: Mapping[str, Array]
@@ -51,6 +52,7 @@ class Evaluation:
     y: Array | None = None
     warnings: tuple[str, ...] = ()
     outside: float | None = None
+    kept: tuple[int, ...] = ()
 
     @property
     def logits(self) -> Array:
@@ -60,7 +62,7 @@ class Evaluation:
     @property
     def steps(self) -> int:
         """Steps that were read."""
-        return int(next(iter(self.outputs.values())).shape[0])
+        return self.kept[-1] if self.kept else int(next(iter(self.outputs.values())).shape[0])
 
     @property
     def samples(self) -> int:
@@ -92,6 +94,7 @@ class Evaluation:
         """What an output has added up in so many steps, ``(N, *shape)``."""
         at, name = self._at(steps), self.name_of(output)
         values = self.outputs[name]
+        at = self.kept.index(at) + 1 if self.kept else at
         return values[:at].sum(axis=0) if name in self.spiking else values[at - 1]
 
     def values(self, steps: int | None = None, output: str = "") -> Array:
@@ -148,4 +151,6 @@ class Evaluation:
             return self.steps
         if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= self.steps:
             raise DataError("steps", steps, f"a whole number, 1 to {self.steps}, the steps that were run")
+        if self.kept and steps not in self.kept:
+            raise DataError("steps", steps, f"one of {self.kept}, after which outputs were kept")
         return int(steps)

@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from spikeflow.files import memory
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import LINEAR_KINDS, Concat, Flatten, Pad, Population, Slice
+from spikeflow.ir.record import Network
 
+Array = npt.NDArray[Any]
+AT_ONCE = 1 << 29  # bytes of the spikes and outputs of the samples that are run at a time
+SPIKE = 64  # bytes of an input's spike while it is drawn
 VALUE = 4
 INTEGER = 8
 RING = 176  # bytes of one moment that a delay keeps, empty as it may be
@@ -86,3 +94,32 @@ def expect_room(graph: Graph, size: Size) -> None:
     needed = made_ready(graph) + size.workers * under_way(graph, size.steps) + kept
     hint = "fewer --steps, or fewer samples at a time (--limit)" if kept > needed // 2 else ""
     memory.expect(f"a run of {size.samples} samples over {size.steps} steps", needed, hint)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a run is read: its steps, after how many of them outputs are kept, and the most samples at a time."""
+
+    steps: int
+    kept: int
+    samples: int
+
+
+def samples_at_once(network: Network, x: Array, reading: Reading) -> int:
+    """How many samples are run at a time: as many as asked for, fewer where a run is long.
+
+    Raises
+    ------
+    NotEnoughMemory
+        Where there is no room for one sample, or for the outputs that are kept of all.
+    """
+    graph, record = network.graph, network.record
+    outputs = VALUE * sum(prod(graph.shapes[name]) for name in graph.outputs)
+    hint = "fewer --steps, or fewer samples (--limit)"
+    memory.expect(f"outputs of {len(x)} samples", 2 * len(x) * outputs * reading.kept, hint)
+    each = outputs * reading.steps
+    if record.coding in ("rate", "onoff"):  # the expected spikes of the sample that has most
+        sums = np.abs(x.reshape(len(x), -1)).sum(axis=1, dtype=np.float64)
+        each += int(SPIKE * reading.steps * float(sums.max(initial=0.0)) / max(record.scale, 1e-30))
+    memory.expect(f"a sample over {reading.steps} steps", each, hint)
+    return max(1, min(reading.samples, AT_ONCE // max(each, 1)))
