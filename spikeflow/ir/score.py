@@ -12,6 +12,7 @@ import numpy.typing as npt
 from spikeflow import intake
 from spikeflow.errors import DataError
 from spikeflow.ir.answer import CLASS, MAP, SIGN, VALUE, class_count, place_shape, predictions
+from spikeflow.ir.interval import of_samples
 from spikeflow.ir.nodes import Shape
 
 Array = npt.NDArray[Any]
@@ -40,7 +41,8 @@ class Score:
     def to_text(self) -> str:
         """In words."""
         if self.accuracy is not None:
-            return f"accuracy{' over all places' if self.kind == MAP else ''}: {100 * self.accuracy:.2f} %"
+            places = " over all places" if self.kind == MAP else ""
+            return f"accuracy{places}: {of_samples(self.accuracy, self.samples)}"
         share = "not defined (y is constant)" if self.r2 is None else f"{self.r2:.4f}"
         return f"root mean squared error: {self.rmse:.6g} in the units of y; R2: {share}"
 

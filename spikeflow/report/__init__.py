@@ -7,7 +7,7 @@
 """
 
 from spikeflow.report.ann import measure_ann
-from spikeflow.report.collect import ReportOptions, ann_of, collect, read_conversion
+from spikeflow.report.collect import ReportOptions, collect, read_conversion
 from spikeflow.report.facts import AnnFacts, ReportFacts
 from spikeflow.report.text import to_json, to_text
 from spikeflow.report.write import to_html, write_page
@@ -16,7 +16,6 @@ __all__ = [
     "AnnFacts",
     "ReportFacts",
     "ReportOptions",
-    "ann_of",
     "collect",
     "measure_ann",
     "read_conversion",

@@ -47,4 +47,4 @@ def measure_ann(
             progress(min(first + BATCH, len(samples.x)), len(samples.x))
     outputs = np.concatenate(kept)
     found = score(outputs, samples.y, kind_of(outputs.shape[1:], y=samples.y)).accuracy
-    return None if found is None else AnnFacts(found, f"measured on the same {len(samples.x)} samples")
+    return None if found is None else AnnFacts(found, len(outputs), "measured on the same samples")

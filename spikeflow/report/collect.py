@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spikeflow import __version__
+from spikeflow.ir.answer import CLASS, SIGN
 from spikeflow.ir.record import Network
 from spikeflow.report.conventions import convention_costs
 from spikeflow.report.facts import AnnFacts, MadeFacts, ReportFacts
@@ -60,7 +61,7 @@ def collect(
     Parameters
     ----------
     mapping : is run in integers on the same samples, rebuilt from its tables.
-    ann : the accuracy of the network before conversion; None takes it from the conversion's own note.
+    ann : the accuracy of the network before conversion on these samples, where it was measured.
 
     Raises
     ------
@@ -81,16 +82,16 @@ def collect(
         from spikeflow.report.hardware import chip_of, mapped_facts
 
         chip = options.chip or chip_of(mapping)
-        mapped = mapped_facts(mapping, chip, samples, run, evaluation.predictions(), progress)
+        mapped = mapped_facts(mapping, chip, samples, run, evaluation, progress)
     return ReportFacts(
         _made(options),
         network_facts(network),
         layers,
         facts,
-        ann or ann_of(conversion),
+        ann,
         conversion,
         raster_facts(network, samples.x, options.engine, options.steps),
-        _sample(network, samples, evaluation),
+        _sample(network, samples, evaluation, facts.kind),
         convention_costs(layers),
         mapped,
     )
@@ -105,24 +106,19 @@ def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def ann_of(conversion: Mapping[str, Any]) -> AnnFacts | None:
-    """The accuracy before conversion, where the conversion noted it."""
-    value = conversion.get("ann_accuracy")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        return None
-    return AnnFacts(float(value), "measured by the conversion, on its calibration samples")
-
-
 def _made(options: ReportOptions) -> MadeFacts:
     date = options.date or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return MadeFacts(__version__, date, options.engine, dict(options.sources))
 
 
-def _sample(network: Network, samples: Samples, evaluation: Evaluation) -> dict[str, str]:
+def _sample(network: Network, samples: Samples, evaluation: Evaluation, kind: str) -> dict[str, str]:
+    """The first sample in words: its number, and where one class answers it the answer and the label."""
+    if kind not in (CLASS, SIGN):
+        return {"sample": "0"}
     answer = {"sample": "0", "answer": _label(network, int(evaluation.predictions()[0]))}
-    return (
-        answer if samples.y is None else {**answer, "label": _label(network, int(np.asarray(samples.y)[0]))}
-    )
+    if samples.y is None:
+        return answer
+    return {**answer, "label": _label(network, int(np.ravel(samples.y[0])[0]))}
 
 
 def _label(network: Network, number: int) -> str:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from spikeflow.hw.loss import Loss
+from spikeflow.ir.interval import wilson
+from spikeflow.sim.fidelity import OutputFidelity
+
 NOT_PUBLISHED = "not published"
 ASSUMED = "assumed"
 
@@ -93,8 +97,11 @@ class RunFacts:
 
     Parameters
     ----------
-    accuracy : None without labels.
+    accuracy : None without labels; `interval` is its 95 % interval.
     accuracy_over_steps : by the number of steps read.
+    kind : of the answer, see ``ir.answer``; empty where none of several outputs was chosen.
+    rmse, r2, rmse_over_steps : of values, with labels, in the units of y.
+    tied : share of the answers that only the order of the classes decided.
     seconds : wall time on this computer, of all samples.
     """
 
@@ -108,14 +115,26 @@ class RunFacts:
     computed_operations: float
     neuron_updates: float
     seconds: float
+    interval: tuple[float, float] | None = None
+    kind: str = ""
+    rmse: float | None = None
+    r2: float | None = None
+    rmse_over_steps: Mapping[int, float] = field(default_factory=dict)
+    tied: float = 0.0
 
 
 @dataclass(frozen=True)
 class AnnFacts:
-    """The accuracy of the network that was converted, and on which samples."""
+    """The accuracy of the network that was converted, measured on the report's own samples."""
 
     accuracy: float
+    samples: int
     source: str
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %, Wilson's."""
+        return wilson(self.accuracy, self.samples)
 
 
 @dataclass(frozen=True)
@@ -255,7 +274,8 @@ class MappedFacts:
 
     Parameters
     ----------
-    agreement : fraction of samples that it answers as the unmapped network does.
+    agreement : with the unmapped network, on the samples of the report; ties and constant answers count against it.
+    loss : what was lost in integers, as measured when it was mapped; None where that is not known.
     costs : one for each published model.
     assumed : every value of the chip's table for which nothing was published.
     origin : digest of the network that was mapped; empty where the mapping does not say.
@@ -270,12 +290,13 @@ class MappedFacts:
     cores: tuple[CoreFacts, ...]
     mesh: MeshFacts
     run: RunFacts
-    agreement: float
+    agreement: OutputFidelity
     layers: tuple[LayerFacts, ...]
     costs: tuple[CostFacts, ...]
     assumed: tuple[str, ...]
     notes: tuple[str, ...]
     origin: str = ""
+    loss: Loss | None = None
 
     @property
     def overflowed(self) -> int:

@@ -21,6 +21,7 @@ from spikeflow.report.layers import run_facts
 from spikeflow.report.slices import joined_layers
 from spikeflow.samples import Samples
 from spikeflow.sim.classify import Evaluation, Progress, RunOptions, classify, read_out_level
+from spikeflow.sim.fidelity import OutputFidelity, compare_outputs
 
 _RESOURCES = {
     "neurons": "neurons",
@@ -64,14 +65,14 @@ def mapped_facts(
     chip: Chip,
     samples: Samples,
     options: RunOptions,
-    answers: np.ndarray,
+    unmapped: Evaluation,
     progress: Progress | None = None,
 ) -> MappedFacts:
     """Run what the tables hold on the samples and gather what is known of the mapping.
 
     Parameters
     ----------
-    answers : of the unmapped network, ``(N,)``.
+    unmapped : what the network answers as it was before mapping, to the same samples.
 
     Raises
     ------
@@ -99,13 +100,30 @@ def mapped_facts(
         _cores(mapping, report),
         _mesh(mapping),
         _run(mapping, network, evaluation, samples),
-        float((evaluation.predictions() == answers).mean()),
+        _agreement(unmapped, evaluation),
         joined_layers(mapping, network.graph, evaluation),
         tuple(cost_facts(estimate, moments) for estimate in report.estimates),
         tuple(f"{name} = {value:g}: {why}" for name, value, why in report.assumed),
         report.notes,
         mapping.origin,
+        mapping.loss,
     )
+
+
+def _agreement(unmapped: Evaluation, mapped: Evaluation) -> OutputFidelity:
+    """Of the output that answers; of several the one of the lowest agreement."""
+    names = [unmapped.chosen] if unmapped.chosen else list(unmapped.outputs)
+    found = [_compared(name, unmapped, mapped) for name in names]
+    return min(found, key=lambda output: output.agreement)
+
+
+def _compared(name: str, unmapped: Evaluation, mapped: Evaluation) -> OutputFidelity:
+    kind = unmapped.kind(name)
+    if name in mapped.about:
+        return compare_outputs(name, mapped.values(output=name), unmapped.values(output=name), kind)
+    # a mapping of the first version does not say what 1 in its accumulators stands for: only answers can be compared
+    ours, theirs = (e.accumulated(output=name) for e in (mapped, unmapped))
+    return replace(compare_outputs(name, ours, theirs, kind), error=None)
 
 
 def _run(mapping: ChipMapping, network: Network, evaluation: Evaluation, samples: Samples) -> RunFacts:

@@ -6,7 +6,9 @@ from math import prod
 
 import numpy as np
 
+from spikeflow.ir.answer import VALUE
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.interval import wilson
 from spikeflow.ir.nodes import Input, Node, Population
 from spikeflow.ir.record import Network
 from spikeflow.ir.show import connections, stored_synapses
@@ -48,22 +50,36 @@ def layer_facts(graph: Graph, evaluation: Evaluation) -> tuple[LayerFacts, ...]:
 
 def run_facts(title: str, network: Network, evaluation: Evaluation, y: np.ndarray | None) -> RunFacts:
     """One run over all samples."""
-    samples, counts = evaluation.samples, evaluation.counts.values()
-    over = {} if y is None else {t: evaluation.accuracy(y, t) for t in curve_points(evaluation.steps)}
+    samples, counts, steps = evaluation.samples, evaluation.counts.values(), evaluation.steps
+    over = {} if y is None else {t: evaluation.score(y, t) for t in curve_points(steps)}
+    last = over.get(steps)
+    kind = last.kind if last else _kind(evaluation)
     cached = sum(c.cached_operations for c in counts)
     total = evaluation.synaptic_operations
     return RunFacts(
         title,
         stage_of(network.graph),
         samples,
-        evaluation.steps,
-        over.get(evaluation.steps),
-        over,
+        steps,
+        last.accuracy if last else None,
+        {t: s.accuracy for t, s in over.items() if s.accuracy is not None},
         total / samples,
         (total - cached) / samples,
         sum(c.neuron_updates for c in counts) / samples,
         evaluation.seconds,
+        wilson(last.accuracy, samples) if last and last.accuracy is not None else None,
+        kind,
+        last.rmse if last else None,
+        last.r2 if last else None,
+        {t: s.rmse for t, s in over.items() if s.rmse is not None},
+        float(evaluation.tied().mean()) if kind not in ("", VALUE) else 0.0,
     )
+
+
+def _kind(evaluation: Evaluation) -> str:
+    """What the output says that answers; empty where none of several was chosen."""
+    several = len(evaluation.outputs) > 1 and not evaluation.chosen
+    return "" if several else evaluation.kind()
 
 
 def curve_points(steps: int) -> tuple[int, ...]:

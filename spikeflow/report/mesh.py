@@ -15,16 +15,22 @@ from spikeflow.report.canvas import LINE, PAPER, QUIET, SHADES, Picture, picture
 from spikeflow.report.facts import CoreFacts, LinkFacts, MappedFacts, MeshFacts
 
 WIDTH = 3.7
+TABLED = 8  # so few cores are lost on a map of a chip; the table shows them
 LEVELS = 32  # of shade
 NOT_DRAWN = ("delay, steps",)  # says little core by core; the table holds it
 SHADING = LinearSegmentedColormap.from_list("use", SHADES)
 
 
 def heat_maps(mapped: MappedFacts) -> tuple[str, ...]:
-    """The mesh once for each resource, every core shaded by its share, and once for what is done on each."""
-    first = mapped.cores[0].uses if mapped.cores else ()
+    """The mesh once for each resource, every core shaded by its share, and once for what is done on each.
+
+    None where so few cores are used that the maps would be all but empty.
+    """
+    if len(mapped.cores) <= TABLED:
+        return ()
+    first = mapped.cores[0].uses
     drawn = [_use(mapped, index) for index, use in enumerate(first) if use.resource not in NOT_DRAWN]
-    return (*drawn, _work(mapped)) if mapped.cores else ()
+    return (*drawn, _work(mapped))
 
 
 def _use(mapped: MappedFacts, index: int) -> str:

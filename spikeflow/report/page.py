@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from spikeflow.report import mesh, pictures, text, words
 from spikeflow.report.facts import CoreFacts, ReportFacts
+from spikeflow.report.verdict import energies, verdict
 from spikeflow.report.verdicts import tables
 
 MAX_CORES = 1024  # rows of the table; the JSON holds all
@@ -28,7 +29,9 @@ def to_html(facts: ReportFacts) -> str:
         style=Markup(_part("style.css")),
         pictures=_pictures(facts),
         cores=_fullest(facts),
-        verdict=_summary(facts),
+        figures=_summary(facts),
+        verdict=verdict(facts),
+        energies=energies(facts),
     )
 
 
@@ -57,17 +60,31 @@ def _fullest(facts: ReportFacts) -> tuple[CoreFacts, ...]:
 
 def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
     """The figures at the top: a number, and what it is."""
-    found = [] if facts.ann is None else [(words.percent(facts.ann.accuracy), "ANN accuracy")]
+    found = []
+    if facts.ann is not None:
+        found.append((_share(facts.ann.accuracy, facts.ann.samples), f"ANN; {_interval(facts.ann.interval)}"))
     for run in facts.runs:
-        if run.accuracy is not None:
-            found.append((words.percent(run.accuracy), f"{run.title}, {run.steps} steps"))
+        if run.accuracy is not None and run.interval is not None:
+            what = f"{run.title}, {run.steps} steps; {_interval(run.interval)}"
+            found.append((_share(run.accuracy, run.samples), what))
+        elif run.rmse is not None:
+            found.append((f"{run.rmse:.4g}", f"root mean squared error in the units of y, {run.title}"))
     found.append((words.count(facts.run.synaptic_operations), "synaptic operations a sample"))
     if facts.mapped is not None:
         cores, cost = len(facts.mapped.cores), facts.mapped.costs[0]
-        found.append((str(cores), f"core{'s' if cores != 1 else ''} of {facts.mapped.title}"))
+        found.append((f"{cores:,}", f"core{'s' if cores != 1 else ''} of {facts.mapped.title}"))
         found.append((words.energy(cost), "energy a sample, estimated"))
-        found.append((words.time(cost).replace("at least", "≥"), "time a sample, estimated"))
+        if cost.second is not None:
+            found.append((words.time(cost).replace("at least", "≥"), "time a sample, estimated"))
     return tuple(found)
+
+
+def _share(share: float, samples: int) -> str:
+    return f"{words.right(share, samples)} of {samples:,}"
+
+
+def _interval(interval: tuple[float, float]) -> str:
+    return f"accuracy with 95 % confidence between {100 * interval[0]:.1f} and {100 * interval[1]:.1f} %"
 
 
 @cache
@@ -91,6 +108,9 @@ def _environment() -> Environment:
         shown=words.shown,
         energy=words.energy,
         time=words.time,
+        answered=words.answered,
+        accuracy=words.accuracy,
+        agreement=words.agreement,
     )
     return environment
 

@@ -10,6 +10,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator
 
+from spikeflow.ir.interval import wilson
 from spikeflow.report.canvas import ACCENT, INK, LINE, QUIET, WARN, picture
 from spikeflow.report.facts import AnnFacts, LayerFacts, RasterFacts, RunFacts
 
@@ -29,7 +30,7 @@ def accuracy(runs: Sequence[RunFacts], ann: AnnFacts | None) -> str:
         if ann is not None:
             axes.axhline(100 * ann.accuracy, color=INK, linewidth=0.9, linestyle=(0, (4, 3)))
             axes.annotate(
-                f"ANN {100 * ann.accuracy:.1f} %",
+                f"ANN {100 * ann.accuracy:.1f} % of {ann.samples:,}",
                 (0.01, 100 * ann.accuracy),
                 (0, -11),
                 xycoords=("axes fraction", "data"),
@@ -39,6 +40,10 @@ def accuracy(runs: Sequence[RunFacts], ann: AnnFacts | None) -> str:
         for run, colour, dashes in zip(known, (ACCENT, WARN), ((None, None), (5, 1.5)), strict=False):
             steps, values = zip(*run.accuracy_over_steps.items(), strict=True)
             axes.plot(steps, [100 * v for v in values], color=colour, dashes=dashes, label=run.title)
+            low, high = zip(*(wilson(v, run.samples) for v in values), strict=True)
+            axes.fill_between(
+                steps, [100 * v for v in low], [100 * v for v in high], color=colour, alpha=0.12, linewidth=0
+            )
         axes.set_xscale("log", base=2)
         axes.set_xticks([t for t in TICK_STEPS if t <= known[0].steps])
         axes.xaxis.set_major_formatter(FormatStrFormatter("%d"))

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from spikeflow.report import words
 from spikeflow.report.facts import CostFacts, LayerFacts, MappedFacts, NetworkFacts, RasterFacts, ReportFacts
+from spikeflow.report.verdict import energies, verdict
 from spikeflow.report.verdicts import tables
 
 Row = Sequence[str]
 
 
 def to_json(facts: ReportFacts) -> dict[str, Any]:
-    """All facts as plain data."""
-    return asdict(facts)
+    """All facts as plain data, and the verdict in words."""
+    loss = facts.mapped.loss if facts.mapped is not None else None
+    # asdict copies what is no dataclass, which frozen mappings do not allow
+    plain = facts if facts.mapped is None else replace(facts, mapped=replace(facts.mapped, loss=None))
+    found = asdict(plain)
+    if facts.mapped is not None:
+        found["mapped"]["loss"] = None if loss is None else loss.to_json()
+    return {"verdict": verdict(facts), **found}
 
 
 def to_text(facts: ReportFacts) -> str:
@@ -34,7 +41,7 @@ def to_text(facts: ReportFacts) -> str:
             _cores(facts.mapped),
             _links(facts.mapped),
         ]
-    sections.append(_costs(facts.costs))
+    sections.append(_costs(facts.costs, energies(facts)))
     return "\n\n".join(
         "\n".join(_one_line(line) for line in section) for section in map(list, sections) if section
     )
@@ -58,6 +65,7 @@ def _one_line(text: str) -> str:
 
 def _head(facts: ReportFacts) -> Iterator[str]:
     network = facts.network
+    yield verdict(facts)
     yield f"spikeflow {facts.made.version} report, {facts.made.date}, engine {facts.made.engine}"
     yield from (f"  {what}: {path}" for what, path in facts.made.sources.items())
     yield (
@@ -81,18 +89,20 @@ def record_lines(network: NetworkFacts) -> Iterator[tuple[str, str]]:
 
 
 def _accuracy(facts: ReportFacts) -> Iterator[str]:
-    yield f"Accuracy on {facts.run.samples} samples"
+    yield f"Answers to {facts.run.samples:,} samples"
     if facts.ann is not None:
-        yield f"  ANN: {words.percent(facts.ann.accuracy)} ({facts.ann.source})"
+        yield f"  ANN: accuracy {words.accuracy(facts.ann.accuracy, facts.ann.samples)}, {facts.ann.source}"
     for run in facts.runs:
-        yield f"  {run.title} ({run.stage}), {run.steps} steps: {words.percent(run.accuracy)}"
-        told = {t: a for t, a in run.accuracy_over_steps.items() if t & (t - 1) == 0 or t == run.steps}
+        yield f"  {run.title} ({run.stage}), {run.steps} steps: {words.answered(run)}"
+        told = [t for t in (*run.accuracy_over_steps, *run.rmse_over_steps) if t & (t - 1) == 0 or t == run.steps]
         if told:
-            yield "    by steps: " + ", ".join(f"{t}: {words.percent(a)}" for t, a in told.items())
+            yield f"    by steps, {words.over_steps(run)}: " + ", ".join(f"{t}: {words.at(run, t)}" for t in told)
+        if run.tied:
+            yield f"    undecided (tied): {words.percent(run.tied)}"
         yield (
             f"    {words.count(run.synaptic_operations)} synaptic operations a sample "
             f"({words.count(run.computed_operations)} computed; a constant input is computed once), "
-            f"{words.count(run.neuron_updates)} neuron updates, {run.seconds:.2f} s in all"
+            f"{words.count(run.neuron_updates)} neuron updates, {run.seconds:.2f} s in all on this computer"
         )
 
 
@@ -143,7 +153,9 @@ def _mapped(mapped: MappedFacts) -> Iterator[str]:
         f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses"
     )
     yield f"  made from the network {mapped.origin}" if mapped.origin else "  origin unknown"
-    yield f"  answers as the unmapped network in {words.percent(mapped.agreement)} of the samples"
+    yield f"  answers as the unmapped network: {words.agreement(mapped)}"
+    if mapped.loss is not None:
+        yield from (f"  when it was mapped: {line}" for line in mapped.loss.to_text().splitlines())
     yield f"  values that overflow changed, over the whole run: {mapped.overflowed:,}"
     yield from (f"  {note}" for note in mapped.notes)
     yield from (f"  assumed: {value}" for value in mapped.assumed)
@@ -180,8 +192,10 @@ def _links(mapped: MappedFacts) -> Iterator[str]:
     yield from columns(title, ("link", "messages a step"), rows)
 
 
-def _costs(costs: Sequence[CostFacts]) -> Iterator[str]:
+def _costs(costs: Sequence[CostFacts], compared: str) -> Iterator[str]:
     yield "Energy and time of a sample"
+    if compared:
+        yield f"  {compared}"
     for cost in costs:
         yield f"  {cost.title}: {words.energy(cost)}, {words.time(cost)}"
         for line in cost.lines:

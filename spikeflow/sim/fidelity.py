@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -17,23 +16,12 @@ import numpy.typing as npt
 
 from spikeflow.calibration import FEW, PART
 from spikeflow.ir import answer
+from spikeflow.ir.interval import shown, wilson
 
 Array = npt.NDArray[Any]
-NORMAL_95 = 1.959963984540054  # the two-sided 95 % point of the normal distribution
 ENOUGH = f"{PART * FEW} calibration samples"
 LEAST = 0.95  # agreement, and correlation of a layer, below which something is told
 MOST_ERROR = 0.1  # error of the outputs above which it is told, though the answers agree
-
-
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Wilson's two-sided 95 % interval of a share of so many trials (E. B. Wilson, JASA 22, 1927); (0, 1) for none."""
-    if count == 0:
-        return 0.0, 1.0
-    z2 = NORMAL_95**2 / count
-    middle = (share + z2 / 2) / (1 + z2)
-    half = NORMAL_95 / (1 + z2) * sqrt(share * (1 - share) / count + z2 / (4 * count))
-    # exact at the ends, where rounding would leave 1 - 1e-16
-    return (0.0 if share == 0 else max(0.0, middle - half)), (1.0 if share == 1 else min(1.0, middle + half))
 
 
 @dataclass(frozen=True)
@@ -134,7 +122,7 @@ class Fidelity:
         if not self.outputs:
             return f"agreement with {self.reference}: not measured (no samples held back)"
         lines = [
-            f"agreement with {self.reference}{_of(o, self.outputs)}: {shown(o.agreement, o.low, o.high)}, "
+            f"agreement with {self.reference}{_of(o, self.outputs)}: {shown(o.agreement, (o.low, o.high))}, "
             f"on {self.samples} held-back samples at {self.steps} steps; error of the outputs {_part(o.error)}"
             + (f"; {_part(o.tied)} left undecided" if o.tied else "")
             for o in self.outputs
@@ -148,12 +136,6 @@ def _of(output: OutputFidelity, outputs: tuple[OutputFidelity, ...]) -> str:
 
 def _part(share: float | None) -> str:
     return "not defined" if share is None else f"{100 * share:.2f} %"
-
-
-def shown(share: float, low: float, high: float) -> str:
-    """A share with its interval: ``97.50 % (95 % interval 93.1 to 99.2 %)``."""
-    interval = "" if low == high else f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
-    return f"{100 * share:.2f} %{interval}"
 
 
 def compare_outputs(name: str, tested: Array, reference: Array, kind: str) -> OutputFidelity:
@@ -218,7 +200,7 @@ def told(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
 
 def _lost(fidelity: Fidelity, worst: OutputFidelity, hint: str) -> str:
     name = f" of output {worst.name}" if len(fidelity.outputs) > 1 else ""
-    alike = shown(worst.agreement, worst.low, worst.high)
+    alike = shown(worst.agreement, (worst.low, worst.high))
     where = where_lost(fidelity)
     text = (
         f"agreement with {fidelity.reference}{name} is {alike} on {fidelity.samples} held-back samples"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from spikeflow.ir.answer import VALUE
+from spikeflow.ir.interval import wilson
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network
 from spikeflow.ir.score import Score
@@ -45,7 +46,7 @@ class RunSummary:
     ----------
     output, kind : the output that answers, and what it says (``ir.answer``); empty where none of several was chosen.
     outputs : the shape of every output, by name.
-    accuracy, accuracy_over_steps : of classes, with labels.
+    accuracy, accuracy_over_steps : of classes, with labels; `interval` is the accuracy's, at 95 %.
     rmse, r2, rmse_over_steps : of values, with labels, in the units of y.
     tied : share of the answers that only the order of the classes decided; None for values.
     outside : share of the input values that lie outside of what calibration covered.
@@ -68,6 +69,7 @@ class RunSummary:
     r2: float | None = None
     rmse_over_steps: dict[int, float] = field(default_factory=dict)
     tied: float | None = None
+    interval: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -107,11 +109,18 @@ class RunSummary:
             lines.append(
                 "accuracy: not known (no labels)" if self.kind != VALUE else "error: not known (no labels)"
             )
-        over = [f"{t}: {100 * a:.2f} %" for t, a in self.accuracy_over_steps.items()]
+        over = [f"{t}: {self._right(a)}" for t, a in self.accuracy_over_steps.items()]
         over += [f"{t}: {e:.6g}" for t, e in self.rmse_over_steps.items()]
-        lines += [f"  by steps: {', '.join(over)}"] if over else []
+        what = "" if self.rmse_over_steps else f", right of {self.samples:,}"
+        lines += [f"  by steps{what}: {', '.join(over)}"] if over else []
         lines += [f"  undecided (tied): {100 * self.tied:.2f} %"] if self.tied else []
         return lines
+
+
+    def _right(self, share: float) -> str:
+        """How many samples that are; of a map, places counted as parts of their sample."""
+        count = share * self.samples
+        return f"{count:,.0f}" if abs(count - round(count)) < 1e-6 else f"{count:,.1f}"
 
 
 def reading_points(steps: int) -> tuple[int, ...]:
@@ -148,6 +157,7 @@ def summarise(network: Network, evaluation: Evaluation, y: npt.ArrayLike | None 
         last.r2 if last else None,
         {t: s.rmse for t, s in over.items() if s.rmse is not None},
         float(evaluation.tied(output=name).mean()) if name and kind != VALUE else None,
+        wilson(last.accuracy, evaluation.samples) if last and last.accuracy is not None else None,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 from spikeflow.errors import DataError
 from spikeflow.report import ReportFacts, ReportOptions, collect
 from spikeflow.report.layers import curve_points
+from spikeflow.report.verdict import verdict
 from spikeflow.samples import Samples
 from spikeflow.sim.classify import RunOptions, classify
 from tests.report.conftest import HOSTILE, small_network, small_samples
@@ -59,9 +60,9 @@ def test_the_energy_is_the_counts_times_their_constants(facts: ReportFacts) -> N
     assert all(line.source for cost in facts.cost for line in cost.lines)
 
 
-def test_ann_accuracy_comes_from_the_conversions_note(facts: ReportFacts) -> None:
-    assert facts.ann is not None
-    assert facts.ann.accuracy == 0.75
+def test_the_accuracy_on_calibration_data_is_not_shown_as_the_ann_s(facts: ReportFacts) -> None:
+    assert facts.conversion["ann_accuracy"] == 0.75
+    assert facts.ann is None and "75.0" not in verdict(facts)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.sim.fidelity import Fidelity, LayerFidelity, compare_outputs, correlation, lossy, told, wilson
+from spikeflow.ir.interval import of_samples, wilson
+from spikeflow.sim.fidelity import Fidelity, LayerFidelity, compare_outputs, correlation, lossy, told
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,11 @@ def test_wilson_holds_the_share_and_narrows(count: int, data: st.DataObject) -> 
     assert 0 <= low <= share <= high <= 1
     wide = wilson(share, max(1, count // 4))
     assert high - low <= wide[1] - wide[0] + 1e-12
+
+
+def test_few_samples_cannot_look_like_many() -> None:
+    assert of_samples(1.0, 1) == "100.00 % of 1 sample (95 % interval 20.7 to 100.0 %)"
+    assert of_samples(0.975, 1000) == "97.50 % of 1,000 samples (95 % interval 96.3 to 98.3 %)"
 
 
 def test_nothing_measured_is_every_share() -> None:
