@@ -16,6 +16,7 @@ from spikeflow.convert.pipeline import Conversion
 from spikeflow.convert.report import accuracy
 from spikeflow.convert.verify import layers_against, moments
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.interval import of_samples, shown, wilson
 from spikeflow.ir.record import Network
 from spikeflow.samples import samples_of
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
@@ -59,14 +60,13 @@ class Agreement:
 
     def to_text(self) -> str:
         """The same facts as text for people."""
-        lines = [
-            f"{self.samples} samples"
-            + ("" if self.ann_accuracy is None else f"; accuracy of the ANN {100 * self.ann_accuracy:.2f} %")
-        ]
+        n = self.samples
+        ann = "" if self.ann_accuracy is None else f"; accuracy of the ANN {of_samples(self.ann_accuracy, n)}"
+        lines = [f"{n} samples{ann}"]
         for steps, same in self.over_steps.items():
             known = self.accuracy_over_steps.get(steps)
-            right = "" if known is None else f", accuracy {100 * known:.2f} %"
-            lines.append(f"after {steps} steps: {100 * same:.2f} % answered as by the ANN{right}")
+            right = "" if known is None else f", accuracy {shown(known, wilson(known, n))}"
+            lines.append(f"after {steps} steps: {shown(same, wilson(same, n))} answered as by the ANN{right}")
         for layer in self.layers:
             value = "-" if layer.correlation is None else f"{layer.correlation:.3f}"
             lines.append(f"  {layer.name}: {layer.rate:.4f} spikes per neuron and step, correlation {value}")

@@ -17,6 +17,7 @@ from spikeflow.convert.thresholds import Thresholds
 from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.interval import of_samples
 from spikeflow.ir.nodes import Population, Shape
 from spikeflow.ir.score import score
 from spikeflow.sim.fidelity import Fidelity
@@ -120,7 +121,7 @@ class ConversionReport:
             f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels at the floor of their layer",
         ]
         if self.ann_accuracy is not None:
-            lines.append(f"accuracy of the ANN on these samples: {100 * self.ann_accuracy:.2f} %")
+            lines.append(f"accuracy of the ANN on these: {of_samples(self.ann_accuracy, self.samples)}")
         if self.difference is not None:
             lines.append(
                 f"captured graph against the torch module: {self.difference:.1e} of the largest answer"

@@ -73,7 +73,8 @@ def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
     if facts.mapped is not None:
         cores, cost = len(facts.mapped.cores), facts.mapped.costs[0]
         found.append((f"{cores:,}", f"core{'s' if cores != 1 else ''} of {facts.mapped.title}"))
-        found.append((words.energy(cost), "energy a sample, estimated"))
+        if cost.joule is not None:
+            found.append((words.energy(cost), "energy a sample, estimated"))
         if cost.second is not None:
             found.append((words.time(cost).replace("at least", "≥"), "time a sample, estimated"))
     return tuple(found)

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from spikeflow.ir.interval import of_samples, shown
+
 MAX_ROWS = 2000
 MAX_COLUMNS = 16
 MAX_TEXT = 300
@@ -30,11 +32,32 @@ def tables(conversion: Mapping[str, Any]) -> tuple[Table, ...]:
     """The lists of records first (the verdicts, layer by layer), then everything else as one table."""
     lists = tuple(_records(name, value) for name, value in conversion.items() if _is_records(value))
     rest = [
-        (_words(name), _cell(value, name)) for name, value in conversion.items() if not _is_records(value)
+        _fact(name, value, conversion.get("samples")) for name, value in conversion.items() if not _is_records(value)
     ]
     if not rest:
         return lists
     return (*lists, Table("The conversion as a whole", ("fact", "value"), tuple(rest[:MAX_ROWS])))
+
+
+def _fact(name: str, value: object, samples: object) -> tuple[str, str]:
+    """One fact in words; shares of samples with their number and interval, where the note holds what that takes."""
+    if name == "ann_accuracy" and _is_share(value) and _is_count(samples):
+        return "accuracy of the ANN on the calibration samples", of_samples(float(value), int(samples))  # type: ignore[arg-type, call-overload]
+    if name == "fidelity" and isinstance(value, dict):
+        share, low, high, held = (value.get(k) for k in ("agreement", "low", "high", "samples"))
+        if _is_share(share) and _is_share(low) and _is_share(high) and _is_count(held):
+            alike = shown(float(share), (float(low), float(high)))  # type: ignore[arg-type]
+            return "answers as the ANN", f"{alike} of {held:,} samples that set no threshold"
+        return "answers as the ANN", "not measured"
+    return _words(name), _cell(value, name)
+
+
+def _is_share(value: object) -> bool:
+    return _is_number(value) and value is not None and 0 <= value <= 1  # type: ignore[operator]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 2**53
 
 
 def _is_records(value: object) -> bool:

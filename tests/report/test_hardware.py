@@ -8,6 +8,7 @@ import pytest
 
 from spikeflow.errors import DataError, HardwareError
 from spikeflow.hw import Mapping, load, map_network
+from spikeflow.ir.interval import wilson
 from spikeflow.report import ReportFacts, ReportOptions, collect, to_html, to_json, to_text
 from spikeflow.report.hardware import chip_of
 from spikeflow.sim.classify import RunOptions, classify
@@ -33,8 +34,12 @@ def test_the_run_is_that_of_the_rebuilt_graph(mapped: ReportFacts, mapping: Mapp
     assert mapped.mapped.run.accuracy == evaluation.accuracy(samples.y)
     on_cores = sum(evaluation.counts[name].synaptic_operations for name in mapping.core_of)
     assert mapped.mapped.run.synaptic_operations * 10 == on_cores
-    unmapped = classify(small_network(), samples.x, RunOptions("reference")).predictions()
-    assert mapped.mapped.agreement == (unmapped == evaluation.predictions()).mean()
+    unmapped = classify(small_network(), samples.x, RunOptions("reference"))
+    alike = (unmapped.predictions() == evaluation.predictions()) & ~evaluation.tied()
+    found = mapped.mapped.agreement
+    assert (found.agreement, found.constant) == (alike.mean(), False)
+    assert (found.low, found.high) == wilson(float(alike.mean()), 10)
+    assert mapped.mapped.loss == mapping.loss is not None
 
 
 def test_use_is_within_the_limits_and_adds_up(mapped: ReportFacts, mapping: Mapping) -> None:

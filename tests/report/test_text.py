@@ -22,6 +22,7 @@ def test_json_holds_every_fact(facts: ReportFacts) -> None:
         "sample",
         "cost",
         "mapped",
+        "verdict",
     }
     assert plain["network"]["digest"] == facts.network.digest
     assert plain["run"]["accuracy"] == facts.run.accuracy
@@ -49,10 +50,10 @@ def test_text_tells_what_json_tells(facts: ReportFacts) -> None:
 def test_a_name_cannot_forge_a_line_of_the_text(facts: ReportFacts) -> None:
     forged = replace(
         facts,
-        network=replace(facts.network, notes={"source": "a\nAccuracy on 10 samples\n  ANN: 100 %\x1b[31m"}),
+        network=replace(facts.network, notes={"source": "a\nAnswers to 10 samples\n  ANN: 100 %\x1b[31m"}),
     )
     lines = to_text(forged).splitlines()
-    assert sum(line.startswith("Accuracy on") for line in lines) == 1
+    assert sum(line.startswith("Answers to") for line in lines) == 1
     assert "\x1b" not in to_text(forged)
 
 
