@@ -4,7 +4,8 @@
 
     SpikeflowError
     ├── ModelError(ValueError)      the network cannot be represented
-    │   ├── UnsupportedLayer        name, kind, hint
+    │   ├── UnsupportedLayer        name, kind, hint, layer
+    │   │   └── UnsupportedLayers   refusals
     │   ├── ShapeError              node, got, expected
     │   ├── GraphError              node, reason, hint
     │   └── StageError              node, stage, reason
@@ -50,9 +51,29 @@ def _sentence(text: str, hint: str) -> str:
 class UnsupportedLayer(ModelError):
     """A layer or operation that spikeflow cannot take."""
 
-    def __init__(self, name: str, kind: str, hint: str = "") -> None:
-        self.name, self.kind, self.hint = name, kind, hint
-        super().__init__(_sentence(f"{name}: {kind} is not supported.", hint))
+    def __init__(self, name: str, kind: str, hint: str = "", layer: str = "") -> None:
+        self.name, self.kind, self.hint, self.layer = name, kind, hint, layer
+        where = f" (in a layer {layer})" if layer else ""
+        super().__init__(_sentence(f"{name}: {kind} is not supported{where}.", hint))
+
+
+class UnsupportedLayers(UnsupportedLayer):
+    """Several layers or operations that spikeflow cannot take; holds every refusal, not the first."""
+
+    def __init__(self, refusals: Sequence[ModelError]) -> None:
+        self.refusals = tuple(refusals)
+        first = self.refusals[0]
+        name, kind, hint, layer = (getattr(first, n, "") for n in ("name", "kind", "hint", "layer"))
+        self.name, self.kind, self.hint, self.layer = name, kind, hint, layer
+        lines = "\n".join(f"  {refusal}" for refusal in self.refusals)
+        text = f"{len(self.refusals)} parts of the network cannot be taken:\n{lines}"
+        ModelError.__init__(self, text)
+
+
+def refused(refusals: Sequence[ModelError]) -> ModelError:
+    """One error for everything that was refused; equal texts are told once."""
+    distinct = list({str(refusal): refusal for refusal in refusals}.values())
+    return distinct[0] if len(distinct) == 1 else UnsupportedLayers(distinct)
 
 
 class ShapeError(ModelError):

@@ -15,23 +15,32 @@ number beside each (its hint, the example's size) is read.
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
-from spikeflow.convert.aten import GETITEM, AtenGraph, AtenNode, Ref, as_array, module_path, normalised
+import torch
+
+from spikeflow.convert.archive_fields import AGAIN, Fields
+from spikeflow.convert.atengraph import (
+    GETITEM,
+    AtenGraph,
+    AtenNode,
+    Ref,
+    Size,
+    as_array,
+    class_name,
+    module_path,
+)
+from spikeflow.convert.normal import SIZE, normalised
 from spikeflow.convert.pickled import misplaced
 from spikeflow.convert.torchfile import Allowance, strided
 from spikeflow.convert.zipped import StoredZip
 from spikeflow.errors import FileError, UnsafeFile, UnsupportedLayer
 
-MAX_JSON = 64 * 2**20
 MAX_NODES = 20_000
 MAX_SIZE = 2**48
 MAJOR = 8
-_AGAIN = "torch.export.save(torch.export.export(model, (example,)), path) with torch 2.10 or newer"
 _EVAL = "call model.eval() before torch.export.export"
 
 # torch's number for each type of values -> its name and bytes
@@ -58,9 +67,6 @@ _ROLES = {
     "tensor_constant": "tensor_constant_name",
 }
 
-_NAMES = {"name": re.compile(r"\w{1,1000}"), "target": re.compile(r"[\w.]{1,200}")}
-_T = TypeVar("_T")
-
 
 def read_archive(archive: StoredZip, allowance: Allowance) -> AtenGraph:
     """The one network of an archive, its operations by name and its tensors as arrays.
@@ -72,7 +78,7 @@ def read_archive(archive: StoredZip, allowance: Allowance) -> AtenGraph:
     FileError
         It is damaged, or of a version that is not read.
     UnsupportedLayer
-        It holds an operation outside the list.
+        An operation takes an argument that is not plain data.
     """
     try:
         return normalised(_Reader(archive, allowance).graph())
@@ -80,69 +86,25 @@ def read_archive(archive: StoredZip, allowance: Allowance) -> AtenGraph:
         raise FileError(archive.path, "its graph is nested without reason", "export it again") from None
 
 
-class _Reader:
+class _Reader(Fields):
     """One archive being read; every method either returns a checked value or raises."""
 
     def __init__(self, archive: StoredZip, allowance: Allowance) -> None:
-        self.archive, self.allowance, self.path = archive, allowance, archive.path
-        self.top = next(iter(archive.entries)).partition("/")[0] if archive.entries else ""
+        super().__init__(archive)
+        self.allowance = allowance
         self.sizes: dict[str, tuple[int, ...]] = {}
         self.symbols: dict[str, int | float | bool] = {}
         self.known: set[str] = set()
         self.unused = 0  # inputs that are no tensors
         self.payloads: dict[str, bytearray] = {}
 
-    def bad(self, what: str) -> NoReturn:
-        raise FileError(self.path, f"the archive's graph is damaged: {what}", _AGAIN)
-
-    def member(self, record: Any, key: str, kind: type[_T]) -> _T:
-        """A required field of a JSON object, of exactly the type named."""
-        if type(record) is not dict or key not in record:
-            self.bad(f"{key!r} is missing")
-        if type(record[key]) is not kind:
-            self.bad(f"{key!r} is {type(record[key]).__name__}")
-        return record[key]
-
-    def name(self, record: Any, key: str = "name") -> str:
-        """A required name of a value or operation, as torch makes them."""
-        found = self.member(record, key, str)
-        return found if _NAMES[key].fullmatch(found) else self.bad("a name holds signs that no name has")
-
-    def user_name(self, record: Any, key: str) -> str:
-        """A required name that the user chose: any signs that can be shown."""
-        found = self.member(record, key, str)
-        return found if found.isprintable() and len(found) < 1000 else self.bad("a name cannot be shown")
-
-    def optional(self, record: dict[str, Any], key: str) -> dict[str, Any]:
-        """An object that may be absent."""
-        return self.member(record, key, dict) if record.get(key) is not None else {}
-
-    def one(self, record: Any) -> tuple[str, Any]:
-        """Name and value of a record with exactly one field, as torch writes a choice."""
-        if type(record) is not dict or len(record) != 1:
-            self.bad("a choice does not have exactly one value")
-        return next(iter(record.items()))
-
-    def json(self, name: str) -> dict[str, Any]:
-        def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-            found = dict(pairs)
-            if len(found) != len(pairs):
-                self.bad("a field stands twice")
-            return found
-
-        try:
-            found = json.loads(self.archive.read(f"{self.top}/{name}", MAX_JSON), object_pairs_hook=once)
-        except ValueError:
-            raise FileError(self.path, f"{name} in it is not JSON", _AGAIN) from None
-        return found if type(found) is dict else self.bad(f"{name} is no object")
-
     def model_name(self) -> str:
         inside = [name.removeprefix(f"{self.top}/") for name in self.archive.entries]
         if any(name.startswith(("data/aotinductor/", "data/executorch/")) for name in inside):
-            raise UnsafeFile(self.path, "it holds compiled code", _AGAIN)
+            raise UnsafeFile(self.path, "it holds compiled code", AGAIN)
         models = [name for name in inside if name.startswith("models/") and name.endswith(".json")]
         if len(models) != 1:
-            raise FileError(self.path, f"the archive holds {len(models)} networks, not one", _AGAIN)
+            raise FileError(self.path, f"the archive holds {len(models)} networks, not one", AGAIN)
         return models[0].removeprefix("models/").removesuffix(".json")
 
     def graph(self) -> AtenGraph:
@@ -150,7 +112,7 @@ class _Reader:
         model = self.json(f"models/{name}.json")
         major = self.member(self.member(model, "schema_version", dict), "major", int)
         if major != MAJOR:
-            raise FileError(self.path, f"its format has version {major}; only {MAJOR} is read", _AGAIN)
+            raise FileError(self.path, f"its format has version {major}; only {MAJOR} is read", AGAIN)
         module = self.member(model, "graph_module", dict)
         graph, signature = self.member(module, "graph", dict), self.member(module, "signature", dict)
         self._read_sizes(graph)
@@ -163,14 +125,16 @@ class _Reader:
             raise FileError(self.path, f"it has {len(listed)} operations; the limit is {MAX_NODES}")
         nodes = tuple(part for node in listed for part in self._nodes(node))
         outputs = self._outputs(self.member(signature, "output_specs", list))
+        tensors = self._tensors(name, stored)
         return AtenGraph(
             nodes=nodes,
             inputs=inputs,
             input_shapes=tuple(self.sizes.get(name, ()) for name in inputs),
             outputs=outputs,
-            tensors=self._tensors(name, stored),
+            tensors={graph_name: as_array(tensor) for graph_name, tensor in tensors.items()},
             parameter_names={graph_name: user for graph_name, (_, user) in stored.items()},
             dynamic_batch=bool(inputs) and self._is_open(graph, inputs[0]),
+            bfloat16=frozenset(n for n, tensor in tensors.items() if tensor.dtype is torch.bfloat16),
         )
 
     def _read_sizes(self, graph: dict[str, Any]) -> None:
@@ -186,7 +150,7 @@ class _Reader:
         if kind == "as_expr":
             hint = found.get("hint") if type(found) is dict else None
             if hint is None:
-                raise FileError(self.path, "a size in the archive has no example value", _AGAIN)
+                raise FileError(self.path, "a size in the archive has no example value", AGAIN)
             kind, found = self.one(hint)
         expected = {"as_int": int, "as_float": float, "as_bool": bool}.get(kind)
         return found if type(found) is expected else self.bad("a size is no number")
@@ -218,7 +182,7 @@ class _Reader:
                 self.unused += 1
             else:
                 raise UnsafeFile(
-                    self.path, f"its network takes a {role[:40]!r}, which is not plain data", _AGAIN
+                    self.path, f"its network takes a {role[:40]!r}, which is not plain data", AGAIN
                 )
         return stored, tuple(inputs)
 
@@ -236,22 +200,26 @@ class _Reader:
         """The operation, and one `getitem` for each of several results."""
         target, outputs = self.name(node, "target"), self.member(node, "outputs", list)
         kinds = [self.one(output) for output in outputs]
-        if kinds and all(kind.startswith("as_sym_") for kind, _ in kinds):
-            return  # arithmetic on sizes, of which the number is known
-        if not target.startswith("torch.ops.aten."):
-            raise UnsupportedLayer(
-                self._module(node), f"the operation {target[:100]}", "operations of torch itself"
-            )
+        module, layer = self._module(node)
         args, kwargs = self._arguments(self.member(node, "inputs", list))
+        op = target.removeprefix("torch.ops.")
+        if kinds and all(kind.startswith("as_sym_") for kind, _ in kinds):
+            op = op if op.startswith("aten.sym_size") else f"{SIZE}{target.rpartition('.')[2]}"
+            yield from (AtenNode(self.size_name(value), op, args, kwargs) for _, value in kinds)
+            return
         several = len(kinds) != 1 or kinds[0][0] != "as_tensor"
         results = self._results(kinds)
         name = f"{results[0]}.all" if several and results else results[0] if results else target
         shape = () if several else self.sizes.get(name, ())
-        yield AtenNode(name, target.removeprefix("torch.ops."), args, kwargs, self._module(node), shape)
+        yield AtenNode(name, op, args, kwargs, module, shape, layer)
         for index, result in enumerate(results if several else ()):
-            yield AtenNode(
-                result, GETITEM, (Ref(name), index), {}, self._module(node), self.sizes.get(result, ())
-            )
+            yield AtenNode(result, GETITEM, (Ref(name), index), {}, module, self.sizes.get(result, ()), layer)
+
+    def size_name(self, value: Any) -> str:
+        """The name of a size that an operation gives."""
+        kind, name = self.one(value)
+        known = kind == "as_name" and type(name) is str and name in self.symbols
+        return name if known else self.bad("a size has no name")
 
     def _results(self, kinds: list[tuple[str, Any]]) -> list[str]:
         names: list[str] = []
@@ -267,13 +235,13 @@ class _Reader:
         self.known |= set(names)
         return names
 
-    def _module(self, node: Any) -> str:
-        """The user's module: the second part of the last "key,path,class" in the stack."""
+    def _module(self, node: Any) -> tuple[str, str]:
+        """The user's module and its class, from the last "key,path,class" in the stack."""
         stack = self.optional(node, "metadata").get("nn_module_stack")
         if type(stack) is not str:
-            return ""
+            return "", ""
         parts = stack.rpartition(";")[2].split(",")
-        return module_path(parts[1]) if len(parts) == 3 else ""
+        return (module_path(parts[1]), class_name(parts[2])) if len(parts) == 3 else ("", "")
 
     def _arguments(self, inputs: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = [], {}
@@ -289,6 +257,8 @@ class _Reader:
         kind, value = self.one(argument)
         if kind in _SINGLE:
             return _SINGLE[kind](self, value)
+        if kind == "as_graph":
+            return "a graph"  # never read: capture refuses the operations that take one, by name
         if kind not in _SEVERAL:
             raise UnsupportedLayer(
                 "the archive", f"an argument of kind {kind[:40]!r}", "plain operations of torch"
@@ -309,8 +279,10 @@ class _Reader:
         """One of several written as a record: a tensor or none, a named size or a number."""
         kind, found = self.one(value)
         if kind == "as_name":
-            known = type(found) is str and found in self.symbols
-            return self.symbols[found] if known else self.bad("an unknown size is named")
+            if type(found) is not str or found not in self.symbols:
+                self.bad("an unknown size is named")
+            number = self.symbols[found]
+            return Size(number, found) if type(number) is int else number
         if kind not in ("as_tensor", "as_none", "as_int", "as_float", "as_bool"):
             self.bad(f"{kind[:40]!r} stands where a value should")
         return self._argument(value)
@@ -332,7 +304,7 @@ class _Reader:
             table[value] if type(value) is int and value in table else self.bad("an unknown type or layout")
         )
 
-    def _tensors(self, model: str, stored: dict[str, tuple[str, str]]) -> dict[str, Any]:
+    def _tensors(self, model: str, stored: dict[str, tuple[str, str]]) -> dict[str, torch.Tensor]:
         weights, constants = self._config("weights", model), self._config("constants", model)
         found = {}
         for name, (role, user) in stored.items():
@@ -350,14 +322,14 @@ class _Reader:
             return {}
         return self.member(self.json(name), "config", dict)
 
-    def _values(self, folder: str, user: str, payload: Any) -> Any:
+    def _values(self, folder: str, user: str, payload: Any) -> torch.Tensor:
         if self.member(payload, "use_pickle", bool):
             reason = f"the values of {user[:60]!r} are pickled, which would run code"
             raise UnsafeFile(self.path, reason, "export a network of plain tensors")
         place = self.member(payload, "path_name", str)
         meta = self.member(payload, "tensor_meta", dict)
         if self.member(meta, "layout", int) != _STRIDED or self.member(meta, "dtype", int) not in _TYPES:
-            raise FileError(self.path, f"{user[:60]!r} is sparse or of a type that is not read", _AGAIN)
+            raise FileError(self.path, f"{user[:60]!r} is sparse or of a type that is not read", AGAIN)
         dtype, width = _TYPES[meta["dtype"]]
         size = tuple(self._size(item) for item in self.member(meta, "sizes", list))
         stride = tuple(self._size(item) for item in self.member(meta, "strides", list))
@@ -366,9 +338,9 @@ class _Reader:
         if len(data) % width:
             self.bad(f"{user[:60]!r} does not have whole values")
         if reason := misplaced(len(data) // width, offset, size, stride):
-            raise FileError(self.path, f"{user[:60]!r}: {reason}", _AGAIN)
+            raise FileError(self.path, f"{user[:60]!r}: {reason}", AGAIN)
         self.allowance.spend(math.prod(size) * width)
-        return as_array(strided(data, dtype, offset, size, stride))
+        return strided(data, dtype, offset, size, stride)
 
     def _payload(self, name: str) -> bytearray:
         # Kept, since tensors that share values name the same entry, and a hostile file would do so for ever.

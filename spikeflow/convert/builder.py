@@ -6,16 +6,21 @@ node, its readers connect every branch to their port.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
 
-from spikeflow.convert.aten import AtenGraph, AtenNode, Ref, base_name
-from spikeflow.errors import ConversionError, UnsupportedLayer
+from spikeflow.convert.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name
+from spikeflow.convert.evaluate import constants, dependent
+from spikeflow.convert.heads import ERASED_HEAD, heads
+from spikeflow.errors import ConversionError, ModelError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Concat, Node, Output, Scale, Shape
+from spikeflow.ir.nodes import Concat, Input, Node, Output, Scale, Shape
 
 Array = npt.NDArray[Any]
 
@@ -43,10 +48,19 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Captured:
-    """A network as a graph of stage ann, with one verdict for each of its operations, in their order."""
+    """A network as a graph of stage ann.
+
+    Parameters
+    ----------
+    verdicts : one for each operation of the network, in their order.
+    heads : operations at the end that were left out, the last one first, by the name that torch gives them.
+    warnings : what the user should know of it.
+    """
 
     graph: Graph
     verdicts: tuple[Verdict, ...]
+    heads: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,13 @@ class Builder:
         self.verdicts: dict[str, Verdict] = {}
         self.values: dict[str, Value] = {}
         self.lists: dict[str, tuple[Value, ...]] = {}
-        self.constants: dict[str, Array] = dict(aten.tensors)
+        self.constants, self.uncomputed = constants(aten)
+        self.arrays: dict[str, Array] = dict(aten.tensors)
+        self.varying = dependent(aten, aten.inputs)
+        self.heads = heads(aten)
+        self.refusals: list[ModelError] = []
+        self._refused: set[str] = set()
+        self.lost: set[str] = set()  # names of values that a refused operation would have made
         paths = {node.module for node in aten.nodes}
         self._containers = {path[:end] for path in paths for end in range(len(path)) if path[end] == "."}
 
@@ -86,7 +106,23 @@ class Builder:
 
     def refuse(self, node: AtenNode, kind: str, hint: str) -> UnsupportedLayer:
         """The error for an operation that cannot be taken; the caller raises it."""
-        return UnsupportedLayer(self.title(node), kind, hint)
+        return UnsupportedLayer(self.title(node), kind, hint, node.layer)
+
+    def note(self, node: AtenNode, refusal: ModelError) -> None:
+        """Keep a refusal; of a layer of torch, which may be many operations, the first one."""
+        whole = node.module and hasattr(nn, node.layer) and node.module not in self._containers
+        if not whole or node.module not in self._refused:
+            self.refusals.append(refusal)
+        self._refused.add(node.module)
+
+    def stand_in(self, node: AtenNode) -> None:
+        """A value of the right shape for one that could not be made, so that what follows can be looked at."""
+        if node.name not in self.varying or not node.shape:
+            self.lost.add(node.name)
+            return
+        self.values[node.name] = self.place(
+            f"{node.name} unknown", Input(tuple(node.shape[1:]) or (1,), "current")
+        )
 
     # reading arguments
 
@@ -103,8 +139,14 @@ class Builder:
     def constant(self, argument: Any) -> Array | None:
         """The array or number behind an argument; None where it is a value of the network."""
         if isinstance(argument, Ref):
-            return self.constants.get(argument.name)
+            return self._array(argument.name)
         return np.asarray(argument) if isinstance(argument, bool | int | float) else None
+
+    def _array(self, name: str) -> Array | None:
+        found = self.constants.get(name)
+        if name not in self.arrays and isinstance(found, torch.Tensor):
+            self.arrays[name] = as_array(found)
+        return self.arrays.get(name)
 
     def parameter(self, node: AtenNode, argument: Any) -> Array | None:
         """A parameter stored with the network; None where it is absent."""
@@ -165,13 +207,19 @@ class Builder:
     # the end
 
     def check_parameters(self) -> None:
-        """Raise ConversionError where a parameter holds NaN or infinity, naming it as the user does."""
+        """Raise ConversionError where parameters hold NaN or infinity, naming each as the user does."""
+        found = {}
         for name, array in self.aten.tensors.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 bad = int(array.size - np.isfinite(array).sum())
-                title = self.aten.parameter_names.get(name, name)
-                reason = f"holds {bad} NaN or infinite value(s) of {array.size}"
-                raise ConversionError(title, reason, "retrain or repair the network")
+                found[self.aten.parameter_names.get(name, name)] = (
+                    f"{bad} NaN or infinite value(s) of {array.size}"
+                )
+        if found:
+            first, *others = found
+            more = "".join(f"; {name} {found[name]}" for name in others)
+            reason = f"holds {found[first]}{more}"
+            raise ConversionError(first, reason, "retrain or repair the network")
 
     def finish(self) -> Captured:
         """The nodes that lead from the Input to the Output, and the verdicts in the operations' order."""
@@ -186,7 +234,18 @@ class Builder:
             tuple(e for e in self.edges if e.src in needed and e.dst in needed),
         )
         verdicts = (self.verdicts[node.name] for node in self.aten.nodes)
-        return Captured(graph, tuple(_standing(verdict, needed) for verdict in verdicts))
+        standing = tuple(_standing(verdict, needed) for verdict in verdicts)
+        return Captured(graph, standing, tuple(self.heads), tuple(self._told()))
+
+    def _told(self) -> Iterator[str]:
+        for node in self.aten.nodes:
+            if self.heads.get(node.name) == ERASED_HEAD:
+                yield (
+                    f"{self.title(node)}: {base_name(node.op)} at the end is left out, since it keeps the order "
+                    "of the answers; the network answers with the values before it"
+                )
+        if self.aten.autocast:
+            yield f"torch.autocast: what it computes in {self.aten.autocast} is converted as float32"
 
 
 def _standing(verdict: Verdict, nodes: set[str]) -> Verdict:

@@ -1,28 +1,31 @@
 """Capture: a traced network to a graph of stage ann, with a verdict for every operation.
 
-Every operation has its line in `_HANDLERS` or is refused by name: none is left out in silence.
+Every operation has its line in `_HANDLERS` or is refused by name: none is left out in silence. Refusals are
+collected, a value of the right shape standing in for what a refused operation would give, and told at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
-
-import numpy as np
 
 from spikeflow.convert import capture_arithmetic as arithmetic
 from spikeflow.convert import capture_shapes as shapes
 from spikeflow.convert import capture_synapses as synapses
-from spikeflow.convert.aten import AtenGraph, AtenNode, base_name, refs
+from spikeflow.convert.atengraph import AtenGraph, AtenNode, base_name, read_by
 from spikeflow.convert.builder import Builder, Captured, Value, Verdict
-from spikeflow.convert.capture_arithmetic import ERASED_SOFTMAX
-from spikeflow.errors import ConversionError, ShapeError, UnsupportedLayer
+from spikeflow.convert.heads import ERASED_SOFTMAX
+from spikeflow.convert.normal import is_listed
+from spikeflow.convert.refusals import LISTED, REFUSED
+from spikeflow.errors import ConversionError, ModelError, ShapeError, UnsupportedLayer, refused
 from spikeflow.ir.nodes import Input, Output
 
 __all__ = ["Captured", "ERASED_SOFTMAX", "Verdict", "capture"]
 
 Handler = Callable[[Builder, AtenNode], Value | None]
 INPUT, OUTPUT = "input", "output"
+# what a handler may run into where an archive's arguments are not those that torch writes
+_MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
+_COMPUTE = "compute it before saving the network, and keep it as a buffer"
 
 _HANDLERS: Mapping[str, Handler] = {
     "linear": synapses.linear,
@@ -51,10 +54,10 @@ _HANDLERS: Mapping[str, Handler] = {
     "div": arithmetic.div,
     "true_divide": arithmetic.div,
     "neg": arithmetic.neg,
-    "softmax": arithmetic.softmax,
-    "_softmax": arithmetic.softmax,
-    "log_softmax": arithmetic.softmax,
-    "_log_softmax": arithmetic.softmax,
+    **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax", "argmax"), arithmetic.head),
+    **dict.fromkeys(("sigmoid", "tanh", "softsign", "leaky_relu", "elu", "selu", "celu"), arithmetic.head),
+    "avg_pool1d": synapses.avg_pool1d,
+    "adaptive_avg_pool1d": synapses.avg_pool1d,
     "flatten": shapes.reshape,
     "view": shapes.reshape,
     "reshape": shapes.reshape,
@@ -69,6 +72,8 @@ _HANDLERS: Mapping[str, Handler] = {
     "alias": shapes.erased,
     "detach": shapes.erased,
     "float": shapes.erased,
+    "double": shapes.erased,
+    "half": shapes.erased,
     "to": shapes.cast,
     "_to_copy": shapes.cast,
     "type_as": shapes.erased,
@@ -87,73 +92,6 @@ _HANDLERS: Mapping[str, Handler] = {
     "concat": shapes.cat,
 }
 
-_MAX_POOL = "average pooling (retrain briefly); max pooling on spikes has no exact form here yet"
-_LISTED = "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, flatten"
-_SMOOTH = "torch.nn.ReLU in its place, after retraining"
-_NORM = "torch.nn.BatchNorm2d, whose statistics are constants after training"
-_REFUSED: Mapping[str, tuple[str, str]] = {
-    **dict.fromkeys(
-        (
-            "max_pool1d",
-            "max_pool2d",
-            "max_pool3d",
-            "max_pool2d_with_indices",
-            "max_pool3d_with_indices",
-            "max_pool1d_with_indices",
-            "adaptive_max_pool1d",
-            "adaptive_max_pool2d",
-            "adaptive_max_pool3d",
-        ),
-        ("max pooling", _MAX_POOL),
-    ),
-    **dict.fromkeys(
-        (
-            "layer_norm",
-            "native_layer_norm",
-            "group_norm",
-            "native_group_norm",
-            "instance_norm",
-            "rms_norm",
-            "local_response_norm",
-        ),
-        ("normalisation by the sample's own statistics", _NORM),
-    ),
-    **dict.fromkeys(
-        (
-            "sigmoid",
-            "tanh",
-            "gelu",
-            "silu",
-            "mish",
-            "elu",
-            "selu",
-            "celu",
-            "leaky_relu",
-            "prelu",
-            "_prelu_kernel",
-            "relu6",
-            "hardsigmoid",
-            "hardswish",
-            "softplus",
-            "softsign",
-            "log_sigmoid",
-        ),
-        ("this activation", _SMOOTH),
-    ),
-    **dict.fromkeys(
-        ("scaled_dot_product_attention", "bmm", "baddbmm", "einsum"),
-        ("attention or a product of two values", "a network without attention"),
-    ),
-    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d"), ("a transposed convolution", "leave it out")),
-    **dict.fromkeys(
-        ("conv3d", "avg_pool3d", "adaptive_avg_pool3d"), ("a three-dimensional layer", "two dimensions")
-    ),
-    **dict.fromkeys(
-        ("lstm", "gru", "rnn_tanh", "rnn_relu"),
-        ("a recurrent layer", "spikeflow.neurons.Recurrent, trained as a spiking network"),
-    ),
-}
-
 
 def capture(aten: AtenGraph) -> Captured:
     """The graph of stage ann of a traced network, and what became of each of its operations.
@@ -161,7 +99,8 @@ def capture(aten: AtenGraph) -> Captured:
     Raises
     ------
     UnsupportedLayer
-        For an operation without an exact counterpart; it names the module and what would help.
+        For an operation without an exact counterpart; it names the module and what would help. Several are
+        told at once, by `UnsupportedLayers`.
     ConversionError
         For NaN or infinite parameters, several inputs or outputs, or an output that is a constant.
     """
@@ -172,6 +111,8 @@ def capture(aten: AtenGraph) -> Captured:
     b.values[aten.inputs[0]] = name
     for node in aten.nodes:
         _take(b, node)
+    if b.refusals:
+        raise refused(b.refusals)
     if aten.outputs[0].name not in b.values:
         raise ConversionError(
             "the output", "does not depend on the input", "a network that computes something"
@@ -193,58 +134,52 @@ def _check_ends(aten: AtenGraph) -> None:
 
 
 def _take(b: Builder, node: AtenNode) -> None:
+    try:
+        if not is_listed(node) or (node.name in b.varying and base_name(node.op) not in _HANDLERS):
+            raise _unknown(b, node)
+        if read_by(node) & b.lost:
+            b.stand_in(node)  # the reason was told where its argument was refused
+        elif node.name in b.varying:
+            _handle(b, node)
+        else:
+            _constant(b, node)
+    except ModelError as error:
+        b.note(node, error)
+        b.stand_in(node)
+
+
+def _unknown(b: Builder, node: AtenNode) -> UnsupportedLayer:
     word = base_name(node.op)
-    used = [ref.name for ref in refs((node.args, tuple(node.kwargs.values())))]
-    if not any(name in b.values or name in b.lists for name in used):
-        b.constants[node.name] = _constant(b, node, word)
-        b.judge(node, "a constant")
-        return
-    if word not in _HANDLERS:
-        kind, hint = _REFUSED.get(word, (node.op, _LISTED))
-        raise b.refuse(node, word if kind == node.op else f"{kind} ({word})", hint)
+    if word in REFUSED:
+        kind, hint = REFUSED[word]
+        return b.refuse(node, f"{kind} ({word})", hint)
+    if not is_listed(node):
+        hint = "replace it by listed operations, or convert the part of the network before it"
+        return b.refuse(node, f"the operation {node.op[:100]}", hint)
+    return b.refuse(node, word, LISTED)
+
+
+def _handle(b: Builder, node: AtenNode) -> None:
+    """One operation on values of the network."""
+    word = base_name(node.op)
     try:
         value = _HANDLERS[word](b, node)
     except ShapeError as error:
+        hint = "samples of the usual shape"
         raise UnsupportedLayer(
-            b.title(node), f"{word} on these shapes ({error})", "samples of the usual shape"
+            b.title(node), f"{word} on these shapes ({error})", hint, node.layer
         ) from error
+    except ModelError:
+        raise
+    except _MISFIT as error:
+        hint = "the operations as torch.export writes them"
+        raise UnsupportedLayer(b.title(node), f"{word} with these arguments", hint, node.layer) from error
     if value is not None:
         b.values[node.name] = value
 
 
-def _constant(b: Builder, node: AtenNode, word: str) -> Any:
-    """An operation on constants only, computed now."""
-    arrays = [b.constant(a) for a in node.args]
-    first = arrays[0] if arrays else None
-    if word in ("view", "reshape", "unsqueeze", "squeeze", "flatten", "_unsafe_view") and first is not None:
-        return first.reshape(node.shape)
-    if word in ("expand", "expand_as") and first is not None:
-        return np.broadcast_to(first, node.shape)
-    if word in ("contiguous", "clone", "alias", "detach", "to", "float", "_to_copy") and first is not None:
-        return first
-    if word in ("t", "numpy_T") and first is not None:
-        return first.T
-    if word == "transpose" and first is not None:
-        return np.swapaxes(first, int(node.args[1]), int(node.args[2]))
-    if word == "permute" and first is not None:
-        return np.transpose(first, tuple(node.args[1]))
-    if word in ("zeros", "ones", "zeros_like", "ones_like", "new_zeros", "new_ones"):
-        return np.full(node.shape, 1.0 if "ones" in word else 0.0, np.float32)
-    if word in _NUMERIC and first is not None and all(a is not None for a in arrays) and not node.kwargs:
-        return _NUMERIC[word](*arrays)
-    raise b.refuse(node, f"{word} on constants", "compute the constant before saving the network")
-
-
-_NUMERIC: Mapping[str, Callable[..., Any]] = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "div": np.divide,
-    "neg": np.negative,
-    "exp": np.exp,
-    "sqrt": np.sqrt,
-    "abs": np.abs,
-    "reciprocal": np.reciprocal,
-    "square": np.square,
-    "pow": np.power,
-}
+def _constant(b: Builder, node: AtenNode) -> None:
+    """An operation on constants only, which has been computed, or why it could not be."""
+    if node.name in b.uncomputed:
+        raise b.refuse(node, f"{base_name(node.op)} on constants ({b.uncomputed[node.name]})", _COMPUTE)
+    b.judge(node, "a constant")

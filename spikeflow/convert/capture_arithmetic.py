@@ -1,4 +1,4 @@
-"""Additions, constant factors and terms, the rectifier, and a softmax at the very end."""
+"""Additions, constant factors and terms, the rectifier, and activations at the very end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from math import inf
 import numpy as np
 
 from spikeflow.convert.affine import affine
-from spikeflow.convert.aten import AtenNode
+from spikeflow.convert.atengraph import AtenNode, base_name
 from spikeflow.convert.builder import Array, Builder, Value
 from spikeflow.convert.capture_synapses import argument
+from spikeflow.convert.heads import SOFTMAX
+from spikeflow.convert.refusals import REFUSED
 from spikeflow.ir.nodes import Activation
 
-ERASED_SOFTMAX = "erased: the largest logit stays the largest"
 _RELU_HINT = "torch.nn.ReLU, after retraining"
 
 
@@ -129,14 +130,16 @@ def _scaled(b: Builder, node: AtenNode, value: Value, factor: Array) -> Value:
     return value
 
 
-def softmax(b: Builder, node: AtenNode) -> Value:
-    """Erased over the classes at the very end, where the largest stays the largest; else refused."""
-    value = b.value(node, node.args[0])
-    last = [ref.name for ref in b.aten.outputs] == [node.name]
-    dim = argument(node, 1, "dim")
-    if not last or len(value.shape) != 1 or dim not in (1, -1):
+def head(b: Builder, node: AtenNode) -> Value:
+    """An activation at the very end that keeps the order of the answers is left out; else it is refused."""
+    if node.name in b.heads:
+        value = b.value(node, node.args[0])
+        b.judge(node, b.heads[node.name], value)
+        return value
+    word = base_name(node.op)
+    if word in SOFTMAX:
         raise b.refuse(
             node, "softmax inside the network", "softmax over the classes at the very end, or none"
         )
-    b.judge(node, ERASED_SOFTMAX, value)
-    return value
+    kind, hint = REFUSED[word]
+    raise b.refuse(node, f"{kind} ({word})", hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from spikeflow.convert.affine import identity
-from spikeflow.convert.aten import AtenNode
+from spikeflow.convert.atengraph import AtenNode
 from spikeflow.convert.builder import Builder, Value
 from spikeflow.convert.capture_synapses import argument
 from spikeflow.ir.nodes import Flatten, Pad, Slice

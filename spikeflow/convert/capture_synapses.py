@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.aten import AtenNode
+from spikeflow.convert.atengraph import AtenNode
 from spikeflow.convert.builder import BATCH_NORM, Array, Builder, Value
-from spikeflow.convert.unrolled import MAX_SYNAPSES, unrolled_conv1d
+from spikeflow.convert.unrolled import MAX_SYNAPSES, Windows, unrolled_conv1d
 from spikeflow.ir.nodes import BatchNorm, Conv2d, Flatten, Linear, Pad, Pair, SumPool
 
 Ends = tuple[Pair, Pair]
@@ -144,12 +144,11 @@ def batch_norm(b: Builder, node: AtenNode) -> Value:
     legit = "no_training" in node.op
     training = False if legit else bool(argument(node, 5, "training", False))
     mean, variance = (b.parameter(node, node.args[i]) for i in (3, 4))
-    if training or mean is None or variance is None:
-        raise b.refuse(
-            node,
-            "batch norm without stored statistics (training mode or track_running_stats=False)",
-            "model.eval(), and track_running_stats=True while training",
-        )
+    if mean is None or variance is None:
+        hint = "track_running_stats=True while training, so that its statistics become constants"
+        raise b.refuse(node, "batch norm with track_running_stats=False", hint)
+    if training:
+        raise b.refuse(node, "batch norm in training mode", "model.eval()")
     gamma, beta = (b.parameter(node, node.args[i]) for i in (1, 2))
     epsilon = float(argument(node, 6 if legit else 7, "eps", 1e-5))
     made = BatchNorm(
@@ -210,6 +209,29 @@ def _average(b: Builder, node: AtenNode, x: Value, pool: SumPool, divisor: Array
     return value if np.all(factor == 1.0) else b.scale(f"{b.title(node)}.factor", value, factor)
 
 
+def avg_pool1d(b: Builder, node: AtenNode) -> Value:
+    """Averages along one axis, of equal or of adaptive windows, as listed synapses."""
+    x = b.value(node, node.args[0])
+    if len(x.shape) != 2:
+        raise b.refuse(node, f"a one-dimensional pooling on samples of shape {x.shape}", "samples of (C, L)")
+    size, out = x.shape[1], node.shape[2]
+    if "adaptive" in node.op:
+        return _average1d(b, node, x, Windows.adaptive(size, out), tuple(node.shape[1:]))
+    kernel = pair(node.args[1])[0]
+    stride, padding = argument(node, 2, "stride") or kernel, pair(argument(node, 3, "padding", 0))[0]
+    line = _windows((size, out), kernel, pair(stride)[0], padding)
+    counted = line.clipped if argument(node, 5, "count_include_pad", True) else line.true
+    start = np.arange(out) * pair(stride)[0] - padding
+    windows = Windows(np.maximum(start, 0), np.minimum(start + kernel, size), counted)
+    return _average1d(b, node, x, windows, tuple(node.shape[1:]))
+
+
+def _average1d(b: Builder, node: AtenNode, x: Value, windows: Windows, shape: tuple[int, ...]) -> Value:
+    value = b.chain(b.title(node), windows.synapses(x.shape, shape), x)
+    b.judge(node, "synapses: averages over windows", value)
+    return value
+
+
 def adaptive_avg_pool2d(b: Builder, node: AtenNode) -> Value:
     """Averages over equal windows; unequal ones are refused."""
     x = b.value(node, node.args[0])
@@ -234,11 +256,14 @@ def mean(b: Builder, node: AtenNode) -> Value:
     axes = argument(node, 1, "dim")
     axes = (axes,) if isinstance(axes, int) else axes
     found = sorted(a % (len(x.shape) + 1) for a in axes or ())
+    if len(x.shape) == 2 and found == [2]:
+        windows = Windows.adaptive(x.shape[1], 1)
+        return _average1d(b, node, x, windows, tuple(node.shape[1:]))
     if len(x.shape) != 3 or found != [2, 3]:
         raise b.refuse(
             node,
             f"a mean over dimensions {axes} of samples of shape {x.shape}",
-            "the mean over both spatial dimensions, or torch.nn.AdaptiveAvgPool2d(1)",
+            "the mean over all spatial dimensions",
         )
     kernel = (x.shape[1], x.shape[2])
     value = _average(b, node, x, SumPool(kernel, kernel), np.full((1, 1), float(kernel[0] * kernel[1])))

@@ -5,7 +5,8 @@ file                         result
 ===========================  ===============================================================================
 `torch.save(module)`         the module made afresh, of listed torch layers only
 `torch.export.save(...)`     an `AtenGraph`, read by our own reader
-state dict + `--arch`        the module that the user's own function makes, filled with the file's tensors
+state dict + `--arch`        the module that the user's own function makes, filled with the file's tensors;
+                             alone, or in a checkpoint, under the names of a wrapper or not
 ===========================  ===============================================================================
 
 The user's function is the only code that ever runs. `arch` beside a file that says itself how its network is
@@ -18,26 +19,27 @@ import importlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from spikeflow.convert import archive, torchfile
-from spikeflow.convert.aten import AtenGraph
+from spikeflow.convert.atengraph import AtenGraph
+from spikeflow.convert.checkpoint import Reading, few, fitted, modules, printable, readings
 from spikeflow.convert.layers import LAYERS, Rebuilder
 from spikeflow.convert.pickled import Instance, Tensor
 from spikeflow.convert.torchfile import DEFAULT_LIMIT, Saved
 from spikeflow.convert.zipped import StoredZip
-from spikeflow.errors import ConversionError, FileError
+from spikeflow.errors import ConversionError, FileError, SpikeflowWarning
 
-_NESTED = ("state_dict", "model_state_dict")
 _ARCH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _ARCH_HINT = "--arch package.module:function, a function of yours that returns the module"
 _OWN_STRUCTURE = "leave out --arch; it is for files that hold tensors only"
-_SHOWN = 6
 
 
 def load(
@@ -69,22 +71,58 @@ def load(
     ConversionError
         `arch` cannot be imported or makes no module.
     """
+    opened = read(path, arch, limit=limit)
+    for text in opened.told:
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)
+    return opened.network
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a file holds, and what is to be told of how it was read."""
+
+    network: nn.Module | AtenGraph
+    told: tuple[str, ...] = ()
+
+
+def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT) -> Opened:
+    """As `load`, with what is to be told beside it instead of as a warning."""
     name = os.fspath(path)
     file, length = torchfile.open_regular(Path(name))
     with file:
         found = torchfile.look(file, name, length, limit, LAYERS)
         if isinstance(found, StoredZip):
             _refuse_arch(name, arch, "an archive of torch.export")
-            return archive.read_archive(found, torchfile.Allowance.of(name, length, limit))
+            return Opened(archive.read_archive(found, torchfile.Allowance.of(name, length, limit)))
         if isinstance(found.root, Instance):
             _refuse_arch(name, arch, "a whole module")
-            return Rebuilder(name, found.tensor).module(found.root).eval()
-        tensors = _state_dict(found)
-        if arch is None:
-            raise FileError(name, "it holds tensors but no network (a bare state dict)", _ARCH_HINT)
-        module = make_module(arch)
-        _fit(module, tensors, found)
-        return module.eval()
+            return Opened(Rebuilder(name, found.tensor).module(found.root).eval())
+        if not isinstance(found.root, dict):
+            raise FileError(name, "it holds neither a module nor named tensors", "save model.state_dict()")
+        return _whole(found) if arch is None else _filled(found, arch)
+
+
+def _whole(saved: Saved) -> Opened:
+    """The module that stands in a checkpoint beside other things."""
+    held = modules(saved.root)
+    if not held:
+        _named_tensors(saved)
+        raise FileError(saved.path, "it holds tensors but no network (a bare state dict)", _ARCH_HINT)
+    (key, first), *others = held
+    module = Rebuilder(saved.path, saved.tensor).module(first).eval()
+    kept = few([other for other, instance in others if instance is not first])
+    told = f"{saved.path}: the module under {printable(key)!r} was taken; others stand under {kept}"
+    return Opened(module, () if kept == "none" else (told,))
+
+
+def _filled(saved: Saved, arch: str) -> Opened:
+    """The module that the user's function makes, with the tensors of the file."""
+    found = _named_tensors(saved)
+    module = make_module(arch)
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    tensors, told = fitted(saved.path, found, wanted)
+    _fill(module, tensors, saved)
+    return Opened(module.eval(), told)
 
 
 def _refuse_arch(path: str, arch: str | None, what: str) -> None:
@@ -92,25 +130,16 @@ def _refuse_arch(path: str, arch: str | None, what: str) -> None:
         raise FileError(path, f"it is {what}, which says itself how it is built", _OWN_STRUCTURE)
 
 
-def _state_dict(saved: Saved) -> dict[str, Tensor]:
-    """Named tensors of a state dict, whether bare or nested in a checkpoint, without the prefix `module.`."""
-    root = saved.root
-    if not isinstance(root, dict):
-        raise FileError(saved.path, "it holds neither a module nor named tensors", "save model.state_dict()")
-    nested = [key for key in _NESTED if isinstance(root.get(key), dict)]
-    named = root[nested[0]] if nested else root
-    wrong = [
-        _printable(key)
-        for key, value in named.items()
-        if type(key) is not str or not isinstance(value, Tensor)
-    ]
-    if wrong or not named:
-        what = f"entries that are no tensors ({', '.join(wrong[:_SHOWN])})" if wrong else "nothing"
-        raise FileError(
-            saved.path, f"its state dict holds {what}", f"save model.state_dict() alone, or {_NESTED[0]!r}"
-        )
-    prefixed = all(key.startswith("module.") for key in named)
-    return {key.removeprefix("module.") if prefixed else key: value for key, value in named.items()}
+def _named_tensors(saved: Saved) -> list[Reading]:
+    """Every place in the file that holds named tensors and nothing else."""
+    found = readings(saved.root)
+    if not found:
+        assert isinstance(saved.root, dict)
+        wrong = [printable(key) for key, value in saved.root.items() if not isinstance(value, Tensor)]
+        what = f"entries that are no tensors ({few(wrong)})" if wrong else "nothing"
+        hint = "save model.state_dict() alone, or 'state_dict'"
+        raise FileError(saved.path, f"its state dict holds {what}", hint)
+    return found
 
 
 @contextmanager
@@ -145,21 +174,7 @@ def make_module(arch: str) -> nn.Module:
     return module
 
 
-def _fit(module: nn.Module, tensors: Mapping[str, Tensor], saved: Saved) -> None:
-    """Load the tensors into the module once names and shapes agree."""
-    wanted = module.state_dict()
-    # torch before 0.4.1 wrote no such counter, and it has no effect here.
-    missing = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")]
-    unexpected = [key for key in tensors if key not in wanted]
-    if missing or unexpected:
-        reason = (
-            f"its names are not those of the module: missing {_few(missing)}; unexpected {_few(unexpected)}"
-        )
-        raise FileError(saved.path, reason, "the --arch that the file was trained with")
-    for key, record in tensors.items():
-        if tuple(wanted[key].shape) != record.size:
-            reason = f"{_printable(key)} has shape {record.size}, the module wants {tuple(wanted[key].shape)}"
-            raise FileError(saved.path, reason, "the --arch that the file was trained with")
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], saved: Saved) -> None:
     loaded = {key: saved.tensor(record) for key, record in tensors.items()}
     try:
         with torch.no_grad():
@@ -167,14 +182,3 @@ def _fit(module: nn.Module, tensors: Mapping[str, Tensor], saved: Saved) -> None
     except RuntimeError as error:
         reason = f"its tensors do not load into the module ({str(error).splitlines()[0][:200]})"
         raise FileError(saved.path, reason, "the --arch that the file was trained with") from error
-
-
-def _printable(name: object) -> str:
-    text = str(name)[:80]
-    return text if text.isprintable() else ascii(text)
-
-
-def _few(names: list[str]) -> str:
-    shown = ", ".join(_printable(name) for name in names[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return shown + more if names else "none"

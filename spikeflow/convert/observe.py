@@ -25,6 +25,7 @@ from spikeflow.samples import fitting, samples_of
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 BINS = 4096  # a threshold is exact to 1 / 4096 of its channel's maximum
+RARE = 20  # values above 0, below which a channel's largest is its threshold
 _BATCH_VALUES = 2**23  # values of all activations that one batch may make
 
 
@@ -47,15 +48,20 @@ class ActivationStats(Frozen):
     histogram: Array
 
     def percentile(self, q: float) -> Array:
-        """The q-th percentile of all values, zeros included, ``(channels,)``; linear within a bin."""
-        rank = q / 100.0 * self.values - self.zeros
+        """The q-th percentile of each channel's values above 0, ``(channels,)``; linear within a bin.
+
+        Zeros do not count: a channel that is rarely active would else be silenced. Of fewer than RARE values
+        above 0 (over all positions of all samples) the largest is taken; a channel without any gives 0.
+        """
+        active = self.values - self.zeros
+        rank = q / 100.0 * active
         cumulative = np.cumsum(self.histogram, axis=1)
         at = np.minimum((cumulative < rank[:, None]).sum(axis=1), BINS - 1)
         row = np.arange(len(at))
         inside = self.histogram[row, at]
         below = cumulative[row, at] - inside
         part = np.clip((rank - below) / np.maximum(inside, 1), 0.0, 1.0)
-        return np.where(rank > 0, (at + part) / BINS * self.maximum, 0.0)
+        return np.where(active < RARE, self.maximum, (at + part) / BINS * self.maximum)
 
     def fraction_above(self, threshold: Array) -> Array:
         """The fraction of values in the bins above a threshold per channel, ``(channels,)``."""

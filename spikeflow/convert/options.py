@@ -19,7 +19,7 @@ class ConvertOptions:
     Parameters
     ----------
     steps : length of a run; `--steps` of a run overrides it.
-    percentile : of each channel's activations on the calibration data, its threshold.
+    percentile : of each channel's activations above 0 on the calibration data, its threshold.
     reset : "subtract" or "zero".
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
     scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.

@@ -8,13 +8,15 @@ from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from spikeflow.calibration import Split, split
 from spikeflow.convert import source as sources
+from spikeflow.convert.atengraph import AtenGraph
 from spikeflow.convert.balance import balance, readout_of
-from spikeflow.convert.capture import capture
+from spikeflow.convert.capture import Captured, capture
+from spikeflow.convert.cautions import cautions
 from spikeflow.convert.coding import encoded
+from spikeflow.convert.compare import compare
 from spikeflow.convert.fold import fold_batch_norm
 from spikeflow.convert.forecast import expect_room
 from spikeflow.convert.observe import Progress, Stats, check_data, observe
@@ -88,13 +90,13 @@ def convert(
         raise DataError("labels", "labels without samples", "both or neither")
     given = None if x is None else samples_of(x, y)
     data = None if given is None else given.x
-    network = sources.opened(source, options.arch)
-    traced = sources.traced(network, data, options.input_shape)
-    expect_room(traced)
-    captured = capture(traced)
+    network, opening = sources.opened_with_told(source, options.arch)
+    aten = sources.traced(network, data, options.input_shape)
+    expect_room(aten)
+    captured = capture(aten)
     stages.check(captured.graph, "ann")
     _check_activations(captured.graph)
-    difference = _compared(network, captured, data)
+    difference = _compared(network, aten, captured, data)
     folded = fold_batch_norm(captured.graph)
     parts = None if data is None else split(data)
     stats = None if data is None or parts is None else observe(folded.graph, data[parts.setting], progress)
@@ -118,7 +120,8 @@ def convert(
     held = np.zeros((0, 1), np.float32) if data is None or parts is None else data[parts.held_back]
     case = Case(converted, folded.graph, held, _alternatives(converted, folded.graph, thresholds, report))
     fidelity, told = verify(case, progress)
-    told = (*(() if given is None else given.warnings), *told)
+    before = (*opening, *cautions(captured, options, None if parts is None else len(parts.digests)))
+    told = (*before, *(() if given is None else given.warnings), *told)
     warn(told)
     report = replace(report, fidelity=fidelity, warnings=told)
     converted = replace(
@@ -175,13 +178,11 @@ def _check_activations(graph: Graph) -> None:
         )
 
 
-def _compared(network: Any, captured: Any, data: Array | None) -> float | None:
-    """How far the graph is from the module; on fixed random samples where no data is given."""
-    if not isinstance(network, nn.Module):
-        return None
+def _compared(network: Any, aten: AtenGraph, captured: Captured, data: Array | None) -> float:
+    """How far the graph is from the network; on fixed random samples where no data is given."""
     shape = captured.graph.shapes[captured.graph.inputs[0]]
-    samples = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32) if data is None else data
-    return sources.compare(network, captured, check_data(captured.graph, samples))
+    samples = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32) if data is None else data
+    return compare(network, aten, captured, check_data(captured.graph, samples))
 
 
 def _scale(options: ConvertOptions, stats: Stats | None) -> float:

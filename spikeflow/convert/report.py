@@ -124,7 +124,7 @@ class ConversionReport:
             lines.append(f"accuracy of the ANN on these: {of_samples(self.ann_accuracy, self.samples)}")
         if self.difference is not None:
             lines.append(
-                f"captured graph against the torch module: {self.difference:.1e} of the largest answer"
+                f"captured graph against the network it came from: {self.difference:.1e} of the largest answer"
             )
         lines.append(str(self.fidelity))
         return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Sources of a conversion: a torch module, a file, or a traced graph; traced, and compared with its graph."""
+"""Sources of a conversion: a torch module, a file, or a traced graph; opened and traced."""
 
 from __future__ import annotations
 
@@ -13,27 +13,56 @@ import torch
 from torch import nn
 
 from spikeflow.convert.aten import AtenGraph, from_module
-from spikeflow.convert.builder import Captured
-from spikeflow.convert.capture import ERASED_SOFTMAX
 from spikeflow.convert.forecast import expect_room_to_try
-from spikeflow.convert.forward import forward
-from spikeflow.convert.load import load
-from spikeflow.errors import ConversionError, DataError, UnsupportedLayer
+from spikeflow.convert.foreign import refuse_spiking
+from spikeflow.convert.load import Opened, read
+from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir.nodes import Shape
 
 Array = npt.NDArray[Any]
 Source = nn.Module | AtenGraph | str | os.PathLike[str]
-TOLERANCE = 1e-4  # of the largest answer: torch may fuse and reorder what the graph does one by one
-_COMPARED = 8
 
 
 def opened(source: Source, arch: str | None) -> nn.Module | AtenGraph:
     """A module or a traced graph; files are opened without running code from them."""
+    return opened_with_told(source, arch)[0]
+
+
+def opened_with_told(source: Source, arch: str | None) -> tuple[nn.Module | AtenGraph, tuple[str, ...]]:
+    """As `opened`, with what is to be told of how a file was read.
+
+    Raises
+    ------
+    UnsupportedLayer
+        Where the network spikes already.
+    """
     if isinstance(source, nn.Module | AtenGraph):
         if arch is not None:
             raise ConversionError("--arch", "is for files that hold tensors only", "leave it out")
-        return source
-    return load(source, arch)
+        found = Opened(unwrapped(source) if isinstance(source, nn.Module) else source)
+    else:
+        found = read(source, arch)
+    if isinstance(found.network, nn.Module):
+        refuse_spiking(found.network)
+    return found.network, found.told
+
+
+_WRAPPERS = {
+    "torch._dynamo.eval_frame.OptimizedModule": "_orig_mod",
+    "torch.nn.parallel.data_parallel.DataParallel": "module",
+    "torch.nn.parallel.distributed.DistributedDataParallel": "module",
+    "torch.optim.swa_utils.AveragedModel": "module",
+}
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The network within torch.compile, DataParallel, DistributedDataParallel or AveragedModel."""
+    while True:
+        kind = type(module)
+        inner = getattr(module, _WRAPPERS.get(f"{kind.__module__}.{kind.__qualname__}", ""), None)
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
 
 
 @contextmanager
@@ -63,22 +92,11 @@ def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape |
     if isinstance(network, AtenGraph):
         return network
     example = _example(network, x, input_shape)
-    _check_statistics(network)
     with evaluating(network):
         if x is not None:
             expect_room_to_try(network, example)
             _try(network, example)
         return from_module(network, example)
-
-
-def _check_statistics(module: nn.Module) -> None:
-    for name, part in module.named_modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d) and part.running_mean is None:
-            raise UnsupportedLayer(
-                name or type(part).__name__,
-                "batch norm with track_running_stats=False",
-                "track_running_stats=True while training, so that its statistics become constants",
-            )
 
 
 def _example(module: nn.Module, x: Array | None, input_shape: Shape | None) -> torch.Tensor:
@@ -109,41 +127,3 @@ def _try(module: nn.Module, example: torch.Tensor) -> None:
             f"samples of shape {tuple(example.shape[1:])}",
             f"a shape that the network takes ({words})",
         ) from error
-
-
-def compare(module: nn.Module, captured: Captured, x: Array) -> float:
-    """The largest difference of a module and its graph on some samples, relative to the largest answer.
-
-    Raises
-    ------
-    ConversionError
-        Where it exceeds TOLERANCE: then the capture is wrong, and nothing after it could be right.
-    """
-    samples = x[:_COMPARED]
-    with evaluating(module), torch.no_grad():
-        answer = module(like(module, samples))
-    wanted = answer.double().cpu().numpy()
-    got = _last(captured, forward(captured.graph, samples).astype(np.float64))
-    if got.shape != wanted.shape:
-        raise ConversionError(
-            type(module).__name__, f"its graph answers {got.shape}, the module {wanted.shape}", "report this"
-        )
-    difference = float(np.abs(got - wanted).max() / max(float(np.abs(wanted).max()), 1e-6))
-    if not difference <= TOLERANCE:
-        raise ConversionError(
-            type(module).__name__,
-            f"its graph differs from the module by {difference:.1e} of the "
-            f"largest answer (allowed {TOLERANCE:.0e})",
-            "a forward() that does not depend on values",
-        )
-    return difference
-
-
-def _last(captured: Captured, logits: Array) -> Array:
-    """The graph's logits through the softmax that capture erased, if it did."""
-    last = captured.verdicts[-1] if captured.verdicts else None
-    if last is None or last.verdict != ERASED_SOFTMAX:
-        return logits
-    values = torch.from_numpy(logits)
-    chosen = torch.log_softmax(values, 1) if "log" in last.operation else torch.softmax(values, 1)
-    return np.asarray(chosen.numpy())

@@ -53,7 +53,7 @@ def floored(name: str, raw: Array) -> tuple[Array, int]:
 
 
 def percentile_thresholds(stats: Stats, percentile: float = 99.9) -> Thresholds:
-    """The percentile of each channel's activations, zeros included.
+    """The percentile of each channel's activations above 0; of fewer than 20 of these, the largest.
 
     Raises
     ------

@@ -23,7 +23,7 @@ from typing import BinaryIO
 
 import torch
 
-from spikeflow.convert import zipped
+from spikeflow.convert import foreign, zipped
 from spikeflow.convert.pickled import Pickle, Storage, Tensor, read_pickle
 from spikeflow.convert.zipped import StoredZip
 from spikeflow.errors import FileError, UnsafeFile
@@ -34,13 +34,6 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 _VERSION = 1001
 _DAMAGED = "copy or download it again"
 _SLACK = 2**20
-
-_KNOWN = {
-    b"\x89HDF": "an HDF5 file (a NIR network or one of our own?)",
-    b"GGUF": "a GGUF file",
-    b"TFL3": "a TensorFlow Lite file",
-    b"\x93NUM": "a numpy array",
-}
 
 
 @dataclass
@@ -137,10 +130,8 @@ def look(file: BinaryIO, path: str, length: int, limit: int, layers: Collection[
         return _look_older(file, path, length, limit, layers)
     if not head:
         raise FileError(path, "the file is empty", _DAMAGED)
-    found = (
-        _KNOWN.get(head[:4]) or _KNOWN.get(head[4:8]) or "no file that torch.save or torch.export.save wrote"
-    )
-    raise FileError(path, f"it is {found}", "save the network with torch.save or torch.export.save")
+    what, hint = foreign.kind_of(path, head, head + file.read(foreign.start_needed(head)))
+    raise FileError(path, f"it is {what}", hint)
 
 
 def _look_zip(
@@ -156,10 +147,8 @@ def _look_zip(
         raise FileError(
             path, "it is an archive of an older torch.export", "export it again with torch 2.10 or newer"
         )
-    if names and all(name.endswith(".npy") for name in names):
-        raise FileError(
-            path, "it is a numpy archive (.npz), not a network", "save the network with torch.save"
-        )
+    if (named := foreign.archive_of(tuple(names))) is not None:
+        raise FileError(path, f"it is {named[0]}", named[1])
     archive = zipped.open_zip(file, path, length)
     if "archive_format" in inside or any(name.startswith("models/") for name in inside):
         return archive
@@ -179,7 +168,7 @@ def _read_zip(archive: StoredZip, top: str, allowance: Allowance, layers: Collec
         )
     data = archive.read(f"{top}/data.pkl", MAX_PICKLE)
     stream = io.BytesIO(data)
-    pickle = read_pickle(stream, archive.path, layers)
+    pickle = _read(stream, archive.path, layers)
     if stream.tell() != len(data):
         raise FileError(archive.path, "something follows the pickle in it", _DAMAGED)
     for key, storage in pickle.storages.items():
@@ -192,17 +181,25 @@ def _read_zip(archive: StoredZip, top: str, allowance: Allowance, layers: Collec
     )
 
 
+def _read(stream: io.BytesIO, path: str, layers: Collection[str]) -> Pickle:
+    """A pickle; where it is refused, the names in it may tell what it is."""
+    try:
+        return read_pickle(stream, path, layers)
+    except UnsafeFile as error:
+        raise foreign.explained(error, stream.getvalue()) from None
+
+
 def _look_older(file: BinaryIO, path: str, length: int, limit: int, layers: Collection[str]) -> Saved:
     file.seek(0)
     stream = io.BytesIO(file.read(MAX_PICKLE))
-    first = read_pickle(stream, path, layers).root
+    first = _read(stream, path, layers).root
     if type(first) is not int or first != _MAGIC:
         raise UnsafeFile(
             path, "it is a Python pickle that torch.save did not write", "save it with torch.save"
         )
     _expect_version(read_pickle(stream, path, ()).root, path)
     _expect_system(read_pickle(stream, path, ()).root, path)
-    pickle = read_pickle(stream, path, layers)
+    pickle = _read(stream, path, layers)
     keys = read_pickle(stream, path, ()).root
     places = _places(file, path, length, stream.tell(), _ordered_storages(keys, pickle, path))
 

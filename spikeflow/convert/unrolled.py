@@ -1,7 +1,8 @@
-"""A one-dimensional convolution as listed synapses: the graph has pictures and lists, not lines."""
+"""One-dimensional convolutions and pooling as listed synapses: the graph has pictures and lists, not lines."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -44,3 +45,39 @@ def unrolled_conv1d(
         (out, length),
         None if bias is None else np.repeat(bias, length),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Windows along a line: the first element of each, the one behind its last, and what it is divided by."""
+
+    start: Array
+    stop: Array
+    divisor: Array
+
+    @classmethod
+    def adaptive(cls, size: int, count: int) -> Windows:
+        """Windows from floor(i size / count) to ceil((i + 1) size / count), as torch cuts them."""
+        at = np.arange(count)
+        start, stop = at * size // count, -(-(at + 1) * size // count)
+        return cls(start, stop, stop - start)
+
+    def synapses(self, shape: Shape, out_shape: Shape) -> Sparse:
+        """The Sparse node of the averages of ``(C, L)``, written under `out_shape`."""
+        channels, length = shape
+        sizes = np.maximum(self.stop - self.start, 0)
+        window = np.repeat(np.arange(len(sizes)), sizes)
+        position = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes - self.start, sizes)
+        channel = np.repeat(np.arange(channels), len(window))
+        source = channel * length + np.tile(position, channels)
+        target = channel * len(sizes) + np.tile(window, channels)
+        order = np.lexsort((target, source))
+        rows = np.bincount(source, minlength=channels * length)
+        weight = np.tile(1.0 / self.divisor.astype(np.float64)[window], channels)
+        return Sparse(
+            np.concatenate([[0], np.cumsum(rows)]),
+            target[order],
+            weight[order].astype(np.float32),
+            shape,
+            out_shape,
+        )

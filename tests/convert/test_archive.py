@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from spikeflow.convert.aten import AtenGraph, AtenNode, Ref, from_module
+from spikeflow.convert.capture import capture
 from spikeflow.convert.load import load
 from spikeflow.errors import ConversionError, FileError, UnsafeFile, UnsupportedLayer
 from tests.convert.test_torchfile import damaged, rezip
@@ -191,10 +192,12 @@ class Unlisted(nn.Module):
 
 def test_operations_outside_the_list_are_named(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedLayer, match=r"inner: the operation aten\.cosine_similarity"):
-        from_module(Unlisted(), torch.ones(3, 3))
+        capture(from_module(Unlisted(), torch.ones(3, 3)))
     torch.export.save(torch.export.export(Unlisted(), (torch.ones(3, 3),)), tmp_path / "x.pt2")
     with pytest.raises(UnsupportedLayer, match=r"aten\.cosine_similarity"):
-        load(tmp_path / "x.pt2")
+        found = load(tmp_path / "x.pt2")
+        assert isinstance(found, AtenGraph)
+        capture(found)
 
 
 def test_shared_and_strided_weights(tmp_path: Path) -> None:
@@ -283,7 +286,9 @@ MODEL_ATTACKS: list[tuple[str, Callable[[Any], Any]]] = [
 @pytest.mark.parametrize(("words", "change"), MODEL_ATTACKS)
 def test_hostile_graphs(tmp_path: Path, small: Path, words: str, change: Callable[[Any], None]) -> None:
     with pytest.raises((FileError, UnsupportedLayer, ConversionError), match=words):
-        load(edited(small, tmp_path / "x.pt2", "models/model.json", change))
+        found = load(edited(small, tmp_path / "x.pt2", "models/model.json", change))
+        assert isinstance(found, AtenGraph)
+        capture(found)  # operations by other names are refused here, together with all else that is
 
 
 def test_expressions_of_sizes_are_not_evaluated(tmp_path: Path, small: Path) -> None:

@@ -1,0 +1,59 @@
+"""Operations that are refused by name, each with its reason and with advice that applies to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LISTED = "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, flatten"
+_MAX_POOL = "average pooling (retrain briefly); max pooling on spikes has no exact form here yet"
+_SMOOTH = "torch.nn.ReLU in its place, after retraining"
+_NORM = "torch.nn.BatchNorm2d, whose statistics are constants after training"
+_AT_THE_END = "leave it out of the network where it is the last operation, and apply it to the answers"
+_NO_GRAD = "torch.export.export(...) within torch.no_grad(), so that forward() has no block of its own"
+
+
+def _each(names: str, kind: str, hint: str) -> dict[str, tuple[str, str]]:
+    return dict.fromkeys(names.split(), (kind, hint))
+
+
+# name of the operation -> what it is called, and what to try
+REFUSED: Mapping[str, tuple[str, str]] = {
+    **_each(
+        "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices "
+        "max_pool1d_with_indices adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d",
+        "max pooling",
+        _MAX_POOL,
+    ),
+    **_each(
+        "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm local_response_norm",
+        "normalisation by the sample's own statistics",
+        _NORM,
+    ),
+    **_each(
+        "sigmoid tanh gelu silu mish elu selu celu leaky_relu prelu _prelu_kernel relu6 hardsigmoid hardswish "
+        "softsign",
+        "this activation",
+        _SMOOTH,
+    ),
+    **_each("softplus log_sigmoid", "this activation", f"{_SMOOTH}; or {_AT_THE_END}"),
+    **_each(
+        "argmax argmin", "a choice inside the network", "argmax over the classes at the very end, or none"
+    ),
+    **_each(
+        "scaled_dot_product_attention bmm baddbmm einsum",
+        "attention or a product of two values",
+        "a network without attention",
+    ),
+    **_each("conv_transpose1d conv_transpose2d", "a transposed convolution", "leave it out"),
+    **_each("conv3d avg_pool3d adaptive_avg_pool3d", "a three-dimensional layer", "two dimensions"),
+    **_each(
+        "lstm gru rnn_tanh rnn_relu",
+        "a recurrent layer",
+        "spikeflow.neurons.Recurrent, trained as a spiking network",
+    ),
+    "higher_order.wrap_with_autocast": (
+        "a block of torch.autocast in an archive",
+        "export the network without autocast: its weights are float32 already",
+    ),
+    "higher_order.wrap_with_set_grad_enabled": ("a block of torch.no_grad in an archive", _NO_GRAD),
+}
