@@ -83,7 +83,7 @@ def made(name: str) -> tuple[Sequential, Network, Array]:
     build, shape = NETWORKS[name]
     net = build()
     settled(net)
-    return net, capture_trained(net, shape, steps=30), spikes(shape)
+    return net, capture_trained(net, shape, dt=1e-3, steps=30), spikes(shape)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -109,7 +109,7 @@ def test_grid_weights_on_powers_of_two_have_no_ties_at_all() -> None:
     torch.manual_seed(0)
     net = Sequential(nn.Linear(16, 64), Neuron(LIF(0.5)), nn.Linear(64, 32), Neuron(IF()))
     on_grid(net, 2.0**-6)
-    network, x = capture_trained(net, (16,), steps=30), spikes((16,))
+    network, x = capture_trained(net, (16,), dt=1e-3, steps=30), spikes((16,))
     with torch.no_grad():
         wanted, _ = net(torch.from_numpy(x))
     found = run(network.graph, Dense(x), 30, engine="reference", record=("layers.3",))
@@ -122,7 +122,7 @@ def test_ties_of_a_decimal_grid_are_told_as_ties() -> None:
     net = Sequential(nn.Linear(1000, 64, bias=False), Neuron(IF()))
     with torch.no_grad():
         net.layers[0].weight.copy_(torch.randint(-5, 6, (64, 1000)) / 10)
-    network = capture_trained(net, (1000,), steps=30)
+    network = capture_trained(net, (1000,), dt=1e-3, steps=30)
     found = compare_layers(net, network, spikes((1000,)), engine="reference")
     assert found.ties > 20 and found.unexplained == 0
 
@@ -165,7 +165,7 @@ def test_recurrence_is_an_edge_of_delay_one_through_the_feedback() -> None:
 
 def test_an_identity_feedback_is_a_bare_edge_of_delay_one() -> None:
     net = Sequential(nn.Linear(4, 4), Recurrent(Neuron(LIF(0.5)), nn.Identity()))
-    graph = capture_trained(net, (4,)).graph
+    graph = capture_trained(net, (4,), dt=1e-3).graph
     assert [(e.src, e.delay) for e in graph.inputs_of("layers.1")] == [("layers.0", 0), ("layers.1", 1)]
 
 
@@ -174,7 +174,7 @@ def test_the_bias_of_the_feedback_acts_from_the_first_step() -> None:
     with torch.no_grad():
         net.layers[1].feedback.weight.fill_(0)
         net.layers[1].feedback.bias.fill_(1)
-    graph = capture_trained(net, (1,), steps=3).graph
+    graph = capture_trained(net, (1,), dt=1e-3, steps=3).graph
     found = run(graph, Dense(np.zeros((3, 1, 1), np.float32)), 3, engine="reference", record=("layers.1",))
     assert found.recorded["layers.1"].dense().ravel().tolist() == [1, 1, 1]
 
@@ -184,7 +184,7 @@ def test_learned_parameters_come_from_the_layers() -> None:
     with torch.no_grad():
         net.layers[3].decay.fill_(0.25)
         net.layers[3].threshold.fill_(0.5)
-    node = capture_trained(net, (2, 10, 10)).graph.nodes["layers.3"]
+    node = capture_trained(net, (2, 10, 10), dt=1e-3).graph.nodes["layers.3"]
     assert isinstance(node, Population) and node.shape == (8, 5, 5)
     assert (node.params["decay"], node.params["threshold"]) == (0.25, 0.5)
 
@@ -212,7 +212,7 @@ def test_the_network_runs_as_its_record_says() -> None:
 
 def test_training_mode_is_left_as_it_was() -> None:
     net = dense().train()
-    capture_trained(net, (16,))
+    capture_trained(net, (16,), dt=1e-3)
     assert net.training and net.layers[2].training
 
 
