@@ -69,19 +69,9 @@ def test_networks_records_and_chips(way: str) -> None:
 @ways
 def test_mappings_and_integers(way: str) -> None:
     x = (np.random.default_rng(0).random((60, 10, 6)) < 0.5).astype(np.float32)
-    mapping = (
-        map_network(trained(), "loihi2", x, accept_loss=True)
-        if _takes_loss()
-        else map_network(trained(), "loihi2", x)
-    )
+    mapping = map_network(trained(), "loihi2", x, accept_loss=True)
     same(mapping.as_graph(), WAYS[way](mapping).as_graph())
     same(mapping.as_graph(), WAYS[way](mapping.as_graph()))
-
-
-def _takes_loss() -> bool:
-    import inspect
-
-    return "accept_loss" in inspect.signature(map_network).parameters
 
 
 @ways

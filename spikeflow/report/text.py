@@ -94,9 +94,13 @@ def _accuracy(facts: ReportFacts) -> Iterator[str]:
         yield f"  ANN: accuracy {words.accuracy(facts.ann.accuracy, facts.ann.samples)}, {facts.ann.source}"
     for run in facts.runs:
         yield f"  {run.title} ({run.stage}), {run.steps} steps: {words.answered(run)}"
-        told = [t for t in (*run.accuracy_over_steps, *run.rmse_over_steps) if t & (t - 1) == 0 or t == run.steps]
+        told = [
+            t for t in (*run.accuracy_over_steps, *run.rmse_over_steps) if t & (t - 1) == 0 or t == run.steps
+        ]
         if told:
-            yield f"    by steps, {words.over_steps(run)}: " + ", ".join(f"{t}: {words.at(run, t)}" for t in told)
+            yield f"    by steps, {words.over_steps(run)}: " + ", ".join(
+                f"{t}: {words.at(run, t)}" for t in told
+            )
         if run.tied:
             yield f"    undecided (tied): {words.percent(run.tied)}"
         yield (

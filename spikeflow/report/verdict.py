@@ -22,7 +22,11 @@ def _answers(facts: ReportFacts) -> str:
     ann = ""
     if facts.ann is not None:
         ann = f"; the ANN answers {words.percent(facts.ann.accuracy)} of the same samples right"
-        ann = ann if facts.ann.samples > 1 else f"; the ANN answers {words.right(facts.ann.accuracy, 1)} of 1 right"
+        ann = (
+            ann
+            if facts.ann.samples > 1
+            else f"; the ANN answers {words.right(facts.ann.accuracy, 1)} of 1 right"
+        )
     return f"{who} has an accuracy of {words.accuracy(run.accuracy, run.samples)}{ann}."
 
 
@@ -31,7 +35,11 @@ def _mapped(facts: ReportFacts) -> str:
     if mapped is None:
         return ""
     cores, chips = len(mapped.cores), mapped.chips
-    own = "" if mapped.run.accuracy is None else f", with an accuracy of {words.accuracy(mapped.run.accuracy, mapped.run.samples)}"
+    own = (
+        ""
+        if mapped.run.accuracy is None
+        else f", with an accuracy of {words.accuracy(mapped.run.accuracy, mapped.run.samples)}"
+    )
     return (
         f"Mapped onto {mapped.title} it takes {cores:,} core{'' if cores == 1 else 's'} on {chips} "
         f"chip{'' if chips == 1 else 's'} and answers as before mapping in {words.agreement(mapped)}{own}."

@@ -32,7 +32,9 @@ def tables(conversion: Mapping[str, Any]) -> tuple[Table, ...]:
     """The lists of records first (the verdicts, layer by layer), then everything else as one table."""
     lists = tuple(_records(name, value) for name, value in conversion.items() if _is_records(value))
     rest = [
-        _fact(name, value, conversion.get("samples")) for name, value in conversion.items() if not _is_records(value)
+        _fact(name, value, conversion.get("samples"))
+        for name, value in conversion.items()
+        if not _is_records(value)
     ]
     if not rest:
         return lists

@@ -116,7 +116,6 @@ class RunSummary:
         lines += [f"  undecided (tied): {100 * self.tied:.2f} %"] if self.tied else []
         return lines
 
-
     def _right(self, share: float) -> str:
         """How many samples that are; of a map, places counted as parts of their sample."""
         count = share * self.samples

@@ -109,7 +109,13 @@ def test_list_tells_every_data_set(call: Call) -> None:
 def test_info_of_a_file(call: Call, folder: Path) -> None:
     events = drifting()
     told = json.loads(call("data", "info", folder / "own.bin", *SENSOR, "--json").out)
-    assert tuple(told)[: len(EXACT)] == EXACT and set(told) == {*EXACT, "dropped", "fields", "assumed", "warnings"}
+    assert tuple(told)[: len(EXACT)] == EXACT and set(told) == {
+        *EXACT,
+        "dropped",
+        "fields",
+        "assumed",
+        "warnings",
+    }
     assert told["format"] == "bin5" and (told["width"], told["height"]) == (34, 34)
     assert told["first"] == [int(getattr(events, n)[0]) for n in "txyp"]
     assert told["last"] == [int(getattr(events, n)[-1]) for n in "txyp"]

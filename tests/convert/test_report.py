@@ -51,7 +51,10 @@ def test_text_says_what_json_says(report: ConversionReport) -> None:
     assert facts["options"]["percentile"] == 90 and facts["samples"] == 13 and not facts["data_free"]
     assert facts["fidelity"]["samples"] == 7 and "on 7 held-back samples" in text
     assert facts["layers"][0]["name"] == "2" and len(facts["verdicts"]) == 11
-    assert f"accuracy of the ANN on these: {100 * facts['ann_accuracy']:.2f} % of 13 samples (95 % interval" in text
+    assert (
+        f"accuracy of the ANN on these: {100 * facts['ann_accuracy']:.2f} % of 13 samples (95 % interval"
+        in text
+    )
 
 
 def test_a_norm_that_stays_says_so() -> None:

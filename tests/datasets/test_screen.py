@@ -77,7 +77,9 @@ def test_like_one_row_after_the_other(rows: list[Row], size: int) -> None:
     kept, dropped, first, mixed = _expected(rows)
     if mixed:  # where strict, a fault in an earlier piece is told instead
         for strict in (False, True):
-            with pytest.raises((DataError, FileError) if strict and first else DataError, match="polarity|at event"):
+            with pytest.raises(
+                (DataError, FileError) if strict and first else DataError, match="polarity|at event"
+            ):
                 _screened(pieces, strict)
         return
     assert _screened(pieces, strict=False) == (kept, dropped)

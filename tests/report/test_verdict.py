@@ -28,7 +28,9 @@ def reported(network: Network, samples: Samples, ann: AnnFacts | None = None) ->
 
 @pytest.mark.parametrize("count", [1, 2, 10, 40])
 def test_every_accuracy_has_its_samples_and_interval(count: int) -> None:
-    found = reported(small_network(), small_samples(count), AnnFacts(1.0, count, "measured on the same samples"))
+    found = reported(
+        small_network(), small_samples(count), AnnFacts(1.0, count, "measured on the same samples")
+    )
     text, page = to_text(found), re.sub(r"<style.*?</style>|<[^>]+>", " ", to_html(found), flags=re.S)
     many = f"of {count} sample{'' if count == 1 else 's'} (95 % interval "
     assert many in text.splitlines()[0] and many in " ".join(page.split())
@@ -67,7 +69,9 @@ def values_network() -> Network:
 
 def test_a_regression_is_reported_in_its_units() -> None:
     draw = np.random.default_rng(1)
-    found = reported(values_network(), Samples(draw.random((12, 6), np.float32), draw.normal(1000, 1, (12, 2))))
+    found = reported(
+        values_network(), Samples(draw.random((12, 6), np.float32), draw.normal(1000, 1, (12, 2)))
+    )
     assert found.run.rmse is not None and found.run.accuracy is None
     assert "root mean squared error" in verdict(found) and "in the units of y" in to_html(found)
     assert "accuracy" not in verdict(found)

@@ -52,7 +52,11 @@ def test_a_recording_like_those_of_dvs128_gesture(tmp_path: Path) -> None:
     )
     events = read(path)
     assert events.structured().tolist() == [(1, 1, 2, 1), (2, 3, 4, 0), (2**31, 127, 0, 1)]
-    assert (events.width, events.height, dict(events.dropped)) == (128, 128, {"other events": 3, "not marked as valid": 1})
+    assert (events.width, events.height, dict(events.dropped)) == (
+        128,
+        128,
+        {"other events": 3, "not marked as valid": 1},
+    )
     with open_recording(path) as recording:
         assert recording.header.fields["Source 1"] == "DVS128" and recording.header.fields["version"] == "3.1"
 
