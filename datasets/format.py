@@ -64,4 +64,4 @@ class Format:
     takes: frozenset[str] = frozenset()
     sensor: bool = True
     why_not: Callable[[Head], str] = lambda head: ""
-    unsure: Callable[[Head], str] = lambda head: ""
+    unsure: Callable[[Head, Recording], str] = lambda head, recording: ""

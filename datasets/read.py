@@ -18,6 +18,8 @@ from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import Events
 from spikeflow.files.write import drafted
 
+NOTHING_SAID = Options()
+
 
 def open_recording(path: str | Path, format: str | None = None, **options: Any) -> Recording:
     """Open an event file; `options` are the fields of `Options`.
@@ -32,10 +34,10 @@ def open_recording(path: str | Path, format: str | None = None, **options: Any) 
     path = Path(path)
     head = _head(path)
     found = _said(head, format) if format else _recognised(head)
-    said = replace(Options(), **options)
+    said = replace(NOTHING_SAID, **options)
     _check_meaning(path, found, said)
     recording = found.open(path, said)
-    if not format and (doubt := found.unsure(head)):
+    if not format and (doubt := found.unsure(head, recording)):
         recording.tell(f"{path}: {doubt}")
     return Sorted(recording) if said.sort else recording
 
@@ -49,8 +51,8 @@ def _said(head: Head, format: str) -> Format:
 
 def _check_meaning(path: Path, format: Format, said: Options) -> None:
     """Refuse what a user says and the format has no use for: it would have no effect, and no one would know."""
-    for name in sorted(NAMED_TABLE - format.takes):
-        if (value := getattr(said, name)) != getattr(Options(), name):
+    for name in NAMED_TABLE - format.takes:
+        if (value := getattr(said, name)) != getattr(NOTHING_SAID, name):
             raise DataError(f"{path}: {name}", value, f"no word: it has no meaning for {format.title}")
 
 

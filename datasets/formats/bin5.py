@@ -28,6 +28,14 @@ LOOK = 1000  # events by which a file is recognised
 LEAST = 20  # steps of time, in order: by chance one file in a million has them
 
 
+def _steps(head: Head, events: int) -> int:
+    """How often the time goes on among the first events."""
+    decoder = _decode.bin5(strict=False)
+    decoder.feed(np.frombuffer(head.start[: events * RECORD], np.uint8))
+    t = decoder.take()[0]
+    return int(np.count_nonzero(t[1:] != t[:-1]))
+
+
 def recognise(head: Head) -> bool:
     """Whole records, the first of them with times in order; there is no magic word, so the suffix must allow it, too.
 
@@ -47,11 +55,11 @@ def open_recording(path: Path, options: Options) -> Recording:
     return recording
 
 
-def unsure(head: Head) -> str:
+def unsure(head: Head, recording: Recording) -> str:
     """Few steps of time, in order, may be so by chance."""
-    decoder = _decode.bin5(strict=False)
-    decoder.feed(np.frombuffer(head.start[: LOOK * RECORD], np.uint8))
-    steps = np.count_nonzero(np.diff(decoder.take()[0]))
+    steps = _steps(head, 4 * LEAST)
+    if steps < LEAST:
+        steps = _steps(head, LOOK)
     few = f"no header, and {steps + 1} different times, too few to tell that these are events of 5 bytes (assumed)"
     return few if steps < LEAST else ""
 

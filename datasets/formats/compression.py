@@ -10,6 +10,7 @@ import zstandard
 from spikeflow.files.limits import RATIO
 
 MOST = 1 << 28  # bytes of one packet, unpacked: 16 million events
+USUAL = 4  # times that a packet of events grows when unpacked, mostly less
 
 
 class Compression(IntEnum):
@@ -55,10 +56,15 @@ def most(packed: int) -> int:
 
 def _lz4(data: bytes) -> bytes:
     unpacker = lz4.frame.LZ4FrameDecompressor()
-    out = unpacker.decompress(data, max_length=most(len(data)))
+    # the library takes the memory of `max_length` at once: what is usual first, and on only where there is more
+    out = unpacker.decompress(data, max_length=USUAL * len(data) + 4096)
+    parts, left = [out], most(len(data)) - len(out)
+    while not (unpacker.eof or unpacker.needs_input) and left > 0:
+        parts.append(unpacker.decompress(b"", max_length=min(left, USUAL * sum(map(len, parts)) + 4096)))
+        left -= len(parts[-1])
     if not unpacker.eof:
         raise Damaged("an LZ4 frame that is cut or too large")
-    return out
+    return out if len(parts) == 1 else b"".join(parts)
 
 
 def _zstd(data: bytes) -> bytes:

@@ -60,7 +60,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     decoder = _decode.dat if version == 2 else _decode.dat1
     recording = DecodedRecording(path, Header("dat", width, height, text.fields), options, decoder, begin)
     if "Version" not in text.fields:
-        recording.assume(f"no version is named: {version}, as the bits of events are")
+        recording.assume(f"no version of DAT is named: taken as version {version}, as the bits of its events are")
     return recording
 
 
@@ -77,13 +77,9 @@ def _check_kind(path: Path, kind_and_size: bytes) -> None:
         )
 
 
-def unsure(head: Head) -> str:
+def unsure(head: Head, recording: Recording) -> str:
     """Without a word on the version, the bits that events use tell it."""
-    text = evt.text_header(head.start)
-    if "Version" in text.fields:
-        return ""
-    version = _version(head.path, text, head.start[text.size + 2 :])
-    return f"no version of DAT is named: taken as version {version}, as the bits of its events are"
+    return "; ".join(recording.assumed)
 
 
 def _version(path: Path, text: TextHeader, start: bytes) -> int:
