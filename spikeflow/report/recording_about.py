@@ -17,8 +17,10 @@ MAX_FIELDS, MAX_VALUE = 40, 400  # of a header: how many are told, and how many 
 def about_file(path: str, info: Info) -> About:
     """Of a recording file."""
     facts = info.to_json()
-    rows = [("file", path), ("format", info.format), *_counted(facts), *_header(facts["fields"])]
-    return About(path.replace("\\", "/").rsplit("/", 1)[-1], rows=tuple(rows))
+    rows = [("file", path), ("format", info.format), *_counted(facts)]
+    rows += [("assumed", text) for text in info.assumed]
+    note = "; ".join(text.removeprefix(f"{path}: ") for text in info.warnings)
+    return About(path.replace("\\", "/").rsplit("/", 1)[-1], note, (*rows, *_header(facts["fields"])))
 
 
 def about_sample(
