@@ -1,10 +1,11 @@
 """Pass: stage snn to stage fixed, for one chip, with the ranges of calibration samples.
 
-1. The float network runs on the samples: rates, and how far the read-out goes.
-2. Inputs get a format; each port its scales and exponents (`weights`); each population its integer program
-   (`translate`). A membrane gets room for half a threshold a step.
-3. The integer network runs on the same samples. Where a register overflows, its population gets twice the room
-   and the network is quantised again, until none does; a network for which that fails is refused.
+1. The float network runs on the samples: what each source sends, and how far each neuron's registers go.
+2. Inputs get a format; each neuron its scale and each edge its exponent (`choose`); each population its integer
+   program (`translate`).
+3. The integer network runs on the same samples. Where a register of a neuron overflows, other than a membrane at
+   its low end, that neuron gets a smaller scale, and the network is quantised again, until nothing overflows; a
+   network for which that fails is refused.
 """
 
 from __future__ import annotations
@@ -12,32 +13,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import prod
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import HardwareError, Violation
-from spikeflow.hw import weights
+from spikeflow.hw import registers, weights
 from spikeflow.hw.chip import Chip
+from spikeflow.hw.choose import Bounds, Choice, Edge, choose
 from spikeflow.hw.compose import Constants
 from spikeflow.hw.gains import fold_gains
-from spikeflow.hw.quantisation import EdgeReport, LayerReport, Quantisation
+from spikeflow.hw.losses import Finished, report
+from spikeflow.hw.observe import Observed, joined, observe
+from spikeflow.hw.quantisation import Quantisation
+from spikeflow.hw.roundings import costs, drive_of
+from spikeflow.hw.scales import current_ports
 from spikeflow.hw.translate import Port, thresholds
-from spikeflow.hw.weights import Bounds, Choice, Float, Incoming
+from spikeflow.hw.weights import Float
 from spikeflow.ir import stages
-from spikeflow.ir.arrays import Array, Quantised
+from spikeflow.ir.arrays import Array
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Node, Population
 from spikeflow.ir.record import Network
-from spikeflow.sim.classify import Evaluation, RunOptions, evaluate
+from spikeflow.sim.classify import RunOptions
 
-MAX_ROUNDS = 24
+At = tuple[str, str]  # a population and one of its ports
+MAX_ROUNDS = 16
 SAMPLES = 64  # of the calibration samples, spread evenly, that are run
-READOUT_ROOM = 2.0  # a read-out may go this much further than on the calibration samples
-DRIFT = 0.5  # thresholds a step by which a membrane may fall at first, before halving
+FOLLOWED = 2**26  # neurons times steps times samples whose registers are followed; of larger runs, a share
+SHARE = 4
+STEPPED = 0.9  # a scale is lowered a little further than what overflowed asks for
+QUIET = 0.05  # how much a neuron that never spikes counts beside the average one
 FRACS = range(-24, 32)
 
 
@@ -58,61 +65,62 @@ def quantise(
     Raises
     ------
     HardwareError
-        Where a threshold, a bias or an overflowing register cannot be brought into the chip's range.
+        Where a threshold, a bias or an overflowing register cannot be brought into the chip's range; it names the
+        neurons.
     """
     network = replace(network, graph=fold_gains(network.graph))
     array = np.asarray(x)
     if len(array) > SAMPLES:
         array = array[np.linspace(0, len(array) - 1, SAMPLES).astype(int)]
-    job = _Job(network, chip, array, evaluate(network, array, options))
-    halvings: dict[str, int] = {}
-    over: dict[str, list[str]] = {}
+        # those that are followed come first, spread over all
+        array = np.concatenate([array[part::SHARE] for part in range(SHARE)])
+    job = _Job(network, chip, array, options)
     for _ in range(MAX_ROUNDS):
-        fixed = job.fixed(halvings)
-        run = evaluate(fixed, array, options)
-        over = _overflowing(run)
+        fixed = job.fixed()
+        seen = observe(fixed, array, options)
+        over = job.overflowing(fixed, seen)
         if not over:
             stages.check(fixed.graph, "fixed")
-            return job.quantisation(fixed, run, halvings)
-        halvings = {name: halvings.get(name, 0) + (name in over) for name in {*halvings, *over}}
-    raise HardwareError(
-        chip.name,
-        [
-            Violation(
-                name,
-                f"registers that hold its sums ({', '.join(registers)} overflowed)",
-                f"{chip.title}'s widths, at the smallest scale",
-                "smaller weights, or fewer steps",
-            )
-            for name, registers in sorted(over.items())
-        ],
-    )
-
-
-def _overflowing(run: Evaluation) -> dict[str, list[str]]:
-    found = {name: [r for r, n in counts.narrowed.items() if n] for name, counts in run.counts.items()}
-    return {name: registers for name, registers in found.items() if registers}
+            return job.quantisation(fixed, seen)
+        job.lower(fixed, over)
+    raise job.refusal()
 
 
 class _Job:
     """One network on its way: what the calibration samples said of it in float, and the choices made so far."""
 
-    def __init__(self, network: Network, chip: Chip, x: Array, run: Evaluation) -> None:
-        self.network, self.chip, self.x, self.run = network, chip, x, run
+    def __init__(self, network: Network, chip: Chip, x: Array, options: RunOptions) -> None:
+        self.network, self.chip, self.x, self.options = network, chip, x, options
         self.graph, self.formats = network.graph, chip.formats
+        names = self.graph.of_kind(Population)
+        self.nodes = {n: self._node(n) for n in names}
         self.inputs = {n: self._input_format() for n in self.graph.inputs if _is_current(self.graph.nodes[n])}
-        self.chosen: dict[tuple[str, str], Choice] = {}
-        self.ports = {
-            (n, p): self._edges(n, p) for n in self.graph.of_kind(Population) for p in self._node(n).ports
-        }
+        self.run = self._observed()
         constants = Constants(self.graph)
-        self.biases = {at: constants.at(*at) for at in self.ports}
-        self.bounds = {at: self._bounds(*at) for at in self.ports}
+        self.biases = {(n, p): constants.at(n, p) for n in names for p in self.nodes[n].ports}
+        self.bounds = {at: self._bounds(*at) for at in self.biases}
+        self.edges = {at: self._edges(*at) for at in self.biases}
+        self.chosen: dict[At, Choice] = {}
+        self.rounds: dict[str, int] = {}
+        self.over: dict[
+            str, list[str]
+        ] = {}  # what overflowed last: registers, and how many times too large they were
+        self.excess: dict[str, dict[str, Float]] = {}
 
     def _node(self, name: str) -> Population:
         node = self.graph.nodes[name]
         assert isinstance(node, Population)
         return node
+
+    def _observed(self) -> Observed:
+        """The float network on all samples; how far registers go, on as many as there is time for."""
+        wanted = {n: registers.followed(node) for n, node in self.nodes.items()}
+        size = sum(prod(node.shape) for node in self.nodes.values()) * self.network.record.steps
+        some = len(self.x) if size * len(self.x) <= FOLLOWED else -(-len(self.x) // SHARE)
+        parts = [observe(self.network, self.x[:some], self.options, wanted)]
+        if some < len(self.x):
+            parts.append(observe(self.network, self.x[some:], self.options, number=some))
+        return joined(parts)
 
     def _input_format(self) -> Fixed:
         return best_format(self.x, int(self.formats.input_bits.value))
@@ -120,80 +128,80 @@ class _Job:
     # --- what is known of a port before anything is chosen ---
 
     def _groups(self, name: str) -> int:
-        node = self._node(name)
+        node = self.nodes[name]
         return weights.groups_of(node.shape, shared=not node.program.spikes())
 
-    def _edges(self, name: str, port: str) -> list[Incoming]:
-        found = []
+    def _edges(self, name: str, port: str) -> list[Edge]:
+        found, groups = [], self._groups(name)
         for edge in self.graph.inputs_of(name, port):
             node = self.graph.nodes[edge.src]
             assert isinstance(node, weights.Synapses)
             (into,) = self.graph.inputs_of(edge.src)
-            raw = weights.incoming(edge.src, node, self._node(name).shape, self._groups(name), self.formats)
-            found.append(replace(raw, **self._source(into.src)))
+            raw = weights.incoming(edge.src, node, self.nodes[name].shape, groups, self.formats)
+            full = replace(raw, in_shape=self.graph.shapes[into.src], **self._source(into.src))
+            found.append(Edge(full, costs(full, groups)))
         return found
 
-    def _source(self, name: str) -> dict[str, float]:
-        node = self.graph.nodes[name]
+    def _source(self, name: str) -> dict[str, Any]:
         if name in self.inputs:
-            return {"source": 1.0 / self.inputs[name].step, "power": max(float(np.mean(self.x**2.0)), 1e-6)}
-        if isinstance(node, Population) and not node.program.spikes():
-            raise HardwareError(
-                self.chip.name,
-                [
-                    Violation(
-                        name,
-                        "to hand on its state",
-                        "spikes of 0 or 1 between neurons",
-                        "a spiking population there",
-                    )
-                ],
-            )
-        return {"source": 1.0, "power": max(_rate(self.graph, name, self.run), 1e-6)}
+            over = self.network.record.coding == "spikes"
+            mean = np.mean(self.x, axis=1) if over else self.x
+            drive = drive_of(np.asarray(mean, np.float64).reshape(len(self.x), -1), np.inf)
+            return {"source": 1.0 / self.inputs[name].step, "drive": drive}
+        if name in self.nodes and not self.nodes[name].program.spikes():
+            need, limit = "to hand on its state", "spikes of 0 or 1 between neurons"
+            raise HardwareError(self.chip.name, [Violation(name, need, limit, "a spiking population there")])
+        steps = self.run.steps
+        return {"drive": drive_of(self.run.spikes[name].astype(np.float64) / steps, steps)}
 
     def _bounds(self, name: str, port: str) -> Bounds:
-        """The largest scales that thresholds, biases and the read-out's register allow."""
-        node, a, groups = self._node(name), self.formats.arithmetic, self._groups(name)
-        shift = 2.0**a.state_shift
-        ceiling = np.full(groups, 2.0**40)
-        smallest, unit = np.full(groups, np.inf), 2.0 ** (a.state_shift - a.threshold_shift)
-        room = min(
-            a.threshold, 2.0 ** (a.state.bits - 1 - a.threshold_shift) / max(4.0, DRIFT * self.run.steps)
+        node, a, groups = self.nodes[name], self.formats.arithmetic, self._groups(name)
+        unit = 2.0 ** (a.state_shift - a.threshold_shift)
+        levels = [np.broadcast_to(t, node.shape).reshape(-1) for t in thresholds(node, port, a)]
+        lowest, highest = (pick(levels, axis=0) if levels else np.zeros(1) for pick in (np.min, np.max))
+        own = np.broadcast_to(lowest, int(np.prod(node.shape))).astype(np.float64)
+        bias = {p: self.biases[name, p] for p in node.ports}
+        needs = registers.Needs(node, bias, self.run.reaches[name], a)
+        ceiling = np.minimum(needs.ceiling(port, np.maximum(own, 0.0)), _ratio(a.threshold / unit, highest))
+        small = _by_group(np.where(own > 0, own, np.inf), groups, np.min)
+        even = np.isfinite(small) & (small == _by_group(np.broadcast_to(highest, own.shape), groups, np.max))
+        return Bounds(
+            np.minimum(_by_group(ceiling, groups, np.min), 2.0**40),
+            np.where(np.isfinite(small), 1.0 / (small * unit), 0.0),
+            np.where(np.isfinite(small), small, 1.0),
+            np.where(even, small * unit, 0.0),
+            *self._rates(name, groups),
+            float(a.strict),
         )
-        for value in thresholds(node, port, a):
-            smallest = np.minimum(smallest, _by_group(value, node, groups, np.min))
-            top = _by_group(np.abs(value), node, groups, np.max)
-            ceiling = np.minimum(ceiling, _ratio(room, top * unit))
-        bias = self.biases[name, port]
-        if bias is not None:
-            top = _by_group(np.abs(bias), node, groups, np.max)
-            ceiling = np.minimum(ceiling, _ratio(float(a.bias_mantissa) * 2**a.bias_exponent, top * shift))
-        if not node.program.spikes():
-            reach = (
-                float(np.abs(self.run.logits).max(initial=0.0))
-                if name == self.network.record.readout
-                else 1.0
-            )
-            limit = (2.0 ** (a.readout.bits - 1) - 1) / READOUT_ROOM
-            ceiling = np.minimum(ceiling, _ratio(limit, np.array([reach * shift])))
-        return Bounds(ceiling, np.where((smallest > 0) & np.isfinite(smallest), smallest, 1.0), unit)
+
+    def _rates(self, name: str, groups: int) -> tuple[Float, Float]:
+        """Spikes a step of each group, root mean square, and how much its errors count."""
+        if name not in self.run.spikes:
+            return np.zeros(groups), np.ones(groups)
+        spikes = self.run.spikes[name].astype(np.float64) / self.run.steps
+        rate = _by_group(spikes.mean(axis=0), groups, np.mean)
+        return np.sqrt(_by_group((spikes**2).mean(axis=0), groups, np.mean)), rate + (
+            QUIET * rate.mean() or 1.0
+        )
 
     # --- the integer network ---
 
-    def fixed(self, halvings: Mapping[str, int]) -> Network:
-        """The network in integers, the scales of some populations halved so many times."""
+    def fixed(self) -> Network:
+        """The network in integers, with the bounds as they are now."""
         nodes: dict[str, Node] = {
             n: replace(node, format=self.inputs[n])
             for n, node in self.graph.nodes.items()
             if isinstance(node, Input) and n in self.inputs
         }
-        for at, edges in self.ports.items():
-            choice = self._choice(at, halvings.get(at[0], 0))
-            self.chosen[at] = choice
+        for at, edges in self.edges.items():
+            if at not in self.chosen:
+                self.chosen[at] = choose(edges, self.bounds[at], self.formats)
+            choice = self.chosen[at]
             for edge, exponent in zip(edges, choice.exponents, strict=True):
-                nodes[edge.name] = weights.quantised(edge, choice.scale, exponent)
+                incoming = edge.incoming
+                nodes[incoming.name] = weights.quantised(incoming, choice.scale, exponent)
         refused: list[Violation] = []
-        for name in self.graph.of_kind(Population):
+        for name in self.nodes:
             try:
                 nodes[name] = self._population(name)
             except HardwareError as error:
@@ -202,76 +210,93 @@ class _Job:
             raise HardwareError(self.chip.name, refused)
         return replace(self.network, graph=self.graph.with_nodes(nodes))
 
-    def _choice(self, at: tuple[str, str], halvings: int) -> Choice:
-        bounds = self.bounds[at]
-        if halvings:
-            # the room of neurons with few levels to their threshold is large already, so all may be unaffected at first
-            bounds = replace(bounds, ceiling=self._reached(at) * 2.0**-halvings)
-        return weights.choose(self.ports[at], bounds, self.formats)
-
-    def _reached(self, at: tuple[str, str]) -> Float:
-        """The ceiling, no higher than what the scales would reach in thresholds without any halving."""
-        bounds = self.bounds[at]
-        scale = weights.choose(self.ports[at], bounds, self.formats).scale
-        most = float((scale * bounds.threshold).max(initial=0.0))
-        return np.minimum(bounds.ceiling, most / bounds.threshold)
-
     def _population(self, name: str) -> Population:
-        node = self._node(name)
-        ports = {
-            p: Port(weights.per_neuron(self.chosen[name, p].scale, node.shape), self.biases[name, p])
-            for p in node.ports
-        }
+        node = self.nodes[name]
+        ports = {p: self._port(name, p) for p in node.ports}
         return self.formats.kernel(name, node, ports, self.formats.arithmetic)
+
+    def _port(self, name: str, port: str) -> Port:
+        scale = weights.per_neuron(self.chosen[name, port].scale, self.nodes[name].shape)
+        return Port(scale, self.biases[name, port])
+
+    # --- what overflows ---
+
+    def overflowing(self, fixed: Network, seen: Observed) -> dict[str, list[str]]:
+        """For each population the registers that overflowed, other than a membrane's at its low end."""
+        found = {
+            n: registers.overflowing(_fixed(fixed, n), seen.counts[n], list(current_ports(node.program)))
+            for n, node in self.nodes.items()
+        }
+        return {name: names for name, names in found.items() if names}
+
+    def lower(self, fixed: Network, over: Mapping[str, list[str]]) -> None:
+        """Smaller scales for the neurons that overflowed."""
+        self.over, self.excess = dict(over), self._excess(fixed, over)
+        for name, by_port in self.excess.items():
+            self.rounds[name] = self.rounds.get(name, 0) + 1
+            for port, excess in by_port.items():
+                self._lower((name, port), _by_group(excess, self._groups(name), np.max))
+
+    def _excess(self, fixed: Network, over: Mapping[str, list[str]]) -> dict[str, dict[str, Float]]:
+        """How many times too large each neuron's registers became, for each port whose scale can mend it."""
+        currents = {n: list(current_ports(self.nodes[n].program)) for n in over}
+        wanted = {
+            n: list(
+                dict.fromkeys(r for x in names for r in registers.watched(_fixed(fixed, n), x, currents[n]))
+            )
+            for n, names in over.items()
+        }
+        seen = observe(fixed, self.x, self.options, wanted)
+        found: dict[str, dict[str, Float]] = {}
+        for name, names in over.items():
+            node = _fixed(fixed, name)
+            for label in names:
+                most = registers.excess(node, label, seen.reaches[name], currents[name])
+                if most.max() <= 1:  # too close to tell whose it was
+                    most = np.full_like(most, 1 / STEPPED)
+                ports = [p for p in node.ports if label.startswith(f"{p} ")] or list(node.ports)
+                for port in ports:
+                    by_port = found.setdefault(name, {})
+                    by_port[port] = np.maximum(by_port.get(port, 0.0), most)
+        return found
+
+    def _lower(self, at: At, excess: Float) -> None:
+        bounds, scale = self.bounds[at], self.chosen[at].scale
+        share = np.where(excess > 1, STEPPED / np.maximum(excess, 1.0), 1.0)
+        ceiling = np.where(excess > 1, np.minimum(bounds.ceiling, scale * share), bounds.ceiling)
+        self.bounds[at] = replace(bounds, ceiling=ceiling)
+        del self.chosen[at]
+
+    def refusal(self) -> HardwareError:
+        """Which neurons cannot be brought into the chip's registers."""
+        found = []
+        for name, names in sorted(self.over.items()):
+            excess = np.max(list(self.excess.get(name, {"": np.zeros(1)}).values()), axis=0)
+            neurons = ", ".join(map(str, np.flatnonzero(excess > 1)[:8]))
+            need = f"registers that hold its sums ({', '.join(names)}; neurons {neurons})"
+            limit = f"{self.chip.title}'s widths, at the smallest scale"
+            found.append(Violation(name, need, limit, "smaller weights and biases, or fewer steps"))
+        return HardwareError(self.chip.name, found)
 
     # --- the report ---
 
-    def quantisation(self, fixed: Network, run: Evaluation, halvings: Mapping[str, int]) -> Quantisation:
+    def quantisation(self, fixed: Network, seen: Observed) -> Quantisation:
         """The finished network with its report."""
-        layers = tuple(
-            self._layer(name, fixed.graph, run, halvings.get(name, 0))
-            for name in self.graph.of_kind(Population)
-        )
-        agreement = float((run.predictions() == self.run.predictions()).mean())
-        return Quantisation(fixed, layers, MappingProxyType(self.inputs), self.run.samples, agreement)
+        edges = {at: [e.incoming for e in found] for at, found in self.edges.items()}
+        scales = {at: choice.scale for at, choice in self.chosen.items()}
+        weight = {at: bounds.weight for at, bounds in self.bounds.items()}
+        done = Finished(self.network, fixed, self.run, seen, edges, scales, weight, self.rounds)
+        return report(done, self.inputs, self.x, self.formats.arithmetic)
 
-    def _layer(self, name: str, fixed: Graph, run: Evaluation, halvings: int) -> LayerReport:
-        ports = self._node(name).ports
-        edges = tuple(self._edge(e, fixed, self.chosen[name, p]) for p in ports for e in self.ports[name, p])
-        shift = 2.0**self.formats.arithmetic.state_shift
-        scale = {
-            p: (float(s.min() * shift), float(s.max() * shift))
-            for p in ports
-            for s in [self.chosen[name, p].scale]
-        }
-        node = fixed.nodes[name]
-        assert isinstance(node, Population)
-        stored = node.params.get("threshold")
-        return LayerReport(
-            name,
-            edges,
-            scale,
-            None if stored is None else (int(stored.min()), int(stored.max())),
-            _rate(self.graph, name, self.run),
-            _rate(fixed, name, run),
-            halvings,
-        )
 
-    def _edge(self, edge: Incoming, fixed: Graph, choice: Choice) -> EdgeReport:
-        node = fixed.nodes[edge.name]
-        assert isinstance(node, weights.Synapses) and isinstance(node.weight, Quantised)
-        return EdgeReport(
-            edge.name, node.exponent, node.weight.format.bits, weights.weight_error(edge, node, choice.scale)
-        )
+def _fixed(network: Network, name: str) -> Population:
+    node = network.graph.nodes[name]
+    assert isinstance(node, Population)
+    return node
 
 
 def _is_current(node: Node) -> bool:
     return isinstance(node, Input) and node.kind == "current"
-
-
-def _rate(graph: Graph, name: str, run: Evaluation) -> float:
-    """Spikes a neuron and step."""
-    return run.counts[name].spikes / (prod(graph.shapes[name]) * run.samples * run.steps)
 
 
 def best_format(x: npt.ArrayLike, bits: int) -> Fixed:
@@ -286,6 +311,6 @@ def _ratio(limit: float, value: Float) -> Float:
     return np.divide(limit, value, out=np.full(value.shape, np.inf), where=value > 0)
 
 
-def _by_group(values: Float, node: Population, groups: int, pick: Callable[..., Any]) -> Float:
-    full = np.broadcast_to(values, node.shape).reshape(groups, -1)
-    return np.asarray(pick(full, axis=1), np.float64)
+def _by_group(values: Float, groups: int, pick: Callable[..., Any]) -> Float:
+    """One number for each group from one for each neuron, in C order."""
+    return np.asarray(pick(values.reshape(groups, -1), axis=1), np.float64)

@@ -21,7 +21,6 @@ from spikeflow.ir.ops import Symbol, TraceOps
 
 Float = npt.NDArray[np.float64]
 SIGNIFICANT = 15  # bits of a factor that is not a decay
-DEAD = 2.0**-6  # share of the largest threshold at and below which a channel counts as dead
 LOG2_ONE = 1e-9  # scales closer than this, as exponents of 2, are the same
 
 
@@ -97,9 +96,8 @@ class Static(Value):
         """The threshold as the chip stores it: M, or M - 1 where it compares with >."""
         unit = 2.0**w.arithmetic.threshold_shift
         values = np.floor(self.value * scale / unit + 0.5)
-        # a channel that is all but dead has a threshold below the chip's unit; a spike of its weighs next to nothing
-        dead = (self.value > 0) & (self.value <= DEAD * self.value.max(initial=0.0))
-        values = np.where(dead, np.maximum(values, 1), values)
+        # a threshold below the chip's unit: the neuron spikes less often than in float, never in every step
+        values = np.where(self.value > 0, np.maximum(values, 1), values)
         if not w.trial and (values.min(initial=1) < 1 or values.max(initial=1) > w.arithmetic.threshold):
             w.refuse(
                 f"thresholds of {values.min():.0f} to {values.max():.0f}",

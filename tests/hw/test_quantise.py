@@ -141,7 +141,7 @@ def test_digits_lose_less_than_two_points(name: str) -> None:
     assert a.accuracy(y[1000:1400]) > 0.85
     assert b.accuracy(y[1000:1400]) > a.accuracy(y[1000:1400]) - 0.02
     assert found.agreement > 0.9 and found.samples == 40
-    assert not any(sum(c.narrowed.values()) for c in b.counts.values())
+    assert not any(sum(c.narrowed_high.values()) for c in b.counts.values())
     assert found.inputs == {"x": Fixed(8, 4)}  # sixteenths are exact
 
 
@@ -167,19 +167,40 @@ def drift(weight: float, threshold: float) -> Graph:
     return Graph(nodes, tuple(Edge(a, b) for a, b in zip(chain, chain[1:], strict=False)))
 
 
-def test_an_overflow_gives_more_room_until_there_is_none() -> None:
+def test_a_silent_neuron_that_drifts_down_clips_and_costs_nothing() -> None:
     chip = load("loihi2")
-    x = np.zeros((1, 1200, 2))
-    x[:, :, 1] = 1
+    x = np.zeros((2, 1200, 2))
+    x[0, :, 1], x[1, :, 0] = 1, 1
     ready = nets.network(retime(compose(drift(4.0, 1.0)), chip), 1200, "spikes")
     found = quantise(ready, chip, x, REFERENCE)
     cells = next(layer for layer in found.layers if layer.name == "cells")
-    assert cells.halvings >= 1
-    run = classify(found.network, x, REFERENCE)
-    assert not any(sum(c.narrowed.values()) for c in run.counts.values())
-    with pytest.raises(HardwareError, match="cells"):
-        hopeless = nets.network(retime(compose(drift(4e3, 1.0)), chip), 1200, "spikes")
-        quantise(hopeless, chip, x, REFERENCE)
+    assert cells.low_clips > 0 and cells.overflows == 0 and cells.halvings == 0
+    assert cells.rate == cells.rate_fixed > 0.49 and cells.error < 0.01
+
+
+def test_a_neuron_driven_beyond_its_registers_gets_a_smaller_scale_and_still_spikes() -> None:
+    chip = load("loihi2")
+    nodes = dict(drift(1.0, 1.0).nodes)
+    # 12 million thresholds a step: more than a current holds at the smallest threshold that there is
+    nodes |= {"x": Input((40,)), "w": Linear(np.full((1, 40), 3e5))}
+    graph = replace(drift(1.0, 1.0), nodes=nodes)
+    x = (np.random.default_rng(0).random((4, 30, 40)) < 0.9) * 1.0
+    found = quantise(nets.network(retime(compose(graph), chip), 30, "spikes"), chip, x, REFERENCE)
+    cells = next(layer for layer in found.layers if layer.name == "cells")
+    assert cells.overflows == 0 and cells.edges[0].error < 0.01
+    assert cells.thresholds == (0, 0) and cells.rate_fixed == cells.rate > 0.9
+
+
+@pytest.mark.parametrize("name", ["loihi2", "loihi1"])
+def test_the_largest_threshold_of_the_chip_is_taken(name: str) -> None:
+    arithmetic = load(name).formats.arithmetic
+    unit = 2.0 ** (arithmetic.threshold_shift - arithmetic.state_shift)
+    node = CubaLIF(0.0, threshold=131072.0).node((1,))
+    fixed = translate("cells", node, {"in": Port(np.array(unit))}, arithmetic)
+    assert fixed.params["threshold"].item() == 131071  # lava's largest vth: it spikes above 64 times that
+    over = CubaLIF(0.0, threshold=131073.0).node((1,))
+    with pytest.raises(HardwareError, match="1 to 131072"):
+        translate("cells", over, {"in": Port(np.array(unit))}, arithmetic)
 
 
 def test_a_threshold_that_cannot_be_is_refused() -> None:
@@ -187,13 +208,13 @@ def test_a_threshold_that_cannot_be_is_refused() -> None:
         prepared(nets.layered(LIF(threshold=0.0)), "spinnaker2", 5)
 
 
-def test_a_channel_all_but_dead_gets_the_smallest_threshold() -> None:
+def test_a_threshold_below_the_unit_becomes_the_smallest_and_0_never_passes() -> None:
     node = IF(np.array([1.0, 2.0**-10], np.float32)).node((2,))
     fixed = translate("cells", node, {"in": Port(np.array(64.0))}, load("loihi2").formats.arithmetic)
     assert (fixed.params["threshold"] + 1).tolist() == [64, 1]
-    near = IF(np.array([1.0, 2.0**-5], np.float32)).node((2,))
+    none = IF(np.array([1.0, 0.0], np.float32)).node((2,))
     with pytest.raises(HardwareError, match="thresholds of 0 to 8"):
-        translate("cells", near, {"in": Port(np.array(8.0))}, load("loihi2").formats.arithmetic)
+        translate("cells", none, {"in": Port(np.array(8.0))}, load("loihi2").formats.arithmetic)
 
 
 def test_best_format() -> None:
