@@ -140,8 +140,13 @@ def _without_aliases(kind: Any) -> Any:
     if origin in (Union, UnionType):
         return Union[tuple(_without_aliases(member) for member in arguments)]  # noqa: UP007
     if origin in (tuple, Mapping):
-        return origin[tuple(a if a is Ellipsis else _without_aliases(a) for a in arguments)]
+        members = tuple(a if a is Ellipsis else _without_aliases(a) for a in arguments)
+        return _subscripted(origin, members)
     return kind
+
+
+def _subscripted(generic: Any, members: tuple[Any, ...]) -> Any:
+    return generic[members]
 
 
 @cache

@@ -202,7 +202,8 @@ class _Reader:
     def read(self, dataset: Any) -> Array:
         """The values, once everything that may be wrong with a data set has been looked at."""
         self.budget.spend(_check_dataset(self.path, dataset))
-        place = h5py.h5o.get_info(dataset.id).addr
+        info: Any = vars(h5py)["h5o"]  # the stubs of h5py lack it
+        place = info.get_info(dataset.id).addr
         if place in self.seen:
             raise FileError(self.path, f"{dataset.name} is another array under a second name")
         self.seen.add(place)
