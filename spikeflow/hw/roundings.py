@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Float = npt.NDArray[np.float64]
 PER_OCTAVE = 4  # scales tried between one and its double
 PATIENCE = 2 * PER_OCTAVE  # scales in a row that are worse: a clip that did not pay by then never does
-WORSE = 1.1  # while all small weights still round to 0, finer scales cost the same
+WORSE = 1.1
+LOST = 0.1  # share of the cost of leaving out all weights, above which nearly all still round to 0 or to 1
 LONGEST = 30 * PER_OCTAVE
 ALONE = (
     0.5  # share of the cost that counts each weight by itself, so that errors do not only happen to cancel
@@ -32,9 +33,8 @@ ALONE = (
 ORDINARY = (
     0.5  # share of the error that rounding makes on average: a scale at which less is measured was lucky
 )
-SILENT = (
-    1e-6  # what a silent source counts, as a share of the average source: enough to prefer the smaller clip
-)
+# what a silent source counts, as a share of the average one: among equals the smaller clip
+SILENT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +93,17 @@ def costs(edge: Incoming, groups: int) -> Costs:
     top = np.zeros(groups)
     np.maximum.at(top, edge.group, np.abs(edge.weight))
     start = np.divide(float(edge.high), top, out=np.full(groups, np.inf), where=top > 0)
+    whole = rows.by_group(rows.whole, groups)
     found, best, since = [], np.full(groups, np.inf), np.where(top > 0, 0, PATIENCE)
     while len(found) < LONGEST and (since < PATIENCE).any():
         active = since < PATIENCE
         scale = np.where(active, start, 1.0) * 2.0 ** (len(found) / PER_OCTAVE)
         cost = rows.cost(scale, active)
         cost = np.where(active, cost, found[-1] if found else 0.0)
-        since = np.where(cost < WORSE * best, 0, since + 1)
+        since = np.where((cost < WORSE * best) | (best > LOST * whole), 0, since + 1)
+        since = np.where(active, since, PATIENCE)
         best = np.minimum(best, cost)
         found.append(cost)
-    whole = rows.by_group(rows.whole, groups)
     return Costs(start, np.asarray(found or [np.zeros(groups)]), whole)
 
 

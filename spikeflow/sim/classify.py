@@ -22,7 +22,7 @@ from spikeflow.ir.stages import stage_of
 from spikeflow.samples import Samples, fitting
 from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, forecast, prepare
 from spikeflow.sim.evaluation import Evaluation
-from spikeflow.sim.input_range import outside_told, share_outside
+from spikeflow.sim.input_range import outside_told, share_outside, with_saturation
 from spikeflow.sim.inputs import RunInput, RunInputs
 from spikeflow.sim.joined import leading, parted, sample_shape, taken
 
@@ -94,6 +94,9 @@ def evaluate(
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     outside = share_outside(network.record, array)
+    entered = array[:, :steps] if network.record.coding == "spikes" else array
+    repeated = steps if network.record.coding == "direct" else 1
+    found = replace(found, counts=with_saturation(network.graph, found.counts, entered, repeated))
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
 
 

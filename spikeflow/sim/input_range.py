@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import RunRecord
+from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
 WORTH_A_WORD = 1e-3  # share of the values
@@ -44,3 +49,23 @@ def outside_told(record: RunRecord, x: Array) -> tuple[str, ...]:
         "calibration samples and the input's coding cover, so answers may be wrong. "
         "Try: the preprocessing of the calibration samples, or calibration on samples like these",
     )
+
+
+def with_saturation(graph: Graph, counts: Mapping[str, Counts], x: Array, repeated: int) -> dict[str, Counts]:
+    """The counts of a run, those of an Input with the values that its format clipped, as the register "format".
+
+    Parameters
+    ----------
+    x : the samples; a value is counted in each step in which it enters, `repeated` times.
+    """
+    found = dict(counts)
+    for name in graph.inputs:
+        node = graph.nodes[name]
+        if isinstance(node, Input) and node.format is not None:
+            scaled = np.floor(np.asarray(x, np.float64) * 2.0**node.format.frac + 0.5)
+            low, high = (
+                int(np.count_nonzero(c)) for c in (scaled < node.format.low, scaled > node.format.high)
+            )
+            ends = ({"format": low * repeated}, {"format": high * repeated})
+            found[name] = replace(counts[name], narrowed_low=ends[0], narrowed_high=ends[1])
+    return found

@@ -145,6 +145,29 @@ def test_digits_lose_less_than_two_points(name: str) -> None:
     assert found.inputs == {"x": Fixed(8, 4)}  # sixteenths are exact
 
 
+def test_what_the_inputs_format_clips_is_counted_at_either_end() -> None:
+    graph, x, _ = digits(8)
+    chip = load("loihi2")
+    found = quantise(nets.network(retime(compose(graph), chip), 8, "direct"), chip, x[:20], REFERENCE)
+    fixed = found.inputs["x"]
+    far = np.zeros((2, 64), np.float32)
+    far[0, :5], far[1, :3] = 2 * fixed.high * fixed.step, 2 * fixed.low * fixed.step
+    counts = classify(found.network, far, REFERENCE).counts["x"]
+    assert counts.narrowed_high == {"format": 5 * 8} and counts.narrowed_low == {"format": 3 * 8}
+    assert not sum(classify(found.network, x[:20], REFERENCE).counts["x"].narrowed.values())
+
+
+def test_calibration_that_cannot_tell_is_told() -> None:
+    chip, graph = load("loihi2"), nets.layered(LIF())
+    ready = nets.network(retime(compose(loose(graph)), chip), 10, "spikes")
+    zero = np.zeros((4, 10, 12))
+    told = " ".join(quantise(ready, chip, zero, REFERENCE).warnings)
+    assert "all values of the calibration samples are zero" in told and "cells never spikes" in told
+    one = np.repeat((np.random.default_rng(0).random((1, 10, 12)) < 0.5) * 1.0, 3, axis=0)
+    found = quantise(ready, chip, one, REFERENCE)
+    assert "all equal" in " ".join(found.warnings) and "all equal" in str(found)
+
+
 def test_the_read_out_keeps_a_factor_of_two() -> None:
     graph, x, _ = digits(64)
     chip = load("loihi2")
