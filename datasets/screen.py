@@ -116,7 +116,7 @@ class Screen:
         if raw.p is not None and raw.p.dtype.kind in "if":
             p = self._off(p)
         self._rows += len(raw)
-        self.seen.add((t, x, y, p))
+        self.seen.add((t, x, y, p), [found.least if kept is None else None for found in pixels])
         return t, x, y, p
 
     def _off(self, p: Array) -> Array:
@@ -181,12 +181,13 @@ class Seen:
     first_us: int | None = None
     last_us: int | None = None
 
-    def add(self, columns: Columns) -> None:
-        """Take more of them in."""
+    def add(self, columns: Columns, known: Sequence[int | None]) -> None:
+        """Take more of them in; `known` are the least x and y where they are."""
         t, x, y, _ = columns
         if not len(t):
             return
-        low = (int(x.min()), int(y.min()))
+        low_x, low_y = known
+        low = (int(x.min()) if low_x is None else low_x, int(y.min()) if low_y is None else low_y)
         self.least = low if self.least is None else (min(low[0], self.least[0]), min(low[1], self.least[1]))
         self.first_us = int(t[0]) if self.first_us is None else self.first_us
         self.last_us = int(t[-1])
@@ -222,25 +223,29 @@ def _whole_times(raw: Array, us: float) -> tuple[Array, Array | None]:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Columns or rows of a sensor, and where a number is none (None: nowhere): between two, or not on the sensor."""
+    """Columns or rows of a sensor, and where a number is none (None: nowhere): between two, or not on the sensor.
+
+    `least` is the lowest of them, where it is known.
+    """
 
     values: Array
     fraction: Array | None = None
     outside: Array | None = None
+    least: int | None = None
 
     @staticmethod
     def none(count: int) -> Pixels:
         """Of a sensor that has no rows."""
-        return Pixels(_full(count, 0, "u2"))
+        return Pixels(_full(count, 0, "u2"), least=0)
 
 
 def _pixels(raw: Array, limit: int | None, origin: int = 0) -> Pixels:
     most = PIXELS if limit is None else limit
     if not len(raw):
         return Pixels(raw.astype(np.uint16))
-    if raw.dtype.kind in "iub" and int(raw.min()) >= origin and int(raw.max()) < most + origin:
+    if raw.dtype.kind in "iub" and (low := int(raw.min())) >= origin and int(raw.max()) < most + origin:
         values = raw if not origin else raw - np.asarray(origin, raw.dtype if raw.dtype.kind != "b" else np.uint8)
-        return Pixels(values.astype(np.uint16, copy=False))
+        return Pixels(values.astype(np.uint16, copy=False), least=low - origin)
     with np.errstate(invalid="ignore"):
         inside = (raw >= origin) & (raw < most + origin)
         fraction = inside & (raw != np.rint(raw)) if raw.dtype.kind == "f" else np.zeros(len(raw), bool)
