@@ -20,6 +20,7 @@ if [ -n "${SPIKEFLOW_DATA:-}" ]; then
 else
     echo "SPIKEFLOW_DATA is not set: ResNet-20 on CIFAR-10 is left out" >&2
 fi
+part "integers" "$bin/python" benchmarks/integers.py ${SPIKEFLOW_DATA:+--data "$SPIKEFLOW_DATA" --long} --out "$records/integers.json"
 part "fuzz" "$bin/python" benchmarks/fuzz.py --count "${FUZZ:-1000000}" --out "$records/fuzz.json"
 part "fuzz of the decoders" "$bin/python" benchmarks/fuzz_events.py --count "${FUZZ_EVENTS:-5000000}" --out "$records/fuzz_events.json"
 bash benchmarks/event_peers.sh "$bin"
