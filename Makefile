@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 INDEX  := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 STAMP  := .make
 
-.PHONY: setup test lint types sanitize wheel demo smoke long clean
+.PHONY: setup test lint types sanitize wheel demo smoke fuzz long clean
 
 setup: $(STAMP)/installed
 
@@ -44,6 +44,9 @@ smoke: setup
 
 demo: setup
 	bash examples/demo.sh $(BIN) "$(DATA)"
+
+fuzz: setup
+	PYTHONPATH=. $(BIN)/python benchmarks/fuzz_files.py --seconds 290 --out $(STAMP)/fuzz_files.json
 
 long: setup
 	bash benchmarks/long.sh $(BIN)

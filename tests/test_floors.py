@@ -28,6 +28,7 @@ FLOORS = {
     "report": 4,
     "plot": 4,
     "cli": 5,
+    "__main__": 6,
 }
 TORCH_PARTS = {"neurons", "convert", "train", "flows"}
 TORCH_FILES = {"spikeflow.datasets.loader"}

@@ -7,7 +7,9 @@ example, batch included).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
@@ -55,8 +57,20 @@ def from_module(module: nn.Module, example: torch.Tensor) -> AtenGraph:
     """
     if example.ndim > 0 and example.shape[0] == 1:
         example = torch.cat([example, example])
-    program = _exported(module.eval(), example)
+    with silent():
+        program = _exported(module.eval(), example)
     return normalised(_as_graph(program))
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Without torch's own log, tracebacks included, of what fails on shapes alone: our error says it in a line."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _exported(module: nn.Module, example: torch.Tensor) -> torch.export.ExportedProgram:

@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from spikeflow.convert.aten import AtenGraph
+from spikeflow.convert.aten import AtenGraph, silent
 from spikeflow.files import memory
 
 VALUE = 4
@@ -71,6 +71,6 @@ def expect_room_to_try(module: nn.Module, example: torch.Tensor) -> None:
     """
     sizes = _Sizes()
     # whatever the user's own code raises is told when it is run on values
-    with suppress(Exception), torch.no_grad(), _without_values() as fake, sizes:
+    with silent(), suppress(Exception), torch.no_grad(), _without_values() as fake, sizes:
         module(fake.from_tensor(example))
     memory.expect("the conversion", _needed(sizes.values // max(len(example), 1)), HINT)

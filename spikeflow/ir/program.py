@@ -138,6 +138,8 @@ class Program(Frozen):
             (op == "shift" and value < 0) or (op == "mul" and value > 0)
         ) and instruction.mode not in ROUNDINGS:
             return f"unknown rounding {instruction.mode!r}"
+        if op != "narrow" and instruction.mode not in ("", *ROUNDINGS):
+            return f"unknown mode {instruction.mode!r}"
         return ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,6 +93,7 @@ def evaluate(
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
+    told += _beyond(found.outputs)
     outside = share_outside(network.record, array)
     entered = array[:, :steps] if network.record.coding == "spikes" else array
     repeated = steps if network.record.coding == "direct" else 1
@@ -159,6 +160,22 @@ def _told(record: RunRecord, x: Array, steps: int) -> tuple[str, ...]:
         text = f"the samples have {x.shape[1]} steps, of which the first {steps} are run. Try: --steps {x.shape[1]}"
         return (*found, text)
     return found
+
+
+def _beyond(outputs: Mapping[str, Array]) -> tuple[str, ...]:
+    """What is to be told of outputs in float32: those that left it, and zeros that carry a sign."""
+    told = []
+    for name, values in outputs.items():
+        if values.dtype.kind != "f":
+            continue
+        beyond = values.size - int(np.isfinite(values).sum())
+        signed = int(np.count_nonzero(np.signbit(values) & (values == 0)))
+        if beyond:
+            text = f"{name}: {beyond} of {values.size} values left the range of float32 (3.4e38): infinite, or no number"
+            told.append(f"{text}. Try: inputs or weights of smaller size")
+        if signed:
+            told.append(f"{name}: {signed} of {values.size} values are -0, which is taken for 0")
+    return tuple(told)
 
 
 def _add(parts: list[Counts]) -> Counts:

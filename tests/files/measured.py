@@ -75,7 +75,7 @@ def _in_child(reader: Reader, path: Path, clock_s: int, into: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(clock_s)
     with contextlib.suppress(ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (_now("VmSize") + ROOM,) * 2)
+        resource.setrlimit(resource.RLIMIT_AS, (now("VmSize") + ROOM,) * 2)
     os.write(into, json.dumps(asdict(timed(reader, path))).encode())
     os._exit(0)
 
@@ -84,7 +84,7 @@ def timed(reader: Reader, path: Path) -> Outcome:
     """One reading in this process, whose peak is set back before."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak of resident memory begins anew
-    before, begun = _now("VmRSS"), time.perf_counter()
+    before, begun = now("VmRSS"), time.perf_counter()
     ended, said = "read", ""
     try:
         with warnings.catch_warnings():
@@ -94,10 +94,10 @@ def timed(reader: Reader, path: Path) -> Outcome:
         ended, said = "refused", str(error)[:300]
     except BaseException as error:
         ended, said = type(error).__name__, str(error)[:300]
-    return Outcome(ended, max(_now("VmHWM") - before, 0), time.perf_counter() - begun, said)
+    return Outcome(ended, max(now("VmHWM") - before, 0), time.perf_counter() - begun, said)
 
 
-def _now(field: str) -> int:
+def now(field: str) -> int:
     """Bytes of one line of the process's own status."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{field}:"):

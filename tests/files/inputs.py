@@ -1,0 +1,157 @@
+"""Strangers' inputs by number: for each kind of reader and command a good file, changed as a seed says."""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.files.command import called
+from tests.files.corpus import CORPUS
+from tests.files.mutations import changed_bytes, changed_file, drawn_options
+from tests.files.readers import READERS
+
+PACKED = (
+    ".npz",
+    ".mat",
+    ".h5",
+    ".aedat4",
+    ".raw",
+)  # formats that pack, and EVT3, whose words hold up to 12 events
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "run": ("--steps", "--limit", "--threads", "--engine", "--seed", "--out", "--output"),
+    "map": ("--chip", "--chips", "--seed", "--min-agreement"),
+    "report": ("--limit", "--steps", "--engine", "--seed", "--chip", "--arch"),
+    "convert": ("--steps", "--input-shape", "--reset", "--input", "--percentile", "--seed", "--arch"),
+    "show": ("--chip",),
+    "data info": ("--format", "--columns", "--width", "--height", "--unit", "--key", "--sensor"),
+}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input: what is called, the file it is called on, and whether the format packs."""
+
+    call: Callable[[Path], Any]
+    path: Path
+    packed: bool
+
+
+def good_files(folder: Path) -> dict[str, Path]:
+    """One good file of each kind, by a word; made anew in a folder."""
+    import torch
+    from torch import nn
+
+    from spikeflow.hw import map_network
+    from spikeflow.hw.file import write_mapping
+    from spikeflow.ir import file
+    from tests.cli.conftest import small_network
+
+    draw = np.random.default_rng(1)
+    np.savez(folder / "data.npz", x=draw.random((12, 6), np.float32), y=draw.integers(0, 3, 12))
+    network = small_network()
+    file.write(folder / "net.h5", network)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mapping = map_network(network, "loihi2", draw.random((40, 6), np.float32), accept_loss=True)
+    write_mapping(folder / "net.map.h5", mapping)
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    torch.save(net, folder / "ann.pt")
+    torch.save(net, folder / "older.pt", _use_new_zipfile_serialization=False)
+    torch.export.save(torch.export.export(net, (torch.zeros(2, 6),)), folder / "ann.pt2")
+    (folder / "data.pkl").write_bytes(_pickled())
+    return {path.name: path for path in (*sorted(folder.iterdir()), *_event_files(folder))}
+
+
+def _pickled() -> bytes:
+    import pickle
+
+    held = {
+        "data": np.arange(24, dtype=np.uint8).reshape(2, 12),
+        "labels": [3, 4],
+        "names": ["a", b"b", (1.5,)],
+    }
+    return pickle.dumps(held, 2)
+
+
+def _event_files(folder: Path) -> list[Path]:
+    from spikeflow.datasets import write
+    from spikeflow.datasets.formats import FORMATS
+    from spikeflow.events import Events
+
+    t = np.cumsum(np.arange(90) % 3)
+    events, made = Events(t, t % 30, t % 20, t % 2, 128, 128), []
+    for known in FORMATS:
+        if known.write is not None:
+            path = folder / f"{known.name}{known.suffixes[0]}"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                write(path, events, known.name)
+            made.append(path)
+    return made
+
+
+def kinds(good: dict[str, Path]) -> tuple[str, ...]:
+    """The kinds of inputs: each good file with its bytes changed, manifests, bombs, options."""
+    return (*good, "manifest of a network", "manifest of a mapping", "bombs", "options")
+
+
+def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
+    """The input of a kind and a seed."""
+    draw = random.Random(f"{kind} {seed}")
+    if kind == "options":
+        return _command(draw, good, folder)
+    if kind == "bombs":
+        case = CORPUS[draw.choice(list(CORPUS))]
+        path = folder / f"input{case.suffix}"
+        path.write_bytes(changed_bytes(case.make(draw.randrange(100, 20_000)), draw))
+        return Input(READERS[case.reader], path, True)
+    if kind.startswith("manifest"):
+        what, path = kind.split()[-1], folder / "input.h5"
+        changed_file(what, good["net.h5" if what == "network" else "net.map.h5"], path, draw)
+        return Input(lambda p: called(_of_file(p, draw, good, folder)), path, True)
+    path = folder / f"input{good[kind].suffix}"
+    path.write_bytes(changed_bytes(good[kind].read_bytes(), draw))
+    return Input(READERS[_reader(kind)], path, path.suffix in PACKED)
+
+
+def _reader(name: str) -> str:
+    known = {
+        "data.npz": "samples", "net.h5": "network", "net.map.h5": "mapping", "data.pkl": "pickle",
+        "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch",
+    }  # fmt: skip
+    return known.get(name, "events")
+
+
+def _of_file(path: Path, draw: random.Random, good: dict[str, Path], folder: Path) -> list[object]:
+    data, out = ("--data", good["data.npz"]), ("--out", folder / "out")
+    chip = draw.choice(("loihi1", "loihi2", "spinnaker2"))
+    commands: list[list[object]] = [
+        ["show", path],
+        ["run", path, *data],
+        ["run", path, *data, "--engine", "reference"],
+        ["map", path, *data, "--chip", chip, *out],
+        ["report", path, *data, *out],
+    ]
+    return draw.choice(commands)
+
+
+def _command(draw: random.Random, good: dict[str, Path], folder: Path) -> Input:
+    name = draw.choice(list(COMMANDS))
+    data, out = ("--data", good["data.npz"]), ("--out", folder / "out")
+    words: dict[str, list[object]] = {
+        "run": ["run", good["net.h5"], *data],
+        "map": ["map", good["net.h5"], *data, *out, "--chip", "loihi2"],
+        "report": ["report", good["net.h5"], *data, *out],
+        "convert": ["convert", good["ann.pt"], *out, "--input-shape", "6"],
+        "show": ["show", good["net.map.h5"]],
+        "data info": ["data", "info", good["text.csv"]],
+    }
+    arguments = [*words[name], *drawn_options(COMMANDS[name], draw)]
+    return Input(lambda _: called(arguments), good["data.npz"], True)
