@@ -15,18 +15,20 @@ from spikeflow.events import Events
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences ``(N, T, *shape)`` of spikes or counts, with their classes."""
+    """Sequences ``(N, T, *shape)`` of spikes or counts, with their classes; `dt` seconds are a step."""
 
     x_train: np.ndarray
     y_train: np.ndarray
     x_test: np.ndarray
     y_test: np.ndarray
     labels: tuple[str, ...]
+    dt: float
 
 
 def _split(x: np.ndarray, y: np.ndarray, test: int, labels: tuple[str, ...]) -> Sequences:
     order = np.random.default_rng(0).permutation(len(x))
-    return Sequences(x[order[test:]], y[order[test:]], x[order[:test]], y[order[:test]], labels)
+    # a picture has no time of its own: each of its steps is shown for 1 ms
+    return Sequences(x[order[test:]], y[order[test:]], x[order[:test]], y[order[:test]], labels, dt=1e-3)
 
 
 def digit_rows(repeat: int = 4) -> Sequences:
@@ -42,18 +44,20 @@ def digit_rows(repeat: int = 4) -> Sequences:
 def nmnist(folder: Path, steps: int = 20) -> Sequences:
     """N-MNIST: events of 300 ms in `steps` bins, 2 x 34 x 34 (off and on, y, x), each bin 0 or 1; a partial copy will do."""
     frames = Frames(dt_us=300_000 // steps, steps=steps, start="zero", clip=True)
-    return _sequences(NMNIST(folder, "train", True, frames), NMNIST(folder, "test", True, frames))
+    return _sequences(
+        NMNIST(folder, "train", True, frames), NMNIST(folder, "test", True, frames), 0.3 / steps
+    )
 
 
 def braille(folder: Path, steps: int = 75) -> Sequences:
     """Braille letters by touch: a spike on one of two channels where one of 12 sensors rises or falls, 25 ms a step."""
     frames = Frames(dt_us=25_000, steps=steps + 1, start="zero")
-    data = _sequences(Braille(folder, "train", True, frames), Braille(folder, "test", True, frames))
+    data = _sequences(Braille(folder, "train", True, frames), Braille(folder, "test", True, frames), 25e-3)
     # nothing changes in the first step; channels (off and on, 1, 12) side by side
     train, test = (x[:, 1:].reshape(len(x), steps, -1) for x in (data.x_train, data.x_test))
     return replace(data, x_train=train, x_test=test)
 
 
-def _sequences(train: Dataset[Events], test: Dataset[Events]) -> Sequences:
+def _sequences(train: Dataset[Events], test: Dataset[Events], dt: float) -> Sequences:
     x_train, x_test = (np.stack([part[i][0] for i in range(len(part))]) for part in (train, test))
-    return Sequences(x_train, train.labels.copy(), x_test, test.labels.copy(), train.card.classes)
+    return Sequences(x_train, train.labels.copy(), x_test, test.labels.copy(), train.card.classes, dt)

@@ -54,7 +54,7 @@ def report(net: Sequential, data: Sequences, args: argparse.Namespace) -> None:
             torch.cat([logits(net, batch) for batch in torch.from_numpy(x).split(100)]).argmax(1).numpy()
         )
     print(f"torch: {100 * (answers == y).mean():.2f} % of {len(y)} test sequences")
-    network = capture_trained(net, x.shape[2:], steps=x.shape[1], labels=data.labels)
+    network = capture_trained(net, x.shape[2:], data.dt, x.shape[1], data.labels)
     evaluation = classify(network, x)
     print(
         f"engine: {100 * evaluation.accuracy(y):.2f} %, {evaluation.synaptic_operations / len(y):,.0f} synaptic operations a sequence"
