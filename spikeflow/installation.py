@@ -53,20 +53,20 @@ class Found:
 
 
 NEEDED = (
-    Part("numpy", "numpy", "everything", "1.26"),
-    Part("scipy", "scipy", "filters of sounds, surfaces of events and .mat files", "1.11.1"),
-    Part("h5py", "h5py", "files of networks and mappings, and HDF5 recordings", "3.10"),
+    Part("numpy", "numpy", "everything", "2.0"),
+    Part("scipy", "scipy", "filters of sounds, surfaces of events and .mat files", "1.13"),
+    Part("h5py", "h5py", "files of networks and mappings, and HDF5 recordings", "3.11"),
     Part("torch", "torch", "convert, the torch layers and the data loader", "2.10"),
     Part("click", "click", "the command line", "8.1"),
     Part("rich", "rich", "tables and progress of the command line", "13.7"),
     Part("jinja2", "jinja2", "pages of report and data show", "3.1"),
-    Part("matplotlib", "matplotlib", "figures of report, and pictures", "3.8"),
+    Part("matplotlib", "matplotlib", "figures of report, and pictures", "3.9"),
     Part("pillow", "PIL", "films and PNG samples", "10"),
     Part("lz4", "lz4.frame", "AEDAT 4 recordings packed with LZ4", "4.3"),
     Part("zstandard", "zstandard", "AEDAT 4 recordings packed with Zstandard", "0.22"),
 )
 OPTIONAL = (
-    Part("scikit-learn", "sklearn", "make demo and the examples on digits", "1.4"),
+    Part("scikit-learn", "sklearn", "make demo and the examples on digits", "1.5"),
     Part("hdf5plugin", "hdf5plugin", "HDF5 recordings packed with Blosc (DSEC)"),
     Part("ffmpeg", "", "films in .mp4 (.gif works without)"),
 )
