@@ -54,8 +54,13 @@ def command(
     }
     table = opened.chip(mapping, chip) if mapping is not None else None
     options = ReportOptions(engine, steps=steps, sources=sources, chip=table)
-    with console.progress("running") as progress:
+    with console.heard() as warned, console.progress("running") as progress:
         before = measure_ann(ann, arch, samples, progress) if ann else None
         facts = collect(network, samples, mapping, before, options, progress)
     write_page(out, facts)
-    console.emit(as_json, {"out": out, **to_json(facts)}, f"{to_text(facts)}\n\nWritten: {out}")
+    for text in facts.warnings:
+        if text not in warned:  # told when the network was mapped
+            click.echo(f"warning: {text}", err=True)
+            warned.append(text)
+    told = {"out": out, **to_json(facts), "warnings": warned}
+    console.emit(as_json, told, f"{to_text(facts)}\n\nWritten: {out}")

@@ -14,7 +14,7 @@ from spikeflow import __version__
 from spikeflow.ir.answer import CLASS, SIGN
 from spikeflow.ir.record import Network
 from spikeflow.report.conventions import convention_costs
-from spikeflow.report.facts import AnnFacts, MadeFacts, ReportFacts
+from spikeflow.report.facts import AnnFacts, MadeFacts, MappedFacts, ReportFacts
 from spikeflow.report.layers import layer_facts, network_facts, run_facts
 from spikeflow.report.raster import raster_facts
 from spikeflow.samples import Samples
@@ -94,7 +94,17 @@ def collect(
         _sample(network, samples, evaluation, facts.kind),
         convention_costs(layers),
         mapped,
+        _warnings(evaluation, mapped),
     )
+
+
+def _warnings(evaluation: Evaluation, mapped: MappedFacts | None) -> tuple[str, ...]:
+    """Of both runs, and what was told when the network was mapped; each once."""
+    found = [*evaluation.warnings]
+    if mapped is not None:
+        found += mapped.warnings
+        found += [f"when it was mapped: {text}" for text in (mapped.loss.warnings if mapped.loss else ())]
+    return tuple(dict.fromkeys(found))
 
 
 def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:

@@ -297,6 +297,7 @@ class MappedFacts:
     notes: tuple[str, ...]
     origin: str = ""
     loss: Loss | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def overflowed(self) -> int:
@@ -312,6 +313,7 @@ class ReportFacts:
     ----------
     conversion : what the conversion said of itself, as JSON; empty where the network was not converted.
     sample : number of the sample in the raster, its label where known, and the answer to it.
+    warnings : what a reader should know of the runs, and what was told when the network was mapped.
     """
 
     made: MadeFacts
@@ -324,6 +326,7 @@ class ReportFacts:
     sample: Mapping[str, str]
     cost: tuple[CostFacts, ...]
     mapped: MappedFacts | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def runs(self) -> tuple[RunFacts, ...]:

@@ -107,6 +107,7 @@ def mapped_facts(
         report.notes,
         mapping.origin,
         mapping.loss,
+        evaluation.warnings,
     )
 
 

@@ -66,6 +66,7 @@ def _one_line(text: str) -> str:
 def _head(facts: ReportFacts) -> Iterator[str]:
     network = facts.network
     yield verdict(facts)
+    yield from (f"warning: {text}" for text in facts.warnings)
     yield f"spikeflow {facts.made.version} report, {facts.made.date}, engine {facts.made.engine}"
     yield from (f"  {what}: {path}" for what, path in facts.made.sources.items())
     yield (

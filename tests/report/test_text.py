@@ -23,6 +23,7 @@ def test_json_holds_every_fact(facts: ReportFacts) -> None:
         "cost",
         "mapped",
         "verdict",
+        "warnings",
     }
     assert plain["network"]["digest"] == facts.network.digest
     assert plain["run"]["accuracy"] == facts.run.accuracy

@@ -93,3 +93,12 @@ def test_a_map_is_reported_place_by_place() -> None:
     assert found.run.kind == "map" and found.run.accuracy is not None
     assert "of 6 samples" in verdict(found) and "answer" not in found.sample
     assert to_html(found).startswith("<!doctype html>")
+
+
+def test_what_was_told_is_on_the_page_and_in_the_text() -> None:
+    network = small_network()
+    narrow = replace(network, record=replace(network.record, seen=(0.0, 0.5)))
+    found = reported(narrow, small_samples())
+    (text,) = found.warnings
+    assert "outside of the range 0 to 0.5" in text and text in to_text(found) and text in to_json(found)["warnings"]
+    assert "outside of the range 0 to 0.5" in to_html(found)
