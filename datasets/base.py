@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from spikeflow.datasets.card import Archive, Card
 from spikeflow.datasets.splits import held_out
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
 
 Array = npt.NDArray[Any]
 Item = TypeVar("Item")  # what a sample is: Events; for a still image or a drive something else
@@ -28,7 +28,7 @@ class NothingFound(FileError):
     """A folder that holds no sample of a data set's split."""
 
 
-class PartialCopy(UserWarning):
+class PartialCopy(SpikeflowWarning):
     """A data set was opened of which not all samples are there."""
 
 

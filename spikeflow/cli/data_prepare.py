@@ -49,9 +49,9 @@ def command(
 def _prepare(name: str, source: str | None, target: str | None, partial: bool, as_json: bool) -> None:
     from spikeflow.datasets.prepare import prepare
 
-    with console.transfers() as progress:
+    with console.heard() as warned, console.transfers() as progress:
         prepared = prepare(name, source, target, progress=progress, partial=partial)
-    console.emit(as_json, prepared.to_json(), prepared.to_text())
+    console.emit(as_json, {**prepared.to_json(), "warnings": warned}, prepared.to_text())
 
 
 def _synthesise(name: str, target: str, samples: int, seed: int, as_json: bool) -> None:

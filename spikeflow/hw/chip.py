@@ -216,7 +216,7 @@ def _of_module(name: str) -> Chip | str:
     try:
         module = importlib.import_module(name)
     except Exception as error:  # the module is its author's program, which may fail in any way
-        return f"the module cannot be imported ({type(error).__name__}: {error})"
+        return f"the module cannot be imported ({error or type(error).__name__})"
     chip = getattr(module, "CHIP", None)
     return chip if isinstance(chip, Chip) else f"the module {name} holds no CHIP"
 
