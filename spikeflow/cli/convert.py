@@ -16,8 +16,7 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @click.option(
     "--data",
     type=click.Path(),
-    help="Calibration samples (.npz with x, and y where known); "
-    "without them thresholds come from the batch-norm statistics.",
+    help=f"{console.SAMPLES} Without them thresholds come from the batch-norm statistics.",
 )
 @click.option("--steps", type=click.IntRange(1), default=64, show_default=True, help="Steps of a run.")
 @click.option("--arch", help="package.module:function that makes the module of a state dict.")
@@ -37,6 +36,14 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     default=None,
     help="Of a channel's activations, taken as its threshold.",
 )
+@click.option(
+    "--output", default="", help="The output that answers, where forward() returns several: key or index."
+)
+@click.option(
+    "--answer",
+    default="",
+    help="What it says, where shape and labels do not tell: class or value; of several NAME=value,NAME=class.",
+)
 @console.SEED
 @console.OUT
 @console.JSON
@@ -46,26 +53,20 @@ def command(
     """Convert a trained network into a spiking one; every operation gets a verdict."""
     from spikeflow.convert import agreement, convert
     from spikeflow.ir import file
-    from spikeflow.samples import Samples, read_npz
+    from spikeflow.samples import Samples, samples_of
 
-    samples: Samples | None = read_npz(data) if data else None
+    samples: Samples | None = samples_of(data) if data else None
     chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if input_shape:
         chosen["input_shape"] = console.shape_option(input_shape)
     with console.heard() as warned, console.progress("converting") as progress:
-        conversion = convert(
-            ann,
-            None if samples is None else samples.x,
-            None if samples is None else samples.y,
-            progress=progress,
-            **chosen,
-        )
+        conversion = convert(ann, samples, progress=progress, **chosen)
     file.write(out, conversion.network)
     facts, text = conversion.report.to_json(), conversion.report.to_text()
     if samples is not None and samples.y is not None:
         few = samples.first(COMPARED)
         with console.progress("comparing with the ANN") as progress:
-            found = agreement(conversion, few.x, few.y, progress=progress)
+            found = agreement(conversion, few, progress=progress)
         facts["agreement"] = found.to_json()
         text += f"\n\nSpiking network and ANN on calibration data, held back or not: {found.to_text()}"
     facts["warnings"] = warned

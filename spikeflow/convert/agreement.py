@@ -7,14 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.forward import forward
 from spikeflow.convert.observe import Progress, check_data
+from spikeflow.convert.outputs import ann_accuracy
 from spikeflow.convert.pipeline import Conversion
-from spikeflow.convert.report import accuracy
-from spikeflow.convert.verify import layers_against, moments
+from spikeflow.convert.verify import alike, ann_outputs, layers_against, moments
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import of_samples, shown, wilson
 from spikeflow.ir.record import Network
@@ -44,8 +42,9 @@ class Agreement:
 
     Parameters
     ----------
-    over_steps : for each number of steps the fraction of samples answered as by the ANN.
-    accuracy_over_steps : for each number of steps the accuracy; empty without labels.
+    over_steps : for each number of steps the fraction of samples answered as by the ANN (`sim.fidelity`); of several
+        outputs the lowest.
+    accuracy_over_steps : for each number of steps the accuracy; empty without labels, and for values.
     """
 
     samples: int
@@ -95,14 +94,18 @@ def agreement(
     network, ann = conversion.network, conversion.ann
     given = samples_of(x, y)
     data, labels = check_data(ann, given), given.y
-    logits = np.concatenate([forward(ann, data[i : i + _BATCH]) for i in range(0, len(data), _BATCH)])
-    answers = np.argmax(logits.reshape(len(data), -1), axis=1)
+    logits = ann_outputs(ann, data)
     found = classify(network, data, replace(options, record=()), progress)
+    answering = next((o for o in network.outputs if o.name == found.chosen), None)
+    right = ann_accuracy(logits, labels, answering)
     return Agreement(
         len(data),
-        accuracy(logits, labels),
-        {t: found.accuracy(answers, t) for t in moments(found)},
-        {} if labels is None else {t: found.accuracy(labels, t) for t in moments(found)},
+        right,
+        {
+            t: min(alike(found, o, logits[o.node], t).agreement for o in network.outputs)
+            for t in moments(found)
+        },
+        {} if labels is None or right is None else {t: found.accuracy(labels, t) for t in moments(found)},
         _layers(network, ann, data[:COMPARED], found, options),
     )
 

@@ -34,6 +34,7 @@ from spikeflow.convert.atengraph import (
 )
 from spikeflow.convert.normal import SIZE, normalised
 from spikeflow.convert.pickled import misplaced
+from spikeflow.convert.returned import names_of_text
 from spikeflow.convert.torchfile import Allowance, strided
 from spikeflow.convert.zipped import StoredZip
 from spikeflow.errors import FileError, UnsafeFile, UnsupportedLayer
@@ -124,17 +125,18 @@ class _Reader(Fields):
         if len(listed) > MAX_NODES:
             raise FileError(self.path, f"it has {len(listed)} operations; the limit is {MAX_NODES}")
         nodes = tuple(part for node in listed for part in self._nodes(node))
-        outputs = self._outputs(self.member(signature, "output_specs", list))
+        returned = self._outputs(self.member(signature, "output_specs", list), self._output_names(module))
         tensors = self._tensors(name, stored)
         return AtenGraph(
             nodes=nodes,
             inputs=inputs,
             input_shapes=tuple(self.sizes.get(name, ()) for name in inputs),
-            outputs=outputs,
+            outputs=tuple(ref for ref, _ in returned),
             tensors={graph_name: as_array(tensor) for graph_name, tensor in tensors.items()},
             parameter_names={graph_name: user for graph_name, (_, user) in stored.items()},
             dynamic_batch=bool(inputs) and self._is_open(graph, inputs[0]),
             bfloat16=frozenset(n for n, tensor in tensors.items() if tensor.dtype is torch.bfloat16),
+            output_names=tuple(name for _, name in returned),
         )
 
     def _read_sizes(self, graph: dict[str, Any]) -> None:
@@ -186,15 +188,26 @@ class _Reader(Fields):
                 )
         return stored, tuple(inputs)
 
-    def _outputs(self, specs: list[Any]) -> tuple[Ref, ...]:
+    def _output_names(self, module: dict[str, Any]) -> tuple[str, ...]:
+        """The way to each output within a container; empty where the archive does not say it."""
+        calls = module.get("module_call_graph")
+        first = calls[0] if type(calls) is list and calls else None
+        text = self.optional(first, "signature").get("out_spec") if type(first) is dict else None
+        return names_of_text(text) if type(text) is str else ()
+
+    def _outputs(self, specs: list[Any], names: tuple[str, ...]) -> list[tuple[Ref, str]]:
+        """Each output with its name; a None in a container is left out."""
+        if len(names) != len(specs):
+            names = tuple(map(str, range(len(specs)))) if len(specs) > 1 else ("",)
         found = []
-        for spec in specs:
+        for spec, way in zip(specs, names, strict=False):
             role, record = self.one(spec)
             if role != "user_output":
                 raise FileError(self.path, f"its network changes its own values ({role[:40]!r})", _EVAL)
             value = self._argument(self.member(record, "arg", dict))
-            found.append(value if isinstance(value, Ref) else self.bad("an output is no tensor"))
-        return tuple(found)
+            if value is not None:
+                found.append((value if isinstance(value, Ref) else self.bad("an output is no tensor"), way))
+        return found
 
     def _nodes(self, node: Any) -> Iterable[AtenNode]:
         """The operation, and one `getitem` for each of several results."""

@@ -29,6 +29,7 @@ from spikeflow.convert.atengraph import (
     refs,
 )
 from spikeflow.convert.normal import SIZE, normalised
+from spikeflow.convert.returned import names_of_spec
 from spikeflow.errors import ConversionError
 
 __all__ = [
@@ -107,26 +108,36 @@ def _as_graph(program: torch.export.ExportedProgram) -> AtenGraph:
     inputs = tuple(name for name in signature.user_inputs if isinstance(values.get(str(name)), torch.Tensor))
     sources = {**dict(program.constants), **dict(program.state_dict)}
     tensors = {name: sources[target] for name, target in stored.items()}
+    returned = list(_outputs(program))
     reading = _Reading()
     reading.take(program.graph_module)
     return AtenGraph(
         nodes=tuple(reading.nodes),
         inputs=cast("tuple[str, ...]", inputs),
         input_shapes=tuple(_shape(values[cast(str, name)]) for name in inputs),
-        outputs=tuple(_outputs(program)),
+        outputs=tuple(ref for ref, _ in returned),
         tensors={name: as_array(tensor) for name, tensor in tensors.items()},
         parameter_names=stored,
         dynamic_batch=bool(inputs) and _is_open(values[cast(str, inputs[0])]),
         bfloat16=frozenset(n for n, tensor in tensors.items() if tensor.dtype is torch.bfloat16),
         autocast=reading.autocast,
+        output_names=tuple(name for _, name in returned),
     )
 
 
-def _outputs(program: torch.export.ExportedProgram) -> Iterator[Ref]:
-    for name in program.graph_signature.user_outputs:
+def _outputs(program: torch.export.ExportedProgram) -> Iterator[tuple[Ref, str]]:
+    """Each output with its name; a None in a container is left out."""
+    found = program.graph_signature.user_outputs
+    names = names_of_spec(program.call_spec.out_spec)
+    for name, way in zip(
+        found, names if len(names) == len(found) else map(str, range(len(found))), strict=True
+    ):
+        if name is None:
+            continue
         if not isinstance(name, str):
-            raise ConversionError("the output", "it is a constant", "a forward() that returns tensors")
-        yield Ref(name)
+            title = f"the output {way}" if way else "the output"
+            raise ConversionError(title, "it is a constant", "a forward() that returns tensors")
+        yield Ref(name), way
 
 
 def _is_open(value: torch.Tensor) -> bool:

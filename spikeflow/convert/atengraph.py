@@ -59,6 +59,7 @@ class AtenGraph:
     Parameters
     ----------
     inputs, input_shapes : the user's inputs, and their shapes with the example's batch.
+    outputs, output_names : what it returns, and the way to each within a container; empty for a tensor alone.
     tensors : parameters, buffers and constants by graph name; `parameter_names` has the user's name of each.
     dynamic_batch : whether torch traced the first input for any batch.
     sizes : the operations that compute the sizes left open, by name.
@@ -76,6 +77,7 @@ class AtenGraph:
     sizes: Mapping[str, AtenNode] = field(default_factory=dict)
     bfloat16: frozenset[str] = frozenset()
     autocast: str = ""
+    output_names: tuple[str, ...] = ()
 
 
 def refs(value: Any) -> Iterator[Ref]:

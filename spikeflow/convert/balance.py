@@ -52,9 +52,9 @@ def balance(
     return fold_scales(with_readout(graph.with_nodes(changed)), factors)
 
 
-def readout_of(graph: Graph) -> str:
-    """The name of the population that accumulates the answer."""
-    return graph.inputs_of(graph.outputs[0])[0].src
+def readout_of(graph: Graph, output: str = "") -> str:
+    """The name of the population that accumulates an output, by default the first."""
+    return graph.inputs_of(output or graph.outputs[0])[0].src
 
 
 def population(theta: Array, shape: Shape, reset: str) -> Population:
@@ -76,11 +76,16 @@ def _threshold(name: str, thresholds: Mapping[str, Array], shape: Shape) -> Arra
 
 
 def with_readout(graph: Graph) -> Graph:
-    """A population without threshold in front of the Output: it adds up the logits of every step."""
-    name = READOUT
+    """A population without threshold in front of every Output: it adds up the logits of every step."""
+    for output in graph.outputs:
+        graph = _with_readout(graph, output)
+    return graph
+
+
+def _with_readout(graph: Graph, output: str) -> Graph:
+    name = READOUT if len(graph.outputs) == 1 else f"{READOUT}.{output}"
     while name in graph.nodes:
         name += "_"
-    output = graph.outputs[0]
     nodes: dict[str, Node] = {}
     for key, node in graph.nodes.items():
         if key == output:

@@ -21,6 +21,7 @@ from spikeflow.convert.heads import ERASED_HEAD, heads
 from spikeflow.errors import ConversionError, ModelError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Input, Node, Output, Scale, Shape
+from spikeflow.ir.record import OutputRecord
 
 Array = npt.NDArray[Any]
 
@@ -55,12 +56,14 @@ class Captured:
     verdicts : one for each operation of the network, in their order.
     heads : operations at the end that were left out, the last one first, by the name that torch gives them.
     warnings : what the user should know of it.
+    outputs : each output of the network in its order: node, name, and what was left out behind it.
     """
 
     graph: Graph
     verdicts: tuple[Verdict, ...]
     heads: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    outputs: tuple[OutputRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Builder:
         self.arrays: dict[str, Array] = dict(aten.tensors)
         self.varying = dependent(aten, aten.inputs)
         self.heads = heads(aten)
+        self.outputs: list[OutputRecord] = []
         self.refusals: list[ModelError] = []
         self._refused: set[str] = set()
         self.lost: set[str] = set()  # names of values that a refused operation would have made
@@ -235,7 +239,7 @@ class Builder:
         )
         verdicts = (self.verdicts[node.name] for node in self.aten.nodes)
         standing = tuple(_standing(verdict, needed) for verdict in verdicts)
-        return Captured(graph, standing, tuple(self.heads), tuple(self._told()))
+        return Captured(graph, standing, tuple(self.heads), tuple(self._told()), tuple(self.outputs))
 
     def _told(self) -> Iterator[str]:
         for node in self.aten.nodes:

@@ -13,11 +13,12 @@ from spikeflow.convert import capture_shapes as shapes
 from spikeflow.convert import capture_synapses as synapses
 from spikeflow.convert.atengraph import AtenGraph, AtenNode, base_name, read_by
 from spikeflow.convert.builder import Builder, Captured, Value, Verdict
-from spikeflow.convert.heads import ERASED_SOFTMAX
+from spikeflow.convert.heads import ERASED_SOFTMAX, final_function
 from spikeflow.convert.normal import is_listed
 from spikeflow.convert.refusals import LISTED, REFUSED
 from spikeflow.errors import ConversionError, ModelError, ShapeError, UnsupportedLayer, refused
 from spikeflow.ir.nodes import Input, Output
+from spikeflow.ir.record import OutputRecord
 
 __all__ = ["Captured", "ERASED_SOFTMAX", "Verdict", "capture"]
 
@@ -102,7 +103,7 @@ def capture(aten: AtenGraph) -> Captured:
         For an operation without an exact counterpart; it names the module and what would help. Several are
         told at once, by `UnsupportedLayers`.
     ConversionError
-        For NaN or infinite parameters, several inputs or outputs, or an output that is a constant.
+        For NaN or infinite parameters, several inputs, or an output that is a constant.
     """
     b = Builder(aten)
     b.check_parameters()
@@ -113,18 +114,28 @@ def capture(aten: AtenGraph) -> Captured:
         _take(b, node)
     if b.refusals:
         raise refused(b.refusals)
-    if aten.outputs[0].name not in b.values:
-        raise ConversionError(
-            "the output", "does not depend on the input", "a network that computes something"
-        )
-    b.chain(OUTPUT, Output(), b.values[aten.outputs[0].name])
+    for number in range(len(aten.outputs)):
+        _output(b, number)
     return b.finish()
 
 
+def _output(b: Builder, number: int) -> None:
+    """An Output of the graph: `output`, or `output.NAME` where there are several."""
+    refs, names = b.aten.outputs, b.aten.output_names
+    name = (names[number] if number < len(names) else str(number)) or OUTPUT
+    if refs[number].name not in b.values:
+        title = "the output" if len(refs) == 1 else f"the output {name}"
+        raise ConversionError(title, "does not depend on the input", "a network that computes something")
+    made = b.chain(OUTPUT if len(refs) == 1 else f"{OUTPUT}.{name}", Output(), b.values[refs[number].name])
+    final = final_function(b.aten, refs[number].name)
+    b.outputs.append(OutputRecord(made.terms[0], name, mean=True, final=final))
+
+
 def _check_ends(aten: AtenGraph) -> None:
-    for what, count in (("input", len(aten.inputs)), ("output", len(aten.outputs))):
-        if count != 1:
-            raise ConversionError("the network", f"has {count} {what}s", f"a forward() of one {what}")
+    if len(aten.inputs) != 1:
+        raise ConversionError("the network", f"has {len(aten.inputs)} inputs", "a forward() of one input")
+    if not aten.outputs:
+        raise ConversionError("the network", "returns no tensor", "a forward() that returns its outputs")
     if len(aten.input_shapes[0]) < 2:
         raise ConversionError(
             "the network",

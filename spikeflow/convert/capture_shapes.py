@@ -48,7 +48,7 @@ def reshape(b: Builder, node: AtenNode) -> Value:
         raise b.refuse(
             node, f"a change of shape across samples, to {node.shape}", "a shape that keeps the batch first"
         )
-    if target == value.shape:
+    if target == value.shape or (not target and value.shape == (1,)):  # one number a sample keeps an axis
         b.judge(node, "erased: identity", value)
     elif len(target) == 1:
         value = b.chain(b.title(node), Flatten(), value)

@@ -7,7 +7,7 @@ not depend on the batch that it comes in, so batches of 1, 2 and 5 are tried, or
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from spikeflow.convert.atengraph import AtenGraph, AtenNode
+from spikeflow.convert.atengraph import AtenGraph
 from spikeflow.convert.builder import Captured
 from spikeflow.convert.evaluate import Evaluation, constants
-from spikeflow.convert.forward import forward
+from spikeflow.convert.forward import outputs_of
+from spikeflow.convert.heads import chain
+from spikeflow.convert.returned import tensors_of
 from spikeflow.convert.source import evaluating, like
 from spikeflow.errors import ConversionError
 
@@ -77,18 +79,27 @@ class _Compared:
                     words = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
                     reason = f"it fails on a batch of {len(batch)} ({words})"
                     raise ConversionError(type(module).__name__, reason, _ONE_SIZE) from error
-                worst.see(self._with_heads(evaluation, batch), wanted)
+                mine = self._with_heads(evaluation, batch)
+                for got, tensor in zip(mine, tensors_of(wanted), strict=True):
+                    worst.see(got, tensor)
         return worst.difference
 
-    def _with_heads(self, evaluation: Evaluation, batch: Array) -> torch.Tensor:
-        logits = torch.from_numpy(forward(self.captured.graph, batch))
-        if not self.captured.heads:
-            return logits
-        made = {node.name: node for node in self.aten.nodes}
-        first = made[list(self.captured.heads)[-1]]
-        source = made.get(first.args[0].name)
-        shape = _shape_of(source, first)
-        return evaluation.run({first.args[0].name: logits.reshape(len(batch), *shape[1:])})
+    def _with_heads(self, evaluation: Evaluation, batch: Array) -> list[torch.Tensor]:
+        """The graph's outputs through what was left out behind each."""
+        found = []
+        for number, (ref, logits) in enumerate(zip(self.aten.outputs, self._graph(batch), strict=True)):
+            left = [node for node, verdict in chain(self.aten, ref.name) if verdict]
+            if left:
+                before = left[-1].args[0].name
+                shape = next((n.shape for n in self.aten.nodes if n.name == before), left[-1].shape)
+                given = {before: logits.reshape(len(batch), *shape[1:])}
+                logits = replace(evaluation, graph=_ending(self.aten, number)).run(given)[0]
+            found.append(logits)
+        return found
+
+    def _graph(self, batch: Array) -> list[torch.Tensor]:
+        found = outputs_of(self.captured.graph, batch)
+        return [torch.from_numpy(found[output.node]) for output in self.captured.outputs]
 
     def evaluated(self, x: Array) -> float:
         """The traced operations in float32 against the graph; what was left out is left out of both."""
@@ -103,12 +114,14 @@ class _Compared:
             sizes = (size,) * max(1, sum(_BATCHES) // size)
         for batch in _batches(x, sizes):
             wanted = evaluation.run({self.aten.inputs[0]: torch.from_numpy(batch)})
-            worst.see(torch.from_numpy(forward(self.captured.graph, batch)), wanted)
+            for mine, theirs in zip(self._graph(batch), wanted, strict=True):
+                worst.see(mine, theirs)
         return worst.difference
 
 
-def _shape_of(source: AtenNode | None, reader: AtenNode) -> tuple[int, ...]:
-    return source.shape if source is not None else reader.shape
+def _ending(aten: AtenGraph, number: int) -> AtenGraph:
+    """The network with one of its outputs alone."""
+    return replace(aten, outputs=aten.outputs[number : number + 1])
 
 
 def _batches(x: Array, sizes: tuple[int, ...]) -> Iterator[Array]:
@@ -132,7 +145,8 @@ class _Worst:
     def see(self, got: torch.Tensor, wanted: torch.Tensor) -> None:
         """One batch: the graph's answers and the network's."""
         mine, theirs = (t.detach().to("cpu", torch.float64).numpy() for t in (got, wanted))
-        if mine.shape != theirs.shape and not (len(mine) == 1 and mine.size == theirs.size):
+        alone = len(mine) == 1 or (theirs.ndim > 0 and len(mine) == len(theirs))
+        if mine.shape != theirs.shape and not (alone and mine.size == theirs.size):
             reason = f"its graph answers {mine.shape}, {self.what} {theirs.shape}"
             raise ConversionError(self.name, reason, _ONE_SIZE)
         theirs = theirs.reshape(mine.shape)

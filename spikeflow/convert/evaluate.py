@@ -211,8 +211,8 @@ class Evaluation:
     single: bool = False
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def run(self, given: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """The network's first output, from the values given by name (the inputs, or ones further on).
+    def run(self, given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """The network's outputs, from the values given by name (the inputs, or ones further on).
 
         Raises
         ------
@@ -228,15 +228,15 @@ class Evaluation:
         values.update(given)
         self.shapes |= {name: tuple(v.shape) for name, v in values.items() if isinstance(v, torch.Tensor)}
         last = {name: at for at, node in enumerate(nodes) for name in read_by(node)}
-        output = self.graph.outputs[0].name
+        outputs = [ref.name for ref in self.graph.outputs]
         with torch.no_grad():
             for at, node in enumerate(nodes):
                 if node.name not in given:
                     values[node.name] = self._node(node, values)
                 for name in read_by(node):
-                    if last[name] == at and name != output:
+                    if last[name] == at and name not in outputs:
                         values.pop(name, None)
-        return values[output]
+        return tuple(values[name] for name in outputs)
 
     def _node(self, node: AtenNode, values: Mapping[str, Value]) -> Value:
         def value(argument: Any) -> Any:

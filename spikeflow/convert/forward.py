@@ -38,7 +38,12 @@ Visit = Callable[[str, torch.Tensor], None]
 
 
 def forward(graph: Graph, x: Array, visit: Visit | None = None) -> Array:
-    """The value at the only Output for samples ``(B, *shape)``; `visit` sees every node's value once.
+    """The value at the first Output for samples ``(B, *shape)``; see `outputs_of`."""
+    return outputs_of(graph, x, visit)[graph.outputs[0]]
+
+
+def outputs_of(graph: Graph, x: Array, visit: Visit | None = None) -> dict[str, Array]:
+    """The value at every Output for samples ``(B, *shape)``; `visit` sees every node's value once.
 
     Values are freed after their last reader, so the memory is that of the widest cut through the graph.
 
@@ -59,7 +64,7 @@ def forward(graph: Graph, x: Array, visit: Visit | None = None) -> Array:
                 readers[edge.src] -= 1
                 if readers[edge.src] == 0:
                     del values[edge.src]
-    return values[graph.outputs[0]].numpy()
+    return {name: values[name].numpy() for name in graph.outputs}
 
 
 def _node(graph: Graph, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:

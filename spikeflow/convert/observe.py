@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spikeflow.convert.forward import forward
+from spikeflow.convert.forward import forward, outputs_of
 from spikeflow.frozen import Frozen
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
@@ -79,18 +79,24 @@ class Stats(Frozen):
     ----------
     samples : how many.
     activations : by the name of the Activation node.
-    logits : the network's answers, ``(samples, ...)``.
+    outputs : the network's answers, ``(samples, ...)``, by the name of the Output node.
     low, high : smallest and largest value of the data.
     """
 
     samples: int
     activations: Mapping[str, ActivationStats]
-    logits: Array
+    outputs: Mapping[str, Array]
     low: float
     high: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "activations", MappingProxyType(dict(self.activations)))
+        object.__setattr__(self, "outputs", MappingProxyType(dict(self.outputs)))
+
+    @property
+    def logits(self) -> Array:
+        """The answers of the first output."""
+        return next(iter(self.outputs.values()))
 
 
 def check_data(graph: Graph, x: object) -> Array:
@@ -112,14 +118,13 @@ def observe(graph: Graph, x: object, progress: Progress | None = None) -> Stats:
     per_sample = sum(math.prod(graph.shapes[n]) for n in names)
     size = max(1, min(len(data), _BATCH_VALUES // max(per_sample, 1)))
     first = _Extremes(names)
-    logits = np.concatenate(
-        [forward(graph, data[i : i + size], first.see) for i in _starts(data, size, progress, 0)]
-    )
+    answers = [outputs_of(graph, data[i : i + size], first.see) for i in _starts(data, size, progress, 0)]
+    outputs = {name: np.concatenate([part[name] for part in answers]) for name in graph.outputs}
     second = _Histograms(first.maximum)
     for i in _starts(data, size, progress, len(data)):
         forward(graph, data[i : i + size], second.see)
     found = {n: _finished(first, second, n, math.prod(graph.shapes[n][1:]) * len(data)) for n in names}
-    return Stats(len(data), found, logits, float(data.min()), float(data.max()))
+    return Stats(len(data), found, outputs, float(data.min()), float(data.max()))
 
 
 def _starts(data: Array, size: int, progress: Progress | None, before: int) -> Any:

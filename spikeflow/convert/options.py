@@ -27,6 +27,9 @@ class ConvertOptions:
     arch : ``package.module:function``, which makes the module of a state dict.
     input_shape : of one sample; needed only without data where the file does not say it.
     labels : names of the classes, in order.
+    output : the output that answers, where forward() returns several: its key or index.
+    answer : what outputs say, where shape and labels do not tell: ``class`` or ``value`` for the one that answers,
+        ``box=value,label=class`` for several; see ``ir.answer``.
     """
 
     steps: int = 64
@@ -38,6 +41,8 @@ class ConvertOptions:
     arch: str | None = None
     input_shape: Shape | None = None
     labels: tuple[str, ...] = ()
+    output: str = ""
+    answer: str = ""
 
     def __post_init__(self) -> None:
         if self.reset not in RESETS:
@@ -60,3 +65,5 @@ class Settings(TypedDict, total=False):
     arch: str | None
     input_shape: Shape | None
     labels: tuple[str, ...]
+    output: str
+    answer: str

@@ -21,16 +21,16 @@ from spikeflow.convert.fold import fold_batch_norm
 from spikeflow.convert.forecast import expect_room
 from spikeflow.convert.observe import Progress, Stats, check_data, observe
 from spikeflow.convert.options import ConvertOptions, Settings
-from spikeflow.convert.report import ConversionReport, accuracy, final_verdicts, layer_reports
+from spikeflow.convert.outputs import ann_accuracy, check_labels, described
+from spikeflow.convert.outputs import told as outputs_told
+from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
 from spikeflow.convert.thresholds import Thresholds, data_free_thresholds, percentile_thresholds
 from spikeflow.convert.verify import Alternatives, Case, longer, verify, warn
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
-from spikeflow.ir.answer import kind_of
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
-from spikeflow.ir.record import Network, RunRecord
-from spikeflow.ir.score import checked_labels
+from spikeflow.ir.record import Network, OutputRecord, RunRecord
 from spikeflow.samples import Samples, samples_of
 from spikeflow.sim.fidelity import Fidelity
 
@@ -106,27 +106,31 @@ def convert(
         else percentile_thresholds(stats, options.percentile)
     )
     scale = _scale(options, stats)
+    y = None if given is None else given.y
+    outputs, chosen = described(captured.outputs, options, y)
+    answering = next((o for o in outputs if o.name == chosen), None)
     graph = _balanced(folded.graph, thresholds, options, scale)
     report = ConversionReport(
         final_verdicts(captured.verdicts, folded.into, graph),
         layer_reports(graph, thresholds, stats),
         options,
         0 if stats is None else stats.samples,
-        _ann_accuracy(given, parts, stats),
+        _ann_accuracy(given, parts, stats, answering),
         difference,
         scale,
     )
-    converted = Network(graph, _record(graph, folded.graph, report))
+    record = _record(graph, folded.graph, report, outputs, answering)
+    converted = Network(graph, record)
     held = np.zeros((0, 1), np.float32) if data is None or parts is None else data[parts.held_back]
     case = Case(converted, folded.graph, held, _alternatives(converted, folded.graph, thresholds, report))
     fidelity, told = verify(case, progress)
     before = (*opening, *cautions(captured, options, None if parts is None else len(parts.digests)))
+    before = (*before, *(() if stats is None else outputs_told(stats.outputs, outputs, y)))
     told = (*before, *(() if given is None else given.warnings), *told)
     warn(told)
     report = replace(report, fidelity=fidelity, warnings=told)
-    converted = replace(
-        converted, record=_with_calibration(_record(graph, folded.graph, report), stats, parts)
-    )
+    record = _record(graph, folded.graph, report, outputs, answering)
+    converted = replace(converted, record=_with_calibration(record, stats, parts))
     converted.check()
     return Conversion(converted, report, folded.graph)
 
@@ -162,13 +166,15 @@ def _with_calibration(record: RunRecord, stats: Stats | None, parts: Split | Non
     return replace(record, calibration=parts.digests, seen=(stats.low, stats.high))
 
 
-def _ann_accuracy(given: Samples | None, parts: Split | None, stats: Stats | None) -> float | None:
+def _ann_accuracy(
+    given: Samples | None, parts: Split | None, stats: Stats | None, answering: OutputRecord | None
+) -> float | None:
     """Accuracy on the samples that set thresholds; None where labels are not known."""
     if given is None or given.y is None or parts is None or stats is None:
         return None
-    shape = stats.logits.shape[1:]
-    labels = checked_labels(given.y, len(given.y), shape, kind_of(shape, y=given.y))
-    return accuracy(stats.logits, labels[parts.setting])
+    if answering is not None:
+        check_labels(given.y, answering, stats.outputs[answering.node].shape[1:])
+    return ann_accuracy(stats.outputs, given.y[parts.setting], answering)
 
 
 def _check_activations(graph: Graph) -> None:
@@ -199,7 +205,13 @@ def _scale(options: ConvertOptions, stats: Stats | None) -> float:
     return float(np.float32(largest)) if largest > 0 else 1.0
 
 
-def _record(graph: Graph, ann: Graph, report: ConversionReport) -> RunRecord:
+def _record(
+    graph: Graph,
+    ann: Graph,
+    report: ConversionReport,
+    outputs: tuple[OutputRecord, ...],
+    answering: OutputRecord | None,
+) -> RunRecord:
     options = report.options
     how = (
         "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
@@ -210,8 +222,9 @@ def _record(graph: Graph, ann: Graph, report: ConversionReport) -> RunRecord:
         options.coding,
         report.scale,
         options.seed,
-        readout_of(graph),
+        "" if answering is None else readout_of(graph, answering.node),
         ann.shapes[ann.inputs[0]],
         options.labels,
         notes,
+        outputs,
     )

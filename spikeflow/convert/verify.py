@@ -11,14 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from spikeflow.convert.forward import forward
+from spikeflow.convert.forward import forward, outputs_of
 from spikeflow.errors import SpikeflowWarning
 from spikeflow.ir import answer
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, Population
-from spikeflow.ir.record import Network
+from spikeflow.ir.record import Network, OutputRecord
 from spikeflow.sim.classify import Evaluation, Progress, RunOptions, evaluate
-from spikeflow.sim.fidelity import Fidelity, LayerFidelity, compare_layer, compare_outputs, lossy, told
+from spikeflow.sim.fidelity import (
+    Fidelity,
+    LayerFidelity,
+    OutputFidelity,
+    compare_layer,
+    compare_outputs,
+    lossy,
+    told,
+)
 from spikeflow.sim.spike_counts import samples_counted, spike_counts
 
 Array = npt.NDArray[Any]
@@ -56,7 +64,7 @@ def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tupl
         nothing = Fidelity("the ANN", 0, steps)
         return nothing, told(nothing)
     x = case.x[:VERIFIED]
-    logits = np.concatenate([forward(case.ann, x[i : i + _BATCH]) for i in range(0, len(x), _BATCH)])
+    logits = ann_outputs(case.ann, x)
     found = _measured(case.network, x, logits, progress)
     whole = replace(found, layers=layers_against(case.network, case.ann, x))
     return whole, told(whole, _advice(case, x, logits, found) if lossy(found) else "")
@@ -68,18 +76,27 @@ def warn(texts: tuple[str, ...]) -> None:
         warnings.warn(text, SpikeflowWarning, stacklevel=3)
 
 
-def _measured(network: Network, x: Array, logits: Array, progress: Progress | None = None) -> Fidelity:
+def ann_outputs(ann: Graph, x: Array) -> dict[str, Array]:
+    """The answers of a graph of stage ann, by the name of the Output node."""
+    parts = [outputs_of(ann, x[i : i + _BATCH]) for i in range(0, len(x), _BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in ann.outputs}
+
+
+def _measured(
+    network: Network, x: Array, logits: Mapping[str, Array], progress: Progress | None = None
+) -> Fidelity:
     run = evaluate(network, x, progress=progress)
-    shape = logits.shape[1:]
-    kind = answer.kind_of(shape)
+    outputs = tuple(alike(run, output, logits[output.node], run.steps) for output in network.outputs)
+    first = network.outputs[0]
+    over = {str(t): alike(run, first, logits[first.node], t).agreement for t in moments(run)}
+    return Fidelity("the ANN", len(x), run.steps, outputs, (), over)
 
-    def after(steps: int) -> Array:
-        return run.logits[steps - 1].reshape(len(x), *shape) / steps
 
-    over = {str(t): compare_outputs("", after(t), logits, kind).agreement for t in moments(run)}
-    name = network.graph.outputs[0]
-    output = compare_outputs(name, after(run.steps), logits, kind)
-    return Fidelity("the ANN", len(x), run.steps, (output,), (), over)
+def alike(run: Evaluation, output: OutputRecord, logits: Array, steps: int) -> OutputFidelity:
+    """One output after so many steps against the ANN's ``(N, *shape)``, both before what was left off at the end."""
+    kind = answer.kind_of(logits.shape[1:], output.answer)
+    got = run.accumulated(steps, output.name).reshape(logits.shape) / steps
+    return compare_outputs(output.name, got, logits, kind)
 
 
 def moments(run: Evaluation) -> list[int]:
@@ -119,7 +136,7 @@ def theta(graph: Graph, name: str) -> Array:
     return np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
 
 
-def _advice(case: Case, x: Array, logits: Array, found: Fidelity) -> str:
+def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) -> str:
     """The first option that, tried on the same samples, needs no warning; else the best of those that help."""
     tried: list[tuple[float, str]] = []
     for option, make in case.alternatives.items():

@@ -123,12 +123,12 @@ def _fidelity(network: Network, fixed: Network, x: Array) -> Fidelity:
     outputs = []
     for output in network.outputs:
         name = output.name
-        ours, theirs = after.values(output=name), before.values(output=name)
+        ours, theirs = after.in_units(output=name), before.in_units(output=name)
         outputs.append(compare_outputs(name, ours, theirs, before.kind(name)))
     first = network.outputs[0].name
     over = {
         str(t): compare_outputs(
-            "", after.values(t, first), before.values(t, first), before.kind(first)
+            "", after.in_units(t, first), before.in_units(t, first), before.kind(first)
         ).agreement
         for t in sorted({2**k for k in range(after.steps.bit_length())} | {after.steps})
     }

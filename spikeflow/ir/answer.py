@@ -25,13 +25,8 @@ from spikeflow.ir.nodes import Shape
 Array = npt.NDArray[Any]
 CLASS, SIGN, MAP, VALUE = KINDS = ("class", "sign", "map", "value")
 CHOICES = ("", CLASS, VALUE)  # what may be recorded: by the shape and the labels, classes, values
-FINAL = (
-    "",
-    "sigmoid",
-    "tanh",
-    "softmax",
-    "log_softmax",
-)  # functions that keep the answer, so that a network may end before them
+# functions that keep the answer, so that a network may end before them; `other` is one that cannot be put back
+FINAL = ("", "sigmoid", "tanh", "softmax", "log_softmax", "other")
 
 
 def kind_of(shape: Shape, recorded: str = "", y: Array | None = None) -> str:
@@ -103,9 +98,14 @@ def with_final(values: Array, name: str) -> Array:
     if name == "tanh":
         return np.tanh(values)
     if name in ("softmax", "log_softmax"):
-        raised = values - values.max(axis=1, keepdims=True)
+        size = prod(values.shape[1:])
+        classes = values.reshape(len(values), size) if size == max(values.shape[1:]) else values
+        raised = classes - classes.max(axis=1, keepdims=True)
         logs = raised - np.log(np.exp(raised).sum(axis=1, keepdims=True))
-        return logs if name == "log_softmax" else np.exp(logs)
+        return (logs if name == "log_softmax" else np.exp(logs)).reshape(values.shape)
+    if name:
+        got = "the values before a function at the end of the network, which was left off"
+        raise DataError("values", got, "those behind it", "a network that ends before that function")
     return values
 
 

@@ -98,13 +98,26 @@ class Evaluation:
         return values[:at].sum(axis=0) if name in self.spiking else values[at - 1]
 
     def values(self, steps: int | None = None, output: str = "") -> Array:
-        """The same in the units of the network before conversion, float64, ``(N, *shape)``: what a regression answers."""
+        """The same in the units of the network before conversion, float64, ``(N, *shape)``: what a regression answers.
+
+        A function that the network ended in and that was left off is put back.
+
+        Raises
+        ------
+        DataError
+            Where it is one that cannot be put back, or the unit is not known.
+        """
+        found, about = self.in_units(steps, output), self.about[self.name_of(output)]
+        return answer.with_final(found, about.final)
+
+    def in_units(self, steps: int | None = None, output: str = "") -> Array:
+        """The same before a function that was left off at the end."""
         at, about = self._at(steps), self.about.get(self.name_of(output))
         if about is None:
             got = "accumulators of which the file does not say what 1 stands for"
             raise DataError("values", got, "a unit", "map the network again, with this version")
         found = self.accumulated(at, output).astype(np.float64)
-        return answer.with_final(found * about.unit / (at if about.mean else 1), about.final)
+        return found * about.unit / (at if about.mean else 1)
 
     def predictions(self, steps: int | None = None, output: str = "") -> npt.NDArray[np.int64]:
         """The class of each sample after so many steps, ``(N,)``, or of each place of a map, ``(N, *S)``.

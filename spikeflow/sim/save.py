@@ -27,7 +27,8 @@ def answers(evaluation: Evaluation) -> dict[str, Array]:
     for name in evaluation.outputs:
         end = f".{name}" if len(evaluation.outputs) > 1 else ""
         found[f"accumulators{end}"] = evaluation.accumulated(output=name)
-        if name in evaluation.about:
+        about = evaluation.about.get(name)
+        if about is not None and about.final != "other":
             found[f"values{end}"] = evaluation.values(output=name)
         if evaluation.kind(name, evaluation.y if name == evaluation.chosen else None) != VALUE:
             found[f"predictions{end}"] = evaluation.predictions(output=name)

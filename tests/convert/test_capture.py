@@ -203,9 +203,12 @@ def test_nan_is_refused_by_the_name_of_the_parameter(name: str) -> None:
     assert caught.value.layer == name and "1 NaN" in str(caught.value)
 
 
-def test_two_outputs_are_refused() -> None:
-    with pytest.raises(ConversionError, match="2 outputs"):
-        captured(calls(lambda m, x: (x + 1, x + 2)), IMAGE)
+def test_two_outputs_are_two_and_none_is_refused() -> None:
+    found = captured(calls(lambda m, x: (x + 1, x + 2)), IMAGE)
+    assert found.graph.outputs == ("output.0", "output.1")
+    assert [(o.node, o.name) for o in found.outputs] == [("output.0", "0"), ("output.1", "1")]
+    with pytest.raises(ConversionError, match="returns no tensor"):
+        captured(calls(lambda m, x: None), IMAGE)
 
 
 def test_forward_knows_every_kind_of_stage_ann() -> None:
