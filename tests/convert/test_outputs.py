@@ -26,7 +26,7 @@ from spikeflow.ir import file
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 
 pytestmark = pytest.mark.filterwarnings("ignore")
-SEEDS = range(16)
+SEEDS = range(6)
 STEPS = 128
 Pair = namedtuple("Pair", "left right")
 HEADS: tuple[Callable[[Any], Any], ...] = (lambda v: v, torch.sigmoid, torch.tanh, lambda v: v.softmax(1))
