@@ -26,6 +26,7 @@ from spikeflow.hw.compose import Constants
 from spikeflow.hw.gains import fold_gains
 from spikeflow.hw.losses import Finished, report
 from spikeflow.hw.observe import Observed, joined, observe
+from spikeflow.hw.origin import for_chip
 from spikeflow.hw.quantisation import Quantisation
 from spikeflow.hw.roundings import costs, drive_of
 from spikeflow.hw.scales import current_ports
@@ -68,6 +69,7 @@ def quantise(
         Where a threshold, a bias or an overflowing register cannot be brought into the chip's range; it names the
         neurons.
     """
+    origin = network.graph.digest
     network = replace(network, graph=fold_gains(network.graph))
     array = np.asarray(x)
     if len(array) > SAMPLES:
@@ -81,7 +83,7 @@ def quantise(
         over = job.overflowing(fixed, seen)
         if not over:
             stages.check(fixed.graph, "fixed")
-            return job.quantisation(fixed, seen)
+            return job.quantisation(for_chip(fixed, chip, origin), seen)
         job.lower(fixed, over)
     raise job.refusal()
 

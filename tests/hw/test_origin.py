@@ -12,9 +12,13 @@ import pytest
 
 from spikeflow.errors import DataError, HardwareError, SpikeflowWarning, StageError
 from spikeflow.hw import Mapping, load, map_network
+from spikeflow.hw.adapt import adapt
 from spikeflow.hw.chip import NAMES, Chip, Fact
+from spikeflow.hw.compose import compose
 from spikeflow.hw.file import read_mapping, write_mapping
 from spikeflow.hw.origin import check_origin
+from spikeflow.hw.quantise import quantise
+from spikeflow.hw.retime import retime
 from spikeflow.ir import file, stages
 from spikeflow.ir.codec import encode_graph
 from spikeflow.ir.graph import Edge, Graph
@@ -193,6 +197,18 @@ def test_a_graph_without_integers_is_written_as_before() -> None:
     assert set(manifest) == {"dt", "nodes", "edges"}
     # of this graph at commit da0e0a5: the new field left every digest alone
     assert net(0).graph.digest == "04c2c40f8d2c2a96baed8a52a48b093cf4b412fbe0d5589c71b524b3c8c96862"
+
+
+@pytest.mark.parametrize("chip", NAMES)
+def test_what_quantise_gives_knows_its_chip(chip: str) -> None:
+    """Also where nothing is mapped: the integers of `quantise` are refused by every other chip."""
+    table = load(chip)
+    graph = retime(adapt(compose(net(0).graph), table), table)
+    fixed = quantise(replace(net(0), graph=graph), table, samples(0)).network
+    assert fixed.graph.integers == Integers(chip, table.semantics, graph.digest)
+    for other in set(NAMES) - {chip}:
+        with pytest.raises(HardwareError, match=chip):
+            map_network(fixed, other, samples(0))
 
 
 @pytest.mark.parametrize("kind", ["map", "fixed"])
