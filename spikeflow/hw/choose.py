@@ -23,6 +23,7 @@ UNUSED = 256.0  # levels to the threshold of a neuron that nothing reaches
 COARSER = 10 * PER_OCTAVE  # scales tried below the one at which the largest weight just fits
 EXACT = 1.1  # exponents >= 0, whose sums are exact, may cost so much more
 EQUAL = 1.02  # of those the smallest exponents, which leave membranes the most room, at so much more
+NEAR = 6  # scales measured on either side of the best of the table, up to the next of the table
 FLOORED = 1 / 3  # mean square of what a floored sum loses in a step
 LEFT_OUT = 0.1  # what a neuron has to lose that never spikes, so that its weights are not all rounded to 0
 UNEVEN = 1 / 12  # of what rounding loses, where the thresholds of one scale are not all whole
@@ -88,7 +89,8 @@ def choose(edges: Sequence[Edge], bounds: Bounds, formats: Formats) -> Choice:
     best = min(found, key=lambda c: c.cost)
     exact = [c for c in found if min(c.exponents, default=0) >= 0 and c.cost <= EXACT * best.cost]
     least = min((c.cost for c in exact), default=0.0)
-    return min((c for c in exact if c.cost <= EQUAL * least), key=lambda c: sum(c.exponents), default=best)
+    taken = min((c for c in exact if c.cost <= EQUAL * least), key=lambda c: sum(c.exponents), default=best)
+    return _polished(taken, edges, bounds)
 
 
 def _from(first: int, edges: Sequence[Edge], bounds: Bounds, legal: range) -> Choice:
@@ -119,12 +121,30 @@ def _priced(exponents: Sequence[int], edges: Sequence[Edge], bounds: Bounds) -> 
     cost = np.zeros_like(scales)
     for edge, exponent in zip(edges, exponents, strict=True):
         cost += edge.cost(scales, exponent)
+    return _best(scales, cost, exponents, edges, bounds)
+
+
+def _polished(choice: Choice, edges: Sequence[Edge], bounds: Bounds) -> Choice:
+    """The scales beside the chosen ones, measured: rounding a given set of weights is better at some than at others."""
+    near = choice.scale * 2.0 ** (np.arange(-NEAR, NEAR + 1)[:, None] / NEAR / PER_OCTAVE)
+    scales = whole(np.minimum(near, bounds.ceiling), bounds)
+    cost = np.zeros_like(scales)
+    for edge, exponent in zip(edges, choice.exponents, strict=True):
+        cost += [edge.costs.measure(s / (edge.incoming.source * 2.0**exponent)) for s in scales]
+    return _best(scales, cost, choice.exponents, edges, bounds)
+
+
+def _best(
+    scales: Float, cost: Float, exponents: Sequence[int], edges: Sequence[Edge], bounds: Bounds
+) -> Choice:
+    """Of scales ``(candidates, groups)`` with the costs of their drives, the best for each group."""
     lost = FLOORED * (min(exponents, default=0) < 0) + UNEVEN * (bounds.step == 0)
     raised = np.maximum(1.0, bounds.floor / scales)
     off = np.sqrt(cost + lost / scales**2) / (bounds.threshold * raised)
     # a neuron that compares with > one unit lower may spike that much too early
     late = bounds.rate * (1 - 1 / raised + bounds.early / np.maximum(scales * bounds.step, 1.0))
-    own = np.sqrt(cost / np.maximum(sum(e.costs.whole for e in edges), 1e-300)) if edges else 0.0
+    all_of_it = sum((e.costs.whole for e in edges), start=np.zeros(len(bounds.ceiling)))
+    own = np.sqrt(cost / np.maximum(all_of_it, 1e-300))
     error = np.sqrt(off**2 + late**2 + (LEFT_OUT * own) ** 2)
     best, group = np.argmin(error, axis=0), np.arange(len(bounds.ceiling))
     # errors, not their squares, and large ones by their size only: a neuron that cannot do better does not decide for

@@ -60,11 +60,17 @@ class Costs:
     start : scales ``(groups,)`` at which the largest weight just fits; infinite for a group without weights.
     table : ``(scales, groups)``, mean square error of the drive a step, from `start` on upwards in quarter octaves.
     whole : ``(groups,)``, the cost of leaving out all weights.
+    rows : the weights that were measured.
     """
 
     start: Float
     table: Float
     whole: Float
+    rows: _Rows
+
+    def measure(self, scale: Float) -> Float:
+        """The cost of each group at its scale, ``(groups,)``, measured."""
+        return self.rows.cost(scale, np.isfinite(self.start))
 
     def at(self, scale: Float) -> Float:
         """The cost at these scales, ``(..., groups)``, between the table's by their logarithms."""
@@ -104,7 +110,7 @@ def costs(edge: Incoming, groups: int) -> Costs:
         since = np.where(active, since, PATIENCE)
         best = np.minimum(best, cost)
         found.append(cost)
-    return Costs(start, np.asarray(found or [np.zeros(groups)]), whole)
+    return Costs(start, np.asarray(found or [np.zeros(groups)]), whole, rows)
 
 
 def mantissas(edge: Incoming, weight: Float, scale: Float) -> Float:
