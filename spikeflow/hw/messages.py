@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.calibration import digest
 from spikeflow.hw.tables import TrafficRecord
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network
@@ -28,11 +29,15 @@ class Messages:
 
 
 def count_messages(network: Network, x: Array) -> Messages:
-    """The messages of a network at stage fixed on the first few samples, and how many of its neurons are idle."""
+    """The messages of a network at stage fixed on a few samples, and how many of its neurons are idle.
+
+    The samples are the first by their digests, so that their order changes nothing.
+    """
     graph = network.graph
     names = graph.of_kind(Input, Population)
     options = RunOptions(steps=min(network.record.steps, STEPS), record=names)
-    run = evaluate(network, x[:SAMPLES], options)
+    chosen = sorted(range(len(x)), key=lambda i: digest(x[i]))[:SAMPLES]
+    run = evaluate(network, x[chosen], options)
     found = {}
     for name in names:
         batches = run.recorded[name]

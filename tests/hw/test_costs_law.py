@@ -106,6 +106,20 @@ def test_map_and_report_agree_on_a_sample(chip: str) -> None:
             assert mine is None or its == pytest.approx(mine * told.steps * unit, rel=1e-6)
 
 
+@pytest.mark.parametrize("chip", ["loihi1", "loihi2", "spinnaker2"])
+def test_the_order_of_calibration_samples_changes_no_place(chip: str) -> None:
+    """Twelve samples, of which messages are counted on four: in any order the same four."""
+    network, x = net(0, 40), samples(0, 12)
+    first, second = (
+        map_network(network, chip, x[np.random.default_rng(i).permutation(12)], accept_loss=True)
+        for i in range(2)
+    )
+    for a, b in zip(first.cores, second.cores, strict=True):
+        assert (a.chip, a.x, a.y, a.slot) == (b.chip, b.x, b.y, b.slot)
+        assert all(np.array_equal(s.spikes, t.spikes) for s, t in zip(a.slices, b.slices, strict=True))
+    assert first.as_graph().digest == second.as_graph().digest and first.traffic == second.traffic
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_a_floor_under_every_step_is_no_time_of_a_network(seed: int) -> None:
     """Loihi 2: a time is given exactly where neurons or synapses take longer than the 200 ns of any step."""
