@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import MissingPackage
-from spikeflow.installation import NEEDED, OPTIONAL
+from spikeflow.installation import NEEDED, OPTIONAL, examine
 from spikeflow.sim import engine
 from tests.cli.conftest import Call
 
@@ -99,3 +99,10 @@ def test_a_command_that_needs_torch_says_what_to_install(apart: Call, files: obj
     )
     assert "pip install 'torch>=2.10'" in done.error and issubclass(MissingPackage, ImportError)
     assert apart(HIDING, "torch", "run", f"{files}/net.h5", "--data", f"{files}/data.npz").code == 0
+
+
+def test_a_version_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: "0.9.1+local")
+    found = {part.name: part for part in examine().parts}
+    for part in NEEDED:
+        assert found[part.name].problem == f"is older than {part.least}" and part.least in found[part.name].advice
