@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 from spikeflow.convert.aten import from_module
 from spikeflow.convert.capture import capture
 from spikeflow.convert.source import like
-from spikeflow.errors import UnsupportedLayer
+from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Input, Output, Shape
 from spikeflow.neurons.layer import Neuron
@@ -159,6 +159,21 @@ def _section(name: str, before: Graph, layer: Neuron | Recurrent) -> Section:
     return Section(name, before, layer.neuron, feedback, layer.port)
 
 
+def _try(layers: OrderedDict[str, nn.Module], x: torch.Tensor) -> None:
+    """Raise ShapeError for the layer that cannot take what reaches it."""
+    for path, layer in layers.items():
+        try:
+            with torch.no_grad():
+                after = layer(x)
+        except Exception as error:  # torch raises errors of many kinds
+            words = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+            kind = type(layer).__name__
+            raise ShapeError(
+                path, f"moments of shape {tuple(x.shape[1:])}", f"what {kind} takes ({words})"
+            ) from error
+        x = after
+
+
 class _Chain(nn.Module):
     """Layers one after the other under the paths of the user's network, which errors and nodes then bear."""
 
@@ -185,7 +200,9 @@ def traced_layers(layers: OrderedDict[str, nn.Module], shape: Shape) -> Graph:
     if not layers:
         return Graph({INPUT: Input(shape, "current"), OUTPUT: Output()}, (Edge(INPUT, OUTPUT),))
     chain = _Chain(layers)
-    graph = capture(from_module(chain, like(chain, np.zeros((2, *shape), np.float32)))).graph
+    example = like(chain, np.zeros((2, *shape), np.float32))
+    _try(layers, example)
+    graph = capture(from_module(chain, example)).graph
     for name in graph.of_kind(Activation):
         raise UnsupportedLayer(name, "a rectifier between spiking layers", HINT)
     return graph

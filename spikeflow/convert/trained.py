@@ -63,9 +63,13 @@ def capture_trained(
     ConversionError
         For parameters that are not finite, and where the graph and the layers differ beyond rounding.
     DataError
-        For a source that is no shape.
+        For a source that is no shape, and for a dt, steps or labels that are none.
     """
     entry, layers = _input(source), plain(net)
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
+        raise DataError("steps", f"{steps!r:.80}", "a whole number of steps")
+    if isinstance(labels, str):
+        raise DataError("labels", f"the text {labels!r:.80}", "a tuple of names, one for each class")
     grown = _Grown(entry)
     with evaluating(layers):
         for section in sections(layers, entry.shape):
@@ -75,7 +79,7 @@ def capture_trained(
     notes = {"made by": "direct training"} | ({} if dt is not None else {"step": "1 ms, assumed"})
     readout = graph.inputs_of(OUTPUT)[0].src
     record = RunRecord(
-        steps, "spikes", readout=readout, input_shape=entry.shape, labels=tuple(labels), notes=notes
+        int(steps), "spikes", readout=readout, input_shape=entry.shape, labels=tuple(labels), notes=notes
     )
     network = Network(graph, record)
     network.check()

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -82,7 +83,7 @@ class Neuron(nn.Module):
         program = self.model.program()
         names = compared(program)
         start = self.model.params()
-        seen = names is not None and all(torch.tensor(start[n]).min() >= SEEN for n in names)
+        seen = names is not None and all(np.min(start[n]) >= SEEN for n in names)
         self._names, self._settles, self._spiking = program.states, not seen, program.spikes()
         self._limits = {
             n: (max(low, SEEN) if seen and n in (names or ()) else low, high)

@@ -72,7 +72,7 @@ def _relating(part: nn.Module) -> str:
 def through(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """``(T, B, *shape)`` through a stateless layer, all steps and samples as one batch."""
     steps, batch = x.shape[:2]
-    flat = x.flatten(0, 1)
+    flat = _in_its_type(layer, x.flatten(0, 1))
     _check_axes(name, layer, flat)
     with OneMask(name, steps, batch) if _may_draw(layer) else nullcontext():
         y = layer(flat)
@@ -80,6 +80,17 @@ def through(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
         got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         raise ShapeError(name, f"an answer {got}", f"a tensor with {len(flat)} (steps x samples) first")
     return y.unflatten(0, (steps, batch))
+
+
+def _in_its_type(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Spikes given as integers, and states of a half-precision network, in the type of the layer's weights."""
+    weight = next((p for p in layer.parameters(recurse=False) if p.is_floating_point()), None)
+    if weight is None or isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+        return x
+    narrow = x.dtype is torch.float32 and weight.dtype in (torch.float16, torch.bfloat16)
+    if not x.is_floating_point() or (narrow and not torch.is_autocast_enabled(x.device.type)):
+        return x.to(weight.dtype)
+    return x
 
 
 def through_feedback(feedback: nn.Module, last: torch.Tensor) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
 from spikeflow.convert import capture_trained
@@ -175,16 +175,24 @@ def test_a_network_in_half_precision_is_that_of_its_numbers() -> None:
     assert next(half.parameters()).dtype is torch.float16
 
 
-def test_weights_of_a_parametrised_layer_are_its_weights() -> None:
+@pytest.mark.parametrize(
+    "make",
+    [
+        parametrizations.weight_norm,
+        parametrizations.spectral_norm,
+        parametrizations.orthogonal,
+        lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+    ],
+)
+def test_weights_of_a_parametrised_layer_are_its_weights(make: Callable[[nn.Module], nn.Module]) -> None:
     torch.manual_seed(0)
-    layer = parametrizations.weight_norm(nn.Linear(N, 8))
-    try:
-        node = captured(Sequential(layer, Neuron(LIF(0.9)))).graph.nodes["layers.0"]
-    except SpikeflowError as refusal:
-        assert "layers.0" in str(refusal)
-    else:
-        assert isinstance(node, Linear)
-        np.testing.assert_allclose(np.asarray(node.weight), layer.weight.detach().numpy(), rtol=1e-6)
+    layer = make(nn.Linear(N, 8)).eval()
+    graph = captured(Sequential(layer, Neuron(LIF(0.9)))).graph
+    (name,) = graph.of_kind(Linear)
+    node = graph.nodes[name]
+    assert isinstance(node, Linear) and name.startswith("layers.0")
+    assert isinstance(layer.weight, torch.Tensor)
+    np.testing.assert_allclose(np.asarray(node.weight), layer.weight.detach().numpy(), rtol=1e-5, atol=1e-6)
 
 
 def test_the_length_of_a_step_is_taken_from_the_user() -> None:
@@ -212,3 +220,18 @@ def test_a_step_is_a_number_of_seconds(wrong: Any) -> None:
 def test_a_source_is_a_shape(wrong: Any) -> None:
     with pytest.raises(DataError, match="source"):
         capture_trained(dense(), wrong, dt=1e-3)
+
+
+@pytest.mark.parametrize(
+    "more", [{"steps": 2.5}, {"steps": "10"}, {"steps": True}, {"labels": "abc"}, {"steps": 0}]
+)
+def test_steps_and_labels_are_what_they_say(more: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=next(iter(more))):
+        captured(dense(), **more)
+
+
+def test_a_layer_that_cannot_take_the_shape_is_named() -> None:
+    with pytest.raises(SpikeflowError, match=r"layers\.0: .*7"):
+        capture_trained(dense(), (7,), dt=1e-3)
+    with pytest.raises(SpikeflowError, match=r"layers\.3: .*8"):
+        captured(Sequential(nn.Linear(N, 8), Neuron(LIF()), nn.Identity(), nn.Linear(9, 3)))

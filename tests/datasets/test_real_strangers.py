@@ -15,7 +15,12 @@ Event = tuple[int, int, int, int]
 FACTS: dict[str, tuple[int, Event, Event, str]] = {  # events, first, last, and what is told of them
     "jaer_tmpdiff128_2007.dat": (121270, (679877510, 83, 58, 1), (701768090, 59, 63, 1), "DVS128 is assumed"),
     "jaer_grasp2007.dat": (48100, (150978470, 70, 89, 0), (151454560, 68, 83, 1), "DVS128 is assumed"),
-    "jaer_movingdarkbox.aedat": (489834, (946459683, 12, 19, 1), (986269729, 73, 113, 0), "DVS128 is assumed"),
+    "jaer_movingdarkbox.aedat": (
+        489834,
+        (946459683, 12, 19, 1),
+        (986269729, 73, 113, 0),
+        "DVS128 is assumed",
+    ),
     "evl_sample.aedat4": (6676, (1589163147368868, 215, 164, 1), (1589163147538809, 96, 229, 1), ""),
     "ncaltech_faces_easy_0001.bin": (67445, (6, 131, 2, 1), (299364, 40, 15, 1), ""),
     "loris_ncars_obj_004397_td.dat": (4407, (0, 6, 18, 1), (99937, 48, 47, 1), ""),

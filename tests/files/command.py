@@ -17,7 +17,12 @@ def called(arguments: Sequence[object]) -> int:
     sys.argv = ["spikeflow", *map(str, arguments)]
     code: object = 0
     with _caught(1), _caught(2) as err:
-        with _plain(1) as out_text, _plain(2) as err_text, redirect_stdout(out_text), redirect_stderr(err_text):
+        with (
+            _plain(1) as out_text,
+            _plain(2) as err_text,
+            redirect_stdout(out_text),
+            redirect_stderr(err_text),
+        ):
             try:
                 main()
             except SystemExit as end:

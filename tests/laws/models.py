@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 
 from spikeflow.ir.graph import Edge, Graph
@@ -36,6 +38,16 @@ CASES: tuple[NeuronModel, ...] = (
 def label(model: NeuronModel) -> str:
     """A test's name for a case."""
     return f"{model.name}-{getattr(model, 'reset', 'none')}-{CASES.index(model)}"
+
+
+def read_by(model: NeuronModel) -> list[str]:
+    """The parameters that the model's step reads; `bap` only with back-propagation."""
+    return [n for n in model.params() if n != "bap" or getattr(model, "back_propagation", False)]
+
+
+def ranges(model: type[NeuronModel]) -> dict[str, tuple[float, float]]:
+    """The declared range of each parameter."""
+    return {f.name: (f.metadata["low"], f.metadata["high"]) for f in fields(model) if "param" in f.metadata}
 
 
 def lone_graph(model: NeuronModel) -> Graph:

@@ -267,3 +267,24 @@ def test_the_errors_are_typed() -> None:
         Neuron(LIF())(torch.zeros(1, 1, 1), (torch.zeros(1, 1).half(),))
     with pytest.raises(ShapeError, match="state v"):
         Neuron(LIF())(torch.zeros(1, 2, 1), (torch.zeros(1, 1),))
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
+def test_spikes_may_be_whole_numbers(dtype: torch.dtype) -> None:
+    net, x = Sequential(nn.Linear(6, 6), Neuron(LIF(0.9))), torch.rand(5, 3, 6) > 0.5
+    assert torch.equal(net(x.to(dtype))[0], net(x.float())[0])
+    words = Sequential(nn.Embedding(4, 6), Neuron(LIF(0.9)))
+    assert words(torch.randint(0, 4, (5, 3)))[0].shape == (5, 3, 6)
+
+
+def test_a_half_precision_network_goes_on_behind_an_integrator() -> None:
+    net = Sequential(nn.Linear(6, 6), Neuron(Integrator()), nn.Linear(6, 2)).half()
+    out, states = net(torch.rand(5, 3, 6).half())
+    assert out.dtype is torch.float16 and states[1].v.dtype is torch.float32
+
+
+def test_layers_are_made_on_any_device() -> None:
+    with torch.device("meta"):
+        layer = Neuron(LIF(0.9), learn="decay")
+    assert layer.decay.is_meta and "LIF" in repr(layer)
+    assert Neuron(CubaLIF()).to("meta")(torch.zeros(2, 3, 4, device="meta"))[1].u.is_meta

@@ -28,10 +28,10 @@ from spikeflow.neurons import (
     Sequential,
     TwoPointLIF,
 )
-from tests.laws.models import CASES, SIZE, currents, label
+from tests.laws.models import CASES, SIZE, currents, label, ranges, read_by
 
 PARAMETERS = [(model, name) for model in MODELS for name in model().params()]
-BOUNDED = [(m, n) for m, n in PARAMETERS if np.isfinite(m.ranges()[n]).any()]
+BOUNDED = [(m, n) for m, n in PARAMETERS if np.isfinite(ranges(m)[n]).any()]
 named = pytest.mark.parametrize(("model", "name"), PARAMETERS, ids=lambda x: getattr(x, "__name__", x))
 bounded = pytest.mark.parametrize(("model", "name"), BOUNDED, ids=lambda x: getattr(x, "__name__", x))
 
@@ -43,7 +43,7 @@ def made(model: type[NeuronModel], name: str, value: Any = None) -> NeuronModel:
 
 
 def outside(model: type[NeuronModel], name: str, draw: np.random.Generator) -> list[float]:
-    low, high = model.ranges()[name]
+    low, high = ranges(model)[name]
     beyond = float(draw.uniform(1e-3, 10))
     return [x for x in (low - beyond, high + beyond) if np.isfinite(x)]
 
@@ -51,7 +51,7 @@ def outside(model: type[NeuronModel], name: str, draw: np.random.Generator) -> l
 @pytest.mark.parametrize("model", CASES, ids=label)
 @pytest.mark.parametrize("kind", [tuple, list, set, iter, dict.fromkeys])
 def test_names_come_in_any_collection(model: NeuronModel, kind: Callable[[Iterable[str]], Any]) -> None:
-    names = [name for name in model.params() if name not in model.unused()]
+    names = read_by(model)
     layer = Neuron(model, learn=kind(names))
     assert {name for name, _ in layer.named_parameters()} == set(names)
 
@@ -131,7 +131,7 @@ def test_time_constants_are_seconds_above_0(seconds: float) -> None:
 
 def limit(model: type[NeuronModel], name: str, value: float) -> float:
     """Where a layer holds a value; a threshold stays above 2^-76, so that no state below 2^-100 decides a spike."""
-    low, high = model.ranges()[name]
+    low, high = ranges(model)[name]
     return float(np.clip(value, max(low, 2.0**-76) if name == "threshold" else low, high))
 
 
@@ -172,7 +172,7 @@ def test_training_leaves_no_illegal_capture(model: type[NeuronModel], name: str)
         with pytest.warns(SpikeflowWarning, match=rf"layers\.1\.{name}: 1 of 1"):
             node = capture_trained(net, (4,), dt=1e-3, steps=5).graph.nodes["layers.1"]
         assert isinstance(node, Population)
-        low, high = model.ranges()[name]
+        low, high = ranges(model)[name]
         assert low <= float(node.params[name]) <= high
 
 
@@ -211,7 +211,7 @@ def test_parameters_never_widen_the_input(model: NeuronModel) -> None:
 
 @pytest.mark.parametrize("model", CASES, ids=label)
 def test_repr_shows_the_model_as_it_is_now(model: NeuronModel) -> None:
-    layer = Neuron(model, learn=[n for n in model.params() if n not in model.unused()])
+    layer = Neuron(model, learn=read_by(model))
     text = repr(layer)
     assert model.name in text
     for name, value in model.params().items():

@@ -33,7 +33,7 @@ from spikeflow.neurons import (
     TwoPointLIF,
     surrogate,
 )
-from tests.laws.models import CASES, SIZE, currents, label
+from tests.laws.models import CASES, SIZE, currents, label, read_by
 
 each = pytest.mark.parametrize("model", CASES, ids=label)
 MODELS = (IF(), LIF(), CubaLIF(), TwoPointLIF(bap=0.4, back_propagation=True), Integrator())
@@ -46,7 +46,7 @@ def driven(model: NeuronModel, seed: int = 0) -> Ports:
 
 
 def trained(model: NeuronModel, **more: Any) -> Neuron:
-    return Neuron(model, [n for n in model.params() if n not in model.unused()], **more)
+    return Neuron(model, read_by(model), **more)
 
 
 def network(model: NeuronModel) -> Sequential:
