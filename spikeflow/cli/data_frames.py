@@ -33,14 +33,22 @@ def command(name: str, out: str, as_json: bool, **options: Any) -> None:
     from spikeflow.datasets.transforms.binning import Binning
 
     with console.heard() as warned:
-        data = catalog.load(name, options["data"] or catalog.data_folder(), options["split"], options["partial"])
+        data = catalog.load(
+            name, options["data"] or catalog.data_folder(), options["split"], options["partial"]
+        )
     data = _drawn(data, options["count"], options["seed"])
     start = "zero" if options["dt_us"] else "first"
     binning = Binning(options["dt_us"], options["steps"], start=start, clip=options["clip"])
     with console.progress("reading") as progress:
         samples = to_samples(data, binning, progress=progress)
     write_samples(out, samples)
-    facts = {"out": out, "shape": list(samples.x.shape), "events": float(samples.x.sum()), **data.facts(), "warnings": warned}
+    facts = {
+        "out": out,
+        "shape": list(samples.x.shape),
+        "events": float(samples.x.sum()),
+        **data.facts(),
+        "warnings": warned,
+    }
     shape = "x".join(str(n) for n in samples.x.shape)
     console.emit(as_json, facts, f"{len(data):,} samples of {data.card.title}, {shape}\nWritten: {out}")
 

@@ -18,7 +18,7 @@ from spikeflow.errors import FileError
 @click.option(
     "--chips", type=click.IntRange(1), default=1, show_default=True, help="The most chips that may be used."
 )
-@click.option("--data", type=click.Path(), required=True, help="Calibration samples (.npz with x).")
+@click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
 @click.option(
     "--min-agreement",
     type=click.FloatRange(0, 1),
@@ -35,14 +35,15 @@ def command(file: str, chip: str, data: str, out: str, as_json: bool, **options:
     from spikeflow.hw import load, map_network
     from spikeflow.hw.file import write_mapping
     from spikeflow.hw.report import mapping_report
-    from spikeflow.samples import read_npz
+    from spikeflow.sim.joined import taken
 
-    table, samples = load(chip), read_npz(data)
+    table = load(chip)
     if opened.kind_of(file) == "mapping":
         raise FileError(file, "is a mapping already", "the network that it was made from")
     network = opened.network(file)
+    samples = taken(network, data)
     with console.heard() as warned, console.progress(f"mapping onto {chip}") as progress:
-        mapping = map_network(network, table, samples.x, progress=progress, **options)
+        mapping = map_network(network, table, samples, progress=progress, **options)
     write_mapping(out, mapping)
     report = mapping_report(mapping, table)
     facts = {"out": out, **report.to_json(), "warnings": warned}

@@ -17,10 +17,11 @@ from spikeflow.cli import console, opened
     "--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples."
 )
 @click.option("--arch", help="package.module:function that makes the module of a state dict.")
-@click.option("--data", type=click.Path(), required=True, help="Samples (.npz with x, and y where known).")
+@click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
 @click.option("--limit", type=click.IntRange(1), default=None, help="Only the first so many samples.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Other than recorded in the file.")
 @click.option("--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True)
+@click.option("--output", default="", help="The output that answers, by its name, where there are several.")
 @console.SEED
 @console.OUT
 @console.JSON
@@ -34,16 +35,17 @@ def command(
     limit: int | None,
     steps: int | None,
     engine: str,
+    output: str,
     seed: int,
     out: str,
     as_json: bool,
 ) -> None:
     """Write one HTML page about a network: accuracy, spikes, cores, traffic, energy and time."""
     from spikeflow.report import ReportOptions, collect, measure_ann, to_json, to_text, write_page
-    from spikeflow.samples import read_npz
+    from spikeflow.sim.joined import taken
 
-    samples = read_npz(data).first(limit)
     network, mapping = opened.network(file), opened.mapping(mapped) if mapped else None
+    samples = taken(network, data).first(limit)
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
     sources = {
@@ -53,9 +55,9 @@ def command(
         **({"ANN": ann} if ann else {}),
     }
     table = opened.chip(mapping, chip) if mapping is not None else None
-    options = ReportOptions(engine, steps=steps, sources=sources, chip=table)
+    options = ReportOptions(engine, steps=steps, sources=sources, chip=table, output=output)
     with console.heard() as warned, console.progress("running") as progress:
-        before = measure_ann(ann, arch, samples, progress) if ann else None
+        before = measure_ann(ann, arch, samples, progress, output) if ann else None
         facts = collect(network, samples, mapping, before, options, progress)
     write_page(out, facts)
     for text in facts.warnings:

@@ -83,6 +83,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "alpha_dropout": shapes.dropout,
     "feature_alpha_dropout": shapes.dropout,
     "slice": shapes.slice_,
+    "select": shapes.select,
     "split": shapes.parts,
     "split_with_sizes": shapes.parts,
     "chunk": shapes.parts,

@@ -59,6 +59,25 @@ def reshape(b: Builder, node: AtenNode) -> Value:
     return value
 
 
+def select(b: Builder, node: AtenNode) -> Value:
+    """x[..., i]: a slice of one, its axis gone; of one number a sample an axis stays."""
+    x = b.value(node, node.args[0])
+    dim, index = int(argument(node, 1, "dim", 0)) % (len(x.shape) + 1), int(argument(node, 2, "index"))
+    if dim == 0:
+        raise b.refuse(node, "one sample picked from the batch", "a forward() that treats all samples alike")
+    size = x.shape[dim - 1]
+    index %= size
+    start = tuple(index if axis == dim - 1 else 0 for axis in range(len(x.shape)))
+    stop = tuple(index + 1 if axis == dim - 1 else n for axis, n in enumerate(x.shape))
+    value = b.chain(b.title(node), Slice(start, stop, (1,) * len(x.shape)), x) if size > 1 else x
+    target = (*x.shape[: dim - 1], *x.shape[dim:]) or (1,)
+    if target != value.shape:
+        moved = Flatten() if len(target) == 1 else identity(value.shape, target)
+        value = b.chain(b.title(node), moved, value)
+    b.judge(node, "a slice of one", value)
+    return value
+
+
 def slice_(b: Builder, node: AtenNode) -> Value:
     """x[start:stop:step] along one dimension."""
     x = b.value(node, node.args[0])

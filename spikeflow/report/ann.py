@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from spikeflow.ir.answer import kind_of
-from spikeflow.ir.score import score
 from spikeflow.report.facts import AnnFacts
 from spikeflow.samples import Samples, fitting
 
@@ -17,13 +15,18 @@ BATCH = 250
 
 
 def measure_ann(
-    source: str | os.PathLike[str], arch: str | None, samples: Samples, progress: Progress | None = None
+    source: str | os.PathLike[str],
+    arch: str | None,
+    samples: Samples,
+    progress: Progress | None = None,
+    output: str = "",
 ) -> AnnFacts | None:
     """Open a trained network as the conversion does and run its captured graph; None where labels are not known.
 
     Parameters
     ----------
     arch : ``package.module:function`` that makes the module of a state dict.
+    output : the output that answers, where forward() returns several.
 
     Raises
     ------
@@ -33,18 +36,22 @@ def measure_ann(
     # torch is loaded here, and only here
     from spikeflow.convert import source as sources
     from spikeflow.convert.capture import capture
-    from spikeflow.convert.forward import forward
+    from spikeflow.convert.forward import outputs_of
+    from spikeflow.convert.options import ConvertOptions
+    from spikeflow.convert.outputs import ann_accuracy, described
 
-    graph = capture(sources.traced(sources.opened(source, arch), samples.x, None)).graph
+    captured = capture(sources.traced(sources.opened(source, arch), samples.x, None))
+    graph = captured.graph
     fitting(samples, graph.shapes[graph.inputs[0]])
     if samples.y is None:
         return None
+    outputs, chosen = described(captured.outputs, ConvertOptions(output=output), samples.y)
     kept = []
     for first in range(0, len(samples.x), BATCH):
-        logits = forward(graph, samples.x[first : first + BATCH])
-        kept.append(logits)
+        kept.append(outputs_of(graph, samples.x[first : first + BATCH]))
         if progress is not None:
             progress(min(first + BATCH, len(samples.x)), len(samples.x))
-    outputs = np.concatenate(kept)
-    found = score(outputs, samples.y, kind_of(outputs.shape[1:], y=samples.y)).accuracy
-    return None if found is None else AnnFacts(found, len(outputs), "measured on the same samples")
+    logits = {name: np.concatenate([part[name] for part in kept]) for name in graph.outputs}
+    answering = next((o for o in outputs if o.name == chosen), None)
+    found = ann_accuracy(logits, samples.y, answering)
+    return None if found is None else AnnFacts(found, len(samples.x), "measured on the same samples")

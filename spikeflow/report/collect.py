@@ -38,6 +38,7 @@ class ReportOptions:
     sources : what was read, by what it is: ``{"network": "net.h5"}``.
     date : of the report; None takes now.
     chip : of the mapping; needed only where it is none of ours.
+    output : the output that answers, by name, where the network has several.
     """
 
     engine: str = ENGINES[0]
@@ -46,6 +47,7 @@ class ReportOptions:
     sources: Mapping[str, str] = field(default_factory=dict)
     date: str | None = None
     chip: Chip | None = None
+    output: str = ""
 
 
 def collect(
@@ -72,7 +74,7 @@ def collect(
         from spikeflow.hw.origin import check_origin
 
         check_origin(network, mapping)
-    run = RunOptions(options.engine, options.threads, steps=options.steps)
+    run = RunOptions(options.engine, options.threads, steps=options.steps, output=options.output)
     evaluation = classify(network, samples.x, run, progress)
     layers = layer_facts(network.graph, evaluation)
     facts = run_facts("spiking network", network, evaluation, samples.y)

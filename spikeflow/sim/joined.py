@@ -5,18 +5,21 @@ So samples are cut into batches, split and hashed as for one input; only where a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, FileError, SimulationError
+from spikeflow.files import npz
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import Network
-from spikeflow.samples import Samples, samples_of
+from spikeflow.samples import FLOAT32, MAX_BYTES, Samples, samples_of
 
 Array = npt.NDArray[Any]
 CODINGS = ("direct", "spikes")
@@ -26,7 +29,8 @@ def taken(network: Network, given: object) -> Samples:
     """The samples of a network: whatever ``samples.samples_of`` takes, and for several inputs a mapping by their names.
 
     For several inputs `x` is ``(N, values)``, with coding `spikes` ``(N, T, values)``: all values of the first input in
-    C order, then those of the next. An array of this form is taken as it is.
+    C order, then those of the next. An array of this form is taken as it is, and a `.npz` file that holds one array for
+    each input, by its name, and where known y.
 
     Raises
     ------
@@ -38,11 +42,22 @@ def taken(network: Network, given: object) -> Samples:
     names = network.graph.inputs
     if isinstance(given, Mapping):
         return _joined(network, given)
+    if len(names) > 1 and isinstance(given, str | os.PathLike) and str(given).endswith(".npz"):
+        return _of_file(network, given)
     found = samples_of(given)
     if len(names) > 1 and found.x.shape[leading(network) :] != sample_shape(network):
         got = f"samples of one input, shape {found.x.shape}"
         raise DataError("data", got, f"a mapping with {', '.join(names)}", "{name: samples, ...}")
     return found
+
+
+def _of_file(network: Network, path: str | os.PathLike[str]) -> Samples:
+    names = network.graph.inputs
+    arrays = npz.read(path, npz.Wanted((*names, "y"), MAX_BYTES, FLOAT32))
+    if missing := [name for name in names if name not in arrays]:
+        raise FileError(path, f"holds no array {missing[0]}", f"one array for each input: {', '.join(names)}")
+    joined = _joined(network, {name: arrays[name] for name in names})
+    return joined if "y" in names or "y" not in arrays else replace(joined, y=arrays["y"])
 
 
 def _joined(network: Network, given: Mapping[Any, object]) -> Samples:
@@ -51,7 +66,7 @@ def _joined(network: Network, given: Mapping[Any, object]) -> Samples:
         raise DataError("data", f"inputs {', '.join(map(str, given))}", ", ".join(graph.inputs))
     parts = {name: samples_of(given[name]) for name in graph.inputs}
     if len(parts) == 1:
-        return next(iter(parts.values()))
+        return parts[graph.inputs[0]]
     if network.record.coding not in CODINGS:
         raise SimulationError(
             "the network", f"codes several inputs as {network.record.coding}", " or ".join(CODINGS)
