@@ -48,5 +48,9 @@ def command(
     made = network.graph.integers
     integers = {} if made is None else {"integers": {"chip": made.chip, "origin": made.origin}}
     facts = {"file": file, "engine": options["engine"], **integers, **summary.to_json(), "warnings": warned}
-    told = [] if made is None else [f"integers for {made.chip}, made from the network {made.origin or 'unknown'}"]
+    told = (
+        []
+        if made is None
+        else [f"integers for {made.chip}, made from the network {made.origin or 'unknown'}"]
+    )
     console.emit(as_json, facts, "\n".join([*told, summary.to_text(), *([f"Written: {out}"] if out else [])]))

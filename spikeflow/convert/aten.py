@@ -128,7 +128,8 @@ def _as_graph(program: torch.export.ExportedProgram) -> AtenGraph:
 def _outputs(program: torch.export.ExportedProgram) -> Iterator[tuple[Ref, str]]:
     """Each output with its name; a None in a container is left out."""
     found = program.graph_signature.user_outputs
-    names = names_of_spec(program.call_spec.out_spec)
+    spec = program.call_spec.out_spec
+    names = names_of_spec(spec) if spec is not None else ()
     for name, way in zip(
         found, names if len(names) == len(found) else map(str, range(len(found))), strict=True
     ):

@@ -50,9 +50,10 @@ def _leaves(spec: Any, path: str, depth: int) -> Iterator[str]:
         return
     if depth > MAX_DEPTH or len(inner) > MAX_OUTPUTS:
         raise ValueError("deeper or wider than any network")
-    keys: Sequence[Any] = json.loads(spec["context"]) if kind in _MAPPINGS else range(len(inner))
-    if kind.endswith("defaultdict"):
-        keys = keys[-1]
+    keys: Sequence[Any] = range(len(inner))
+    if kind in _MAPPINGS:
+        said: Any = json.loads(spec["context"])
+        keys = said[-1] if kind.endswith("defaultdict") else said
     for key, child in zip(keys, inner, strict=True):
         yield from _leaves(child, f"{path}.{key}" if path else str(key), depth + 1)
 

@@ -38,6 +38,7 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes import Input, Node, Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions
+from spikeflow.sim.joined import leading, parted
 
 At = tuple[str, str]  # a population and one of its ports
 MAX_ROUNDS = 16
@@ -96,7 +97,10 @@ class _Job:
         self.graph, self.formats = network.graph, chip.formats
         names = self.graph.of_kind(Population)
         self.nodes = {n: self._node(n) for n in names}
-        self.inputs = {n: self._input_format() for n in self.graph.inputs if _is_current(self.graph.nodes[n])}
+        self.parts = parted(self.graph, x, leading(network))
+        self.inputs = {
+            n: self._input_format(n) for n in self.graph.inputs if _is_current(self.graph.nodes[n])
+        }
         self.run = self._observed()
         constants = Constants(self.graph)
         self.biases = {(n, p): constants.at(n, p) for n in names for p in self.nodes[n].ports}
@@ -124,8 +128,8 @@ class _Job:
             parts.append(observe(self.network, self.x[some:], self.options, number=some))
         return joined(parts)
 
-    def _input_format(self) -> Fixed:
-        return best_format(self.x, int(self.formats.input_bits.value))
+    def _input_format(self, name: str) -> Fixed:
+        return best_format(self.parts[name], int(self.formats.input_bits.value))
 
     # --- what is known of a port before anything is chosen ---
 
@@ -147,7 +151,7 @@ class _Job:
     def _source(self, name: str) -> dict[str, Any]:
         if name in self.inputs:
             over = self.network.record.coding == "spikes"
-            mean = np.mean(self.x, axis=1) if over else self.x
+            mean = np.mean(self.parts[name], axis=1) if over else self.parts[name]
             drive = drive_of(np.asarray(mean, np.float64).reshape(len(self.x), -1), np.inf)
             return {"source": 1.0 / self.inputs[name].step, "drive": drive}
         if name in self.nodes and not self.nodes[name].program.spikes():

@@ -25,7 +25,9 @@ def show(graph: Graph) -> str:
     lines = [f"graph {graph.digest[:12]}, stage {stage_of(graph)}, dt {graph.dt:g} s, {counts}"]
     if graph.integers is not None:
         made = graph.integers
-        lines.append(f"  integers for {_one_line(made.chip)}, made from {_one_line(made.origin[:12]) or 'unknown'}")
+        lines.append(
+            f"  integers for {_one_line(made.chip)}, made from {_one_line(made.origin[:12]) or 'unknown'}"
+        )
     for name, node in graph.nodes.items():
         described = "  ".join(_one_line(part) for part in _describe(node))
         lines.append(f"  {name:{width}}  {_shape(graph.shapes[name])}  {described}")
