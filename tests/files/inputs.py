@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.files.command import called
 from tests.files.corpus import CORPUS
-from tests.files.mutations import changed_bytes, changed_file, drawn_options
+from tests.files.mutations import changed_archive, changed_bytes, changed_file, drawn_options
 from tests.files.readers import READERS
 
 PACKED = (
@@ -23,6 +23,11 @@ PACKED = (
     ".aedat4",
     ".raw",
 )  # formats that pack, and EVT3, whose words hold up to 12 events
+ARCHIVES = {
+    "model of an archive": "ann.pt2",
+    "model of a rich archive": "rich.pt2",
+    "pickle of a module": "ann.pt",
+}
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("--steps", "--limit", "--threads", "--engine", "--seed", "--out", "--output"),
     "map": ("--chip", "--chips", "--seed", "--min-agreement"),
@@ -65,8 +70,32 @@ def good_files(folder: Path) -> dict[str, Path]:
     torch.save(net, folder / "ann.pt")
     torch.save(net, folder / "older.pt", _use_new_zipfile_serialization=False)
     torch.export.save(torch.export.export(net, (torch.zeros(2, 6),)), folder / "ann.pt2")
+    torch.export.save(torch.export.export(_many_operations(), (torch.zeros(2, 6),)), folder / "rich.pt2")
     (folder / "data.pkl").write_bytes(_pickled())
     return {path.name: path for path in (*sorted(folder.iterdir()), *_event_files(folder))}
+
+
+def _many_operations() -> Any:
+    """A module of many operations, none of which another repeats."""
+    import torch
+    from torch import nn
+
+    class Rich(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.conv, self.last = (
+                nn.Linear(6, 16),
+                nn.Conv2d(1, 2, 3, padding=1),
+                nn.Linear(18, 3),
+            )
+
+        def forward(self, x: Any) -> Any:
+            h = torch.relu(self.first(x)).view(-1, 1, 4, 4)
+            h = torch.relu(self.conv(nn.functional.pad(h, (1, 1, 0, 0))))
+            h = nn.functional.avg_pool2d(torch.cat([h, h[:, :1] * 0.5], 1), 2).permute(0, 1, 3, 2)
+            return self.last(torch.flatten(h, 1) + 0.1)
+
+    return Rich().eval()
 
 
 def _pickled() -> bytes:
@@ -99,7 +128,15 @@ def _event_files(folder: Path) -> list[Path]:
 
 def kinds(good: dict[str, Path]) -> tuple[str, ...]:
     """The kinds of inputs: each good file with its bytes changed, manifests, bombs, options."""
-    return (*good, "manifest of a network", "manifest of a mapping", "bombs", "options")
+    return (
+        *good,
+        "manifest of a network",
+        "manifest of a mapping",
+        "model of an archive",
+        "pickle of a module",
+        "bombs",
+        "options",
+    )
 
 
 def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
@@ -116,6 +153,11 @@ def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
         what, path = kind.split()[-1], folder / "input.h5"
         changed_file(what, good["net.h5" if what == "network" else "net.map.h5"], path, draw)
         return Input(lambda p: called(_of_file(p, draw, good, folder)), path, True)
+    if kind in ARCHIVES:
+        path = folder / ARCHIVES[kind]
+        changed_archive(good[ARCHIVES[kind]], path, draw)
+        words = ("--input-shape", "6") if draw.random() < 0.5 else ("--data", good["data.npz"])
+        return Input(lambda p: called(["convert", p, *words, "--out", folder / "out"]), path, True)
     path = folder / f"input{good[kind].suffix}"
     path.write_bytes(changed_bytes(good[kind].read_bytes(), draw))
     return Input(READERS[_reader(kind)], path, path.suffix in PACKED)
@@ -124,7 +166,7 @@ def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
 def _reader(name: str) -> str:
     known = {
         "data.npz": "samples", "net.h5": "network", "net.map.h5": "mapping", "data.pkl": "pickle",
-        "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch",
+        "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
     }  # fmt: skip
     return known.get(name, "events")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
 import random
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,15 @@ VALUES: tuple[Any, ...] = (
     *(-1, 0, 1, 2, 7, 63, 2**15, 2**20, 2**31 - 1, 2**31, 2**40, 2**62, -(2**31), -(2**62)),
     *(0.5, -0.5, 1e-300, 3e38, -3e38, 1e300, "", "x", "subtract", "a" * 1000, "\u202e", None, True, False, [], {}),
 )  # fmt: skip
+_TARGETS = """
+    relu.default linear.default conv2d.default conv1d.default cat.default stack.default permute.default view.default
+    reshape.default flatten.using_ints slice.Tensor select.int pad.default constant_pad_nd.default mul.Tensor add.Tensor
+    sub.Tensor div.Tensor clamp.default avg_pool2d.default max_pool2d.default adaptive_avg_pool2d.default mean.dim
+    sum.dim_IntList upsample_nearest2d.vec batch_norm.default transpose.int squeeze.dim unsqueeze.default expand.default
+    to.dtype softmax.int matmul.default addmm.default t.default where.self full.default arange.default split.Tensor
+    dropout.default
+"""
+TARGETS = tuple(_TARGETS.split())
 FLOATS = (0.0, -0.0, 1.0, 1e-45, 3e38, -3e38, 1e10)
 INTEGERS = (-1, 0, 1, 127, 2**31 - 1, -(2**31))
 
@@ -56,6 +67,34 @@ def changed_file(kind: str, good: Path, target: Path, draw: Draw) -> None:
     store.write_whole(target, kind, manifest, arrays)
 
 
+def changed_archive(good: Path, target: Path, draw: Draw) -> None:
+    """An archive of torch with another part behind a right checksum: of its JSON a value, of its pickle some bytes."""
+    with zipfile.ZipFile(good) as old, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as new:
+        for item in old.infolist():
+            data = old.read(item)
+            if item.filename.endswith("models/model.json"):
+                model = json.loads(data)
+                for _ in range(draw.choice((1, 1, 2, 5))):
+                    _change_model(model, draw)
+                data = json.dumps(model).encode()
+            elif item.filename.endswith("data.pkl"):
+                data = changed_bytes(data, draw)
+            new.writestr(item.filename, data)
+
+
+def _change_model(model: Any, draw: Draw) -> None:
+    """Another operation in the place of one, other arguments of one, or anything."""
+    nodes = model["graph_module"]["graph"]["nodes"]
+    node = draw.choice(nodes)
+    where = draw.random()
+    if where < 0.3:
+        node["target"] = f"torch.ops.aten.{draw.choice(TARGETS)}"
+    elif where < 0.8:
+        _change(node["inputs"], draw)
+    else:
+        _change(model["graph_module"] if where < 0.97 else model, draw)
+
+
 def _changed_array(array: Any, draw: Draw) -> Any:
     action = draw.randrange(4)
     if action == 0 and array.size:
@@ -77,9 +116,9 @@ def _ends(dtype: Any) -> tuple[int, int]:
     return int(found.min), int(found.max)
 
 
-def _change(json: Any, draw: Draw) -> None:
+def _change(value: Any, draw: Draw) -> None:
     """Something at a random place of a JSON value, which is changed where it lies."""
-    places = list(_places(json))
+    places = list(_places(value))
     if not places:
         return
     holder, key = draw.choice(places)
@@ -95,9 +134,9 @@ def _change(json: Any, draw: Draw) -> None:
         holder[key] = draw.choice(VALUES)
 
 
-def _places(json: Any) -> Any:
-    for key, value in json.items() if isinstance(json, dict) else enumerate(json):
-        yield json, key
+def _places(holder: Any) -> Any:
+    for key, value in holder.items() if isinstance(holder, dict) else enumerate(holder):
+        yield holder, key
         if isinstance(value, dict | list):
             yield from _places(value)
 
