@@ -5,7 +5,8 @@ Ctrl-C while the parts are still being loaded ends the process as quietly as lat
 
 from __future__ import annotations
 
-import _signal  # in the interpreter itself: the module `signal` is a file, which takes time to load
+# in the interpreter itself: the module `signal` is a file, which takes time to load
+import _signal  # pyright: ignore[reportMissingImports]
 
 _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
