@@ -121,7 +121,7 @@ class Builder:
 
     def stand_in(self, node: AtenNode) -> None:
         """A value of the right shape for one that could not be made, so that what follows can be looked at."""
-        if node.name not in self.varying or not node.shape:
+        if node.name not in self.varying or node.shape[:1] != (self.batch,):
             self.lost.add(node.name)
             return
         self.values[node.name] = self.place(

@@ -15,7 +15,7 @@ from spikeflow.convert.atengraph import AtenGraph, AtenNode, base_name, read_by
 from spikeflow.convert.builder import Builder, Captured, Value, Verdict
 from spikeflow.convert.heads import ERASED_SOFTMAX, final_function
 from spikeflow.convert.normal import is_listed
-from spikeflow.convert.refusals import LISTED, REFUSED
+from spikeflow.convert.refusals import IN_PARTS, LISTED, REFUSED
 from spikeflow.errors import ConversionError, ModelError, ShapeError, UnsupportedLayer, refused
 from spikeflow.ir.nodes import Input, Output
 from spikeflow.ir.record import OutputRecord
@@ -56,7 +56,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "true_divide": arithmetic.div,
     "neg": arithmetic.neg,
     **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax", "argmax"), arithmetic.head),
-    **dict.fromkeys(("sigmoid", "tanh", "softsign", "leaky_relu", "elu", "selu", "celu"), arithmetic.head),
+    **dict.fromkeys(("sigmoid", "tanh", "leaky_relu", "elu", "selu", "celu"), arithmetic.head),
     "avg_pool1d": synapses.avg_pool1d,
     "adaptive_avg_pool1d": synapses.avg_pool1d,
     "flatten": shapes.reshape,
@@ -165,6 +165,9 @@ def _unknown(b: Builder, node: AtenNode) -> UnsupportedLayer:
     if word in REFUSED:
         kind, hint = REFUSED[word]
         return b.refuse(node, f"{kind} ({word})", hint)
+    if node.layer in IN_PARTS:
+        kind, hint = IN_PARTS[node.layer]
+        return b.refuse(node, kind, hint)
     if not is_listed(node):
         hint = "replace it by listed operations, or convert the part of the network before it"
         return b.refuse(node, f"the operation {node.op[:100]}", hint)

@@ -42,9 +42,9 @@ def threshold(b: Builder, node: AtenNode) -> Value:
 
 
 def _broadcast(b: Builder, node: AtenNode, constant: Array, value: Value) -> Array:
-    """A constant without its batch dimension."""
+    """A constant without its batch dimension; one made for the batch is the same for every sample of it."""
     array = np.asarray(constant, np.float64)
-    if array.ndim == len(value.shape) + 1 and array.shape[0] == 1:
+    if array.ndim == len(value.shape) + 1 and array.shape[0] in (1, b.batch) and (array == array[:1]).all():
         array = array[0]
     if array.ndim > len(value.shape) or np.broadcast_shapes(array.shape, value.shape) != value.shape:
         raise b.refuse(

@@ -142,18 +142,22 @@ def _difference(named: Mapping[str, Tensor], wanted: Shapes) -> tuple[list[str],
     return missing, [key for key in named if key not in wanted and key not in _COUNTERS]
 
 
-def _renamed(reading: Reading) -> Iterator[dict[str, Tensor]]:
-    """The tensors under their names without what wrappers put into them: nothing, the first words, any words."""
-    tensors = reading.tensors
-    yield dict(tensors)
-    for count in (1, 2, 3):
-        if all(_leads(name, count) for name in tensors if name not in _COUNTERS):
-            yield {name if name in _COUNTERS else _tail(name, count): t for name, t in tensors.items()}
-    for size in range(1, len(_WRAPPERS) + 1):
-        for dropped in combinations(_WRAPPERS, size):
-            named = {_without(name, dropped): tensor for name, tensor in tensors.items()}
-            if len(named) == len(tensors):
-                yield named
+def _renamed(reading: Reading) -> list[dict[str, Tensor]]:
+    """The tensors under their names without what wrappers put into them, the names that drop least first.
+
+    Dropped are up to three first words of all names, and any of the words wherever they stand behind these.
+    """
+    found: list[tuple[int, dict[str, Tensor]]] = []
+    for count in range(4):
+        if not all(_leads(name, count) for name in reading.tensors if name not in _COUNTERS):
+            break
+        for size in range(len(_WRAPPERS) + 1):
+            for dropped in combinations(_WRAPPERS, size):
+                named = {_without(name, count, dropped): t for name, t in reading.tensors.items()}
+                if len(named) == len(reading.tensors):
+                    kept = sum(name.count(".") for name in named)
+                    found.append((-kept, named))
+    return [named for _, named in sorted(found, key=lambda pair: pair[0])]
 
 
 def _leads(name: str, count: int) -> bool:
@@ -161,12 +165,10 @@ def _leads(name: str, count: int) -> bool:
     return len(parts) > count and all(part in _WRAPPERS for part in parts[:count])
 
 
-def _tail(name: str, count: int) -> str:
-    return ".".join(name.split(".")[count:])
-
-
-def _without(name: str, dropped: tuple[str, ...]) -> str:
-    return ".".join(part for part in name.split(".") if part not in dropped)
+def _without(name: str, count: int, dropped: tuple[str, ...]) -> str:
+    if name in _COUNTERS:
+        return name
+    return ".".join(part for part in name.split(".")[count:] if part not in dropped)
 
 
 def _unfit(path: str, first: Reading, wanted: Shapes) -> FileError:

@@ -149,7 +149,7 @@ class _Worst:
         if mine.shape != theirs.shape and not (alone and mine.size == theirs.size):
             reason = f"its graph answers {mine.shape}, {self.what} {theirs.shape}"
             raise ConversionError(self.name, reason, _ONE_SIZE)
-        theirs = theirs.reshape(mine.shape)
+        theirs = theirs.reshape(mine.shape)  # squeeze() leaves out dimensions of one element
         scale = max(float(np.abs(theirs).max(initial=0.0)), 1e-6)
         difference = float(np.abs(mine - theirs).max(initial=0.0)) / scale
         self.difference = max(self.difference, difference)

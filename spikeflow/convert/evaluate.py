@@ -118,7 +118,7 @@ def operation(node: AtenNode, value: Callable[[Any], Any], allowance: Allowance)
         if node.op == GETITEM:
             return args[0][args[1]]
         if base_name(node.op) == "_weight_norm":
-            return _weight_norm(*args, **kwargs)
+            return weight_norm(*args, **kwargs)
         function = _overload(node.op)
         given = _typed(function, args, kwargs)
         _foresee(function, given, allowance)
@@ -165,6 +165,9 @@ def _word(name: str, given: Any) -> Any:
 
 def _foresee(function: Any, given: tuple[list[Any], dict[str, Any]], allowance: Allowance) -> None:
     """Spend what the result will hold, found on tensors without values."""
+    if base_name(str(function)).startswith("fake_quantize"):
+        allowance.spend(given[0][0].numel())  # torch cannot run these without values
+        return
     args, kwargs = _without_values(given[0]), _without_values(given[1])
     if "device" in {a.name for a in function._schema.arguments[len(args) :]}:
         kwargs["device"] = torch.device("meta")
@@ -185,7 +188,7 @@ def _without_values(given: Any) -> Any:
     return [_without_values(item) for item in given] if isinstance(given, list) else given
 
 
-def _weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.Tensor:
+def weight_norm(v: torch.Tensor, g: torch.Tensor, dim: int = 0) -> torch.Tensor:
     """g v / |v|, the norm over all dimensions but one; torch's own kernel trusts the size of g."""
     others = [d for d in range(v.ndim) if d != dim % max(v.ndim, 1)] if dim != -1 or v.ndim == 1 else None
     norm = v.norm() if dim == -1 else torch.linalg.vector_norm(v, dim=others, keepdim=True)

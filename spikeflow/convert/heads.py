@@ -17,7 +17,7 @@ ERASED_SOFTMAX = "erased: the largest logit stays the largest"
 ERASED_HEAD = "erased: it keeps the order and the sign of the answers"
 
 SOFTMAX = frozenset({"softmax", "_softmax", "log_softmax", "_log_softmax"})
-_MONOTONE = frozenset({"sigmoid", "tanh", "softsign", "leaky_relu", "elu", "selu", "celu"})
+_MONOTONE = frozenset({"sigmoid", "tanh", "leaky_relu", "elu", "selu", "celu"})
 _MOVES = frozenset(
     {"squeeze", "unsqueeze", "flatten", "view", "reshape", "_unsafe_view", "contiguous", "clone"}
 )

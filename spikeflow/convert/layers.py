@@ -15,6 +15,7 @@ from typing import cast
 import torch
 from torch import nn
 
+from spikeflow.convert import reparametrised
 from spikeflow.convert.pickled import Instance, Tensor
 from spikeflow.errors import FileError, UnsafeFile
 
@@ -194,15 +195,17 @@ class Rebuilder:
         A layer without children may stand in several places of the tree, as one `ReLU` often does. A
         container may not: containers within themselves have no end.
         """
+        if saved.kind not in LAYERS:
+            raise UnsafeFile(self.path, f"{_at(name)} is a {saved.kind}, no layer", _HINT)
         if id(saved) in self.made:
             if LAYERS[saved.kind].cls is nn.Sequential:
                 raise UnsafeFile(self.path, f"{_at(name)} stands in two places of the module", _HINT)
             return self.made[id(saved)]
         if depth > MAX_DEPTH:
             raise UnsafeFile(self.path, f"its modules are nested deeper than {MAX_DEPTH}", _HINT)
-        module = _fresh(saved, name, self.path)
+        fields = reparametrised.plain(self.path, name, saved.fields or {}, self.tensor)
+        module = _fresh(Instance(saved.kind, None if saved.fields is None else dict(fields)), name, self.path)
         self.made[id(saved)] = module
-        fields = saved.fields or {}
         self._fill(cast("_Tensors", module._parameters), fields.get("_parameters"), name)
         self._fill(module._buffers, fields.get("_buffers"), name)
         self._children(module, fields.get("_modules"), name, depth)
@@ -222,20 +225,22 @@ class Rebuilder:
             record = saved[key]
             if record is None and key == "num_batches_tracked" and empty is not None:
                 wanted[key] = torch.zeros((), dtype=torch.int64)
-            elif isinstance(record, Tensor) and empty is not None:
+            elif isinstance(record, Tensor | torch.Tensor) and empty is not None:
                 wanted[key] = self._filled(empty, record, f"{name}.{key}".lstrip("."))
             elif record is not None or empty is not None:
                 raise FileError(self.path, f"{_at(name)}: the tensor {key} does not fit its fields", _HINT)
 
-    def _filled(self, empty: torch.Tensor, record: Tensor, name: str) -> torch.Tensor:
-        if tuple(empty.shape) != record.size:
-            reason = f"{name} has shape {record.size}; its layer's fields say {tuple(empty.shape)}"
+    def _filled(self, empty: torch.Tensor, record: Tensor | torch.Tensor, name: str) -> torch.Tensor:
+        size = record.size if isinstance(record, Tensor) else tuple(record.shape)
+        if tuple(empty.shape) != size:
+            reason = f"{name} has shape {size}; its layer's fields say {tuple(empty.shape)}"
             raise FileError(self.path, reason, "copy or download it again")
-        tensor = self.tensor(record)
+        tensor = self.tensor(record) if isinstance(record, Tensor) else record
         if tensor.is_floating_point() != empty.is_floating_point():
-            raise FileError(self.path, f"{name} holds {record.storage.dtype}, which its layer cannot", _HINT)
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise FileError(self.path, f"{name} holds {kind}, which its layer cannot", _HINT)
         if isinstance(empty, nn.Parameter):
-            return nn.Parameter(tensor, requires_grad=record.requires_grad)
+            return nn.Parameter(tensor.detach(), requires_grad=record.requires_grad)
         return tensor
 
     def _children(self, module: nn.Module, found: object, name: str, depth: int) -> None:

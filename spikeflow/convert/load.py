@@ -33,6 +33,7 @@ from spikeflow.convert.atengraph import AtenGraph
 from spikeflow.convert.checkpoint import Reading, few, fitted, modules, printable, readings
 from spikeflow.convert.layers import LAYERS, Rebuilder
 from spikeflow.convert.pickled import Instance, Tensor
+from spikeflow.convert.reparametrised import KINDS
 from spikeflow.convert.torchfile import DEFAULT_LIMIT, Saved
 from spikeflow.convert.zipped import StoredZip
 from spikeflow.errors import ConversionError, FileError, SpikeflowWarning
@@ -90,7 +91,7 @@ def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = 
     name = os.fspath(path)
     file, length = torchfile.open_regular(Path(name))
     with file:
-        found = torchfile.look(file, name, length, limit, LAYERS)
+        found = torchfile.look(file, name, length, limit, LAYERS.keys() | KINDS)
         if isinstance(found, StoredZip):
             _refuse_arch(name, arch, "an archive of torch.export")
             return Opened(archive.read_archive(found, torchfile.Allowance.of(name, length, limit)))

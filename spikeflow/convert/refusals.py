@@ -57,3 +57,11 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     ),
     "higher_order.wrap_with_set_grad_enabled": ("a block of torch.no_grad in an archive", _NO_GRAD),
 }
+
+# layers that torch writes as several operations, none of which would say what is meant
+IN_PARTS: Mapping[str, tuple[str, str]] = {
+    **_each("Softsign Tanhshrink Softmin RReLU GLU LogSigmoid", "this activation", _SMOOTH),
+    **_each("LocalResponseNorm CrossMapLRN2d", "normalisation by the sample's own statistics", _NORM),
+    **_each("MultiheadAttention TransformerEncoderLayer", "attention", "a network without attention"),
+    **_each("LSTM GRU RNN", "a recurrent layer", "spikeflow.neurons.Recurrent, trained as a spiking network"),
+}

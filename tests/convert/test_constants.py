@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import prune
 
 from spikeflow.convert.aten import from_module
 from spikeflow.convert.capture import capture
@@ -119,7 +120,7 @@ def _parametrised(name: str) -> nn.Linear:
         "exponential": lambda: p.orthogonal(layer, orthogonal_map="matrix_exp"),
         "weight norm by hook": lambda: nn.utils.weight_norm(layer),
         "spectral norm by hook": lambda: nn.utils.spectral_norm(layer),
-        "pruned": lambda: nn.utils.prune.l1_unstructured(layer, "weight", 0.5),
+        "pruned": lambda: prune.l1_unstructured(layer, "weight", 0.5),
     }
     made[name]()
     return layer
@@ -137,3 +138,25 @@ def test_parametrisations_of_torch(name: str, tmp_path: Path) -> None:
     torch.manual_seed(3)
     module = nn.Sequential(_parametrised(name), nn.ReLU(), nn.Linear(8, 4))
     assert max(both(module, tmp_path / "net.pt2")) < 1e-5
+
+
+@pytest.mark.parametrize("dim", [0, 1, None])
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_hooks_of_saved_modules(dim: int | None, tmp_path: Path) -> None:
+    """Saved whole with weight norm, spectral norm or pruned once and twice: the weight is that of the last call."""
+    torch.manual_seed(4)
+    layers = [nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 5)]
+    nn.utils.weight_norm(layers[0], dim=dim)
+    nn.utils.spectral_norm(layers[1], dim=dim)
+    prune.l1_unstructured(layers[2], "weight", 0.4)
+    prune.random_unstructured(layers[3], "weight", 0.3)
+    prune.l1_unstructured(layers[3], "weight", 0.2)
+    prune.random_unstructured(layers[3], "bias", 2)
+    module = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2], nn.ReLU(), layers[3])
+    x = torch.from_numpy(samples((6,), 16))
+    module(x)
+    torch.save(module.eval(), tmp_path / "net.pt")
+    found: Any = load(tmp_path / "net.pt")
+    np.testing.assert_allclose(
+        answers(found, samples((6,), 16)), answers(module, samples((6,), 16)), rtol=1e-5, atol=1e-6
+    )

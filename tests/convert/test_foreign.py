@@ -41,7 +41,7 @@ def _hdf5(path: Path, key: str, value: str) -> None:
 
 
 def _scikit(path: Path) -> None:
-    path.write_bytes(b"\x80\x04\x8c\x17sklearn.neural_network.x\x8c\x0dMLPClassifier\x93.")
+    path.write_bytes(b"\x80\x04\x8c\x18sklearn.neural_network.x\x8c\x0dMLPClassifier\x93.")
 
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -152,3 +152,24 @@ def test_modules_and_archives_answer_as_torch(
     again = capture(archive)
     assert again.graph.digest == graph.graph.digest
     assert compare(archive, archive, again, x) < 1e-4
+
+
+SHAPES: dict[str, Callable[[Any, torch.Tensor], Any]] = {
+    "squeezed": lambda m, x: m.one(F.relu(m.a(x))).squeeze(),
+    "squeezed logit": lambda m, x: torch.sigmoid(m.one(F.relu(m.a(x)))).squeeze(1),
+    "in a dictionary": lambda m, x: {"y": m.out(F.relu(m.a(x)))},
+    "constant for each sample": lambda m, x: m.out(F.relu(m.a(x) + torch.ones(x.size(0), 5))),
+    "fake quantised": lambda m, x: m.out(
+        F.relu(F.linear(x, torch.fake_quantize_per_tensor_affine(m.a.weight, 0.02, 0, -128, 127)))
+    ),
+    "half within": lambda m, x: m.out(F.relu(m.a(x)).half().float()),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_answers_in_other_shapes_and_types(name: str) -> None:
+    torch.manual_seed(0)
+    parts = {"a": nn.Linear(6, 5), "one": nn.Linear(5, 1), "out": nn.Linear(5, 3)}
+    module, x = Calls(SHAPES[name], **parts).eval(), samples((6,), 8)
+    found = traced(module, (6,))
+    assert compare(module, found, capture(found), x) < 1e-4

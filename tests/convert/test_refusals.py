@@ -14,6 +14,7 @@ from torch import nn
 
 from spikeflow.convert import convert
 from spikeflow.convert.capture import capture
+from spikeflow.convert.forward import forward
 from spikeflow.convert.load import load
 from spikeflow.errors import ConversionError, SpikeflowWarning, UnsupportedLayer, UnsupportedLayers
 from tests.convert.networks import Calls, answers, captured, samples, settled
@@ -89,7 +90,7 @@ def test_all_broken_parameters_are_named() -> None:
 
 
 HEADS: dict[str, tuple[Callable[[], nn.Module], int]] = {
-    "sigmoid": (nn.Sigmoid, 5), "one sigmoid": (nn.Sigmoid, 1), "tanh": (nn.Tanh, 4), "leaky relu": (nn.LeakyReLU, 4), "softsign": (nn.Softsign, 4),
+    "sigmoid": (nn.Sigmoid, 5), "one sigmoid": (nn.Sigmoid, 1), "tanh": (nn.Tanh, 4), "leaky relu": (nn.LeakyReLU, 4),
     "softmax": (lambda: nn.Softmax(1), 5), "log softmax": (lambda: nn.LogSoftmax(-1), 5), "argmax": (lambda: Calls(lambda m, x: x.argmax(1)), 5),
     "softmax of sigmoid": (lambda: nn.Sequential(nn.Sigmoid(), nn.Softmax(1)), 5),
     "sigmoid squeezed": (lambda: Calls(lambda m, x: torch.sigmoid(x).unsqueeze(2).squeeze(2)), 3),
@@ -104,12 +105,11 @@ def test_activations_at_the_end_that_keep_the_order_are_left_out(name: str) -> N
     x = samples((6,), 60)
     with pytest.warns(SpikeflowWarning) as told:
         made = convert(nn.Sequential(inner, head()).eval(), x)
-    assert made.network.graph.digest == convert(inner, x).network.graph.digest
+    wanted = answers(inner, x)
+    assert np.abs(forward(made.ann, x) - wanted).max() <= 1e-5 * np.abs(wanted).max()
     changes_values = name not in ("softmax", "log softmax", "argmax")
     assert any("left out" in str(w.message) for w in told) == changes_values
     assert not any("retrain" in str(w.message) for w in told)
-    wanted = answers(inner, x)
-    assert np.isfinite(wanted).all()
 
 
 ADVICE: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
