@@ -1,0 +1,85 @@
+"""What is told beside a conversion: few samples, a spike of unknown size, types narrower than float32."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikeflow.convert import convert
+from spikeflow.convert.forward import forward
+from spikeflow.errors import SpikeflowWarning
+from tests.convert.networks import Calls, answers, samples
+
+
+def net(norm: bool = False) -> nn.Sequential:
+    torch.manual_seed(0)
+    first = [nn.Linear(6, 16), nn.BatchNorm1d(16)] if norm else [nn.Linear(6, 16)]
+    return nn.Sequential(*first, nn.ReLU(), nn.Linear(16, 5)).eval()
+
+
+def said(*given: Any, **settings: Any) -> str:
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        made = convert(*given, **settings)
+    texts = [str(w.message) for w in heard if issubclass(w.category, SpikeflowWarning)]
+    assert set(texts) == set(made.report.warnings), "what is told in Python is what the report holds"
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_few_different_samples_are_told(count: int) -> None:
+    x = samples((6,), count)
+    words = "different calibration sample"
+    assert words in said(net(), x)
+    assert words in said(net(), np.repeat(x, 30, axis=0)), "samples that come again count once"
+
+
+def test_many_samples_are_not() -> None:
+    assert "different calibration" not in said(net(), samples((6,), 200))
+
+
+@pytest.mark.parametrize("coding", ["rate", "onoff"])
+def test_a_spike_of_unknown_size_is_told(coding: str) -> None:
+    module = net(norm=True)
+    assert "above 1 saturate" in said(module, input_shape=(6,), coding=coding)
+    assert "saturate" not in said(module, input_shape=(6,), coding=coding, scale=4.0)
+    assert "above 1 saturate" not in said(module, np.abs(samples((6,), 200)), coding=coding)
+    assert "saturate" not in said(module, input_shape=(6,))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("depth", [1, 4])
+def test_modules_of_other_precision(kind: torch.dtype, depth: int) -> None:
+    """Widths 6 to 24, 1 to 4 hidden layers; the graph is that of the same weights in float32."""
+    torch.manual_seed(depth)
+    hidden = [part for _ in range(depth) for part in (nn.Linear(24, 24), nn.ReLU())]
+    module = nn.Sequential(nn.Linear(6, 24), nn.ReLU(), *hidden, nn.Linear(24, 3)).eval().to(kind)
+    x = samples((6,), 60)
+    made = convert(module, x)
+    assert made.report.difference is not None and made.report.difference < 1e-4
+    wanted = answers(module.float(), x)
+    assert np.abs(forward(made.ann, x) - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+def test_autocast_within_forward_is_taken_as_float32_and_told() -> None:
+    def call(m: Any, x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return m.inner(x)
+
+    assert "torch.autocast" in said(Calls(call, inner=net()).eval(), samples((6,), 60))
+
+
+def test_no_grad_within_forward() -> None:
+    def call(m: Any, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            y = m.inner[0](x)
+        with torch.enable_grad():
+            return m.inner[2](torch.relu(y))
+
+    module, x = Calls(call, inner=net()).eval(), samples((6,), 60)
+    assert convert(module, x).report.difference == pytest.approx(0, abs=1e-5)
