@@ -16,13 +16,16 @@ from tests.files.measured import measure
 
 COUNT = 25
 KINDS = (
-    "net.h5",
-    "net.map.h5",
-    "ann.pt",
-    "ann.pt2",
-    "manifest of a network",
-    "manifest of a mapping",
-    "options",
+    *(
+        "net.h5",
+        "net.map.h5",
+        "ann.pt",
+        "ann.pt2",
+        "manifest of a network",
+        "manifest of a mapping",
+        "options",
+    ),
+    *("model of an archive", "model of a rich archive", "pickle of a module"),
 )
 
 

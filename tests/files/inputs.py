@@ -127,16 +127,8 @@ def _event_files(folder: Path) -> list[Path]:
 
 
 def kinds(good: dict[str, Path]) -> tuple[str, ...]:
-    """The kinds of inputs: each good file with its bytes changed, manifests, bombs, options."""
-    return (
-        *good,
-        "manifest of a network",
-        "manifest of a mapping",
-        "model of an archive",
-        "pickle of a module",
-        "bombs",
-        "options",
-    )
+    """The kinds of inputs: each good file with its bytes changed, manifests, archives, bombs, options."""
+    return (*good, "manifest of a network", "manifest of a mapping", *ARCHIVES, "bombs", "options")
 
 
 def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:

@@ -19,6 +19,8 @@ VALUES: tuple[Any, ...] = (
     *(-1, 0, 1, 2, 7, 63, 2**15, 2**20, 2**31 - 1, 2**31, 2**40, 2**62, -(2**31), -(2**62)),
     *(0.5, -0.5, 1e-300, 3e38, -3e38, 1e300, "", "x", "subtract", "a" * 1000, "\u202e", None, True, False, [], {}),
 )  # fmt: skip
+_TELLING = "mode op args value delay shape padding stride start stop step bits frac steps coding scale"
+TELLING = frozenset(_TELLING.split())
 _TARGETS = """
     relu.default linear.default conv2d.default conv1d.default cat.default stack.default permute.default view.default
     reshape.default flatten.using_ints slice.Tensor select.int pad.default constant_pad_nd.default mul.Tensor add.Tensor
@@ -119,6 +121,9 @@ def _ends(dtype: Any) -> tuple[int, int]:
 def _change(value: Any, draw: Draw) -> None:
     """Something at a random place of a JSON value, which is changed where it lies."""
     places = list(_places(value))
+    telling = [(holder, key) for holder, key in places if key in TELLING]
+    # half of the time where a number or a word decides what is done
+    places = telling if telling and draw.random() < 0.5 else places
     if not places:
         return
     holder, key = draw.choice(places)

@@ -170,3 +170,10 @@ def test_every_operation_can_be_recorded() -> None:
 
 def test_replace_keeps_tables(integer_lif: Program) -> None:
     assert replace(integer_lif, output=0).tables == integer_lif.tables
+
+
+def test_a_mode_that_no_operation_has_is_refused_wherever_it_stands() -> None:
+    for op, count in (("add", 2), ("shift", 1), ("mul", 2), ("spike", 1)):
+        code = (Instruction("const", value=1), Instruction(op, (0,) * count, value=0, mode="sideways"))
+        with pytest.raises(GraphError, match="mode"):
+            Program((), (), (), code, 1, ()).check("cells")
