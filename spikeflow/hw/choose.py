@@ -23,7 +23,8 @@ UNUSED = 256.0  # levels to the threshold of a neuron that nothing reaches
 COARSER = 10 * PER_OCTAVE  # scales tried below the one at which the largest weight just fits
 EXACT = 1.1  # exponents >= 0, whose sums are exact, may cost so much more
 EQUAL = 1.02  # of those the smallest exponents, which leave membranes the most room, at so much more
-NEAR = 6  # scales measured on either side of the best of the table, up to the next of the table
+NEAR, NEARER = 4, 12  # scales measured on either side of the best of the table, up to the next of the table
+SMALL = 2**14  # weights of a port up to which there is time for more of them
 FLOORED = 1 / 3  # mean square of what a floored sum loses in a step
 LEFT_OUT = 0.1  # what a neuron has to lose that never spikes, so that its weights are not all rounded to 0
 UNEVEN = 1 / 12  # of what rounding loses, where the thresholds of one scale are not all whole
@@ -126,7 +127,8 @@ def _priced(exponents: Sequence[int], edges: Sequence[Edge], bounds: Bounds) -> 
 
 def _polished(choice: Choice, edges: Sequence[Edge], bounds: Bounds) -> Choice:
     """The scales beside the chosen ones, measured: rounding a given set of weights is better at some than at others."""
-    near = choice.scale * 2.0 ** (np.arange(-NEAR, NEAR + 1)[:, None] / NEAR / PER_OCTAVE)
+    count = NEARER if sum(e.incoming.weight.size for e in edges) <= SMALL else NEAR
+    near = choice.scale * 2.0 ** (np.arange(-count, count + 1)[:, None] / count / PER_OCTAVE)
     scales = whole(np.minimum(near, bounds.ceiling), bounds)
     cost = np.zeros_like(scales)
     for edge, exponent in zip(edges, choice.exponents, strict=True):

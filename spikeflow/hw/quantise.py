@@ -44,9 +44,10 @@ At = tuple[str, str]  # a population and one of its ports
 MAX_ROUNDS = 16
 SAMPLES = 64  # of the calibration samples, spread evenly, that are run
 FOLLOWED = 2**26  # neurons times steps times samples whose registers are followed; of larger runs, a share
-SHARE = 4
+SHARE = 8
 STEPPED = 0.9  # a scale is lowered a little further than what overflowed asks for
-QUIET = 0.05  # how much a neuron that never spikes counts beside the average one
+EARLY = 4.0  # how much spikes that come too early count: all neurons err to the same side, and it adds up behind them
+QUIET = 0.02  # how much a neuron that never spikes counts beside the average one
 FRACS = range(-24, 32)
 
 
@@ -177,7 +178,7 @@ class _Job:
             np.where(np.isfinite(small), small, 1.0),
             np.where(even, small * unit, 0.0),
             *self._rates(name, groups),
-            float(a.strict),
+            EARLY * a.strict,
         )
 
     def _rates(self, name: str, groups: int) -> tuple[Float, Float]:

@@ -129,7 +129,7 @@ def test_healthy_neurons_keep_their_weights_and_their_spikes(seed: int) -> None:
     right = (np.asarray(node.weight, np.float64) / threshold[:, None])[case.healthy][:, case.active]
     got = stored_weights(found, case.chip, threshold)[case.healthy][:, case.active]
     lost = np.linalg.norm(got - right, axis=1) / np.maximum(np.linalg.norm(right, axis=1), 1e-30)
-    assert lost.max(initial=0.0) < 0.03
+    assert lost.max(initial=0.0) < 0.05 and lost.sum() <= 0.015 * len(lost)
     _same_spikes(case, found)
 
 
