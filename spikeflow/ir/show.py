@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from spikeflow.ir.answer import kind_of
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Conv2d, Linear, Node, Population, Shape, Sparse
 from spikeflow.ir.program import Instruction, Program
-from spikeflow.ir.record import Network
+from spikeflow.ir.record import Network, OutputRecord
 from spikeflow.ir.stages import stage_of
 
 
@@ -44,6 +45,7 @@ def show_network(network: Network) -> str:
     lines = [f"run {record.steps} steps, coding {coding}"]
     if record.readout:
         lines.append(f"  read out at {record.readout}")
+    lines += [_output(network.graph, output) for output in record.outputs]
     if record.input_shape:
         lines.append(f"  a sample has the shape {_shape(record.input_shape)}")
     if record.labels:
@@ -53,6 +55,15 @@ def show_network(network: Network) -> str:
         )
     lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in sorted(record.notes.items())]
     return "\n".join(lines) + "\n" + show(network.graph)
+
+
+def _output(graph: Graph, output: OutputRecord) -> str:
+    """What is known of one output, as a line."""
+    shape = graph.shapes[output.node]
+    parts = [kind_of(shape, output.answer), f"shape {_shape(shape)}"]
+    parts += [f"unit {output.unit:.6g}"] if output.unit != 1 else []
+    parts += [f"without its last {output.final}"] if output.final else []
+    return f"  output {_one_line(output.name)}: {', '.join(parts)}"
 
 
 def show_program(program: Program) -> str:

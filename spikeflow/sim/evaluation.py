@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow import intake
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir import answer
 from spikeflow.ir.record import OutputRecord
-from spikeflow.ir.score import Score, score
+from spikeflow.ir.score import Score, doubts, score
 from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
@@ -141,6 +142,9 @@ class Evaluation:
             Where labels are missing or do not fit; see ``ir.score.checked_labels``.
         """
         labels = self._labels(y)
+        about = self.about.get(self.name_of(output))
+        for text in doubts(labels, about.answer if about else ""):
+            warnings.warn(text, SpikeflowWarning, stacklevel=2)
         kind = self.kind(output, labels)
         outputs = self.values(steps, output) if kind == answer.VALUE else self.accumulated(steps, output)
         return score(outputs, labels, kind)

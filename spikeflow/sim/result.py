@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.errors import DataError
 from spikeflow.events import Spikes
+from spikeflow.ir.answer import CLASS, kind_of, predictions
 
 Array = npt.NDArray[Any]
 
@@ -98,8 +100,12 @@ class Result:
     @property
     def output(self) -> Array:
         """The values of the only Output, ``(T, B, *shape)``."""
-        (values,) = self.outputs.values()
-        return values
+        if len(self.outputs) != 1:
+            names = ", ".join(self.outputs)
+            raise DataError(
+                "output", f"{len(self.outputs)} outputs", "one", f"outputs[name], a name of {names}"
+            )
+        return next(iter(self.outputs.values()))
 
     @property
     def synaptic_operations(self) -> int:
@@ -107,9 +113,17 @@ class Result:
         return sum(c.synaptic_operations for c in self.counts.values())
 
     def predictions(self, step: int = -1) -> npt.NDArray[np.int64]:
-        """The largest accumulator of each sample after `step`; ties go to the lowest index."""
-        values = self.output[step].reshape(self.samples, -1)
-        return np.argmax(values, axis=1).astype(np.int64)
+        """The answer of each sample after `step`, ``(B,)``, or ``(B, *S)`` for a map; see ``ir.answer``.
+
+        Raises
+        ------
+        DataError
+            For a step that was not run, counted from 0, or from -1 backwards; and where there are several outputs.
+        """
+        values = self.output
+        if isinstance(step, bool) or not -len(values) <= step < len(values):
+            raise DataError("step", step, f"{-len(values)} to {len(values) - 1}, the steps that were run")
+        return predictions(values[step], kind_of(values.shape[2:], CLASS))
 
     def __str__(self) -> str:
         lines = [

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Output, Population
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.neurons import IF, Integrator
+from spikeflow.sim import Result
 from spikeflow.sim.classify import RunOptions, classify
 from spikeflow.sim.summary import summarise
 
@@ -114,3 +115,56 @@ def test_summary_counts_per_sample() -> None:
     assert isinstance(net.graph.nodes["cell"], Population) and "accuracy: 100.00 %" in facts.to_text()
     assert facts.synaptic_operations == pytest.approx(found.synaptic_operations / 7)
     assert facts.computed_operations < facts.synaptic_operations  # the constant input is computed once
+
+
+@pytest.mark.parametrize("steps", [0, -1, 21, 10**9, 1.0, True, "3"])
+def test_only_steps_that_were_run_are_read(steps: object) -> None:
+    """Not the last step for 0 or -1, nor whatever else numpy would make of it."""
+    found = classify(network(), X)
+    y = found.predictions()
+    for ask in (found.predictions, found.tied, found.values, lambda at: found.accuracy(y, at)):
+        with pytest.raises(DataError, match="1 to 20"):
+            ask(steps)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2**20 + 1, 1.5, True])
+def test_only_so_many_steps_are_run(steps: object) -> None:
+    with pytest.raises(DataError, match="steps"):
+        classify(network(), X, RunOptions(steps=steps))  # type: ignore[arg-type]
+
+
+def test_an_output_of_spikes_is_answered_by_their_number() -> None:
+    """Not by what spiked in the last step."""
+    base = network()
+    nodes = {n: node for n, node in base.graph.nodes.items() if n not in ("v", "read")}
+    edges = (*(e for e in base.graph.edges if e.dst in ("w", "cell")), Edge("cell", "out"))
+    found = classify(Network(Graph(nodes, edges), replace(base.record, readout="cell")), X)
+    for steps in (1, 7, 20):
+        assert np.array_equal(
+            found.predictions(steps), found.outputs["out"][:steps].sum(axis=0).argmax(axis=1)
+        )
+
+
+def test_samples_longer_than_a_run_are_told_of() -> None:
+    base = network("rate")
+    sequence = Network(base.graph, replace(base.record, coding="spikes", steps=5))
+    x = (np.random.default_rng(2).random((7, 9, 4)) < 0.5).astype(np.float32)
+    with pytest.warns(SpikeflowWarning, match="--steps 9"):
+        found = classify(sequence, x)
+    assert len(found.warnings) == 1
+
+
+def test_what_a_bare_run_gives_is_answered_alike() -> None:
+    """One accumulator by its sign, a map place by place, steps that were run only."""
+    rng = np.random.default_rng(3)
+    for shape in ((1,), (4,), (1, 2, 2), (3, 2, 2)):
+        values = rng.integers(-2, 3, (5, 6, *shape))
+        found = Result(5, 6, {"out": values}, {}, {}, 0.0)
+        for step in (-5, -1, 0, 4):
+            want = (values[step][:, 0] > 0) if shape[0] == 1 else values[step].argmax(axis=1)
+            assert np.array_equal(found.predictions(step), want)
+        for step in (5, -6, True):
+            with pytest.raises(DataError, match="step"):
+                found.predictions(step)
+    with pytest.raises(DataError, match="outputs"):
+        Result(5, 6, {"a": np.zeros((5, 6, 2)), "b": np.zeros((5, 6, 2))}, {}, {}, 0.0).predictions()
