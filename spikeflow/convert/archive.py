@@ -27,10 +27,10 @@ from spikeflow.convert.atengraph import (
     AtenGraph,
     AtenNode,
     Ref,
-    Size,
     as_array,
     class_name,
     module_path,
+    sized,
 )
 from spikeflow.convert.normal import SIZE, normalised
 from spikeflow.convert.pickled import misplaced
@@ -294,8 +294,7 @@ class _Reader(Fields):
         if kind == "as_name":
             if type(found) is not str or found not in self.symbols:
                 self.bad("an unknown size is named")
-            number = self.symbols[found]
-            return Size(number, found) if type(number) is int else number
+            return sized(self.symbols[found], found)
         if kind not in ("as_tensor", "as_none", "as_int", "as_float", "as_bool"):
             self.bad(f"{kind[:40]!r} stands where a value should")
         return self._argument(value)

@@ -21,12 +21,12 @@ from spikeflow.convert.atengraph import (
     AtenGraph,
     AtenNode,
     Ref,
-    Size,
     as_array,
     base_name,
     class_name,
     module_path,
     refs,
+    sized,
 )
 from spikeflow.convert.normal import SIZE, normalised
 from spikeflow.convert.returned import names_of_spec
@@ -232,7 +232,7 @@ class _Reading:
         if isinstance(known, torch.Tensor | list | tuple) or known is None:
             return self.named[node]
         number = _number(known)
-        return Size(number, self.named[node].name) if type(number) is int else number
+        return sized(number, self.named[node].name)
 
 
 # where a block's graph stands among the arguments; what follows are its inputs

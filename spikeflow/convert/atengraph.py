@@ -34,6 +34,24 @@ class Size(int):
         return made
 
 
+class SizeFloat(float):
+    """A number that is computed from sizes which torch left open, such as the root of one; as `Size`."""
+
+    name: str
+
+    def __new__(cls, value: float, name: str) -> SizeFloat:
+        """The number, with the name beside it."""
+        made = super().__new__(cls, value)
+        made.name = name
+        return made
+
+
+def sized(value: bool | int | float, name: str) -> bool | int | float:
+    """A number under the name by which it is computed; a truth value, which decides what was traced, as it is."""
+    kind = {int: Size, float: SizeFloat}.get(type(value))
+    return value if kind is None else kind(value, name)
+
+
 @dataclass(frozen=True)
 class AtenNode:
     """One operation: `op` as torch names it ("aten.conv2d.default"; "getitem" picks one of several results).

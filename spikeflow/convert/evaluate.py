@@ -7,6 +7,7 @@ graph makes more than it may.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from spikeflow.convert.atengraph import (
     AtenNode,
     Ref,
     Size,
+    SizeFloat,
     base_name,
     read_by,
     words,
@@ -32,6 +34,7 @@ MOST_VALUES = 2**28  # of one operation on samples
 _CONSTANTS_EACH = 16  # computed values for each stored one
 _CONSTANTS_MORE = 2**24
 _HALF_OR_DOUBLE = ("float16", "bfloat16", "float64")
+_LARGEST_SIZE, _LARGEST_POWER = 2**62, 64
 _REASON = 160
 
 Value = Any  # a tensor, or a tuple of tensors
@@ -213,6 +216,7 @@ class Evaluation:
     erased: frozenset[str] = frozenset()
     single: bool = False
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    computed: dict[str, int | float] = field(default_factory=dict)
 
     def run(self, given: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The network's outputs, from the values given by name (the inputs, or ones further on).
@@ -229,6 +233,11 @@ class Evaluation:
         if self.single:
             values = {name: _single(value) for name, value in values.items()}
         values.update(given)
+        batch = next((len(v) for v in given.values() if v.ndim), 1)
+        self.computed = {}  # sizes are those of this run; what is not run again keeps its input's batch
+        self.shapes = {
+            n: (batch, *s[1:]) for n, s in zip(self.graph.inputs, self.graph.input_shapes, strict=True)
+        }
         self.shapes |= {name: tuple(v.shape) for name, v in values.items() if isinstance(v, torch.Tensor)}
         last = {name: at for at, node in enumerate(nodes) for name in read_by(node)}
         outputs = [ref.name for ref in self.graph.outputs]
@@ -249,7 +258,7 @@ class Evaluation:
             if node.name in self.erased:
                 return value(node.args[0])
             made = operation(node, value, Allowance(MOST_VALUES))
-        except Unknown as reason:
+        except (Unknown, ArithmeticError, ValueError, TypeError, IndexError, RecursionError) as reason:
             title = node.module or node.name
             text = f"{base_name(node.op)} cannot be evaluated ({reason})"
             raise ConversionError(title, text, "the operations as torch.export writes them") from None
@@ -263,33 +272,54 @@ class Evaluation:
         """An argument with the sizes, and the types, of this run in place of the example's."""
         if self.single and isinstance(argument, str) and argument in _HALF_OR_DOUBLE:
             return "float32"
-        if isinstance(argument, Size):
+        if isinstance(argument, Size | SizeFloat):
             return self._size(argument)
         if isinstance(argument, tuple):
             return tuple(self._sized(item) for item in argument)
         return argument
 
-    def _size(self, size: Size) -> int:
+    def _size(self, size: Size | SizeFloat) -> int | float:
+        if size.name not in self.computed:
+            self.computed[size.name] = self._computed(size)
+        return self.computed[size.name]
+
+    def _computed(self, size: Size | SizeFloat) -> int | float:
         node = self.graph.sizes.get(size.name)
         if node is None:
-            return int(size)
-        word = node.op.removeprefix(SIZE)
+            raise Unknown("a size that nothing computes")
         if base_name(node.op) == "sym_size":
-            shape = self.shapes.get(node.args[0].name)
-            return int(size) if shape is None else shape[node.args[1]]
-        args = [self._sized(a) for a in node.args]
+            tensor = node.args[0].name if isinstance(node.args[0], Ref) else ""
+            if tensor not in self.shapes:
+                raise Unknown("the size of a value that is not computed")
+            return self.shapes[tensor][node.args[1]]
+        word = node.op.removeprefix(SIZE)
         if word not in _ON_SIZES:
             raise Unknown(f"a size by {word[:40]!r}")
-        return _ON_SIZES[word](*args)
+        found = _ON_SIZES[word](*(self._sized(a) for a in node.args))
+        if not -_LARGEST_SIZE <= found <= _LARGEST_SIZE:
+            raise Unknown("a size beyond 2^62")
+        return found
+
+
+def _power(base: float, exponent: float) -> float:
+    if abs(exponent) > _LARGEST_POWER:
+        raise Unknown("a power of a size beyond 64")
+    return base**exponent
 
 
 _ON_SIZES: Mapping[str, Callable[..., Any]] = {
     **{name: getattr(operator, name) for name in ("add", "sub", "mul", "floordiv", "mod", "neg", "truediv")},
+    "pow": _power,
     "sym_max": max,
     "sym_min": min,
     "sym_int": int,
     "sym_float": float,
     "sym_not": operator.not_,
+    "trunc": math.trunc,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "sqrt": math.sqrt,
+    "_sym_sqrt": math.sqrt,
 }
 
 
@@ -297,7 +327,7 @@ def _is_sized(node: AtenNode) -> bool:
     """Whether an operation's arguments hold a size that torch left open."""
 
     def within(value: Any) -> bool:
-        return isinstance(value, Size) or (isinstance(value, tuple) and any(map(within, value)))
+        return isinstance(value, Size | SizeFloat) or (isinstance(value, tuple) and any(map(within, value)))
 
     return within((node.args, tuple(node.kwargs.values())))
 

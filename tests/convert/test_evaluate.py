@@ -94,6 +94,19 @@ def test_sizes_are_those_of_the_run(seed: int) -> None:
     assert torch.equal(result, (x * compute(batch)).view(batch, 6))
 
 
+@pytest.mark.parametrize("way", ["squares", "doubles", "power"])
+def test_sizes_that_grow_without_end_are_refused(way: str) -> None:
+    """Chains of 2,000 operations, each on the one before, and a power of a million."""
+    word, times = {"squares": ("mul", 2000), "doubles": ("add", 2000), "power": ("pow", 1)}[way]
+    sizes = {"s0": AtenNode("s0", "aten.sym_size.int", (Ref("x"), 0))}
+    for i in range(times):
+        before = Size(2, f"s{i}")
+        sizes[f"s{i + 1}"] = AtenNode("", f"size.{word}", (before, 10**6 if way == "power" else before))
+    made = graph(AtenNode("y", "aten.mul.Tensor", (Ref("x"), Size(2, f"s{times}"))), sizes=sizes)
+    with pytest.raises(ConversionError, match="mul cannot be evaluated"):
+        Evaluation(made, constants(made)[0]).run({"x": torch.ones(3, 6)})
+
+
 def test_a_size_by_an_unknown_operation_is_an_error() -> None:
     sizes = {"t": AtenNode("t", "size.evil", (2,))}
     made = graph(AtenNode("y", "aten.mul.Tensor", (Ref("x"), Size(2, "t"))), sizes=sizes)

@@ -146,10 +146,14 @@ class Batched(nn.Module):
             y = y + (x.shape[0] - 2)
         elif self.way == "scaled":
             y = y * (2 * x.size(0) - 3)
+        elif self.way == "by a root":
+            y = y / x.shape[0] ** 0.5
+        elif self.way == "by a quotient":
+            y = y * (3 / x.shape[0])
         return self.b(y)
 
 
-@pytest.mark.parametrize("way", ["divided", "shifted", "scaled"])
+@pytest.mark.parametrize("way", ["divided", "shifted", "scaled", "by a root", "by a quotient"])
 def test_answers_that_depend_on_the_batch_are_refused(way: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     net, x = Batched(way).eval(), samples((6,), 40)
