@@ -9,10 +9,10 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.calibration import Split, split
 from spikeflow.convert import source as sources
 from spikeflow.convert.atengraph import AtenGraph
 from spikeflow.convert.balance import balance, readout_of
+from spikeflow.convert.calibrated import Calibration, calibrated
 from spikeflow.convert.capture import Captured, capture
 from spikeflow.convert.cautions import cautions
 from spikeflow.convert.coding import encoded
@@ -31,7 +31,6 @@ from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
 from spikeflow.ir.record import Network, OutputRecord, RunRecord
-from spikeflow.samples import Samples, samples_of
 from spikeflow.sim.fidelity import Fidelity
 
 Array = npt.NDArray[Any]
@@ -86,53 +85,80 @@ def convert(
         For a file that cannot be opened safely.
     """
     options = replace(options, **settings)
-    if x is None and y is not None:
-        raise DataError("labels", "labels without samples", "both or neither")
-    given = None if x is None else samples_of(x, y)
-    data = None if given is None else given.x
+    calibration = calibrated(x, y)
     network, opening = sources.opened_with_told(source, options.arch)
-    aten = sources.traced(network, data, options.input_shape)
-    expect_room(aten)
-    captured = capture(aten)
-    stages.check(captured.graph, "ann")
-    _check_activations(captured.graph)
-    difference = _compared(network, aten, captured, data)
+    captured, difference = _captured(network, calibration, options)
     folded = fold_batch_norm(captured.graph)
-    parts = None if data is None else split(data)
-    stats = None if data is None or parts is None else observe(folded.graph, data[parts.setting], progress)
-    thresholds = (
-        data_free_thresholds(captured.graph)
-        if stats is None
-        else percentile_thresholds(stats, options.percentile)
-    )
+    stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
+    thresholds = _thresholds(captured.graph, stats, options)
+    outputs, chosen = described(captured.outputs, options, None if calibration is None else calibration.y)
+    known = _Known(calibration, stats, outputs, next((o for o in outputs if o.name == chosen), None))
     scale = _scale(options, stats)
-    y = None if given is None else given.y
-    outputs, chosen = described(captured.outputs, options, y)
-    answering = next((o for o in outputs if o.name == chosen), None)
     graph = _balanced(folded.graph, thresholds, options, scale)
     report = ConversionReport(
         final_verdicts(captured.verdicts, folded.into, graph),
         layer_reports(graph, thresholds, stats),
         options,
         0 if stats is None else stats.samples,
-        _ann_accuracy(given, parts, stats, answering),
+        known.ann_accuracy(),
         difference,
         scale,
     )
-    record = _record(graph, folded.graph, report, outputs, answering)
-    converted = Network(graph, record)
-    held = np.zeros((0, 1), np.float32) if data is None or parts is None else data[parts.held_back]
+    converted = Network(graph, _record(graph, folded.graph, report, known))
+    held = np.zeros((0, 1), np.float32) if calibration is None else calibration.held_back
     case = Case(converted, folded.graph, held, _alternatives(converted, folded.graph, thresholds, report))
     fidelity, told = verify(case, progress)
-    before = (*opening, *cautions(captured, options, None if parts is None else len(parts.digests)))
-    before = (*before, *(() if stats is None else outputs_told(stats.outputs, outputs, y)))
-    told = (*before, *(() if given is None else given.warnings), *told)
-    warn(told)
-    report = replace(report, fidelity=fidelity, warnings=told)
-    record = _record(graph, folded.graph, report, outputs, answering)
-    converted = replace(converted, record=_with_calibration(record, stats, parts))
+    report = replace(report, fidelity=fidelity, warnings=(*opening, *known.told(captured, options), *told))
+    warn(report.warnings)
+    converted = replace(converted, record=_record(graph, folded.graph, report, known))
     converted.check()
     return Conversion(converted, report, folded.graph)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What samples and labels say: their statistics, and what each output means; `answering` is the one that answers."""
+
+    calibration: Calibration | None
+    stats: Stats | None
+    outputs: tuple[OutputRecord, ...]
+    answering: OutputRecord | None
+
+    def ann_accuracy(self) -> float | None:
+        """Accuracy on the samples that set thresholds; None where labels are not known."""
+        if self.calibration is None or self.calibration.y is None or self.stats is None:
+            return None
+        y, answering = self.calibration.y, self.answering
+        if answering is not None:
+            check_labels(y, answering, self.stats.outputs[answering.node].shape[1:])
+        return ann_accuracy(self.stats.outputs, y[self.calibration.parts.setting], answering)
+
+    def told(self, captured: Captured, options: ConvertOptions) -> tuple[str, ...]:
+        """What a user should know of the samples, the options and the outputs."""
+        if self.calibration is None or self.stats is None:
+            return tuple(cautions(captured, options, None))
+        return (
+            *cautions(captured, options, len(self.calibration.parts.digests)),
+            *outputs_told(self.stats.outputs, self.outputs, self.calibration.y),
+            *self.calibration.samples.warnings,
+        )
+
+
+def _captured(
+    network: Any, calibration: Calibration | None, options: ConvertOptions
+) -> tuple[Captured, float]:
+    """The graph of stage ann, and how far its answers are from the network's."""
+    data = None if calibration is None else calibration.samples.x
+    aten = sources.traced(network, data, options.input_shape)
+    expect_room(aten)
+    captured = capture(aten)
+    stages.check(captured.graph, "ann")
+    _check_activations(captured.graph)
+    return captured, _compared(network, aten, captured, data)
+
+
+def _thresholds(ann: Graph, stats: Stats | None, options: ConvertOptions) -> Thresholds:
+    return data_free_thresholds(ann) if stats is None else percentile_thresholds(stats, options.percentile)
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
@@ -158,23 +184,6 @@ def _alternatives(
             _balanced(ann, thresholds, direct, 1.0), replace(record, coding="direct", scale=1.0)
         )
     return {**found, **longer(converted)}
-
-
-def _with_calibration(record: RunRecord, stats: Stats | None, parts: Split | None) -> RunRecord:
-    if stats is None or parts is None:
-        return record
-    return replace(record, calibration=parts.digests, seen=(stats.low, stats.high))
-
-
-def _ann_accuracy(
-    given: Samples | None, parts: Split | None, stats: Stats | None, answering: OutputRecord | None
-) -> float | None:
-    """Accuracy on the samples that set thresholds; None where labels are not known."""
-    if given is None or given.y is None or parts is None or stats is None:
-        return None
-    if answering is not None:
-        check_labels(given.y, answering, stats.outputs[answering.node].shape[1:])
-    return ann_accuracy(stats.outputs, given.y[parts.setting], answering)
 
 
 def _check_activations(graph: Graph) -> None:
@@ -205,14 +214,8 @@ def _scale(options: ConvertOptions, stats: Stats | None) -> float:
     return float(np.float32(largest)) if largest > 0 else 1.0
 
 
-def _record(
-    graph: Graph,
-    ann: Graph,
-    report: ConversionReport,
-    outputs: tuple[OutputRecord, ...],
-    answering: OutputRecord | None,
-) -> RunRecord:
-    options = report.options
+def _record(graph: Graph, ann: Graph, report: ConversionReport, known: _Known) -> RunRecord:
+    options, stats, answering = report.options, known.stats, known.answering
     how = (
         "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
     )
@@ -226,5 +229,7 @@ def _record(
         ann.shapes[ann.inputs[0]],
         options.labels,
         notes,
-        outputs,
+        known.outputs,
+        () if known.calibration is None else known.calibration.parts.digests,
+        () if stats is None else (stats.low, stats.high),
     )
