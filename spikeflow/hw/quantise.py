@@ -124,6 +124,7 @@ class _Job:
         wanted = {n: registers.followed(node) for n, node in self.nodes.items()}
         size = sum(prod(node.shape) for node in self.nodes.values()) * self.network.record.steps
         some = len(self.x) if size * len(self.x) <= FOLLOWED else -(-len(self.x) // SHARE)
+        self.all_seen = some == len(self.x)
         parts = [observe(self.network, self.x[:some], self.options, wanted)]
         if some < len(self.x):
             parts.append(observe(self.network, self.x[some:], self.options, number=some))
@@ -168,7 +169,7 @@ class _Job:
         lowest, highest = (pick(levels, axis=0) if levels else np.zeros(1) for pick in (np.min, np.max))
         own = np.broadcast_to(lowest, int(np.prod(node.shape))).astype(np.float64)
         bias = {p: self.biases[name, p] for p in node.ports}
-        needs = registers.Needs(node, bias, self.run.reaches[name], a)
+        needs = registers.Needs(node, bias, self.run.reaches[name], a, self.all_seen)
         ceiling = np.minimum(needs.ceiling(port, np.maximum(own, 0.0)), _ratio(a.threshold / unit, highest))
         small = _by_group(np.where(own > 0, own, np.inf), groups, np.min)
         even = np.isfinite(small) & (small == _by_group(np.broadcast_to(highest, own.shape), groups, np.max))

@@ -24,6 +24,7 @@ Float = npt.NDArray[np.float64]
 # how much further than on the calibration samples a register may go
 WRAPPED = 2.0  # where it would come out at the other end
 CLIPPED = 1.25
+UNSEEN = 1.6  # and so much further again where only some of the samples were followed
 READOUT_ROOM = 2.0
 LOWEST = 8.0  # thresholds of room under 0, whatever the samples say
 LEVELS = 128  # below so many levels to the threshold no neuron gives up more for room under 0
@@ -46,13 +47,14 @@ class Needs:
     Parameters
     ----------
     node : the population; `bias` : what arrives at each of its ports when nothing spikes.
-    reaches : how far its registers go.
+    reaches : how far its registers go; `all_seen` : on all samples, or on some of them.
     """
 
     node: Population
     bias: Mapping[str, Float | None]
     reaches: Mapping[Reach, Float]
     arithmetic: Arithmetic
+    all_seen: bool = True
 
     def ceiling(self, port: str, threshold: Float) -> Float:
         """The largest scale of the port for each neuron, in C order; infinite where nothing limits it.
@@ -106,7 +108,8 @@ class Needs:
         room = _ratio(_limit(a.state) / ratio, np.maximum(rise, LOWEST * threshold))
         unit = 2.0 ** (a.state_shift - a.threshold_shift)
         enough = np.divide(LEVELS / unit, threshold, out=np.zeros_like(threshold), where=threshold > 0)
-        return np.minimum(_ratio(_limit(a.state) / ratio, high), np.maximum(room, enough))
+        top = _limit(a.state) / (1.0 if self.all_seen else UNSEEN)
+        return np.minimum(_ratio(top / ratio, high), np.maximum(room, enough))
 
 
 def bias_limit(a: Arithmetic) -> float:
