@@ -17,7 +17,7 @@ from torch import nn
 
 from spikeflow.convert.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name
 from spikeflow.convert.evaluate import constants, dependent
-from spikeflow.convert.heads import ERASED_HEAD, heads
+from spikeflow.convert.heads import ERASED_HEAD, final_function, heads
 from spikeflow.errors import ConversionError, ModelError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Input, Node, Output, Scale, Shape
@@ -242,12 +242,16 @@ class Builder:
         return Captured(graph, standing, tuple(self.heads), tuple(self._told()), tuple(self.outputs))
 
     def _told(self) -> Iterator[str]:
+        put_back = {final_function(self.aten, output.name) for output in self.aten.outputs}
         for node in self.aten.nodes:
             if self.heads.get(node.name) == ERASED_HEAD:
-                yield (
-                    f"{self.title(node)}: {base_name(node.op)} at the end is left out, since it keeps the order "
-                    "of the answers; the network answers with the values before it"
+                word = base_name(node.op)
+                then = (
+                    "values are put through it again"
+                    if word in put_back
+                    else "the network answers with the values before it"
                 )
+                yield f"{self.title(node)}: {word} at the end is left out, since it keeps the order of the answers; {then}"
         if self.aten.autocast:
             yield f"torch.autocast: what it computes in {self.aten.autocast} is converted as float32"
 

@@ -49,8 +49,9 @@ class ConvertOptions:
             raise ConversionError("--reset", f"{self.reset!r} is unknown", f"one of {', '.join(RESETS)}")
         if self.coding not in CODINGS:
             raise ConversionError("--input", f"{self.coding!r} is unknown", f"one of {', '.join(CODINGS)}")
-        if not 0 < self.percentile <= 100:
-            raise ConversionError("--percentile", f"{self.percentile} lies outside (0, 100]", "99.9")
+        if not 1 <= self.percentile <= 100:
+            # 0.999 is a quantile; taken as a percentile it would silence every difference
+            raise ConversionError("--percentile", f"{self.percentile} lies outside 1 to 100", "99.9")
 
 
 class Settings(TypedDict, total=False):

@@ -106,7 +106,8 @@ def convert(
     )
     converted = Network(graph, _record(graph, folded.graph, report, known))
     held = np.zeros((0, 1), np.float32) if calibration is None else calibration.held_back
-    case = Case(converted, folded.graph, held, _alternatives(converted, folded.graph, thresholds, report))
+    others = _alternatives(converted, folded.graph, thresholds, report, known.stats)
+    case = Case(converted, folded.graph, held, others)
     fidelity, told = verify(case, progress)
     report = replace(report, fidelity=fidelity, warnings=(*opening, *known.told(captured, options), *told))
     warn(report.warnings)
@@ -168,9 +169,9 @@ def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale
 
 
 def _alternatives(
-    converted: Network, ann: Graph, thresholds: Thresholds, report: ConversionReport
+    converted: Network, ann: Graph, thresholds: Thresholds, report: ConversionReport, stats: Stats | None
 ) -> Alternatives:
-    """Other choices that may answer better: reset by subtraction, a direct input, more steps."""
+    """Other choices that may answer better: reset by subtraction, a direct input, the usual percentile, more steps."""
     found: dict[str, Callable[[], Network]] = {}
     chosen, record = report.options, converted.record
     if chosen.reset != "subtract":
@@ -182,6 +183,11 @@ def _alternatives(
         direct = replace(chosen, coding="direct")
         found["--input direct"] = lambda: Network(
             _balanced(ann, thresholds, direct, 1.0), replace(record, coding="direct", scale=1.0)
+        )
+    usual = ConvertOptions().percentile
+    if stats is not None and chosen.percentile < usual:
+        found[f"--percentile {usual:g}"] = lambda: Network(
+            _balanced(ann, percentile_thresholds(stats, usual), chosen, report.scale), record
         )
     return {**found, **longer(converted)}
 

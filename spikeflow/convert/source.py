@@ -18,6 +18,7 @@ from spikeflow.convert.foreign import refuse_spiking
 from spikeflow.convert.load import Opened, read
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir.nodes import Shape
+from spikeflow.ir.record import Network
 
 Array = npt.NDArray[Any]
 Source = nn.Module | AtenGraph | str | os.PathLike[str]
@@ -40,11 +41,25 @@ def opened_with_told(source: Source, arch: str | None) -> tuple[nn.Module | Aten
         if arch is not None:
             raise ConversionError("--arch", "is for files that hold tensors only", "leave it out")
         found = Opened(unwrapped(source) if isinstance(source, nn.Module) else source)
-    else:
+    elif isinstance(source, str | os.PathLike):
         found = read(source, arch)
+    else:
+        raise _no_source(source)
     if isinstance(found.network, nn.Module):
         refuse_spiking(found.network)
     return found.network, found.told
+
+
+def _no_source(value: object) -> ConversionError:
+    """For what is no module and no path, with what makes one of it."""
+    hint = "the module itself, or the path of its file"
+    if isinstance(value, torch.export.ExportedProgram):
+        hint = "torch.export.save(program, 'net.pt2'), and the path of that file; or the module that was exported"
+    elif isinstance(value, Network):
+        hint = "spikeflow.hw.map_network and spikeflow.sim.classify take it: it spikes already"
+    elif callable(value):
+        hint = "a torch.nn.Module whose forward() calls it"
+    return ConversionError("the network", f"is a {type(value).__name__}, no torch module and no path", hint)
 
 
 _WRAPPERS = {

@@ -19,6 +19,7 @@ from spikeflow.ir.nodes import Activation, Population
 from spikeflow.ir.record import Network, OutputRecord
 from spikeflow.sim.classify import Evaluation, Progress, RunOptions, evaluate
 from spikeflow.sim.fidelity import (
+    LEAST,
     Fidelity,
     LayerFidelity,
     OutputFidelity,
@@ -142,7 +143,10 @@ def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) 
     for option, make in case.alternatives.items():
         other = _measured(make(), x, logits)
         share, error = _figures(other)
-        text = f"{option}, which agrees in {100 * share:.1f} % of them with an error of {100 * error:.1f} %"
+        of = " of their spread" if other.worst is not None and other.worst.spread_error is not None else ""
+        text = (
+            f"{option}, which agrees in {100 * share:.1f} % of them with an error of {100 * error:.1f} %{of}"
+        )
         if not lossy(other):
             return text
         if _helps(found, other):
@@ -152,12 +156,18 @@ def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) 
 
 def _helps(before: Fidelity, after: Fidelity) -> bool:
     (share, error), (new_share, new_error) = _figures(before), _figures(after)
-    return new_share >= share + 0.01 or (new_share >= share and new_error < (1 - HELPS) * error)
+    # outputs that come closer do not help where answers are lost and stay lost
+    closer = share >= LEAST and new_share >= share and new_error < (1 - HELPS) * error
+    return new_share >= share + 0.01 or closer
 
 
 def _figures(fidelity: Fidelity) -> tuple[float, float]:
+    """Agreement and error of the worst output; of values the error in their spread, which no offset hides."""
     worst = fidelity.worst
-    return (0.0, 1.0) if worst is None else (worst.agreement, 1.0 if worst.error is None else worst.error)
+    if worst is None:
+        return 0.0, 1.0
+    error = worst.error if worst.spread_error is None else worst.spread_error
+    return worst.agreement, 1.0 if error is None else error
 
 
 def longer(network: Network) -> dict[str, Callable[[], Network]]:

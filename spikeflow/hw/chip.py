@@ -197,8 +197,9 @@ def load(name: str) -> Chip:
     HardwareError
         Where there is no such chip; names the one that was probably meant.
     """
-    if name.lower() in NAMES:
-        return importlib.import_module(f"spikeflow.hw.chips.{name.lower()}").CHIP
+    known = name.strip().lower()
+    if known in NAMES:
+        return importlib.import_module(f"spikeflow.hw.chips.{known}").CHIP
     limit = "no such chip is known"
     if "." in name:
         found = _of_module(name)

@@ -93,12 +93,18 @@ def _line(layer: LayerLoss) -> str:
     theta = (
         "" if layer.thresholds is None else f", thresholds {layer.thresholds[0]:,} to {layer.thresholds[1]:,}"
     )
+    # the values of a read-out are no spikes, so they have no rate
+    rates = (
+        ""
+        if layer.thresholds is None
+        else f", rate {layer.rate:.4f} in floats and {layer.rate_fixed:.4f} in integers"
+    )
     alike = "" if layer.correlation is None else f", correlation {layer.correlation:.4f}"
     clips = f", {layer.low_clips:,} clips at the low end" if layer.low_clips else ""
     over = f", {layer.overflows:,} values changed by overflow" if layer.overflows else ""
     return (
         f"  {layer.name}: weight error {100 * layer.weight_error:.2f} %, {layer.zeroed:,} of {layer.weights:,} weights "
-        f"became 0{theta}, rate {layer.rate:.4f} in floats and {layer.rate_fixed:.4f} in integers{alike}{clips}{over}"
+        f"became 0{theta}{rates}{alike}{clips}{over}"
     )
 
 

@@ -29,7 +29,7 @@ from spikeflow.hw.units import with_units
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
-from spikeflow.ir.record import Network, RunRecord
+from spikeflow.ir.record import Network, RunRecord, expect_network
 from spikeflow.sim import forecast
 from spikeflow.sim.joined import taken
 
@@ -59,6 +59,8 @@ class MapOptions:
     accept_loss: bool = False
 
     def __post_init__(self) -> None:
+        if not (isinstance(self.chips, int) and self.chips >= 1):
+            raise DataError("--chips", repr(self.chips), "a whole number, 1 or more")
         if not 0 <= self.min_agreement <= 1:
             raise DataError("--min-agreement", self.min_agreement, "a share from 0 to 1")
 
@@ -108,6 +110,8 @@ def map_network(
         raise DataError(
             "the network", f"a mapping, onto {network.chip} already", "the network it was made from"
         )
+    if not isinstance(network, Graph):
+        expect_network(network)
     network = _with_record(network, options.steps)
     given = None if data is None else taken(network, data)
     x = None if given is None else given.x

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from numbers import Real
 from types import MappingProxyType
 
 from spikeflow.errors import DataError, GraphError, ShapeError
@@ -93,8 +95,8 @@ class RunRecord(Frozen):
 
     def check(self) -> None:
         """Raise DataError unless every value is one that a run can follow."""
-        if not 1 <= self.steps <= MAX_STEPS:
-            raise DataError("steps", self.steps, f"1 to {MAX_STEPS}")
+        if not isinstance(self.steps, Real) or not 1 <= self.steps <= MAX_STEPS:
+            raise DataError("steps", repr(self.steps), f"a whole number, 1 to {MAX_STEPS}")
         if self.coding not in CODINGS:
             raise DataError("coding", self.coding, f"one of {', '.join(CODINGS)}")
         if not (math.isfinite(self.scale) and self.scale > 0):
@@ -167,3 +169,17 @@ class Network:
         node = self.graph.nodes[names[0]]
         if isinstance(node, Input) and node.shape != shape:
             raise ShapeError(names[0], node.shape, f"{shape}, as the run record says ({self.record.coding})")
+
+
+def expect_network(value: object) -> None:
+    """Raise DataError unless `value` is a Network; the hint says what makes one of it."""
+    if isinstance(value, Network):
+        return
+    hint = "spikeflow.convert.convert(...).network"
+    if hasattr(value, "as_network"):
+        hint = "mapping.as_network()"
+    elif isinstance(getattr(value, "network", None), Network):
+        hint = "its .network"
+    elif isinstance(value, str | os.PathLike):
+        hint = "spikeflow.ir.file.read(path)"
+    raise DataError("the network", f"a {type(value).__name__}", "a Network of spikeflow", hint)

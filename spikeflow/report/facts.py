@@ -68,7 +68,8 @@ class LayerFacts:
     Parameters
     ----------
     rate : spikes per neuron and step; None for what does not spike.
-    overflow : stage fixed: values that overflow changed, over the whole run, by register.
+    overflow : stage fixed: values that overflow changed, over the whole run, by register; without membranes that
+        stopped at their low end (``sim.overflow``).
     """
 
     node: str

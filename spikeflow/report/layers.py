@@ -15,6 +15,7 @@ from spikeflow.ir.show import connections, stored_synapses
 from spikeflow.ir.stages import stage_of
 from spikeflow.report.facts import LayerFacts, NetworkFacts, RunFacts, Spread
 from spikeflow.sim.classify import Evaluation
+from spikeflow.sim.overflow import narrowed
 
 MAX_POINTS = 64  # of an accuracy curve
 
@@ -123,7 +124,7 @@ def _layer(graph: Graph, evaluation: Evaluation, name: str) -> LayerFacts:
         count.accumulates / samples,
         count.multiply_accumulates / samples,
         count.neuron_updates / samples,
-        {register: n for register, n in count.narrowed.items() if n},
+        dict(narrowed(node, count).overflow),
     )
 
 

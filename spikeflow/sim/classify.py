@@ -16,7 +16,7 @@ from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
-from spikeflow.ir.record import MAX_STEPS, Network, RunRecord
+from spikeflow.ir.record import MAX_STEPS, Network, RunRecord, expect_network
 from spikeflow.ir.score import doubts
 from spikeflow.ir.stages import stage_of
 from spikeflow.samples import Samples, fitting
@@ -25,6 +25,7 @@ from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_told, share_outside, with_saturation
 from spikeflow.sim.inputs import RunInput, RunInputs
 from spikeflow.sim.joined import leading, parted, sample_shape, taken
+from spikeflow.sim.overflow import overflow_told
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
 
@@ -75,6 +76,7 @@ def evaluate(
     network: Network, x: object, options: RunOptions = RunOptions(), progress: Progress | None = None
 ) -> Evaluation:
     """The same as `classify`, what is to be told only in the evaluation's `warnings`; raises the same."""
+    expect_network(network)
     level = read_out_level(network)
     given = taken(network, x)
     array = _checked(network, given)
@@ -94,6 +96,7 @@ def evaluate(
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     told += _beyond(found.outputs)
+    told += overflow_told(network.graph, found.counts, (steps, network.record.steps))
     outside = share_outside(network.record, array)
     entered = array[:, :steps] if network.record.coding == "spikes" else array
     repeated = steps if network.record.coding == "direct" else 1

@@ -19,6 +19,10 @@ from spikeflow.ir.score import Score, doubts, score
 from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
+_SHUFFLED = (
+    "these labels are not those that the samples came with: a DataLoader that shuffles gives samples in another order. "
+    "Try: no labels, which takes those of the samples; or shuffle=False"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +165,11 @@ class Evaluation:
     def _labels(self, y: npt.ArrayLike | None) -> Array:
         if y is None and self.y is None:
             raise DataError("labels", "none", "one for each sample")
-        return intake.array_of("labels", self.y if y is None else y)
+        labels = intake.array_of("labels", self.y if y is None else y)
+        own = self.y
+        if own is not None and labels.size == own.size and not np.array_equal(labels.ravel(), own.ravel()):
+            warnings.warn(_SHUFFLED, SpikeflowWarning, stacklevel=4)
+        return labels
 
     def _at(self, steps: int | None) -> int:
         if steps is None:

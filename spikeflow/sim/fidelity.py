@@ -36,6 +36,8 @@ class OutputFidelity:
     error : sum of |y - reference| over sum of |reference|, of the output's numbers; None where the reference is all 0.
     tied : share of the samples that the tested network leaves undecided.
     constant : whether it gives one class to every sample where the reference gives several.
+    spread_error : of values, sum of |y - reference| over sum of |reference - its mean over the samples|: a large value
+        that all samples share hides nothing here; None for classes, and where the reference does not vary.
     """
 
     name: str
@@ -46,6 +48,7 @@ class OutputFidelity:
     error: float | None
     tied: float = 0.0
     constant: bool = False
+    spread_error: float | None = field(default=None, metadata={"added": True})
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,11 @@ class Fidelity:
         lines = [
             f"agreement with {self.reference}{_of(o, self.outputs)}: {shown(o.agreement, (o.low, o.high))}, "
             f"on {self.samples} held-back samples at {self.steps} steps; error of the outputs {_part(o.error)}"
+            + (
+                f", {_part(o.spread_error)} of their spread over the samples"
+                if o.spread_error is not None
+                else ""
+            )
             + (f"; {_part(o.tied)} left undecided" if o.tied else "")
             for o in self.outputs
         ]
@@ -145,7 +153,9 @@ def compare_outputs(name: str, tested: Array, reference: Array, kind: str) -> Ou
     error = float(np.abs(tested - reference).sum()) / size if size > 0 else None
     if kind == answer.VALUE:
         alike = max(0.0, 1 - error) if error is not None else float(not tested.any())
-        return OutputFidelity(name, kind, alike, alike, alike, error)
+        spread = float(np.abs(reference - reference.mean(axis=0)).sum())
+        missed = float(np.abs(tested - reference).sum()) / spread if spread > 0 else None
+        return OutputFidelity(name, kind, alike, alike, alike, error, spread_error=missed)
     ours, theirs = answer.predictions(tested, kind), answer.predictions(reference, kind)
     ties = answer.tied(tested, kind)
     constant = len(np.unique(ours)) == 1 and len(np.unique(theirs)) > 1
@@ -170,7 +180,15 @@ def correlation(a: Array, b: Array) -> float | None:
 def lossy(fidelity: Fidelity) -> bool:
     """Whether a user is told of a loss: answers or outputs differ by more than is usual."""
     worst = fidelity.worst
-    return worst is not None and (worst.agreement < LEAST or (worst.error or 0.0) > MOST_ERROR)
+    return worst is not None and (
+        worst.agreement < LEAST or (worst.error or 0.0) > MOST_ERROR or _flattened(fidelity) is not None
+    )
+
+
+def _flattened(fidelity: Fidelity) -> OutputFidelity | None:
+    """The output of values that tells its samples apart worst, where it does so by less than is usual."""
+    found = [o for o in fidelity.outputs if (o.spread_error or 0.0) > MOST_ERROR]
+    return max(found, key=lambda o: o.spread_error or 0.0, default=None)
 
 
 def told(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
@@ -191,6 +209,13 @@ def told(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
         found.append(
             f"the outputs differ from {of} by {_part(worst.error)} on {fidelity.samples} held-back samples, though "
             f"{100 * worst.agreement:.0f} % of the answers agree." + (f" Try: {hint}" if hint else "")
+        )
+    flat = _flattened(fidelity)
+    if flat is not None and worst.agreement >= LEAST:
+        found.append(
+            f"the values{_of(flat, fidelity.outputs)} differ from {of} by {_part(flat.spread_error)} of their spread over "
+            f"{fidelity.samples} held-back samples, though by {_part(flat.error)} of their size only."
+            + (f" Try: {hint}" if hint else "")
         )
     silent = [layer.name for layer in fidelity.layers if layer.silent]
     if silent:

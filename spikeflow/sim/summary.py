@@ -15,6 +15,7 @@ from spikeflow.ir.record import Network
 from spikeflow.ir.score import Score
 from spikeflow.ir.stages import stage_of
 from spikeflow.sim.classify import Evaluation
+from spikeflow.sim.overflow import narrowed
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class NodeFacts:
     Parameters
     ----------
     rate : spikes per neuron and step awake.
-    narrowed : stage fixed: values that overflow changed, over the whole run, by register.
+    narrowed : stage fixed: values that narrowing changed, over the whole run, by register.
+    low_clips, overflow : the same in two parts: membranes that stopped at their low end, and all else, which may
+        change answers; see ``sim.overflow``.
     """
 
     node: str
@@ -36,6 +39,8 @@ class NodeFacts:
     multiply_accumulates: float
     neuron_updates: float
     narrowed: dict[str, int]
+    low_clips: dict[str, int] = field(default_factory=dict)
+    overflow: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,10 @@ class RunSummary:
         ]
         if self.outside is not None:
             lines.append(f"input values outside of the range of the calibration: {100 * self.outside:.2f} %")
-        clipped = [f"{n.node}.{r}: {c}" for n in self.nodes for r, c in n.narrowed.items() if c]
-        if clipped:
-            lines.append("values changed by overflow: " + ", ".join(clipped))
+        clips = [f"{n.node}.{r}: {c:,}" for n in self.nodes for r, c in n.low_clips.items()]
+        lines += [f"membranes of silent neurons at their low end: {', '.join(clips)}"] if clips else []
+        over = [f"{n.node}.{r}: {c:,}" for n in self.nodes for r, c in n.overflow.items()]
+        lines += [f"values changed by overflow: {', '.join(over)}"] if over else []
         return "\n".join(lines)
 
     def _answers(self) -> list[str]:
@@ -164,6 +170,7 @@ def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
     node, count, samples = network.graph.nodes[name], evaluation.counts[name], evaluation.samples
     fires = isinstance(node, Input) or (isinstance(node, Population) and node.program.spikes())
     neurons = prod(node.shape) if isinstance(node, Population | Input) else 0
+    parts = narrowed(node, count)
     # a population's steps awake, which in a mapped network come after its level; an Input has no updates
     chances = count.neuron_updates or samples * evaluation.steps * neurons
     rate = count.spikes / chances if fires else 0.0
@@ -178,4 +185,6 @@ def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
         count.multiply_accumulates / samples,
         count.neuron_updates / samples,
         dict(count.narrowed),
+        dict(parts.low_clips),
+        dict(parts.overflow),
     )

@@ -105,3 +105,27 @@ def test_the_layer_named_falls_first_or_most() -> None:
     assert found is not None and found.name == "b"
     silent = measured(0.5, 10, layers[0], LayerFidelity("s", 0.0, None, True)).first_lost()
     assert silent is not None and silent.name == "s"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_offset_that_all_samples_share_hides_no_error_of_values(seed: int) -> None:
+    """Drawn: 2 to 200 samples of 1 to 5 values, an offset of 0 to 10^6 and an error of 20 to 100 % of the spread."""
+    draw = np.random.default_rng(seed)
+    reference = draw.normal(size=(int(draw.integers(2, 201)), int(draw.integers(1, 6))))
+    share = draw.uniform(0.2, 1.0)
+    spread = np.abs(reference - reference.mean(axis=0))
+    wrong = reference + share * spread * draw.choice([-1, 1], reference.shape)
+    offset = draw.choice([0, 10.0 ** draw.uniform(0, 6)])
+    found = compare_outputs("out", wrong + offset, reference + offset, "value")
+    assert found.spread_error == pytest.approx(share, rel=1e-3)
+    fidelity = Fidelity("the ANN", len(wrong), 64, (found,))
+    assert lossy(fidelity)
+    assert any(
+        "spread" in text or "agreement with" in text
+        for text in told(fidelity)
+        if "held-back samples only" not in text
+    )
+
+
+def test_values_that_do_not_vary_have_no_spread() -> None:
+    assert compare_outputs("out", np.full((5, 1), 1.1), np.ones((5, 1)), "value").spread_error is None
