@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ class Observed:
 
     steps: int
     outputs: Mapping[str, Array]
-    spikes: Mapping[str, npt.NDArray[np.float32]]
+    spikes: Mapping[str, npt.NDArray[Any]]
     counts: Mapping[str, Counts]
     reaches: Reaches = field(default_factory=dict)
 
@@ -83,7 +84,11 @@ def observe(
         batch = array[first : first + size]
         inputs = encode_batch(network, batch, network.record.steps, level + extra, number + first)
         result = runner(inputs, end + extra, (*names, *probes.values()))
-        found.append(reading.of(result))
+        part = reading.of(result)
+        if found:  # what registers came to is as large as the network: only the hull is kept
+            found[0] = replace(found[0], reaches=_hulls((found[0], part)))
+            part = replace(part, reaches={})
+        found.append(part)
     return replace(joined(found), steps=network.record.steps)
 
 
@@ -117,11 +122,13 @@ class _Reading:
         counts = {n: c for n, c in result.counts.items() if n in self.graph.nodes}
         return Observed(self.end, outputs, spikes, counts, self._reaches(result))
 
-    def _counted(self, s: Spikes) -> npt.NDArray[np.float32]:
+    def _counted(self, s: Spikes) -> Array:
         size, inside = prod(s.shape), s.step < self.end
         at = s.sample[inside].astype(np.int64) * size + s.neuron[inside]
         graded = s.value[inside] if (s.value != 1).any() else None
-        return np.bincount(at, graded, s.samples * size).reshape(s.samples, size).astype(np.float32)
+        whole = np.uint8 if self.end < 2**8 else np.uint16 if self.end < 2**16 else np.float32
+        small = whole if graded is None else np.float32
+        return np.bincount(at, graded, s.samples * size).reshape(s.samples, size).astype(small)
 
     def _output(self, name: str, values: Array) -> Array:
         """What a read-out has added up; spikes are added up here."""
@@ -140,17 +147,20 @@ def joined(parts: Sequence[Observed]) -> Observed:
     """The samples of all parts; registers count as far as any part followed them."""
     first = parts[0]
     counts = {n: sum((p.counts[n] for p in parts[1:]), start=c) for n, c in first.counts.items()}
-    reaches = {
-        name: {r: _hull(r, [p.reaches[name][r] for p in parts if name in p.reaches]) for r in found}
-        for name, found in first.reaches.items()
-    }
     return replace(
         first,
         outputs={n: np.concatenate([p.outputs[n] for p in parts]) for n in first.outputs},
         spikes={n: np.concatenate([p.spikes[n] for p in parts]) for n in first.spikes},
         counts=counts,
-        reaches=reaches,
+        reaches=_hulls(parts),
     )
+
+
+def _hulls(parts: Sequence[Observed]) -> Reaches:
+    return {
+        name: {r: _hull(r, [p.reaches[name][r] for p in parts if name in p.reaches]) for r in found}
+        for name, found in parts[0].reaches.items()
+    }
 
 
 def _hull(reach: Reach, values: Sequence[Float]) -> Float:

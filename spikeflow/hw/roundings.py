@@ -26,6 +26,7 @@ PER_OCTAVE = 4  # scales tried between one and its double
 PATIENCE = 2 * PER_OCTAVE  # scales in a row that are worse: a clip that did not pay by then never does
 WORSE = 1.1
 LOST = 0.1  # share of the cost of leaving out all weights, above which nearly all still round to 0 or to 1
+KEPT = 2**18  # means of an edge's sources
 LONGEST = 30 * PER_OCTAVE
 ALONE = (
     0.5  # share of the cost that counts each weight by itself, so that errors do not only happen to cancel
@@ -47,7 +48,7 @@ class Drive:
     power : mean square of such a mean, ``(sources,)``, with what single spikes add to it by chance.
     """
 
-    mean: Float
+    mean: npt.NDArray[np.float32]
     power: Float
 
 
@@ -87,10 +88,14 @@ class Costs:
 
 
 def drive_of(mean: Float, steps: float) -> Drive:
-    """From the means ``(samples, sources)`` over so many steps, infinitely many where a source is constant."""
+    """From the means ``(samples, sources)`` over so many steps, infinitely many where a source is constant.
+
+    Of many sources the means of some samples are kept.
+    """
     power = (mean**2).mean(axis=0) + np.abs(mean).mean(axis=0) / steps
     average = float(power.mean()) if power.size else 0.0
-    return Drive(mean, power + (SILENT * average if average > 0 else 1.0))
+    kept = mean[:: -(-mean.size // KEPT)] if mean.size > KEPT else mean
+    return Drive(kept.astype(np.float32), power + (SILENT * average if average > 0 else 1.0))
 
 
 def costs(edge: Incoming, groups: int) -> Costs:
@@ -171,7 +176,6 @@ class _Dense(_Rows):
         self.parts = 1
         if isinstance(edge.node, Conv2d):
             self._by_channel(edge.node, edge.in_shape)
-        self.mean = self.mean.astype(np.float32)
 
     def _by_channel(self, node: Conv2d, in_shape: Shape) -> None:
         taps, self.parts = prod(node.weight.shape[2:]), node.groups

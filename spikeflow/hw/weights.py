@@ -94,7 +94,9 @@ def incoming(name: str, node: Synapses, shape: Shape, groups: int, formats: Form
     signed = not (formats.arithmetic.excitatory_bits and weight.min(initial=0.0) >= 0)
     high = 2 ** (int(formats.weight_bits.value) - int(signed)) - 1
     group = group_of_weights(node, shape, groups)
-    return Incoming(name, node, weight, group, (), Drive(np.zeros((1, 0)), np.zeros(0)), 1.0, high, signed)
+    return Incoming(
+        name, node, weight, group, (), Drive(np.zeros((1, 0), np.float32), np.zeros(0)), 1.0, high, signed
+    )
 
 
 def scaled_node(node: Synapses, gain: Float, shape: Shape) -> Synapses:
