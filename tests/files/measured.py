@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -74,10 +75,18 @@ def measure(reader: Reader, path: Path, clock_s: int = 20) -> Outcome:
 def _in_child(reader: Reader, path: Path, clock_s: int, into: int) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(clock_s)
+    one_thread()
     with contextlib.suppress(ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (now("VmSize") + ROOM,) * 2)
     os.write(into, json.dumps(asdict(timed(reader, path))).encode())
     os._exit(0)
+
+
+def one_thread() -> None:
+    """A fork has none of the threads that torch's pool had, and would wait for them for ever."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 def timed(reader: Reader, path: Path) -> Outcome:
