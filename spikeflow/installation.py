@@ -61,7 +61,7 @@ NEEDED = (
     Part("rich", "rich", "tables and progress of the command line", "13.7"),
     Part("jinja2", "jinja2", "pages of report and data show", "3.1"),
     Part("matplotlib", "matplotlib", "figures of report, and pictures", "3.9"),
-    Part("pillow", "PIL", "films and PNG samples", "10"),
+    Part("pillow", "PIL", "films and PNG samples", "10.1"),
     Part("lz4", "lz4.frame", "AEDAT 4 recordings packed with LZ4", "4.3"),
     Part("zstandard", "zstandard", "AEDAT 4 recordings packed with Zstandard", "0.22"),
 )
