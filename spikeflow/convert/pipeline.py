@@ -225,7 +225,7 @@ def _record(graph: Graph, ann: Graph, report: ConversionReport, known: _Known) -
     how = (
         "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
     )
-    notes = {"thresholds": how, "reset": options.reset, "conversion": report.to_note()}
+    notes = {"thresholds": how, "reset": options.reset, "conversion": report.to_note(), "ann": ann.digest}
     return RunRecord(
         options.steps,
         options.coding,

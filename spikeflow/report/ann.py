@@ -36,6 +36,7 @@ def measure_ann(
     # torch is loaded here, and only here
     from spikeflow.convert import source as sources
     from spikeflow.convert.capture import capture
+    from spikeflow.convert.fold import fold_batch_norm
     from spikeflow.convert.forward import outputs_of
     from spikeflow.convert.options import ConvertOptions
     from spikeflow.convert.outputs import ann_accuracy, described
@@ -54,4 +55,8 @@ def measure_ann(
     logits = {name: np.concatenate([part[name] for part in kept]) for name in graph.outputs}
     answering = next((o for o in outputs if o.name == chosen), None)
     found = ann_accuracy(logits, samples.y, answering)
-    return None if found is None else AnnFacts(found, len(samples.x), "measured on the same samples")
+    if found is None:
+        return None
+    return AnnFacts(
+        found, len(samples.x), "measured on the same samples", fold_batch_norm(graph).graph.digest
+    )

@@ -96,7 +96,18 @@ def collect(
         _sample(network, samples, evaluation, facts.kind),
         convention_costs(layers),
         mapped,
-        _warnings(evaluation, mapped),
+        (*_other_ann(network, ann), *_warnings(evaluation, mapped)),
+    )
+
+
+def _other_ann(network: Network, ann: AnnFacts | None) -> tuple[str, ...]:
+    """What is to be told where the ANN is not the one that the network was converted from."""
+    noted = network.record.notes.get("ann", "")
+    if ann is None or not ann.digest or not noted or ann.digest == noted:
+        return ()
+    return (
+        "the ANN is not the network that this one was converted from, or was saved in another form, so their "
+        "accuracies may be those of two networks. Try: --ann with the file that was converted",
     )
 
 

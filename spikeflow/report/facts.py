@@ -126,11 +126,17 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class AnnFacts:
-    """The accuracy of the network that was converted, measured on the report's own samples."""
+    """The accuracy of the network that was converted, measured on the report's own samples.
+
+    Parameters
+    ----------
+    digest : of its graph, batch norm folded, as the conversion notes it; empty where it is not known.
+    """
 
     accuracy: float
     samples: int
     source: str
+    digest: str = ""
 
     @property
     def interval(self) -> tuple[float, float]:

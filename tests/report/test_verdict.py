@@ -102,3 +102,12 @@ def test_what_was_told_is_on_the_page_and_in_the_text() -> None:
     (text,) = found.warnings
     assert "outside of the range 0 to 0.5" in text and text in to_text(found) and text in to_json(found)["warnings"]
     assert "outside of the range 0 to 0.5" in to_html(found)
+
+
+def test_another_ann_is_not_shown_as_the_one_that_was_converted() -> None:
+    network = small_network()
+    noted = replace(network, record=replace(network.record, notes={**network.record.notes, "ann": "a" * 64}))
+    same, other = (AnnFacts(1.0, 10, "measured on the same samples", digest * 64) for digest in "ab")
+    assert reported(noted, small_samples(), same).warnings == ()
+    assert "not the network that this one was converted from" in reported(noted, small_samples(), other).warnings[0]
+    assert reported(network, small_samples(), other).warnings == ()  # a network of before says nothing of its ANN
