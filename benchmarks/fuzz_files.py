@@ -24,7 +24,7 @@ from record import ROOT, Record
 sys.path.insert(0, str(ROOT))
 
 from tests.files import inputs
-from tests.files.measured import ROOM, Outcome, now, timed, within_law
+from tests.files.measured import ROOM, Outcome, now, one_thread, timed, within_law
 
 CLOCK_S = 30  # of one input
 
@@ -56,6 +56,7 @@ def _in_child(kind: str, seeds: range, good: dict[str, Path]) -> tuple[dict[str,
         child = os.fork()
         if not child:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            one_thread()
             resource.setrlimit(resource.RLIMIT_AS, (now("VmSize") + ROOM,) * 2)
             with open(log.name, "a", buffering=1) as lines:
                 for seed in seeds:
