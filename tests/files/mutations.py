@@ -86,7 +86,10 @@ def changed_archive(good: Path, target: Path, draw: Draw) -> None:
 
 def _change_model(model: Any, draw: Draw) -> None:
     """Another operation in the place of one, other arguments of one, or anything."""
-    nodes = model["graph_module"]["graph"]["nodes"]
+    nodes = _nodes(model)
+    if not nodes:  # an earlier change took them away
+        _change(model, draw)
+        return
     node = draw.choice(nodes)
     where = draw.random()
     if where < 0.3:
@@ -95,6 +98,13 @@ def _change_model(model: Any, draw: Draw) -> None:
         _change(node["inputs"], draw)
     else:
         _change(model["graph_module"] if where < 0.97 else model, draw)
+
+
+def _nodes(model: Any) -> list[Any]:
+    """The operations of an archive's model that still look like some."""
+    for key in ("graph_module", "graph", "nodes"):
+        model = model.get(key) if isinstance(model, dict) else None
+    return [n for n in model if isinstance(n, dict) and "inputs" in n] if isinstance(model, list) else []
 
 
 def _changed_array(array: Any, draw: Draw) -> Any:
