@@ -46,7 +46,7 @@ demo: setup
 	bash examples/demo.sh $(BIN) "$(DATA)"
 
 fuzz: setup
-	PYTHONPATH=. $(BIN)/python benchmarks/fuzz_files.py --seconds 290 --out $(STAMP)/fuzz_files.json
+	PYTHONPATH=. $(BIN)/python benchmarks/fuzz_files.py --seconds 290 --count 8000 --out $(STAMP)/fuzz_files.json
 
 long: setup
 	bash benchmarks/long.sh $(BIN)

@@ -23,6 +23,7 @@ from spikeflow.sim.result import Counts, Result
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 _NO_STARTS, _NO_RECORDS = np.zeros(0, np.int64), np.zeros(0, np.int32)
+MOST_THREADS = 1024  # more are as good as so many
 
 
 def prepare(graph: Graph, threads: int = 0, isa: int = BEST_ISA) -> Engine:
@@ -53,7 +54,7 @@ class Engine:
 
     def __init__(self, graph: Graph, threads: int = 0, isa: int = BEST_ISA) -> None:
         self.graph, self.isa = graph, isa
-        self.threads = threads if threads > 0 else len(os.sched_getaffinity(0))
+        self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
         self.fixed = is_fixed(graph)
         self._lowered: dict[tuple[int, int], Lowered] = {}
         self._longest = _longest(graph)

@@ -367,3 +367,10 @@ def test_a_constant_is_computed_once() -> None:
 def test_unknown_nodes_to_record_are_named() -> None:
     with pytest.raises(SimulationError, match="nobody"):
         engine.prepare(leaky())(Dense(np.zeros((1, 1, 5), F32)), 1, ["nobody"])
+
+
+def test_any_number_of_threads_is_taken() -> None:
+    from spikeflow.sim.engine import MOST_THREADS, prepare
+    from tests.cli.conftest import small_network
+
+    assert prepare(small_network().graph, 2**70).threads == MOST_THREADS
