@@ -104,7 +104,8 @@ def _nodes(model: Any) -> list[Any]:
     """The operations of an archive's model that still look like some."""
     for key in ("graph_module", "graph", "nodes"):
         model = model.get(key) if isinstance(model, dict) else None
-    return [n for n in model if isinstance(n, dict) and "inputs" in n] if isinstance(model, list) else []
+    found = model if isinstance(model, list) else []
+    return [n for n in found if isinstance(n, dict) and isinstance(n.get("inputs"), dict | list)]
 
 
 def _changed_array(array: Any, draw: Draw) -> Any:
