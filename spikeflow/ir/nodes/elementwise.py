@@ -1,0 +1,76 @@
+"""Elementwise kinds: each value by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeflow.errors import GraphError, ShapeError
+from spikeflow.frozen import Frozen
+from spikeflow.ir.arrays import Array, Weight, check_finite, check_weight, frozen, frozen_weight
+from spikeflow.ir.nodes.base import Shape, check_broadcast, set_frozen
+
+
+@dataclass(frozen=True, eq=False)
+class Scale(Frozen):
+    """y = factor x, elementwise; `factor` broadcasts to the source's shape."""
+
+    factor: Weight
+    exponent: int = 0
+    ports = ("in",)
+
+    def __post_init__(self) -> None:
+        set_frozen(self, "factor", frozen_weight(self.factor))
+
+    def check(self, name: str) -> None:
+        check_weight(name, self.factor)
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        check_broadcast(name, "the factor", self.factor.shape, shapes[0])
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm(Frozen):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta for each channel (axis 0). Stage ann only."""
+
+    mean: Array
+    variance: Array
+    gamma: Array
+    beta: Array
+    epsilon: float = 1e-5
+    ports = ("in",)
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "variance", "gamma", "beta"):
+            set_frozen(self, name, frozen(getattr(self, name), np.float32))
+
+    def check(self, name: str) -> None:
+        for what in ("mean", "variance", "gamma", "beta"):
+            array = getattr(self, what)
+            if array.ndim != 1 or array.shape != self.mean.shape:
+                raise ShapeError(name, f"{what} of shape {array.shape}", self.mean.shape)
+            check_finite(name, what, array)
+        if self.variance.min(initial=0) < 0 or not 0 < self.epsilon < 1e6:
+            raise GraphError(name, "a variance below 0 or an epsilon that is not positive")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        if shapes[0][:1] != self.mean.shape:
+            raise ShapeError(name, f"an input of shape {shapes[0]}", f"{self.mean.shape[0]} channels")
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Activation(Frozen):
+    """A non-linearity of stage ann: relu."""
+
+    kind: str = "relu"
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        if self.kind != "relu":
+            raise GraphError(name, f"activation {self.kind!r}", "relu is the one that spikes")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        return shapes[0]

@@ -1,0 +1,89 @@
+"""Moves: values at other places, none changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+
+from spikeflow.errors import GraphError, ShapeError
+from spikeflow.frozen import Frozen
+from spikeflow.ir.nodes.base import Shape, check_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten(Frozen):
+    """All dimensions made one, in C order."""
+
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        pass
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        return (prod(shapes[0]),)
+
+
+@dataclass(frozen=True, eq=False)
+class Slice(Frozen):
+    """x[start:stop:step] along every axis; 0 <= start < stop, step >= 1."""
+
+    start: Shape
+    stop: Shape
+    step: Shape
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        if not len(self.start) == len(self.stop) == len(self.step):
+            raise GraphError(name, "start, stop and step differ in length")
+        if any(not 0 <= a < b or s < 1 for a, b, s in zip(self.start, self.stop, self.step, strict=True)):
+            raise GraphError(name, f"slice {self.start}:{self.stop}:{self.step} is empty or runs backwards")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        if len(shapes[0]) != len(self.start) or any(b > n for b, n in zip(self.stop, shapes[0], strict=True)):
+            raise ShapeError(name, f"an input of shape {shapes[0]}", f"at least {self.stop}")
+        return tuple(-(-(b - a) // s) for a, b, s in zip(self.start, self.stop, self.step, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Pad(Frozen):
+    """Zeros before and after, along every axis."""
+
+    before: Shape
+    after: Shape
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        if len(self.before) != len(self.after) or min(self.before + self.after, default=0) < 0:
+            raise GraphError(name, f"padding {self.before}, {self.after}")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        if len(shapes[0]) != len(self.before):
+            raise ShapeError(name, f"an input of shape {shapes[0]}", f"{len(self.before)} dimensions")
+        shape = tuple(n + a + b for n, a, b in zip(shapes[0], self.before, self.after, strict=True))
+        check_shape(name, shape)
+        return shape
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Frozen):
+    """Its ports ``in0``, ``in1``, ... one after the other along `axis`."""
+
+    axis: int
+    count: int
+
+    @cached_property
+    def ports(self) -> tuple[str, ...]:
+        """The ports, in order."""
+        return tuple(f"in{i}" for i in range(self.count))
+
+    def check(self, name: str) -> None:
+        if not 1 <= self.count <= 4096 or self.axis < 0:
+            raise GraphError(name, f"concatenation of {self.count} along axis {self.axis}")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        axis, first = self.axis, shapes[0]
+        rests = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
+        if axis >= len(first) or len(rests) != 1 or len({len(s) for s in shapes}) != 1:
+            raise ShapeError(name, shapes, f"shapes equal but for axis {axis}")
+        return first[:axis] + (sum(s[axis] for s in shapes),) + first[axis + 1 :]
