@@ -40,11 +40,16 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Input:
-    """One input: what is called, the file it is called on, and whether the format packs."""
+    """One input: what is called, the file it is called on, whether the format packs, and who sets the size of the work.
+
+    A reader's memory is held to the size of its file. A command's own words ask for work of any size (a million steps
+    of a small network): it is held to the room that a task gets, or has to refuse.
+    """
 
     call: Callable[[Path], Any]
     path: Path
-    packed: bool
+    packed: bool = False
+    asked: bool = False
 
 
 def good_files(folder: Path) -> dict[str, Path]:
@@ -126,6 +131,14 @@ def _event_files(folder: Path) -> list[Path]:
     return made
 
 
+def warm(good: dict[str, Path], folder: Path) -> None:
+    """Every command once, so that what is loaded at its first use is in no input's measure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for words in _commands(good, folder / "warm").values():
+            called(words)
+
+
 def kinds(good: dict[str, Path]) -> tuple[str, ...]:
     """The kinds of inputs: each good file with its bytes changed, manifests, archives, bombs, options."""
     return (*good, "manifest of a network", "manifest of a mapping", *ARCHIVES, "bombs", "options")
@@ -178,14 +191,19 @@ def _of_file(path: Path, draw: random.Random, good: dict[str, Path], folder: Pat
 
 def _command(draw: random.Random, good: dict[str, Path], folder: Path) -> Input:
     name = draw.choice(list(COMMANDS))
-    data, out = ("--data", good["data.npz"]), ("--out", folder / "out")
-    words: dict[str, list[object]] = {
+    words = _commands(good, folder / "out")
+    arguments = [*words[name], *drawn_options(COMMANDS[name], draw)]
+    return Input(lambda _: called(arguments), good["data.npz"], asked=True)
+
+
+def _commands(good: dict[str, Path], out: Path) -> dict[str, list[object]]:
+    """Each command on good files."""
+    data, into = ("--data", good["data.npz"]), ("--out", out)
+    return {
         "run": ["run", good["net.h5"], *data],
-        "map": ["map", good["net.h5"], *data, *out, "--chip", "loihi2"],
-        "report": ["report", good["net.h5"], *data, *out],
-        "convert": ["convert", good["ann.pt"], *out, "--input-shape", "6"],
+        "map": ["map", good["net.h5"], *data, *into, "--chip", "loihi2"],
+        "report": ["report", good["net.h5"], *data, *into],
+        "convert": ["convert", good["ann.pt"], *into, "--input-shape", "6"],
         "show": ["show", good["net.map.h5"]],
         "data info": ["data", "info", good["text.csv"]],
     }
-    arguments = [*words[name], *drawn_options(COMMANDS[name], draw)]
-    return Input(lambda _: called(arguments), good["data.npz"], True)

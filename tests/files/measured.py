@@ -55,6 +55,11 @@ def within_law(outcome: Outcome, size: int, packed: bool = False) -> bool:
     return outcome.good and outcome.peak <= limits.MARGIN + each * size
 
 
+def within_room(outcome: Outcome) -> bool:
+    """Whether a task whose size the user chose kept to the room of one task (`spikeflow.files.memory`), or was refused."""
+    return outcome.good and outcome.peak <= limits.MARGIN + ROOM // 4
+
+
 def measure(reader: Reader, path: Path, clock_s: int = 20) -> Outcome:
     """One reading in a fork of this process."""
     out, into = os.pipe()
