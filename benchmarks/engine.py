@@ -71,7 +71,7 @@ def measure(family: list[tuple[str, Maker]], args: argparse.Namespace, record: R
 
 
 def _one(work: Workload, processes: list[Process], args: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    _write(work, folder)
+    write(work, folder)
     results: dict[str, dict[str, Any]] = {}
     for process, spikes in _loaded(work, processes, folder, results):
         results[process.contender.name].update(_agreement(work, process.contender, spikes, folder))
@@ -95,7 +95,7 @@ def _one(work: Workload, processes: list[Process], args: argparse.Namespace, fol
     return {**_facts(work), "contenders": results}
 
 
-def _write(work: Workload, folder: Path) -> None:
+def write(work: Workload, folder: Path) -> None:
     coding = "direct" if work.constant else "spikes"
     file.write(folder / "net.h5", Network(work.graph, RunRecord(work.steps, coding)))
     np.save(folder / "inputs.npy", work.inputs)

@@ -1,0 +1,153 @@
+"""The engine of this tree against that of an earlier commit, in pairs: CPU time on one thread, and instructions.
+
+    git worktree add ../before REVISION        (and build it there: make setup)
+    python benchmarks/commits.py --before ../before/.venv/bin/python --out benchmarks/records/commits.json [--pairs 20]
+
+Both interpreters load the same files and run in turn, A B A B; the record holds for each network the median of the
+pairs' ratios (this tree over the earlier one) with its 95 % interval by order statistics, and, where valgrind is
+there, the ratio of instructions of a run: those of a process with more runs less those with one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+LEAST_S = 0.25  # CPU time of one side of a pair, by repeating short runs
+
+
+def serve(folder: str, runs: int) -> None:
+    """In the interpreter under test: `runs` runs and the end, or, where 0, one timing for each line of input."""
+    import numpy as np
+
+    from spikeflow.events import Spikes
+    from spikeflow.ir import file
+    from spikeflow.sim import Constant, prepare
+
+    network, values = file.read(Path(folder) / "net.h5"), np.load(Path(folder) / "inputs.npy")
+    inputs: Any = values.astype(np.float32)
+    inputs = Constant(inputs) if network.record.coding == "direct" else Spikes.from_dense(inputs)
+    runner, steps = prepare(network.graph, "cpp", 1), network.record.steps
+    for _ in range(runs):
+        runner(inputs, steps)
+    if not runs:
+        runner(inputs, steps)
+        for _ in sys.stdin:
+            begun, count = time.process_time(), 0
+            while not count or time.process_time() - begun < LEAST_S:
+                runner(inputs, steps)
+                count += 1
+            print((time.process_time() - begun) / count, flush=True)
+
+
+def interval(ratios: list[float]) -> tuple[float, float]:
+    """A 95 % interval of the median: the order statistics that a binomial of 1/2 leaves out with 2.5 % on each side."""
+    from scipy.stats import binom
+
+    ordered, low = sorted(ratios), int(binom.ppf(0.025, len(ratios), 0.5))
+    return ordered[max(low - 1, 0)], ordered[min(len(ratios) - low, len(ratios) - 1)]
+
+
+def pairs(pythons: tuple[str, str], folder: str, count: int) -> dict[str, Any]:
+    """Ratios of CPU time, now over before, and the shortest time of a run."""
+    both = [_process(python, folder) for python in pythons]
+    try:
+        times = [tuple(map(_asked, both)) for _ in range(count)]
+    finally:
+        for process in both:
+            process.communicate()
+    ratios = [now / before for before, now in times]
+    return {
+        "pairs": count,
+        "median": statistics.median(ratios),
+        "interval": interval(ratios),
+        "run_s": min(min(two) for two in times),
+    }
+
+
+def instructions(pythons: tuple[str, str], folder: str, run_s: float) -> float | None:
+    """Instructions of a run, now over before; None without valgrind. Of short runs more, since Python's own vary."""
+    if shutil.which("valgrind") is None:
+        return None
+    more = max(2, min(30, round(0.1 / run_s)))
+    before, now = (_counted(python, folder, 1 + more) - _counted(python, folder, 1) for python in pythons)
+    return now / before
+
+
+def _command(python: str, folder: str, runs: int) -> list[str]:
+    return [python, str(HERE / "commits.py"), "--serve", folder, "--runs", str(runs)]
+
+
+def _process(python: str, folder: str) -> subprocess.Popen[str]:
+    command = _command(python, folder, 0)
+    return subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_alone(python)
+    )
+
+
+def _alone(python: str) -> dict[str, str]:
+    """One thread each; the package is the one of the interpreter's own tree."""
+    one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return {**os.environ, **one, "PYTHONPATH": str(Path(python).absolute().parents[2]), "PYTHONHASHSEED": "0"}
+
+
+def _asked(process: subprocess.Popen[str]) -> float:
+    assert process.stdin and process.stdout
+    process.stdin.write("run\n")
+    process.stdin.flush()
+    return float(process.stdout.readline())
+
+
+def _counted(python: str, folder: str, runs: int) -> int:
+    tool = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *_command(python, folder, runs)]
+    done = subprocess.run(tool, capture_output=True, text=True, check=True, env=_alone(python))
+    found = re.search(r"Collected : (\d+)", done.stderr)
+    assert found, done.stderr[-500:]
+    return int(found[1])
+
+
+def main() -> None:
+    """Every workload of `benchmarks/engine.py`."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--before", help="the interpreter of the earlier tree")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--out", default="commits.json")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--runs", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve:
+        serve(args.serve, args.runs)
+        return
+    from record import Record
+
+    from engine import makers, write
+
+    pythons = (args.before, sys.executable)
+    earlier = subprocess.check_output(
+        ("git", "rev-parse", "HEAD"), cwd=Path(args.before).absolute().parents[2], text=True
+    ).strip()
+    record = Record(args.out, {"before": earlier, "pairs": args.pairs, "threads": 1})
+    for name, maker in (member for family in makers(False).values() for member in family):
+        if name not in record:
+            with tempfile.TemporaryDirectory() as folder:
+                write(maker(), Path(folder))
+                timed = pairs(pythons, folder, args.pairs)
+                found = {**timed, "instructions": instructions(pythons, folder, timed["run_s"])}
+            record.put(name, found)
+            print(name, record[name], file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
