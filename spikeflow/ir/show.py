@@ -13,10 +13,11 @@ from spikeflow.ir.answer import kind_of
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Conv2d, Linear, Node, Population, Shape, Sparse
+from spikeflow.ir.nodes import Node, Population, Shape
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.record import Network, OutputRecord
 from spikeflow.ir.stages import stage_of
+from spikeflow.ir.synapses import connections, stored_synapses
 
 
 def show(graph: Graph) -> str:
@@ -74,28 +75,6 @@ def show_program(program: Program) -> str:
     for name, entries in sorted(program.tables.items()):
         lines.append(f"table {name}: {len(entries)} entries, {min(entries)} to {max(entries)}")
     return "\n".join(map(_one_line, lines)) + "\n"
-
-
-def stored_synapses(node: Node) -> int:
-    """The synapses that a node stores; a convolution stores its kernels."""
-    if isinstance(node, Sparse):
-        return int(node.targets.size)
-    return prod(node.weight.shape) if isinstance(node, Linear | Conv2d) else 0
-
-
-def connections(graph: Graph, name: str) -> int:
-    """The pairs of source and target that a node joins; a kernel counts wherever it lies on the source."""
-    node = graph.nodes[name]
-    if not isinstance(node, Conv2d):
-        return stored_synapses(node)
-    source = graph.port_shape(name, "in")
-    found = prod(node.weight.shape[:2])
-    for axis in (0, 1):
-        out = np.arange(graph.shapes[name][1 + axis]) * node.stride[axis] - node.padding[axis][0]
-        kernel = np.arange(node.weight.shape[2 + axis]) * node.dilation[axis]
-        at = out[:, None] + kernel[None, :]
-        found *= int(((at >= 0) & (at < source[1 + axis])).sum())
-    return found
 
 
 def _totals(graph: Graph) -> Iterator[str]:

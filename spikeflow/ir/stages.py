@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from spikeflow.errors import StageError
 from spikeflow.ir.arrays import Quantised, Weight
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import LINEAR_KINDS, Activation, BatchNorm, Input, Node, Population, Scale
+from spikeflow.ir.nodes import Activation, BatchNorm, Input, Node, Population, Scale, Synaptic
 from spikeflow.ir.program import FIXED_ONLY, FLOAT_ONLY
 
 STAGES = ("ann", "snn", "fixed")
@@ -39,7 +39,7 @@ def check(graph: Graph, stage: str) -> None:
 
 
 def _weight(node: Node) -> Weight | None:
-    if isinstance(node, LINEAR_KINDS):
+    if isinstance(node, Synaptic):
         return node.weight
     return node.factor if isinstance(node, Scale) else None
 
@@ -59,7 +59,7 @@ def _problems(node: Node, stage: str) -> Iterator[str]:
 def _float_problems(node: Node) -> Iterator[str]:
     if isinstance(_weight(node), Quantised):
         yield "its weights are integers"
-    if isinstance(node, (*LINEAR_KINDS, Scale)) and node.exponent != 0:
+    if isinstance(node, Synaptic | Scale) and node.exponent != 0:
         yield "an exponent shifts integers"
     if isinstance(node, Input) and node.format is not None:
         yield "an input format is for integers"
@@ -72,9 +72,9 @@ def _float_problems(node: Node) -> Iterator[str]:
 
 
 def _fixed_problems(node: Node) -> Iterator[str]:
-    if isinstance(node, (*LINEAR_KINDS, Scale)) and not isinstance(_weight(node), Quantised):
+    if isinstance(node, Synaptic | Scale) and not isinstance(_weight(node), Quantised):
         yield "its weights are not integers with a format"
-    if isinstance(node, LINEAR_KINDS) and node.bias is not None:
+    if isinstance(node, Synaptic) and node.bias is not None:
         yield "a bias of integers is a param of the neurons that it reaches"
     if isinstance(node, Input) and node.kind == "current" and node.format is None:
         yield "a current has no integer format"

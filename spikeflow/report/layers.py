@@ -11,8 +11,8 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import wilson
 from spikeflow.ir.nodes import Input, Node, Population
 from spikeflow.ir.record import Network
-from spikeflow.ir.show import connections, stored_synapses
 from spikeflow.ir.stages import stage_of
+from spikeflow.ir.synapses import connections, stored_synapses
 from spikeflow.report.facts import LayerFacts, NetworkFacts, RunFacts, Spread
 from spikeflow.sim.classify import Evaluation
 from spikeflow.sim.overflow import narrowed

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input, Population
+from spikeflow.ir.nodes import Input, Population, Synaptic
 from spikeflow.sim import forecast
 from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
@@ -119,8 +119,7 @@ class Engine:
 
 def _longest(graph: Graph) -> int:
     """The longest delay of an edge or of a synapse."""
-    own = (getattr(node, "delays", None) for node in graph.nodes.values())
-    synapses = (int(delays.max(initial=0)) for delays in own if delays is not None)
+    synapses = (node.reach for node in graph.nodes.values() if isinstance(node, Synaptic))
     return max((*synapses, *(edge.delay for edge in graph.edges)), default=0)
 
 

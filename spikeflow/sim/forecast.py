@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from spikeflow.files import memory
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import LINEAR_KINDS, Concat, Flatten, Pad, Population, Slice
+from spikeflow.ir.nodes import Move, Population, Synaptic
 from spikeflow.ir.record import Network
 
 Array = npt.NDArray[Any]
@@ -24,7 +24,6 @@ SPIKE = 64  # bytes of an input's spike while it is drawn
 VALUE = 4
 INTEGER = 8
 RING = 176  # bytes of one moment that a delay keeps, empty as it may be
-_MOVES = (Flatten, Slice, Pad, Concat)
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ def made_ready(graph: Graph) -> int:
     """Bytes of a graph made ready for the engine: where each moved value goes, and each neuron's parameters."""
     total = 0
     for name, node in graph.nodes.items():
-        if isinstance(node, _MOVES):
+        if isinstance(node, Move):
             total += 3 * VALUE * sum(prod(graph.port_shape(name, port)) for port in node.ports)
             total += 2 * VALUE * prod(graph.shapes[name])
         elif isinstance(node, Population):
@@ -57,8 +56,8 @@ def under_way(graph: Graph, steps: int) -> int:
         total += INTEGER * size * (2 + states)
         kept = min(longest_delay(graph, name), reach(steps))
         total += kept * (RING + VALUE * size)
-        if isinstance(node, LINEAR_KINDS) and getattr(node, "delays", None) is not None:
-            total += (RING + VALUE * size) * min(int(node.delays.max(initial=0)), reach(steps))  # type: ignore[union-attr]
+        if isinstance(node, Synaptic):
+            total += (RING + VALUE * size) * min(node.reach, reach(steps))
     return total
 
 

@@ -21,21 +21,20 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
     Activation,
     BatchNorm,
-    Concat,
     Conv2d,
-    Flatten,
     Input,
     Linear,
+    Move,
     Output,
-    Pad,
     Population,
     Scale,
     Shape,
-    Slice,
     Sparse,
     SumPool,
+    Synaptic,
 )
 from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.synapses import index_map
 from spikeflow.sim import _engine
 from spikeflow.sim.ranges import INT32, fits_32, node_ranges, port_range, program_ranges
 
@@ -111,9 +110,7 @@ def _cut(graph: Graph, longest: int) -> Graph:
     nodes = {
         name: replace(node, delays=np.minimum(node.delays, longest))
         for name, node in graph.nodes.items()
-        if isinstance(node, Linear | Sparse)
-        and node.delays is not None
-        and node.delays.max(initial=0) > longest
+        if isinstance(node, Synaptic) and node.delays is not None and node.reach > longest
     }
     return replace(graph.with_nodes(nodes), edges=edges) if nodes or edges != graph.edges else graph
 
@@ -156,9 +153,11 @@ class _Lowering:
                 return self.network.scale(name, out, self._factor(node, out), node.exponent)
             case Population():
                 return self._population(name, node)
-            case _:
+            case Move():
                 shapes = [self.graph.port_shape(name, port) for port in node.ports]
-                return self.network.move(name, shapes, out, move_targets(node, shapes, out))
+                return self.network.move(name, shapes, out, index_map(self.graph, name))
+            case _:
+                raise StageError(name, "snn", f"the engine knows no {type(node).__name__}")
 
     def _synapses(self, node: Linear | Sparse) -> tuple[Array, Array | None, Array | None, int]:
         return self._weights(node.weight), node.bias, node.delays, node.exponent
@@ -228,28 +227,6 @@ def operand(x: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:
     if len(shape) == 3 and padded == (shape[0], 1, 1) and prod(shape) > shape[0]:
         return np.ascontiguousarray(x, dtype).reshape(-1)
     return np.ascontiguousarray(np.broadcast_to(x, shape), dtype).reshape(-1)
-
-
-def move_targets(node: Any, shapes: Sequence[Shape], out: Shape) -> list[Array]:
-    """For each port, where each of its elements goes in C order; -1 is nowhere."""
-    places = np.arange(prod(out), dtype=np.int32).reshape(out)
-    match node:
-        case Flatten():
-            return [places.reshape(-1)]
-        case Slice():
-            targets = np.full(shapes[0], -1, np.int32)
-            targets[
-                tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))
-            ] = places
-            return [targets.reshape(-1)]
-        case Pad():
-            cut = tuple(slice(a, a + n) for a, n in zip(node.before, shapes[0], strict=True))
-            return [np.ascontiguousarray(places[cut]).reshape(-1)]
-        case Concat():
-            ends = np.cumsum([shape[node.axis] for shape in shapes])[:-1]
-            return [np.ascontiguousarray(part).reshape(-1) for part in np.split(places, ends, axis=node.axis)]
-        case _:
-            raise StageError(type(node).__name__, "snn", "the engine does not know this kind of node")
 
 
 def program_arrays(program: Program) -> tuple[Array, Array]:

@@ -12,8 +12,9 @@ import numpy as np
 
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Conv2d, Input, Linear, Population, Scale, Sparse, SumPool
+from spikeflow.ir.nodes import Input, Population, Scale, SumPool, Synaptic
 from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.synapses import largest_sum
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ def port_range(graph: Graph, found: Mapping[str, Interval], name: str, port: str
 def _emitted(graph: Graph, name: str, arriving: Sequence[Interval]) -> Interval:
     node = graph.nodes[name]
     size = max(r.size for r in arriving)
-    if isinstance(node, Linear | Conv2d | Sparse | Scale):
+    if isinstance(node, Synaptic | Scale):
         exact = _row_sum(node) * size
-        slots = 1 + int(delays.max(initial=0)) if (delays := getattr(node, "delays", None)) is not None else 1
+        slots = 1 + (node.reach if isinstance(node, Synaptic) else 0)
         most = max(
             exact, (exact << node.exponent) if node.exponent >= 0 else (exact >> -node.exponent) + slots
         )
@@ -100,15 +101,11 @@ def _emitted(graph: Graph, name: str, arriving: Sequence[Interval]) -> Interval:
     return Interval(min(r.low for r in arriving), max(r.high for r in arriving))
 
 
-def _row_sum(node: Linear | Conv2d | Sparse | Scale) -> int:
+def _row_sum(node: Synaptic | Scale) -> int:
     """The largest sum of magnitudes of the weights onto one target."""
-    if isinstance(node, Scale):
-        return int(np.abs(weight_values(node.factor).astype(np.int64)).max(initial=0))
-    size = np.abs(weight_values(node.weight).astype(np.int64))
-    if isinstance(node, Sparse):
-        each = np.broadcast_to(size, node.targets.shape).astype(np.float64)
-        return int(np.ceil(np.bincount(node.targets, each).max(initial=0)))
-    return int(size.reshape(len(size), -1).sum(axis=1).max(initial=0))
+    if isinstance(node, Synaptic):
+        return largest_sum(node)
+    return int(np.abs(weight_values(node.factor).astype(np.int64)).max(initial=0))
 
 
 def program_ranges(node: Population, ports: Mapping[str, Interval]) -> list[Interval]:

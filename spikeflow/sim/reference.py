@@ -19,27 +19,11 @@ import numpy.typing as npt
 
 from spikeflow.errors import SimulationError
 from spikeflow.events import Spikes
-from spikeflow.ir.arrays import Quantised, weight_values
-from spikeflow.ir.fixed import shift
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import (
-    LINEAR_KINDS,
-    Activation,
-    BatchNorm,
-    Concat,
-    Conv2d,
-    Flatten,
-    Input,
-    Linear,
-    Output,
-    Pad,
-    Population,
-    Scale,
-    Slice,
-    Sparse,
-    SumPool,
-)
-from spikeflow.sim import Runner, forecast, synapses
+from spikeflow.ir.nodes import Input, Move, Plain, Population, Scale, Synaptic
+from spikeflow.ir.nodes.families import gathered
+from spikeflow.ir.synapses import index_map
+from spikeflow.sim import Runner, forecast
 from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.result import Counts, Result
@@ -97,7 +81,10 @@ class _Run:
         self.counts = {name: Counts() for name in graph.nodes}
         longest = {n: max((e.delay for e in graph.outputs_of(n)), default=0) for n in graph.nodes}
         self.past = {n: deque([], longest[n] + 1) for n in graph.nodes}
-        self.past_inputs: dict[str, deque[Array]] = {n: deque([], _reach(graph, n) + 1) for n in graph.nodes}
+        self.past_inputs: dict[str, deque[Array]] = {
+            n: deque([], node.reach + 1) for n, node in graph.nodes.items() if isinstance(node, Synaptic)
+        }
+        self.maps = {n: index_map(graph, n) for n in graph.of_kind(Move)}
         self.rank = {name: i for i, name in enumerate(graph.order)}
         self.analog = _analog(graph)
         self.cells = {n: _Cells(graph.nodes[n], self.samples, self.dtype) for n in graph.of_kind(Population)}
@@ -118,12 +105,16 @@ class _Run:
         arriving = [self._port(name, port, step) for port in node.ports]
         if isinstance(node, Population):
             return self._population(name, node, arriving, step)
-        if isinstance(node, (*LINEAR_KINDS, Scale)):
+        if isinstance(node, Synaptic | Scale):
             self._count_operations(name, arriving[0])
-        if isinstance(node, LINEAR_KINDS):
+        if isinstance(node, Synaptic):
             self.past_inputs[name].appendleft(arriving[0])
-            return _LINEAR[type(node)](node, self._reader(name), self.graph.shapes[name])
-        return _MOVES[type(node)](node, arriving)
+            return node.sums(self._reader(name), self.graph.shapes[name])
+        if isinstance(node, Move):
+            shape = self.graph.shapes[name]
+            return gathered(arriving, self.maps[name]).reshape(self.samples, *shape)
+        assert isinstance(node, Plain)
+        return node.value(arriving)
 
     def _port(self, name: str, port: str, step: int) -> Array:
         total = np.zeros((self.samples, *self.graph.port_shape(name, port)), self.dtype)
@@ -165,8 +156,8 @@ class _Run:
         """One operation for every non-zero value and synapse, counted in the step when the value arrives."""
         node = self.graph.nodes[name]
         fan = np.ones((), np.int64)
-        if isinstance(node, LINEAR_KINDS):
-            fan = synapses.fan_out(node, self.graph.port_shape(name, "in"), self.graph.shapes[name])
+        if isinstance(node, Synaptic):
+            fan = node.fan_out(self.graph.port_shape(name, "in"), self.graph.shapes[name])
         unit = (x == 1) & (not self.analog[name])
         self._count(
             name,
@@ -199,12 +190,6 @@ def _busy(cells: _Cells, arriving: Sequence[Array], output: Array, after: Sequen
     return busy
 
 
-def _reach(graph: Graph, name: str) -> int:
-    """How many steps back a linear node reads its own input."""
-    delays = getattr(graph.nodes[name], "delays", None)
-    return 0 if delays is None else int(delays.max(initial=0))
-
-
 def _analog(graph: Graph) -> dict[str, bool]:
     """Whether a node's input comes from a current without a population in between."""
     known = {n: isinstance(node, Input) and node.kind == "current" for n, node in graph.nodes.items()}
@@ -212,54 +197,3 @@ def _analog(graph: Graph) -> dict[str, bool]:
         if not isinstance(graph.nodes[name], Input | Population):
             known[name] = any(known[e.src] for e in graph.inputs_of(name))
     return known
-
-
-def _sum_pool(node: SumPool, arriving: list[Array]) -> Array:
-    x = arriving[0]
-    (ky, kx), (sy, sx) = node.kernel, node.stride
-    high, wide = (x.shape[2] - ky) // sy + 1, (x.shape[3] - kx) // sx + 1
-    total = np.zeros((*x.shape[:2], high, wide), x.dtype)
-    for y, z in np.ndindex(ky, kx):
-        total = total + x[:, :, y : y + (high - 1) * sy + 1 : sy, z : z + (wide - 1) * sx + 1 : sx]
-    return total
-
-
-def _slice(node: Slice, arriving: list[Array]) -> Array:
-    cuts = [slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True)]
-    return arriving[0][:, *cuts]
-
-
-def _pad(node: Pad, arriving: list[Array]) -> Array:
-    return np.pad(arriving[0], [(0, 0), *zip(node.before, node.after, strict=True)])
-
-
-def _scale(node: Scale, arriving: list[Array]) -> Array:
-    if isinstance(node.factor, Quantised):
-        return shift(arriving[0] * weight_values(node.factor).astype(np.int64), node.exponent)
-    return arriving[0] * node.factor
-
-
-def _batch_norm(node: BatchNorm, arriving: list[Array]) -> Array:
-    tail = (-1, *(1,) * (arriving[0].ndim - 2))
-    spread = np.sqrt(node.variance.astype(np.float64) + node.epsilon)
-    factor = (node.gamma / spread).astype(np.float32).reshape(tail)
-    return (arriving[0] - node.mean.reshape(tail)) * factor + node.beta.reshape(tail)
-
-
-_LINEAR: Mapping[type, Callable[..., Array]] = {
-    Linear: synapses.linear,
-    Conv2d: synapses.conv2d,
-    Sparse: synapses.sparse,
-}
-_MOVES: Mapping[type, Callable[..., Array]] = {
-    Output: lambda node, x: x[0],
-    Flatten: lambda node, x: x[0].reshape(len(x[0]), -1),
-    Concat: lambda node, x: np.concatenate(x, axis=1 + node.axis),
-    Activation: lambda node, x: np.maximum(x[0], np.float32(0)),
-    SumPool: _sum_pool,
-    Slice: _slice,
-    Pad: _pad,
-    Scale: _scale,
-    BatchNorm: _batch_norm,
-}
-READERS = (*_LINEAR, *_MOVES, Input, Population)  # every kind this file can run

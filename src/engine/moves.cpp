@@ -10,10 +10,16 @@ namespace {
 template <class V>
 class MoveNode final : public Node<V> {
 public:
-    MoveNode(const std::string& name, const std::vector<Shape>& in, Layout out, std::span<const std::span<const int32_t>> targets)
-        : Node<V>(name, std::move(out), in.size()) {
-        require(in.size() == targets.size() && !in.empty(), name, "ports and maps differ in number");
-        for (std::size_t p = 0; p < in.size(); ++p) add_port(Layout(in[p], name), targets[p]);
+    MoveNode(const std::string& name, const std::vector<Shape>& in, Layout out, std::span<const int32_t> sources)
+        : Node<V>(name, std::move(out), in.size()), shapes_(in) {
+        require(!in.empty(), name, "a move without ports");
+        int64_t total = 0;
+        for (const Shape& shape : in) {
+            first_.push_back(static_cast<std::size_t>(total));
+            total += Layout(shape, name).size;
+            require(total <= INT32_MAX, name, "more than 2**31 - 1 elements");
+        }
+        invert(sources, static_cast<std::size_t>(total));
     }
 
     void check_source(std::size_t port, const Layout& from) const override {
@@ -24,21 +30,37 @@ public:
     }
 
     void step(Step<V>& step, const Context<V>& context) const {
-        if (sorted_) join(step);
+        if (!start_.empty()) spread(step, context.scratch);
+        else if (sorted_) join(step);
         else merge(step, context.scratch);
     }
 
 private:
-    void add_port(const Layout& in, std::span<const int32_t> targets) {
-        require(targets.size() == static_cast<std::size_t>(in.size), this->name, "a map of another size");
-        for (const int32_t t : targets) {
-            require(t >= -1 && t < this->layout.size, this->name, "a map to an element that does not exist");
-            if (t < 0) continue;
-            sorted_ = sorted_ && t > highest_;
-            highest_ = std::max(highest_, t);
+    // From what each target takes to where each source goes.
+    void invert(std::span<const int32_t> sources, std::size_t total) {
+        require(sources.size() == static_cast<std::size_t>(this->layout.size), this->name, "a map of another size");
+        std::vector<int32_t> count(total + 1, 0);
+        for (const int32_t s : sources) {
+            require(s >= -1 && s < static_cast<int64_t>(total), this->name, "a map to an element that does not exist");
+            if (s >= 0) ++count[static_cast<std::size_t>(s) + 1];
         }
-        shapes_.push_back(in.shape);
-        targets_.emplace_back(targets.begin(), targets.end());
+        const bool several = std::any_of(count.begin(), count.end(), [](int32_t n) { return n > 1; });
+        if (several) {
+            for (std::size_t i = 0; i < total; ++i) count[i + 1] += count[i];
+            start_ = count;
+        }
+        targets_.assign(several ? static_cast<std::size_t>(start_.back()) : total, -1);
+        for (std::size_t to = 0; to < sources.size(); ++to) {
+            if (sources[to] < 0) continue;
+            const auto from = static_cast<std::size_t>(sources[to]);
+            targets_[several ? static_cast<std::size_t>(count[from]++) : from] = static_cast<int32_t>(to);
+        }
+        int32_t highest = -1;
+        for (const int32_t to : targets_) {
+            if (to < 0) continue;
+            sorted_ = sorted_ && to > highest;
+            highest = std::max(highest, to);
+        }
     }
 
     // The ports' targets follow each other: so do their spikes.
@@ -46,8 +68,9 @@ private:
         Events<V>& out = step.out.write_events();
         for (std::size_t p = 0; p < this->ports; ++p) {
             const Events<V>& in = step.ports[p].value().events();
+            const int32_t* targets = targets_.data() + first_[p];
             for (std::size_t e = 0; e < in.size(); ++e) {
-                const int32_t to = targets_[p][static_cast<std::size_t>(in.index[e])];
+                const int32_t to = targets[in.index[e]];
                 if (to < 0) continue;
                 out.index.push(to);
                 out.value.push(in.at(e));
@@ -62,12 +85,30 @@ private:
         Events<V>& out = step.out.write_events();
         for (std::size_t p = 0; p < this->ports; ++p) {
             const Events<V>& in = step.ports[p].value().events();
+            const int32_t* targets = targets_.data() + first_[p];
             for (std::size_t e = 0; e < in.size(); ++e) {
-                const int32_t to = targets_[p][static_cast<std::size_t>(in.index[e])];
+                const int32_t to = targets[in.index[e]];
                 if (to < 0) continue;
                 scratch.mark(to);
                 scratch.sums[static_cast<std::size_t>(to)] = in.at(e);
             }
+        }
+        take_sums(scratch, this->layout.size, out);
+    }
+
+    // A source may go to several targets.
+    void spread(Step<V>& step, Scratch<V>& scratch) const {
+        for (Port<V>& port : step.ports) port.value().events();
+        Events<V>& out = step.out.write_events();
+        for (std::size_t p = 0; p < this->ports; ++p) {
+            const Events<V>& in = step.ports[p].value().events();
+            const int32_t* start = start_.data() + first_[p];
+            for (std::size_t e = 0; e < in.size(); ++e)
+                for (int32_t k = start[in.index[e]]; k < start[in.index[e] + 1]; ++k) {
+                    const int32_t to = targets_[static_cast<std::size_t>(k)];
+                    scratch.mark(to);
+                    scratch.sums[static_cast<std::size_t>(to)] = in.at(e);
+                }
         }
         take_sums(scratch, this->layout.size, out);
     }
@@ -92,9 +133,10 @@ public:
 
 private:
     std::vector<Shape> shapes_;
-    std::vector<std::vector<int32_t>> targets_;
-    int32_t highest_ = -1;
-    bool sorted_ = true;
+    std::vector<std::size_t> first_;     // number of the first element of each port
+    std::vector<int32_t> targets_;       // of each element, -1: nowhere; or of element i targets_[start_[i]] to start_[i + 1]
+    std::vector<int32_t> start_;         // empty while no element goes to several targets
+    bool sorted_ = true;                 // targets follow each other as their sources do
 };
 
 template <class V>
@@ -192,8 +234,8 @@ private:
 
 template <class V>
 std::unique_ptr<Node<V>> make_move(const std::string& name, const std::vector<Shape>& in, const Shape& out,
-                                   std::span<const std::span<const int32_t>> targets) {
-    return std::make_unique<MoveNode<V>>(name, in, Layout(out, name), targets);
+                                   std::span<const int32_t> sources) {
+    return std::make_unique<MoveNode<V>>(name, in, Layout(out, name), sources);
 }
 
 template <class V>
@@ -218,7 +260,7 @@ std::unique_ptr<Node<V>> make_scale(const std::string& name, const Shape& shape,
 
 #define SF_MAKE(V)                                                                                                         \
     template std::unique_ptr<Node<V>> make_move<V>(const std::string&, const std::vector<Shape>&, const Shape&,            \
-                                                   std::span<const std::span<const int32_t>>);                             \
+                                                   std::span<const int32_t>);                                              \
     template std::unique_ptr<Node<V>> make_pool<V>(const std::string&, const Shape&, const Shape&, std::array<int32_t, 2>, \
                                                    std::array<int32_t, 2>);                                                \
     template std::unique_ptr<Node<V>> make_scale<V>(const std::string&, const Shape&, std::span<const WeightOf<V>>, int32_t);

@@ -1,4 +1,4 @@
-// Nodes that move or scale values: Flatten, Slice, Pad and Concat, SumPool, Scale. All work on spikes.
+// Nodes that move, pool or scale values. All work on spikes.
 #pragma once
 
 #include <array>
@@ -8,10 +8,10 @@
 
 namespace spikeflow {
 
-// Element i of port p goes to targets[p][i], in C order of both shapes, or nowhere where that is -1.
+// Any move: element i handed on, in C order, is element sources[i] of the ports laid one after the other, 0 where -1.
 template <class V>
 std::unique_ptr<Node<V>> make_move(const std::string& name, const std::vector<Shape>& in, const Shape& out,
-                                   std::span<const std::span<const int32_t>> targets);
+                                   std::span<const int32_t> sources);
 
 template <class V>
 std::unique_ptr<Node<V>> make_pool(const std::string& name, const Shape& in, const Shape& out,

@@ -11,7 +11,6 @@ from spikeflow.errors import GraphError
 from spikeflow.hw.connectivity import fan_in, projections, synapses_of
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Conv2d, Flatten, Input, Linear, Output
-from spikeflow.sim import synapses
 from tests.hw.fixed_nets import BYTE, Layers, cells, conv, drawn, weights
 
 
@@ -34,7 +33,7 @@ def test_convolution_is_its_synapses(seed: int, stride: tuple[int, int], dilatio
     x = rng.integers(-5, 6, (1, *shape))
     total = np.zeros(int(np.prod(out)), np.int64)
     np.add.at(total, found.target, x.ravel()[found.source] * found.weight.astype(np.int64))
-    assert np.array_equal(total.reshape(1, *out), synapses.conv2d(node, lambda _: x, out))
+    assert np.array_equal(total.reshape(1, *out), node.sums(lambda _: x, out))
     assert (found.weight != 0).all()
 
 

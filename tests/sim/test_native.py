@@ -224,10 +224,11 @@ def test_hostile_convolutions_raise(changed: dict[str, Any]) -> None:
 def test_hostile_moves_pools_and_scales_raise() -> None:
     net = _engine.FloatNetwork()
     for make in (
-        lambda: net.move("m", [[3]], [2], [np.asarray([0, 1, 2], I32)]),
-        lambda: net.move("m", [[3]], [2], [np.asarray([0, -2, 1], I32)]),
-        lambda: net.move("m", [[3]], [2], []),
-        lambda: net.move("m", [[3]], [2], [np.zeros(2, I32)]),
+        lambda: net.move("m", [[3]], [2], np.asarray([0, 3], I32)),
+        lambda: net.move("m", [[3]], [2], np.asarray([0, -2], I32)),
+        lambda: net.move("m", [], [2], np.zeros(2, I32)),
+        lambda: net.move("m", [[3]], [2], np.zeros(3, I32)),
+        lambda: net.move("m", [[2**16, 2**14], [2**16, 2**15]], [2], np.zeros(2, I32)),
         lambda: net.pool("m", [1, 4, 4], [1, 3, 2], [2, 2], [2, 2]),
         lambda: net.pool("m", [1, 4, 4], [1, 2, 2], [0, 2], [2, 2]),
         lambda: net.pool("m", [4], [2], [2, 2], [2, 2]),

@@ -1,7 +1,7 @@
-"""Every kind of node: its fields, its ports, its shape rule, its checks. One file a family.
+"""Every kind of node: its fields, ports, shape rule, checks, meaning and geometry. One file a family.
 
-Shapes are without batch and time. A kind is declared here only once its readers know it: ``sim.reference``,
-``sim.lower``, ``convert`` and ``ir.file``; ``tests/ir/test_nodes.py`` names the missing.
+Shapes are without batch and time. Readers ask a kind's family (`families`), so that a new kind of a family is one
+class and one line in `KINDS`; ``tests/ir/test_nodes.py`` runs every reader on every kind.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from spikeflow.ir.nodes.base import MAX_ELEMENTS, Pair, Shape, check_shape
 from spikeflow.ir.nodes.conv2d import Conv2d
 from spikeflow.ir.nodes.elementwise import Activation, BatchNorm, Scale
 from spikeflow.ir.nodes.ends import Input, Output
+from spikeflow.ir.nodes.families import LinearKind, Move, Plain, Synapses, Synaptic
 from spikeflow.ir.nodes.linear import Linear
 from spikeflow.ir.nodes.moves import Concat, Flatten, Pad, Slice
 from spikeflow.ir.nodes.pools import SumPool
@@ -31,16 +32,21 @@ __all__ = [
     "Flatten",
     "Input",
     "Linear",
+    "LinearKind",
+    "Move",
     "Node",
     "Output",
     "Pad",
     "Pair",
+    "Plain",
     "Population",
     "Scale",
     "Shape",
     "Slice",
     "Sparse",
     "SumPool",
+    "Synapses",
+    "Synaptic",
     "check_shape",
 ]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
+
 from spikeflow.errors import ShapeError
 from spikeflow.ir.arrays import Array, check_finite
 
@@ -38,3 +40,16 @@ def check_broadcast(name: str, what: str, got: Shape, shape: Shape) -> None:
     padded = (1,) * (len(shape) - len(got)) + tuple(got)
     if len(padded) != len(shape) or any(g not in (1, n) for g, n in zip(padded, shape, strict=True)):
         raise ShapeError(name, f"{what} of shape {got}", f"one that broadcasts to {shape}")
+
+
+def positions(count: int, stride: int, kernel: int, dilation: int, before: int) -> Array:
+    """Where each place of a kernel lies on one axis of the source, for each target: ``(targets, kernel)``.
+
+    Places beyond the source, in the padding, are below 0 or not below its size.
+    """
+    return np.arange(count)[:, None] * stride + np.arange(kernel) * dilation - before
+
+
+def cut(at: Array, place: int, stride: int) -> slice:
+    """The sources that one place of a kernel reads, for all targets of an axis in order."""
+    return slice(int(at[0, place]), int(at[-1, place]) + 1, stride)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.frozen import Frozen
-from spikeflow.ir.arrays import Array, Weight, check_finite, check_weight, frozen, frozen_weight
+from spikeflow.ir.arrays import (
+    Array,
+    Quantised,
+    Weight,
+    check_finite,
+    check_weight,
+    frozen,
+    frozen_weight,
+    weight_values,
+)
+from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes.base import Shape, check_broadcast, set_frozen
+from spikeflow.ir.nodes.families import LinearKind, Plain, Synapses
 
 
 @dataclass(frozen=True, eq=False)
-class Scale(Frozen):
+class Scale(LinearKind, Plain):
     """y = factor x, elementwise; `factor` broadcasts to the source's shape."""
 
     factor: Weight
@@ -30,9 +41,19 @@ class Scale(Frozen):
         check_broadcast(name, "the factor", self.factor.shape, shapes[0])
         return shapes[0]
 
+    def value(self, arriving: Sequence[Array]) -> Array:
+        if isinstance(self.factor, Quantised):
+            return shift(arriving[0] * self.factor.values.astype(np.int64), self.exponent)
+        return arriving[0] * self.factor
+
+    def synapses(self, in_shape: Shape, out_shape: Shape) -> Synapses:
+        factor = np.broadcast_to(weight_values(self.factor), in_shape).reshape(-1)
+        kept = np.flatnonzero(factor).astype(np.int32)
+        return Synapses(kept, kept, factor[kept])
+
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm(Frozen):
+class BatchNorm(Plain):
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta for each channel (axis 0). Stage ann only."""
 
     mean: Array
@@ -60,9 +81,15 @@ class BatchNorm(Frozen):
             raise ShapeError(name, f"an input of shape {shapes[0]}", f"{self.mean.shape[0]} channels")
         return shapes[0]
 
+    def value(self, arriving: Sequence[Array]) -> Array:
+        tail = (-1, *(1,) * (arriving[0].ndim - 2))
+        spread = np.sqrt(self.variance.astype(np.float64) + self.epsilon)
+        factor = (self.gamma / spread).astype(np.float32).reshape(tail)
+        return (arriving[0] - self.mean.reshape(tail)) * factor + self.beta.reshape(tail)
+
 
 @dataclass(frozen=True, eq=False)
-class Activation(Frozen):
+class Activation(Plain):
     """A non-linearity of stage ann: relu."""
 
     kind: str = "relu"
@@ -74,3 +101,6 @@ class Activation(Frozen):
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]
+
+    def value(self, arriving: Sequence[Array]) -> Array:
+        return np.maximum(arriving[0], np.float32(0))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikeflow.errors import GraphError
 from spikeflow.frozen import Frozen
+from spikeflow.ir.arrays import Array
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes.base import Shape, check_shape
+from spikeflow.ir.nodes.families import Plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,7 @@ class Input(Frozen):
 
 
 @dataclass(frozen=True, eq=False)
-class Output(Frozen):
+class Output(Plain):
     """Where results leave: the value of its source is recorded at every step."""
 
     ports = ("in",)
@@ -42,3 +45,6 @@ class Output(Frozen):
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]
+
+    def value(self, arriving: Sequence[Array]) -> Array:
+        return arriving[0]

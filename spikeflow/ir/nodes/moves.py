@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 
+import numpy as np
+
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.frozen import Frozen
+from spikeflow.ir.arrays import Array
 from spikeflow.ir.nodes.base import Shape, check_shape
+from spikeflow.ir.nodes.families import Move
 
 
 @dataclass(frozen=True, eq=False)
-class Flatten(Frozen):
+class Flatten(Move):
     """All dimensions made one, in C order."""
 
     ports = ("in",)
@@ -23,9 +27,12 @@ class Flatten(Frozen):
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return (prod(shapes[0]),)
 
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        return arrays[0].reshape(-1)
+
 
 @dataclass(frozen=True, eq=False)
-class Slice(Frozen):
+class Slice(Move):
     """x[start:stop:step] along every axis; 0 <= start < stop, step >= 1."""
 
     start: Shape
@@ -44,9 +51,13 @@ class Slice(Frozen):
             raise ShapeError(name, f"an input of shape {shapes[0]}", f"at least {self.stop}")
         return tuple(-(-(b - a) // s) for a, b, s in zip(self.start, self.stop, self.step, strict=True))
 
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        cuts = (slice(a, b, s) for a, b, s in zip(self.start, self.stop, self.step, strict=True))
+        return arrays[0][tuple(cuts)]
+
 
 @dataclass(frozen=True, eq=False)
-class Pad(Frozen):
+class Pad(Move):
     """Zeros before and after, along every axis."""
 
     before: Shape
@@ -64,9 +75,15 @@ class Pad(Frozen):
         check_shape(name, shape)
         return shape
 
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        widths = list(zip(self.before, self.after, strict=True))
+        if fill is None:
+            return np.pad(arrays[0], widths, mode="edge")
+        return np.pad(arrays[0], widths, constant_values=fill)
+
 
 @dataclass(frozen=True, eq=False)
-class Concat(Frozen):
+class Concat(Move):
     """Its ports ``in0``, ``in1``, ... one after the other along `axis`."""
 
     axis: int
@@ -87,3 +104,6 @@ class Concat(Frozen):
         if axis >= len(first) or len(rests) != 1 or len({len(s) for s in shapes}) != 1:
             raise ShapeError(name, shapes, f"shapes equal but for axis {axis}")
         return first[:axis] + (sum(s[axis] for s in shapes),) + first[axis + 1 :]
+
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        return np.concatenate(arrays, axis=self.axis)

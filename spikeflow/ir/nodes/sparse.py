@@ -8,13 +8,14 @@ from math import prod
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.frozen import Frozen
-from spikeflow.ir.arrays import Array, Weight, check_weight, frozen, frozen_weight
+from spikeflow.ir.arrays import Array, Quantised, Weight, check_weight, frozen, frozen_weight, weight_values
+from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes.base import Shape, check_bias, check_delays, check_shape, set_frozen
+from spikeflow.ir.nodes.families import Past, Synapses, Synaptic
 
 
 @dataclass(frozen=True, eq=False)
-class Sparse(Frozen):
+class Sparse(Synaptic):
     """y[j] = sum over the rows of the sources: synapses listed by source, in stored order.
 
     Parameters
@@ -62,3 +63,73 @@ class Sparse(Frozen):
         if shapes[0] != self.in_shape:
             raise ShapeError(name, f"an input of shape {shapes[0]}", self.in_shape)
         return self.out_shape
+
+    @property
+    def rows(self) -> int:
+        """Targets."""
+        return prod(self.out_shape)
+
+    @property
+    def columns(self) -> int:
+        """Sources."""
+        return prod(self.in_shape)
+
+    @property
+    def stored(self) -> int:
+        """The synapses; a constant weight is that of all."""
+        return len(self.targets)
+
+    def over_rows(self, values: Array) -> Array:
+        return values[self.targets]
+
+    def over_columns(self, values: Array) -> Array:
+        return np.repeat(values, np.diff(self.indptr))
+
+    @property
+    def stored_weights(self) -> Array:
+        """The weight of each synapse."""
+        return np.broadcast_to(weight_values(self.weight), self.targets.shape)
+
+    def row_sums(self, values: Array) -> Array:
+        total = np.zeros(self.rows, values.dtype)
+        np.add.at(total, self.targets, values)
+        return total
+
+    def fan_out(self, in_shape: Shape, out_shape: Shape) -> Array:
+        return np.diff(self.indptr).reshape(in_shape)
+
+    def each_delay(self) -> Array:
+        """The delay of each synapse; where sources and synapses are equally many, the numbers are the sources'."""
+        if self.delays is None:
+            return np.zeros(self.stored, np.int32)
+        return self.over_columns(self.delays) if len(self.delays) == self.columns else self.delays
+
+    def synapses(self, in_shape: Shape, out_shape: Shape) -> Synapses:
+        weight = self.stored_weights
+        source = self.over_columns(np.arange(self.columns, dtype=np.int32))
+        kept = np.flatnonzero(weight)
+        delay = None if self.delays is None else self.each_delay()[kept]
+        return Synapses(source[kept], self.targets[kept], weight[kept], delay)
+
+    def sums(self, past: Past, out_shape: Shape) -> Array:
+        """As of any kind with synapses; those of a source are added in stored order."""
+        now = past(0)
+        weight = self.stored_weights
+        source, each = self.over_columns(np.arange(self.columns)), self.each_delay()
+        total = self.zeros(now, (self.rows,))
+        slots = [0] if self.delays is None else sorted(np.unique(self.delays).tolist(), reverse=True)
+        for slot in slots:
+            on = np.flatnonzero(each == slot)
+            values = past(slot).reshape(len(now), -1)[:, source[on]]
+            total = self._slot(total, values, (self.targets[on], weight[on]))
+        return self.with_bias(total.reshape(len(now), *out_shape))
+
+    def _slot(self, total: Array, values: Array, synapses: tuple[Array, Array]) -> Array:
+        targets, weight = synapses
+        fixed = isinstance(self.weight, Quantised)
+        slot = np.zeros_like(total) if fixed else total
+        for b in range(len(values)):
+            hit = np.flatnonzero(values[b])
+            # add.at adds one after the other, in order, also where a target comes twice
+            np.add.at(slot[b], targets[hit], values[b, hit] * weight[hit].astype(slot.dtype))
+        return total + shift(slot, self.exponent) if fixed else slot

@@ -1,0 +1,172 @@
+"""Families of kinds: what a reader asks for, so that it need not know each kind by its name.
+
+`Move`
+    values at other places, none changed: one index map, one gather.
+`LinearKind`
+    sums of its input, as synapses: `Synaptic` kinds store weights (Linear, Conv2d, Sparse), SumPool and Scale do not.
+`Plain`
+    any other kind whose value follows from what arrives in this step.
+
+Input and Population stand for themselves: a reader has to know what enters and what a neuron is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+from spikeflow.frozen import Frozen
+from spikeflow.ir.arrays import Array, Quantised, Weight, weight_values
+from spikeflow.ir.nodes.base import Shape
+
+Past = Callable[[int], Array]  # what arrived at a node so many steps ago, (B, *in_shape)
+
+
+class Move(Frozen):
+    """Family: values at other places, none changed; 0 where none lies. Each value handed on is one that arrived."""
+
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        """The arrays of all ports, moved: `fill` where no value lies, or where it is None what the edge holds.
+
+        It is the meaning of the kind, on any arrays of the ports' shapes: indices, factors, bounds.
+        """
+        raise NotImplementedError
+
+    def index_map(self, shapes: Sequence[Shape]) -> Array:
+        """For each value handed on, in C order, which one it is; -1 where it is 0.
+
+        Arriving values are numbered in C order, those of the first port first; int32, ``(elements,)``.
+        """
+        ends = np.cumsum([prod(shape) for shape in shapes]).tolist()
+        places = [
+            np.arange(end - prod(shape), end, dtype=np.int32).reshape(shape)
+            for end, shape in zip(ends, shapes, strict=True)
+        ]
+        return np.ascontiguousarray(self.moved(places, -1)).reshape(-1)
+
+    def keeps_order(self, shapes: Sequence[Shape]) -> bool:
+        """Whether it hands on all that arrives in the order in which it arrives: nothing changes but the shape."""
+        index = self.index_map(shapes)
+        return len(index) == sum(map(prod, shapes)) and bool((index == np.arange(len(index))).all())
+
+
+def gathered(arriving: Sequence[Array], index: Array) -> Array:
+    """The values ``(B, elements)`` of an index map, from those of the ports ``(B, *shape)``."""
+    flat = np.concatenate([x.reshape(len(x), -1) for x in arriving], axis=1)
+    return np.where(index >= 0, flat[:, index], flat.dtype.type(0))
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """Synapses one by one, in any order; those of weight 0 are left out.
+
+    Parameters
+    ----------
+    source, target : int32, ``(synapses,)``, C-order indices.
+    weight : float32 or int32, ``(synapses,)``.
+    delay : int32, ``(synapses,)``, of the node itself, or None.
+    """
+
+    source: Array
+    target: Array
+    weight: Array
+    delay: Array | None = None
+
+
+class LinearKind(Frozen):
+    """Family: each target is a sum of sources times weights, which are known before anything runs."""
+
+    def synapses(self, in_shape: Shape, out_shape: Shape) -> Synapses:
+        """All of them, without a bias."""
+        raise NotImplementedError
+
+
+class Synaptic(LinearKind):
+    """Family: kinds that store weights and whose synapses are counted.
+
+    Weights are stored in rows and columns: a row serves a target, or all targets of a channel; a column a source, or
+    all sources of a channel. A bias is one number for each row.
+    """
+
+    weight: Weight
+    bias: Array | None
+    exponent: int
+    delays: Array | None = None  # of kinds that have any
+
+    @property
+    def rows(self) -> int:
+        """Targets, or channels of them."""
+        raise NotImplementedError
+
+    @property
+    def columns(self) -> int:
+        """Sources, or channels of them."""
+        raise NotImplementedError
+
+    def sums(self, past: Past, out_shape: Shape) -> Array:
+        """What it hands on, ``(B, *out_shape)``, in the normative order.
+
+        A sum starts from +0 and adds value x weight, each product rounded before it is added, over the sources in C
+        order (channel, y, x), oldest emission first; the bias comes last. Sources that are 0 in the whole batch are
+        passed over, which changes no bit. Integer sums are exact in any order.
+        """
+        raise NotImplementedError
+
+    def fan_out(self, in_shape: Shape, out_shape: Shape) -> Array:
+        """The number of synapses of each source, ``in_shape``; weights of 0 count."""
+        raise NotImplementedError
+
+    def connections(self, in_shape: Shape, out_shape: Shape) -> int:
+        """The pairs of source and target that it joins; weights of 0 count."""
+        return self.stored
+
+    @property
+    def stored(self) -> int:
+        """How many synapses it stores; a kernel's once."""
+        return prod(self.weight.shape)
+
+    def over_rows(self, values: Array) -> Array:
+        """One number a row, ``(rows,)``, as an array that broadcasts to the stored weights."""
+        raise NotImplementedError
+
+    def over_columns(self, values: Array) -> Array:
+        """One number a column, ``(columns,)``, as an array that broadcasts to the stored weights."""
+        raise NotImplementedError
+
+    @property
+    def stored_weights(self) -> Array:
+        """One number for each stored synapse, also where all are the same."""
+        return weight_values(self.weight)
+
+    def row_sums(self, values: Array) -> Array:
+        """The sum over each row, ``(rows,)``, of one number for each stored weight."""
+        return values.reshape(self.rows, -1).sum(axis=1)
+
+    @property
+    def reach(self) -> int:
+        """How many steps back it reads what arrives."""
+        return 0 if self.delays is None else int(self.delays.max(initial=0))
+
+    def zeros(self, x: Array, shape: Shape) -> Array:
+        """Sums of 0 for a batch like x, in the numbers of the weights."""
+        return np.zeros((len(x), *shape), np.int64 if isinstance(self.weight, Quantised) else np.float32)
+
+    def with_bias(self, total: Array) -> Array:
+        """The sums ``(B, *out_shape)`` with the bias added last."""
+        if self.bias is None:
+            return total
+        shape = total.shape[1:]
+        return total + self.bias.reshape(
+            shape if prod(shape) == self.rows else (-1, *(1,) * (len(shape) - 1))
+        )
+
+
+class Plain(Frozen):
+    """Family: the value follows from what arrives in this step, elementwise or joining neighbours; no weights."""
+
+    def value(self, arriving: Sequence[Array]) -> Array:
+        """What it hands on, from what arrives at each port, ``(B, *shape)``."""
+        raise NotImplementedError

@@ -1,0 +1,89 @@
+"""What readers ask of synapses and moves in a graph: how many there are, where they lead, how large their sums get.
+
+The geometry itself is that of each kind (``ir.nodes``); nobody else computes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from spikeflow.ir.arrays import Array, weight_values
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import LinearKind, Move, Node, Synapses, Synaptic
+
+Kind = TypeVar("Kind", bound=Synaptic)
+
+
+def index_map(graph: Graph, name: str) -> Array:
+    """Of a move: for each value handed on, in C order, which of the arriving ones it is; -1 where it is 0."""
+    node = graph.nodes[name]
+    assert isinstance(node, Move)
+    return node.index_map([graph.port_shape(name, port) for port in node.ports])
+
+
+def synapses_of(graph: Graph, name: str) -> Synapses:
+    """The synapses of a linear kind, expanded; those of weight 0 left out."""
+    node = graph.nodes[name]
+    assert isinstance(node, LinearKind)
+    return node.synapses(graph.port_shape(name, "in"), graph.shapes[name])
+
+
+def fan_out(graph: Graph, name: str) -> Array:
+    """The number of synapses of each source; a kernel's taps count where they hit the target."""
+    node = graph.nodes[name]
+    assert isinstance(node, Synaptic)
+    return node.fan_out(graph.port_shape(name, "in"), graph.shapes[name])
+
+
+def stored_synapses(node: Node) -> int:
+    """The synapses that a node stores; a convolution stores its kernels."""
+    return node.stored if isinstance(node, Synaptic) else 0
+
+
+def connections(graph: Graph, name: str) -> int:
+    """The pairs of source and target that a node joins; a kernel counts wherever it lies on the source."""
+    node = graph.nodes[name]
+    return (
+        node.connections(graph.port_shape(name, "in"), graph.shapes[name])
+        if isinstance(node, Synaptic)
+        else 0
+    )
+
+
+def fan_in(node: Synaptic) -> int:
+    """The most synapses that reach one target; those of weight 0 are left out."""
+    return int(node.row_sums((node.stored_weights != 0).astype(np.int64)).max(initial=0))
+
+
+def largest_sum(node: Synaptic) -> int:
+    """The largest sum of the magnitudes of integer weights onto one target."""
+    return int(node.row_sums(np.abs(node.stored_weights.astype(np.int64))).max(initial=0))
+
+
+def row_of_weights(node: Synaptic) -> Array:
+    """The row, ``0 .. rows - 1``, of each stored weight, in stored order."""
+    rows = node.over_rows(np.arange(node.rows))
+    return np.broadcast_to(rows, node.stored_weights.shape).reshape(-1)
+
+
+def times_columns(node: Kind, factor: Array) -> Kind:
+    """The node with the weights of each source, or channel of sources, times its factor ``(columns,)``; rounded once."""
+    weight = weight_values(node.weight) * node.over_columns(factor.astype(np.float64))
+    return replace(node, weight=weight.astype(np.float32))  # type: ignore[type-var]
+
+
+def times_rows(node: Kind, factor: Array) -> Kind:
+    """The node with weights and bias of each target, or channel of targets, times its factor; rounded once.
+
+    Parameters
+    ----------
+    factor : float64, ``(rows,)``, or ``(1,)`` for all rows.
+    """
+    full = np.broadcast_to(factor, node.rows)
+    one = len(factor) == 1
+    weight = weight_values(node.weight) * (factor if one else node.over_rows(full))
+    bias = None if node.bias is None else (node.bias.astype(np.float64) * full).astype(np.float32)
+    return replace(node, weight=weight.astype(np.float32), bias=bias)  # type: ignore[type-var]
