@@ -27,11 +27,11 @@ from record import Record
 from torch import nn
 
 from spikeflow.convert import convert
-from spikeflow.hw.adapt import adapt
-from spikeflow.hw.chip import load
-from spikeflow.hw.compose import compose
-from spikeflow.hw.quantise import quantise
-from spikeflow.hw.retime import retime
+from spikeflow.hw.chips.chip import load
+from spikeflow.hw.integer.quantise import quantise
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.nodes import Conv2d, Linear
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, classify

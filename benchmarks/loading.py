@@ -32,9 +32,9 @@ from peers.loading import BATCH, DT_US, STEPS, digest
 from record import Record
 
 from spikeflow.datasets.encoded import Rate
-from spikeflow.datasets.loader import DataLoader, Loading
-from spikeflow.datasets.mnist import FashionMNIST
-from spikeflow.datasets.nmnist import NMNIST
+from spikeflow.datasets.loading.loader import DataLoader, Loading
+from spikeflow.datasets.sets.mnist import FashionMNIST
+from spikeflow.datasets.sets.nmnist import NMNIST
 from spikeflow.datasets.transforms.binning import Binning
 
 HERE = Path(__file__).resolve().parent

@@ -24,7 +24,7 @@ from record import Record
 from spikeflow.convert import Conversion, convert
 from spikeflow.errors import HardwareError
 from spikeflow.hw import map_network
-from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, classify
@@ -78,7 +78,7 @@ class Study:
 
 def ann(study: Study) -> dict[str, Any]:
     """Accuracy of the ANN on the test images, and what its conversion reported."""
-    from spikeflow.convert.forward import forward
+    from spikeflow.convert.passes.forward import forward
 
     begun = time.perf_counter()
     conversion = study.conversion

@@ -14,8 +14,8 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.card import Archive, Card
-from spikeflow.datasets.splits import held_out
+from spikeflow.datasets.sets.card import Archive, Card
+from spikeflow.datasets.sets.splits import held_out
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
 
 Array = npt.NDArray[Any]

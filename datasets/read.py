@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spikeflow.datasets.foreign import refuse
-from spikeflow.datasets.format import HEAD, NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import FORMATS
+from spikeflow.datasets.formats.foreign import refuse
+from spikeflow.datasets.formats.format import HEAD, NAMED_TABLE, Format, Head
 from spikeflow.datasets.in_order import Sorted
 from spikeflow.datasets.recording import Options, Recording
 from spikeflow.errors import DataError, FileError, SpikeflowWarning

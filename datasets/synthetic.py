@@ -14,22 +14,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.audio import AudioDataset, AudioEncoder
 from spikeflow.datasets.base import Dataset, Index
-from spikeflow.datasets.braille import taxel_events
-from spikeflow.datasets.catalog import card as card_of
-from spikeflow.datasets.catalog import dataset_class
 from spikeflow.datasets.encoded import ImageEncoder, Rate
-from spikeflow.datasets.images import ImageDataset
-from spikeflow.datasets.rows import Row
+from spikeflow.datasets.fetch.unpack import drafted
+from spikeflow.datasets.sets.audio import AudioDataset, AudioEncoder
+from spikeflow.datasets.sets.braille import taxel_events
+from spikeflow.datasets.sets.catalog import card as card_of
+from spikeflow.datasets.sets.catalog import dataset_class
+from spikeflow.datasets.sets.images import ImageDataset
+from spikeflow.datasets.stored.rows import Row
+from spikeflow.datasets.stored.wave import Sound
 from spikeflow.datasets.twins.layouts import LAYOUTS
 from spikeflow.datasets.twins.made import NOWHERE, Made
 from spikeflow.datasets.twins.picture import Picture
 from spikeflow.datasets.twins.table import RECIPES
 from spikeflow.datasets.twins.touch import Touch
 from spikeflow.datasets.twins.voice import Voice
-from spikeflow.datasets.unpack import drafted
-from spikeflow.datasets.wave import Sound
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 

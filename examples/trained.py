@@ -9,7 +9,7 @@ import torch
 from sequences import Sequences
 
 from spikeflow.convert import capture_trained
-from spikeflow.convert.ties import compare_layers
+from spikeflow.convert.verify.ties import compare_layers
 from spikeflow.errors import HardwareError
 from spikeflow.hw import map_network
 from spikeflow.neurons import Sequential

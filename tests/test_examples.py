@@ -72,7 +72,7 @@ def test_commands_and_script_give_the_same_networks(folder: Path) -> None:
 
     from spikeflow.convert import convert
     from spikeflow.hw import map_network
-    from spikeflow.hw.file import read_mapping
+    from spikeflow.hw.tables.file import read_mapping
     from spikeflow.ir import file
     from spikeflow.sim.classify import classify
 

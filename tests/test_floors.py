@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "errors": -1,
     "frozen": -1,
+    "moved": -1,
     "events": 0,
     "installation": 4,
     "files": 0,
@@ -31,7 +32,7 @@ FLOORS = {
     "__main__": 6,
 }
 TORCH_PARTS = {"neurons", "convert", "train", "flows"}
-TORCH_FILES = {"spikeflow.datasets.loader"}
+TORCH_FILES = {"spikeflow.datasets.loading.loader"}
 
 
 def _sources() -> list[Path]:
@@ -85,7 +86,7 @@ def test_the_data_sets_are_walked() -> None:
     names = {_name(path) for path in _sources()}
     assert {
         "spikeflow.datasets",
-        "spikeflow.datasets.loader",
+        "spikeflow.datasets.loading.loader",
         "spikeflow.datasets.transforms.cochlea",
     } <= names
 
@@ -126,7 +127,7 @@ def test_event_data_load_no_torch(tmp_path: Path) -> None:
 
     write(tmp_path / "a.bin", Events([1, 2], [3, 4], [5, 6], [0, 1]))
     code = (
-        "import sys, spikeflow.datasets, spikeflow.datasets.batch, spikeflow.datasets.cache, spikeflow.datasets.maker;"
+        "import sys, spikeflow.datasets, spikeflow.datasets.loading.batch, spikeflow.datasets.loading.cache, spikeflow.datasets.loading.maker;"
         "import spikeflow.datasets.transforms.cochlea, spikeflow.datasets.transforms.pixel_frequency;"
         "assert len(spikeflow.datasets.read(sys.argv[1])) == 2;"
         "sys.exit('torch' in sys.modules)"

@@ -16,7 +16,7 @@ from torch import nn
 
 from spikeflow.convert import capture_trained, convert
 from spikeflow.hw import map_network
-from spikeflow.hw.chip import load
+from spikeflow.hw.chips.chip import load
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from spikeflow.convert import convert
 from spikeflow.errors import SpikeflowError, SpikeflowWarning
 from spikeflow.hw import map_network
-from spikeflow.hw.chip import load
+from spikeflow.hw.chips.chip import load
 from spikeflow.sim.classify import classify
 
 X = np.random.default_rng(0).random((100, 6)).astype(np.float32)

@@ -1,6 +1,5 @@
 """Every format, in the order in which they are asked: those with a magic word first, bare layouts last."""
 
-from spikeflow.datasets.format import Format
 from spikeflow.datasets.formats import (
     aedat1,
     aedat2,
@@ -18,6 +17,7 @@ from spikeflow.datasets.formats import (
     npz,
     text,
 )
+from spikeflow.datasets.formats.format import Format
 
 FORMATS: tuple[Format, ...] = (
     dat.FORMAT,

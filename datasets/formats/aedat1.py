@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from spikeflow.datasets import _decode
-from spikeflow.datasets.decoded import DecodedRecording
-from spikeflow.datasets.format import Format, Head
 from spikeflow.datasets.formats import cameras
 from spikeflow.datasets.formats.aedat_header import checked_version, read_header
+from spikeflow.datasets.formats.decoded import DecodedRecording
+from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
 
 RECORD = np.dtype([("address", ">u2"), ("t", ">u4")])

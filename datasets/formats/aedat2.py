@@ -17,10 +17,10 @@ from typing import BinaryIO
 import numpy as np
 
 from spikeflow.datasets import _decode
-from spikeflow.datasets.decoded import DecodedRecording
-from spikeflow.datasets.format import Format, Head
 from spikeflow.datasets.formats import cameras
 from spikeflow.datasets.formats.aedat_header import checked_version, read_header
+from spikeflow.datasets.formats.decoded import DecodedRecording
+from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.errors import DataError
 from spikeflow.events import Events

@@ -20,9 +20,6 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.datasets import _decode
-from spikeflow.datasets.decoded import APART, READ, SIDE, Checkpoint
-from spikeflow.datasets.faults import hint_of
-from spikeflow.datasets.format import KEY, Format, Head
 from spikeflow.datasets.formats import aedat4_write, compression
 from spikeflow.datasets.formats.aedat4_header import (
     EVENTS,
@@ -34,7 +31,10 @@ from spikeflow.datasets.formats.aedat4_header import (
     read_layout,
     read_table,
 )
+from spikeflow.datasets.formats.decoded import APART, READ, SIDE, Checkpoint
+from spikeflow.datasets.formats.format import KEY, Format, Head
 from spikeflow.datasets.recording import Columns, Header, Options, Recording
+from spikeflow.datasets.table.faults import hint_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

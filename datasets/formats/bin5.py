@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 
 from spikeflow.datasets import _decode
-from spikeflow.datasets.decoded import DecodedRecording
-from spikeflow.datasets.format import Format, Head
+from spikeflow.datasets.formats.decoded import DecodedRecording
+from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.errors import DataError
 from spikeflow.events import Events

@@ -14,10 +14,10 @@ from typing import BinaryIO
 import numpy as np
 
 from spikeflow.datasets import _decode
-from spikeflow.datasets.decoded import DecodedRecording
-from spikeflow.datasets.format import Format, Head
 from spikeflow.datasets.formats import evt
+from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.evt import TextHeader
+from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.format import HEAD
+from spikeflow.datasets.formats.format import HEAD
 from spikeflow.datasets.recording import Header
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events

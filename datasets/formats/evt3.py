@@ -12,10 +12,10 @@ from typing import BinaryIO
 import numpy as np
 
 from spikeflow.datasets import _decode
-from spikeflow.datasets.decoded import DecodedRecording
-from spikeflow.datasets.format import Format, Head
 from spikeflow.datasets.formats import evt
+from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.evt import Array
+from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Options, Recording
 from spikeflow.events import Events
 

@@ -18,14 +18,14 @@ from typing import Any, BinaryIO
 import h5py
 import numpy as np
 
-from spikeflow.datasets.columns import Layout, named
-from spikeflow.datasets.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import hdf5_file
+from spikeflow.datasets.formats.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats.hdf5_spikes import SpikeFile, is_spikes
 from spikeflow.datasets.formats.npz import Said, of_columns
 from spikeflow.datasets.recording import Header, Options, Recording
-from spikeflow.datasets.screen import Raw
-from spikeflow.datasets.tabular import (
+from spikeflow.datasets.table.columns import Layout, named
+from spikeflow.datasets.table.screen import Raw
+from spikeflow.datasets.table.tabular import (
     ArrayTable,
     TableRecording,
     check_numbers,
@@ -35,7 +35,7 @@ from spikeflow.datasets.tabular import (
     table_scale,
     unit_said,
 )
-from spikeflow.datasets.units import unit_of
+from spikeflow.datasets.table.units import unit_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import COLUMNS, Events
 

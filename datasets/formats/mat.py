@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import Layout, named
-from spikeflow.datasets.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import npy
+from spikeflow.datasets.formats.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats.npz import Said, of_columns
 from spikeflow.datasets.recording import Header, Options, Recording
+from spikeflow.datasets.table.columns import Layout, named
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 from spikeflow.files import mat

@@ -13,10 +13,10 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import Layout, named
-from spikeflow.datasets.format import TABLE, Format, Head
+from spikeflow.datasets.formats.format import TABLE, Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
-from spikeflow.datasets.tabular import (
+from spikeflow.datasets.table.columns import Layout, named
+from spikeflow.datasets.table.tabular import (
     ArrayTable,
     TableRecording,
     check_numbers,

@@ -14,12 +14,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import named
-from spikeflow.datasets.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.formats import npy
+from spikeflow.datasets.formats.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
-from spikeflow.datasets.screen import Raw
-from spikeflow.datasets.tabular import (
+from spikeflow.datasets.table.columns import named
+from spikeflow.datasets.table.screen import Raw
+from spikeflow.datasets.table.tabular import (
     ArrayTable,
     TableRecording,
     check_numbers,

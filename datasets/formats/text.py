@@ -18,13 +18,13 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.columns import Known, Layout, inferred, named, ordered
-from spikeflow.datasets.format import HEAD, TABLE, Format, Head
+from spikeflow.datasets.formats.format import HEAD, TABLE, Format, Head
 from spikeflow.datasets.formats.text_numbers import COMMENTS, NUMBER, ONE, Numbers, Rows, parse
 from spikeflow.datasets.recording import Header, Options, Recording
-from spikeflow.datasets.screen import Raw
-from spikeflow.datasets.tabular import Table, TableRecording, unit_said
-from spikeflow.datasets.units import UNITS_US, scale_of
+from spikeflow.datasets.table.columns import Known, Layout, inferred, named, ordered
+from spikeflow.datasets.table.screen import Raw
+from spikeflow.datasets.table.tabular import Table, TableRecording, unit_said
+from spikeflow.datasets.table.units import UNITS_US, scale_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

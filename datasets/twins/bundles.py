@@ -8,16 +8,16 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from spikeflow.datasets.catalog import card
-from spikeflow.datasets.heidelberg import FILE_SPLITS
-from spikeflow.datasets.idx import write_idx
-from spikeflow.datasets.mnist import FILES
-from spikeflow.datasets.ntidigits import DIGITS, FILE
 from spikeflow.datasets.read import write as write_events
-from spikeflow.datasets.speech_commands import LISTS
-from spikeflow.datasets.spoken_digits import EACH, SPEAKERS, TEST
+from spikeflow.datasets.sets.catalog import card
+from spikeflow.datasets.sets.heidelberg import FILE_SPLITS
+from spikeflow.datasets.sets.mnist import FILES
+from spikeflow.datasets.sets.ntidigits import DIGITS, FILE
+from spikeflow.datasets.sets.speech_commands import LISTS
+from spikeflow.datasets.sets.spoken_digits import EACH, SPEAKERS, TEST
+from spikeflow.datasets.stored.idx import write_idx
+from spikeflow.datasets.stored.wave import write_wave
 from spikeflow.datasets.twins.sample import Sample, Splits
-from spikeflow.datasets.wave import write_wave
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 

@@ -11,9 +11,9 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.dsec import CITIES, DRIVES
-from spikeflow.datasets.dsec_drive import HEIGHT, WIDTH
-from spikeflow.datasets.png import SIGNATURE
+from spikeflow.datasets.sets.dsec import CITIES, DRIVES
+from spikeflow.datasets.sets.dsec_drive import HEIGHT, WIDTH
+from spikeflow.datasets.stored.png import SIGNATURE
 from spikeflow.datasets.twins.camera import figure
 from spikeflow.datasets.twins.sample import Sample, Splits
 from spikeflow.errors import DataError

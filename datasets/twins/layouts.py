@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets import asl_dvs, cifar10_dvs, ncaltech101
-from spikeflow.datasets.catalog import card
-from spikeflow.datasets.layouts import Array
-from spikeflow.datasets.ncars import FOLDERS as NCARS_FOLDERS
-from spikeflow.datasets.poker_dvs import FOLDERS as POKER_FOLDERS
 from spikeflow.datasets.read import write_into
-from spikeflow.datasets.splits import numbered
+from spikeflow.datasets.sets import asl_dvs, cifar10_dvs, ncaltech101
+from spikeflow.datasets.sets.catalog import card
+from spikeflow.datasets.sets.ncars import FOLDERS as NCARS_FOLDERS
+from spikeflow.datasets.sets.poker_dvs import FOLDERS as POKER_FOLDERS
+from spikeflow.datasets.sets.splits import numbered
+from spikeflow.datasets.stored.layouts import Array
 from spikeflow.datasets.twins import bundles, drives
 from spikeflow.datasets.twins.sample import Sample, Splits
 from spikeflow.errors import DataError

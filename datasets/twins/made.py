@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from spikeflow.datasets.base import Index
-from spikeflow.datasets.catalog import card
-from spikeflow.datasets.rows import rows
+from spikeflow.datasets.sets.catalog import card
+from spikeflow.datasets.stored.rows import rows
 from spikeflow.datasets.twins.cochlea import CochleaSpikes
 from spikeflow.datasets.twins.draws import Draws
 from spikeflow.datasets.twins.sample import Sample

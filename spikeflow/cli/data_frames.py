@@ -28,8 +28,8 @@ def command(name: str, out: str, as_json: bool, **options: Any) -> None:
     if options["dt_us"] is None and options["steps"] is None:
         raise click.UsageError("how long is a step? --dt-us, --steps, or both")
     data_options.known_data_set(name)
-    from spikeflow.datasets import catalog
-    from spikeflow.datasets.export import to_samples, write_samples
+    from spikeflow.datasets.loading.export import to_samples, write_samples
+    from spikeflow.datasets.sets import catalog
     from spikeflow.datasets.transforms.binning import Binning
 
     with console.heard() as warned:

@@ -12,7 +12,7 @@ from spikeflow.cli import console, data_options
 WIDTH = 110
 
 if TYPE_CHECKING:
-    from spikeflow.datasets.card import Archive, Card
+    from spikeflow.datasets.sets.card import Archive, Card
 
 
 @click.command("info", short_help="Describe an event file or a data set.")
@@ -29,7 +29,7 @@ def command(what: str, as_json: bool, **options: Any) -> None:
             info = describe(what, **said)
         console.emit(as_json, {**info.to_json(), "warnings": told}, info.to_text())
         return
-    from spikeflow.datasets import catalog
+    from spikeflow.datasets.sets import catalog
 
     data_options.no_reading(said)
     card = catalog.card(what)

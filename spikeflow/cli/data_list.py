@@ -11,7 +11,7 @@ from spikeflow.cli import console
 @console.JSON
 def command(as_json: bool) -> None:
     """List the data sets that spikeflow knows."""
-    from spikeflow.datasets import catalog
+    from spikeflow.datasets.sets import catalog
 
     cards = [catalog.card(name) for name in catalog.names()]
     facts = {

@@ -86,7 +86,7 @@ def is_file(what: str) -> bool:
 
 def known_data_set(name: str, what: str = "NAME", expected: str = "the name of a data set") -> None:
     """DataError, with the names that come closest, where there is no such data set."""
-    from spikeflow.datasets import catalog
+    from spikeflow.datasets.sets import catalog
 
     try:
         catalog.dataset_class(name)

@@ -47,7 +47,7 @@ def command(
 
 
 def _prepare(name: str, source: str | None, target: str | None, partial: bool, as_json: bool) -> None:
-    from spikeflow.datasets.prepare import prepare
+    from spikeflow.datasets.fetch.prepare import prepare
 
     with console.heard() as warned, console.transfers() as progress:
         prepared = prepare(name, source, target, progress=progress, partial=partial)
@@ -55,8 +55,9 @@ def _prepare(name: str, source: str | None, target: str | None, partial: bool, a
 
 
 def _synthesise(name: str, target: str, samples: int, seed: int, as_json: bool) -> None:
-    from spikeflow.datasets import catalog, synthetic
-    from spikeflow.datasets.prepare import Prepared, survey
+    from spikeflow.datasets import synthetic
+    from spikeflow.datasets.fetch.prepare import Prepared, survey
+    from spikeflow.datasets.sets import catalog
 
     kind = catalog.dataset_class(name)
     folder = synthetic.write(kind.card.name, Path(target) / kind.card.name, samples, seed)

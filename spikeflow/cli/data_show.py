@@ -13,7 +13,7 @@ from spikeflow.errors import DataError
 
 if TYPE_CHECKING:
     from spikeflow.datasets.base import Dataset
-    from spikeflow.report.recording import RecordingFacts, View
+    from spikeflow.report.recording.facts import RecordingFacts, View
 
 
 @click.command("show", cls=console.Writing, short_help="Draw a recording or a sample: page, picture, film.")
@@ -35,8 +35,8 @@ def command(what: str, index: int | None, out: str, as_json: bool, fps: int, **o
 
     A data set that is not on this machine is shown by its synthetic twin, and the picture says so.
     """
-    from spikeflow.report.recording import View
-    from spikeflow.report.recording_write import kind_of_picture, write_recording
+    from spikeflow.report.recording.facts import View
+    from spikeflow.report.recording.write import kind_of_picture, write_recording
 
     kind_of_picture(out)
     said = data_options.taken(options)
@@ -61,8 +61,8 @@ def command(what: str, index: int | None, out: str, as_json: bool, fps: int, **o
 def _of_file(path: str, said: dict[str, Any], view: View) -> RecordingFacts:
     from spikeflow.datasets import open_recording
     from spikeflow.datasets.info import describe
-    from spikeflow.report.recording import recording_facts
-    from spikeflow.report.recording_about import about_file
+    from spikeflow.report.recording.about import about_file
+    from spikeflow.report.recording.facts import recording_facts
 
     about = about_file(path, describe(path, **said))
     with open_recording(path, **said) as recording:
@@ -80,10 +80,10 @@ class Chosen:
 
 
 def _of_sample(chosen: Chosen, view: View) -> RecordingFacts:
-    from spikeflow.datasets.dsec_drive import Drive
     from spikeflow.datasets.info import describe
-    from spikeflow.report.recording import recording_facts
-    from spikeflow.report.recording_about import about_sample, facts_of
+    from spikeflow.datasets.sets.dsec_drive import Drive
+    from spikeflow.report.recording.about import about_sample, facts_of
+    from spikeflow.report.recording.facts import recording_facts
 
     data, note = _opened(chosen)
     if not 0 <= chosen.index < len(data):
@@ -103,8 +103,9 @@ def _of_sample(chosen: Chosen, view: View) -> RecordingFacts:
 
 def _opened(chosen: Chosen) -> tuple[Dataset[Any], str]:
     """The data set, or its twin where the user names no folder and the usual one holds nothing of it; and a note."""
-    from spikeflow.datasets import catalog, synthetic
+    from spikeflow.datasets import synthetic
     from spikeflow.datasets.base import NothingFound
+    from spikeflow.datasets.sets import catalog
 
     folder = catalog.data_folder() if chosen.folder is None else chosen.folder
     try:
@@ -141,7 +142,7 @@ def _facts(facts: RecordingFacts, out: str) -> dict[str, Any]:
 
 
 def _text(facts: RecordingFacts, out: str) -> str:
-    from spikeflow.report.recording import drawn
+    from spikeflow.report.recording.facts import drawn
 
     survey, lines = facts.survey, [facts.about.title]
     lines += [facts.about.note] if facts.about.note else []

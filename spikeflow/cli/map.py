@@ -33,8 +33,8 @@ from spikeflow.errors import FileError
 def command(file: str, chip: str, data: str, out: str, as_json: bool, **options: Any) -> None:
     """Map a network onto a chip: quantised, cut, placed and routed, or every reason why not."""
     from spikeflow.hw import load, map_network
-    from spikeflow.hw.file import write_mapping
     from spikeflow.hw.report import mapping_report
+    from spikeflow.hw.tables.file import write_mapping
     from spikeflow.sim.joined import taken
 
     table = load(chip)

@@ -9,8 +9,8 @@ from spikeflow.ir import file, store
 from spikeflow.ir.record import Network
 
 if TYPE_CHECKING:
-    from spikeflow.hw.chip import Chip
-    from spikeflow.hw.mapping import Mapping
+    from spikeflow.hw.chips.chip import Chip
+    from spikeflow.hw.tables.mapping import Mapping
 
 HINT = "a file written by spikeflow convert or spikeflow map"
 
@@ -25,14 +25,14 @@ def kind_of(path: str) -> str:
 
 def mapping(path: str) -> Mapping:
     """The mapping in a file."""
-    from spikeflow.hw.file import read_mapping
+    from spikeflow.hw.tables.file import read_mapping
 
     return read_mapping(path)
 
 
 def chip(mapping: Mapping, name: str | None) -> Chip:
     """The chip of a mapping: one of ours, or the module that the user names; never one that the file names."""
-    from spikeflow.report.hardware import chip_of
+    from spikeflow.report.network.hardware import chip_of
 
     return chip_of(mapping, name)
 

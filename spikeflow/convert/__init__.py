@@ -10,7 +10,7 @@ except ImportError as error:
     raise MissingPackage("torch>=2.10", "reading and converting networks", error) from error
 
 from spikeflow.convert.agreement import Agreement, agreement
-from spikeflow.convert.builder import Captured, Verdict
+from spikeflow.convert.capture.builder import Captured, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.pipeline import Conversion, convert
 from spikeflow.convert.report import ConversionReport, LayerReport

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from spikeflow.convert.observe import Progress, check_data
 from spikeflow.convert.outputs import ann_accuracy
+from spikeflow.convert.passes.observe import Progress, check_data
 from spikeflow.convert.pipeline import Conversion
-from spikeflow.convert.verify import alike, ann_outputs, layers_against, moments
+from spikeflow.convert.verify.answers import alike, ann_outputs, layers_against, moments
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import of_samples, shown, wilson
 from spikeflow.ir.record import Network

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikeflow.convert.builder import Captured
+from spikeflow.convert.capture.builder import Captured
 from spikeflow.convert.options import ConvertOptions
 
 FEW = 10  # different samples, below which thresholds are told to be a guess

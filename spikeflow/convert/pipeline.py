@@ -9,23 +9,23 @@ from typing import Any, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert import source as sources
-from spikeflow.convert.atengraph import AtenGraph
-from spikeflow.convert.balance import balance, readout_of
-from spikeflow.convert.calibrated import Calibration, calibrated
-from spikeflow.convert.capture import Captured, capture
+from spikeflow.convert.capture.traced import Captured, capture
 from spikeflow.convert.cautions import cautions
-from spikeflow.convert.coding import encoded
-from spikeflow.convert.compare import compare
-from spikeflow.convert.fold import fold_batch_norm
-from spikeflow.convert.forecast import expect_room
-from spikeflow.convert.observe import Progress, Stats, check_data, observe
+from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.outputs import ann_accuracy, check_labels, described
 from spikeflow.convert.outputs import told as outputs_told
+from spikeflow.convert.passes.balance import balance, readout_of
+from spikeflow.convert.passes.coding import encoded
+from spikeflow.convert.passes.fold import fold_batch_norm
+from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
+from spikeflow.convert.passes.thresholds import Thresholds, data_free_thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
-from spikeflow.convert.thresholds import Thresholds, data_free_thresholds, percentile_thresholds
-from spikeflow.convert.verify import Alternatives, Case, longer, verify, warn
+from spikeflow.convert.trace.atengraph import AtenGraph
+from spikeflow.convert.trace.forecast import expect_room
+from spikeflow.convert.verify.answers import Alternatives, Case, longer, verify, warn
+from spikeflow.convert.verify.calibrated import Calibration, calibrated
+from spikeflow.convert.verify.compare import compare
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph

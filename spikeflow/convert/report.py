@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.builder import BATCH_NORM, Verdict
-from spikeflow.convert.observe import Stats
+from spikeflow.convert.capture.builder import BATCH_NORM, Verdict
 from spikeflow.convert.options import ConvertOptions
-from spikeflow.convert.thresholds import Thresholds
+from spikeflow.convert.passes.observe import Stats
+from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph

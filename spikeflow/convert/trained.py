@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from spikeflow.convert.balance import with_readout
-from spikeflow.convert.fold import fold
-from spikeflow.convert.sections import INPUT, OUTPUT, Section, plain, sections
-from spikeflow.convert.source import evaluating
-from spikeflow.convert.ties import compare_layers
+from spikeflow.convert.capture.sections import INPUT, OUTPUT, Section, plain, sections
+from spikeflow.convert.load.source import evaluating
+from spikeflow.convert.passes.balance import with_readout
+from spikeflow.convert.passes.fold import fold
+from spikeflow.convert.verify.ties import compare_layers
 from spikeflow.errors import ConversionError, DataError, SpikeflowWarning
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Edge, Graph
@@ -40,7 +40,7 @@ def capture_trained(
     steps: int = 100,
     labels: tuple[str, ...] = (),
 ) -> Network:
-    """The network of a trained `Sequential`, spiking as its layers do, up to ties (see `convert.ties`).
+    """The network of a trained `Sequential`, spiking as its layers do, up to ties (see `convert.verify.ties`).
 
     The last layer is the read-out if it is a layer of `Integrator`; else one is added that adds up what the
     last layer gives. Learned parameters are those that the layers compute with, within their legal ranges.

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.route import Routes
+from spikeflow.hw.layout.route import Routes
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]

@@ -16,11 +16,11 @@ import numpy.typing as npt
 
 from spikeflow.errors import Violation
 from spikeflow.hw.activity import Activity
-from spikeflow.hw.budget import list_bits, record_bits, room_of, synapse_bits
-from spikeflow.hw.chip import Chip
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.route import Routes, unicast_hops
-from spikeflow.hw.tables import CoreTable, SliceTable
+from spikeflow.hw.chips.chip import Chip
+from spikeflow.hw.layout.budget import list_bits, record_bits, room_of, synapse_bits
+from spikeflow.hw.layout.route import Routes, unicast_hops
+from spikeflow.hw.tables.mapping import Mapping
+from spikeflow.hw.tables.records import CoreTable, SliceTable
 
 Array = npt.NDArray[Any]
 

@@ -11,21 +11,21 @@ import numpy.typing as npt
 
 from spikeflow.calibration import Split, split
 from spikeflow.errors import DataError, HardwareError, SpikeflowWarning, Violation
-from spikeflow.hw.adapt import adapt
-from spikeflow.hw.build import build
-from spikeflow.hw.chip import Chip, load
-from spikeflow.hw.compose import compose
+from spikeflow.hw.chips.chip import Chip, load
 from spikeflow.hw.cost import over_limits
-from spikeflow.hw.loss import Loss, measure_loss, refuse_loss
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.messages import count_messages
-from spikeflow.hw.origin import check_chip, for_chip
-from spikeflow.hw.partition import countable, partition
-from spikeflow.hw.place import place
-from spikeflow.hw.quantise import quantise
-from spikeflow.hw.retime import retime
-from spikeflow.hw.rules import check_rules, neurons
-from spikeflow.hw.units import with_units
+from spikeflow.hw.integer.loss import Loss, measure_loss, refuse_loss
+from spikeflow.hw.integer.quantise import quantise
+from spikeflow.hw.integer.units import with_units
+from spikeflow.hw.layout.messages import count_messages
+from spikeflow.hw.layout.partition import countable, partition
+from spikeflow.hw.layout.place import place
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.retime import retime
+from spikeflow.hw.passes.rules import check_rules, neurons
+from spikeflow.hw.tables.build import build
+from spikeflow.hw.tables.mapping import Mapping
+from spikeflow.hw.tables.origin import check_chip, for_chip
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population

@@ -10,13 +10,13 @@ import numpy as np
 
 from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.activity import Activity, activity_of, expected_activity, measured_on
-from spikeflow.hw.chip import NAMES, Chip, load
+from spikeflow.hw.chips.chip import NAMES, Chip, load
 from spikeflow.hw.cost import CoreUse, Estimate, Term, estimates, limits_of, use_of
-from spikeflow.hw.loss import Loss
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.origin import UNKNOWN
-from spikeflow.hw.place import CHIP_BORDER
-from spikeflow.hw.route import Routes, routes_of
+from spikeflow.hw.integer.loss import Loss
+from spikeflow.hw.layout.place import CHIP_BORDER
+from spikeflow.hw.layout.route import Routes, routes_of
+from spikeflow.hw.tables.mapping import Mapping
+from spikeflow.hw.tables.origin import UNKNOWN
 from spikeflow.sim.result import Counts
 
 _NAMES = {

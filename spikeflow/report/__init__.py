@@ -6,11 +6,11 @@
     write_page("report.html", facts)
 """
 
-from spikeflow.report.ann import measure_ann
-from spikeflow.report.collect import ReportOptions, collect, read_conversion
-from spikeflow.report.facts import AnnFacts, ReportFacts
-from spikeflow.report.text import to_json, to_text
-from spikeflow.report.write import to_html, write_page
+from spikeflow.report.network.ann import measure_ann
+from spikeflow.report.network.collect import ReportOptions, collect, read_conversion
+from spikeflow.report.network.facts import AnnFacts, ReportFacts
+from spikeflow.report.network.text import to_json, to_text
+from spikeflow.report.network.write import to_html, write_page
 
 __all__ = [
     "AnnFacts",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikeflow.ir.interval import of_samples
 from spikeflow.ir.interval import shown as shown_share
-from spikeflow.report.facts import (
+from spikeflow.report.network.facts import (
     NOT_PUBLISHED,
     CostFacts,
     CostLine,

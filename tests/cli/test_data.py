@@ -94,7 +94,7 @@ def test_every_command_has_help(call: Call, name: str) -> None:
 
 
 def test_list_tells_every_data_set(call: Call) -> None:
-    from spikeflow.datasets import catalog
+    from spikeflow.datasets.sets import catalog
 
     told = json.loads(call("data", "list", "--json").out)["data_sets"]
     assert [t["name"] for t in told] == list(catalog.names())

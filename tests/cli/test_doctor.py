@@ -72,7 +72,7 @@ DOORS = (
     "from spikeflow.neurons import Recurrent",
     "from spikeflow.neurons import Sequential",
     "from spikeflow.neurons import surrogate",
-    "from spikeflow.datasets.loader import DataLoader",
+    "from spikeflow.datasets.loading.loader import DataLoader",
 )
 
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikeflow.convert.aten import AtenGraph, from_module
-from spikeflow.convert.builder import Captured
-from spikeflow.convert.capture import capture
-from spikeflow.convert.forward import forward
+from spikeflow.convert.capture.builder import Captured
+from spikeflow.convert.capture.traced import capture
+from spikeflow.convert.passes.forward import forward
+from spikeflow.convert.trace.aten import AtenGraph, from_module
 from spikeflow.ir.graph import Graph
 from spikeflow.sim import Constant, run
 

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikeflow.convert.aten import AtenGraph, AtenNode, Ref, from_module
-from spikeflow.convert.capture import capture
-from spikeflow.convert.load import load
+from spikeflow.convert.capture.traced import capture
+from spikeflow.convert.load.network_file import load
+from spikeflow.convert.trace.aten import AtenGraph, AtenNode, Ref, from_module
 from spikeflow.errors import ConversionError, FileError, UnsafeFile, UnsupportedLayer
 from tests.convert.test_torchfile import damaged, rezip
 

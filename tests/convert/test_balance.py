@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikeflow.convert.balance import READOUT, balance, readout_of
-from spikeflow.convert.coding import encoded
-from spikeflow.convert.fold import fold_batch_norm
-from spikeflow.convert.forward import forward
-from spikeflow.convert.observe import observe
-from spikeflow.convert.thresholds import FLOOR, data_free_thresholds, floored, percentile_thresholds
+from spikeflow.convert.passes.balance import READOUT, balance, readout_of
+from spikeflow.convert.passes.coding import encoded
+from spikeflow.convert.passes.fold import fold_batch_norm
+from spikeflow.convert.passes.forward import forward
+from spikeflow.convert.passes.observe import observe
+from spikeflow.convert.passes.thresholds import FLOOR, data_free_thresholds, floored, percentile_thresholds
 from spikeflow.errors import ConversionError
 from spikeflow.events import Spikes
 from spikeflow.ir import stages

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikeflow.convert.capture import capture
-from spikeflow.convert.forward import READERS, forward
+from spikeflow.convert.capture.traced import capture
+from spikeflow.convert.passes.forward import READERS, forward
 from spikeflow.errors import ConversionError, UnsupportedLayer
 from spikeflow.ir import stages
 from spikeflow.ir.nodes import KINDS, Activation, Conv2d, Flatten, Input, Population, Scale, Slice, SumPool

@@ -17,7 +17,7 @@ from torch.nn.utils import parametrizations, prune
 from torch.optim.swa_utils import AveragedModel
 
 from spikeflow.convert import capture_trained
-from spikeflow.convert.ties import compare_layers
+from spikeflow.convert.verify.ties import compare_layers
 from spikeflow.errors import ConversionError, DataError, SpikeflowError, SpikeflowWarning, UnsupportedLayer
 from spikeflow.ir.nodes import Linear
 from spikeflow.neurons import IF, LIF, Integrator, Neuron, Recurrent, Sequential, TwoPointLIF

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from spikeflow.convert import convert
-from spikeflow.convert.forward import forward
+from spikeflow.convert.passes.forward import forward
 from spikeflow.errors import SpikeflowWarning
 from tests.convert.networks import Calls, answers, samples
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikeflow.convert.load import load
+from spikeflow.convert.load.network_file import load
 from spikeflow.errors import FileError, SpikeflowWarning
 from tests.convert.networks import answers, samples
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import prune
 
-from spikeflow.convert.aten import from_module
-from spikeflow.convert.capture import capture
-from spikeflow.convert.load import load
+from spikeflow.convert.capture.traced import capture
+from spikeflow.convert.load.network_file import load
+from spikeflow.convert.trace.aten import from_module
 from tests.convert.networks import answers, apart, samples
 
 TYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from spikeflow.convert.atengraph import AtenGraph, AtenNode, Ref, Size
-from spikeflow.convert.evaluate import Evaluation, constants
-from spikeflow.convert.normal import normalised
+from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, Size
+from spikeflow.convert.trace.evaluate import Evaluation, constants
+from spikeflow.convert.trace.normal import normalised
 from spikeflow.errors import ConversionError
 
 STORED = {

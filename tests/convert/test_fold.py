@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from spikeflow.convert.fold import fold, fold_batch_norm
-from spikeflow.convert.forward import forward
-from spikeflow.convert.scales import fold_scales
+from spikeflow.convert.passes.fold import fold, fold_batch_norm
+from spikeflow.convert.passes.forward import forward
+from spikeflow.convert.passes.scales import fold_scales
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     Activation,

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from spikeflow.convert import capture_trained, convert
-from spikeflow.convert.load import load
+from spikeflow.convert.load.network_file import load
 from spikeflow.errors import FileError, UnsupportedLayer
 from spikeflow.ir import file, store
 from spikeflow.neurons import LIF, Integrator, Neuron, Sequential

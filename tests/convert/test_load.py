@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikeflow.convert.aten import AtenGraph
-from spikeflow.convert.load import load
+from spikeflow.convert.load.network_file import load
+from spikeflow.convert.trace.aten import AtenGraph
 from spikeflow.errors import ConversionError, FileError, UnsafeFile
 from tests.convert.test_torchfile import with_pickle
 

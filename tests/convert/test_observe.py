@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.convert import observe as module
-from spikeflow.convert.observe import BINS, ActivationStats, Stats, observe
+from spikeflow.convert.passes import observe as module
+from spikeflow.convert.passes.observe import BINS, ActivationStats, Stats, observe
 from spikeflow.errors import DataError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Input, Output

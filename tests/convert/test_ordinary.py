@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikeflow.convert.atengraph import AtenGraph
-from spikeflow.convert.capture import capture
-from spikeflow.convert.compare import compare
-from spikeflow.convert.load import load
+from spikeflow.convert.capture.traced import capture
+from spikeflow.convert.load.network_file import load
+from spikeflow.convert.trace.atengraph import AtenGraph
+from spikeflow.convert.verify.compare import compare
 from tests.convert.networks import Calls, apart, samples, settled, traced
 
 Drawn = np.random.Generator

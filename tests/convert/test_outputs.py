@@ -20,7 +20,7 @@ from torch import nn
 from torch.utils._pytree import tree_leaves
 
 from spikeflow.convert import convert
-from spikeflow.convert.returned import names_of_text
+from spikeflow.convert.trace.returned import names_of_text
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import file
 from spikeflow.sim.classify import Evaluation, RunOptions, classify

@@ -14,8 +14,8 @@ from torch import nn
 
 from spikeflow.calibration import split
 from spikeflow.convert import ConvertOptions, convert
-from spikeflow.convert.compare import compare
-from spikeflow.convert.forward import forward
+from spikeflow.convert.passes.forward import forward
+from spikeflow.convert.verify.compare import compare
 from spikeflow.errors import ConversionError, DataError, FileError, UnsupportedLayer
 from spikeflow.ir import file, stages
 from spikeflow.ir.nodes import Input

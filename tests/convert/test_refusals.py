@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from spikeflow.convert import convert
-from spikeflow.convert.capture import capture
-from spikeflow.convert.forward import forward
-from spikeflow.convert.load import load
+from spikeflow.convert.capture.traced import capture
+from spikeflow.convert.load.network_file import load
+from spikeflow.convert.passes.forward import forward
 from spikeflow.errors import ConversionError, SpikeflowWarning, UnsupportedLayer, UnsupportedLayers
 from tests.convert.networks import Calls, answers, captured, samples, settled
 

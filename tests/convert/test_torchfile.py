@@ -25,7 +25,7 @@ import torch
 from torch import nn
 
 import spikeflow
-from spikeflow.convert.load import load
+from spikeflow.convert.load.network_file import load
 from spikeflow.errors import ConversionError, FileError, UnsafeFile
 
 MAGIC = 0x1950A86A20F9469CFC6C
@@ -350,7 +350,7 @@ def test_places_that_are_no_files(tmp_path: Path) -> None:
 
 _DAMAGE = """
     import random, sys, warnings
-    from spikeflow.convert.load import load
+    from spikeflow.convert.load.network_file import load
     from spikeflow.errors import FileError, ModelError, ConversionError
     warnings.simplefilter("ignore")
     data, out, count = open(sys.argv[1], "rb").read(), sys.argv[2], int(sys.argv[3])

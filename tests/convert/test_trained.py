@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spikeflow.convert import capture_trained
-from spikeflow.convert.ties import compare_layers
+from spikeflow.convert.verify.ties import compare_layers
 from spikeflow.errors import ConversionError, UnsupportedLayer
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph

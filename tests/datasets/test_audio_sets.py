@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.datasets.speech_commands import CARD, SpeechCommands
-from spikeflow.datasets.spoken_digits import SPEAKERS, SpokenDigits
-from spikeflow.datasets.wave import Sound, write_wave
+from spikeflow.datasets.sets.speech_commands import CARD, SpeechCommands
+from spikeflow.datasets.sets.spoken_digits import SPEAKERS, SpokenDigits
+from spikeflow.datasets.stored.wave import Sound, write_wave
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

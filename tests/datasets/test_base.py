@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets import catalog
 from spikeflow.datasets.base import Card, Dataset, Index, PartialCopy
-from spikeflow.datasets.card import KINDS
-from spikeflow.datasets.splits import _groups, held_out, numbered
+from spikeflow.datasets.sets import catalog
+from spikeflow.datasets.sets.card import KINDS
+from spikeflow.datasets.sets.splits import _groups, held_out, numbered
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

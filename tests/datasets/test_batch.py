@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets.batch import Batch, collate, frames, to_spikes
+from spikeflow.datasets.loading.batch import Batch, collate, frames, to_spikes
 from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.datasets.transforms.frames import Frames
 from spikeflow.errors import DataError

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets import entry
 from spikeflow.datasets.base import Card, Dataset, Index
-from spikeflow.datasets.cache import Cached, CacheWarning
+from spikeflow.datasets.loading import entry
+from spikeflow.datasets.loading.cache import Cached, CacheWarning
 from spikeflow.datasets.read import read, write
 from spikeflow.datasets.transforms.frames import Frames
 from spikeflow.datasets.transforms.transform import Compose
@@ -296,7 +296,7 @@ def test_several_processes_at_once(data: Tiny, tmp_path: Path) -> None:
 
 KILLED = """
 import sys, numpy as np
-from spikeflow.datasets.cache import Cached
+from spikeflow.datasets.loading.cache import Cached
 samples = [(np.full(1 << 18, i, np.float32), i) for i in range(500)]
 kept = Cached(samples, sys.argv[1])
 print("ready", flush=True)

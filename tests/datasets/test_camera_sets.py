@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets import catalog, write
-from spikeflow.datasets.asl_dvs import ASLDVS
+from spikeflow.datasets import write
 from spikeflow.datasets.base import Dataset, PartialCopy
-from spikeflow.datasets.cifar10_dvs import CIFAR10DVS
-from spikeflow.datasets.dvs_gesture import CARD as GESTURE
-from spikeflow.datasets.dvs_gesture import DVSGesture
-from spikeflow.datasets.dvs_lip import WORDS, DVSLip
-from spikeflow.datasets.ncaltech101 import SIZES, NCaltech101
-from spikeflow.datasets.ncars import NCars
-from spikeflow.datasets.nmnist import NMNIST
-from spikeflow.datasets.poker_dvs import PokerDVS
+from spikeflow.datasets.sets import catalog
+from spikeflow.datasets.sets.asl_dvs import ASLDVS
+from spikeflow.datasets.sets.cifar10_dvs import CIFAR10DVS
+from spikeflow.datasets.sets.dvs_gesture import CARD as GESTURE
+from spikeflow.datasets.sets.dvs_gesture import DVSGesture
+from spikeflow.datasets.sets.dvs_lip import WORDS, DVSLip
+from spikeflow.datasets.sets.ncaltech101 import SIZES, NCaltech101
+from spikeflow.datasets.sets.ncars import NCars
+from spikeflow.datasets.sets.nmnist import NMNIST
+from spikeflow.datasets.sets.poker_dvs import PokerDVS
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 from tests.datasets import made_files as made

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets.columns import Known, inferred, named, ordered
-from spikeflow.datasets.units import Scale, scale_of
+from spikeflow.datasets.table.columns import Known, inferred, named, ordered
+from spikeflow.datasets.table.units import Scale, scale_of
 from spikeflow.errors import DataError
 
 PATH = Path("a.csv")

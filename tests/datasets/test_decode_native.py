@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.datasets import _decode, decoded
+from spikeflow.datasets import _decode
+from spikeflow.datasets.formats import decoded
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets import decoded, open_recording, read, write
+from spikeflow.datasets import open_recording, read, write
+from spikeflow.datasets.formats import decoded
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

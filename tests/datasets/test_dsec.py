@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from spikeflow.datasets.base import PartialCopy
-from spikeflow.datasets.dsec import DRIVES, DSEC
-from spikeflow.datasets.dsec_drive import HEIGHT, WIDTH, Drive
+from spikeflow.datasets.sets.dsec import DRIVES, DSEC
+from spikeflow.datasets.sets.dsec_drive import HEIGHT, WIDTH, Drive
 from spikeflow.errors import DataError, FileError
 from tests.datasets import made_files as made
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikeflow.datasets import synthetic
-from spikeflow.datasets.export import to_samples, write_samples
+from spikeflow.datasets.loading.export import to_samples, write_samples
 from spikeflow.datasets.transforms import Frames
 from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.errors import DataError, FileError

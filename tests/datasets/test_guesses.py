@@ -496,7 +496,7 @@ def test_two_sizes_in_one_file_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_told_stands_on_the_page(tmp_path: Path) -> None:
-    from spikeflow.report.recording_about import about_file
+    from spikeflow.report.recording.about import about_file
 
     t = np.arange(900)
     path = _table(tmp_path, "txt", {"t": t * 3, "x": t % 7, "y": t % 5, "p": t % 2})

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.datasets.idx import read_idx, write_idx
+from spikeflow.datasets.stored.idx import read_idx, write_idx
 from spikeflow.errors import DataError, FileError
 
 BY_HAND = b"\0\0\x08\x02" + b"\0\0\0\x02" + b"\0\0\0\x03" + bytes([1, 2, 3, 4, 5, 6])

@@ -15,10 +15,10 @@ import pytest
 
 from spikeflow.datasets import synthetic
 from spikeflow.datasets.base import PartialCopy
-from spikeflow.datasets.cifar10 import CARD, CIFAR10
 from spikeflow.datasets.encoded import Latency, Rate
-from spikeflow.datasets.idx import write_idx
-from spikeflow.datasets.mnist import MNIST, FashionMNIST
+from spikeflow.datasets.sets.cifar10 import CARD, CIFAR10
+from spikeflow.datasets.sets.mnist import MNIST, FashionMNIST
+from spikeflow.datasets.stored.idx import write_idx
 from spikeflow.errors import DataError, FileError, UnsafeFile
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 28, 28)).astype(np.uint8)

@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from spikeflow.datasets.base import Card, Dataset, Index
-from spikeflow.datasets.batch import Batch, collate
-from spikeflow.datasets.cache import Cached
-from spikeflow.datasets.loader import DataLoader, Loading, Position
+from spikeflow.datasets.loading.batch import Batch, collate
+from spikeflow.datasets.loading.cache import Cached
+from spikeflow.datasets.loading.loader import DataLoader, Loading, Position
 from spikeflow.datasets.read import read, write
 from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.datasets.transforms.frames import Frames
@@ -226,7 +226,7 @@ class Kinds:
 @pytest.mark.parametrize("kind", range(6))
 def test_numbers_travel_exactly(kind: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for pipe in (0, 1 << 20):
-        monkeypatch.setattr("spikeflow.datasets.loader.PIPE", pipe)
+        monkeypatch.setattr("spikeflow.datasets.loading.loader.PIPE", pipe)
         with DataLoader(Kinds(kind), Loading(2, workers=1, start="fork")) as loader:
             for batch in loader.epoch(0):
                 assert batch.x.dtype == torch.float32
@@ -335,7 +335,7 @@ def test_a_new_epoch_ends_the_old_one(data: Tiny) -> None:
 INTERRUPTED = """
 import sys, time
 import numpy as np
-from spikeflow.datasets.loader import DataLoader, Loading
+from spikeflow.datasets.loading.loader import DataLoader, Loading
 samples = [(np.zeros((1, 2)), 0)] * 1000
 for batch in DataLoader(samples, Loading(2, workers=2)).epoch(0):
     print("ready", flush=True)

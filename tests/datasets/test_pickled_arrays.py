@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets.pickled_arrays import load_pickled
+from spikeflow.datasets.stored.pickled_arrays import load_pickled
 from spikeflow.errors import FileError, SpikeflowError, UnsafeFile
 
 HELD = {

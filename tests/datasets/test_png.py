@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeflow.datasets import png as png_module
-from spikeflow.datasets.png import CHANNELS, read_png, unfiltered
+from spikeflow.datasets.stored import png as png_module
+from spikeflow.datasets.stored.png import CHANNELS, read_png, unfiltered
 from spikeflow.errors import FileError
 from tests.datasets import made_files as made
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from spikeflow.datasets import catalog
-from spikeflow.datasets import prepare as prepare_module
 from spikeflow.datasets.base import Archive
-from spikeflow.datasets.nmnist import NMNIST
-from spikeflow.datasets.prepare import instructions, prepare
+from spikeflow.datasets.fetch import prepare as prepare_module
+from spikeflow.datasets.fetch.prepare import instructions, prepare
+from spikeflow.datasets.sets import catalog
+from spikeflow.datasets.sets.nmnist import NMNIST
 from spikeflow.errors import DataError, FileError
 from tests.datasets import made_files as made
 

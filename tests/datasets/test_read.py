@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from spikeflow.datasets import open_recording, read, write
-from spikeflow.datasets.format import HEAD, Head
 from spikeflow.datasets.formats import FORMATS
+from spikeflow.datasets.formats.format import HEAD, Head
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.datasets import catalog
 from spikeflow.datasets.base import PartialCopy
-from spikeflow.datasets.prepare import prepare
+from spikeflow.datasets.fetch.prepare import prepare
+from spikeflow.datasets.sets import catalog
 from spikeflow.errors import DataError
 
 

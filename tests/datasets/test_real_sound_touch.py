@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.datasets.braille import Braille
-from spikeflow.datasets.spoken_digits import SPEAKERS, SpokenDigits
+from spikeflow.datasets.sets.braille import Braille
+from spikeflow.datasets.sets.spoken_digits import SPEAKERS, SpokenDigits
 
 pytestmark = pytest.mark.filterwarnings("ignore::spikeflow.datasets.base.PartialCopy")
 

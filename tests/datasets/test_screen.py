@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets.screen import FARTHEST, Limits, Raw, Screen, times
-from spikeflow.datasets.units import Scale
+from spikeflow.datasets.table.screen import FARTHEST, Limits, Raw, Screen, times
+from spikeflow.datasets.table.units import Scale
 from spikeflow.errors import DataError, FileError
 
 PATH = Path("a.npy")

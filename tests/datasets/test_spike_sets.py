@@ -10,10 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
-from spikeflow.datasets.braille import NPZ, PICKLE, Braille, taxel_events
-from spikeflow.datasets.ntidigits import FILE, NTIDIGITS
-from spikeflow.datasets.shd import SHD
-from spikeflow.datasets.ssc import SSC
+from spikeflow.datasets.sets.braille import NPZ, PICKLE, Braille, taxel_events
+from spikeflow.datasets.sets.ntidigits import FILE, NTIDIGITS
+from spikeflow.datasets.sets.shd import SHD
+from spikeflow.datasets.sets.ssc import SSC
 from spikeflow.errors import DataError, FileError, UnsafeFile
 
 pytestmark = pytest.mark.filterwarnings("ignore::spikeflow.datasets.base.PartialCopy")

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets import catalog, synthetic
+from spikeflow.datasets import synthetic
 from spikeflow.datasets.base import Dataset
-from spikeflow.datasets.braille import Braille
-from spikeflow.datasets.dsec import DSEC
 from spikeflow.datasets.encoded import Latency
-from spikeflow.datasets.images import ImageDataset
-from spikeflow.datasets.nmnist import NMNIST
-from spikeflow.datasets.poker_dvs import PokerDVS
-from spikeflow.datasets.spoken_digits import SpokenDigits
+from spikeflow.datasets.sets import catalog
+from spikeflow.datasets.sets.braille import Braille
+from spikeflow.datasets.sets.dsec import DSEC
+from spikeflow.datasets.sets.images import ImageDataset
+from spikeflow.datasets.sets.nmnist import NMNIST
+from spikeflow.datasets.sets.poker_dvs import PokerDVS
+from spikeflow.datasets.sets.spoken_digits import SpokenDigits
 from spikeflow.datasets.twins.draws import Draws, of_class
 from spikeflow.datasets.twins.layouts import LAYOUTS
 from spikeflow.datasets.twins.table import RECIPES

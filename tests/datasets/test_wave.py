@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets.wave import Sound, read_wave, write_wave
+from spikeflow.datasets.stored.wave import Sound, read_wave, write_wave
 from spikeflow.errors import DataError, FileError, SpikeflowError
 
 

@@ -58,7 +58,7 @@ def good_files(folder: Path) -> dict[str, Path]:
     from torch import nn
 
     from spikeflow.hw import map_network
-    from spikeflow.hw.file import write_mapping
+    from spikeflow.hw.tables.file import write_mapping
     from spikeflow.ir import file
     from tests.cli.conftest import small_network
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spikeflow.convert.load import load
+from spikeflow.convert.load.network_file import load
 from spikeflow.datasets import read
-from spikeflow.datasets.pickled_arrays import load_pickled
-from spikeflow.hw.file import read_mapping
+from spikeflow.datasets.stored.pickled_arrays import load_pickled
+from spikeflow.hw.tables.file import read_mapping
 from spikeflow.ir import file
 from spikeflow.samples import read_npz
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets import prepare as preparing
+from spikeflow.datasets.fetch import prepare as preparing
 from spikeflow.errors import FileError
 from spikeflow.files.write import check_folder
-from spikeflow.report.recording_write import write_recording
+from spikeflow.report.recording.write import write_recording
 
 KINDS = ("missing", "file", "link", "long", "nul")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from spikeflow.convert.layers import LAYERS
-from spikeflow.convert.pickled import read_pickle
-from spikeflow.datasets.pickled_arrays import load_pickled
+from spikeflow.convert.load.layers import LAYERS
+from spikeflow.convert.load.pickled import read_pickle
+from spikeflow.datasets.stored.pickled_arrays import load_pickled
 from tests.files.measured import failures, measure
 
 Bomb = Callable[[int], bytes]

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from spikeflow.events import Spikes
-from spikeflow.hw.build import build
-from spikeflow.hw.chip import Chip, Fact, Grid, load
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.partition import partition
-from spikeflow.hw.place import place
+from spikeflow.hw.chips.chip import Chip, Fact, Grid, load
+from spikeflow.hw.layout.partition import partition
+from spikeflow.hw.layout.place import place
+from spikeflow.hw.tables.build import build
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeflow.hw.adapt import adapt, reset_of
-from spikeflow.hw.chip import load
+from spikeflow.hw.chips.chip import load
+from spikeflow.hw.passes.adapt import adapt, reset_of
 from spikeflow.ir.graph import Graph
 from spikeflow.neurons import IF, LIF, CubaLIF, NeuronModel, TwoPointLIF
 from spikeflow.neurons.model import RESETS

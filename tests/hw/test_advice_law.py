@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import HardwareError, SpikeflowError, Violation
-from spikeflow.hw.adapt import adapt
-from spikeflow.hw.chip import NAMES, Chip, Fact, load
-from spikeflow.hw.compose import compose
+from spikeflow.hw.chips.chip import NAMES, Chip, Fact, load
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.rules import check_rules
 from spikeflow.hw.pipeline import map_network
-from spikeflow.hw.rules import check_rules
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import LINEAR_KINDS, Input, Linear, Node, Output, Population
 from spikeflow.ir.record import Network, RunRecord

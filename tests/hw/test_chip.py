@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import HardwareError
-from spikeflow.hw.chip import NAMES, load
+from spikeflow.hw.chips.chip import NAMES, load
 
 
 @pytest.mark.parametrize("name", NAMES)

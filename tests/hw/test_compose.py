@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError
-from spikeflow.hw.compose import compose, is_composed
+from spikeflow.hw.passes.compose import compose, is_composed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     Concat,

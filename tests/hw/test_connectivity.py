@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError
-from spikeflow.hw.connectivity import fan_in, projections, synapses_of
+from spikeflow.hw.layout.connectivity import fan_in, projections, synapses_of
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Conv2d, Flatten, Input, Linear, Output
 from tests.hw.fixed_nets import BYTE, Layers, cells, conv, drawn, weights

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from spikeflow.hw.activity import activity_of, expected_activity
-from spikeflow.hw.chip import Chip, Fact, load
+from spikeflow.hw.chips.chip import Chip, Fact, load
 from spikeflow.hw.cost import estimates, limits_of, over_limits, use_of
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.pack import core_memory
-from spikeflow.hw.partition import partition
-from spikeflow.hw.route import routes_of
+from spikeflow.hw.layout.pack import core_memory
+from spikeflow.hw.layout.partition import partition
+from spikeflow.hw.layout.route import routes_of
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Output
 from spikeflow.sim import run

@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from spikeflow.hw.activity import activity_of, expected_activity
-from spikeflow.hw.chip import Fact, load
+from spikeflow.hw.chips.chip import Fact, load
 from spikeflow.hw.cost import estimates
-from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.layout.place import mesh_position
+from spikeflow.hw.layout.route import HOST, routes_of, unicast_hops
 from spikeflow.hw.pipeline import map_network
-from spikeflow.hw.place import mesh_position
 from spikeflow.hw.report import mapping_report
-from spikeflow.hw.route import HOST, routes_of, unicast_hops
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.record import Network, RunRecord
-from spikeflow.report.collect import ReportOptions, collect
-from spikeflow.report.facts import CostFacts
+from spikeflow.report.network.collect import ReportOptions, collect
+from spikeflow.report.network.facts import CostFacts
 from spikeflow.samples import Samples
 from spikeflow.sim.classify import RunOptions, classify, read_out_level
 from tests.hw.fixed_nets import drawn, mapped, tiny_chip

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import FileError
-from spikeflow.hw.chip import load
-from spikeflow.hw.file import KIND, read_mapping, write_mapping
-from spikeflow.hw.mapping import Mapping
+from spikeflow.hw.chips.chip import load
+from spikeflow.hw.tables.file import KIND, read_mapping, write_mapping
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir import store
 from tests.hw.fixed_nets import drawn, inputs_for, local, mapped, outputs, tiny_chip
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeflow.events import Spikes
 from spikeflow.hw.chips.loihi2 import CHIP
-from spikeflow.hw.translate import Port, translate
+from spikeflow.hw.integer.translate import Port, translate
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed

@@ -7,7 +7,7 @@ import pytest
 
 from spikeflow.errors import HardwareError
 from spikeflow.hw import load, map_network
-from spikeflow.hw.translate import Port, translate
+from spikeflow.hw.integer.translate import Port, translate
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Node, Output, Population
 from spikeflow.ir.record import Network, RunRecord

@@ -12,9 +12,9 @@ import pytest
 from spikeflow.calibration import digest, split
 from spikeflow.errors import DataError, LossError, SpikeflowWarning
 from spikeflow.hw import map_network
-from spikeflow.hw.file import read_mapping, write_mapping
-from spikeflow.hw.mapping import Mapping
 from spikeflow.hw.report import mapping_report
+from spikeflow.hw.tables.file import read_mapping, write_mapping
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.codec import encode_record
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Output

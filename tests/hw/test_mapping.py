@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError
-from spikeflow.hw import rebuild
 from spikeflow.hw.cost import over_limits
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.tables import AxonTable, CoreTable, RouteTable
+from spikeflow.hw.tables import rebuild
+from spikeflow.hw.tables.mapping import Mapping
+from spikeflow.hw.tables.records import AxonTable, CoreTable, RouteTable
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.hw.file import read_mapping, write_mapping
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.rebuild import Names
+from spikeflow.hw.tables.file import read_mapping, write_mapping
+from spikeflow.hw.tables.mapping import Mapping
+from spikeflow.hw.tables.rebuild import Names
 from spikeflow.ir.graph import MAX_NAME, Edge, Graph
 from spikeflow.ir.record import Network
-from spikeflow.report.slices import joined_layers
+from spikeflow.report.network.slices import joined_layers
 from spikeflow.sim import run
 from spikeflow.sim.classify import classify
 from spikeflow.sim.summary import summarise

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from spikeflow.hw.chip import load
-from spikeflow.hw.compose import compose
-from spikeflow.hw.observe import observe
-from spikeflow.hw.probes import COARSE, Reach
-from spikeflow.hw.quantise import quantise
-from spikeflow.hw.retime import retime
+from spikeflow.hw.chips.chip import load
+from spikeflow.hw.integer.observe import observe
+from spikeflow.hw.integer.probes import COARSE, Reach
+from spikeflow.hw.integer.quantise import quantise
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Output, Population
 from spikeflow.ir.record import Network

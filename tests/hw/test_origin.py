@@ -12,13 +12,13 @@ import pytest
 
 from spikeflow.errors import DataError, HardwareError, SpikeflowWarning, StageError
 from spikeflow.hw import Mapping, load, map_network
-from spikeflow.hw.adapt import adapt
-from spikeflow.hw.chip import NAMES, Chip, Fact
-from spikeflow.hw.compose import compose
-from spikeflow.hw.file import read_mapping, write_mapping
-from spikeflow.hw.origin import check_origin
-from spikeflow.hw.quantise import quantise
-from spikeflow.hw.retime import retime
+from spikeflow.hw.chips.chip import NAMES, Chip, Fact
+from spikeflow.hw.integer.quantise import quantise
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.retime import retime
+from spikeflow.hw.tables.file import read_mapping, write_mapping
+from spikeflow.hw.tables.origin import check_origin
 from spikeflow.ir import file, stages
 from spikeflow.ir.codec import encode_graph
 from spikeflow.ir.graph import Edge, Graph

@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import HardwareError, Violation
-from spikeflow.hw import grow
-from spikeflow.hw import refine as refine_module
-from spikeflow.hw.budget import Tally, room_of, synapse_bits
-from spikeflow.hw.chip import Chip, Fact, load
-from spikeflow.hw.connectivity import projections
-from spikeflow.hw.grow import Growth, kin_of
-from spikeflow.hw.pack import core_memory
-from spikeflow.hw.partition import partition, parts_of, task_of
-from spikeflow.hw.refine import connectivity, refine
+from spikeflow.hw.chips.chip import Chip, Fact, load
+from spikeflow.hw.layout import grow
+from spikeflow.hw.layout import refine as refine_module
+from spikeflow.hw.layout.budget import Tally, room_of, synapse_bits
+from spikeflow.hw.layout.connectivity import projections
+from spikeflow.hw.layout.grow import Growth, kin_of
+from spikeflow.hw.layout.pack import core_memory
+from spikeflow.hw.layout.partition import partition, parts_of, task_of
+from spikeflow.hw.layout.refine import connectivity, refine
 from spikeflow.ir.nodes import Input, Linear, Population
 from tests.hw.fixed_nets import BYTE, Layers, cells, drawn, local, tiny_chip, weights
 

@@ -9,10 +9,10 @@ import pytest
 
 from spikeflow.errors import DataError, HardwareError, StageError
 from spikeflow.hw import map_network
-from spikeflow.hw.chip import load
+from spikeflow.hw.chips.chip import load
 from spikeflow.hw.cost import over_limits
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.messages import count_messages
+from spikeflow.hw.layout.messages import count_messages
+from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import BatchNorm, Input, Output

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeflow.hw.partition import partition
-from spikeflow.hw.place import (
+from spikeflow.hw.layout.partition import partition
+from spikeflow.hw.layout.place import (
     CHIP_BORDER,
     Traffic,
     arrange,
@@ -22,7 +22,7 @@ from spikeflow.hw.place import (
     places_along,
     traffic_of,
 )
-from spikeflow.hw.tables import Layout
+from spikeflow.hw.tables.records import Layout
 from tests.hw.fixed_nets import drawn, local, tiny_chip
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import HardwareError
-from spikeflow.hw.adapt import adapt
-from spikeflow.hw.chip import NAMES, load
-from spikeflow.hw.compose import compose
-from spikeflow.hw.gains import fold_gains
-from spikeflow.hw.quantise import Quantisation, best_format, quantise
-from spikeflow.hw.retime import retime
-from spikeflow.hw.translate import Port, translate
+from spikeflow.hw.chips.chip import NAMES, load
+from spikeflow.hw.integer.quantise import Quantisation, best_format, quantise
+from spikeflow.hw.integer.translate import Port, translate
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.gains import fold_gains
+from spikeflow.hw.passes.retime import retime
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed

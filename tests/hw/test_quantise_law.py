@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.hw.adapt import adapt
-from spikeflow.hw.chip import Chip, load
-from spikeflow.hw.compose import compose
-from spikeflow.hw.quantise import Quantisation, quantise
-from spikeflow.hw.retime import retime
+from spikeflow.hw.chips.chip import Chip, load
+from spikeflow.hw.integer.quantise import Quantisation, quantise
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Node, Output, Population

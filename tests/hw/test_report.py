@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import HardwareError
-from spikeflow.hw.chip import load
+from spikeflow.hw.chips.chip import load
 from spikeflow.hw.report import mapping_report
 from spikeflow.sim import run
 from tests.hw.fixed_nets import drawn, inputs_for, local, mapped, tiny_chip

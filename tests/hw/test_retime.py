@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError, HardwareError
 from spikeflow.events import Spikes
-from spikeflow.hw.chip import NAMES, Chip, load
-from spikeflow.hw.compose import compose
-from spikeflow.hw.retime import output_level, retime
+from spikeflow.hw.chips.chip import NAMES, Chip, load
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.retime import output_level, retime
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Node, Output
 from spikeflow.neurons import IF, LIF

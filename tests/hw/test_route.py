@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeflow.hw.mapping import Mapping
-from spikeflow.hw.place import mesh_position
-from spikeflow.hw.route import EAST, HOST, NORTH, SOUTH, WEST, Routes, multicast, routes_of
+from spikeflow.hw.layout.place import mesh_position
+from spikeflow.hw.layout.route import EAST, HOST, NORTH, SOUTH, WEST, Routes, multicast, routes_of
+from spikeflow.hw.tables.mapping import Mapping
 from tests.hw.fixed_nets import drawn, local, mapped, tiny_chip
 
 STEP = {EAST: (1, 0), WEST: (-1, 0), SOUTH: (0, 1), NORTH: (0, -1)}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import Violation
-from spikeflow.hw.adapt import adapt
-from spikeflow.hw.chip import NAMES, Chip, load
-from spikeflow.hw.compose import compose
-from spikeflow.hw.rules import check_rules
+from spikeflow.hw.chips.chip import NAMES, Chip, load
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.rules import check_rules
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Node, Output
 from spikeflow.ir.ops import Ops

@@ -7,8 +7,8 @@ import pytest
 
 from spikeflow.errors import DataError
 from spikeflow.report import ReportFacts, ReportOptions, collect
-from spikeflow.report.layers import curve_points
-from spikeflow.report.verdict import verdict
+from spikeflow.report.network.layers import curve_points
+from spikeflow.report.network.verdict import verdict
 from spikeflow.samples import Samples
 from spikeflow.sim.classify import RunOptions, classify
 from tests.report.conftest import HOSTILE, small_network, small_samples

@@ -10,7 +10,7 @@ from spikeflow.errors import DataError, HardwareError
 from spikeflow.hw import Mapping, load, map_network
 from spikeflow.ir.interval import wilson
 from spikeflow.report import ReportFacts, ReportOptions, collect, to_html, to_json, to_text
-from spikeflow.report.hardware import chip_of
+from spikeflow.report.network.hardware import chip_of
 from spikeflow.sim.classify import RunOptions, classify
 from tests.report.conftest import HOSTILE, small_network, small_samples
 

@@ -17,14 +17,15 @@ from PIL import Image
 
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
-from spikeflow.report import recording, recording_film
-from spikeflow.report.recording import About, RecordingFacts, View, recording_facts, round_up, time_unit
-from spikeflow.report.recording_film import pictures, speed, to_gif, to_mp4
-from spikeflow.report.recording_frames import Frames, FrameStore
-from spikeflow.report.recording_page import data_json, to_html
-from spikeflow.report.recording_paint import INK_INDEX, SHADES, palette, rgb, shaded
-from spikeflow.report.recording_picture import to_png
-from spikeflow.report.recording_write import kind_of_picture, write_recording
+from spikeflow.report.recording import facts as recording
+from spikeflow.report.recording import film as recording_film
+from spikeflow.report.recording.facts import About, RecordingFacts, View, recording_facts, round_up, time_unit
+from spikeflow.report.recording.film import pictures, speed, to_gif, to_mp4
+from spikeflow.report.recording.frames import Frames, FrameStore
+from spikeflow.report.recording.page import data_json, to_html
+from spikeflow.report.recording.paint import INK_INDEX, SHADES, palette, rgb, shaded
+from spikeflow.report.recording.picture import to_png
+from spikeflow.report.recording.write import kind_of_picture, write_recording
 from tests.report.test_page import read
 
 EVIL = '"></script><script>alert(1)</script><svg onload=alert(1)>'

@@ -14,10 +14,10 @@ from spikeflow.ir.nodes import Conv2d, Input, Linear, Output
 from spikeflow.ir.record import Network, OutputRecord, RunRecord
 from spikeflow.neurons import IF, Integrator
 from spikeflow.report import ReportFacts, ReportOptions, collect
-from spikeflow.report.facts import AnnFacts
-from spikeflow.report.page import to_html
-from spikeflow.report.text import to_json, to_text
-from spikeflow.report.verdict import verdict
+from spikeflow.report.network.facts import AnnFacts
+from spikeflow.report.network.page import to_html
+from spikeflow.report.network.text import to_json, to_text
+from spikeflow.report.network.verdict import verdict
 from spikeflow.samples import Samples
 from tests.report.conftest import small_network, small_samples
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from spikeflow.report import words
-from spikeflow.report.facts import CostLine, Spread
-from spikeflow.report.verdicts import tables
+from spikeflow.report.network.facts import CostLine, Spread
+from spikeflow.report.network.verdicts import tables
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeflow.hw.arithmetic import Arithmetic, Register
-from spikeflow.hw.chip import Chip, Delays, Energy, Fact, Formats, Grid, IntArray, Memory
-from spikeflow.hw.translate import translate
+from spikeflow.hw.chips.arithmetic import Arithmetic, Register
+from spikeflow.hw.chips.chip import Chip, Delays, Energy, Fact, Formats, Grid, IntArray, Memory
+from spikeflow.hw.integer.translate import translate
 
 DAVIES = "Davies et al., IEEE Micro 2018, 0.75 V, pre-silicon timing simulation"
 SANA_FE = "SANA-FE loihi.yaml, fit to silicon"

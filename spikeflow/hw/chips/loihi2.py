@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spikeflow.hw.arithmetic import Arithmetic, Register
-from spikeflow.hw.chip import Chip, Delays, Energy, Fact, Formats, Grid, Memory
+from spikeflow.hw.chips.arithmetic import Arithmetic, Register
+from spikeflow.hw.chips.chip import Chip, Delays, Energy, Fact, Formats, Grid, Memory
 from spikeflow.hw.chips.loihi1 import list_bits
-from spikeflow.hw.translate import translate
+from spikeflow.hw.integer.translate import translate
 
 BRIEF = "Intel Loihi 2 technology brief"
 LAVA = "lava-nc/lava"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeflow.hw.arithmetic import Arithmetic, Register
-from spikeflow.hw.chip import Chip, Delays, Energy, Fact, Formats, Grid, IntArray, Memory
-from spikeflow.hw.translate import translate
+from spikeflow.hw.chips.arithmetic import Arithmetic, Register
+from spikeflow.hw.chips.chip import Chip, Delays, Energy, Fact, Formats, Grid, IntArray, Memory
+from spikeflow.hw.integer.translate import translate
 
 PAPER = "SpiNNaker2 chip paper, arXiv:2607.24396"
 OURS = "declared by this project's kernel"

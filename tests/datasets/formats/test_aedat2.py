@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.datasets import decoded, open_recording, read, write
+from spikeflow.datasets import open_recording, read, write
+from spikeflow.datasets.formats import decoded
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.datasets import read, write
-from spikeflow.datasets.format import Head
 from spikeflow.datasets.formats import bin5
+from spikeflow.datasets.formats.format import Head
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 

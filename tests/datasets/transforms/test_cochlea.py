@@ -220,7 +220,7 @@ def test_sounds_that_are_refused(sound: np.ndarray, rate: int, word: str) -> Non
 
 
 def test_real_digits(data_folder) -> None:
-    from spikeflow.datasets.wave import read_wave
+    from spikeflow.datasets.stored.wave import read_wave
 
     files = sorted((data_folder / "fsdd").rglob("0_*_0.wav")) + sorted(
         (data_folder / "fsdd").rglob("8_*_0.wav")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from spikeflow.datasets.batch import frames
+from spikeflow.datasets.loading.batch import frames
 from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.datasets.transforms.pixel_frequency import PixelFrequency
 from spikeflow.errors import DataError

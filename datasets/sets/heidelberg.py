@@ -1,0 +1,68 @@
+"""What the two Heidelberg sets share: spikes of an artificial cochlea in one HDF5 file a split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from spikeflow.datasets.base import Archive, Dataset, Index
+from spikeflow.datasets.formats.hdf5_spikes import SpikeFile
+from spikeflow.datasets.stored.layouts import roots
+from spikeflow.datasets.stored.rows import Row, rows
+from spikeflow.events import Events
+
+CHANNELS = 700
+CITATION = (
+    "Cramer, Stradmann, Schemmel, Zenke 2022, The Heidelberg spiking data sets for the systematic evaluation of "
+    "spiking neural networks, IEEE Transactions on Neural Networks and Learning Systems 33:2744-2757"
+)
+HOMEPAGE = "https://zenkelab.org/resources/spiking-heidelberg-datasets-shd/"
+FILE_SPLITS = {"train": "train", "validation": "valid", "test": "test"}
+
+
+def archives(name: str, md5: dict[str, str]) -> tuple[Archive, ...]:
+    """The zipped files of a set, by the word each split has in its file's name."""
+    url = "https://zenkelab.org/datasets"
+    return tuple(
+        Archive(f"{name}_{part}.h5.zip", f"{url}/{name}_{part}.h5.zip", md5=md5[part]) for part in md5
+    )
+
+
+class HeidelbergDataset(Dataset[Events]):
+    """Spikes of 700 channels as on events with y = 0; groups are the speakers.
+
+    Layout ``<name>_train.h5`` and so on, the original's and tonic's. Where the file names its classes (``extra/keys``),
+    the card takes these names: labels are the file's numbers either way.
+    """
+
+    def find(self, folder: Path, split: str) -> Index | None:
+        """Samples in the order of the file."""
+        name = self.card.name
+        for root in roots(folder, name.upper(), name, "extract", f"{name.upper()}/extract", "hsd", "HSD"):
+            path = f"{name}_{FILE_SPLITS[split]}.h5"
+            if (root / path).is_file():
+                return self._index(root, path)
+        return None
+
+    def _index(self, root: Path, path: str) -> Index:
+        file = SpikeFile(root / path)
+        names = tuple(file.keys)
+        if len(names) == len(self.card.classes):
+            self.card = replace(self.card, classes=names)
+        return Index(root, "original", rows(path, len(file)), file.labels, file.speakers)
+
+    @cached_property
+    def _opened(self) -> dict[str, SpikeFile]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a worker opens files of its own
+        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
+
+    def read(self, place: Row) -> Events:
+        """Spikes of one word."""
+        if place.path not in self._opened:
+            self._opened[place.path] = SpikeFile(self.root / place.path)
+        return self._opened[place.path][place.row]

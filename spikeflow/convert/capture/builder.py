@@ -1,0 +1,263 @@
+"""Builder: the graph of stage ann while it grows, and what happened to every operation.
+
+A value of the user's network is a tuple of graph nodes whose values add up: an addition of branches makes no
+node, its readers connect every branch to their port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from spikeflow.convert.capture.heads import ERASED_HEAD, final_function, heads
+from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name
+from spikeflow.convert.trace.evaluate import constants, dependent
+from spikeflow.errors import ConversionError, ModelError, UnsupportedLayer
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Concat, Input, Node, Output, Scale, Shape
+from spikeflow.ir.record import OutputRecord
+
+Array = npt.NDArray[Any]
+
+
+BATCH_NORM = "batch norm"  # until folding says where it went
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one operation of the user's network.
+
+    Parameters
+    ----------
+    module : the user's path of the module that it belongs to.
+    operation : as torch names it.
+    verdict : "spiking", "synapses", "folded into ...", "erased: ...", in words for people.
+    node : the graph node that stands for it; empty where there is none.
+    """
+
+    module: str
+    operation: str
+    verdict: str
+    node: str = ""
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A network as a graph of stage ann.
+
+    Parameters
+    ----------
+    verdicts : one for each operation of the network, in their order.
+    heads : operations at the end that were left out, the last one first, by the name that torch gives them.
+    warnings : what the user should know of it.
+    outputs : each output of the network in its order: node, name, and what was left out behind it.
+    """
+
+    graph: Graph
+    verdicts: tuple[Verdict, ...]
+    heads: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    outputs: tuple[OutputRecord, ...] = ()
+
+
+@dataclass(frozen=True)
+class Value:
+    """The sum of what these nodes hand on; `shape` is without batch."""
+
+    terms: tuple[str, ...]
+    shape: Shape
+
+
+class Builder:
+    """Nodes, edges, verdicts and the values known so far, by the name that torch gives them."""
+
+    def __init__(self, aten: AtenGraph) -> None:
+        self.aten = aten
+        self.nodes: dict[str, Node] = {}
+        self.shapes: dict[str, Shape] = {}
+        self.edges: list[Edge] = []
+        self.verdicts: dict[str, Verdict] = {}
+        self.values: dict[str, Value] = {}
+        self.lists: dict[str, tuple[Value, ...]] = {}
+        self.constants, self.uncomputed = constants(aten)
+        self.arrays: dict[str, Array] = dict(aten.tensors)
+        self.varying = dependent(aten, aten.inputs)
+        self.heads = heads(aten)
+        self.outputs: list[OutputRecord] = []
+        self.refusals: list[ModelError] = []
+        self._refused: set[str] = set()
+        self.lost: set[str] = set()  # names of values that a refused operation would have made
+        paths = {node.module for node in aten.nodes}
+        self._containers = {path[:end] for path in paths for end in range(len(path)) if path[end] == "."}
+
+    @property
+    def batch(self) -> int:
+        """The number of samples in the example that was traced."""
+        return self.aten.input_shapes[0][0]
+
+    def title(self, node: AtenNode) -> str:
+        """How errors and nodes call an operation: its module's path, and in a container the operation too."""
+        word = base_name(node.op)
+        if node.module in self._containers:
+            return f"{node.module}.{word}"
+        return node.module or word
+
+    def refuse(self, node: AtenNode, kind: str, hint: str) -> UnsupportedLayer:
+        """The error for an operation that cannot be taken; the caller raises it."""
+        return UnsupportedLayer(self.title(node), kind, hint, node.layer)
+
+    def note(self, node: AtenNode, refusal: ModelError) -> None:
+        """Keep a refusal; of a layer of torch, which may be many operations, the first one."""
+        whole = node.module and hasattr(nn, node.layer) and node.module not in self._containers
+        if not whole or node.module not in self._refused:
+            self.refusals.append(refusal)
+        self._refused.add(node.module)
+
+    def stand_in(self, node: AtenNode) -> None:
+        """A value of the right shape for one that could not be made, so that what follows can be looked at."""
+        if node.name not in self.varying or node.shape[:1] != (self.batch,):
+            self.lost.add(node.name)
+            return
+        self.values[node.name] = self.place(
+            f"{node.name} unknown", Input(tuple(node.shape[1:]) or (1,), "current")
+        )
+
+    # reading arguments
+
+    def value(self, node: AtenNode, argument: Any) -> Value:
+        """The value behind an argument; UnsupportedLayer where it is a constant or a list."""
+        if isinstance(argument, Ref) and argument.name in self.values:
+            return self.values[argument.name]
+        raise self.refuse(
+            node,
+            f"{base_name(node.op)} on a constant or a list of values",
+            "operations on values that depend on the input",
+        )
+
+    def constant(self, argument: Any) -> Array | None:
+        """The array or number behind an argument; None where it is a value of the network."""
+        if isinstance(argument, Ref):
+            return self._array(argument.name)
+        return np.asarray(argument) if isinstance(argument, bool | int | float) else None
+
+    def _array(self, name: str) -> Array | None:
+        found = self.constants.get(name)
+        if name not in self.arrays and isinstance(found, torch.Tensor):
+            self.arrays[name] = as_array(found)
+        return self.arrays.get(name)
+
+    def parameter(self, node: AtenNode, argument: Any) -> Array | None:
+        """A parameter stored with the network; None where it is absent."""
+        if argument is None:
+            return None
+        array = self.constant(argument)
+        if array is None:
+            raise self.refuse(
+                node,
+                f"{base_name(node.op)} with weights that the network computes",
+                "weights that do not depend on the input",
+            )
+        return array
+
+    # writing
+
+    def place(self, name: str, node: Node, **ports: Value) -> Value:
+        """Add a graph node under a free name and connect its ports; the value that it hands on."""
+        free, count = name, 1
+        while free in self.nodes:
+            count += 1
+            free = f"{name}_{count}"
+        node.check(free)
+        self.shapes[free] = node.output_shape(free, tuple(value.shape for value in ports.values()))
+        self.nodes[free] = node
+        for port, value in ports.items():
+            self.edges += [Edge(term, free, "in" if port == "into" else port) for term in value.terms]
+        return Value((free,), self.shapes[free])
+
+    def chain(self, name: str, node: Node, value: Value) -> Value:
+        """Add a graph node with one port."""
+        return self.place(name, node, into=value)
+
+    def concat(self, name: str, values: tuple[Value, ...], axis: int) -> Value:
+        """Add a Concat of several values."""
+        return self.place(name, Concat(axis, len(values)), **{f"in{i}": v for i, v in enumerate(values)})
+
+    def scale(self, name: str, value: Value, factor: npt.ArrayLike) -> Value:
+        """The value times a factor that broadcasts to it."""
+        return self.chain(name, Scale(np.asarray(factor, np.float32)), value)
+
+    def sum(self, name: str, left: Value, right: Value) -> Value:
+        """The sum of two values; a branch that is in both gets a node of its own: edges are distinct."""
+        if set(left.terms) & set(right.terms):
+            right = self.scale(f"{name}.again", right, 1.0)
+        return Value(left.terms + right.terms, left.shape)
+
+    def sources(self, name: str) -> Value:
+        """What arrives at the only port of a node."""
+        terms = tuple(edge.src for edge in self.edges if edge.dst == name)
+        return Value(terms, self.shapes[terms[0]])
+
+    def judge(self, node: AtenNode, verdict: str, value: Value | None = None) -> None:
+        """Write down what became of an operation."""
+        name = value.terms[-1] if value is not None else ""
+        self.verdicts[node.name] = Verdict(node.module or node.name, node.op, verdict, name)
+
+    # the end
+
+    def check_parameters(self) -> None:
+        """Raise ConversionError where parameters hold NaN or infinity, naming each as the user does."""
+        found = {}
+        for name, array in self.aten.tensors.items():
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                bad = int(array.size - np.isfinite(array).sum())
+                found[self.aten.parameter_names.get(name, name)] = (
+                    f"{bad} NaN or infinite value(s) of {array.size}"
+                )
+        if found:
+            first, *others = found
+            more = "".join(f"; {name} {found[name]}" for name in others)
+            reason = f"holds {found[first]}{more}"
+            raise ConversionError(first, reason, "retrain or repair the network")
+
+    def finish(self) -> Captured:
+        """The nodes that lead from the Input to the Output, and the verdicts in the operations' order."""
+        needed: set[str] = set()
+        todo = [name for name, node in self.nodes.items() if isinstance(node, Output) or not node.ports]
+        while todo:
+            name = todo.pop()
+            needed.add(name)
+            todo += [e.src for e in self.edges if e.dst == name and e.src not in needed]
+        graph = Graph(
+            {name: node for name, node in self.nodes.items() if name in needed},
+            tuple(e for e in self.edges if e.src in needed and e.dst in needed),
+        )
+        verdicts = (self.verdicts[node.name] for node in self.aten.nodes)
+        standing = tuple(_standing(verdict, needed) for verdict in verdicts)
+        return Captured(graph, standing, tuple(self.heads), tuple(self._told()), tuple(self.outputs))
+
+    def _told(self) -> Iterator[str]:
+        put_back = {final_function(self.aten, output.name) for output in self.aten.outputs}
+        for node in self.aten.nodes:
+            if self.heads.get(node.name) == ERASED_HEAD:
+                word = base_name(node.op)
+                then = (
+                    "values are put through it again"
+                    if word in put_back
+                    else "the network answers with the values before it"
+                )
+                yield f"{self.title(node)}: {word} at the end is left out, since it keeps the order of the answers; {then}"
+        if self.aten.autocast:
+            yield f"torch.autocast: what it computes in {self.aten.autocast} is converted as float32"
+
+
+def _standing(verdict: Verdict, nodes: set[str]) -> Verdict:
+    """The verdict; a slice of a slice is one node, so the node of the first may be gone."""
+    if not verdict.node or verdict.node in nodes:
+        return verdict
+    return replace(verdict, verdict="folded into the slice that follows", node="")

@@ -1,0 +1,198 @@
+"""Capture: a traced network to a graph of stage ann, with a verdict for every operation.
+
+Every operation has its line in `_HANDLERS` or is refused by name: none is left out in silence. Refusals are
+collected, a value of the right shape standing in for what a refused operation would give, and told at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from spikeflow.convert.capture import arithmetic, shapes, synapses
+from spikeflow.convert.capture.builder import Builder, Captured, Value, Verdict
+from spikeflow.convert.capture.heads import ERASED_SOFTMAX, final_function
+from spikeflow.convert.capture.refusals import IN_PARTS, LISTED, REFUSED
+from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, base_name, read_by
+from spikeflow.convert.trace.normal import is_listed
+from spikeflow.errors import ConversionError, ModelError, ShapeError, UnsupportedLayer, refused
+from spikeflow.ir.nodes import Input, Output
+from spikeflow.ir.record import OutputRecord
+
+__all__ = ["Captured", "ERASED_SOFTMAX", "Verdict", "capture"]
+
+Handler = Callable[[Builder, AtenNode], Value | None]
+INPUT, OUTPUT = "input", "output"
+# what a handler may run into where an archive's arguments are not those that torch writes
+_MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
+_COMPUTE = "compute it before saving the network, and keep it as a buffer"
+
+_HANDLERS: Mapping[str, Handler] = {
+    "linear": synapses.linear,
+    "addmm": synapses.addmm,
+    "mm": synapses.matmul,
+    "matmul": synapses.matmul,
+    "conv2d": synapses.conv2d,
+    "conv1d": synapses.conv1d,
+    "convolution": synapses.convolution,
+    "batch_norm": synapses.batch_norm,
+    "_native_batch_norm_legit_no_training": synapses.batch_norm,
+    "native_batch_norm": synapses.batch_norm,
+    "avg_pool2d": synapses.avg_pool2d,
+    "adaptive_avg_pool2d": synapses.adaptive_avg_pool2d,
+    "_adaptive_avg_pool2d": synapses.adaptive_avg_pool2d,
+    "mean": synapses.mean,
+    "relu": arithmetic.relu,
+    "clamp": arithmetic.clamp,
+    "clamp_min": arithmetic.clamp,
+    "hardtanh": arithmetic.clamp,
+    "threshold": arithmetic.threshold,
+    "add": arithmetic.add,
+    "sub": arithmetic.sub,
+    "rsub": arithmetic.rsub,
+    "mul": arithmetic.mul,
+    "div": arithmetic.div,
+    "true_divide": arithmetic.div,
+    "neg": arithmetic.neg,
+    **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax", "argmax"), arithmetic.head),
+    **dict.fromkeys(("sigmoid", "tanh", "leaky_relu", "elu", "selu", "celu"), arithmetic.head),
+    "avg_pool1d": synapses.avg_pool1d,
+    "adaptive_avg_pool1d": synapses.avg_pool1d,
+    "flatten": shapes.reshape,
+    "view": shapes.reshape,
+    "reshape": shapes.reshape,
+    "_unsafe_view": shapes.reshape,
+    "unflatten": shapes.reshape,
+    "squeeze": shapes.reshape,
+    "unsqueeze": shapes.reshape,
+    "view_as": shapes.reshape,
+    "reshape_as": shapes.reshape,
+    "contiguous": shapes.erased,
+    "clone": shapes.erased,
+    "alias": shapes.erased,
+    "detach": shapes.erased,
+    "float": shapes.erased,
+    "double": shapes.erased,
+    "half": shapes.erased,
+    "to": shapes.cast,
+    "_to_copy": shapes.cast,
+    "type_as": shapes.erased,
+    "dropout": shapes.dropout,
+    "feature_dropout": shapes.dropout,
+    "alpha_dropout": shapes.dropout,
+    "feature_alpha_dropout": shapes.dropout,
+    "slice": shapes.slice_,
+    "select": shapes.select,
+    "split": shapes.parts,
+    "split_with_sizes": shapes.parts,
+    "chunk": shapes.parts,
+    "getitem": shapes.getitem,
+    "pad": shapes.pad,
+    "constant_pad_nd": shapes.pad,
+    "cat": shapes.cat,
+    "concat": shapes.cat,
+}
+
+
+def capture(aten: AtenGraph) -> Captured:
+    """The graph of stage ann of a traced network, and what became of each of its operations.
+
+    Raises
+    ------
+    UnsupportedLayer
+        For an operation without an exact counterpart; it names the module and what would help. Several are
+        told at once, by `UnsupportedLayers`.
+    ConversionError
+        For NaN or infinite parameters, several inputs, or an output that is a constant.
+    """
+    b = Builder(aten)
+    b.check_parameters()
+    _check_ends(aten)
+    name = b.place(INPUT, Input(tuple(aten.input_shapes[0][1:]), "current"))
+    b.values[aten.inputs[0]] = name
+    for node in aten.nodes:
+        _take(b, node)
+    if b.refusals:
+        raise refused(b.refusals)
+    for number in range(len(aten.outputs)):
+        _output(b, number)
+    return b.finish()
+
+
+def _output(b: Builder, number: int) -> None:
+    """An Output of the graph: `output`, or `output.NAME` where there are several."""
+    refs, names = b.aten.outputs, b.aten.output_names
+    name = (names[number] if number < len(names) else str(number)) or OUTPUT
+    if refs[number].name not in b.values:
+        title = "the output" if len(refs) == 1 else f"the output {name}"
+        raise ConversionError(title, "does not depend on the input", "a network that computes something")
+    made = b.chain(OUTPUT if len(refs) == 1 else f"{OUTPUT}.{name}", Output(), b.values[refs[number].name])
+    final = final_function(b.aten, refs[number].name)
+    b.outputs.append(OutputRecord(made.terms[0], name, mean=True, final=final))
+
+
+def _check_ends(aten: AtenGraph) -> None:
+    if len(aten.inputs) != 1:
+        raise ConversionError("the network", f"has {len(aten.inputs)} inputs", "a forward() of one input")
+    if not aten.outputs:
+        raise ConversionError("the network", "returns no tensor", "a forward() that returns its outputs")
+    if len(aten.input_shapes[0]) < 2:
+        raise ConversionError(
+            "the network",
+            f"its input of shape {aten.input_shapes[0]} is no batch of samples",
+            "an example of shape (batch, ...)",
+        )
+
+
+def _take(b: Builder, node: AtenNode) -> None:
+    try:
+        if not is_listed(node) or (node.name in b.varying and base_name(node.op) not in _HANDLERS):
+            raise _unknown(b, node)
+        if read_by(node) & b.lost:
+            b.stand_in(node)  # the reason was told where its argument was refused
+        elif node.name in b.varying:
+            _handle(b, node)
+        else:
+            _constant(b, node)
+    except ModelError as error:
+        b.note(node, error)
+        b.stand_in(node)
+
+
+def _unknown(b: Builder, node: AtenNode) -> UnsupportedLayer:
+    word = base_name(node.op)
+    if word in REFUSED:
+        kind, hint = REFUSED[word]
+        return b.refuse(node, f"{kind} ({word})", hint)
+    if node.layer in IN_PARTS:
+        kind, hint = IN_PARTS[node.layer]
+        return b.refuse(node, kind, hint)
+    if not is_listed(node):
+        hint = "replace it by listed operations, or convert the part of the network before it"
+        return b.refuse(node, f"the operation {node.op[:100]}", hint)
+    return b.refuse(node, word, LISTED)
+
+
+def _handle(b: Builder, node: AtenNode) -> None:
+    """One operation on values of the network."""
+    word = base_name(node.op)
+    try:
+        value = _HANDLERS[word](b, node)
+    except ShapeError as error:
+        hint = "samples of the usual shape"
+        raise UnsupportedLayer(
+            b.title(node), f"{word} on these shapes ({error})", hint, node.layer
+        ) from error
+    except ModelError:
+        raise
+    except _MISFIT as error:
+        hint = "the operations as torch.export writes them"
+        raise UnsupportedLayer(b.title(node), f"{word} with these arguments", hint, node.layer) from error
+    if value is not None:
+        b.values[node.name] = value
+
+
+def _constant(b: Builder, node: AtenNode) -> None:
+    """An operation on constants only, which has been computed, or why it could not be."""
+    if node.name in b.uncomputed:
+        raise b.refuse(node, f"{base_name(node.op)} on constants ({b.uncomputed[node.name]})", _COMPUTE)
+    b.judge(node, "a constant")

@@ -1,0 +1,185 @@
+"""A file of torch to a module or a traced graph, without running code from the file.
+
+===========================  ===============================================================================
+file                         result
+===========================  ===============================================================================
+`torch.save(module)`         the module made afresh, of listed torch layers only
+`torch.export.save(...)`     an `AtenGraph`, read by our own reader
+state dict + `--arch`        the module that the user's own function makes, filled with the file's tensors;
+                             alone, or in a checkpoint, under the names of a wrapper or not
+===========================  ===============================================================================
+
+The user's function is the only code that ever runs. `arch` beside a file that says itself how its network is
+built is an error: one of the two would be silently ignored.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from spikeflow.convert.load import archive, torchfile
+from spikeflow.convert.load.checkpoint import Reading, few, fitted, modules, printable, readings
+from spikeflow.convert.load.layers import LAYERS, Rebuilder
+from spikeflow.convert.load.pickled import Instance, Tensor
+from spikeflow.convert.load.reparametrised import KINDS
+from spikeflow.convert.load.torchfile import DEFAULT_LIMIT, Saved
+from spikeflow.convert.load.zipped import StoredZip
+from spikeflow.convert.trace.atengraph import AtenGraph
+from spikeflow.errors import ConversionError, FileError, SpikeflowWarning
+
+_ARCH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_ARCH_HINT = "--arch package.module:function, a function of yours that returns the module"
+_OWN_STRUCTURE = "leave out --arch; it is for files that hold tensors only"
+
+
+def load(
+    path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT
+) -> nn.Module | AtenGraph:
+    """Open what torch saved.
+
+    Parameters
+    ----------
+    path
+        A saved module, a state dict, or an archive of torch.export.
+    arch
+        `package.module:function` for a state dict; the function is imported with the current directory on
+        the path, and called without arguments.
+    limit
+        Most bytes that the file, and the tensors made from it, may have.
+
+    Returns
+    -------
+    torch.nn.Module or AtenGraph
+        A module is in evaluation mode, on the CPU, its tensors contiguous.
+
+    Raises
+    ------
+    UnsafeFile
+        The file could only be opened by running code from it.
+    FileError
+        It is damaged, of another kind, or does not fit the module that `arch` makes.
+    ConversionError
+        `arch` cannot be imported or makes no module.
+    """
+    opened = read(path, arch, limit=limit)
+    for text in opened.told:
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)
+    return opened.network
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What a file holds, and what is to be told of how it was read."""
+
+    network: nn.Module | AtenGraph
+    told: tuple[str, ...] = ()
+
+
+def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT) -> Opened:
+    """As `load`, with what is to be told beside it instead of as a warning."""
+    name = os.fspath(path)
+    file, length = torchfile.open_regular(Path(name))
+    with file:
+        found = torchfile.look(file, name, length, limit, LAYERS.keys() | KINDS)
+        if isinstance(found, StoredZip):
+            _refuse_arch(name, arch, "an archive of torch.export")
+            return Opened(archive.read_archive(found, torchfile.Allowance.of(name, length, limit)))
+        if isinstance(found.root, Instance):
+            _refuse_arch(name, arch, "a whole module")
+            return Opened(Rebuilder(name, found.tensor).module(found.root).eval())
+        if not isinstance(found.root, dict):
+            raise FileError(name, "it holds neither a module nor named tensors", "save model.state_dict()")
+        return _whole(found) if arch is None else _filled(found, arch)
+
+
+def _whole(saved: Saved) -> Opened:
+    """The module that stands in a checkpoint beside other things."""
+    held = modules(saved.root)
+    if not held:
+        _named_tensors(saved)
+        raise FileError(saved.path, "it holds tensors but no network (a bare state dict)", _ARCH_HINT)
+    (key, first), *others = held
+    module = Rebuilder(saved.path, saved.tensor).module(first).eval()
+    kept = few([other for other, instance in others if instance is not first])
+    told = f"{saved.path}: the module under {printable(key)!r} was taken; others stand under {kept}"
+    return Opened(module, () if kept == "none" else (told,))
+
+
+def _filled(saved: Saved, arch: str) -> Opened:
+    """The module that the user's function makes, with the tensors of the file."""
+    found = _named_tensors(saved)
+    module = make_module(arch)
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    tensors, told = fitted(saved.path, found, wanted)
+    _fill(module, tensors, saved)
+    return Opened(module.eval(), told)
+
+
+def _refuse_arch(path: str, arch: str | None, what: str) -> None:
+    if arch is not None:
+        raise FileError(path, f"it is {what}, which says itself how it is built", _OWN_STRUCTURE)
+
+
+def _named_tensors(saved: Saved) -> list[Reading]:
+    """Every place in the file that holds named tensors and nothing else."""
+    found = readings(saved.root)
+    if not found:
+        assert isinstance(saved.root, dict)
+        wrong = [printable(key) for key, value in saved.root.items() if not isinstance(value, Tensor)]
+        what = f"entries that are no tensors ({few(wrong)})" if wrong else "nothing"
+        hint = "save model.state_dict() alone, or 'state_dict'"
+        raise FileError(saved.path, f"its state dict holds {what}", hint)
+    return found
+
+
+@contextmanager
+def _current_directory_importable() -> Iterator[None]:
+    """Put the current directory first on the import path, and take exactly that entry off again."""
+    entry = os.getcwd()
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)
+
+
+def make_module(arch: str) -> nn.Module:
+    """Import and call the user's function named `package.module:function`."""
+    if not _ARCH.fullmatch(arch):
+        raise ConversionError(
+            f"--arch {arch[:80]}", "it is not of the form package.module:function", _ARCH_HINT
+        )
+    where, _, name = arch.partition(":")
+    try:
+        with _current_directory_importable():
+            function = getattr(importlib.import_module(where), name)
+        module = function()
+    except Exception as error:  # the user's own code: whatever it raises is told as its own
+        words = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise ConversionError(f"--arch {arch}", f"it failed ({words})", _ARCH_HINT) from error
+    if not isinstance(module, nn.Module):
+        raise ConversionError(
+            f"--arch {arch}", f"it returned {type(module).__name__}, no torch module", _ARCH_HINT
+        )
+    return module
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], saved: Saved) -> None:
+    loaded = {key: saved.tensor(record) for key, record in tensors.items()}
+    try:
+        with torch.no_grad():
+            module.load_state_dict(loaded, strict=False)
+    except RuntimeError as error:
+        reason = f"its tensors do not load into the module ({str(error).splitlines()[0][:200]})"
+        raise FileError(saved.path, reason, "the --arch that the file was trained with") from error

@@ -1,0 +1,95 @@
+"""balance: activations to neurons. A graph of stage ann and thresholds give a graph of stage snn.
+
+A rectifier of threshold theta becomes an integrate-and-fire neuron whose spikes stand for theta each:
+theta N = sum of currents + v(0) - v(T), exactly. Spikes are 0 or 1; theta is folded into the weights that
+read them (input axis), and neurons wake at theta / 2, so that counts round to the nearest instead of down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.convert.passes.scales import fold_scales
+from spikeflow.errors import ConversionError
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Activation, Node, Population, Shape
+from spikeflow.neurons.iaf import IF
+from spikeflow.neurons.integrator import Integrator
+
+Array = npt.NDArray[Any]
+READOUT = "readout"
+
+
+def balance(
+    graph: Graph, thresholds: Mapping[str, Array], reset: str = "subtract", scale: float = 1.0
+) -> Graph:
+    """The spiking network.
+
+    Parameters
+    ----------
+    graph : at stage ann, without batch norm.
+    thresholds : for each Activation one per channel, ``(channels,)``, above 0.
+    reset : "subtract" or "zero".
+    scale : the value that one input spike stands for; 1 for direct input.
+
+    Raises
+    ------
+    ConversionError
+        Where a threshold is missing or not above 0.
+    """
+    factors: dict[str, Array] = {name: np.asarray(scale, np.float64) for name in graph.inputs if scale != 1}
+    changed: dict[str, Node] = {}
+    for name in graph.of_kind(Activation):
+        shape = graph.shapes[name]
+        theta = _threshold(name, thresholds, shape)
+        changed[name] = population(theta, shape, reset)
+        factors[name] = theta.astype(np.float64)
+    return fold_scales(with_readout(graph.with_nodes(changed)), factors)
+
+
+def readout_of(graph: Graph, output: str = "") -> str:
+    """The name of the population that accumulates an output, by default the first."""
+    return graph.inputs_of(output or graph.outputs[0])[0].src
+
+
+def population(theta: Array, shape: Shape, reset: str) -> Population:
+    """Integrate-and-fire neurons that wake at half their threshold."""
+    return IF(threshold=theta, reset=reset).node(shape, initial={"v": theta * np.float32(0.5)})
+
+
+def _threshold(name: str, thresholds: Mapping[str, Array], shape: Shape) -> Array:
+    if name not in thresholds:
+        raise ConversionError(name, "has no threshold", "--data with calibration samples")
+    theta = np.asarray(thresholds[name], np.float32)
+    if theta.shape != shape[:1] or not np.isfinite(theta).all() or theta.min() <= 0:
+        raise ConversionError(
+            name,
+            f"its thresholds of shape {theta.shape} are not one number above 0 a channel",
+            f"{shape[0]} of them",
+        )
+    return theta.reshape(-1, *(1,) * (len(shape) - 1))
+
+
+def with_readout(graph: Graph) -> Graph:
+    """A population without threshold in front of every Output: it adds up the logits of every step."""
+    for output in graph.outputs:
+        graph = _with_readout(graph, output)
+    return graph
+
+
+def _with_readout(graph: Graph, output: str) -> Graph:
+    name = READOUT if len(graph.outputs) == 1 else f"{READOUT}.{output}"
+    while name in graph.nodes:
+        name += "_"
+    nodes: dict[str, Node] = {}
+    for key, node in graph.nodes.items():
+        if key == output:
+            nodes[name] = Integrator().node(graph.shapes[output])
+        nodes[key] = node
+    edges = tuple(replace(edge, dst=name) if edge.dst == output else edge for edge in graph.edges)
+    return Graph(nodes, (*edges, Edge(name, output)), graph.dt)

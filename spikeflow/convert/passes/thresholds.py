@@ -1,0 +1,139 @@
+"""Thresholds, one for each channel: from percentiles of observed activations, or from batch norm alone.
+
+Every rule keeps the same floor: no channel lies below 2^-10 of the largest of its layer, because a channel
+that was never active would else get a threshold of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.convert.passes.observe import Stats
+from spikeflow.errors import ConversionError
+from spikeflow.frozen import Frozen
+from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Activation, BatchNorm, Concat, Flatten, Node, Pad, Scale, Shape, Slice, SumPool
+
+Array = npt.NDArray[Any]
+FLOOR = 2.0**-10
+_SPREAD = 3.0  # standard deviations above the mean that batch norm gives
+
+
+@dataclass(frozen=True, eq=False)
+class Thresholds(Frozen):
+    """For each Activation a threshold per channel, float32 ``(channels,)``, and how many are at the floor."""
+
+    values: Mapping[str, Array]
+    at_floor: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
+        object.__setattr__(self, "at_floor", MappingProxyType(dict(self.at_floor)))
+
+
+def floored(name: str, raw: Array) -> tuple[Array, int]:
+    """max(raw, 2^-10 times the largest), as float32, and how many channels that raised."""
+    largest = float(raw.max(initial=0.0))
+    if not largest > 0 or not np.isfinite(raw).all():
+        raise ConversionError(
+            name,
+            "no channel is ever active, so no threshold can be chosen",
+            "calibration data that makes the network respond, or remove the layer",
+        )
+    floor = FLOOR * largest
+    return np.maximum(raw, floor).astype(np.float32), int((raw < floor).sum())
+
+
+def percentile_thresholds(stats: Stats, percentile: float = 99.9) -> Thresholds:
+    """The percentile of each channel's activations above 0; of fewer than 20 of these, the largest.
+
+    Raises
+    ------
+    ConversionError
+        For a layer that is never active, or a percentile outside (0, 100].
+    """
+    if not 0 < percentile <= 100:
+        raise ConversionError("percentile", f"{percentile} lies outside (0, 100]", "99.9")
+    found = {name: floored(name, s.percentile(percentile)) for name, s in stats.activations.items()}
+    return Thresholds({n: t for n, (t, _) in found.items()}, {n: count for n, (_, count) in found.items()})
+
+
+def data_free_thresholds(graph: Graph) -> Thresholds:
+    """beta + 3 |gamma| of the batch norm before each activation; of a graph that still holds its batch norms.
+
+    After an addition the sum of its branches' bounds; a spiking branch counts with its own threshold.
+
+    Raises
+    ------
+    ConversionError
+        Where no batch norm determines a threshold; it names the layer and `--data`.
+    """
+    bounds = _Bounds(graph)
+    for name in graph.order:
+        if isinstance(graph.nodes[name], Activation):
+            bounds.activation(name)
+    return Thresholds(bounds.thresholds, bounds.at_floor)
+
+
+class _Bounds:
+    """The largest value expected at each node, as an array that broadcasts to its shape."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.thresholds: dict[str, Array] = {}
+        self.at_floor: dict[str, int] = {}
+
+    def activation(self, name: str) -> None:
+        shape = self.graph.shapes[name]
+        bound = np.broadcast_to(self._port(name, "in", name), shape)
+        raw = bound.reshape(shape[0], -1).max(axis=1)
+        self.thresholds[name], self.at_floor[name] = floored(name, raw)
+
+    def _port(self, name: str, port: str, asked: str) -> Array:
+        return np.sum(
+            [
+                np.broadcast_to(self._bound(e.src, asked), self.graph.shapes[e.src])
+                for e in self.graph.inputs_of(name, port)
+            ],
+            axis=0,
+        )
+
+    def _bound(self, name: str, asked: str) -> Array:
+        node, shape = self.graph.nodes[name], self.graph.shapes[name]
+        column = (-1, *(1,) * (len(shape) - 1))
+        if isinstance(node, Activation):
+            return self.thresholds[name].astype(np.float64).reshape(column)
+        if isinstance(node, BatchNorm):
+            return (node.beta + _SPREAD * np.abs(node.gamma.astype(np.float64))).reshape(column)
+        if isinstance(node, Scale) and weight_values(node.factor).min() < 0 or not isinstance(node, _PASSING):
+            raise ConversionError(
+                asked,
+                f"no batch norm determines its threshold (it reads {name})",
+                "--data with calibration samples",
+            )
+        return _through(node, [self._port(name, port, asked) for port in node.ports], shape)
+
+
+_PASSING = (Scale, SumPool, Flatten, Slice, Pad, Concat)
+
+
+def _through(node: Node, bounds: list[Array], shape: Shape) -> Array:
+    x = bounds[0]
+    if isinstance(node, Scale):
+        return x * weight_values(node.factor)
+    if isinstance(node, SumPool):
+        # the bound of a channel is one number, so a window holds at most kernel times that
+        return np.broadcast_to(x.reshape(shape[0], -1).max(axis=1)[:, None, None] * prod(node.kernel), shape)
+    if isinstance(node, Slice):
+        return x[tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))]
+    if isinstance(node, Pad):
+        return np.pad(x, list(zip(node.before, node.after, strict=True)))
+    return np.concatenate(bounds, axis=node.axis) if isinstance(node, Concat) else x.reshape(shape)

@@ -1,0 +1,179 @@
+"""Pass: run what was converted on the calibration samples that set no threshold, and say how well it answers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spikeflow.convert.passes.forward import forward, outputs_of
+from spikeflow.errors import SpikeflowWarning
+from spikeflow.ir import answer
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Activation, Population
+from spikeflow.ir.record import Network, OutputRecord
+from spikeflow.sim.classify import Evaluation, Progress, RunOptions, evaluate
+from spikeflow.sim.fidelity import (
+    LEAST,
+    Fidelity,
+    LayerFidelity,
+    OutputFidelity,
+    compare_layer,
+    compare_outputs,
+    lossy,
+    told,
+)
+from spikeflow.sim.spike_counts import samples_counted, spike_counts
+
+Array = npt.NDArray[Any]
+VERIFIED = 200  # held-back samples that are run at most
+LONGER = 4  # times the steps that are tried as advice
+MAX_LONGER = 1024
+HELPS = 0.25  # an option helps that takes a quarter of the error away, or brings 1 % more answers
+_BATCH = 100
+
+Alternatives = Mapping[str, Callable[[], Network]]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A converted network, the graph of stage ann it came from, and samples that set none of its thresholds.
+
+    Parameters
+    ----------
+    alternatives : for each option that may help, what makes the network with it.
+    """
+
+    network: Network
+    ann: Graph
+    x: Array
+    alternatives: Alternatives
+
+
+def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tuple[str, ...]]:
+    """How faithfully the spiking network answers as the ANN, and what a user is to be told of that.
+
+    Advice is given only where it was tried on the same samples and helped.
+    """
+    steps = case.network.record.steps
+    if len(case.x) == 0:
+        nothing = Fidelity("the ANN", 0, steps)
+        return nothing, told(nothing)
+    x = case.x[:VERIFIED]
+    logits = ann_outputs(case.ann, x)
+    found = _measured(case.network, x, logits, progress)
+    whole = replace(found, layers=layers_against(case.network, case.ann, x))
+    return whole, told(whole, _advice(case, x, logits, found) if lossy(found) else "")
+
+
+def warn(texts: tuple[str, ...]) -> None:
+    """Each text as a SpikeflowWarning."""
+    for text in texts:
+        warnings.warn(text, SpikeflowWarning, stacklevel=3)
+
+
+def ann_outputs(ann: Graph, x: Array) -> dict[str, Array]:
+    """The answers of a graph of stage ann, by the name of the Output node."""
+    parts = [outputs_of(ann, x[i : i + _BATCH]) for i in range(0, len(x), _BATCH)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in ann.outputs}
+
+
+def _measured(
+    network: Network, x: Array, logits: Mapping[str, Array], progress: Progress | None = None
+) -> Fidelity:
+    run = evaluate(network, x, progress=progress)
+    outputs = tuple(alike(run, output, logits[output.node], run.steps) for output in network.outputs)
+    first = network.outputs[0]
+    over = {str(t): alike(run, first, logits[first.node], t).agreement for t in moments(run)}
+    return Fidelity("the ANN", len(x), run.steps, outputs, (), over)
+
+
+def alike(run: Evaluation, output: OutputRecord, logits: Array, steps: int) -> OutputFidelity:
+    """One output after so many steps against the ANN's ``(N, *shape)``, both before what was left off at the end."""
+    kind = answer.kind_of(logits.shape[1:], output.answer)
+    got = run.accumulated(steps, output.name).reshape(logits.shape) / steps
+    return compare_outputs(output.name, got, logits, kind)
+
+
+def moments(run: Evaluation) -> list[int]:
+    """1, 2, 4, ... and the last step."""
+    return sorted({2**k for k in range(run.steps.bit_length())} | {run.steps})
+
+
+def layers_against(
+    network: Network,
+    ann: Graph,
+    x: Array,
+    options: RunOptions = RunOptions(),  # noqa: B008  frozen
+) -> tuple[LayerFidelity, ...]:
+    """The spiking layers of a converted network against the activations of its graph of stage ann, on few samples."""
+    names = tuple(n for n in network.graph.of_kind(Population) if isinstance(ann.nodes.get(n), Activation))
+    few = x[: samples_counted(network, names, len(x))]
+    counts = spike_counts(network, few, names, options)
+    activations: dict[str, list[Array]] = {name: [] for name in names}
+
+    def keep(name: str, value: torch.Tensor) -> None:
+        if name in activations:
+            activations[name].append(value.numpy().reshape(len(value), -1))
+
+    for first in range(0, len(few), _BATCH):
+        forward(ann, few[first : first + _BATCH], keep)
+    steps = options.steps or network.record.steps
+    return tuple(
+        compare_layer(n, counts[n], np.concatenate(activations[n]) / theta(network.graph, n), steps)
+        for n in names
+    )
+
+
+def theta(graph: Graph, name: str) -> Array:
+    """The threshold of each neuron, which is what one of its spikes stands for, ``(neurons,)``."""
+    node = graph.nodes[name]
+    assert isinstance(node, Population)
+    return np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
+
+
+def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) -> str:
+    """The first option that, tried on the same samples, needs no warning; else the best of those that help."""
+    tried: list[tuple[float, str]] = []
+    for option, make in case.alternatives.items():
+        other = _measured(make(), x, logits)
+        share, error = _figures(other)
+        of = " of their spread" if other.worst is not None and other.worst.spread_error is not None else ""
+        text = (
+            f"{option}, which agrees in {100 * share:.1f} % of them with an error of {100 * error:.1f} %{of}"
+        )
+        if not lossy(other):
+            return text
+        if _helps(found, other):
+            tried.append((share - error, text))
+    return max(tried, default=(0.0, ""))[1]
+
+
+def _helps(before: Fidelity, after: Fidelity) -> bool:
+    (share, error), (new_share, new_error) = _figures(before), _figures(after)
+    # outputs that come closer do not help where answers are lost and stay lost
+    closer = share >= LEAST and new_share >= share and new_error < (1 - HELPS) * error
+    return new_share >= share + 0.01 or closer
+
+
+def _figures(fidelity: Fidelity) -> tuple[float, float]:
+    """Agreement and error of the worst output; of values the error in their spread, which no offset hides."""
+    worst = fidelity.worst
+    if worst is None:
+        return 0.0, 1.0
+    error = worst.error if worst.spread_error is None else worst.spread_error
+    return worst.agreement, 1.0 if error is None else error
+
+
+def longer(network: Network) -> dict[str, Callable[[], Network]]:
+    """More steps, as an alternative."""
+    steps = min(LONGER * network.record.steps, MAX_LONGER)
+    if steps <= network.record.steps:
+        return {}
+    record = replace(network.record, steps=steps)
+    return {f"--steps {steps}": lambda: replace(network, record=record)}

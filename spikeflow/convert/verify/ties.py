@@ -1,0 +1,187 @@
+"""compare_layers: the graph's spikes against those of the torch layers it was captured from, up to ties.
+
+Torch adds in its own order, so currents differ in their last bits and a spike may fall on the other side of
+its threshold. So each layer is compared alone, on the torch layer's recorded input and fed-back spikes.
+The layer is replayed in float64 with a running error bound e, which holds for any order of sums; where torch
+and graph first differ in a neuron of a sample, the argument of the spike must lie within e of 0: a tie. Else
+the difference is unexplained. After its first difference a neuron is not compared further in that sample.
+
+e of a current is gamma_K M: M the sum of the magnitudes of all products and biases, K the most roundings that
+one of them passes, gamma_K = K u / (1 - K u), u = 2^-24 (Higham 2002, section 3.1). Through the program e
+grows with every instruction by its own rounding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from spikeflow.convert.capture.sections import OUTPUT, Section, plain, sections
+from spikeflow.convert.load.source import evaluating
+from spikeflow.convert.verify.magnitude import currents
+from spikeflow.convert.verify.replay import Bounded, replay
+from spikeflow.errors import ConversionError
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Input, Node, Output, Population
+from spikeflow.ir.record import Network
+from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.recurrent import Recurrent
+from spikeflow.neurons.sequential import Sequential, leaves
+from spikeflow.neurons.stateless import through
+from spikeflow.sim import ENGINES, Dense, run
+
+Array = npt.NDArray[Any]
+_BASE, _SHARE = 3, 100_000
+
+
+@dataclass(frozen=True)
+class LayerTies:
+    """One layer: spikes of the torch layer, differences that are ties, and differences that are not."""
+
+    name: str
+    neuron_steps: int
+    spikes: int
+    ties: int
+    unexplained: int
+
+
+@dataclass(frozen=True)
+class TieReport:
+    """All layers of a network on some samples."""
+
+    layers: tuple[LayerTies, ...]
+
+    @property
+    def ties(self) -> int:
+        """Differences within the rounding of a sum."""
+        return sum(layer.ties for layer in self.layers)
+
+    @property
+    def unexplained(self) -> int:
+        """Differences beyond it; 0 unless something is wrong."""
+        return sum(layer.unexplained for layer in self.layers)
+
+    @property
+    def allowed(self) -> int:
+        """3 + (neuron-steps) / 100,000."""
+        return _BASE + sum(layer.neuron_steps for layer in self.layers) // _SHARE
+
+    @property
+    def equal(self) -> bool:
+        """Equal up to ties."""
+        return self.unexplained == 0 and self.ties <= self.allowed
+
+    def __str__(self) -> str:
+        lines = [
+            f"spikes against the torch layers: {self.ties} tie(s) ({self.allowed} allowed), "
+            f"{self.unexplained} unexplained difference(s)"
+        ]
+        lines += [
+            f"  {x.name}: {x.spikes} spikes in {x.neuron_steps} neuron-steps, {x.ties} tie(s), "
+            f"{x.unexplained} unexplained"
+            for x in self.layers
+        ]
+        return "\n".join(lines)
+
+
+def compare_layers(
+    net: Sequential, network: Network, x: npt.ArrayLike, engine: str = ENGINES[0]
+) -> TieReport:
+    """Compare every layer of neurons on samples ``(T, B, *shape)``.
+
+    Parameters
+    ----------
+    network : as `capture_trained` made it from `net`.
+    engine : what runs the graph.
+
+    Raises
+    ------
+    ConversionError
+        Where the network has no population of a layer's name.
+    """
+    values, net = np.asarray(x, np.float32), plain(net)
+    with evaluating(net), torch.no_grad():
+        parts = [s for s in sections(net, tuple(values.shape[2:])) if s.neuron is not None]
+        seen = _record(net, torch.from_numpy(values))
+    return TieReport(
+        tuple(
+            _compare(part, network.graph, before_after, engine)
+            for part, before_after in zip(parts, seen, strict=True)
+        )
+    )
+
+
+def _record(net: Sequential, x: torch.Tensor) -> list[tuple[Array, Array]]:
+    """For each layer of neurons what entered the stateless layers before it, and what it gave."""
+    found: list[tuple[Array, Array]] = []
+    entered = x
+    whole, _ = net(x)
+    for name, layer in leaves(net):
+        if isinstance(layer, Neuron | Recurrent):
+            x, _ = layer(x)
+            found.append((entered.numpy(), x.numpy()))
+            entered = x
+        else:
+            x = through(name, layer, x)
+    if not torch.equal(x, whole):
+        raise ConversionError("the network", "answers otherwise than its layers one by one", "no hooks on it")
+    return found
+
+
+def _compare(section: Section, graph: Graph, seen: tuple[Array, Array], engine: str) -> LayerTies:
+    node = graph.nodes.get(section.name)
+    if not isinstance(node, Population):
+        raise ConversionError(
+            section.name, "the captured network has no population of this name", "capture_trained(net, ...)"
+        )
+    entered, wanted = seen
+    before = np.concatenate([np.zeros_like(wanted[:1]), wanted[:-1]])
+    got = _alone(section, graph, (entered, wanted), engine)
+    ports = {node.ports[0]: currents(section.before, entered)}
+    if section.feedback is not None:
+        back = currents(section.feedback, before)
+        ports[section.port] = ports[section.port].plus(back) if section.port in ports else back
+    bound = replay(node, ports, wanted)
+    return _count(section.name, (got, wanted), bound, node.program.spikes())
+
+
+def _alone(section: Section, graph: Graph, seen: tuple[Array, Array], engine: str) -> Array:
+    """What the graph's layer gives on the recorded values of everything that it reads."""
+    name, (entered, wanted) = section.name, seen
+    own = f"{name}.before"
+    nodes: dict[str, Node] = {name: graph.nodes[name], OUTPUT: Output()}
+    edges, inputs, todo = [Edge(name, OUTPUT)], dict[str, Array](), [name]
+    while todo:
+        reader = todo.pop(0)
+        for edge in graph.inputs_of(reader):
+            source = own if edge.src == name else edge.src
+            edges.append(replace(edge, src=source))
+            if source in nodes:
+                continue
+            node = graph.nodes[edge.src]
+            if isinstance(node, Population | Input):
+                inputs[source] = wanted if source == own else entered
+                nodes[source] = Input(graph.shapes[edge.src], "current")
+            else:
+                nodes[source] = node
+                todo.append(source)
+    # edges of one port keep their order, since each reader's were added in the graph's own order
+    lone = Graph(nodes, tuple(edges), graph.dt)
+    return run(lone, {n: Dense(v) for n, v in inputs.items()}, len(wanted), engine=engine).output
+
+
+def _count(name: str, outputs: tuple[Array, Array], bound: Bounded, spiking: bool) -> LayerTies:
+    got, wanted = outputs
+    steps = prod(wanted.shape)
+    if not spiking:
+        apart = np.abs(got.astype(np.float64) - wanted) > 2 * bound.error
+        return LayerTies(name, steps, 0, 0, int(apart.sum()))
+    differs = got != wanted
+    first = differs & (np.cumsum(differs, axis=0) == 1)
+    tie = first & (np.abs(bound.value) <= bound.error)
+    return LayerTies(name, steps, int(np.count_nonzero(wanted)), int(tie.sum()), int((first & ~tie).sum()))

@@ -1,0 +1,324 @@
+"""Pass: stage snn to stage fixed, for one chip, with the ranges of calibration samples.
+
+1. The float network runs on the samples: what each source sends, and how far each neuron's registers go.
+2. Inputs get a format; each neuron its scale and each edge its exponent (`choose`); each population its integer
+   program (`translate`).
+3. The integer network runs on the same samples. Where a register of a neuron overflows, other than a membrane at
+   its low end, that neuron gets a smaller scale, and the network is quantised again, until nothing overflows; a
+   network for which that fails is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import HardwareError, Violation
+from spikeflow.hw.chips.chip import Chip
+from spikeflow.hw.integer import registers, weights
+from spikeflow.hw.integer.choose import Bounds, Choice, Edge, choose
+from spikeflow.hw.integer.losses import Finished, report
+from spikeflow.hw.integer.observe import Observed, joined, observe
+from spikeflow.hw.integer.quantisation import Quantisation
+from spikeflow.hw.integer.roundings import costs, drive_of
+from spikeflow.hw.integer.scales import current_ports
+from spikeflow.hw.integer.translate import Port, thresholds
+from spikeflow.hw.integer.weights import Float
+from spikeflow.hw.passes.compose import Constants
+from spikeflow.hw.passes.gains import fold_gains
+from spikeflow.hw.tables.origin import for_chip
+from spikeflow.ir import stages
+from spikeflow.ir.arrays import Array
+from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.nodes import Input, Node, Population
+from spikeflow.ir.record import Network
+from spikeflow.sim.classify import RunOptions
+from spikeflow.sim.joined import leading, parted
+
+At = tuple[str, str]  # a population and one of its ports
+MAX_ROUNDS = 16
+SAMPLES = 64  # of the calibration samples, spread evenly, that are run
+FOLLOWED = 2**26  # neurons times steps times samples whose registers are followed; of larger runs, a share
+SHARE = 8
+STEPPED = 0.9  # a scale is lowered a little further than what overflowed asks for
+EARLY = 4.0  # how much spikes that come too early count: all neurons err to the same side, and it adds up behind them
+QUIET = 0.02  # how much a neuron that never spikes counts beside the average one
+FRACS = range(-24, 32)
+
+
+def quantise(
+    network: Network,
+    chip: Chip,
+    x: npt.ArrayLike,
+    options: RunOptions = RunOptions(),  # noqa: B008  frozen
+) -> Quantisation:
+    """The network in the chip's integers.
+
+    Parameters
+    ----------
+    network : composed and retimed, at stage snn.
+    x : calibration samples ``(N, *shape)``, as `classify` takes them; at most 64 of them are run.
+    options : engine and threads of the calibration runs; their steps are the run record's.
+
+    Raises
+    ------
+    HardwareError
+        Where a threshold, a bias or an overflowing register cannot be brought into the chip's range; it names the
+        neurons.
+    """
+    origin = network.graph.digest
+    network = replace(network, graph=fold_gains(network.graph))
+    array = np.asarray(x)
+    if len(array) > SAMPLES:
+        array = array[np.linspace(0, len(array) - 1, SAMPLES).astype(int)]
+        # those that are followed come first, spread over all
+        array = np.concatenate([array[part::SHARE] for part in range(SHARE)])
+    job = _Job(network, chip, array, options)
+    for _ in range(MAX_ROUNDS):
+        fixed = job.fixed()
+        seen = observe(fixed, array, options)
+        over = job.overflowing(fixed, seen)
+        if not over:
+            stages.check(fixed.graph, "fixed")
+            return job.quantisation(for_chip(fixed, chip, origin), seen)
+        job.lower(fixed, over)
+    raise job.refusal()
+
+
+class _Job:
+    """One network on its way: what the calibration samples said of it in float, and the choices made so far."""
+
+    def __init__(self, network: Network, chip: Chip, x: Array, options: RunOptions) -> None:
+        self.network, self.chip, self.x, self.options = network, chip, x, options
+        self.graph, self.formats = network.graph, chip.formats
+        names = self.graph.of_kind(Population)
+        self.nodes = {n: self._node(n) for n in names}
+        self.parts = parted(self.graph, x, leading(network))
+        self.inputs = {
+            n: self._input_format(n) for n in self.graph.inputs if _is_current(self.graph.nodes[n])
+        }
+        self.run = self._observed()
+        constants = Constants(self.graph)
+        self.biases = {(n, p): constants.at(n, p) for n in names for p in self.nodes[n].ports}
+        self.bounds = {at: self._bounds(*at) for at in self.biases}
+        self.edges = {at: self._edges(*at) for at in self.biases}
+        self.chosen: dict[At, Choice] = {}
+        self.rounds: dict[str, int] = {}
+        self.over: dict[
+            str, list[str]
+        ] = {}  # what overflowed last: registers, and how many times too large they were
+        self.excess: dict[str, dict[str, Float]] = {}
+
+    def _node(self, name: str) -> Population:
+        node = self.graph.nodes[name]
+        assert isinstance(node, Population)
+        return node
+
+    def _observed(self) -> Observed:
+        """The float network on all samples; how far registers go, on as many as there is time for."""
+        wanted = {n: registers.followed(node) for n, node in self.nodes.items()}
+        size = sum(prod(node.shape) for node in self.nodes.values()) * self.network.record.steps
+        some = len(self.x) if size * len(self.x) <= FOLLOWED else -(-len(self.x) // SHARE)
+        self.all_seen = some == len(self.x)
+        parts = [observe(self.network, self.x[:some], self.options, wanted)]
+        if some < len(self.x):
+            parts.append(observe(self.network, self.x[some:], self.options, number=some))
+        return joined(parts)
+
+    def _input_format(self, name: str) -> Fixed:
+        return best_format(self.parts[name], int(self.formats.input_bits.value))
+
+    # --- what is known of a port before anything is chosen ---
+
+    def _groups(self, name: str) -> int:
+        node = self.nodes[name]
+        return weights.groups_of(node.shape, shared=not node.program.spikes())
+
+    def _edges(self, name: str, port: str) -> list[Edge]:
+        found, groups = [], self._groups(name)
+        for edge in self.graph.inputs_of(name, port):
+            node = self.graph.nodes[edge.src]
+            assert isinstance(node, weights.Synapses)
+            (into,) = self.graph.inputs_of(edge.src)
+            raw = weights.incoming(edge.src, node, self.nodes[name].shape, groups, self.formats)
+            full = replace(raw, in_shape=self.graph.shapes[into.src], **self._source(into.src))
+            found.append(Edge(full, costs(full, groups)))
+        return found
+
+    def _source(self, name: str) -> dict[str, Any]:
+        if name in self.inputs:
+            over = self.network.record.coding == "spikes"
+            mean = np.mean(self.parts[name], axis=1) if over else self.parts[name]
+            drive = drive_of(np.asarray(mean, np.float64).reshape(len(self.x), -1), np.inf)
+            return {"source": 1.0 / self.inputs[name].step, "drive": drive}
+        if name in self.nodes and not self.nodes[name].program.spikes():
+            need, limit = "to hand on its state", "spikes of 0 or 1 between neurons"
+            raise HardwareError(self.chip.name, [Violation(name, need, limit, "a spiking population there")])
+        steps = self.run.steps
+        return {"drive": drive_of(self.run.spikes[name].astype(np.float64) / steps, steps)}
+
+    def _bounds(self, name: str, port: str) -> Bounds:
+        node, a, groups = self.nodes[name], self.formats.arithmetic, self._groups(name)
+        unit = 2.0 ** (a.state_shift - a.threshold_shift)
+        levels = [np.broadcast_to(t, node.shape).reshape(-1) for t in thresholds(node, port, a)]
+        lowest, highest = (pick(levels, axis=0) if levels else np.zeros(1) for pick in (np.min, np.max))
+        own = np.broadcast_to(lowest, int(np.prod(node.shape))).astype(np.float64)
+        bias = {p: self.biases[name, p] for p in node.ports}
+        needs = registers.Needs(node, bias, self.run.reaches[name], a, self.all_seen)
+        ceiling = np.minimum(needs.ceiling(port, np.maximum(own, 0.0)), _ratio(a.threshold / unit, highest))
+        small = _by_group(np.where(own > 0, own, np.inf), groups, np.min)
+        even = np.isfinite(small) & (small == _by_group(np.broadcast_to(highest, own.shape), groups, np.max))
+        return Bounds(
+            np.minimum(_by_group(ceiling, groups, np.min), 2.0**40),
+            np.where(np.isfinite(small), 1.0 / (small * unit), 0.0),
+            np.where(np.isfinite(small), small, 1.0),
+            np.where(even, small * unit, 0.0),
+            *self._rates(name, groups),
+            EARLY * a.strict,
+        )
+
+    def _rates(self, name: str, groups: int) -> tuple[Float, Float]:
+        """Spikes a step of each group, root mean square, and how much its errors count."""
+        if name not in self.run.spikes:
+            return np.zeros(groups), np.ones(groups)
+        spikes = self.run.spikes[name].astype(np.float64) / self.run.steps
+        rate = _by_group(spikes.mean(axis=0), groups, np.mean)
+        return np.sqrt(_by_group((spikes**2).mean(axis=0), groups, np.mean)), rate + (
+            QUIET * rate.mean() or 1.0
+        )
+
+    # --- the integer network ---
+
+    def fixed(self) -> Network:
+        """The network in integers, with the bounds as they are now."""
+        nodes: dict[str, Node] = {
+            n: replace(node, format=self.inputs[n])
+            for n, node in self.graph.nodes.items()
+            if isinstance(node, Input) and n in self.inputs
+        }
+        for at, edges in self.edges.items():
+            if at not in self.chosen:
+                self.chosen[at] = choose(edges, self.bounds[at], self.formats)
+            choice = self.chosen[at]
+            for edge, exponent in zip(edges, choice.exponents, strict=True):
+                incoming = edge.incoming
+                nodes[incoming.name] = weights.quantised(incoming, choice.scale, exponent)
+        refused: list[Violation] = []
+        for name in self.nodes:
+            try:
+                nodes[name] = self._population(name)
+            except HardwareError as error:
+                refused += error.violations
+        if refused:
+            raise HardwareError(self.chip.name, refused)
+        return replace(self.network, graph=self.graph.with_nodes(nodes))
+
+    def _population(self, name: str) -> Population:
+        node = self.nodes[name]
+        ports = {p: self._port(name, p) for p in node.ports}
+        return self.formats.kernel(name, node, ports, self.formats.arithmetic)
+
+    def _port(self, name: str, port: str) -> Port:
+        scale = weights.per_neuron(self.chosen[name, port].scale, self.nodes[name].shape)
+        return Port(scale, self.biases[name, port])
+
+    # --- what overflows ---
+
+    def overflowing(self, fixed: Network, seen: Observed) -> dict[str, list[str]]:
+        """For each population the registers that overflowed, other than a membrane's at its low end."""
+        found = {
+            n: registers.overflowing(_fixed(fixed, n), seen.counts[n], list(current_ports(node.program)))
+            for n, node in self.nodes.items()
+        }
+        return {name: names for name, names in found.items() if names}
+
+    def lower(self, fixed: Network, over: Mapping[str, list[str]]) -> None:
+        """Smaller scales for the neurons that overflowed."""
+        self.over, self.excess = dict(over), self._excess(fixed, over)
+        for name, by_port in self.excess.items():
+            self.rounds[name] = self.rounds.get(name, 0) + 1
+            for port, excess in by_port.items():
+                self._lower((name, port), _by_group(excess, self._groups(name), np.max))
+
+    def _excess(self, fixed: Network, over: Mapping[str, list[str]]) -> dict[str, dict[str, Float]]:
+        """How many times too large each neuron's registers became, for each port whose scale can mend it."""
+        currents = {n: list(current_ports(self.nodes[n].program)) for n in over}
+        wanted = {
+            n: list(
+                dict.fromkeys(r for x in names for r in registers.watched(_fixed(fixed, n), x, currents[n]))
+            )
+            for n, names in over.items()
+        }
+        seen = observe(fixed, self.x, self.options, wanted)
+        found: dict[str, dict[str, Float]] = {}
+        for name, names in over.items():
+            node = _fixed(fixed, name)
+            for label in names:
+                most = registers.excess(node, label, seen.reaches[name], currents[name])
+                if most.max() <= 1:  # too close to tell whose it was
+                    most = np.full_like(most, 1 / STEPPED)
+                ports = [p for p in node.ports if label.startswith(f"{p} ")] or list(node.ports)
+                for port in ports:
+                    by_port = found.setdefault(name, {})
+                    by_port[port] = np.maximum(by_port.get(port, 0.0), most)
+        return found
+
+    def _lower(self, at: At, excess: Float) -> None:
+        bounds, scale = self.bounds[at], self.chosen[at].scale
+        share = np.where(excess > 1, STEPPED / np.maximum(excess, 1.0), 1.0)
+        ceiling = np.where(excess > 1, np.minimum(bounds.ceiling, scale * share), bounds.ceiling)
+        self.bounds[at] = replace(bounds, ceiling=ceiling)
+        del self.chosen[at]
+
+    def refusal(self) -> HardwareError:
+        """Which neurons cannot be brought into the chip's registers."""
+        found = []
+        for name, names in sorted(self.over.items()):
+            excess = np.max(list(self.excess.get(name, {"": np.zeros(1)}).values()), axis=0)
+            neurons = ", ".join(map(str, np.flatnonzero(excess > 1)[:8]))
+            need = f"registers that hold its sums ({', '.join(names)}; neurons {neurons})"
+            limit = f"{self.chip.title}'s widths, at the smallest scale"
+            found.append(Violation(name, need, limit, "smaller weights and biases, or fewer steps"))
+        return HardwareError(self.chip.name, found)
+
+    # --- the report ---
+
+    def quantisation(self, fixed: Network, seen: Observed) -> Quantisation:
+        """The finished network with its report."""
+        edges = {at: [e.incoming for e in found] for at, found in self.edges.items()}
+        scales = {at: choice.scale for at, choice in self.chosen.items()}
+        weight = {at: bounds.weight for at, bounds in self.bounds.items()}
+        done = Finished(self.network, fixed, self.run, seen, edges, scales, weight, self.rounds)
+        return report(done, self.inputs, self.x, self.formats.arithmetic)
+
+
+def _fixed(network: Network, name: str) -> Population:
+    node = network.graph.nodes[name]
+    assert isinstance(node, Population)
+    return node
+
+
+def _is_current(node: Node) -> bool:
+    return isinstance(node, Input) and node.kind == "current"
+
+
+def best_format(x: npt.ArrayLike, bits: int) -> Fixed:
+    """The signed format of so many bits with the smallest mean square error on x; among equals the coarsest."""
+    values = np.asarray(x, np.float64).reshape(-1)
+    formats = [Fixed(bits, frac) for frac in FRACS]
+    errors = [float(np.mean((f.quantise(values) * f.step - values) ** 2)) for f in formats]
+    return formats[int(np.argmin(errors))]
+
+
+def _ratio(limit: float, value: Float) -> Float:
+    return np.divide(limit, value, out=np.full(value.shape, np.inf), where=value > 0)
+
+
+def _by_group(values: Float, groups: int, pick: Callable[..., Any]) -> Float:
+    """One number for each group from one for each neuron, in C order."""
+    return np.asarray(pick(values.reshape(groups, -1), axis=1), np.float64)

@@ -1,0 +1,152 @@
+"""Which scale each state of a program has, from the scales of its ports alone; and which states are currents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.hw.chips.arithmetic import Arithmetic
+from spikeflow.ir.nodes import Population
+from spikeflow.ir.program import Instruction, Program
+
+Float = npt.NDArray[np.float64]
+FLAG, STATIC, FREE, UNKNOWN = "flag", "static", "free", "unknown"
+Kind = str | Float  # a scale, or one of these words
+
+
+def current_ports(program: Program) -> Mapping[str, str]:
+    """The states that only filter a port, ``u <- ... + x``, with that port: the chip's register of a current.
+
+    Such a state is not handed on; its next value is a sum with the port itself, and is only added to others.
+    """
+    found: dict[str, str] = {}
+    for state, register in zip(program.states, program.next_states, strict=True):
+        at = _behind(program, register)
+        instruction = program.code[at]
+        if instruction.op != "add" or at == _behind(program, program.output) or not _only_added(program, at):
+            continue
+        for argument in instruction.args:
+            source = program.code[_behind(program, argument)]
+            if source.op == "input":
+                found[state] = source.name
+    return found
+
+
+def lasts(node: Population, state: str) -> bool:
+    """Whether a current keeps anything of the step before, so that a bias that enters it adds up there."""
+    code = node.program.code
+    reads = [i for i, c in enumerate(code) if c.op == "state" and c.name == state]
+    uses = [c for c in code if set(c.args) & set(reads)]
+    return not all(c.op == "mul" and _is_zero(node, [a for a in c.args if a not in reads]) for c in uses)
+
+
+def _is_zero(node: Population, registers: Sequence[int]) -> bool:
+    """Whether these registers hold 0 for every neuron, as far as params and constants tell."""
+    found = [node.program.code[r] for r in registers]
+    values = [
+        node.params[i.name] if i.op == "param" else i.value for i in found if i.op in ("param", "const")
+    ]
+    return bool(found) and len(values) == len(found) and not any(np.any(v) for v in values)
+
+
+def _only_added(program: Program, register: int) -> bool:
+    return all(
+        i.op in ("add", "hold") for i in program.code if any(_behind(program, a) == register for a in i.args)
+    )
+
+
+def _behind(program: Program, register: int) -> int:
+    while program.code[register].op == "hold":
+        register = program.code[register].args[0]
+    return register
+
+
+def state_scales(
+    program: Program, ports: Mapping[str, Float], arithmetic: Arithmetic
+) -> Mapping[str, Float | None]:
+    """The scale of each state; None for one that is 0 or 1.
+
+    A state takes the scale of what is added to it. One that only counts flags gets 2**decay_bits.
+    """
+    known: dict[str, Kind] = dict.fromkeys(program.states, UNKNOWN)
+    while True:
+        kinds = _kinds(program, ports, known, arithmetic)
+        after = {
+            s: _settled(known[s], kinds[r]) for s, r in zip(program.states, program.next_states, strict=True)
+        }
+        if all(after[s] is known[s] for s in known):
+            open_states = [s for s, k in known.items() if isinstance(k, str) and k != FLAG]
+            if not open_states:
+                return {s: None if isinstance(k, str) else k for s, k in known.items()}
+            after[open_states[0]] = np.asarray(2.0**arithmetic.decay_bits)
+        known = after
+
+
+def _settled(before: Kind, now: Kind) -> Kind:
+    if not isinstance(before, str) or before == FLAG:
+        return before
+    return before if isinstance(now, str) and now != FLAG else now
+
+
+def _kinds(
+    program: Program, ports: Mapping[str, Float], states: Mapping[str, Kind], arithmetic: Arithmetic
+) -> list[Kind]:
+    kinds: list[Kind] = []
+    for i in program.code:
+        if i.op == "state":
+            kinds.append(states[i.name])
+        elif i.op == "input":
+            kinds.append(ports[i.name])
+        else:
+            kinds.append(_kind(i, [kinds[a] for a in i.args], arithmetic))
+    return kinds
+
+
+def _kind(i: Instruction, args: list[Kind], arithmetic: Arithmetic) -> Kind:
+    if i.op in ("const", "param"):
+        return STATIC
+    if i.op == "hold":
+        return args[0]
+    if i.op == "spike":
+        return FLAG
+    if i.op == "function":
+        return np.asarray(2.0**arithmetic.table_frac)
+    if i.op == "floor":
+        return np.ones(())
+    return _product(args) if i.op in ("mul", "div") else _sum(args[-2:])
+
+
+def _sum(args: list[Kind]) -> Kind:
+    scale = next((a for a in args if not isinstance(a, str)), None)
+    if scale is not None:
+        return scale
+    words = set(args)
+    if words == {STATIC}:
+        return STATIC
+    return UNKNOWN if UNKNOWN in words else FREE
+
+
+def _product(args: list[Kind]) -> Kind:
+    a, b = args
+    if not isinstance(a, str) and not isinstance(b, str):
+        return resolve(a, b)[1]
+    if isinstance(a, str) and isinstance(b, str):
+        if a == b and a in (STATIC, FLAG):
+            return a
+        return UNKNOWN if UNKNOWN in (a, b) else FREE
+    return a if isinstance(b, str) and b != UNKNOWN else b if isinstance(a, str) and a != UNKNOWN else UNKNOWN
+
+
+def resolve(a: Float, b: Float) -> tuple[int, Float]:
+    """How far a product of two scales is shifted down, and the scale that is left.
+
+    A pure binary fraction (a table's entry) gives way to the other; otherwise the smaller scale is shifted out.
+    """
+    for one, other in ((b, a), (a, b)):
+        power = np.log2(one)
+        if one.size == 1 and float(power.reshape(())) == round(float(power.reshape(()))):
+            return int(power.reshape(())), other
+    count = max(0, int(np.floor(np.log2(min(a.min(), b.min())))))
+    return count, a * b / 2.0**count

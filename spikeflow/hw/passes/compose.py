@@ -1,0 +1,305 @@
+"""Pass: what lies between two populations becomes one set of synapses.
+
+A path leads from an Input or a population through linear nodes to a port. Its nodes are multiplied in float64
+and rounded once. A path that stays a convolution becomes a Conv2d, one that ends in a Linear a Linear, any other
+a Sparse. Biases meet in one array on the first node of the port.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from spikeflow.errors import GraphError
+from spikeflow.hw.passes import operators
+from spikeflow.hw.passes.convolve import Affine, as_conv
+from spikeflow.hw.passes.operators import Operator
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import (
+    LINEAR_KINDS,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    Node,
+    Output,
+    Population,
+    Shape,
+    Sparse,
+)
+
+Float = npt.NDArray[np.float64]
+Synapses = Linear | Conv2d | Sparse
+ENDS = (Input, Population)
+MAX_PATHS = 4096
+DENSE = 0.5  # a share of non-zero weights from which a matrix is kept as a Linear
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One linear node of a path: its name, and the port at which the path enters it."""
+
+    name: str
+    port: str
+
+
+@dataclass(frozen=True)
+class Path:
+    """A source, the linear nodes after it in order, and the sum of the delays of the edges."""
+
+    source: str
+    hops: tuple[Hop, ...]
+    delay: int
+
+
+def compose(graph: Graph) -> Graph:
+    """The graph with one node of synapses on each path between an Input or a population and a port.
+
+    Names are kept: the node takes the name of the last Linear, Conv2d or Sparse of its path. A connection of a
+    population with an Output stays an edge. Delays of edges add up; delays of nodes are kept.
+
+    Raises
+    ------
+    GraphError
+        Where a bias passes a delay (it would begin late), or a path is too large to be written out.
+    """
+    builder = _Builder(graph)
+    for name, node in graph.nodes.items():
+        for port in node.ports if isinstance(node, Population | Output) else ():
+            builder.port(name, port)
+    return replace(graph, nodes=builder.nodes, edges=tuple(builder.edges))
+
+
+class _Builder:
+    """The nodes and edges made so far."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.constants = graph, Constants(graph)
+        self.nodes: dict[str, Node] = {
+            n: node for n, node in graph.nodes.items() if isinstance(node, (*ENDS, Output))
+        }
+        self.edges: list[Edge] = []
+
+    def port(self, target: str, port: str) -> None:
+        """Make the synapses of one port."""
+        paths = list(_paths(self.graph, target, port))
+        plain = isinstance(self.graph.nodes[target], Output) and all(not p.hops for p in paths)
+        if plain:
+            self.edges += [Edge(p.source, target, port, p.delay) for p in paths]
+            return
+        shape = self.graph.port_shape(target, port)
+        bias = self.constants.at(target, port)
+        made = [_synapses(self.graph, path, shape) for path in paths]
+        for path, node in zip(paths, self._with_bias(paths, made, bias, shape), strict=True):
+            self._connect(path, node, target, port)
+
+    def _with_bias(
+        self, paths: Sequence[Path], made: list[Synapses], bias: Float | None, shape: Shape
+    ) -> list[Synapses]:
+        """The nodes of a port with all of its biases on the first that can hold them."""
+        if bias is None:
+            return made
+        index = next((i for i, node in enumerate(made) if _bias_for(node, bias) is not None), None)
+        if index is None:
+            # a convolution has one bias a channel; these differ within one, so its kernel is written out
+            index, made[0] = 0, _written_out(self.graph, paths[0], shape)
+        flat = _bias_for(made[index], bias)
+        assert flat is not None
+        made[index] = replace(made[index], bias=flat.astype(np.float32))
+        return made
+
+    def _connect(self, path: Path, node: Synapses, target: str, port: str) -> None:
+        name = self._name(path, target, port)
+        self.nodes[name] = node
+        self.edges += [Edge(path.source, name, delay=path.delay), Edge(name, target, port)]
+
+    def _name(self, path: Path, target: str, port: str) -> str:
+        kinds = [h.name for h in path.hops if isinstance(self.graph.nodes[h.name], LINEAR_KINDS)]
+        own = kinds or [h.name for h in path.hops]
+        name = own[-1] if own else f"{path.source}->{target}" + ("" if port == "in" else f".{port}")
+        if name in self.nodes:
+            name = f"{name}<-{path.source}"
+        first, count = name, 2
+        while name in self.nodes:
+            name, count = f"{first}:{count}", count + 1
+        return name
+
+
+def _paths(graph: Graph, target: str, port: str) -> Iterator[Path]:
+    """The paths into a port, in the order of the edges."""
+    count = 0
+    waiting = [Path(e.src, (), e.delay) for e in reversed(graph.inputs_of(target, port))]
+    while waiting:
+        path = waiting.pop()
+        if isinstance(graph.nodes[path.source], ENDS):
+            count += 1
+            if count > MAX_PATHS:
+                raise GraphError(target, f"more than {MAX_PATHS} paths lead to port {port!r}")
+            yield path
+            continue
+        waiting += [
+            Path(e.src, (Hop(path.source, e.port), *path.hops), path.delay + e.delay)
+            for e in reversed(graph.inputs_of(path.source))
+        ]
+
+
+class Constants:
+    """What each linear node hands on when nothing spikes, in float64: biases, carried through what follows."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        ends = (*ENDS, Output)
+        linear = {
+            n: [e.src for e in graph.inputs_of(n)]
+            for n, node in graph.nodes.items()
+            if not isinstance(node, ends)
+        }
+        self.known: dict[str, Float | None] = dict.fromkeys(graph.nodes)
+        for name in TopologicalSorter(linear).static_order():
+            if name in linear:
+                self.known[name] = self._constant(name)
+
+    def at(self, name: str, port: str) -> Float | None:
+        """What arrives at a port when nothing spikes; None where no bias leads there."""
+        total: Float | None = None
+        for edge in self.graph.inputs_of(name, port):
+            part = self.known[edge.src]
+            if part is None:
+                continue
+            if edge.delay:
+                raise GraphError(
+                    edge.src,
+                    f"its bias reaches {name} only {edge.delay} step(s) late",
+                    "a delay on the edge into the layer, not on the one out of it",
+                )
+            total = part if total is None else total + part
+        return total
+
+    def _constant(self, name: str) -> Float | None:
+        node, shape = self.graph.nodes[name], self.graph.shapes[name]
+        parts = [self._carried(name, port, shape) for port in node.ports]
+        bias = getattr(node, "bias", None)
+        if bias is not None:
+            own = bias[:, None, None] if isinstance(node, Conv2d) else bias.reshape(shape)
+            parts.append(np.broadcast_to(own, shape).astype(np.float64))
+        found = [p for p in parts if p is not None]
+        return sum(found[1:], found[0]) if found else None
+
+    def _carried(self, name: str, port: str, shape: Shape) -> Float | None:
+        part = self.at(name, port)
+        if part is None:
+            return None
+        slots = _operator(self.graph, Hop(name, port))
+        if max(slots, default=0) > 0:
+            raise GraphError(name, "a bias passes its delays and would begin late", "a bias after the delays")
+        return np.asarray((sum(slots.values()) @ part.reshape(-1)).reshape(shape))
+
+
+def _operator(graph: Graph, hop: Hop) -> Operator:
+    node, out_shape = graph.nodes[hop.name], graph.shapes[hop.name]
+    in_shape = graph.port_shape(hop.name, hop.port)
+    if isinstance(node, Concat):
+        return operators.concat(node, in_shape, out_shape, _start(graph, hop, node))
+    return operators.operator(hop.name, node, in_shape, out_shape, hop.port)
+
+
+def _start(graph: Graph, hop: Hop, node: Concat) -> int:
+    return operators.concat_start(node, hop.port, {p: graph.port_shape(hop.name, p) for p in node.ports})
+
+
+def _synapses(graph: Graph, path: Path, shape: Shape) -> Synapses:
+    nodes = [graph.nodes[h.name] for h in path.hops]
+    in_shape = graph.shapes[path.source]
+    real = [n for n in nodes if not isinstance(n, Flatten)]
+    if (
+        len(real) == 1
+        and isinstance(real[0], Linear)
+        and real[0].weight.shape[0] == prod(shape)
+        and len(shape) == 1
+    ):
+        return replace(real[0], bias=None)
+    if len(nodes) == 1 and isinstance(nodes[0], Sparse):
+        return replace(nodes[0], bias=None)
+    conv = as_conv([_affine(graph, h) for h in path.hops], in_shape)
+    if conv is not None and conv.output_shape("", (in_shape,)) == shape:
+        return conv
+    return _written_out(graph, path, shape)
+
+
+def _affine(graph: Graph, hop: Hop) -> Affine:
+    node = graph.nodes[hop.name]
+    start = _start(graph, hop, node) if isinstance(node, Concat) else 0
+    return Affine(node, graph.port_shape(hop.name, hop.port), graph.shapes[hop.name], start)
+
+
+def _written_out(graph: Graph, path: Path, shape: Shape) -> Synapses:
+    """The product of the path's matrices, as a Linear where it ends in one and is mostly full, else as a Sparse."""
+    size = prod(graph.shapes[path.source])
+    product: Operator = {0: operators.selection(np.arange(size), size)}
+    for hop in path.hops:
+        product = operators.multiply(_operator(graph, hop), product)
+    synapses = [(d, *_entries(m)) for d, m in sorted(product.items())]
+    count = sum(len(weights) for _, weights, _, _ in synapses)
+    linear = any(isinstance(graph.nodes[h.name], Linear) for h in path.hops)
+    if linear and len(shape) == 1 and set(product) == {0} and count > DENSE * prod(shape) * size:
+        return Linear(product[0].toarray())
+    return _rows(synapses, graph.shapes[path.source], shape)
+
+
+def _entries(matrix: operators.Matrix) -> tuple[Float, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Weights, targets and sources, ordered by source, then target; zeros left out."""
+    by_source: Any = sparse.csc_array(matrix)
+    by_source.eliminate_zeros()
+    by_source.sort_indices()
+    sources = np.repeat(np.arange(by_source.shape[1]), np.diff(by_source.indptr))
+    return by_source.data, by_source.indices.astype(np.int64), sources
+
+
+def _rows(
+    synapses: Sequence[tuple[int, Float, npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+    in_shape: Shape,
+    out_shape: Shape,
+) -> Sparse:
+    weight, target, source = (np.concatenate(parts) for parts in list(zip(*synapses, strict=True))[1:])
+    delays = np.concatenate([np.full(len(w), d) for d, w, _, _ in synapses])
+    order = np.lexsort((delays, target, source))
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=prod(in_shape)))])
+    # one constant is kept as one number: an identity, a sum pool
+    constant = weight.size > 0 and bool((weight == weight[0]).all())
+    return Sparse(
+        indptr,
+        target[order],
+        weight[:1] if constant else weight[order],
+        in_shape,
+        out_shape,
+        delays=delays[order] if delays.any() else None,
+    )
+
+
+def _bias_for(node: Synapses, bias: Float) -> Float | None:
+    if not isinstance(node, Conv2d):
+        return bias.reshape(-1)
+    per_channel = bias[:, 0, 0]
+    return per_channel if (bias == per_channel[:, None, None]).all() else None
+
+
+def is_composed(graph: Graph) -> bool:
+    """Whether every linear node stands alone between an Input or population and a port."""
+    for name in graph.of_kind(*LINEAR_KINDS):
+        sources = [graph.nodes[e.src] for e in graph.inputs_of(name)]
+        targets = graph.outputs_of(name)
+        if len(sources) != 1 or not isinstance(sources[0], ENDS) or len(targets) != 1 or targets[0].delay:
+            return False
+    others = (*ENDS, Output, *LINEAR_KINDS)
+    return all(isinstance(n, others) for n in graph.nodes.values()) and not any(
+        isinstance(graph.nodes[e.dst], Population) and isinstance(graph.nodes[e.src], ENDS)
+        for e in graph.edges
+    )

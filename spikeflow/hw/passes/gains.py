@@ -1,0 +1,93 @@
+"""Pass: a number that every use of a port is multiplied with moves into the weights of that port.
+
+``a <- alpha a + (1 - alpha) x`` becomes ``a <- alpha a + x`` with weights times 1 - alpha: one rounding less in
+every step, and no multiplication in the neuron.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.hw.integer.weights import scaled_node
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import LINEAR_KINDS, Conv2d, Linear, Node, Population, Sparse
+from spikeflow.ir.program import Instruction, Program
+
+Float = npt.NDArray[np.float64]
+
+
+def fold_gains(graph: Graph) -> Graph:
+    """The composed graph with these factors in its weights and biases, in float64, rounded once."""
+    changed: dict[str, Node] = {}
+    for name in graph.of_kind(Population):
+        node = graph.nodes[name]
+        assert isinstance(node, Population)
+        for port in node.ports:
+            node = _fold(graph, name, node, port, changed)
+        changed[name] = node
+    return graph.with_nodes(changed)
+
+
+def _fold(graph: Graph, name: str, node: Population, port: str, changed: dict[str, Node]) -> Population:
+    found = _gain(node, port)
+    sources = [e.src for e in graph.inputs_of(name, port)]
+    if found is None or not all(isinstance(graph.nodes[s], LINEAR_KINDS) for s in sources):
+        return node
+    gain, program = found
+    if any(isinstance(graph.nodes[s], Conv2d) for s in sources) and not _by_channel(gain, node):
+        return node
+    for source in sources:
+        synapses = graph.nodes[source]
+        assert isinstance(synapses, Linear | Conv2d | Sparse)
+        changed[source] = scaled_node(synapses, gain, node.shape)
+    return replace(node, program=program)
+
+
+def _by_channel(gain: Float, node: Population) -> bool:
+    full = np.broadcast_to(gain, node.shape)
+    return bool((full == full[:, :1, :1]).all())
+
+
+def _gain(node: Population, port: str) -> tuple[Float, Program] | None:
+    """The one number that the port is always multiplied with, and the program without that; or None."""
+    code = node.program.code
+    known = _known(node)
+    reads = [i for i, c in enumerate(code) if c.op == "input" and c.name == port]
+    uses = [i for i, c in enumerate(code) if set(c.args) & set(reads)]
+    if len(reads) != 1 or len(uses) != 1 or code[uses[0]].op != "mul":
+        return None
+    (use,), (read,) = uses, reads
+    others = [a for a in code[use].args if a != read]
+    if (
+        len(others) != 1
+        or known[others[0]] is None
+        or read in (node.program.output, *node.program.next_states)
+    ):
+        return None
+    gain = known[others[0]]
+    assert gain is not None
+    shorter = (*code[:use], Instruction("hold", (read,)), *code[use + 1 :])
+    return gain, replace(node.program, code=shorter)
+
+
+def _known(node: Population) -> list[Float | None]:
+    """The value of each register that depends on params and constants alone."""
+    values: list[Float | None] = []
+    for c in node.program.code:
+        args = [values[a] for a in c.args]
+        if c.op == "const":
+            values.append(np.asarray(c.value, np.float64))
+        elif c.op == "param":
+            values.append(node.params[c.name].astype(np.float64))
+        elif c.op in _FOLD and all(a is not None for a in args):
+            values.append(np.asarray(_FOLD[c.op](*args)))
+        else:
+            values.append(None)
+    return values
+
+
+_FOLD = vars(SimpleNamespace(add=np.add, sub=np.subtract, mul=np.multiply, hold=lambda x: x))

@@ -1,0 +1,45 @@
+"""A mapping as one file, ``net.map.h5``; trusts nothing that it reads."""
+
+from __future__ import annotations
+
+import os
+
+from spikeflow.errors import FileError, SpikeflowError
+from spikeflow.hw.chips.chip import NAMES, load
+from spikeflow.hw.cost import over_limits
+from spikeflow.hw.tables.mapping import Mapping
+from spikeflow.ir import stages, store
+from spikeflow.ir.arrays import Array
+from spikeflow.ir.codec import decode_record, encode_record
+
+KIND = "mapping"
+
+
+def write_mapping(path: str | os.PathLike[str], mapping: Mapping) -> None:
+    """Write a mapping, whole or not at all.
+
+    Raises
+    ------
+    FileError
+        Where the file cannot be written; what was there before is then still there.
+    """
+    arrays: list[Array] = []
+    store.write_whole(path, KIND, encode_record(mapping, arrays), arrays)
+
+
+def read_mapping(path: str | os.PathLike[str], limits: store.Limits | None = None) -> Mapping:
+    """The mapping in a file; FileError for anything that is not a legal one.
+
+    The tables must agree with each other, rebuild into a graph at stage fixed, and keep the limits of their
+    chip where that is one of ours: a file cannot make us import somebody else's chip.
+    """
+    manifest, arrays = store.read(path, KIND, limits or store.Limits())
+    try:
+        mapping = decode_record(Mapping, manifest, arrays)
+        stages.check(mapping.as_graph(), "fixed")
+        broken = over_limits(mapping, load(mapping.chip)) if mapping.chip in NAMES else ()
+    except SpikeflowError as error:
+        raise FileError(path, f"does not hold a legal mapping ({error})") from error
+    if broken:
+        raise FileError(path, f"does not keep the limits of {mapping.chip}: {broken[0]}")
+    return mapping

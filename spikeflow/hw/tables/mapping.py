@@ -1,0 +1,125 @@
+"""Mapping: a network on chips, core by core, as a device would load it; the truth about a mapped run."""
+
+from __future__ import annotations
+
+from collections import abc
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from spikeflow.frozen import Frozen
+from spikeflow.hw.integer.loss import Loss
+from spikeflow.hw.tables.check import check_mapping
+from spikeflow.hw.tables.rebuild import Rebuilt, rebuild
+from spikeflow.hw.tables.records import (
+    CoreTable,
+    InputTable,
+    Layout,
+    NeuronKind,
+    OutputTable,
+    Projection,
+    TrafficRecord,
+)
+from spikeflow.ir.codec import ADDED
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.record import Network, RunRecord
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping(Frozen):
+    """Everything that chips and host load, and nothing else: a mapped run is rebuilt from this alone.
+
+    Parameters
+    ----------
+    chip : name of the chip.
+    layout : the mesh that the cores' places refer to.
+    dt : seconds a step.
+    record : how the network is run.
+    kinds : programs of the neurons.
+    projections : edges of the network, with their exponents.
+    measured : whether the spikes in the tables come from calibration data; else each is 1 a step.
+    loss : what the integers lost against the float network; None where integers were given.
+    origin : digest of the float graph that it was made from; empty where that is not known.
+    semantics : digest of how the chip computes, `Chip.semantics`; empty where that is not known.
+    traffic : on what the spikes in the tables were measured; None where they were not, or it is not known.
+
+    Raises
+    ------
+    GraphError
+        Where the tables contradict each other: an axon that nothing reaches, a route that leads nowhere, a
+        weight outside its format, a neuron that is missing or there twice.
+    """
+
+    chip: str
+    layout: Layout
+    dt: float
+    record: RunRecord
+    kinds: tuple[NeuronKind, ...]
+    projections: tuple[Projection, ...]
+    inputs: tuple[InputTable, ...]
+    cores: tuple[CoreTable, ...]
+    outputs: tuple[OutputTable, ...]
+    measured: bool = False
+    loss: Loss | None = field(default=None, metadata=ADDED)
+    origin: str = field(default="", metadata=ADDED)
+    semantics: str = field(default="", metadata=ADDED)
+    traffic: TrafficRecord | None = field(default=None, metadata=ADDED)
+
+    def __post_init__(self) -> None:
+        check_mapping(self)
+
+    def as_graph(self) -> Graph:
+        """The fixed graph that these tables compute, outputs in their original order; see ``hw.tables.rebuild``."""
+        return self._rebuilt.graph
+
+    @property
+    def core_of(self) -> abc.Mapping[str, int]:
+        """The core of each population and each set of synapses of the rebuilt graph."""
+        return self._rebuilt.core_of
+
+    @property
+    def part_of(self) -> abc.Mapping[str, str]:
+        """The population or projection of the network that each node of the rebuilt graph is a part of."""
+        return self._rebuilt.part_of
+
+    @cached_property
+    def _rebuilt(self) -> Rebuilt:
+        return rebuild(self)
+
+    def as_network(self) -> Network:
+        """The rebuilt graph with the run record, which names the first slice of a read-out that was cut."""
+        slices = self._rebuilt.slices.get(self.record.readout)
+        return Network(self.as_graph(), replace(self.record, readout=slices[0]) if slices else self.record)
+
+    @property
+    def level(self) -> int:
+        """The steps by which a run is longer than what is read of it: until the last read-out wakes."""
+        ends = [np.cumsum([len(s.neurons) for s in core.slices]) for core in self.cores]
+        starts = [np.array([s.start for s in core.slices]) for core in self.cores]
+        found = 0
+        for table in self.outputs:
+            for core in np.unique(table.core):
+                slot = np.searchsorted(ends[core], table.neuron[table.core == core], side="right")
+                found = max(found, int(starts[core][slot].max()))
+        return found
+
+    @property
+    def cores_used(self) -> int:
+        """Number of cores that hold neurons."""
+        return len(self.cores)
+
+    @property
+    def chips(self) -> int:
+        """Number of chips that hold a core."""
+        return len({core.chip for core in self.cores})
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons on all cores."""
+        return sum(core.neurons for core in self.cores)
+
+    @property
+    def synapses(self) -> int:
+        """Number of synapse words on all cores."""
+        return sum(len(core.axons.weight) for core in self.cores)

@@ -1,0 +1,217 @@
+"""The report as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from spikeflow.report import words
+from spikeflow.report.network.facts import (
+    CostFacts,
+    LayerFacts,
+    MappedFacts,
+    NetworkFacts,
+    RasterFacts,
+    ReportFacts,
+)
+from spikeflow.report.network.verdict import energies, verdict
+from spikeflow.report.network.verdicts import tables
+
+Row = Sequence[str]
+
+
+def to_json(facts: ReportFacts) -> dict[str, Any]:
+    """All facts as plain data, and the verdict in words."""
+    loss = facts.mapped.loss if facts.mapped is not None else None
+    # asdict copies what is no dataclass, which frozen mappings do not allow
+    plain = facts if facts.mapped is None else replace(facts, mapped=replace(facts.mapped, loss=None))
+    found = asdict(plain)
+    if facts.mapped is not None:
+        found["mapped"]["loss"] = None if loss is None else loss.to_json()
+    return {"verdict": verdict(facts), **found}
+
+
+def to_text(facts: ReportFacts) -> str:
+    """All facts for people, one section after the other."""
+    sections = [
+        _head(facts),
+        _accuracy(facts),
+        _layers("Layers", facts.layers),
+        _raster(facts),
+        _conversion(facts),
+    ]
+    if facts.mapped is not None:
+        sections += [
+            _mapped(facts.mapped),
+            _layers("Layers as mapped", facts.mapped.layers),
+            _cores(facts.mapped),
+            _links(facts.mapped),
+        ]
+    sections.append(_costs(facts.costs, energies(facts)))
+    return "\n\n".join(
+        "\n".join(_one_line(line) for line in section) for section in map(list, sections) if section
+    )
+
+
+def columns(title: str, head: Row, rows: Sequence[Row], left: int = 1) -> Iterator[str]:
+    """A table: the first `left` columns to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    yield title
+    for row in (head, *rows):
+        cells = (
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        )
+        yield "  " + "  ".join(cells).rstrip()
+
+
+def _one_line(text: str) -> str:
+    # a name from a file must not be able to forge a line, nor reach the terminal's controls
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _head(facts: ReportFacts) -> Iterator[str]:
+    network = facts.network
+    yield verdict(facts)
+    yield from (f"warning: {text}" for text in facts.warnings)
+    yield f"spikeflow {facts.made.version} report, {facts.made.date}, engine {facts.made.engine}"
+    yield from (f"  {what}: {path}" for what, path in facts.made.sources.items())
+    yield (
+        f"network {network.digest}, stage {network.stage}: {network.nodes} nodes, {network.edges} edges, "
+        f"{network.neurons:,} neurons, {network.synapses:,} synapses stored, {network.connections:,} connections"
+    )
+    yield from (f"  {name}: {value}" for name, value in record_lines(network))
+
+
+def record_lines(network: NetworkFacts) -> Iterator[tuple[str, str]]:
+    """The run record, a name and a value each; the conversion's long note is told apart."""
+    yield "steps", f"{network.steps} of {network.dt_s:g} s"
+    drawn = network.coding in ("rate", "onoff")
+    yield "coding", network.coding + (f", scale {network.scale:g}, seed {network.seed}" if drawn else "")
+    yield "read out at", network.readout or "nowhere"
+    if network.input_shape:
+        yield "sample", words.shape(network.input_shape)
+    if network.labels:
+        yield "labels", ", ".join(network.labels[:20]) + (", ..." if len(network.labels) > 20 else "")
+    yield from ((name, value) for name, value in sorted(network.notes.items()) if name != "conversion")
+
+
+def _accuracy(facts: ReportFacts) -> Iterator[str]:
+    yield f"Answers to {facts.run.samples:,} samples"
+    if facts.ann is not None:
+        yield f"  ANN: accuracy {words.accuracy(facts.ann.accuracy, facts.ann.samples)}, {facts.ann.source}"
+    for run in facts.runs:
+        yield f"  {run.title} ({run.stage}), {run.steps} steps: {words.answered(run)}"
+        told = [
+            t for t in (*run.accuracy_over_steps, *run.rmse_over_steps) if t & (t - 1) == 0 or t == run.steps
+        ]
+        if told:
+            yield f"    by steps, {words.over_steps(run)}: " + ", ".join(
+                f"{t}: {words.at(run, t)}" for t in told
+            )
+        if run.tied:
+            yield f"    undecided (tied): {words.percent(run.tied)}"
+        yield (
+            f"    {words.count(run.synaptic_operations)} synaptic operations a sample "
+            f"({words.count(run.computed_operations)} computed; a constant input is computed once), "
+            f"{words.count(run.neuron_updates)} neuron updates, {run.seconds:.2f} s in all on this computer"
+        )
+
+
+def _layers(title: str, layers: Sequence[LayerFacts]) -> Iterator[str]:
+    head = ("node", "kind", "shape", "neurons", "synapses", "threshold", "rate", "acc", "mac", "overflow")
+    rows = [
+        (
+            f.node,
+            f.kind,
+            words.shape(f.shape),
+            words.count(f.neurons) if f.neurons else "",
+            words.count(f.synapses) if f.synapses else "",
+            words.spread(f.threshold),
+            words.rate(f.rate),
+            words.count(f.accumulates),
+            words.count(f.multiply_accumulates),
+            words.overflow(dict(f.overflow)),
+        )
+        for f in layers
+    ]
+    yield from columns(
+        f"{title} (a sample; threshold: smallest / median / largest; rate: spikes a neuron and step)",
+        head,
+        rows,
+        left=3,
+    )
+
+
+def _raster(facts: ReportFacts) -> Iterator[str]:
+    if facts.raster:
+        told = ", ".join(f"{name} {value}" for name, value in facts.sample.items())
+        yield f"Spikes of some neurons ({told}); the page draws them"
+        yield from (f"  {words.shown(raster)}: {_spikes(raster)} spikes" for raster in facts.raster)
+
+
+def _spikes(raster: RasterFacts) -> int:
+    return sum(len(row.steps) for row in raster.rows)
+
+
+def _conversion(facts: ReportFacts) -> Iterator[str]:
+    for table in tables(facts.conversion):
+        yield from columns(f"Conversion: {table.title}", table.columns, table.rows)
+
+
+def _mapped(mapped: MappedFacts) -> Iterator[str]:
+    yield (
+        f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} cores on "
+        f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses"
+    )
+    yield f"  made from the network {mapped.origin}" if mapped.origin else "  origin unknown"
+    yield f"  answers as the unmapped network: {words.agreement(mapped)}"
+    if mapped.loss is not None:
+        yield from (f"  when it was mapped: {line}" for line in mapped.loss.to_text().splitlines())
+    yield f"  values that overflow changed, over the whole run: {mapped.overflowed:,}"
+    yield from (f"  {note}" for note in mapped.notes)
+    yield from (f"  assumed: {value}" for value in mapped.assumed)
+
+
+def _cores(mapped: MappedFacts) -> Iterator[str]:
+    names = [use.resource for use in mapped.cores[0].uses] if mapped.cores else []
+    rows = [
+        (
+            str(c.core),
+            f"{c.chip}:{c.x},{c.y}.{c.slot}",
+            c.holds,
+            *(f"{words.count(u.used)} / {words.count(u.limit)}" for u in c.uses),
+            words.count(c.operations),
+        )
+        for c in mapped.cores
+    ]
+    yield from columns(
+        "Cores (used / limit; synaptic operations a step)",
+        ("core", "chip:x,y.slot", "holds", *names, "operations"),
+        rows,
+        left=3,
+    )
+
+
+def _links(mapped: MappedFacts) -> Iterator[str]:
+    if not mapped.mesh.links:
+        yield "Traffic: none between routers, all cores share one"
+        return
+    rows = [(f"{a.source} -> {a.target}".replace(", ", ","), f"{a.load:.4g}") for a in mapped.mesh.busiest()]
+    title = (
+        f"Traffic: the busiest of {len(mapped.mesh.links)} links that carry messages ({mapped.mesh.measured})"
+    )
+    yield from columns(title, ("link", "messages a step"), rows)
+
+
+def _costs(costs: Sequence[CostFacts], compared: str) -> Iterator[str]:
+    yield "Energy and time of a sample"
+    if compared:
+        yield f"  {compared}"
+    for cost in costs:
+        yield f"  {cost.title}: {words.energy(cost)}, {words.time(cost)}"
+        for line in cost.lines:
+            mark = f" [{line.mark}]" if line.mark and line.each is not None else ""
+            source = f" ({line.source})" if line.source else ""
+            yield f"    {words.count(line.count)} {line.what}: {words.constant(line)}{mark}{source}"
+        yield from (f"    {note}" for note in cost.notes)

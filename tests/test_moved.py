@@ -1,0 +1,45 @@
+"""Modules that moved into rooms are importable by their old names, with a warning that names the new one."""
+
+from __future__ import annotations
+
+import importlib
+import pickle
+import sys
+
+import pytest
+
+from spikeflow.moved import MOVED
+
+
+@pytest.mark.parametrize("old", sorted(MOVED))
+def test_an_old_name_gives_the_module_of_the_new_one(old: str) -> None:
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is now {MOVED[old]}$"):
+        module = importlib.import_module(old)
+    assert module is importlib.import_module(MOVED[old])
+    assert module.__name__ == MOVED[old] == module.__spec__.name  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("room", "name"),
+    [
+        ("convert.load", "load"),
+        ("convert.capture", "capture"),
+        ("convert.verify", "verify"),
+        ("hw.tables", "CoreTable"),
+        ("report.recording", "recording_facts"),
+        ("datasets.loading", "Loading"),
+    ],
+)
+def test_a_module_that_became_a_room_still_has_its_names(room: str, name: str) -> None:
+    assert hasattr(importlib.import_module(f"spikeflow.{room}"), name)
+
+
+def test_what_was_pickled_under_an_old_name_opens() -> None:
+    from spikeflow.hw.chips.chip import load
+
+    fact = load("loihi2").neurons
+    old = pickle.dumps(fact, 0).replace(b"spikeflow.hw.chips.chip", b"spikeflow.hw.chip")
+    sys.modules.pop("spikeflow.hw.chip", None)
+    with pytest.warns(DeprecationWarning, match="hw.chip is now"):
+        assert pickle.loads(old) == fact
