@@ -56,10 +56,10 @@ def fixed_population(r: np.random.Generator, shape: Shape) -> Population:
     rounding, overflow = str(r.choice(ROUNDINGS)), str(r.choice(NARROWINGS))
     x = ops.shift(recorder.x[0], int(r.integers(-3, 7)) or 1, rounding)
     if two:
-        a = s.a - ops.multiply_shift(s.a, p.decay, 12, rounding) + recorder.x[1]
+        a = s.a - ops.mul(s.a, p.decay, 12, rounding) + recorder.x[1]
         a = ops.narrow(a, int(r.integers(8, 24)), overflow, "a")
-        x = ops.multiply_shift(x, 16 + ops.table(ops.shift(a, -2, "floor") + 4, "gate"), 4, rounding)
-    v = ops.multiply_shift(s.v, p.decay, 12, rounding) + x
+        x = ops.mul(x, 16 + ops.table(ops.shift(a, -2, "floor") + 4, "gate"), 4, rounding)
+    v = ops.mul(s.v, p.decay, 12, rounding) + x
     z = ops.spike(v - p.threshold)
     kept = v - z * p.threshold if r.random() < 0.5 else ops.where(z, 0, v)
     kept = ops.narrow(kept, int(r.integers(10, 25)), overflow, "v")

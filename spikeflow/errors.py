@@ -8,7 +8,8 @@
     │   │   └── UnsupportedLayers   refusals
     │   ├── ShapeError              node, got, expected
     │   ├── GraphError              node, reason, hint
-    │   └── StageError              node, stage, reason
+    │   ├── StageError              node, stage, reason
+    │   └── OperationRefused        domain, operation, hint
     ├── ConversionError(ValueError) layer, reason, hint
     ├── DataError(ValueError)       what, got, expected
     ├── NotExpressible              node, feature, format
@@ -98,6 +99,14 @@ class StageError(ModelError):
     def __init__(self, node: str, stage: str, reason: str) -> None:
         self.node, self.stage, self.reason = node, stage, reason
         super().__init__(f"{node}: not legal at stage {stage}: {reason}.")
+
+
+class OperationRefused(ModelError):
+    """An operation of a neuron's program that has no meaning on the values it is asked of."""
+
+    def __init__(self, domain: str, operation: str, hint: str = "") -> None:
+        self.domain, self.operation, self.hint = domain, operation, hint
+        super().__init__(_sentence(f"{operation}: this operation has no meaning for {domain}.", hint))
 
 
 class ConversionError(SpikeflowError, ValueError):

@@ -1,7 +1,7 @@
 """Program: what one neuron does in one step, as a straight line of instructions.
 
-Instruction i defines register i. The same text runs in numpy (``sim.interpreter``), in C++
-(``src/engine/program.cpp``) and, through the model's ``step``, in torch.
+Instruction i defines register i. `ir.evaluate` runs it on any kind of values: numpy arrays, torch tensors,
+intervals; ``src/engine/program.cpp`` on blocks of neurons.
 """
 
 from __future__ import annotations
@@ -9,52 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from spikeflow.errors import GraphError
 from spikeflow.frozen import Frozen
-from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS
+from spikeflow.ir.instructions import Instruction as Instruction
 
-# operation -> number of arguments
-ARITY: Mapping[str, int] = MappingProxyType(
-    {
-        "const": 0,  # value
-        "param": 0,  # name
-        "state": 0,  # name: the state before this step
-        "input": 0,  # name: the sum that arrived at this port
-        "add": 2,
-        "sub": 2,
-        "mul": 2,  # fixed: 64-bit product, then right shift by value, rounded by mode
-        "div": 2,  # float only
-        "min": 2,  # a < b ? a : b
-        "max": 2,  # a > b ? a : b
-        "floor": 1,  # float only
-        "where": 3,  # c != 0 ? a : b
-        "spike": 1,  # x >= 0 ? 1 : 0; value is the spike's slot
-        "hold": 1,  # x, with zero gradient
-        "function": 1,  # name: tanh or sigmoid (float only)
-        "shift": 1,  # fixed only: value > 0 left, < 0 right, rounded by mode
-        "narrow": 1,  # fixed only: value bits, overflow by mode; name labels the register for counting
-        "table": 1,  # fixed only: name's entry at index x, clamped to the table's ends
-    }
-)
-FIXED_ONLY = frozenset({"shift", "narrow", "table"})
-FLOAT_ONLY = frozenset({"div", "floor", "function"})
-FUNCTIONS = frozenset({"tanh", "sigmoid"})
-# operations whose value is a count of bits, or a slot, and the smallest it may be
-LOWEST: Mapping[str, int] = MappingProxyType({"mul": 0, "spike": 0, "shift": -62, "narrow": 2})
-HIGHEST = 62
 MAX_INSTRUCTIONS = 4096
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """One operation on earlier registers; see `ARITY` for what each operation reads."""
-
-    op: str
-    args: tuple[int, ...] = ()
-    name: str = ""
-    value: float | int = 0
-    mode: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,9 +38,22 @@ class Program(Frozen):
     output: int
     next_states: tuple[int, ...]
     tables: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    # each instruction as `evaluate` reads it: its operation, arguments, and what the operation takes besides
+    plan: tuple[tuple[str, tuple[int, ...], tuple[Any, ...]], ...] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tables", MappingProxyType(dict(self.tables)))
+        rows = ((i.operation, i) for i in self.code)
+        # a word that is no operation must not reach another method of a domain
+        plan = tuple((row.name if row else f"unknown {i.op}", i.args, i.taken) for row, i in rows)
+        object.__setattr__(self, "plan", plan)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The registers that live on after a step: the output, then the next states."""
+        return (self.output, *self.next_states)
 
     def operations(self) -> frozenset[str]:
         """The set of operations used; a programmable core accepts a program by it."""
@@ -97,50 +71,19 @@ class Program(Frozen):
         if not 0 < len(self.code) <= MAX_INSTRUCTIONS:
             allowed = f"1 to {MAX_INSTRUCTIONS} are allowed"
             raise GraphError(name, f"a program of {len(self.code)} instructions; {allowed}")
-        for names in (self.inputs, self.states, self.params):
-            if len(set(names)) != len(names):
-                raise GraphError(name, f"the program's names {names} are not all different")
+        for listed in (self.inputs, self.states, self.params):
+            if len(set(listed)) != len(listed):
+                raise GraphError(name, f"the program's names {listed} are not all different")
         for table, entries in self.tables.items():
             if not entries or not -(2**31) <= min(entries) <= max(entries) < 2**31:
                 raise GraphError(name, f"table {table!r} is empty or holds more than 32 bits")
+        names = {n: getattr(self, n) for n in ("params", "states", "inputs", "tables")}
         for index, instruction in enumerate(self.code):
-            problem = self._problem(index, instruction)
+            problem = instruction.problem(index, names)
             if problem:
                 raise GraphError(name, f"instruction {index} ({instruction.op}): {problem}")
-        ends = (self.output, *self.next_states)
-        if len(self.next_states) != len(self.states) or any(not 0 <= e < len(self.code) for e in ends):
+        if len(self.next_states) != len(self.states) or any(not 0 <= e < len(self.code) for e in self.ends):
             raise GraphError(name, "the program's output or next states are not registers")
-
-    def _problem(self, index: int, instruction: Instruction) -> str:
-        if instruction.op not in ARITY:
-            return "unknown operation"
-        op, value, count = instruction.op, instruction.value, ARITY[instruction.op]
-        if len(instruction.args) != count or any(not 0 <= a < index for a in instruction.args):
-            return f"arguments {instruction.args} are not {count} earlier registers"
-        names = {
-            "param": self.params,
-            "state": self.states,
-            "input": self.inputs,
-            "function": FUNCTIONS,
-            "table": self.tables,
-        }
-        if op in names and instruction.name not in names[op]:
-            return f"unknown name {instruction.name!r}"
-        if isinstance(value, bool) or not isinstance(value, int if op in LOWEST else int | float):
-            return f"its value {value!r} is not a number of the kind it takes"
-        # a comparison that NaN fails too
-        largest = 2**63 - 1 if isinstance(value, int) else 3.4e38
-        if not abs(value) <= largest or (op in LOWEST and not LOWEST[op] <= value <= HIGHEST):
-            return f"its value {value} is out of range"
-        if op == "narrow" and instruction.mode not in NARROWINGS:
-            return f"unknown overflow {instruction.mode!r}"
-        if (
-            (op == "shift" and value < 0) or (op == "mul" and value > 0)
-        ) and instruction.mode not in ROUNDINGS:
-            return f"unknown rounding {instruction.mode!r}"
-        if op != "narrow" and instruction.mode not in ("", *ROUNDINGS):
-            return f"unknown mode {instruction.mode!r}"
-        return ""
 
 
 def without_unused(

@@ -14,7 +14,7 @@ from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Node, Population, Shape
-from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.program import Program
 from spikeflow.ir.record import Network, OutputRecord
 from spikeflow.ir.stages import stage_of
 from spikeflow.ir.synapses import connections, stored_synapses
@@ -69,7 +69,7 @@ def _output(graph: Graph, output: OutputRecord) -> str:
 
 def show_program(program: Program) -> str:
     """What one neuron does in one step, one line for each register."""
-    lines = [f"r{index} = {_instruction(instruction)}" for index, instruction in enumerate(program.code)]
+    lines = [f"r{index} = {instruction}" for index, instruction in enumerate(program.code)]
     lines.append(f"output r{program.output}")
     lines += [f"next {s} = r{r}" for s, r in zip(program.states, program.next_states, strict=True)]
     for name, entries in sorted(program.tables.items()):
@@ -139,20 +139,3 @@ def _shape(shape: Shape) -> str:
 def _one_line(text: str) -> str:
     # a name from a file must not be able to forge a line
     return " ".join(text.split())
-
-
-def _instruction(instruction: Instruction) -> str:
-    parts = [instruction.op, *(f"r{a}" for a in instruction.args)]
-    if instruction.op == "narrow":
-        return " ".join([*parts, f"to {instruction.value} bits, {instruction.mode} ({instruction.name})"])
-    if instruction.name:
-        parts.append(instruction.name)
-    if instruction.op == "const":
-        parts.append(repr(instruction.value))
-    elif instruction.op == "shift":
-        parts.append(f"by {instruction.value} {instruction.mode}".rstrip())
-    elif instruction.op == "mul" and instruction.value:
-        parts.append(f">> {instruction.value} {instruction.mode}")
-    elif instruction.op == "spike" and instruction.value:
-        parts.append(f"slot {instruction.value}")
-    return " ".join(parts)

@@ -12,7 +12,7 @@ from spikeflow.errors import StageError
 from spikeflow.ir.arrays import Quantised, Weight
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, BatchNorm, Input, Node, Population, Scale, Synaptic
-from spikeflow.ir.program import FIXED_ONLY, FLOAT_ONLY
+from spikeflow.ir.program import Program
 
 STAGES = ("ann", "snn", "fixed")
 
@@ -66,9 +66,15 @@ def _float_problems(node: Node) -> Iterator[str]:
     if isinstance(node, Population):
         if node.fixed:
             yield "its neurons have integer formats"
-        used = sorted(node.program.operations() & FIXED_ONLY)
+        used = _foreign(node.program, "snn")
         if used or any(i.op == "mul" and i.value for i in node.program.code):
             yield f"its program uses integer operations ({', '.join(used) or 'mul with a shift'})"
+
+
+def _foreign(program: Program, stage: str) -> list[str]:
+    """The operations of a program that belong to the other stage."""
+    rows = {i.operation for i in program.code}
+    return sorted(row.name for row in rows if row is not None and stage not in row.stages)
 
 
 def _fixed_problems(node: Node) -> Iterator[str]:
@@ -85,7 +91,7 @@ def _fixed_problems(node: Node) -> Iterator[str]:
 def _fixed_population(node: Population) -> Iterator[str]:
     if not node.fixed:
         yield "its neurons have no integer formats"
-    used = sorted(node.program.operations() & FLOAT_ONLY)
+    used = _foreign(node.program, "fixed")
     if used:
         yield f"its program uses float operations ({', '.join(used)})"
     if any(i.op == "const" and not isinstance(i.value, int) for i in node.program.code):

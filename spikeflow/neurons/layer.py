@@ -17,12 +17,13 @@ import torch
 from torch import nn
 
 from spikeflow.errors import GraphError, SpikeflowWarning
+from spikeflow.ir.evaluate import evaluate
 from spikeflow.neurons import surrogate
 from spikeflow.neurons.bounds import limited, settled
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.settling import SEEN, compared
 from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
-from spikeflow.neurons.torch_ops import Named, TorchOps
+from spikeflow.neurons.tensors import Tensors
 
 State = tuple[torch.Tensor, ...]
 Parameters = dict[str, torch.Tensor]
@@ -84,7 +85,8 @@ class Neuron(nn.Module):
         names = compared(program)
         start = self.model.params()
         seen = names is not None and all(np.min(start[n]) >= SEEN for n in names)
-        self._names, self._settles, self._spiking = program.states, not seen, program.spikes()
+        self._program, self._names = program, program.states
+        self._settles, self._spiking = not seen, program.spikes()
         self._limits = {
             n: (max(low, SEEN) if seen and n in (names or ()) else low, high)
             for n, (low, high) in self.model.ranges().items()
@@ -162,8 +164,11 @@ class Neuron(nn.Module):
         self, values: Parameters, moment: tuple[torch.Tensor, ...], state: State
     ) -> tuple[torch.Tensor, State]:
         """One moment of what was checked: inputs in the order of the ports, in the type of the state."""
-        named = self.state_type(*state)
-        z, after = self.model.step(Named(values), named, moment, TorchOps(self.derivative))
+        program, like = self._program, moment[0]
+        domain = Tensors(self.derivative, like)
+        before, arriving = zip(program.states, state, strict=True), zip(program.inputs, moment, strict=True)
+        registers = evaluate(program, domain, values, dict(before), dict(arriving))
+        z, *after = (domain.full(registers[i]) for i in program.ends)
         return z, self.state_type(*(settled(v) if self._settles else v for v in after))
 
     def handed_on(self, z: torch.Tensor, x: Stretch) -> torch.Tensor:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +19,7 @@ from spikeflow import intake
 from spikeflow.errors import GraphError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.nodes import Population, Shape
-from spikeflow.ir.ops import NumpyOps, Ops, Recorder
+from spikeflow.ir.ops import Ops, Recorder
 from spikeflow.ir.program import Program
 
 Value = float | npt.NDArray[Any]
@@ -112,12 +111,6 @@ class NeuronModel(Frozen, ABC):
         """The population of this model for the graph."""
         params = {k: np.asarray(v, np.float32) for k, v in self.params().items()}
         return Population(self.name, self.program(), params, tuple(shape), initial=initial or {})
-
-    def numpy_step(self, state: tuple[Any, ...], x: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-        """The step itself on numpy arrays, for the law that the traced program is equal to it."""
-        p = SimpleNamespace(**{k: np.asarray(v, np.float32) for k, v in self.params().items()})
-        s = SimpleNamespace(**dict(zip(self.states(), state, strict=True)))
-        return self.step(p, s, x, NumpyOps())
 
 
 def decay_from_tau(tau_s: Value, dt: float) -> Value:

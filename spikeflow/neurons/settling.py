@@ -6,6 +6,10 @@ beside a threshold of at least 2^-76 what lies below 2^-100 is lost in float32, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from spikeflow.ir.evaluate import Domain, evaluate
+from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.program import Program
 
 SEEN = 2.0**-76
@@ -13,20 +17,59 @@ SEEN = 2.0**-76
 
 def compared(program: Program) -> tuple[str, ...] | None:
     """The parameters to which a program compares, once each; None where it also decides in another way."""
-    code, found = program.code, dict[str, None]()
-    for instruction in code:
-        if instruction.op == "spike":
-            argument = code[instruction.args[0]]
-            threshold = code[argument.args[1]] if argument.op == "sub" else argument
-            if argument.op != "sub" or threshold.op != "param":
-                return None
-            found[threshold.name] = None
-        elif instruction.op in ("floor", "div"):
-            return None
-        elif instruction.op == "where":
-            condition = code[instruction.args[0]]
-            while condition.op == "hold":
-                condition = code[condition.args[0]]
-            if condition.op != "spike":
-                return None
-    return tuple(found)
+    params = {name: _Register(param=name) for name in program.params}
+    states, inputs = dict.fromkeys(program.states, PLAIN), dict.fromkeys(program.inputs, PLAIN)
+    decisions = _Decisions()
+    evaluate(program, decisions, params, states, inputs)
+    return None if decisions.others else tuple(decisions.compared)
+
+
+@dataclass(frozen=True)
+class _Register:
+    """What a decision needs to know of a register: which parameter it is or has taken off; whether it is a spike."""
+
+    param: str = ""
+    minus: str = ""
+    spike: bool = False
+
+
+PLAIN = _Register()
+
+
+class _Decisions(Domain[_Register]):
+    """Follows where a program decides: an operation whose result jumps."""
+
+    stages = (FLOAT,)
+
+    def __init__(self) -> None:
+        self.compared: dict[str, None] = {}
+        self.others = False
+
+    def spike(self, x: _Register, slot: int) -> _Register:
+        if x.minus:
+            self.compared[x.minus] = None
+        self.others |= not x.minus
+        return _Register(spike=True)
+
+    def where(self, condition: _Register, a: _Register, b: _Register) -> _Register:
+        self.others |= not condition.spike
+        return PLAIN
+
+    def floor(self, x: _Register) -> _Register:
+        self.others = True
+        return PLAIN
+
+    def div(self, a: _Register, b: _Register) -> _Register:
+        self.others = True
+        return PLAIN
+
+    def sub(self, a: _Register, b: _Register) -> _Register:
+        return _Register(minus=b.param)
+
+    def hold(self, x: _Register) -> _Register:
+        return _Register(spike=x.spike)
+
+    def _smooth(self, *args: object) -> _Register:
+        return PLAIN
+
+    const = add = mul = minimum = maximum = tanh = sigmoid = _smooth

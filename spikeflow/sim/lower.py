@@ -16,8 +16,9 @@ import numpy.typing as npt
 from spikeflow.errors import StageError
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import weight_values
-from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS
+from spikeflow.ir.fixed import ROUNDINGS
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.instructions import OPERATIONS
 from spikeflow.ir.nodes import (
     Activation,
     BatchNorm,
@@ -36,34 +37,15 @@ from spikeflow.ir.nodes import (
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import _engine
-from spikeflow.sim.ranges import INT32, fits_32, node_ranges, port_range, program_ranges
+from spikeflow.sim.intervals import INT32
+from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges
 
 Array = npt.NDArray[Any]
 Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
 BEST_ISA = 2
 
 # the order of Op in src/engine/program_ops.hpp
-_OPS = (
-    "const",
-    "param",
-    "state",
-    "input",
-    "add",
-    "sub",
-    "mul",
-    "div",
-    "min",
-    "max",
-    "floor",
-    "where",
-    "spike",
-    "hold",
-    "tanh",
-    "sigmoid",
-    "shift",
-    "narrow",
-    "table",
-)
+_OPS = tuple(OPERATIONS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,19 +219,10 @@ def program_arrays(program: Program) -> tuple[Array, Array]:
 
 
 def _row(program: Program, i: Instruction) -> tuple[int, ...]:
+    row = i.operation
+    assert row is not None, "programs are checked where graphs are made"
     args = (*i.args, 0, 0, 0)[:3]
-    names: dict[str, Sequence[str]] = {
-        "param": program.params,
-        "state": program.states,
-        "input": program.inputs,
-        "table": list(program.tables),
-    }
-    name = list(names[i.op]).index(i.name) if i.op in names else 0
-    modes = NARROWINGS if i.op == "narrow" else ROUNDINGS
-    mode = modes.index(i.mode) if i.mode else 0
-    value = (
-        int(i.value)
-        if i.op in ("shift", "narrow", "mul") or (i.op == "const" and isinstance(i.value, int))
-        else 0
-    )
-    return (_OPS.index(i.name if i.op == "function" else i.op), *args, name, mode, value)
+    name = list(getattr(program, row.names)).index(i.name) if row.names else 0
+    mode = (row.modes or ROUNDINGS).index(i.mode) if i.mode else 0
+    value = int(i.value) if row.takes and isinstance(i.value, int) else 0
+    return (_OPS.index(row.name), *args, name, mode, value)

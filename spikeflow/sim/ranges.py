@@ -1,51 +1,21 @@
 """Which integers can occur: the proof that 32 bits hold a network or a neuron's registers.
 
-Everything is an interval of Python integers. A sum that could leave 64 bits wraps, so it may be anything.
+A sum that could leave 64 bits wraps, so it may be anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.evaluate import evaluate
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Scale, SumPool, Synaptic
-from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.program import Program
 from spikeflow.ir.synapses import largest_sum
-
-
-@dataclass(frozen=True)
-class Interval:
-    """All integers from low to high."""
-
-    low: int
-    high: int
-
-    def hull(self, other: Interval) -> Interval:
-        """The smallest interval that holds both."""
-        return Interval(min(self.low, other.low), max(self.high, other.high))
-
-    def within(self, other: Interval) -> bool:
-        """Whether the other holds this one."""
-        return other.low <= self.low and self.high <= other.high
-
-    @property
-    def size(self) -> int:
-        """The largest magnitude."""
-        return max(abs(self.low), abs(self.high))
-
-
-INT32 = Interval(-(2**31), 2**31 - 1)
-INT64 = Interval(-(2**63), 2**63 - 1)
-ZERO, BIT = Interval(0, 0), Interval(0, 1)
-
-
-def of_array(x: np.ndarray) -> Interval:
-    """From the smallest to the largest element, 0 included."""
-    return Interval(min(0, int(x.min(initial=0))), max(0, int(x.max(initial=0))))
+from spikeflow.sim.intervals import INT32, INT64, ZERO, Interval, Intervals, of_array
 
 
 def fits_32(graph: Graph, largest_input: int) -> bool:
@@ -110,11 +80,11 @@ def _row_sum(node: Synaptic | Scale) -> int:
 
 def program_ranges(node: Population, ports: Mapping[str, Interval]) -> list[Interval]:
     """What each register can hold over all steps: states widened until a step keeps them inside."""
-    program = node.program
+    program, domain = node.program, Intervals(node.program.tables)
     params = {name: of_array(value) for name, value in node.params.items()}
     states = {s: of_array(node.initial[s]) if s in node.initial else ZERO for s in program.states}
     for attempt in range(4 + 2 * len(states)):
-        registers = _pass(program, ports, params, states)
+        registers = evaluate(program, domain, params, states, ports)
         after = {
             s: registers[r].hull(states[s]) for s, r in zip(program.states, program.next_states, strict=True)
         }
@@ -128,7 +98,7 @@ def program_ranges(node: Population, ports: Mapping[str, Interval]) -> list[Inte
                 for s, r in zip(program.states, program.next_states, strict=True)
             }
         )
-    return _pass(program, ports, params, dict.fromkeys(program.states, INT64))
+    return evaluate(program, domain, params, dict.fromkeys(program.states, INT64), ports)
 
 
 def _widened(program: Program, register: int, now: Interval) -> Interval:
@@ -140,69 +110,3 @@ def _widened(program: Program, register: int, now: Interval) -> Interval:
         half = 1 << (int(instruction.value) - 1)
         return Interval(-half, half - 1).hull(now)
     return INT64
-
-
-def _pass(
-    program: Program,
-    ports: Mapping[str, Interval],
-    params: Mapping[str, Interval],
-    states: Mapping[str, Interval],
-) -> list[Interval]:
-    leaves = {"input": ports, "param": params, "state": states}
-    registers: list[Interval] = []
-    for i in program.code:
-        if i.op in leaves:
-            result = leaves[i.op][i.name]
-        elif i.op == "table":
-            result = of_array(np.asarray(program.tables[i.name], np.int64))
-        else:
-            result = _apply(i, [registers[a] for a in i.args])
-        registers.append(result if result.within(INT64) else INT64)
-    return registers
-
-
-def _apply(i: Instruction, x: Sequence[Interval]) -> Interval:
-    """One operation on intervals."""
-    match i.op:
-        case "const":
-            return Interval(int(i.value), int(i.value))
-        case "add":
-            return Interval(x[0].low + x[1].low, x[0].high + x[1].high)
-        case "sub":
-            return Interval(x[0].low - x[1].high, x[0].high - x[1].low)
-        case "mul":
-            corners = [a * b for a in (x[0].low, x[0].high) for b in (x[1].low, x[1].high)]
-            product = Interval(min(corners), max(corners))
-            return _shifted(product, -int(i.value)) if product.within(INT64) else INT64
-        case "min":
-            return Interval(min(x[0].low, x[1].low), min(x[0].high, x[1].high))
-        case "max":
-            return Interval(max(x[0].low, x[1].low), max(x[0].high, x[1].high))
-        case "where":
-            return x[1].hull(x[2])
-        case "spike":
-            return BIT
-        case "shift":
-            return _shifted(x[0], int(i.value))
-        case "narrow":
-            return _narrowed(x[0], int(i.value), i.mode)
-        case _:
-            return x[0]
-
-
-def _shifted(x: Interval, amount: int) -> Interval:
-    if amount >= 0:
-        return Interval(x.low << amount, x.high << amount)
-    return Interval(x.low >> -amount, (x.high >> -amount) + 1)  # + 1: rounded to nearest or to zero
-
-
-def _narrowed(x: Interval, bits: int, mode: str) -> Interval:
-    half, full = 1 << (bits - 1), 1 << bits
-    if mode == "fold":
-        low = min(x.low, half + 1 - full) if x.high > half else x.low
-        high = max(x.high, full - half) if x.low <= -half else x.high
-        return Interval(low, high)
-    inner = Interval(-half + (mode == "symmetric"), half - 1)
-    if mode == "wrap":
-        return x if x.within(inner) else inner
-    return Interval(min(max(x.low, inner.low), inner.high), max(min(x.high, inner.high), inner.low))

@@ -54,7 +54,7 @@ def lif() -> Program:
 @pytest.fixture
 def integer_lif() -> Program:
     r = Recorder(["in"], ["v"], ["decay", "threshold"])
-    leaked = r.ops.multiply_shift(r.s.v, r.p.decay, 12, "zero")
+    leaked = r.ops.mul(r.s.v, r.p.decay, 12, "zero")
     v = r.ops.narrow(leaked + r.ops.shift(r.x[0], 6), 24, "saturate", "v")
     z = r.ops.spike(v - r.p.threshold - 1)
     seen = r.ops.table(r.ops.shift(v, -4), "steps")

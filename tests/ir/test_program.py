@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import GraphError
-from spikeflow.ir.ops import Recorder, TraceOps
-from spikeflow.ir.program import ARITY, MAX_INSTRUCTIONS, Instruction, Program
+from spikeflow.ir.instructions import OPERATIONS
+from spikeflow.ir.ops import Ops, Recorder
+from spikeflow.ir.program import MAX_INSTRUCTIONS, Instruction, Program
 
 Op = Instruction
 X = Op("input", name="in")
@@ -120,8 +121,8 @@ def test_tracing_records_equal_operations_once() -> None:
 
 
 def test_tracing_keeps_zeros_of_different_kind_apart() -> None:
-    ops = TraceOps()
-    indices = {ops.add(Op("const", value=v)).index for v in (0, 0.0, -0.0)}
+    ops = Ops()
+    indices = {ops.record(Op("const", value=v)).index for v in (0, 0.0, -0.0)}
     assert len(indices) == 3
 
 
@@ -159,13 +160,13 @@ def test_every_operation_can_be_recorded() -> None:
         o.tanh(x),
         o.sigmoid(x),
         o.shift(x, -2),
-        o.multiply_shift(x, x, 3, "floor"),
+        o.mul(x, x, 3, "floor"),
         o.narrow(x, 8, "wrap", "x"),
         o.table(x, "t"),
     ]
     program = r.program(made_[13], [made_[0]], {"t": (1,)})
     program.check("n")
-    assert program.operations() == set(ARITY)
+    assert program.operations() == {row.op for row in OPERATIONS.values()}
 
 
 def test_replace_keeps_tables(integer_lif: Program) -> None:

@@ -53,7 +53,7 @@ def _plain_float(r: Recorder, rng: np.random.Generator) -> Any:
 def _plain_fixed(r: Recorder, rng: np.random.Generator) -> Any:
     s, p, ops = r.s, r.p, r.ops
     drive: Any = sum(r.x[1:], start=r.x[0]) if r.x else 5
-    v = ops.multiply_shift(s.v, 11, 4, "zero") + drive
+    v = ops.mul(s.v, 11, 4, "zero") + drive
     z = ops.spike(v - p.a)
     after = [v - ops.hold(z) * p.a, ops.where(z, 0, v)][rng.integers(2)]
     return r.program(z, [s.u, ops.narrow(after, int(rng.integers(6, 25)), "saturate", "v")])
@@ -68,8 +68,8 @@ def _random_float(r: Recorder, rng: np.random.Generator) -> Any:
         r.p.b,
         r.p.c,
         *r.x,
-        ops.add(_const(1.0)),
-        ops.add(_const(-0.37)),
+        ops.const(1.0),
+        ops.const(-0.37),
     ]
     unary = [ops.floor, ops.tanh, ops.sigmoid, ops.hold, ops.spike, lambda x: x * 0.25]
     binary = [
@@ -107,7 +107,7 @@ def _clip(ops: Any, x: Symbol) -> Symbol:
 def _random_fixed(r: Recorder, rng: np.random.Generator) -> Any:
     ops = r.ops
     tables = {"t": tuple(int(x) for x in rng.integers(-200, 200, 17)), "w": (5,)}
-    pool: list[Symbol] = [r.s.u, r.s.v, *r.x, r.p.a, r.p.b, r.p.c, ops.add(_const(1)), ops.add(_const(-7))]
+    pool: list[Symbol] = [r.s.u, r.s.v, *r.x, r.p.a, r.p.b, r.p.c, ops.const(1), ops.const(-7)]
     moving = list(pool[: 2 + len(r.x)])  # overflow is counted for each neuron, so it must depend on one
     for k in range(rng.integers(4, 25)):
         a, b, c = (pool[i] for i in rng.integers(0, len(pool), 3))
@@ -123,7 +123,7 @@ def _random_fixed(r: Recorder, rng: np.random.Generator) -> Any:
             lambda a=a: ops.hold(a),
             lambda a=a: ops.table(a, "tw"[rng.integers(2)]),
             lambda a=a, mode=mode: ops.shift(a, int(rng.integers(-9, 4)), mode),
-            lambda a=a, b=b, mode=mode: ops.multiply_shift(a, b, int(rng.integers(0, 9)), mode),
+            lambda a=a, b=b, mode=mode: ops.mul(a, b, int(rng.integers(0, 9)), mode),
         ][rng.integers(10)]()
         pool.append(made)
         if rng.random() < 0.3:
@@ -142,9 +142,3 @@ def _narrow(ops: Any, rng: np.random.Generator, x: Symbol, label: str) -> Symbol
     return ops.narrow(
         x, int(rng.choice([4, 8, 16, 24, 31, 32, 33, 40, 62])), NARROWINGS[rng.integers(4)], label
     )
-
-
-def _const(value: float | int) -> Any:
-    from spikeflow.ir.program import Instruction
-
-    return Instruction("const", value=value)

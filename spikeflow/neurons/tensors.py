@@ -1,0 +1,94 @@
+"""What operations do on torch tensors: spikes carry a surrogate gradient, `hold` stops the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from spikeflow.ir import functions
+from spikeflow.ir.evaluate import Domain
+from spikeflow.ir.instructions import FLOAT
+from spikeflow.neurons import surrogate
+
+Value = torch.Tensor | float
+PLAIN = (float, int)
+
+
+class Tensors(Domain[Any]):
+    """Float programs on tensors of one type; constants stay plain numbers, which torch rounds to that type.
+
+    Each operation is one of torch's by itself (no `alpha=`, no `addcmul`), so that it rounds as numpy does.
+
+    Parameters
+    ----------
+    derivative : the surrogate gradient of every spike.
+    like : a tensor of the type, device and shape of the population, ``(B, *shape)``.
+    """
+
+    stages = (FLOAT,)
+
+    def __init__(self, derivative: surrogate.Derivative, like: torch.Tensor) -> None:
+        self.derivative, self.like = derivative, like
+
+    def tensor(self, x: Value) -> torch.Tensor:
+        """A tensor, also of a plain number."""
+        return (
+            torch.full((), x, dtype=self.like.dtype, device=self.like.device) if isinstance(x, PLAIN) else x
+        )
+
+    def full(self, x: Value) -> torch.Tensor:
+        """One value for each neuron, also of what depends on none, such as a constant state."""
+        made = self.tensor(x)
+        return made if made.shape == self.like.shape else made.expand_as(self.like)
+
+    def _number(self, a: Value, b: Value) -> Value:
+        """a, as a tensor where neither is one: two plain numbers would be computed in double precision."""
+        return self.tensor(a) if isinstance(b, PLAIN) else a
+
+    def const(self, value: float | int) -> Value:
+        return value
+
+    def add(self, a: Value, b: Value) -> Value:
+        return a + b if not isinstance(a, PLAIN) else self._number(a, b) + b
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return a - b if not isinstance(a, PLAIN) else self._number(a, b) - b
+
+    def mul(self, a: Value, b: Value, count: int, mode: str) -> Value:
+        return a * b if not isinstance(a, PLAIN) else self._number(a, b) * b
+
+    def div(self, a: Value, b: Value) -> Value:
+        # of plain numbers torch takes the reciprocal and multiplies, which rounds twice
+        return self.tensor(a) / self.tensor(b)
+
+    def minimum(self, a: Value, b: Value) -> torch.Tensor:
+        a = self._number(a, b)
+        return torch.where(a < b, a, b)  # type: ignore[arg-type]
+
+    def maximum(self, a: Value, b: Value) -> torch.Tensor:
+        a = self._number(a, b)
+        return torch.where(a > b, a, b)  # type: ignore[arg-type]
+
+    def floor(self, x: Value) -> torch.Tensor:
+        return torch.floor(self.tensor(x))
+
+    def where(self, condition: Value, a: Value, b: Value) -> torch.Tensor:
+        return torch.where(self.tensor(condition) != 0, self._number(a, b), b)
+
+    def spike(self, x: Value, slot: int) -> torch.Tensor:
+        return surrogate.spike(self.tensor(x), self.derivative)
+
+    def hold(self, x: Value) -> torch.Tensor:
+        return self.tensor(x).detach()
+
+    def tanh(self, x: Value) -> torch.Tensor:
+        result: torch.Tensor = functions.tanh(self.tensor(x), self._clip)
+        return result
+
+    def sigmoid(self, x: Value) -> torch.Tensor:
+        result: torch.Tensor = functions.sigmoid(self.tensor(x), self._clip)
+        return result
+
+    def _clip(self, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+        return self.minimum(self.maximum(x, low), high)

@@ -1,0 +1,144 @@
+"""The table of operations against every domain: each operation is computed, or refused by name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import spikeflow
+from spikeflow.errors import OperationRefused
+from spikeflow.ir.evaluate import Domain, evaluate, offered, rule
+from spikeflow.ir.instructions import OPERATIONS, Operation, instruction
+from spikeflow.ir.ops import Ops
+from spikeflow.ir.program import Instruction, Program
+from spikeflow.neurons import surrogate
+from spikeflow.neurons.settling import PLAIN, _Decisions
+from spikeflow.neurons.tensors import Tensors
+from spikeflow.sim.domains import Float32, Integers
+from spikeflow.sim.interpreter import Step
+from spikeflow.sim.intervals import Interval, Intervals
+from tests.sim import random_programs
+
+TABLES = {"t": (3, 5, 7)}
+LEAVES = ("param", "state", "input")
+# how each domain is made, and one value of its kind
+MADE: dict[type[Domain[Any]], Callable[[], tuple[Domain[Any], Any]]] = {
+    Float32: lambda: (Float32(), np.array([0.5, -1.5], np.float32)),
+    Integers: lambda: (Integers(TABLES, (2,)), np.array([1, -7])),
+    Intervals: lambda: (Intervals(TABLES), Interval(-7, 3)),
+    Tensors: lambda: (Tensors(surrogate.atan, torch.zeros(2)), torch.tensor([0.5, -1.5])),
+    _Decisions: lambda: (_Decisions(), PLAIN),
+    Ops: lambda: (ops := Ops(), ops.const(0.5)),
+}
+# of `value` and `mode`, where an operation needs some
+LEGAL: dict[str, dict[str, Any]] = {
+    "narrow": {"value": 4, "mode": "saturate", "name": "t"},
+    "shift": {"value": 1},
+    "table": {"name": "t"},
+}
+
+
+def made(row: Operation) -> Instruction:
+    return instruction(row.name, tuple(range(row.arguments)), **LEGAL.get(row.name, {}))
+
+
+def test_every_domain_of_the_package_is_tried() -> None:
+    for module in pkgutil.walk_packages(spikeflow.__path__, "spikeflow."):
+        if not module.name.startswith(("spikeflow.datasets", "spikeflow.__main__")):
+            importlib.import_module(module.name)
+    found, todo = set[type](), list(Domain.__subclasses__())
+    while todo:
+        kind = todo.pop()
+        todo += kind.__subclasses__()
+        if kind.__module__.startswith("spikeflow.") and not kind.__subclasses__():
+            found.add(kind)
+    assert found == set(MADE)
+
+
+@pytest.mark.parametrize("kind", MADE, ids=lambda k: k.__name__)
+@pytest.mark.parametrize("row", OPERATIONS.values(), ids=lambda r: r.name)
+def test_a_domain_computes_an_operation_or_refuses_it_by_name(
+    kind: type[Domain[Any]], row: Operation
+) -> None:
+    domain, value = MADE[kind]()
+    if row.name in LEAVES:
+        code = (Instruction(row.op, name="x"),)
+        names = {"params": (), "states": (), "inputs": (), row.names: ("x",)}
+        program = Program(**names, code=code, output=0, next_states=())  # type: ignore[arg-type]
+        assert evaluate(program, domain, {"x": value}, {"x": value}, {"x": value}) == [value]
+    elif row in offered(kind):
+        assert rule(domain, row.name)(*[value] * row.arguments, *made(row).taken) is not None
+    else:
+        with pytest.raises(OperationRefused, match=row.name) as caught:
+            rule(domain, row.name)(*[value] * row.arguments, *made(row).taken)
+        assert (caught.value.domain, caught.value.operation) == (kind.__name__, row.name)
+
+
+@pytest.mark.parametrize("word", ["cosine", "made", "begin", "__init__"])
+def test_what_is_no_operation_is_refused_by_name(word: str) -> None:
+    program = Program((), (), (), (Instruction(word),), 0, ())
+    with pytest.raises(OperationRefused, match=word):
+        evaluate(program, Integers({}), {}, {}, {})
+
+
+@pytest.mark.parametrize("row", OPERATIONS.values(), ids=lambda r: r.name)
+def test_every_row_says_what_a_program_may_hold(row: Operation) -> None:
+    names: dict[str, object] = dict.fromkeys(("params", "states", "inputs", "tables"), ("t",))
+    given = made(row) if row.name not in LEAVES else Instruction(row.op, name="t")
+    assert given.operation is row and row.meaning and row.stages
+    assert given.problem(3, names) == "" and str(given).startswith(row.op)
+
+
+def float_program(seed: int) -> tuple[Any, np.random.Generator]:
+    rng = np.random.default_rng(seed)
+    return random_programs.population(rng, (6,), False, 2), rng
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_tensors_equal_arrays_bit_for_bit_on_random_programs(seed: int) -> None:
+    """Inputs and states are normal, zeros and halves among them; NaN and infinity arise and are equal too."""
+    node, rng = float_program(seed)
+    drawn = [rng.choice([0.0, 0.5, *rng.normal(0, 1, 6)], (4, 6)).astype(np.float32) for _ in range(4)]
+    state, inputs = drawn[:2], drawn[2:]
+    expected = Step(node.program, node.params, False).registers(state, inputs)
+    named = [
+        {n: torch.from_numpy(np.array(v)) for n, v in pairs}
+        for pairs in (
+            node.params.items(),
+            zip(node.program.states, state, strict=True),
+            zip(node.program.inputs, inputs, strict=True),
+        )
+    ]
+    domain = Tensors(surrogate.atan, torch.zeros(4, 6))
+    got = evaluate(node.program, domain, *named)
+    for array, tensor in zip(expected, got, strict=True):
+        np.testing.assert_array_equal(domain.tensor(tensor).numpy(), array)
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_program_evaluated_on_symbols_is_copied(seed: int) -> None:
+    program = float_program(seed)[0].program
+    ops = Ops()
+    leaves = [
+        {n: ops.emit(kind, name=n) for n in names}
+        for kind, names in (("param", program.params), ("state", program.states), ("input", program.inputs))
+    ]
+    before = len(ops.code)
+    registers = evaluate(program, ops, *leaves)
+    copied = Program(
+        program.inputs,
+        program.states,
+        program.params,
+        tuple(ops.code),
+        registers[program.output].index,
+        tuple(registers[r].index for r in program.next_states),
+    )
+    copied.check("copy")
+    assert len(copied.code) <= len(program.code) + before
+    assert copied.operations() == program.operations()
