@@ -5,7 +5,6 @@ Meaning is checked here (``ir.stages``); the engine checks every index again, si
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
