@@ -191,9 +191,11 @@ def drawn(projection: Projection, targets: int) -> Drawn:
 def _values(what: float | Normal, key: Array, index: Array) -> Array:
     if not isinstance(what, Normal):
         return np.full(key.size, float(what))
-    value = what.mean + what.deviation * draw.normal(draw.uniform(bits53(key, index)))
     low = -np.inf if what.low is None else what.low
     high = np.inf if what.high is None else what.high
+    if what.deviation == 0:
+        return np.full(key.size, min(max(what.mean, low), high))
+    value = what.mean + what.deviation * draw.normal(draw.uniform(bits53(key, index)))
     return np.minimum(np.maximum(value, low), high)
 
 
