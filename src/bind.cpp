@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/coded.hpp"
 #include "engine/conv.hpp"
 #include "engine/moves.hpp"
 #include "engine/network.hpp"
@@ -196,6 +197,13 @@ void bind_population(Class& c, const char* method) {
     }, "name"_a, "shape"_a, "code"_a, "constants"_a, "counts"_a, "next_states"_a, "tables"_a, "params"_a, "initial"_a, "start"_a);
 }
 
+template <class S, class Class>
+void bind_coded(Class& c) {
+    c.def("coded", [](Network<float>& net, Network<S>& sums, float scale, int64_t largest, const std::optional<In<float>>& bias) {
+        return net.add(make_coded<S>(sums.take(), scale, largest, view<float>(bias)));
+    }, "sums"_a, "scale"_a, "largest"_a, "bias"_a.none(), "The one node of a network of integers, its sums times a scale.");
+}
+
 template <class V, class Class>
 void bind_nodes(Class& c) {
     using W = WeightOf<V>;
@@ -291,8 +299,10 @@ NB_MODULE(_engine, m) {
         .def_ro("idle", &Counters::idle)
         .def_ro("skipped", &Counters::skipped)
         .def_ro("narrowed", &Counters::narrowed);
-    bind_network<float>(m, "FloatNetwork", "A network in float32.");
+    auto floats = bind_network<float>(m, "FloatNetwork", "A network in float32.");
     auto narrow = bind_network<int32_t>(m, "Int32Network", "A network of integers that all fit 32 bits.");
     bind_population<int32_t, int64_t>(narrow, "population_wide");
     bind_network<int64_t>(m, "Int64Network", "A network of integers.");
+    bind_coded<int32_t>(floats);
+    bind_coded<int64_t>(floats);
 }

@@ -1,6 +1,6 @@
 """Arrays of the graph: read-only, of one declared type, finite; and weights as integers with a format or a scale.
 
-Whole numbers are held in the narrowest type that fits, and stored and digested in one canonical width (`stored`).
+Whole numbers are held in the narrowest type that fits, and stored and digested in one canonical width (`stored_as`).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def narrowest(x: npt.ArrayLike, widest: npt.DTypeLike = np.int32) -> Array:
     return frozen(array, widest)
 
 
-def stored(dtype: npt.DTypeLike) -> Mapping[str, Any]:
+def stored_as(dtype: npt.DTypeLike) -> Mapping[str, Any]:
     """Metadata of a field whose array has this type in files and digests, however narrow it is held."""
     return MappingProxyType({"stored": np.dtype(dtype)})
 
@@ -93,7 +93,7 @@ class Codes(Frozen):
     scale once (``docs/semantics.md``).
     """
 
-    values: Array = field(metadata=stored(np.int16))
+    values: Array = field(metadata=stored_as(np.int16))
     scale: float
 
     def __post_init__(self) -> None:
@@ -109,7 +109,7 @@ class Codes(Frozen):
 
     def check(self, name: str) -> None:
         """Raise GraphError for a scale that is no finite number above 0, or with which a weight is none."""
-        if not (0 < self.scale and 2.0**15 * self.scale < np.finfo(np.float32).max):
+        if not (self.scale > 0 and 2.0**15 * self.scale < np.finfo(np.float32).max):
             raise GraphError(name, f"codes with a scale of {self.scale:g}", "a finite number above 0")
 
     @property

@@ -92,15 +92,21 @@ class Projection:
 
     def check(self, name: str, sources: int, targets: int) -> None:
         """Raise GraphError for what cannot be drawn between so many sources and targets."""
-        if not (0 <= self.first and 1 <= self.sources and self.first + self.sources <= sources):
-            raise GraphError(name, f"a projection from sources {self.first} to {self.first + self.sources - 1}, of {sources}")
+        if not (self.first >= 0 and self.sources >= 1 and self.first + self.sources <= sources):
+            raise GraphError(
+                name,
+                f"a projection from sources {self.first} to {self.first + self.sources - 1}, of {sources}",
+            )
         if self.number < 0:
             raise GraphError(name, f"a projection of number {self.number}")
         _check_rule(name, self.rule, self.sources, targets)
         _check_weight(name, self.weight)
         _check_delay(name, self.delay)
         if self.expected(targets) > MOST_SYNAPSES:
-            raise GraphError(name, f"a projection of {self.expected(targets):,} synapses; at most {MOST_SYNAPSES:,} are possible")
+            raise GraphError(
+                name,
+                f"a projection of {self.expected(targets):,} synapses; at most {MOST_SYNAPSES:,} are possible",
+            )
 
     def expected(self, targets: int) -> int:
         """How many synapses there are, or with `Probability` are expected."""
@@ -134,16 +140,24 @@ class Projection:
 
 def _check_rule(name: str, rule: Rule, sources: int, targets: int) -> None:
     if not rule.autapses and sources != targets:
-        raise GraphError(name, f"no autapses between {sources} sources and {targets} targets", "autapses belong to one population")
+        raise GraphError(
+            name,
+            f"no autapses between {sources} sources and {targets} targets",
+            "autapses belong to one population",
+        )
     if isinstance(rule, OneToOne) and sources != targets:
         raise GraphError(name, f"one to one between {sources} sources and {targets} targets")
     if isinstance(rule, Probability) and not LEAST_CHANCE <= rule.p <= 1:
-        raise GraphError(name, f"a chance of {rule.p:g}", "2**-30 to 1; leave out a projection without synapses")
+        raise GraphError(
+            name, f"a chance of {rule.p:g}", "2**-30 to 1; leave out a projection without synapses"
+        )
     if isinstance(rule, FixedInDegree | FixedTotal):
         choices = sources - (not rule.autapses)
         distinct = isinstance(rule, FixedInDegree) and not rule.multapses
         if rule.count < 0 or (distinct and rule.count > choices) or (rule.count and choices < 1):
-            raise GraphError(name, f"{rule.count} synapses chosen among {choices} sources", "fewer, or multapses")
+            raise GraphError(
+                name, f"{rule.count} synapses chosen among {choices} sources", "fewer, or multapses"
+            )
 
 
 def _check_weight(name: str, weight: float | Normal) -> None:
@@ -162,8 +176,16 @@ def _check_delay(name: str, delay: int | Normal) -> None:
             raise GraphError(name, f"a delay of {delay} steps", f"0 to {MOST_DELAY}")
         return
     low, high = delay.low, delay.high
-    if low is None or high is None or not 0 <= low <= high <= MOST_DELAY or low != int(low) or high != int(high):
-        raise GraphError(name, f"delays from {low} to {high}", f"whole steps `low` and `high`, 0 to {MOST_DELAY}")
+    if (
+        low is None
+        or high is None
+        or not 0 <= low <= high <= MOST_DELAY
+        or low != int(low)
+        or high != int(high)
+    ):
+        raise GraphError(
+            name, f"delays from {low} to {high}", f"whole steps `low` and `high`, 0 to {MOST_DELAY}"
+        )
     if not (abs(delay.mean) < 1e9 and 0 <= delay.deviation < 1e9):
         raise GraphError(name, f"a delay of {delay}")
 

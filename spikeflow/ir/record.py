@@ -11,9 +11,8 @@ from numbers import Real
 from types import MappingProxyType
 
 from spikeflow.errors import DataError, GraphError, ShapeError
-from spikeflow.frozen import Frozen
+from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir import answer
-from spikeflow.ir.codec import ADDED
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Shape
 

@@ -94,8 +94,10 @@ def _describe(node: Node) -> Iterator[str]:
     yield type(node).__name__
     for field in fields(node):
         value = getattr(node, field.name)
-        if field.name == "shape" or isinstance(value, str):
-            yield from (value,) if isinstance(value, str) else ()
+        if field.name == "shape" or (isinstance(value, str) and not value):
+            continue
+        if isinstance(value, str):
+            yield f"{field.name} {value}" if field.name.endswith("_scope") else value
         elif isinstance(value, Mapping):
             yield from (f"{field.name.removesuffix('s')} {k} {_value(v)}" for k, v in sorted(value.items()))
         elif not _is_default(value, field.default):
