@@ -109,7 +109,7 @@ class Codes(Frozen):
 
     def check(self, name: str) -> None:
         """Raise GraphError for a scale that is no finite number above 0, or with which a weight is none."""
-        if not (self.scale > 0 and 2.0**15 * self.scale < np.finfo(np.float32).max):
+        if not (self.scale > 0 and 2.0**15 * self.scale < float(np.finfo(np.float32).max)):
             raise GraphError(name, f"codes with a scale of {self.scale:g}", "a finite number above 0")
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from spikeflow.counters import Array, bits53, keys, words
 from spikeflow.errors import GraphError
@@ -164,7 +165,7 @@ def _check_weight(name: str, weight: float | Normal) -> None:
     low, high = (weight.low, weight.high) if isinstance(weight, Normal) else (None, None)
     # |z| stays below 9, since its 53 bits do
     size = abs(weight.mean) + 9 * weight.deviation if isinstance(weight, Normal) else abs(weight)
-    if not size < np.finfo(np.float32).max or (isinstance(weight, Normal) and weight.deviation < 0):
+    if not size < float(np.finfo(np.float32).max) or (isinstance(weight, Normal) and weight.deviation < 0):
         raise GraphError(name, f"a weight of {weight} is not a number of float32, or its deviation below 0")
     if low is not None and high is not None and low > high:
         raise GraphError(name, f"weights between {low:g} and {high:g}")
@@ -244,7 +245,7 @@ def _shifted(rule: Rule, target: Array, k: Array, source: Array) -> tuple[Array,
     return target, k, source if rule.autapses else source + (source >= target)
 
 
-def _below(key: Array, index: Array, choices: int | Array) -> Array:
+def _below(key: Array, index: npt.ArrayLike, choices: int | Array) -> Array:
     """Whole numbers from 0 to choices - 1: 32 bits times choices; each chance is right to 2**-32."""
     high = words(key, index) >> np.uint64(32)
     return ((high * np.asarray(choices, np.uint64)) >> np.uint64(32)).astype(np.int64)

@@ -3,7 +3,7 @@ The event-driven engine; built from src/ and used by spikeflow.sim.engine alone.
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -77,6 +77,13 @@ class FloatNetwork:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
+
+    @overload
+    def coded(self, sums: Int32Network, scale: float, largest: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int: ...
+
+    @overload
+    def coded(self, sums: Int64Network, scale: float, largest: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
+        """The one node of a network of integers, its sums times a scale."""
 
 class Int32Network:
     """A network of integers that all fit 32 bits."""

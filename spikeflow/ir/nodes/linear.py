@@ -8,7 +8,17 @@ from math import prod
 import numpy as np
 
 from spikeflow.errors import ShapeError
-from spikeflow.ir.arrays import (Array, Quantised, Weight, check_weight, frozen, frozen_weight, narrowest, stored_as, weight_values)
+from spikeflow.ir.arrays import (
+    Array,
+    Quantised,
+    Weight,
+    check_weight,
+    frozen,
+    frozen_weight,
+    narrowest,
+    stored_as,
+    weight_values,
+)
 from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes.base import Shape, check_bias, check_delays, set_frozen
 from spikeflow.ir.nodes.families import Past, Synapses, Synaptic
@@ -72,7 +82,11 @@ class Linear(Synaptic):
     def synapses(self, in_shape: Shape, out_shape: Shape) -> Synapses:
         weight = weight_values(self.weight)
         target, source = np.nonzero(weight)
-        delay = None if self.delays is None else np.broadcast_to(self.delays.astype(np.int32), weight.shape)[target, source]
+        delay = (
+            None
+            if self.delays is None
+            else np.broadcast_to(self.delays.astype(np.int32), weight.shape)[target, source]
+        )
         return Synapses(source.astype(np.int32), target.astype(np.int32), weight[target, source], delay)
 
     def sums(self, past: Past, out_shape: Shape) -> Array:
