@@ -3,7 +3,7 @@
 What a file says is decoded as the class declares it and in no other way: unknown or missing names, a bool
 for an int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
 
-A class may use int, float, str, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
+A class may use int, float, str, Literal words, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
 classes, and Graph. A field that a class gained after its first files is marked ``metadata=ADDED``: it is left out
 where it holds its default, so that old files open and the text, and with it every digest, of an unchanged value
 stays what it was. An array of a field marked `stored` is written in that type, however narrow it is held, for the
@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -313,6 +313,10 @@ def _plain(kind: Any, value: Any) -> Any:
 def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is str:
         return _text(value, where)
+    if get_origin(kind) is Literal:
+        if _text(value, where) not in get_args(kind):
+            raise GraphError(where, f"holds {value!r} where one of {', '.join(get_args(kind))} belongs")
+        return value
     if kind not in (int, float, bool, NoneType):
         raise GraphError(where, f"holds a {type(value).__name__} where {kind} belongs")
     _expect(kind, value, where)
