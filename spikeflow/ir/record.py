@@ -140,6 +140,16 @@ class Network:
             seen=found.seen or record.seen,
         )
 
+    def with_seen(self, seen: Mapping[str, tuple[float, float]]) -> Network:
+        """The same network, whose record says the smallest and largest value that calibration saw of each input."""
+        low, high = min(low for low, _ in seen.values()), max(high for _, high in seen.values())
+        record = replace(self.record, seen=(low, high))
+        if len(seen) > 1:
+            known = {described.node: described for described in self.record.inputs}
+            entries = (replace(known.get(n, InputRecord(n)), seen=seen[n]) for n in self.graph.inputs)
+            record = replace(record, inputs=tuple(entries))
+        return replace(self, record=record)
+
     def sample_shape(self, node: str) -> Shape:
         """The shape of a sample of one input, without time, as it enters after preprocessing."""
         shape = self.graph.shapes[node]

@@ -88,7 +88,7 @@ def test_transforms_of_data_sets_become_plain_steps() -> None:
     assert type(step) is Frames and step == Frames(dt_us=10, steps=4)
     events = Events(np.arange(30), np.arange(30) % 5, np.arange(30) % 3, np.arange(30) % 2, 5, 3)
     np.testing.assert_array_equal(step(events), FramesOfEvents(dt_us=10, steps=4)(events))
-    wrong: tuple[tuple[Any, ...], ...] = ((SpatialJitter(),), (Normalise(), Frames(steps=2)), ("resize",))
+    wrong: tuple[tuple[Any, ...], ...] = ((SpatialJitter(1.0),), (Normalise(), Frames(steps=2)), ("resize",))
     for steps in wrong:
         with pytest.raises(DataError):
             plain(steps)
