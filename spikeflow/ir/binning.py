@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import prod
 from typing import Any, Literal, NamedTuple
 
@@ -197,6 +197,10 @@ class Frames(Binning):
     DataError
         As `Binning`; where the sensor is unknown, or the frames would take more than 4 GiB.
     """
+
+    def __str__(self) -> str:
+        said = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"frames of events ({', '.join(said)})"
 
     def __call__(self, events: Events, draw: int = 0) -> Array:
         steps, cell = self.cells(events)

@@ -13,6 +13,7 @@ from spikeflow.ir.answer import kind_of
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Node, Population, Shape
 from spikeflow.ir.program import Program
 from spikeflow.ir.record import Network, OutputRecord
@@ -40,10 +41,13 @@ def show(graph: Graph) -> str:
 def show_network(network: Network) -> str:
     """The run record, then the graph."""
     record = network.record
-    coding = record.coding
-    if coding in ("rate", "onoff"):
-        coding += f", scale {record.scale:g}, seed {record.seed}"
-    lines = [f"run {record.steps} steps, coding {coding}"]
+    codings = [_coding(described, record.seed) for described in network.inputs]
+    alike = len(set(codings)) == 1
+    lines = [f"run {record.steps} steps" + (f", coding {codings[0]}" if alike else "")]
+    for described, coding in zip(network.inputs, codings, strict=True):
+        said = [] if alike else [f"coding {coding}"]
+        said += [f"{step}" for step in described.preprocessing]
+        lines += [f"  input {_one_line(described.node)}: {', '.join(said)}"] if said else []
     if record.readout:
         lines.append(f"  read out at {record.readout}")
     lines += [_output(network.graph, output) for output in record.outputs]
@@ -56,6 +60,10 @@ def show_network(network: Network) -> str:
         )
     lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in sorted(record.notes.items())]
     return "\n".join(lines) + "\n" + show(network.graph)
+
+
+def _coding(described: InputRecord, seed: int) -> str:
+    return described.coding + (f", scale {described.scale:g}, seed {seed}" if described.random else "")
 
 
 def _output(graph: Graph, output: OutputRecord) -> str:
