@@ -13,6 +13,11 @@ CODINGS = ("direct", "rate", "onoff", "spikes")
 RANDOM = ("rate", "onoff")
 
 
+def coded(coding: str, scale: float) -> str:
+    """A coding in words."""
+    return f"{coding}, scale {scale:g}" if coding in RANDOM else coding
+
+
 @dataclass(frozen=True)
 class InputRecord:
     """How one input is fed. In a run record, what is left at its default is as the record says for all inputs.

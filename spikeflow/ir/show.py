@@ -13,7 +13,7 @@ from spikeflow.ir.answer import kind_of
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.input_record import InputRecord
+from spikeflow.ir.input_record import InputRecord, coded
 from spikeflow.ir.nodes import Node, Population, Shape
 from spikeflow.ir.program import Program
 from spikeflow.ir.record import Network, OutputRecord
@@ -63,7 +63,7 @@ def show_network(network: Network) -> str:
 
 
 def _coding(described: InputRecord, seed: int) -> str:
-    return described.coding + (f", scale {described.scale:g}, seed {seed}" if described.random else "")
+    return coded(described.coding, described.scale) + (f", seed {seed}" if described.random else "")
 
 
 def _output(graph: Graph, output: OutputRecord) -> str:

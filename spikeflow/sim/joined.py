@@ -47,7 +47,7 @@ def taken(network: Network, given: object) -> Samples:
     if isinstance(given, Mapping):
         return _joined(network, given)
     if len(names) == 1:
-        return _prepared(network.inputs[0], given)
+        return prepared(network.inputs[0], given)
     if isinstance(given, str | os.PathLike) and str(given).endswith(".npz"):
         return _of_file(network, given)
     found = samples_of(given)
@@ -57,8 +57,8 @@ def taken(network: Network, given: object) -> Samples:
     return replace(found, prepared=True)
 
 
-def _prepared(described: InputRecord, given: object) -> Samples:
-    """Samples of one input after its preprocessing."""
+def prepared(described: InputRecord, given: object) -> Samples:
+    """Samples of one input after its preprocessing, whatever `taken` takes for it."""
     steps = described.preprocessing
     events = _events(given) if steps and isinstance(steps[0], Frames) else None
     found = samples_of(given) if events is None else gathered(_framed(events, steps[0]), single=True)
@@ -101,7 +101,7 @@ def _joined(network: Network, given: Mapping[Any, object]) -> Samples:
     graph = network.graph
     if set(given) != set(graph.inputs):
         raise DataError("data", f"inputs {', '.join(map(str, given))}", ", ".join(graph.inputs))
-    parts = {described.node: _prepared(described, given[described.node]) for described in network.inputs}
+    parts = {described.node: prepared(described, given[described.node]) for described in network.inputs}
     if len(parts) == 1:
         return parts[graph.inputs[0]]
     for described in network.inputs:
