@@ -167,16 +167,14 @@ def _keys(names: tuple[str, ...]) -> dict[str, str]:
 def _resolved(edge: Edge, nodes: Mapping[str, nn.Module]) -> Edge:
     """The edge with the names that its ends use; GraphError for ports that they lack."""
     port, source = edge.port, edge.src_port
-    ports = ports_of(nodes[edge.dst]) if edge.dst in nodes else ("in",)
-    outputs = outputs_of(nodes[edge.src]) if edge.src in nodes else ("out",)
+    ports: tuple[str, ...] = ports_of(nodes[edge.dst]) if edge.dst in nodes else ("in",)
+    outputs: tuple[str, ...] = outputs_of(nodes[edge.src]) if edge.src in nodes else ("out",)
     if port not in ports and (port != FIRST and (port != "in" or len(ports) > 1)):
         raise GraphError(edge.dst, f"has no port {port!r} for {edge.src}", f"one of {', '.join(ports)}")
     if source not in outputs and (source != "out" or len(outputs) > 1):
         raise GraphError(edge.src, f"has no output {source!r} for {edge.dst}", f"one of {', '.join(outputs)}")
     return replace(
-        edge,
-        port=FIRST if port not in ports or port == ports[0] else port,
-        src_port="out" if len(outputs) == 1 else source,
+        edge, port=port if port in ports[1:] else FIRST, src_port="out" if len(outputs) == 1 else source
     )
 
 
