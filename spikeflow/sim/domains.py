@@ -47,11 +47,8 @@ class _Arrays(Domain[Array]):
         return x
 
 
-class Float32(_Arrays):
-    """Arrays of float32."""
-
+class _Floats(_Arrays):
     stages = (FLOAT,)
-    dtype = np.float32
 
     def mul(self, a: Array, b: Array, count: int, mode: str) -> Array:
         return a * b
@@ -70,6 +67,18 @@ class Float32(_Arrays):
 
     def _clip(self, x: Array, low: float, high: float) -> Array:
         return self.minimum(self.maximum(x, np.asarray(low, np.float32)), np.asarray(high, np.float32))
+
+
+class Float32(_Floats):
+    """Arrays of float32."""
+
+    dtype = np.float32
+
+
+class Float64(_Floats):
+    """Arrays of float64, for gradients that are compared closely."""
+
+    dtype = np.float64
 
 
 class Integers(_Arrays):

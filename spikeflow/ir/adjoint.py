@@ -1,0 +1,190 @@
+"""The gradient of a program is a program: reverse mode over the straight line, surrogates put in at slots.
+
+Write d.x for the derivative of a loss by x. One step is ``out, state' = program(params, state, inputs)``. Its adjoint,
+
+    d.state, d.inputs, d.params = adjoint(params, inputs, state, d.out, d.state')
+
+is a `Program` that runs from the last step to the first: d.state is the state that it carries, and what the forward
+pass saw enters at its ports. Names: ``state.v``, ``input.in``, ``param.decay``; ``d.state.v`` is the cotangent of one.
+
+Source: A. Griewank and A. Walther, Evaluating Derivatives, SIAM 2008, chapter 3 (reverse mode).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
+
+from spikeflow.errors import GraphError, OperationRefused
+from spikeflow.ir.derivatives import DERIVATIVES, Local, Recording
+from spikeflow.ir.evaluate import evaluate
+from spikeflow.ir.instructions import FLOAT, Instruction
+from spikeflow.ir.ops import Symbol
+from spikeflow.ir.program import Program, without_unused
+
+Slots = Mapping[int, Program]
+NO_SLOTS: Slots = MappingProxyType({})
+
+
+def adjoint(program: Program, slots: Slots = NO_SLOTS, wrt: Collection[str] | None = None) -> Program:
+    """The program of a step's cotangents.
+
+    Parameters
+    ----------
+    program : of floats.
+    slots : for each slot that the program reads a surrogate, the program of a slope: one input, no state. Its
+        parameters become parameters ``slot0.NAME``, for slot 0.
+    wrt : names of the inputs and parameters whose cotangents are wanted; None for all. Those of the states are
+        always there.
+
+    Returns
+    -------
+    Program
+        params: the program's own, then those of the surrogates. inputs: ``input.*`` and ``state.*`` as the step
+        saw them, and ``d.out``. states: ``d.state.*``, of the state after the step where they are read and of the
+        state before it where they are handed on; then ``d.input.*`` and ``d.param.*`` of this step alone, which are
+        never read. `output` is the first of these.
+
+    Raises
+    ------
+    GraphError, OperationRefused
+        For integers, an operation without a derivative, a slot without a surrogate, a name that the program lacks.
+    """
+    sweep = _Sweep(program, slots)
+    wanted = _wanted(program, wrt)
+    seeds = [(program.output, sweep.leaf("input", "d.out"))]
+    for name, register in zip(program.states, program.next_states, strict=True):
+        seeds.append((register, sweep.leaf("state", f"d.state.{name}")))
+    found = sweep.cotangents(seeds)
+    return sweep.program(("d.out",), {f"d.{name}": found.get(name) for name in wanted})
+
+
+def jacobian(program: Program, slots: Slots = NO_SLOTS, wrt: Collection[str] | None = None) -> Program:
+    """The program of one step's partial derivatives, for rules that run forward in time (e-prop, OTTT).
+
+    Parameters
+    ----------
+    program, slots, wrt : as of `adjoint`.
+
+    Returns
+    -------
+    Program
+        inputs: ``input.*`` and ``state.*``. states: one for each pair of what the step hands on, ``out`` and
+        ``state.*``, and what it depends on: ``d.state.v/d.input.in``. They are never read. An entry that is 0
+        whatever enters is the constant 0.
+    """
+    sweep = _Sweep(program, slots)
+    wanted = _wanted(program, wrt)
+    handed_on = ("out", *(f"state.{name}" for name in program.states))
+    ends: dict[str, Symbol | None] = {}
+    for result, register in zip(handed_on, program.ends, strict=True):
+        found = sweep.cotangents([(register, sweep.ops.const(1.0))])
+        ends |= {f"d.{result}/d.{name}": found.get(name) for name in wanted}
+    return sweep.program((), ends)
+
+
+def _wanted(program: Program, wrt: Collection[str] | None) -> tuple[str, ...]:
+    states = [f"state.{name}" for name in program.states]
+    others = [f"input.{name}" for name in program.inputs] + [f"param.{name}" for name in program.params]
+    for name in () if wrt is None else wrt:
+        if name not in states + others:
+            raise GraphError("adjoint", f"the program has no {name!r}", ", ".join(states + others))
+    wanted = (*states, *(name for name in others if wrt is None or name in wrt))
+    if not wanted:
+        raise GraphError("adjoint", "the program depends on nothing that a gradient is asked of")
+    return wanted
+
+
+class _Leaves:
+    """The leaves of one kind, each recorded when it is asked for."""
+
+    def __init__(self, leaf: Callable[[str], Symbol]) -> None:
+        self.leaf = leaf
+
+    def __getitem__(self, name: str) -> Symbol:
+        return self.leaf(name)
+
+
+class _Sweep:
+    """A program that begins as a copy of another and goes on with cotangents of its registers."""
+
+    def __init__(self, program: Program, slots: Slots) -> None:
+        for instruction in program.code:
+            _check(instruction)
+        self.of, self.slots, self.ops = program, slots, Recording()
+        self.params = list(program.params)
+        parameters = _Leaves(lambda name: self.leaf("param", name))
+        # the state of the new program is its cotangents, so the step's own enters at a port
+        states = _Leaves(lambda name: self.leaf("input", f"state.{name}"))
+        inputs = _Leaves(lambda name: self.leaf("input", f"input.{name}"))
+        self.registers = evaluate(program, self.ops, parameters, states, inputs)
+
+    def leaf(self, kind: str, name: str) -> Symbol:
+        """A parameter, state or input of the new program."""
+        return self.ops.emit(kind, name=name)
+
+    def cotangents(self, seeds: Sequence[tuple[int, Symbol]]) -> dict[str, Symbol]:
+        """Those of the leaves by name, from those of some registers; a leaf on which nothing depends is not there."""
+        found: dict[int, Symbol] = {}
+        for register, seed in seeds:
+            self._add(found, register, seed)
+        for index in reversed(range(len(self.of.code))):
+            if index in found:
+                self._spread(found, index)
+        leaves: dict[str, Symbol] = {}
+        for index, i in enumerate(self.of.code):
+            if i.op in ("param", "state", "input") and index in found:
+                self._add(leaves, f"{i.op}.{i.name}", found[index])
+        return leaves
+
+    def _spread(self, found: dict[int, Symbol], index: int) -> None:
+        """From one register to the arguments of its instruction."""
+        i = self.of.code[index]
+        args = tuple(self.registers[a] for a in i.args)
+        local = Local(self.ops, i, args, self.registers[index], found[index], self._slope)
+        for argument, part in zip(i.args, DERIVATIVES[_name(i)](local), strict=True):
+            if part is not None and self.of.code[argument].op != "const":
+                self._add(found, argument, part)
+
+    def _add(self, found: dict, key: int | str, part: Symbol) -> None:
+        found[key] = self.ops.sum(found[key], part) if key in found else part
+
+    def _slope(self, i: Instruction, x: Symbol) -> Symbol:
+        """The surrogate of an instruction's slot at x, written into the new program."""
+        slot = int(i.value)
+        if slot not in self.slots:
+            hint = f"slots={{{slot}: surrogate.atan.program()}}"
+            raise GraphError("adjoint", f"slot {slot}, of a {i.op}, has no surrogate", hint)
+        surrogate = self.slots[slot]
+        if len(surrogate.inputs) != 1 or surrogate.states:
+            got = f"{len(surrogate.inputs)} inputs and {len(surrogate.states)} states"
+            raise GraphError("adjoint", f"the surrogate of slot {slot} has {got}", "one input, no state")
+        names = {name: f"slot{slot}.{name}" for name in surrogate.params}
+        self.params += [name for name in names.values() if name not in self.params]
+        parameters = _Leaves(lambda name: self.leaf("param", names[name]))
+        made = evaluate(surrogate, self.ops, parameters, {}, {surrogate.inputs[0]: x})
+        return made[surrogate.output]
+
+    def program(self, more: tuple[str, ...], ends: Mapping[str, Symbol | None]) -> Program:
+        """The finished program, whose next states are `ends`: 0 where nothing depends on one."""
+        registers = [(self.ops.const(0.0) if end is None else end).index for end in ends.values()]
+        code, registers = without_unused(self.ops.code, registers)
+        inputs = [f"input.{name}" for name in self.of.inputs] + [f"state.{name}" for name in self.of.states]
+        names = (*inputs, *more), tuple(ends), tuple(self.params)
+        made = Program(*names, code, registers[0], tuple(registers))
+        made.check("adjoint")
+        return made
+
+
+def _name(i: Instruction) -> str:
+    return i.operation.name if i.operation else i.op
+
+
+def _check(i: Instruction) -> None:
+    """Raise unless an instruction has a derivative."""
+    integers = i.operation is not None and FLOAT not in i.operation.stages
+    if integers or (i.op == "mul" and i.value):
+        hint = "the float program that the integers were made from"
+        raise GraphError("adjoint", f"{i.op} computes with integers, which have no gradient", hint)
+    if _name(i) not in DERIVATIVES:
+        raise OperationRefused("the adjoint", _name(i), "a line in ir/derivatives.py")
