@@ -15,19 +15,11 @@ from spikeflow.neurons.two_point import TwoPointLIF
 
 if TYPE_CHECKING:
     from spikeflow.neurons.layer import Neuron
-    from spikeflow.neurons.net import Net
     from spikeflow.neurons.recurrent import Recurrent
-    from spikeflow.neurons.residual import Residual
     from spikeflow.neurons.sequential import Sequential
 
 MODELS: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
-_LAYERS = {
-    "Net": "net",
-    "Neuron": "layer",
-    "Recurrent": "recurrent",
-    "Residual": "residual",
-    "Sequential": "sequential",
-}
+_LAYERS = {"Neuron": "layer", "Recurrent": "recurrent", "Sequential": "sequential"}
 
 __all__ = [
     "CubaLIF",
@@ -35,11 +27,9 @@ __all__ = [
     "Integrator",
     "LIF",
     "MODELS",
-    "Net",
     "Neuron",
     "NeuronModel",
     "Recurrent",
-    "Residual",
     "Sequential",
     "TwoPointLIF",
 ]

@@ -22,8 +22,9 @@ from spikeflow.neurons import surrogate
 from spikeflow.neurons.bounds import limited, settled
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.settling import SEEN, compared
+from spikeflow.neurons.slots import Given, filled
 from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
-from spikeflow.neurons.tensors import Tensors
+from spikeflow.neurons.tensors import Slopes, Tensors
 
 State = tuple[torch.Tensor, ...]
 Parameters = dict[str, torch.Tensor]
@@ -42,8 +43,9 @@ class Neuron(nn.Module):
     ----------
     model : the declaration; its parameters become buffers, or trained parameters where named in `learn`.
     learn : names of parameters to train, or one name.
-    derivative : the surrogate gradient, a function of (v - threshold). A module is registered; it shapes
-        gradients and gets none itself from an ordinary backward pass.
+    derivative : the surrogate gradient, a `surrogate.Surrogate` or a function of tensors, of (v - threshold); or a
+        dict of such by slot. A module is registered; it shapes gradients and gets none itself from an ordinary
+        backward pass. It may be set anew at any time: parameters and state stay what they are.
 
     Raises
     ------
@@ -55,16 +57,15 @@ class Neuron(nn.Module):
         self,
         model: NeuronModel,
         learn: Iterable[str] | str = (),
-        derivative: surrogate.Derivative = surrogate.atan,
+        derivative: Given = surrogate.atan,
     ) -> None:
         super().__init__()
         if not isinstance(model, NeuronModel):
             raise GraphError("Neuron", f"{model!r} is no neuron model", "an instance, such as LIF(0.9)")
-        if not callable(derivative):
-            raise GraphError("Neuron", f"derivative {derivative!r} is no function", "surrogate.atan")
         learned = _learned(model, learn)
-        self.model, self.derivative = model, derivative
+        self.model = model
         self._prepare()
+        self.derivative = derivative
         for name, value in model.params().items():
             tensor = torch.tensor(value, dtype=torch.float32)
             if name in learned:
@@ -93,6 +94,20 @@ class Neuron(nn.Module):
         }
         self.state_type = state_type(program.states)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "derivative":
+            self._slots = filled(self.model.name, self._program, value)
+        super().__setattr__(name, value)
+
+    @property
+    def kernel(self) -> str:
+        """What computes the layer and its gradient.
+
+        ``program``: the evaluated program, with surrogates that are programs themselves. ``eager``: the same, with a
+        function of tensors in one of its slots, which no kernel can be printed from.
+        """
+        return "program" if all(isinstance(d, Slopes) for d in self._slots.values()) else "eager"
+
     def __getstate__(self) -> dict[str, Any]:
         # the state's class is made, not imported, so that pickle could not find it
         return {k: v for k, v in self.__dict__.items() if k != "state_type"}
@@ -100,11 +115,14 @@ class Neuron(nn.Module):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._prepare()
+        self._slots = filled(self.model.name, self._program, self.derivative)
 
     def extra_repr(self) -> str:
         """The model with the parameters as they are now."""
         shown = [f"{n}={_shown(v)}" for n, v in self.values().items()]
         shown += [f"{n}={v!r}" for n, v in self.model.choices().items()]
+        if isinstance(self.derivative, surrogate.Surrogate) and self.derivative != surrogate.atan:
+            shown.append(f"derivative={self.derivative}")
         learned = [n for n in self.model.params() if n in self._parameters]
         return f"{self.model.name}({', '.join(shown)})" + (f", learn={learned}" if learned else "")
 
@@ -165,7 +183,7 @@ class Neuron(nn.Module):
     ) -> tuple[torch.Tensor, State]:
         """One moment of what was checked: inputs in the order of the ports, in the type of the state."""
         program, like = self._program, moment[0]
-        domain = Tensors(self.derivative, like)
+        domain = Tensors(self._slots, like)
         before, arriving = zip(program.states, state, strict=True), zip(program.inputs, moment, strict=True)
         registers = evaluate(program, domain, values, dict(before), dict(arriving))
         z, *after = (domain.full(registers[i]) for i in program.ends)

@@ -1,83 +1,180 @@
-"""Surrogate gradients: what stands in for the derivative of a spike in the backward pass."""
+"""Surrogate gradients: what stands in for the derivative of a spike, a floor or a rounding in the backward pass.
+
+A surrogate is a declaration like a neuron model: its derivative is written once, in `Ops`, and traced to a program
+of one input. Torch's backward evaluates that program, and `ir.adjoint` writes it into the gradient of a neuron's
+step. x is the argument of the spike, (v - threshold). Called with a tensor, a surrogate gives its slope there.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from math import inf, pi
+from typing import TYPE_CHECKING, Any
 
-from spikeflow.errors import MissingPackage
+from spikeflow.errors import GraphError, MissingPackage
+from spikeflow.frozen import Frozen
+from spikeflow.ir.evaluate import evaluate
+from spikeflow.ir.ops import Recorder
+from spikeflow.ir.program import Program
 
-try:
+if TYPE_CHECKING:
     import torch
-except ImportError as error:
-    raise MissingPackage("torch>=2.10", "surrogate gradients", error) from error
 
-from spikeflow.errors import ShapeError
-
-Derivative = Callable[[torch.Tensor], torch.Tensor]
+    from spikeflow.neurons.autograd import Derivative as Derivative
+    from spikeflow.neurons.autograd import Spike as Spike
+    from spikeflow.neurons.autograd import spike as spike
 
 
-def atan(x: torch.Tensor) -> torch.Tensor:
-    """1 / (1 + (pi x)^2): the derivative of an arc tangent of slope 2 (Fang et al. 2021)."""
-    return 1.0 / (1.0 + (torch.pi * x) * (torch.pi * x))
+@dataclass(frozen=True)
+class Surrogate(Frozen, ABC):
+    """A slope over x. Its numbers are finite and above 0; any other is a GraphError."""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+                raise GraphError(type(self).__name__, f"{f.name} is {value!r}", "a finite number above 0")
+        object.__setattr__(self, "_program", _program(self.derivative))
+
+    @abstractmethod
+    def derivative(self, x: Any, ops: Any) -> Any:
+        """The slope at x, in `Ops`."""
+
+    def program(self) -> Program:
+        """The derivative, traced: one input to the output, without states and parameters."""
+        made: Program = self._program  # type: ignore[attr-defined]
+        return made
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """The slope at each value of a tensor."""
+        slopes: Callable[..., torch.Tensor] = _with_torch("tensors", "slopes")
+        return slopes(self.program(), x)
 
 
-def triangle(x: torch.Tensor) -> torch.Tensor:
-    """max(0, 1 - |x|) (Bellec et al. 2018)."""
-    return torch.clamp(1.0 - x.abs(), min=0.0)
+@dataclass(frozen=True)
+class ArcTangent(Surrogate):
+    """(slope / 2) / (1 + (pi slope x / 2)^2): of an arc tangent (Fang et al., ICCV 2021)."""
+
+    slope: float = 2.0
+
+    def derivative(self, x: Any, ops: Any) -> Any:
+        y = x * (pi / 2 * self.slope)
+        return (self.slope / 2) / (1.0 + y * y)
 
 
-def fast_sigmoid(x: torch.Tensor) -> torch.Tensor:
-    """1 / (1 + 10 |x|)^2 (Zenke and Ganguli 2018)."""
-    return 1.0 / torch.square(1.0 + 10.0 * x.abs())
+@dataclass(frozen=True)
+class Triangle(Surrogate):
+    """height max(0, 1 - |x| / width) (Bellec et al., NeurIPS 2018)."""
+
+    height: float = 1.0
+    width: float = 1.0
+
+    def derivative(self, x: Any, ops: Any) -> Any:
+        return ops.maximum(self.height - _magnitude(x, ops) * (self.height / self.width), 0.0)
 
 
-def spike(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
-    """1 where x >= 0, else 0; differentiated, in any mode of torch and as often as asked, `derivative(x)`."""
-    function = _Compiled if torch.compiler.is_compiling() else Spike
-    z: torch.Tensor = function.apply(x, derivative)  # type: ignore[no-untyped-call]
-    return z
+@dataclass(frozen=True)
+class Rectangle(Surrogate):
+    """height where |x| <= width / 2, else 0 (Wu et al., Frontiers in Neuroscience 2018)."""
+
+    height: float = 1.0
+    width: float = 1.0
+
+    def derivative(self, x: Any, ops: Any) -> Any:
+        return ops.where(ops.spike(self.width / 2 - _magnitude(x, ops)), self.height, 0.0)
 
 
-class _Compiled(torch.autograd.Function):
-    """The spike as torch.compile takes it: its tracer refuses functions that define `jvp`."""
+@dataclass(frozen=True)
+class Sigmoid(Surrogate):
+    """slope s (1 - s), s = 1 / (1 + exp(-slope x)): of a logistic function."""
 
-    @staticmethod
-    def forward(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
-        return (x >= 0).to(x.dtype)
+    slope: float = 4.0
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        x, ctx.derivative = inputs
-        ctx.save_for_backward(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (x,) = ctx.saved_tensors
-        return gradients[0] * _slope(x, ctx.derivative), None
+    def derivative(self, x: Any, ops: Any) -> Any:
+        s = ops.sigmoid(x * self.slope)
+        return s * (1.0 - s) * self.slope
 
 
-class Spike(_Compiled):
-    """1 where x >= 0, else 0; backward, the gradient times `derivative(x)`; forward mode and vmap alike."""
+@dataclass(frozen=True)
+class FastSigmoid(Surrogate):
+    """1 / (1 + slope |x|)^2 (Zenke and Ganguli, Neural Computation 2018)."""
 
-    generate_vmap_rule = True
+    slope: float = 10.0
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        x, ctx.derivative = inputs
-        ctx.save_for_backward(x)
-        ctx.save_for_forward(x)
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Any) -> torch.Tensor:
-        (x,) = ctx.saved_tensors
-        return tangents[0] * _slope(x, ctx.derivative)
+    def derivative(self, x: Any, ops: Any) -> Any:
+        y = 1.0 + _magnitude(x, ops) * self.slope
+        return 1.0 / (y * y)
 
 
-def _slope(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
-    slope = derivative(x)
-    # a slope that broadcasts to more than x would be summed up by autograd without a word
-    if not isinstance(slope, torch.Tensor) or torch.broadcast_shapes(slope.shape, x.shape) != x.shape:
-        got = tuple(slope.shape) if isinstance(slope, torch.Tensor) else type(slope).__name__
-        raise ShapeError("derivative", got, f"a tensor of its argument's shape, {tuple(x.shape)}")
-    return slope
+@dataclass(frozen=True)
+class StraightThrough(Surrogate):
+    """`height` everywhere: the gradient passes (Bengio et al., arXiv 1308.3432)."""
+
+    height: float = 1.0
+
+    def derivative(self, x: Any, ops: Any) -> Any:
+        return self.height
+
+
+@dataclass(frozen=True)
+class Traced(Surrogate):
+    """A surrogate of one's own: `traced` makes it."""
+
+    name: str
+    text: Program = field(repr=False, hash=False)
+
+    def __post_init__(self) -> None:
+        self.text.check(self.name)
+        if len(self.text.inputs) != 1 or self.text.states or self.text.params:
+            raise GraphError(self.name, "a surrogate reads more than x", "a function of x and ops alone")
+        object.__setattr__(self, "_program", self.text)
+
+    def derivative(self, x: Any, ops: Any) -> Any:
+        return evaluate(self.text, ops, {}, {}, {self.text.inputs[0]: x})[self.text.output]
+
+
+def traced(derivative: Callable[[Any, Any], Any]) -> Surrogate:
+    """A surrogate of one's own, from a function of x and ops, traced once.
+
+    ::
+
+        steep = surrogate.traced(lambda x, ops: ops.maximum(0.0, 1.0 - 4.0 * ops.maximum(x, 0.0 - x)))
+    """
+    return Traced(getattr(derivative, "__name__", "surrogate"), _program(derivative))
+
+
+def _program(derivative: Callable[[Any, Any], Any]) -> Program:
+    recorder = Recorder(("x",), (), ())
+    y = derivative(recorder.x[0], recorder.ops)
+    return recorder.program(recorder.ops.const(float(y)) if isinstance(y, int | float) else y, ())
+
+
+def _magnitude(x: Any, ops: Any) -> Any:
+    return ops.maximum(x, 0.0 - x)
+
+
+atan = ArcTangent()
+triangle = Triangle()
+rectangle = Rectangle()
+sigmoid = Sigmoid()
+fast_sigmoid = FastSigmoid()
+straight_through = StraightThrough()
+
+_TORCH = ("Derivative", "Spike", "spike")
+
+
+def _with_torch(module: str, name: str) -> Any:
+    try:
+        import torch as torch
+    except ImportError as error:
+        raise MissingPackage("torch>=2.10", "surrogate gradients of tensors", error) from error
+    return getattr(import_module(f"spikeflow.neurons.{module}"), name)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _TORCH:
+        return _with_torch("autograd", name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from spikeflow.ir import functions
-from spikeflow.ir.evaluate import Domain
+from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.instructions import FLOAT
-from spikeflow.neurons import surrogate
+from spikeflow.ir.program import Program
+from spikeflow.neurons import autograd
 
 Value = torch.Tensor | float
 PLAIN = (float, int)
@@ -22,14 +24,14 @@ class Tensors(Domain[Any]):
 
     Parameters
     ----------
-    derivative : the surrogate gradient of every spike.
+    slots : what stands for the derivative in each slot; a slot without it has no gradient.
     like : a tensor of the type, device and shape of the population, ``(B, *shape)``.
     """
 
     stages = (FLOAT,)
 
-    def __init__(self, derivative: surrogate.Derivative, like: torch.Tensor) -> None:
-        self.derivative, self.like = derivative, like
+    def __init__(self, slots: Mapping[int, autograd.Derivative], like: torch.Tensor) -> None:
+        self.slots, self.like = slots, like
 
     def tensor(self, x: Value) -> torch.Tensor:
         """A tensor, also of a plain number."""
@@ -77,18 +79,31 @@ class Tensors(Domain[Any]):
         return torch.where(self.tensor(condition) != 0, self._number(a, b), b)
 
     def spike(self, x: Value, slot: int) -> torch.Tensor:
-        return surrogate.spike(self.tensor(x), self.derivative)
+        x = self.tensor(x)
+        return autograd.spike(x, self.slots[slot]) if slot in self.slots else (x >= 0).to(x.dtype)
 
     def hold(self, x: Value) -> torch.Tensor:
         return self.tensor(x).detach()
 
     def tanh(self, x: Value) -> torch.Tensor:
-        result: torch.Tensor = functions.tanh(self.tensor(x), self._clip)
-        return result
+        return autograd.smooth("tanh", self.tensor(x))
 
     def sigmoid(self, x: Value) -> torch.Tensor:
-        result: torch.Tensor = functions.sigmoid(self.tensor(x), self._clip)
-        return result
+        return autograd.smooth("sigmoid", self.tensor(x))
 
-    def _clip(self, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-        return self.minimum(self.maximum(x, low), high)
+
+def slopes(program: Program, x: torch.Tensor) -> torch.Tensor:
+    """The program of a surrogate at each value of a tensor."""
+    domain = Tensors({}, x)
+    registers = evaluate(program, domain, {}, {}, {program.inputs[0]: x})
+    return domain.full(registers[program.output])
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """The program of a surrogate as a function of tensors."""
+
+    program: Program
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return slopes(self.program, x)

@@ -71,7 +71,8 @@ DOORS = (
     "from spikeflow.neurons import Neuron",
     "from spikeflow.neurons import Recurrent",
     "from spikeflow.neurons import Sequential",
-    "from spikeflow.neurons import surrogate",
+    "from spikeflow.neurons.surrogate import spike",
+    "from spikeflow.neurons.surrogate import Spike",
     "from spikeflow.datasets.loading.loader import DataLoader",
 )
 

@@ -13,14 +13,15 @@ import torch
 
 import spikeflow
 from spikeflow.errors import OperationRefused
+from spikeflow.ir.derivatives import DERIVATIVES, Recording
 from spikeflow.ir.evaluate import Domain, evaluate, offered, rule
-from spikeflow.ir.instructions import OPERATIONS, Operation, instruction
+from spikeflow.ir.instructions import FLOAT, OPERATIONS, Operation, instruction
 from spikeflow.ir.ops import Ops
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.neurons import surrogate
 from spikeflow.neurons.settling import PLAIN, _Decisions
 from spikeflow.neurons.tensors import Tensors
-from spikeflow.sim.domains import Float32, Integers
+from spikeflow.sim.domains import Float32, Float64, Integers
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.intervals import Interval, Intervals
 from tests.sim import random_programs
@@ -30,11 +31,13 @@ LEAVES = ("param", "state", "input")
 # how each domain is made, and one value of its kind
 MADE: dict[type[Domain[Any]], Callable[[], tuple[Domain[Any], Any]]] = {
     Float32: lambda: (Float32(), np.array([0.5, -1.5], np.float32)),
+    Float64: lambda: (Float64(), np.array([0.5, -1.5])),
     Integers: lambda: (Integers(TABLES, (2,)), np.array([1, -7])),
     Intervals: lambda: (Intervals(TABLES), Interval(-7, 3)),
-    Tensors: lambda: (Tensors(surrogate.atan, torch.zeros(2)), torch.tensor([0.5, -1.5])),
+    Tensors: lambda: (Tensors({0: surrogate.atan}, torch.zeros(2)), torch.tensor([0.5, -1.5])),
     _Decisions: lambda: (_Decisions(), PLAIN),
     Ops: lambda: (ops := Ops(), ops.const(0.5)),
+    Recording: lambda: (ops := Recording(), ops.const(0.5)),
 }
 # of `value` and `mode`, where an operation needs some
 LEGAL: dict[str, dict[str, Any]] = {
@@ -58,7 +61,7 @@ def test_every_domain_of_the_package_is_tried() -> None:
         todo += kind.__subclasses__()
         if kind.__module__.startswith("spikeflow.") and not kind.__subclasses__():
             found.add(kind)
-    assert found == set(MADE)
+    assert found | {Ops} == set(MADE)
 
 
 @pytest.mark.parametrize("kind", MADE, ids=lambda k: k.__name__)
@@ -78,6 +81,10 @@ def test_a_domain_computes_an_operation_or_refuses_it_by_name(
         with pytest.raises(OperationRefused, match=row.name) as caught:
             rule(domain, row.name)(*[value] * row.arguments, *made(row).taken)
         assert (caught.value.domain, caught.value.operation) == (kind.__name__, row.name)
+
+
+def test_every_float_operation_has_a_derivative() -> None:
+    assert {row.name for row in OPERATIONS.values() if FLOAT in row.stages} <= set(DERIVATIVES)
 
 
 @pytest.mark.parametrize("word", ["cosine", "made", "begin", "__init__"])
@@ -115,7 +122,7 @@ def test_tensors_equal_arrays_bit_for_bit_on_random_programs(seed: int) -> None:
             zip(node.program.inputs, inputs, strict=True),
         )
     ]
-    domain = Tensors(surrogate.atan, torch.zeros(4, 6))
+    domain = Tensors({0: surrogate.atan}, torch.zeros(4, 6))
     got = evaluate(node.program, domain, *named)
     for array, tensor in zip(expected, got, strict=True):
         np.testing.assert_array_equal(domain.tensor(tensor).numpy(), array)

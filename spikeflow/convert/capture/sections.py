@@ -24,9 +24,8 @@ from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Input, Output, Shape
 from spikeflow.neurons.layer import Neuron
-from spikeflow.neurons.members import bare
 from spikeflow.neurons.recurrent import Recurrent
-from spikeflow.neurons.sequential import Sequential, leaves
+from spikeflow.neurons.sequential import Sequential, bare, leaves
 
 INPUT, OUTPUT = "input", "output"
 STATELESS = (

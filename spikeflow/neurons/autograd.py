@@ -1,0 +1,116 @@
+"""Operations whose derivative torch is told: steps, by a surrogate, and functions of a fixed formula, by their value.
+
+Each has a twin for torch.compile, whose tracer refuses functions that define `jvp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from spikeflow.errors import ShapeError
+from spikeflow.ir import functions
+
+Derivative = Callable[[torch.Tensor], torch.Tensor]
+
+
+def spike(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
+    """1 where x >= 0, else 0; differentiated, in any mode of torch and as often as asked, `derivative(x)`."""
+    function = _CompiledSpike if torch.compiler.is_compiling() else Spike
+    z: torch.Tensor = function.apply(x, derivative)  # type: ignore[no-untyped-call]
+    return z
+
+
+def smooth(name: str, x: torch.Tensor) -> torch.Tensor:
+    """A function of `ir.functions` by name; its derivative is that of the function, not of the formula."""
+    function = _CompiledSmooth if torch.compiler.is_compiling() else _Smooth
+    y: torch.Tensor = function.apply(x, name)  # type: ignore[no-untyped-call]
+    return y
+
+
+class _CompiledSpike(torch.autograd.Function):
+    @staticmethod
+    def forward(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
+        return (x >= 0).to(x.dtype)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        x, ctx.derivative = inputs
+        ctx.save_for_backward(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (x,) = ctx.saved_tensors
+        return gradients[0] * _slope(x, ctx.derivative), None
+
+
+class Spike(_CompiledSpike):
+    """1 where x >= 0, else 0; backward, the gradient times `derivative(x)`; forward mode and vmap alike."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        x, ctx.derivative = inputs
+        ctx.save_for_backward(x)
+        ctx.save_for_forward(x)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> torch.Tensor:
+        (x,) = ctx.saved_tensors
+        return tangents[0] * _slope(x, ctx.derivative)
+
+
+def _slope(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
+    slope = derivative(x)
+    # a slope that broadcasts to more than x would be summed up by autograd without a word
+    if not isinstance(slope, torch.Tensor) or torch.broadcast_shapes(slope.shape, x.shape) != x.shape:
+        got = tuple(slope.shape) if isinstance(slope, torch.Tensor) else type(slope).__name__
+        raise ShapeError("derivative", got, f"a tensor of its argument's shape, {tuple(x.shape)}")
+    return slope
+
+
+class _CompiledSmooth(torch.autograd.Function):
+    @staticmethod
+    def forward(x: torch.Tensor, name: str) -> torch.Tensor:
+        y: torch.Tensor = getattr(functions, name)(x, _clip)
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        ctx.name = inputs[1]
+        ctx.save_for_backward(output)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (y,) = ctx.saved_tensors
+        return gradients[0] * _SLOPES[ctx.name](y), None
+
+
+class _Smooth(_CompiledSmooth):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        ctx.name = inputs[1]
+        ctx.save_for_backward(output)
+        ctx.save_for_forward(output)
+
+    @staticmethod
+    def jvp(ctx: Any, *tangents: Any) -> torch.Tensor:
+        (y,) = ctx.saved_tensors
+        return tangents[0] * _SLOPES[ctx.name](y)
+
+
+# from the function's value, as in ir.derivatives
+_SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "tanh": lambda y: 1.0 - y * y,
+    "sigmoid": lambda y: y * (1.0 - y),
+}
+
+
+def _clip(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    x = torch.where(x > low, x, low)
+    return torch.where(x < high, x, high)

@@ -1,0 +1,48 @@
+"""Slots: the places of a program where a surrogate stands for a derivative, and what a torch layer puts there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from spikeflow.errors import GraphError
+from spikeflow.ir.program import Program
+from spikeflow.neurons.autograd import Derivative
+from spikeflow.neurons.surrogate import Surrogate, atan, straight_through
+from spikeflow.neurons.tensors import Slopes
+
+# one for every spike, or by slot
+Given = Derivative | Mapping[int, Derivative]
+
+
+def filled(name: str, program: Program, given: Given) -> dict[int, Derivative]:
+    """For each slot of a program, what the gradient is multiplied by there.
+
+    Parameters
+    ----------
+    name : of the model, for messages.
+    given : a `Surrogate` or a function of a tensor, for the slots of all spikes; or a dict of such by slot. A slot that
+        it leaves open gets `surrogate.atan` where it belongs to a spike, else `surrogate.straight_through`.
+
+    Raises
+    ------
+    GraphError
+        For what is no function, a slot that the program has not, a module in a dict, which torch would not see.
+    """
+    spikes = {int(i.value) for i in program.code if i.op == "spike"}
+    others = {int(i.value) for i in program.code if i.op in ("floor", "round") and i.value} - spikes
+    chosen: dict[int, Any] = {**dict.fromkeys(spikes, atan), **dict.fromkeys(others, straight_through)}
+    listed = isinstance(given, Mapping)
+    for derivative in given.values() if listed else (given,):
+        if not callable(derivative):
+            raise GraphError(name, f"derivative {derivative!r} is no function", "surrogate.atan")
+        if listed and isinstance(derivative, nn.Module):
+            hint = "the module itself, for all spikes, or a function"
+            raise GraphError(name, "a module in a dict of derivatives is no part of the layer", hint)
+    by_slot = dict(given) if listed else dict.fromkeys(spikes, given)
+    if unknown := set(by_slot) - set(chosen):
+        raise GraphError(name, f"there is no slot {unknown.pop()!r}", f"one of {sorted(chosen)}")
+    chosen |= by_slot
+    return {slot: Slopes(d.program()) if isinstance(d, Surrogate) else d for slot, d in chosen.items()}
