@@ -35,7 +35,7 @@ from spikeflow.datasets.encoded import Rate
 from spikeflow.datasets.loading.loader import DataLoader, Loading
 from spikeflow.datasets.sets.mnist import FashionMNIST
 from spikeflow.datasets.sets.nmnist import NMNIST
-from spikeflow.datasets.transforms.binning import Binning
+from spikeflow.ir.binning import Binning
 
 HERE = Path(__file__).resolve().parent
 PEER_PYTHON = HERE / ".venv-event-peers" / "bin" / "python"

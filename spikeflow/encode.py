@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow import intake
+from spikeflow import counters, intake
 from spikeflow.errors import DataError
 from spikeflow.events import Spikes
 
@@ -19,31 +19,14 @@ Array = npt.NDArray[Any]
 BLOCK = 1 << 16  # numbers drawn at once: few enough to stay in a cache
 
 
-def _mix(x: Array) -> Array:
-    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014), in place: a bijection that spreads every bit."""
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return x
-
-
 def _bits(seed: int, sample: npt.ArrayLike, step: npt.ArrayLike, index: Array) -> Array:
     """53 random bits, uint64, ``(rows, indices)``; sample and step are ``(rows,)`` or one number for all rows."""
-    golden = np.uint64(0x9E3779B97F4A7C15)
-    with np.errstate(over="ignore"):
-        key = _mix(np.uint64(seed % 2**64) + golden + np.zeros(1, np.uint64))
-        key = _mix(key + np.asarray(sample, np.uint64) * golden)
-        key = _mix(key + np.asarray(step, np.uint64) * golden)
-        bits = _mix(key[:, None] + (index.astype(np.uint64) + np.uint64(1)) * golden)
-    bits >>= np.uint64(11)
-    return bits
+    return counters.bits53(counters.keys(seed, sample, step)[:, None], index)
 
 
 def uniform(seed: int, sample: npt.ArrayLike, step: int, size: int) -> Array:
     """Uniform numbers in [0, 1) of shape ``(samples, size)``, each a function of (seed, sample, step, index)."""
-    return _bits(seed, sample, step, np.arange(size)) * 2.0**-53
+    return _bits(seed, sample, step, np.arange(size)) * counters.UNIT
 
 
 def rate(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sample: int = 0) -> Spikes:

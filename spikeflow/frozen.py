@@ -5,9 +5,13 @@ So what comes back was checked like any other, its arrays are read-only again, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
+
+# a field that a class gained after its first files; see spikeflow.ir.codec
+ADDED: Mapping[str, Any] = MappingProxyType({"added": True})
 
 
 class Frozen:

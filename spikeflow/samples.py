@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ Array = npt.NDArray[Any]
 MAX_BYTES = 16 * 2**30
 FLOAT32 = 4  # bytes of each value, as which samples are kept
 HINT = "numpy.savez(path, x=..., y=...)"
+BYTES = "x holds bytes"  # how the warning begins
 BYTE_LIKE = 128  # the largest of 8-bit integers from which on they are taken for pictures of 0 to 255
 
 
@@ -37,11 +38,13 @@ class Samples:
     x : float32, ``(N, ...)``.
     y : labels, one for each sample, ``(N, ...)``: int64 classes or float64 values; None where not known.
     warnings : what a user should know of how they were taken.
+    prepared : whether a network's own preprocessing has been done, see `spikeflow.sim.joined.taken`.
     """
 
     x: Array
     y: Array | None = None
     warnings: tuple[str, ...] = field(default=())
+    prepared: bool = False
 
     def __post_init__(self) -> None:
         x = intake.array_of("data: x", self.x)
@@ -49,7 +52,7 @@ class Samples:
             hint = "x[None], if it is one sample" if x.ndim == 1 and x.size else ""
             raise DataError("data: x", f"shape {x.shape}", "(samples, ...) with at least one sample", hint)
         if x.dtype == np.uint8 and x.max() >= BYTE_LIKE and not self.warnings:
-            text = f"x holds bytes up to {x.max()}, taken as these numbers and not divided by 255"
+            text = f"{BYTES} up to {x.max()}, taken as these numbers and not divided by 255"
             object.__setattr__(self, "warnings", (text,))
         object.__setattr__(self, "x", intake.finite_floats("data: x", x))
         if self.y is not None:
@@ -59,7 +62,7 @@ class Samples:
         """The first `count` samples; all where None."""
         if count is None:
             return self
-        return Samples(self.x[:count], None if self.y is None else self.y[:count], self.warnings)
+        return replace(self, x=self.x[:count], y=None if self.y is None else self.y[:count])
 
 
 def labels_of(given: object, samples: int | None = None) -> Array:
@@ -112,9 +115,9 @@ def _samples(given: Any) -> Samples:
         return _read(Path(given))
     if _is_loader(given):
         single = getattr(given, "batch_size", 1) is None and getattr(given, "batch_sampler", None) is None
-        return _gathered(given, single)
+        return gathered(given, single)
     if _is_dataset(given):
-        return _gathered((given[i] for i in range(len(given))), single=True)
+        return gathered((given[i] for i in range(len(given))), single=True)
     if isinstance(given, Iterator) or (hasattr(given, "__iter__") and not hasattr(given, "__len__")):
         kind = type(given).__name__
         raise DataError(
@@ -135,7 +138,7 @@ def _is_dataset(given: Any) -> bool:
     return not array and not offers and hasattr(given, "__getitem__") and hasattr(given, "__len__")
 
 
-def _gathered(items: Iterable[Any], single: bool) -> Samples:
+def gathered(items: Iterable[Any], single: bool) -> Samples:
     """Samples from items, or batches, of pairs (x, y) or of x alone."""
     xs: list[Array] = []
     ys: list[Array] = []
@@ -200,7 +203,7 @@ def _read(path: Path) -> Samples:
             raise FileError(
                 path, "holds no .npy files", "a folder of one .npy file for each sample, or a .npz file"
             )
-        return _gathered((read_npy(file) for file in files), single=True)
+        return gathered((read_npy(file) for file in files), single=True)
     return Samples(read_npy(path)) if path.suffix == ".npy" else read_npz(path)
 
 

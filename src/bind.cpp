@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "engine/coded.hpp"
 #include "engine/conv.hpp"
 #include "engine/moves.hpp"
 #include "engine/network.hpp"
@@ -56,10 +57,37 @@ std::pair<Out<T>, std::span<T>> allocate(const std::vector<std::size_t>& shape) 
     return {Out<T>(data, shape.size(), shape.data(), owner), {data, count}};
 }
 
+// Whole numbers of any width.
+using Whole = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
+
+Integers whole(const std::optional<Whole>& array) {
+    if (!array) return {};
+    const nb::dlpack::dtype type = array->dtype();
+    const bool is_signed = type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Int);
+    if ((!is_signed && type.code != static_cast<uint8_t>(nb::dlpack::dtype_code::UInt)) || type.lanes != 1 || (type.bits == 64 && !is_signed))
+        throw Error(Fault::graph, "synapses", "numbers that are not whole");
+    return {array->data(), array->size(), type.bits / 8, is_signed};
+}
+
 template <class V>
 SynapseText<V> synapses(const In<WeightOf<V>>& weights, const std::optional<In<V>>& bias,
-                        const std::optional<In<int32_t>>& delays, int32_t exponent) {
-    return {view<WeightOf<V>>(weights), view<V>(bias), view<int32_t>(delays), exponent};
+                        const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes = {2, 2}) {
+    return {view<WeightOf<V>>(weights), view<V>(bias), whole(delays), exponent, static_cast<Scope>(scopes[0]), static_cast<Scope>(scopes[1])};
+}
+
+// A projection as numbers: kind, first, sources, count, autapses, seed, number; skip, weight and delay as
+// (mean, deviation, low, high).
+using ProjectionNumbers = std::tuple<std::array<int64_t, 7>, std::array<double, 9>>;
+
+template <class V>
+RuleText<V> rules(const std::vector<ProjectionNumbers>& projections, const std::optional<In<V>>& bias, int32_t bits, float scale) {
+    RuleText<V> text{{}, view<V>(bias), bits, scale};
+    for (const auto& [n, x] : projections) {
+        if (n[1] < 0 || n[1] > INT32_MAX || n[2] < 0 || n[2] > INT32_MAX) throw Error(Fault::graph, "projection", "sources that do not exist");
+        text.projections.push_back({static_cast<Projection::Kind>(n[0]), static_cast<int32_t>(n[1]), static_cast<int32_t>(n[2]), n[3], n[4] != 0,
+                                    static_cast<uint64_t>(n[5]), static_cast<uint64_t>(n[6]), x[0], {x[1], x[2], x[3], x[4]}, {x[5], x[6], x[7], x[8]}});
+    }
+    return text;
 }
 
 // The last steps of a run as Python sees it: signals and the caller's progress; never throws into the engine.
@@ -169,20 +197,31 @@ void bind_population(Class& c, const char* method) {
     }, "name"_a, "shape"_a, "code"_a, "constants"_a, "counts"_a, "next_states"_a, "tables"_a, "params"_a, "initial"_a, "start"_a);
 }
 
+template <class S, class Class>
+void bind_coded(Class& c) {
+    c.def("coded", [](Network<float>& net, Network<S>& sums, float scale, int64_t largest, const std::optional<In<float>>& bias) {
+        return net.add(make_coded<S>(sums.take(), scale, largest, view<float>(bias)));
+    }, "sums"_a, "scale"_a, "largest"_a, "bias"_a.none(), "The one node of a network of integers, its sums times a scale.");
+}
+
 template <class V, class Class>
 void bind_nodes(Class& c) {
     using W = WeightOf<V>;
     c.def("input", &Network<V>::add_input, "name"_a, "shape"_a, "current"_a);
     c.def("output", &Network<V>::add_output, "name"_a, "shape"_a);
     c.def("linear", [](Network<V>& net, const std::string& name, int32_t sources, const Shape& out, const In<W>& weights,
-                       const std::optional<In<V>>& bias, const std::optional<In<int32_t>>& delays, int32_t exponent) {
+                       const std::optional<In<V>>& bias, const std::optional<Whole>& delays, int32_t exponent) {
         return net.add(make_linear<V>(name, sources, out, synapses<V>(weights, bias, delays, exponent)));
     }, "name"_a, "sources"_a, "out"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a);
-    c.def("sparse", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<int64_t>& indptr,
-                       const In<int32_t>& targets, const In<W>& weights, const std::optional<In<V>>& bias,
-                       const std::optional<In<int32_t>>& delays, int32_t exponent) {
-        return net.add(make_sparse<V>(name, in, out, view<int64_t>(indptr), view<int32_t>(targets), synapses<V>(weights, bias, delays, exponent)));
-    }, "name"_a, "inputs"_a, "out"_a, "indptr"_a, "targets"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a);
+    c.def("sparse", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const Whole& indptr,
+                       const Whole& targets, const In<W>& weights, const std::optional<In<V>>& bias,
+                       const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes) {
+        return net.add(make_sparse<V>(name, in, out, whole(indptr), whole(targets), synapses<V>(weights, bias, delays, exponent, scopes)));
+    }, "name"_a, "inputs"_a, "out"_a, "indptr"_a, "targets"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a, "scopes"_a);
+    c.def("by_rule", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const std::vector<ProjectionNumbers>& projections,
+                        const std::optional<In<V>>& bias, int32_t bits, float scale) {
+        return net.add(make_by_rule<V>(name, in, out, rules<V>(projections, bias, bits, scale)));
+    }, "name"_a, "inputs"_a, "out"_a, "projections"_a, "bias"_a.none(), "bits"_a, "scale"_a);
     c.def("conv", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<W>& weights,
                      const std::optional<In<V>>& bias, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride,
                      std::array<int32_t, 4> padding, std::array<int32_t, 2> dilation, int32_t groups, int32_t exponent) {
@@ -260,8 +299,10 @@ NB_MODULE(_engine, m) {
         .def_ro("idle", &Counters::idle)
         .def_ro("skipped", &Counters::skipped)
         .def_ro("narrowed", &Counters::narrowed);
-    bind_network<float>(m, "FloatNetwork", "A network in float32.");
+    auto floats = bind_network<float>(m, "FloatNetwork", "A network in float32.");
     auto narrow = bind_network<int32_t>(m, "Int32Network", "A network of integers that all fit 32 bits.");
     bind_population<int32_t, int64_t>(narrow, "population_wide");
     bind_network<int64_t>(m, "Int64Network", "A network of integers.");
+    bind_coded<int32_t>(floats);
+    bind_coded<int64_t>(floats);
 }

@@ -12,6 +12,7 @@ FLOORS = {
     "errors": -1,
     "frozen": -1,
     "moved": -1,
+    "counters": 0,
     "events": 0,
     "installation": 4,
     "files": 0,

@@ -11,9 +11,9 @@ import numpy as np
 
 from spikeflow.datasets.base import Dataset
 from spikeflow.datasets.loading.batch import collate
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.errors import DataError
 from spikeflow.files.write import replace_file
+from spikeflow.ir.binning import Binning
 from spikeflow.samples import Samples
 
 Progress = Callable[[int, int], None]

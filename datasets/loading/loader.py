@@ -16,8 +16,8 @@ import numpy as np
 from spikeflow.datasets.loading.batch import Batch, Packed
 from spikeflow.datasets.loading.maker import Collate, Drawn, Failure, Maker
 from spikeflow.datasets.loading.settings import Loading, Position
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.errors import DataError, MissingPackage
+from spikeflow.ir.binning import Binning
 
 try:
     import torch

@@ -11,8 +11,8 @@ from typing import Any
 from spikeflow.datasets.base import Dataset
 from spikeflow.datasets.loading.batch import Batch, Packed, pack
 from spikeflow.datasets.loading.cache import Cached
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.errors import DataError, FileError
+from spikeflow.ir.binning import Binning
 
 Collate = Callable[[Sequence[tuple[Any, int]]], Any]
 Drawn = Callable[[Any, int], Any]  # a sample and its draw

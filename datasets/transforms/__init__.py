@@ -5,7 +5,6 @@ and the epoch: equal draws give equal results, in any worker and any order. `Com
 names them for a cache.
 """
 
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.datasets.transforms.cutmix import CutMix, Mixed, MixedFrames
 from spikeflow.datasets.transforms.denoise import BackgroundActivity, Integrate, Refractory
 from spikeflow.datasets.transforms.downsample import Decimate, SpatialDownsample, TemporalDownsample
@@ -36,6 +35,7 @@ from spikeflow.datasets.transforms.surface import TimeSurface
 from spikeflow.datasets.transforms.tonic import FromTonic, ToTonic, to_tonic
 from spikeflow.datasets.transforms.transform import Compose, EventTransform, Transform, transform_key
 from spikeflow.datasets.transforms.voxel import VoxelGrid
+from spikeflow.ir.binning import Binning
 
 __all__ = [
     "BackgroundActivity",

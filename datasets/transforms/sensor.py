@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError
-from spikeflow.events import Events
+from spikeflow.ir.binning import Sensor, sensor_of
+
+__all__ = ["Sensor", "checked_frames", "sensor_of", "sensor_of_frames"]
 
 Array = npt.NDArray[Any]
-
-
-class Sensor(NamedTuple):
-    """Columns and rows of a sensor."""
-
-    width: int
-    height: int
-
-
-def sensor_of(events: Events, who: str) -> Sensor:
-    """The sensor of these events.
-
-    Raises
-    ------
-    DataError
-        Where the events do not know it.
-    """
-    if events.width is None or events.height is None:
-        raise DataError(
-            who,
-            "events of a sensor of unknown size",
-            "a width and a height",
-            "--sensor WIDTHxHEIGHT, or read(path, width=..., height=...)",
-        )
-    return Sensor(events.width, events.height)
 
 
 def checked_frames(frames: Array, who: str) -> Array:

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.transforms.binning import Binning, Start
 from spikeflow.datasets.transforms.sensor import checked_frames
 from spikeflow.datasets.transforms.transform import EventTransform, Transform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.ir.binning import Binning, Start
 
 Array = npt.NDArray[Any]
 

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.transforms.binning import Binning, Start
-from spikeflow.datasets.transforms.frames import MAX_BYTES
 from spikeflow.datasets.transforms.transform import Transform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.ir.binning import MAX_BYTES, Binning, Start
 
 Array = npt.NDArray[Any]
 

@@ -44,19 +44,33 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     default="",
     help="What it says, where shape and labels do not tell: class or value; of several NAME=value,NAME=class.",
 )
+@click.option(
+    "--preprocess",
+    multiple=True,
+    help="Done to samples first, here and in every run, in this order: divide=255, normalise=MEANS/DEVIATIONS, "
+    "resize=WIDTHxHEIGHT, crop=WIDTHxHEIGHT. Give it once for each.",
+)
 @console.SEED
 @console.OUT
 @console.JSON
 def command(
-    ann: str, data: str | None, out: str, as_json: bool, input_shape: str | None, **options: Any
+    ann: str,
+    data: str | None,
+    out: str,
+    as_json: bool,
+    input_shape: str | None,
+    preprocess: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Convert a trained network into a spiking one; every operation gets a verdict."""
     from spikeflow.convert import agreement, convert
     from spikeflow.ir import file
+    from spikeflow.ir.preprocessing import of_text
     from spikeflow.samples import Samples, samples_of
 
     samples: Samples | None = samples_of(data) if data else None
     chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    chosen["preprocessing"] = of_text(preprocess)
     if input_shape:
         chosen["input_shape"] = console.shape_option(input_shape)
     with console.heard() as warned, console.progress("converting") as progress:

@@ -30,7 +30,7 @@ def command(name: str, out: str, as_json: bool, **options: Any) -> None:
     data_options.known_data_set(name)
     from spikeflow.datasets.loading.export import to_samples, write_samples
     from spikeflow.datasets.sets import catalog
-    from spikeflow.datasets.transforms.binning import Binning
+    from spikeflow.ir.binning import Binning
 
     with console.heard() as warned:
         data = catalog.load(

@@ -35,13 +35,12 @@ def command(file: str, chip: str, data: str, out: str, as_json: bool, **options:
     from spikeflow.hw import load, map_network
     from spikeflow.hw.report import mapping_report
     from spikeflow.hw.tables.file import write_mapping
-    from spikeflow.sim.joined import taken
 
     table = load(chip)
     if opened.kind_of(file) == "mapping":
         raise FileError(file, "is a mapping already", "the network that it was made from")
     network = opened.network(file)
-    samples = taken(network, data)
+    samples = opened.samples(network, data)
     with console.heard() as warned, console.progress(f"mapping onto {chip}") as progress:
         mapping = map_network(network, table, samples, progress=progress, **options)
     write_mapping(out, mapping)

@@ -42,10 +42,9 @@ def command(
 ) -> None:
     """Write one HTML page about a network: accuracy, spikes, cores, traffic, energy and time."""
     from spikeflow.report import ReportOptions, collect, measure_ann, to_json, to_text, write_page
-    from spikeflow.sim.joined import taken
 
     network, mapping = opened.network(file), opened.mapping(mapped) if mapped else None
-    samples = taken(network, data).first(limit)
+    samples = opened.samples(network, data).first(limit)
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
     sources = {

@@ -31,12 +31,11 @@ def command(
 ) -> None:
     """Run a network: accuracy or error, rates, synaptic operations, time."""
     from spikeflow.sim.classify import RunOptions, classify
-    from spikeflow.sim.joined import taken
     from spikeflow.sim.save import write_answers
     from spikeflow.sim.summary import reading_points, summarise
 
     network = opened.network(file)
-    samples = taken(network, data).first(limit)
+    samples = opened.samples(network, data).first(limit)
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
     kept = reading_points(options["steps"] or network.record.steps)

@@ -18,6 +18,7 @@ from spikeflow.ir.interval import of_samples, shown, wilson
 from spikeflow.ir.record import Network
 from spikeflow.samples import samples_of
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
+from spikeflow.sim.joined import taken
 
 Array = npt.NDArray[Any]
 COMPARED = 16  # samples whose every spike is compared with the activations
@@ -92,10 +93,10 @@ def agreement(
         Where samples or labels do not fit.
     """
     network, ann = conversion.network, conversion.ann
-    given = samples_of(x, y)
+    given = taken(network, samples_of(x, y))
     data, labels = check_data(ann, given), given.y
     logits = ann_outputs(ann, data)
-    found = classify(network, data, replace(options, record=()), progress)
+    found = classify(network, replace(given, x=data), replace(options, record=()), progress)
     answering = next((o for o in network.outputs if o.name == found.chosen), None)
     right = ann_accuracy(logits, labels, answering)
     return Agreement(

@@ -7,6 +7,7 @@ from typing import TypedDict
 
 from spikeflow.errors import ConversionError
 from spikeflow.ir.nodes import Shape
+from spikeflow.ir.preprocessing import Frames, Step, plain
 from spikeflow.neurons.model import RESETS
 
 CODINGS = ("direct", "rate", "onoff")
@@ -30,6 +31,7 @@ class ConvertOptions:
     output : the output that answers, where forward() returns several: its key or index.
     answer : what outputs say, where shape and labels do not tell: ``class`` or ``value`` for the one that answers,
         ``box=value,label=class`` for several; see ``ir.answer``.
+    preprocessing : what is done to samples first, here and in every run; see ``ir.preprocessing``.
     """
 
     steps: int = 64
@@ -43,8 +45,15 @@ class ConvertOptions:
     labels: tuple[str, ...] = ()
     output: str = ""
     answer: str = ""
+    preprocessing: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "preprocessing", plain(self.preprocessing))
+        if any(isinstance(step, Frames) for step in self.preprocessing):
+            reason = (
+                "frames of events have a time axis, which a network of one sample at a time does not take"
+            )
+            raise ConversionError("preprocessing", reason, "frames that are added up before the conversion")
         if self.reset not in RESETS:
             raise ConversionError("--reset", f"{self.reset!r} is unknown", f"one of {', '.join(RESETS)}")
         if self.coding not in CODINGS:
@@ -68,3 +77,4 @@ class Settings(TypedDict, total=False):
     labels: tuple[str, ...]
     output: str
     answer: str
+    preprocessing: tuple[Step, ...]

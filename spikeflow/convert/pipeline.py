@@ -29,6 +29,7 @@ from spikeflow.convert.verify.compare import compare
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Activation
 from spikeflow.ir.record import Network, OutputRecord, RunRecord
 from spikeflow.sim.fidelity import Fidelity
@@ -68,7 +69,7 @@ def convert(
     Parameters
     ----------
     source : a torch module, the path of a file, or a traced graph.
-    x, y : calibration samples ``(N, *shape)``, prepared as for the network, and their labels if known; whatever
+    x, y : calibration samples ``(N, *shape)``, before `preprocessing`, and their labels if known; whatever
         ``samples.samples_of`` takes.
         Without samples the thresholds come from batch norm. A quarter, chosen by a hash of each sample, sets no
         threshold: on these the result is run and compared with the ANN.
@@ -85,7 +86,8 @@ def convert(
         For a file that cannot be opened safely.
     """
     options = replace(options, **settings)
-    calibration = calibrated(x, y)
+    entering = InputRecord("", options.coding, preprocessing=options.preprocessing)
+    calibration = calibrated(x, y, entering)
     network, opening = sources.opened_with_told(source, options.arch)
     captured, difference = _captured(network, calibration, options)
     folded = fold_batch_norm(captured.graph)
@@ -226,16 +228,19 @@ def _record(graph: Graph, ann: Graph, report: ConversionReport, known: _Known) -
         "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
     )
     notes = {"thresholds": how, "reset": options.reset, "conversion": report.to_note(), "ann": ann.digest}
+    entry = ann.inputs[0]
+    prepared = (InputRecord(entry, preprocessing=options.preprocessing),) if options.preprocessing else ()
     return RunRecord(
         options.steps,
         options.coding,
         report.scale,
         options.seed,
         "" if answering is None else readout_of(graph, answering.node),
-        ann.shapes[ann.inputs[0]],
+        ann.shapes[entry],
         options.labels,
         notes,
         known.outputs,
         () if known.calibration is None else known.calibration.parts.digests,
         () if stats is None else (stats.low, stats.high),
+        prepared,
     )

@@ -29,9 +29,9 @@ from spikeflow.hw.tables.origin import check_chip, for_chip
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
-from spikeflow.ir.record import Network, RunRecord, expect_network
+from spikeflow.ir.record import Network, OutputRecord, RunRecord, expect_network
 from spikeflow.sim import forecast
-from spikeflow.sim.joined import taken
+from spikeflow.sim.joined import parted, taken
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -150,7 +150,7 @@ def _with_record(network: Network | Graph, steps: int | None) -> Network:
 
 
 def _record(graph: Graph) -> RunRecord:
-    """For a bare graph: its inputs as they are, its only output read out."""
+    """For a bare graph: its inputs as they are, its only output read out, or several as they are."""
     inputs = [node for node in graph.nodes.values() if isinstance(node, Input)]
     first = inputs[0] if len(inputs) == 1 else None
     direct = all(node.kind == "current" for node in inputs)
@@ -161,6 +161,7 @@ def _record(graph: Graph) -> RunRecord:
         "direct" if direct else "spikes",
         readout=readout,
         input_shape=first.shape if first is not None else (),
+        outputs=() if readout else tuple(OutputRecord(name, name) for name in graph.outputs),
     )
 
 
@@ -192,11 +193,11 @@ def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -
 
 
 def calibrated(network: Network, setting: Array, parts: Split) -> Network:
-    """The run record with the samples that set scales, and the range of their values."""
+    """The run record with the samples that set scales, and the range of their values for each input."""
     record = network.record
     digests = tuple(dict.fromkeys((*record.calibration, *parts.digests)))
-    seen = (float(setting.min()), float(setting.max()))
-    return replace(network, record=replace(record, calibration=digests, seen=seen))
+    seen = {name: (float(x.min()), float(x.max())) for name, x in parted(network, setting).items()}
+    return replace(network, record=replace(record, calibration=digests)).with_seen(seen)
 
 
 def _refuse(chip: Chip, found: tuple[Violation, ...]) -> None:

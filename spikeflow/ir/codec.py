@@ -3,10 +3,11 @@
 What a file says is decoded as the class declares it and in no other way: unknown or missing names, a bool
 for an int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
 
-A class may use int, float, str, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
+A class may use int, float, str, Literal words, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
 classes, and Graph. A field that a class gained after its first files is marked ``metadata=ADDED``: it is left out
 where it holds its default, so that old files open and the text, and with it every digest, of an unchanged value
-stays what it was. Among several members of a union a class is written as ``{"ClassName": {...}}``; an
+stays what it was. An array of a field marked `stored` is written in that type, however narrow it is held, for the
+same reason. Among several members of a union a class is written as ``{"ClassName": {...}}``; an
 array is always ``{"array": index}``. Mappings are written in the order of their names, so that equal values
 have equal text; only the nodes of a graph keep their order.
 """
@@ -19,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -32,7 +33,6 @@ from spikeflow.ir.nodes import Node
 Json = Any
 T = TypeVar("T")
 
-ADDED: Mapping[str, Any] = MappingProxyType({"added": True})
 MAX_ITEMS = 2**20
 MAX_TEXT = 2**16
 ARRAY_TYPES = frozenset(
@@ -155,6 +155,16 @@ def _added(cls: Any) -> Mapping[str, Field[Any]]:
     return MappingProxyType({f.name: f for f in fields(cls) if f.init and f.metadata.get("added")})
 
 
+@cache
+def _stored(cls: Any) -> Mapping[str, Any]:
+    """The fields whose arrays have one type in files, by that type."""
+    return MappingProxyType({f.name: f.metadata["stored"] for f in fields(cls) if "stored" in f.metadata})
+
+
+def _widened(value: Any, dtype: Any) -> Any:
+    return value if dtype is None or not isinstance(value, np.ndarray) else frozen(value, dtype)
+
+
 def _is_default(field: Field[Any], value: object) -> bool:
     default = field.default if field.default_factory is MISSING else field.default_factory()
     plain = isinstance(value, bool | int | float | str | tuple | Mapping)
@@ -164,9 +174,9 @@ def _is_default(field: Field[Any], value: object) -> bool:
 def _encode_fields(cls: Any, value: object, arrays: list[Array], where: str) -> Json:
     if type(value) is not cls:
         raise GraphError(where, f"is a {type(value).__name__}, not a {cls.__name__}")
-    added = _added(cls)
+    added, wide = _added(cls), _stored(cls)
     kept = {
-        n: (k, getattr(value, n))
+        n: (k, _widened(getattr(value, n), wide.get(n)))
         for n, k in _field_types(cls).items()
         if n not in added or not _is_default(added[n], getattr(value, n))
     }
@@ -303,6 +313,10 @@ def _plain(kind: Any, value: Any) -> Any:
 def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is str:
         return _text(value, where)
+    if get_origin(kind) is Literal:
+        if _text(value, where) not in get_args(kind):
+            raise GraphError(where, f"holds {value!r} where one of {', '.join(get_args(kind))} belongs")
+        return value
     if kind not in (int, float, bool, NoneType):
         raise GraphError(where, f"holds a {type(value).__name__} where {kind} belongs")
     _expect(kind, value, where)

@@ -42,14 +42,16 @@ def read(path: str | os.PathLike[str], limits: store.Limits | None = None) -> Ne
 
 def check(network: Network) -> None:
     """Raise ModelError where the graph is not legal at its stage or the record does not fit it."""
-    graph, record = network.graph, network.record
+    graph = network.graph
     stage = stages.stage_of(graph)
     stages.check(graph, stage)
     network.check()
     if stage == "ann":
         return
-    wanted = {"direct": "current", "rate": "spikes", "onoff": "spikes"}.get(record.coding)
-    for name in graph.inputs:
-        node = graph.nodes[name]
+    for described in network.inputs:
+        wanted = {"direct": "current", "rate": "spikes", "onoff": "spikes"}.get(described.coding)
+        node = graph.nodes[described.node]
         if wanted and isinstance(node, Input) and node.kind != wanted:
-            raise GraphError(name, f"takes {node.kind}, but the coding {record.coding} gives {wanted}")
+            raise GraphError(
+                described.node, f"takes {node.kind}, but the coding {described.coding} gives {wanted}"
+            )

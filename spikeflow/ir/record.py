@@ -11,13 +11,13 @@ from numbers import Real
 from types import MappingProxyType
 
 from spikeflow.errors import DataError, GraphError, ShapeError
-from spikeflow.frozen import Frozen
+from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir import answer
-from spikeflow.ir.codec import ADDED
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.input_record import CODINGS, InputRecord
 from spikeflow.ir.nodes import Input, Population, Shape
+from spikeflow.ir.preprocessing import Frames
 
-CODINGS = ("direct", "rate", "onoff", "spikes")
 MAX_STEPS = 2**20
 
 
@@ -75,6 +75,7 @@ class RunRecord(Frozen):
     outputs : what is known of each output; empty in files of the first version, see ``Network.outputs``.
     calibration : digests of the samples that set thresholds or scales, see ``spikeflow.calibration``.
     seen : smallest and largest input value that calibration saw; empty where there was none.
+    inputs : of each input what differs from coding, scale and seen above, and its preprocessing; see ``Network.inputs``.
     """
 
     steps: int
@@ -88,6 +89,7 @@ class RunRecord(Frozen):
     outputs: tuple[OutputRecord, ...] = field(default=(), metadata=ADDED)
     calibration: tuple[str, ...] = field(default=(), metadata=ADDED)
     seen: tuple[float, ...] = field(default=(), metadata=ADDED)
+    inputs: tuple[InputRecord, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
@@ -107,8 +109,8 @@ class RunRecord(Frozen):
             raise DataError("range of the calibration", self.seen, "two finite numbers, or none")
         if any(n < 1 for n in self.input_shape):
             raise DataError("input shape", self.input_shape, "positive sizes")
-        for output in self.outputs:
-            output.check()
+        for described in (*self.inputs, *self.outputs):
+            described.check()
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +125,39 @@ class Network:
         return replace(self, record=replace(self.record, seed=seed))
 
     @property
+    def inputs(self) -> tuple[InputRecord, ...]:
+        """How each input is fed, in the order of the graph's, nothing left open."""
+        return tuple(map(self.input, self.graph.inputs))
+
+    def input(self, node: str) -> InputRecord:
+        """How one input is fed, nothing left open."""
+        known = {described.node: described for described in self.record.inputs}
+        found, record = known.get(node, InputRecord(node)), self.record
+        return replace(
+            found,
+            coding=found.coding or record.coding,
+            scale=found.scale or record.scale,
+            seen=found.seen or record.seen,
+        )
+
+    def with_seen(self, seen: Mapping[str, tuple[float, float]]) -> Network:
+        """The same network, whose record says the smallest and largest value that calibration saw of each input."""
+        low, high = min(low for low, _ in seen.values()), max(high for _, high in seen.values())
+        record = replace(self.record, seen=(low, high))
+        if len(seen) > 1:
+            known = {described.node: described for described in self.record.inputs}
+            entries = (replace(known.get(n, InputRecord(n)), seen=seen[n]) for n in self.graph.inputs)
+            record = replace(record, inputs=tuple(entries))
+        return replace(self, record=record)
+
+    def sample_shape(self, node: str) -> Shape:
+        """The shape of a sample of one input, without time, as it enters after preprocessing."""
+        shape = self.graph.shapes[node]
+        if self.input(node).coding == "onoff" and shape:
+            return (shape[0] // 2, *shape[1:])
+        return shape
+
+    @property
     def outputs(self) -> tuple[OutputRecord, ...]:
         """What is known of every output, in the order of the graph's."""
         known = {output.node: output for output in self.record.outputs}
@@ -134,10 +169,11 @@ class Network:
         """Raise GraphError or ShapeError where the record does not fit the graph."""
         self.record.check()
         self._check_outputs()
+        self._check_inputs()
         if self.record.readout:
             self._check_readout()
         if self.record.input_shape:
-            self._check_input()
+            self._check_input_shape()
 
     def _check_readout(self) -> None:
         name = self.record.readout
@@ -160,15 +196,29 @@ class Network:
         if len(set(nodes)) < len(nodes) or len(set(names)) < len(names):
             raise GraphError("graph", "the run record describes an output twice, or two of one name")
 
-    def _check_input(self) -> None:
+    def _check_inputs(self) -> None:
+        nodes = [described.node for described in self.record.inputs]
+        for node in nodes:
+            if node not in self.graph.inputs:
+                raise GraphError(node, "the run record describes it, but it is no Input of the graph")
+        if len(set(nodes)) < len(nodes):
+            raise GraphError("graph", "the run record describes an input twice")
+        for described in self.inputs:
+            frames = any(isinstance(step, Frames) for step in described.preprocessing)
+            if frames and not described.timed:
+                reason = f"its events become frames in time, but its coding is {described.coding}"
+                raise GraphError(described.node, reason, 'coding="spikes"')
+
+    def _check_input_shape(self) -> None:
         names, shape = self.graph.inputs, self.record.input_shape
         if len(names) != 1:
             raise GraphError("graph", f"has {len(names)} inputs, but the run record describes one")
-        if self.record.coding == "onoff":
+        if self.input(names[0]).coding == "onoff":
             shape = (2 * shape[0], *shape[1:])
         node = self.graph.nodes[names[0]]
         if isinstance(node, Input) and node.shape != shape:
-            raise ShapeError(names[0], node.shape, f"{shape}, as the run record says ({self.record.coding})")
+            how = self.input(names[0]).coding
+            raise ShapeError(names[0], node.shape, f"{shape}, as the run record says ({how})")
 
 
 def expect_network(value: object) -> None:

@@ -13,6 +13,7 @@ from spikeflow.ir.answer import kind_of
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.input_record import InputRecord, coded
 from spikeflow.ir.nodes import Node, Population, Shape
 from spikeflow.ir.program import Program
 from spikeflow.ir.record import Network, OutputRecord
@@ -40,10 +41,13 @@ def show(graph: Graph) -> str:
 def show_network(network: Network) -> str:
     """The run record, then the graph."""
     record = network.record
-    coding = record.coding
-    if coding in ("rate", "onoff"):
-        coding += f", scale {record.scale:g}, seed {record.seed}"
-    lines = [f"run {record.steps} steps, coding {coding}"]
+    codings = [_coding(described, record.seed) for described in network.inputs]
+    alike = len(set(codings)) == 1
+    lines = [f"run {record.steps} steps" + (f", coding {codings[0]}" if alike else "")]
+    for described, coding in zip(network.inputs, codings, strict=True):
+        said = [] if alike else [f"coding {coding}"]
+        said += [f"{step}" for step in described.preprocessing]
+        lines += [f"  input {_one_line(described.node)}: {', '.join(said)}"] if said else []
     if record.readout:
         lines.append(f"  read out at {record.readout}")
     lines += [_output(network.graph, output) for output in record.outputs]
@@ -56,6 +60,10 @@ def show_network(network: Network) -> str:
         )
     lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in sorted(record.notes.items())]
     return "\n".join(lines) + "\n" + show(network.graph)
+
+
+def _coding(described: InputRecord, seed: int) -> str:
+    return coded(described.coding, described.scale) + (f", seed {seed}" if described.random else "")
 
 
 def _output(graph: Graph, output: OutputRecord) -> str:
@@ -94,8 +102,10 @@ def _describe(node: Node) -> Iterator[str]:
     yield type(node).__name__
     for field in fields(node):
         value = getattr(node, field.name)
-        if field.name == "shape" or isinstance(value, str):
-            yield from (value,) if isinstance(value, str) else ()
+        if field.name == "shape" or (isinstance(value, str) and not value):
+            continue
+        if isinstance(value, str):
+            yield f"{field.name} {value}" if field.name.endswith("_scope") else value
         elif isinstance(value, Mapping):
             yield from (f"{field.name.removesuffix('s')} {k} {_value(v)}" for k, v in sorted(value.items()))
         elif not _is_default(value, field.default):

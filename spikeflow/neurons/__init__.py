@@ -15,11 +15,19 @@ from spikeflow.neurons.two_point import TwoPointLIF
 
 if TYPE_CHECKING:
     from spikeflow.neurons.layer import Neuron
+    from spikeflow.neurons.net import Net
     from spikeflow.neurons.recurrent import Recurrent
+    from spikeflow.neurons.residual import Residual
     from spikeflow.neurons.sequential import Sequential
 
 MODELS: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
-_LAYERS = {"Neuron": "layer", "Recurrent": "recurrent", "Sequential": "sequential"}
+_LAYERS = {
+    "Net": "net",
+    "Neuron": "layer",
+    "Recurrent": "recurrent",
+    "Residual": "residual",
+    "Sequential": "sequential",
+}
 
 __all__ = [
     "CubaLIF",
@@ -27,9 +35,11 @@ __all__ = [
     "Integrator",
     "LIF",
     "MODELS",
+    "Net",
     "Neuron",
     "NeuronModel",
     "Recurrent",
+    "Residual",
     "Sequential",
     "TwoPointLIF",
 ]

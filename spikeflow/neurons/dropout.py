@@ -78,6 +78,6 @@ class NoMask(TorchFunctionMode):
     ) -> Any:
         if func in _DRAWS and _drawing(func, args, kwargs or {}):
             raise UnsupportedLayer(
-                self.name, "dropout in a feedback while training", "dropout before the layer"
+                self.name, "dropout in a cycle while training", "dropout outside the cycle"
             )
         return func(*args, **(kwargs or {}))

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from spikeflow.errors import GraphError, ShapeError
+from spikeflow.ir.graph import Edge
+from spikeflow.neurons.advance import NetState
 from spikeflow.neurons.layer import Neuron, State
-from spikeflow.neurons.stateless import check_stateless, through_feedback
+from spikeflow.neurons.members import Timed
+from spikeflow.neurons.net import Net, names_of
+from spikeflow.neurons.stateless import check_stateless
 from spikeflow.neurons.stretch import check_stretch, check_tensor, state_dtype
+from spikeflow.neurons.wiring import FIRST, wire
 
 Fed = tuple[State, torch.Tensor]
 
 
-class Recurrent(nn.Module):
+class Recurrent(Net):
     """A layer of neurons whose spikes come back, one step later, through `feedback` to one port.
 
     Its state is that of the neurons and their last spikes: ``(out, (state, last)) = layer(x)``.
@@ -35,19 +40,31 @@ class Recurrent(nn.Module):
     """
 
     def __init__(self, neuron: Neuron, feedback: nn.Module, port: str = "in") -> None:
-        super().__init__()
+        super(Timed, self).__init__()
         if not isinstance(neuron, Neuron):
             raise GraphError(
                 "Recurrent", f"{type(neuron).__name__} is no layer of neurons", "Neuron(LIF(0.9))"
             )
-        if port not in neuron.model.inputs:
-            raise ShapeError(neuron.model.name, f"port {port!r}", f"one of {neuron.model.inputs}")
+        ports = neuron.model.inputs
+        if port not in ports:
+            raise ShapeError(neuron.model.name, f"port {port!r}", f"one of {ports}")
         check_stateless("feedback", feedback)
         self.neuron, self.feedback, self.port = neuron, feedback, port
+        back = Edge("feedback", "neuron", FIRST if port == ports[0] else port)
+        edges = (Edge("input", "neuron", FIRST), Edge("neuron", "feedback", FIRST, 1), back)
+        self.wiring = wire(("neuron", "feedback"), (*edges, Edge("neuron", "output", FIRST)))
 
     def extra_repr(self) -> str:
         """The port."""
         return f"port={self.port!r}"
+
+    def modules_by_name(self) -> dict[str, nn.Module]:
+        """The neurons and their feedback."""
+        return {"neuron": self.neuron, "feedback": self.feedback}
+
+    def path_of(self, name: str) -> str:
+        """The neurons bear the name of the layer itself."""
+        return "" if name == "neuron" else name
 
     def initial(self, like: torch.Tensor) -> Fed:
         """The state at rest for inputs of the shape of `like`, ``(B, *shape)``."""
@@ -59,51 +76,33 @@ class Recurrent(nn.Module):
         z, after = self.forward(x[None], state)
         return z[0], after
 
-    def forward(self, x: torch.Tensor, state: Fed | None = None) -> tuple[torch.Tensor, Fed]:
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, x: torch.Tensor, state: Fed | None = None, record: Iterable[str] = ()
+    ) -> tuple[Any, Fed]:
         """A stretch of time ``(T, B, *shape)`` to spikes of the same shape, and the state after it.
+
+        `record` names states of the neurons, such as ``v``, and ``feedback``; see `Net.forward`.
 
         Raises
         ------
         ShapeError, DataError
             For no step at all, a state that does not fit, a feedback whose current has not the input's shape.
         """
-        name, neuron = self.neuron.model.name, self.neuron
-        check_stretch(name, x)
-        plain = x.to(state_dtype(x.dtype))
-        inner, last = self.initial(plain[0]) if state is None else self._entered(state)
-        neuron.check(plain[0], inner)
-        check_tensor(f"{name}, last spikes", last, plain[0])
-        values = neuron.values(plain.dtype)
-        outputs: list[torch.Tensor] = []
-        for moment in plain.unbind(0):
-            current = self._current(last.to(x.dtype) if x.is_floating_point() else last, moment)
-            last, inner = neuron.advance(values, self._arriving(moment, current), inner)
-            outputs.append(last)
-        z = torch.stack(outputs)
-        return neuron.handed_on(z, x), (inner, last)
+        check_stretch(self.neuron.model.name, x)
+        states = self.neuron.model.states()
+        inner = {name: f"neuron.{name}" if name in states else name for name in names_of("record", record)}
+        before = None if state is None else self._entered(state, x)
+        answer, after = super().forward(x, before, tuple(inner.values()))
+        if inner:
+            answer = {"output": answer["output"], **{name: answer[path] for name, path in inner.items()}}
+        return answer, (after.nodes["neuron"], after.past["neuron"][-1].to(state_dtype(x.dtype)))
 
-    def _entered(self, state: Any) -> Fed:
+    def _entered(self, state: Any, x: torch.Tensor) -> NetState:
         if not isinstance(state, Sequence) or len(state) != 2:
             got = f"{len(state)} parts" if isinstance(state, Sequence) else type(state).__name__
             raise ShapeError(
                 self.neuron.model.name, f"a state of {got}", "(state of the neurons, last spikes)"
             )
-        return state[0], state[1]
-
-    def _current(self, last: torch.Tensor, moment: torch.Tensor) -> torch.Tensor:
-        current = through_feedback(self.feedback, last)
-        if not isinstance(current, torch.Tensor) or current.shape != moment.shape:
-            got = tuple(current.shape) if isinstance(current, torch.Tensor) else type(current).__name__
-            raise ShapeError(
-                f"feedback of {self.neuron.model.name}", got, f"{tuple(moment.shape)}, as the input"
-            )
-        return current.to(moment.dtype)
-
-    def _arriving(self, moment: torch.Tensor, current: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        ports = self.neuron.model.inputs
-        if self.port == ports[0]:
-            moment, current = moment + current, torch.zeros_like(moment)
-        return tuple(
-            moment if port == ports[0] else current if port == self.port else torch.zeros_like(moment)
-            for port in ports
-        )
+        cells, last = state
+        check_tensor(f"{self.neuron.model.name}, last spikes", last, x[0].to(state_dtype(x.dtype)))
+        return NetState({"neuron": cells}, {"neuron": self.neuron.handed_on(last, x)[None]})

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel
 
-from spikeflow.errors import ShapeError, UnsupportedLayer
-from spikeflow.neurons.layer import Neuron
-from spikeflow.neurons.recurrent import Recurrent
-from spikeflow.neurons.stateless import check_stateless, neurons_in, through
-from spikeflow.neurons.stretch import check_stretch
+from spikeflow.neurons.advance import through_chain
+from spikeflow.neurons.members import Timed, bare, check_member, has_state
+from spikeflow.neurons.net import Net, answered, names_of
+from spikeflow.neurons.wiring import Wiring, chain
 
 
-class Sequential(nn.Module):
-    """Layers one after the other: ``(out, states) = net(x, states=None)``.
+class Sequential(Net):
+    """Layers one after the other: ``(out, states) = net(x, states=None, record=())``.
 
-    A layer is a `Neuron`, a `Recurrent` or a `Sequential`, also compiled, averaged or in DDP; a
-    `torch.nn.Sequential` that holds such layers; or a module without neurons. `states` is a tuple with one
-    entry a layer, None for those without neurons, a tuple for a container.
+    A layer is a `Neuron` or a network (`Net`, `Recurrent`, `Residual`, `Sequential`), also compiled, averaged
+    or in DDP; a `torch.nn.Sequential` that holds such layers; or a module without neurons. `states` is a tuple
+    with one entry a layer, None for those without neurons, a tuple for a container.
 
     Modules without neurons see steps times samples as one batch. So batch norm, while training, takes its
     statistics over steps and samples together. Dropout, wherever it is called within such a module, draws one
@@ -36,43 +32,40 @@ class Sequential(nn.Module):
     """
 
     def __init__(self, *layers: nn.Module) -> None:
-        super().__init__()
+        super(Timed, self).__init__()
         for index, layer in enumerate(layers):
-            _check(f"layers.{index}", layer)
+            check_member(f"layers.{index}", layer)
         self.layers = nn.ModuleList(layers)
 
+    @property
+    def wiring(self) -> Wiring:  # type: ignore[override]
+        """The layers as they are now, in a row."""
+        return chain(self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(f"layers.{index}" for index in range(len(self.layers)))
+
+    def extra_repr(self) -> str:
+        """Nothing: the layers stand in their order."""
+        return ""
+
+    def modules_by_name(self) -> dict[str, nn.Module]:
+        """The layers."""
+        return dict(zip(self._names(), self.layers, strict=True))
+
     def forward(
-        self, x: torch.Tensor, states: Sequence[Any] | None = None
-    ) -> tuple[torch.Tensor, tuple[Any, ...]]:
-        """``(T, B, *shape)`` through all layers.
+        self, x: Any, states: Sequence[Any] | None = None, record: Iterable[str] = ()
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """``(T, B, *shape)`` through all layers; `record` as in `Net.forward`, by names such as ``layers.1.v``.
 
         Raises
         ------
         ShapeError, DataError
             For no step at all, states that are not these layers', and as the layers themselves do.
         """
-        return _advance("layers", self.layers, x, states)
-
-
-def bare(module: nn.Module) -> nn.Module:
-    """The module within wrappers that call it as it is: torch.compile, an average of weights, DDP."""
-    while True:
-        inner = getattr(module, "_orig_mod", None)
-        if isinstance(module, AveragedModel | DistributedDataParallel):
-            inner = module.module
-        if not isinstance(inner, nn.Module):
-            return module
-        module = inner
-
-
-def has_state(layer: nn.Module) -> bool:
-    """Whether a layer takes and gives a state."""
-    return isinstance(bare(layer), Neuron | Recurrent | Sequential)
-
-
-def is_opened(layer: nn.Module) -> bool:
-    """A plain torch.nn.Sequential around layers of neurons, whose layers are run one by one."""
-    return type(layer) is nn.Sequential and bool(neurons_in(layer))
+        record = names_of("record", record)
+        values, after = through_chain(self._names(), self.layers, x, states, record)
+        return answered(values, ("output",), record), after
 
 
 def leaves(net: Sequential, path: str = "layers") -> Iterator[tuple[str, nn.Module]]:
@@ -83,49 +76,3 @@ def leaves(net: Sequential, path: str = "layers") -> Iterator[tuple[str, nn.Modu
             yield from leaves(inner, f"{name}.layers")
         else:
             yield name, inner if has_state(layer) else layer
-
-
-def _check(name: str, layer: nn.Module) -> None:
-    if isinstance(layer, DataParallel) and neurons_in(layer):
-        hint = "DataParallel around the whole network with dim=1, or DistributedDataParallel"
-        raise UnsupportedLayer(name, "DataParallel", f"{hint}: it would split the steps")
-    if isinstance(layer, nn.Module) and (has_state(layer) or is_opened(layer)):
-        for index, inner in enumerate(layer.children() if is_opened(layer) else ()):
-            _check(f"{name}.{index}", inner)
-        return
-    check_stateless(name, layer)
-
-
-def _advance(
-    path: str, layers: Any, x: torch.Tensor, states: Sequence[Any] | None
-) -> tuple[torch.Tensor, tuple[Any, ...]]:
-    """Through layers one after the other; `states` as `Sequential.forward` takes and gives them."""
-    if states is not None and (not isinstance(states, Sequence) or len(states) != len(layers)):
-        got = f"{len(states)} states" if isinstance(states, Sequence) else type(states).__name__
-        raise ShapeError(path, got, f"one for each of {len(layers)} layers, as the network gives them")
-    after: list[Any] = []
-    for index, layer in enumerate(layers):
-        name, state = f"{path}.{index}", None if states is None else states[index]
-        if has_state(layer):
-            x, state = layer(x, state)
-        elif is_opened(layer):
-            _check_hooks(name, layer)
-            x, state = _advance(name, layer, x, state)
-        else:
-            x = _stateless(name, layer, x, state)
-        after.append(state)
-    return x, tuple(after)
-
-
-def _stateless(name: str, layer: nn.Module, x: torch.Tensor, state: object) -> torch.Tensor:
-    if state is not None:
-        raise ShapeError(name, f"a state of type {type(state).__name__}", "None: the layer has no neurons")
-    if found := neurons_in(layer):  # put there after the network was built
-        raise UnsupportedLayer(name, type(layer).__name__, f"the layers it holds ({found}) one by one")
-    check_stretch(name, x)
-    return through(name, layer, x)
-
-
-def _check_hooks(name: str, layer: nn.Module) -> None:
-    if layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks:
-        raise UnsupportedLayer(name, "a hook on a container of neurons", "the hook on one of its layers")

@@ -7,7 +7,6 @@ layers are refused by name, when a network is built where that can be seen there
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from torch import nn
@@ -15,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
 from spikeflow.errors import ShapeError, UnsupportedLayer
-from spikeflow.neurons.dropout import NoMask, OneMask
+from spikeflow.neurons.dropout import OneMask
 from spikeflow.neurons.layer import Neuron
 
 _LISTS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
@@ -74,7 +73,7 @@ def through(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     steps, batch = x.shape[:2]
     flat = _in_its_type(layer, x.flatten(0, 1))
     _check_axes(name, layer, flat)
-    with OneMask(name, steps, batch) if _may_draw(layer) else nullcontext():
+    with OneMask(name, steps, batch) if may_draw(layer) else nullcontext():
         y = layer(flat)
     if not isinstance(y, torch.Tensor) or y.shape[:1] != flat.shape[:1]:
         got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
@@ -93,19 +92,15 @@ def _in_its_type(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def through_feedback(feedback: nn.Module, last: torch.Tensor) -> Any:
-    """What a feedback makes of the spikes of the step before."""
-    if not _may_draw(feedback):
-        return feedback(last)
-    for path, part in feedback.named_modules():
+def check_settled(name: str, layer: nn.Module) -> None:
+    """Raise UnsupportedLayer where a layer that runs step by step would take statistics anew in every step."""
+    for path, part in layer.named_modules():
         if part.training and isinstance(part, _BatchNorm):
-            kind, hint = type(part).__name__, "eval() on it, or batch norm before the recurrent layer"
-            raise UnsupportedLayer(f"feedback.{path}".rstrip("."), f"{kind} while training", hint)
-    with NoMask("feedback"):
-        return feedback(last)
+            kind, hint = type(part).__name__, "eval() on it, or batch norm outside the cycle"
+            raise UnsupportedLayer(f"{name}.{path}".rstrip("."), f"{kind} while training", hint)
 
 
-def _may_draw(layer: nn.Module) -> bool:
+def may_draw(layer: nn.Module) -> bool:
     """Whether a layer may draw dropout or take statistics now; not so for most of torch's own single layers."""
     single = type(layer).__module__.startswith("torch.nn.modules.") and not any(
         True for _ in layer.children()

@@ -15,6 +15,7 @@ from spikeflow import encode
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import MAX_STEPS, Network, RunRecord, expect_network
 from spikeflow.ir.score import doubts
@@ -24,7 +25,7 @@ from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, forecast, pr
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_told, share_outside, with_saturation
 from spikeflow.sim.inputs import RunInput, RunInputs
-from spikeflow.sim.joined import leading, parted, sample_shape, taken
+from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
 from spikeflow.sim.overflow import overflow_told
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
@@ -66,23 +67,27 @@ def classify(
     SimulationError
         Where the network has no read-out.
     """
-    found = evaluate(network, x, options, progress)
+    expect_network(network)
+    found = evaluate(network, taken(network, x), options, progress)
     for text in found.warnings:
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
     return found
 
 
 def evaluate(
-    network: Network, x: object, options: RunOptions = RunOptions(), progress: Progress | None = None
+    network: Network,
+    given: Samples | Array,
+    options: RunOptions = RunOptions(),
+    progress: Progress | None = None,
 ) -> Evaluation:
-    """The same as `classify`, what is to be told only in the evaluation's `warnings`; raises the same."""
-    expect_network(network)
+    """The same as `classify` for samples that are prepared (`joined.taken`), what is to be told only in `warnings`."""
     level = read_out_level(network)
-    given = taken(network, x)
+    given = given if isinstance(given, Samples) else Samples(given)
     array = _checked(network, given)
-    steps = _steps(network.record, array, options.steps)
+    steps = _steps(network.record, given_steps(network, array), options.steps)
     chosen = _chosen(network, options.output)
-    told = _told(network.record, array, steps)
+    parts = parted(network, array)
+    told = _told(network, parts, given_steps(network, array), steps)
     kept = _kept(options.kept, steps)
     at_once = forecast.samples_at_once(network, array, forecast.Reading(steps, len(kept), options.batch))
     runner = prepare(network.graph, options.engine, options.threads)
@@ -97,10 +102,8 @@ def evaluate(
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     told += _beyond(found.outputs)
     told += overflow_told(network.graph, found.counts, (steps, network.record.steps))
-    outside = share_outside(network.record, array)
-    entered = array[:, :steps] if network.record.coding == "spikes" else array
-    repeated = steps if network.record.coding == "direct" else 1
-    found = replace(found, counts=with_saturation(network.graph, found.counts, entered, repeated))
+    outside = share_outside(network, parts)
+    found = replace(found, counts=with_saturation(network, found.counts, parts, steps))
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
 
 
@@ -157,10 +160,10 @@ def _chosen(network: Network, wanted: str) -> str:
     return next((o.name for o in outputs if o.node in read), "")
 
 
-def _told(record: RunRecord, x: Array, steps: int) -> tuple[str, ...]:
-    found = outside_told(record, x)
-    if record.coding == "spikes" and x.shape[1] > steps:
-        text = f"the samples have {x.shape[1]} steps, of which the first {steps} are run. Try: --steps {x.shape[1]}"
+def _told(network: Network, parts: Mapping[str, Array], brought: int | None, steps: int) -> tuple[str, ...]:
+    found = outside_told(network, parts)
+    if brought is not None and brought > steps:
+        text = f"the samples have {brought} steps, of which the first {steps} are run. Try: --steps {brought}"
         return (*found, text)
     return found
 
@@ -202,12 +205,12 @@ def _checked(network: Network, given: Samples) -> Array:
     return x
 
 
-def _steps(record: RunRecord, x: Array, wanted: int | None) -> int:
+def _steps(record: RunRecord, brought: int | None, wanted: int | None) -> int:
     steps = record.steps if wanted is None else wanted
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MAX_STEPS:
         raise DataError("steps", steps, f"a whole number, 1 to {MAX_STEPS}")
-    if record.coding == "spikes" and x.shape[1] < steps:
-        raise DataError("data", f"{x.shape[1]} steps", f"{steps}", f"--steps {x.shape[1]}")
+    if brought is not None and brought < steps:
+        raise DataError("data", f"{brought} steps", f"{steps}", f"--steps {brought}")
     return int(steps)
 
 
@@ -250,28 +253,45 @@ def _read(graph: Graph, output: str) -> list[Population]:
 
 def encode_batch(network: Network, x: Array, steps: int, level: int, first: int) -> RunInputs:
     """Samples as the network's inputs: `first` is the running number of the first, for random coding."""
-    record, graph = network.record, network.graph
-    parts = parted(graph, x, leading(network))
+    graph, parts = network.graph, parted(network, x)
     found = {
-        name: _encoded(_input(graph, name), record, part, (steps, level, first))
-        for name, part in parts.items()
+        described.node: _encoded(
+            _input(graph, described.node), described, parts[described.node], _When(steps, level, first, seed)
+        )
+        for described, seed in zip(network.inputs, _seeds(network), strict=True)
     }
     return found if len(found) > 1 else found[graph.inputs[0]]
 
 
-def _encoded(node: Input, record: RunRecord, x: Array, when: tuple[int, int, int]) -> RunInput:
-    """One input's samples; `when` is (steps, level of the read-out, number of the first sample)."""
-    steps, level, first = when
-    if record.coding == "direct":
+def _seeds(network: Network) -> Iterator[int]:
+    """One seed for each input, the run record's for the first, so that no two draw the same numbers."""
+    for number in range(len(network.graph.inputs)):
+        yield (network.record.seed + number * 0x9E3779B97F4A7C15) % 2**63
+
+
+@dataclass(frozen=True)
+class _When:
+    """The moment of a batch: steps, level of the read-out, number of the first sample, and the seed."""
+
+    steps: int
+    level: int
+    first: int
+    seed: int
+
+
+def _encoded(node: Input, described: InputRecord, x: Array, when: _When) -> RunInput:
+    """One input's samples as its coding says."""
+    if described.coding == "direct":
         return Constant(x if node.format is None else node.format.quantise(x))
-    if record.coding == "spikes":
-        moments = np.moveaxis(x[:, :steps], 1, 0)
-        values = np.concatenate([moments, np.zeros((level, *moments.shape[1:]), moments.dtype)])
+    if described.timed:
+        moments = np.moveaxis(x[:, : when.steps], 1, 0)
+        values = np.concatenate([moments, np.zeros((when.level, *moments.shape[1:]), moments.dtype)])
         if node.kind == "spikes":
             return Spikes.from_dense(values)
         return Dense(values if node.format is None else node.format.quantise(values))
-    coder = encode.rate if record.coding == "rate" else encode.onoff
-    return replace(coder(x, steps, record.scale, record.seed, first), steps=steps + level)
+    coder = encode.rate if described.coding == "rate" else encode.onoff
+    spikes = coder(x, when.steps, described.scale, when.seed, when.first)
+    return replace(spikes, steps=when.steps + when.level)
 
 
 def _input(graph: Graph, name: str) -> Input:

@@ -17,6 +17,7 @@ from spikeflow.files import memory
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Move, Population, Synaptic
 from spikeflow.ir.record import Network
+from spikeflow.sim.joined import parted
 
 Array = npt.NDArray[Any]
 AT_ONCE = 1 << 29  # bytes of the spikes and outputs of the samples that are run at a time
@@ -112,13 +113,15 @@ def samples_at_once(network: Network, x: Array, reading: Reading) -> int:
     NotEnoughMemory
         Where there is no room for one sample, or for the outputs that are kept of all.
     """
-    graph, record = network.graph, network.record
+    graph = network.graph
     outputs = VALUE * sum(prod(graph.shapes[name]) for name in graph.outputs)
     hint = "fewer --steps, or fewer samples (--limit)"
     memory.expect(f"outputs of {len(x)} samples", 2 * len(x) * outputs * reading.kept, hint)
     each = outputs * reading.steps
-    if record.coding in ("rate", "onoff"):  # the expected spikes of the sample that has most
-        sums = np.abs(x.reshape(len(x), -1)).sum(axis=1, dtype=np.float64)
-        each += int(SPIKE * reading.steps * float(sums.max(initial=0.0)) / max(record.scale, 1e-30))
+    for described in network.inputs:
+        if described.random:  # the expected spikes of the sample that has most
+            part = parted(network, x)[described.node]
+            sums = np.abs(part.reshape(len(x), -1)).sum(axis=1, dtype=np.float64)
+            each += int(SPIKE * reading.steps * float(sums.max(initial=0.0)) / max(described.scale, 1e-30))
     memory.expect(f"a sample over {reading.steps} steps", each, hint)
     return max(1, min(reading.samples, AT_ONCE // max(each, 1)))

@@ -9,59 +9,75 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.ir.graph import Graph
+from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Input
-from spikeflow.ir.record import RunRecord
+from spikeflow.ir.record import Network
 from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
 WORTH_A_WORD = 1e-3  # share of the values
 
 
-def input_range(record: RunRecord) -> tuple[float, float] | None:
+def input_range(described: InputRecord) -> tuple[float, float] | None:
     """The values that calibration saw, no further than the coding can tell apart; None where nothing is known.
 
     With `rate` a value of `scale` is a spike in every step, so a larger one is the same; with `onoff` of either sign.
     """
-    low, high = record.seen or (-np.inf, np.inf)
-    if record.coding in ("rate", "onoff"):
-        high = min(high, record.scale)
-        low = max(low, -record.scale) if record.coding == "onoff" else low
+    low, high = described.seen or (-np.inf, np.inf)
+    if described.random:
+        high = min(high, described.scale)
+        low = max(low, -described.scale) if described.coding == "onoff" else low
     return (low, high) if np.isfinite([low, high]).any() else None
 
 
-def share_outside(record: RunRecord, x: Array) -> float | None:
-    """The share of the values of x that lie outside of `input_range`; None where that is not known."""
-    known = input_range(record)
-    if known is None or x.size == 0:
-        return None
+def _outside(described: InputRecord, x: Array) -> tuple[int, int]:
+    """How many of the values lie outside, and how many there are of which that is known."""
+    known = input_range(described)
+    if known is None:
+        return 0, 0
     low, high = np.float32(known[0]), np.float32(known[1])
-    return float(np.count_nonzero((x < low) | (x > high)) / x.size)
+    return int(np.count_nonzero((x < low) | (x > high))), x.size
 
 
-def outside_told(record: RunRecord, x: Array) -> tuple[str, ...]:
-    """What a user is to be told of the share outside, where it is worth a word."""
-    share, known = share_outside(record, x), input_range(record)
-    if share is None or known is None or share < WORTH_A_WORD:
-        return ()
-    return (
-        f"{100 * share:.2f} % of the input values lie outside of the range {known[0]:.4g} to {known[1]:.4g} that the "
-        "calibration samples and the input's coding cover, so answers may be wrong. "
-        "Try: the preprocessing of the calibration samples, or calibration on samples like these",
-    )
+def share_outside(network: Network, parts: Mapping[str, Array]) -> float | None:
+    """The share of the values of all inputs that lie outside of their `input_range`; None where no range is known."""
+    found = [_outside(described, parts[described.node]) for described in network.inputs]
+    known = sum(size for _, size in found)
+    return sum(count for count, _ in found) / known if known else None
 
 
-def with_saturation(graph: Graph, counts: Mapping[str, Counts], x: Array, repeated: int) -> dict[str, Counts]:
+def outside_told(network: Network, parts: Mapping[str, Array]) -> tuple[str, ...]:
+    """What a user is to be told of the share outside of each input, where it is worth a word."""
+    told = []
+    for described in network.inputs:
+        known, (count, size) = input_range(described), _outside(described, parts[described.node])
+        if known is None or size == 0 or count / size < WORTH_A_WORD:
+            continue
+        of = "" if len(network.inputs) == 1 else f" of {described.node}"
+        told.append(
+            f"{100 * count / size:.2f} % of the input values{of} lie outside of the range {known[0]:.4g} to {known[1]:.4g} "
+            "that the calibration samples and the input's coding cover, so answers may be wrong. "
+            "Try: the preprocessing of the calibration samples, or calibration on samples like these"
+        )
+    return tuple(told)
+
+
+def with_saturation(
+    network: Network, counts: Mapping[str, Counts], parts: Mapping[str, Array], steps: int
+) -> dict[str, Counts]:
     """The counts of a run, those of an Input with the values that its format clipped, as the register "format".
 
     Parameters
     ----------
-    x : the samples; a value is counted in each step in which it enters, `repeated` times.
+    parts : the samples of each input; a value is counted in each step in which it enters.
     """
     found = dict(counts)
-    for name in graph.inputs:
-        node = graph.nodes[name]
+    for described in network.inputs:
+        name = described.node
+        node = network.graph.nodes[name]
         if isinstance(node, Input) and node.format is not None:
+            x = parts[name][:, :steps] if described.timed else parts[name]
+            repeated = steps if described.coding == "direct" else 1
             scaled = np.floor(np.asarray(x, np.float64) * 2.0**node.format.frac + 0.5)
             low, high = (
                 int(np.count_nonzero(c)) for c in (scaled < node.format.low, scaled > node.format.high)

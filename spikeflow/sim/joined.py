@@ -1,4 +1,4 @@
-"""Samples of a network of several inputs: one array, the inputs' values side by side, as every pass takes samples.
+"""Samples of a network as every pass takes them: prepared as its run record says, and of several inputs joined in one array.
 
 So samples are cut into batches, split and hashed as for one input; only where a run begins are they parted again.
 """
@@ -6,7 +6,7 @@ So samples are cut into batches, split and hashed as for one input; only where a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -14,41 +14,78 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, FileError, SimulationError
+from spikeflow.errors import DataError, FileError
+from spikeflow.events import Events
 from spikeflow.files import npz
-from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input
+from spikeflow.ir.input_record import InputRecord
+from spikeflow.ir.preprocessing import Frames, Normalise, applied
 from spikeflow.ir.record import Network
-from spikeflow.samples import FLOAT32, MAX_BYTES, Samples, samples_of
+from spikeflow.samples import BYTES, FLOAT32, MAX_BYTES, Samples, gathered, samples_of
 
 Array = npt.NDArray[Any]
-CODINGS = ("direct", "spikes")
 
 
 def taken(network: Network, given: object) -> Samples:
     """The samples of a network: whatever ``samples.samples_of`` takes, and for several inputs a mapping by their names.
 
-    For several inputs `x` is ``(N, values)``, with coding `spikes` ``(N, T, values)``: all values of the first input in
-    C order, then those of the next. An array of this form is taken as it is, and a `.npz` file that holds one array for
-    each input, by its name, and where known y.
+    The preprocessing of the run record is done here, once: `Samples` that are prepared are taken as they are. Where it
+    begins with `Frames`, samples are `Events`, a sequence of them, or a data set of pairs (events, label); an array is
+    taken for frames that were made before.
+
+    For several inputs `x` is ``(N, values)``, all values of the first input in C order, then those of the next; where
+    every input has a time axis ``(N, T, values)``. An array of this form is taken as it is where nothing is to be
+    prepared, and a `.npz` file that holds one array for each input, by its name, and where known y.
 
     Raises
     ------
     DataError
         Where inputs are missing, or of different numbers of samples or steps, or of wrong shapes.
-    SimulationError
-        Where several inputs would be coded as random spikes.
     """
     names = network.graph.inputs
+    if isinstance(given, Samples) and given.prepared:
+        return given
     if isinstance(given, Mapping):
         return _joined(network, given)
-    if len(names) > 1 and isinstance(given, str | os.PathLike) and str(given).endswith(".npz"):
+    if len(names) == 1:
+        return prepared(network.inputs[0], given)
+    if isinstance(given, str | os.PathLike) and str(given).endswith(".npz"):
         return _of_file(network, given)
     found = samples_of(given)
-    if len(names) > 1 and found.x.shape[leading(network) :] != sample_shape(network):
+    if not _fits(network, found.x) or any(described.preprocessing for described in network.inputs):
         got = f"samples of one input, shape {found.x.shape}"
         raise DataError("data", got, f"a mapping with {', '.join(names)}", "{name: samples, ...}")
-    return found
+    return replace(found, prepared=True)
+
+
+def prepared(described: InputRecord, given: object) -> Samples:
+    """Samples of one input after its preprocessing, whatever `taken` takes for it."""
+    steps = described.preprocessing
+    events = _events(given) if steps and isinstance(steps[0], Frames) else None
+    found = samples_of(given) if events is None else gathered(_framed(events, steps[0]), single=True)
+    if not steps:
+        return replace(found, prepared=True)
+    scaled = any(isinstance(step, Normalise) for step in steps)
+    told = tuple(text for text in found.warnings if not (scaled and text.startswith(BYTES)))
+    return Samples(applied(steps, found.x, 2 if described.timed else 1), found.y, told, prepared=True)
+
+
+def _events(given: Any) -> Iterable[Any] | None:
+    """Items of events, or of pairs (events, label); None where something else was given."""
+    if isinstance(given, Events):
+        return [given]
+    sized = (
+        hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, str | Mapping)
+    )
+    if not sized or len(given) == 0 or isinstance(given, np.ndarray):
+        return None
+    first = given[0]
+    first = first[0] if isinstance(first, Sequence) and len(first) else first
+    return (given[i] for i in range(len(given))) if isinstance(first, Events) else None
+
+
+def _framed(items: Iterable[Any], frames: Any) -> Iterable[Any]:
+    for item in items:
+        yield frames(item) if isinstance(item, Events) else (frames(item[0]), *item[1:])
 
 
 def _of_file(network: Network, path: str | os.PathLike[str]) -> Samples:
@@ -61,58 +98,83 @@ def _of_file(network: Network, path: str | os.PathLike[str]) -> Samples:
 
 
 def _joined(network: Network, given: Mapping[Any, object]) -> Samples:
-    graph, lead = network.graph, leading(network)
+    graph = network.graph
     if set(given) != set(graph.inputs):
         raise DataError("data", f"inputs {', '.join(map(str, given))}", ", ".join(graph.inputs))
-    parts = {name: samples_of(given[name]) for name in graph.inputs}
+    parts = {described.node: prepared(described, given[described.node]) for described in network.inputs}
     if len(parts) == 1:
         return parts[graph.inputs[0]]
-    if network.record.coding not in CODINGS:
-        raise SimulationError(
-            "the network", f"codes several inputs as {network.record.coding}", " or ".join(CODINGS)
-        )
-    for name, part in parts.items():
-        if part.x.ndim < lead or part.x.shape[lead:] != _shape(graph, name):
-            before = "samples, steps" if lead == 2 else "samples"
-            raise DataError(
-                name, f"shape {part.x.shape}", f"({before}, {', '.join(map(str, _shape(graph, name)))})"
-            )
-    if len({part.x.shape[:lead] for part in parts.values()}) > 1:
-        found = ", ".join(f"{name}: {part.x.shape[:lead]}" for name, part in parts.items())
-        raise DataError("data", found, "as many samples, and steps, of every input")
+    for described in network.inputs:
+        _check_part(network, described, parts[described.node].x)
+    several = "as many samples, and steps, of every input"
+    timed = [described.node for described in network.inputs if described.timed]
+    if len({len(part.x) for part in parts.values()}) > 1 or len({parts[n].x.shape[1] for n in timed}) > 1:
+        found = ", ".join(f"{name}: {part.x.shape}" for name, part in parts.items())
+        raise DataError("data", found, several)
     labels = [part.y for part in parts.values() if part.y is not None]
     told = tuple(dict.fromkeys(text for part in parts.values() for text in part.warnings))
+    lead = leading(network)
     flat = [part.x.reshape(*part.x.shape[:lead], -1) for part in parts.values()]
-    return Samples(np.concatenate(flat, axis=-1), labels[0] if labels else None, told)
+    return Samples(np.concatenate(flat, axis=-1), labels[0] if labels else None, told, prepared=True)
 
 
-def parted(graph: Graph, x: Array, lead: int) -> dict[str, Array]:
-    """The values of each input, ``(N, *shape)`` or ``(N, T, *shape)``, of samples of one input or several."""
-    if len(graph.inputs) == 1:
-        return {graph.inputs[0]: x}
+def _check_part(network: Network, described: InputRecord, x: Array) -> None:
+    shape, lead = network.sample_shape(described.node), 2 if described.timed else 1
+    if x.ndim < lead or x.shape[lead:] != shape:
+        before = "samples, steps" if described.timed else "samples"
+        wanted = f"({before}, {', '.join(map(str, shape))})"
+        raise DataError(described.node, f"shape {x.shape}", wanted)
+
+
+def parted(network: Network, x: Array) -> dict[str, Array]:
+    """The values of each input, ``(N, *shape)`` or, with a time axis, ``(N, T, *shape)``, of samples as `taken` gives them."""
+    if len(network.graph.inputs) == 1:
+        return {network.graph.inputs[0]: x}
+    steps, lead = given_steps(network, x), leading(network)
     found, first = {}, 0
-    for name in graph.inputs:
-        shape = _shape(graph, name)
-        last = first + prod(shape)
-        found[name] = x[..., first:last].reshape(*x.shape[:lead], *shape)
+    for described in network.inputs:
+        shape = network.sample_shape(described.node)
+        own = (steps,) if described.timed and lead == 1 and steps is not None else ()
+        last = first + prod(own) * prod(shape)
+        found[described.node] = x[..., first:last].reshape(*x.shape[:lead], *own, *shape)
         first = last
     return found
 
 
-def sample_shape(network: Network) -> tuple[int, ...]:
-    """The shape of a sample without time; empty where it is not known."""
-    graph = network.graph
-    if len(graph.inputs) == 1:
-        return network.record.input_shape
-    return (sum(prod(_shape(graph, name)) for name in graph.inputs),)
+def given_steps(network: Network, x: Array) -> int | None:
+    """How many steps samples bring along; None where no input has a time axis."""
+    timed = [described.timed for described in network.inputs]
+    if not any(timed):
+        return None
+    if all(timed):
+        return int(x.shape[1])
+    once, each = _values(network)
+    return (x.shape[1] - once) // each
 
 
 def leading(network: Network) -> int:
-    """Axes before the shape of an input: samples, and with coding `spikes` steps."""
-    return 2 if network.record.coding == "spikes" else 1
+    """Axes before the values of a sample: samples, and where every input has a time axis steps."""
+    return 2 if all(described.timed for described in network.inputs) else 1
 
 
-def _shape(graph: Graph, name: str) -> tuple[int, ...]:
-    node = graph.nodes[name]
-    assert isinstance(node, Input)
-    return node.shape
+def sample_shape(network: Network) -> tuple[int, ...]:
+    """The shape of a sample behind the leading axes; empty where it is not known."""
+    if len(network.graph.inputs) == 1:
+        return network.record.input_shape
+    once, each = _values(network)
+    return () if once and each else (once + each,)
+
+
+def _fits(network: Network, x: Array) -> bool:
+    """Whether an array holds the values of several inputs as they are joined."""
+    shape = sample_shape(network)
+    if shape:
+        return x.shape[leading(network) :] == shape
+    once, each = _values(network)
+    return x.ndim == 2 and x.shape[1] > once and (x.shape[1] - once) % each == 0
+
+
+def _values(network: Network) -> tuple[int, int]:
+    """Values of a sample that it has once, and those that it has in each step."""
+    sizes = [(described.timed, prod(network.sample_shape(described.node))) for described in network.inputs]
+    return sum(n for timed, n in sizes if not timed), sum(n for timed, n in sizes if timed)

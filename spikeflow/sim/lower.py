@@ -33,6 +33,7 @@ from spikeflow.ir.nodes import (
     SumPool,
     Synaptic,
 )
+from spikeflow.ir.nodes.sparse import SCOPES
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import _engine
@@ -123,8 +124,9 @@ class _Lowering:
             case Conv2d():
                 return self._conv(name, node, out)
             case Sparse():
+                scopes = [SCOPES.index(scope) for scope in node.scopes]
                 return self.network.sparse(
-                    name, node.in_shape, out, node.indptr, node.targets, *self._synapses(node)
+                    name, node.in_shape, out, node.indptr, node.targets, *self._synapses(node), scopes
                 )
             case SumPool():
                 return self.network.pool(

@@ -62,6 +62,14 @@ void Network<V>::connect(int32_t source, int32_t target, int32_t port, int32_t d
 }
 
 template <class V>
+std::unique_ptr<Node<V>> Network<V>::take() {
+    require(!sealed_ && entries_.size() == 1 && entries_[0].node, "network", "does not hold one node alone");
+    auto node = std::move(entries_[0].node);
+    entries_.clear();
+    return node;
+}
+
+template <class V>
 void Network<V>::seal() {
     require(!sealed_ && !entries_.empty(), "network", "finished twice, or without nodes");
     for (Entry<V>& entry : entries_) {

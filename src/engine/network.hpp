@@ -75,6 +75,8 @@ public:
     int32_t add(std::unique_ptr<Node<V>> node);
     // Edges into one port add up in the order in which they are made.
     void connect(int32_t source, int32_t target, int32_t port, int32_t delay);
+    // The one node that was added, to become part of a node of another network.
+    std::unique_ptr<Node<V>> take();
     // No more nodes or edges: checks that nothing is missing.
     void seal();
 

@@ -1,18 +1,12 @@
 #include "synapses.hpp"
 
 #include <algorithm>
+#include <cmath>
+
+#include "rows.hpp"
 
 namespace spikeflow {
 namespace {
-
-constexpr int32_t kMaxDelay = 1 << 20;
-
-// The rows of one node: row r serves source `source[r]` after `delay[r]` steps.
-struct Rows {
-    std::vector<int64_t> of_source;      // rows of source i: of_source[i] to of_source[i + 1], largest delay not first
-    std::vector<int32_t> delay;
-    int32_t longest = 0;
-};
 
 // Rows of weight type W: whole columns of the matrix where targets are absent, else a list of targets each.
 template <class V, class W>
@@ -27,30 +21,29 @@ public:
     bool repeats() const override { return rows.longest == 0; }
 
     int64_t fan_out(int32_t source) const {
-        return dense ? this->layout.size : fan[static_cast<std::size_t>(source) + 1] - fan[static_cast<std::size_t>(source)];
+        return dense ? this->layout.size : rows.fan[static_cast<std::size_t>(source) + 1] - rows.fan[static_cast<std::size_t>(source)];
     }
     void add_row(V* to, int64_t row, V value) const;
 
     Shape in_shape;                      // Sparse: exactly this; Linear: any of the right size
     int32_t sources = 0, exponent = 0;
-    bool dense = true, constant = false;
-    Rows rows;                           // where nothing is delayed and all is dense, row = source and this is empty
-    std::vector<int64_t> fan;            // Sparse: synapses before each source
-    std::vector<int64_t> start;          // Sparse: synapses of row r: start[r] to start[r + 1]
-    Buffer<int32_t> targets;             // Sparse: physical
-    Buffer<W> weights;
+    bool dense = true;
+    Rows<W> rows;                        // where nothing is delayed and all is dense, row = source and this is empty
+    Buffer<W> weights;                   // dense: (row, target)
     Buffer<V> bias;
 };
 
 template <class V, class W>
 void SynapseNode<V, W>::add_row(V* to, int64_t row, V value) const {
-    const auto first = static_cast<std::size_t>(start[static_cast<std::size_t>(row)]);
-    const auto last = static_cast<std::size_t>(start[static_cast<std::size_t>(row) + 1]);
-    if (constant) {
-        const V product = static_cast<V>(static_cast<V>(weights[0]) * value);
+    const auto first = static_cast<std::size_t>(rows.start[static_cast<std::size_t>(row)]);
+    const auto last = static_cast<std::size_t>(rows.start[static_cast<std::size_t>(row) + 1]);
+    const int32_t* const targets = rows.targets.data();
+    const W* const weight = rows.weights.data();
+    if (rows.by_row) {
+        const V product = static_cast<V>(static_cast<V>(weight[row]) * value);
         for (std::size_t s = first; s < last; ++s) to[targets[s]] += product;
     } else {
-        for (std::size_t s = first; s < last; ++s) to[targets[s]] += static_cast<V>(static_cast<V>(weights[s]) * value);
+        for (std::size_t s = first; s < last; ++s) to[targets[s]] += static_cast<V>(static_cast<V>(weight[s]) * value);
     }
 }
 
@@ -118,7 +111,7 @@ private:
     }
 
     void file(const Events<V>& events, int32_t time) {
-        const Rows& rows = node_.rows;
+        const Rows<W>& rows = node_.rows;
         for (std::size_t e = 0; e < events.size(); ++e) {
             const auto source = static_cast<std::size_t>(events.index[e]);
             for (int64_t r = rows.of_source[source]; r < rows.of_source[source + 1]; ++r) {
@@ -169,45 +162,13 @@ std::unique_ptr<Runner<V>> SynapseNode<V, W>::runner(const Context<V>& context) 
     return std::make_unique<SynapseRunner<V, W>>(*this, context);
 }
 
-int32_t longest_delay(const std::string& name, std::span<const int32_t> delays) {
-    int32_t longest = 0;
-    for (const int32_t d : delays) {
-        require(d >= 0 && d < kMaxDelay, name, "a delay outside 0 to 2**20 - 1");
-        longest = std::max(longest, d);
+int32_t longest_delay(const std::string& name, const Integers& delays) {
+    int64_t longest = 0;
+    for (std::size_t i = 0; i < delays.size(); ++i) {
+        require(delays[i] >= 0 && delays[i] < kMaxDelay, name, "a delay outside 0 to 2**20 - 1");
+        longest = std::max(longest, delays[i]);
     }
-    return longest;
-}
-
-// Synapses of one source, before they are grouped into rows.
-struct Group {
-    std::vector<int64_t> order;          // synapses, by row
-    Rows rows;
-    std::vector<int64_t> start;
-};
-
-// Cut each source's synapses (indptr) into rows of one delay, in stored order within a row.
-template <class DelayOf>
-Group group_by_delay(std::span<const int64_t> indptr, DelayOf delay_of) {
-    Group group;
-    group.rows.of_source.push_back(0);
-    group.start.push_back(0);
-    std::vector<int64_t> row;
-    for (std::size_t i = 0; i + 1 < indptr.size(); ++i) {
-        row.clear();
-        for (int64_t s = indptr[i]; s < indptr[i + 1]; ++s) row.push_back(s);
-        std::stable_sort(row.begin(), row.end(), [&](int64_t a, int64_t b) { return delay_of(a, i) < delay_of(b, i); });
-        for (std::size_t k = 0; k < row.size(); ++k) {
-            const int32_t delay = delay_of(row[k], i);
-            if (k == 0 || delay != group.rows.delay.back()) {
-                group.rows.delay.push_back(delay);
-                group.start.push_back(group.start.back());
-            }
-            ++group.start.back();
-            group.order.push_back(row[k]);
-        }
-        group.rows.of_source.push_back(static_cast<int64_t>(group.rows.delay.size()));
-    }
-    return group;
+    return static_cast<int32_t>(longest);
 }
 
 template <class V, class W>
@@ -222,43 +183,137 @@ void transpose(SynapseNode<V, W>& node, std::span<const WeightOf<V>> weights, in
                     node.weights[i * rows + j] = static_cast<W>(weights[j * columns + i]);
 }
 
+// The synapses of a Linear node with a delay each, by source.
 template <class V, class W>
-void take_rows(SynapseNode<V, W>& node, std::span<const int64_t> indptr, std::span<const int32_t> targets,
-               const SynapseText<V>& text) {
-    const auto sources = static_cast<std::size_t>(node.sources);
-    const bool by_source = text.delays.size() == sources;
-    node.dense = false;
-    node.constant = text.weights.size() == 1;
-    node.fan.assign(indptr.begin(), indptr.end());
-    const auto delay_of = [&](int64_t synapse, std::size_t source) {
-        return text.delays.empty() ? 0 : text.delays[by_source ? source : static_cast<std::size_t>(synapse)];
-    };
-    Group group;
-    const int32_t longest = longest_delay(node.name, text.delays);
-    if (longest == 0) {
-        node.start = node.fan;          // row = source, empty ones too, in stored order
-    } else {
-        group = group_by_delay(indptr, delay_of);
-        node.start = std::move(group.start);
-        node.rows = std::move(group.rows);
-        node.rows.longest = longest;
+struct FromMatrix {
+    const SynapseText<V>& text;
+    int32_t in, out, longest;
+    std::span<const W> of_source{};
+
+    template <class F>
+    void sources(F f) const {
+        for (int32_t i = 0; i < in; ++i)
+            for (int32_t j = 0; j < out; ++j) f(i);
     }
-    node.targets.resize(targets.size());
-    node.weights.resize(node.constant ? 1 : targets.size());
-    if (node.constant) node.weights[0] = static_cast<W>(text.weights[0]);
-    for (std::size_t k = 0; k < targets.size(); ++k) {
-        const std::size_t s = longest == 0 ? k : static_cast<std::size_t>(group.order[k]);
-        node.targets[k] = node.layout.physical(targets[s]);
-        if (!node.constant) node.weights[k] = static_cast<W>(text.weights[s]);
+    template <class F>
+    void each(F f) const {
+        for (int32_t i = 0; i < in; ++i)
+            for (int32_t j = 0; j < out; ++j) {
+                const std::size_t s = static_cast<std::size_t>(j) * static_cast<std::size_t>(in) + static_cast<std::size_t>(i);
+                f(i, j, static_cast<W>(text.weights[s]), static_cast<int32_t>(text.delays[s]));
+            }
     }
+};
+
+// The synapses of a Sparse node, as listed.
+template <class V, class W>
+struct FromList {
+    const SynapseText<V>& text;
+    const Integers &indptr, &targets;
+    int32_t longest;
+    std::vector<W> of_source{};
+
+    template <class F>
+    void sources(F f) const {
+        for (std::size_t i = 0; i + 1 < indptr.size(); ++i)
+            for (int64_t s = indptr[i]; s < indptr[i + 1]; ++s) f(static_cast<int32_t>(i));
+    }
+    template <class F>
+    void each(F f) const {
+        for (std::size_t i = 0; i + 1 < indptr.size(); ++i) {
+            const auto last = static_cast<std::size_t>(indptr[i + 1]);
+            for (auto s = static_cast<std::size_t>(indptr[i]); s < last; ++s) {
+                const W weight = static_cast<W>(text.weights[place(text.weight_scope, i, s)]);
+                const int64_t delay = text.delays.empty() ? 0 : text.delays[place(text.delay_scope, i, s)];
+                f(static_cast<int32_t>(i), static_cast<int32_t>(targets[s]), weight, static_cast<int32_t>(delay));
+            }
+        }
+    }
+};
+
+// Synapses drawn by rules, by projection and target.
+template <class V, class W>
+struct FromRules {
+    const RuleText<V>& text;
+    int32_t out;
+    int32_t longest = 0;
+    std::vector<W> of_source{};          // where all synapses of a source weigh the same
+
+    FromRules(const RuleText<V>& text, int32_t in, int32_t out) : text(text), out(out) {
+        std::vector<uint8_t> known(static_cast<std::size_t>(in), 0);
+        of_source.assign(static_cast<std::size_t>(in), W{0});
+        bool same = true;
+        for (const Projection& p : text.projections) {
+            longest = std::max(longest, static_cast<int32_t>(p.delay.high));
+            same = same && p.weight.deviation == 0;
+            const W weight = rounded(p.weight.value(0, 0));
+            for (auto i = static_cast<std::size_t>(p.first); i < static_cast<std::size_t>(p.first + p.sources); ++i) {
+                same = same && (known[i] == 0 || of_source[i] == weight);
+                known[i] = 1;
+                of_source[i] = weight;
+            }
+        }
+        if (!same) of_source.clear();
+    }
+
+    template <class F>
+    void sources(F f) const {
+        visit([&](const Projection&, int32_t, uint64_t, std::span<const int32_t> found) {
+            for (const int32_t i : found) f(i);
+        });
+    }
+    template <class F>
+    void each(F f) const {
+        visit([&](const Projection& p, int32_t target, uint64_t key, std::span<const int32_t> found) {
+            for (std::size_t k = 0; k < found.size(); ++k) {
+                const W weight = of_source.empty() ? rounded(p.weight.value(key, 4 * k + 1)) : W{0};
+                const double delay = longest == 0 ? 0 : std::nearbyint(p.delay.value(key, 4 * k + 2));
+                f(found[k], target, weight, static_cast<int32_t>(delay));
+            }
+        });
+    }
+
+private:
+    template <class F>
+    void visit(F f) const {
+        for (const Projection& p : text.projections) {
+            Sources drawn(p, out);
+            for (int32_t j = 0; j < out; ++j) {
+                const std::span<const int32_t> found = drawn.of(j);
+                f(p, j, drawn.key(), found);
+            }
+        }
+    }
+    // float32, or the nearest code, ties to even; a code in a network of floats is code x scale.
+    W rounded(double weight) const {
+        const auto w = static_cast<float>(weight);
+        if (text.bits == 0) return static_cast<W>(w);
+        const auto half = static_cast<float>(1 << (text.bits - 1));
+        const float code = std::min(std::max(std::nearbyint(w / text.scale), -half), half - 1.0f);
+        return static_cast<W>(std::is_floating_point_v<V> ? code * text.scale : code);
+    }
+};
+
+void check_rows(const std::string& name, int32_t sources, int32_t out, const Integers& indptr, const Integers& targets) {
+    require(indptr.size() == static_cast<std::size_t>(sources) + 1 && indptr[0] == 0, name, "row pointers that do not fit its sources");
+    for (std::size_t i = 0; i + 1 < indptr.size(); ++i) require(indptr[i] <= indptr[i + 1], name, "row pointers that fall");
+    require(static_cast<std::size_t>(indptr[indptr.size() - 1]) == targets.size() && targets.size() < INT32_MAX, name, "row pointers that do not end at its synapses");
+    for (std::size_t s = 0; s < targets.size(); ++s) require(targets[s] >= 0 && targets[s] < out, name, "a synapse to a target that does not exist");
 }
 
-void check_rows(const std::string& name, int32_t sources, int32_t out, std::span<const int64_t> indptr,
-                std::span<const int32_t> targets) {
-    require(indptr.size() == static_cast<std::size_t>(sources) + 1 && indptr[0] == 0, name, "row pointers that do not fit its sources");
-    require(std::is_sorted(indptr.begin(), indptr.end()), name, "row pointers that fall");
-    require(static_cast<std::size_t>(indptr.back()) == targets.size() && targets.size() < INT32_MAX, name, "row pointers that do not end at its synapses");
-    for (const int32_t t : targets) require(t >= 0 && t < out, name, "a synapse to a target that does not exist");
+void check_scope(const std::string& name, Scope scope, std::size_t sources, std::size_t synapses, std::size_t given) {
+    const bool known = scope == Scope::one || scope == Scope::source || scope == Scope::synapse;
+    require(known && given == (scope == Scope::one ? 1 : scope == Scope::source ? sources : synapses), name, "weights or delays that do not fit what they are for");
+}
+
+template <class V, class W>
+std::unique_ptr<SynapseNode<V, W>> listless(const std::string& name, const Layout& layout, const Layout& source, std::span<const V> bias) {
+    auto node = std::make_unique<SynapseNode<V, W>>(name, layout);
+    node->dense = false;
+    node->sources = source.size;
+    node->in_shape = source.shape;
+    node->bias = physical_bias<V>(name, layout, bias);
+    return node;
 }
 
 }  // namespace
@@ -281,54 +336,60 @@ std::unique_ptr<Node<V>> make_linear(const std::string& name, int32_t sources, c
         transpose(*node, text.weights, layout.size);
         if (d == static_cast<std::size_t>(sources) && longest > 0) {
             node->rows.longest = longest;
-            node->rows.delay.assign(text.delays.begin(), text.delays.end());
+            for (std::size_t i = 0; i < d; ++i) node->rows.delay.push_back(static_cast<int32_t>(text.delays[i]));
             for (int64_t i = 0; i <= sources; ++i) node->rows.of_source.push_back(i);
         } else if (d == count && longest > 0) {
-            std::vector<int64_t> indptr;
-            for (int64_t i = 0; i <= sources; ++i) indptr.push_back(i * layout.size);
-            std::vector<int32_t> targets(count), delays(count);
-            std::vector<WeightOf<V>> weights(count);
-            const auto n = static_cast<std::size_t>(layout.size);
-            for (std::size_t s = 0; s < count; ++s) {
-                targets[s] = static_cast<int32_t>(s % n);
-                delays[s] = text.delays[s % n * static_cast<std::size_t>(sources) + s / n];
-                weights[s] = text.weights[s % n * static_cast<std::size_t>(sources) + s / n];
-            }
-            SynapseText<V> rows = text;
-            rows.delays = delays;
-            rows.weights = weights;
-            require(count < INT32_MAX, name, "too many synapses with delays");
-            take_rows(*node, indptr, targets, rows);
+            node->dense = false;
+            node->weights = {};
+            node->rows = RowMaker<decltype(kind), FromMatrix<V, decltype(kind)>>(layout, name, {text, sources, layout.size, longest}).make(sources);
         }
         return node;
     });
 }
 
 template <class V>
-std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, const Shape& out, std::span<const int64_t> indptr,
-                                     std::span<const int32_t> targets, const SynapseText<V>& text) {
+std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, const Shape& out, const Integers& indptr,
+                                     const Integers& targets, const SynapseText<V>& text) {
     const Layout source(in, name), layout(out, name);
+    const auto sources = static_cast<std::size_t>(source.size);
     check_rows(name, source.size, layout.size, indptr, targets);
-    require(text.weights.size() == targets.size() || text.weights.size() == 1, name, "weights that do not fit its synapses");
+    check_scope(name, text.weight_scope, sources, targets.size(), text.weights.size());
+    if (!text.delays.empty()) check_scope(name, text.delay_scope, sources, targets.size(), text.delays.size());
     require(std::abs(text.exponent) <= 62, name, "an exponent beyond 62");
-    const std::size_t d = text.delays.size();
-    require(d == 0 || d == static_cast<std::size_t>(source.size) || d == targets.size(), name, "delays of another size");
-    longest_delay(name, text.delays);
+    const int32_t longest = longest_delay(name, text.delays);
     return with_weight_type<V>(text.weights, [&](auto kind) -> std::unique_ptr<Node<V>> {
-        auto node = std::make_unique<SynapseNode<V, decltype(kind)>>(name, layout);
-        node->sources = source.size;
-        node->in_shape = in;
+        using W = decltype(kind);
+        auto node = listless<V, W>(name, layout, source, text.bias);
         node->exponent = text.exponent;
-        node->bias = physical_bias<V>(name, layout, text.bias);
-        take_rows(*node, indptr, targets, text);
+        FromList<V, W> from{text, indptr, targets, longest};
+        if (text.weight_scope != Scope::synapse)
+            for (std::size_t i = 0; i < sources; ++i) from.of_source.push_back(static_cast<W>(text.weights[place(text.weight_scope, i, 0)]));
+        node->rows = RowMaker<W, FromList<V, W>>(layout, name, from).make(source.size);
         return node;
     });
+}
+
+template <class V>
+std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, const Shape& out, const RuleText<V>& text) {
+    const Layout source(in, name), layout(out, name);
+    for (const Projection& p : text.projections) p.check(name, source.size, layout.size);
+    require((text.bits == 0 || text.bits == 8 || text.bits == 16) && text.scale > 0, name, "codes of an unknown width or scale");
+    const auto make = [&](auto kind) -> std::unique_ptr<Node<V>> {
+        using W = decltype(kind);
+        auto node = listless<V, W>(name, layout, source, text.bias);
+        node->rows = RowMaker<W, FromRules<V, W>>(layout, name, {text, source.size, layout.size}).make(source.size);
+        return node;
+    };
+    if constexpr (std::is_same_v<V, float>) return make(float{});
+    else if constexpr (std::is_same_v<V, int64_t>) return make(int32_t{});
+    else return text.bits == 8 ? make(int8_t{}) : text.bits == 16 ? make(int16_t{}) : make(int32_t{});
 }
 
 #define SF_MAKE(V)                                                                                                      \
     template std::unique_ptr<Node<V>> make_linear<V>(const std::string&, int32_t, const Shape&, const SynapseText<V>&); \
     template std::unique_ptr<Node<V>> make_sparse<V>(const std::string&, const Shape&, const Shape&,                    \
-                                                     std::span<const int64_t>, std::span<const int32_t>, const SynapseText<V>&);
+                                                     const Integers&, const Integers&, const SynapseText<V>&);          \
+    template std::unique_ptr<Node<V>> make_by_rule<V>(const std::string&, const Shape&, const Shape&, const RuleText<V>&);
 SF_MAKE(float)
 SF_MAKE(int32_t)
 SF_MAKE(int64_t)

@@ -1,4 +1,4 @@
-// Linear and Sparse nodes: rows of synapses by source, delivered when due.
+// Linear and Sparse nodes, listed or by rule: rows of synapses by source, delivered when due.
 //
 // A row is the synapses of one source that share a delay. Without delays the rows of the arriving spikes are added
 // at once. With delays each spike files its rows under the step in which they are due; filing goes on in order of
@@ -8,6 +8,8 @@
 #include <span>
 
 #include "node.hpp"
+#include "rows.hpp"
+#include "rule.hpp"
 
 namespace spikeflow {
 
@@ -17,10 +19,20 @@ using WeightOf = std::conditional_t<std::is_floating_point_v<V>, float, int32_t>
 // What a Linear or Sparse node is made of, as it comes from Python.
 template <class V>
 struct SynapseText {
-    std::span<const WeightOf<V>> weights;     // Linear: (out, in); Sparse: one a synapse, or a single one
+    std::span<const WeightOf<V>> weights;     // Linear: (out, in); Sparse: as many as their scope says
     std::span<const V> bias;                  // empty, or one for each target, in C order
-    std::span<const int32_t> delays;          // empty, one a source, or one a synapse
+    Integers delays;                          // empty, or as many as their scope says; Linear: one a source or a synapse
     int32_t exponent = 0;
+    Scope weight_scope = Scope::synapse, delay_scope = Scope::synapse;      // Sparse
+};
+
+// The same by rules: weights are float32, or codes of 8 or 16 bits times a scale.
+template <class V>
+struct RuleText {
+    std::vector<Projection> projections;
+    std::span<const V> bias;
+    int32_t bits = 0;
+    float scale = 1;
 };
 
 template <class V>
@@ -29,8 +41,10 @@ std::unique_ptr<Node<V>> make_linear(const std::string& name, int32_t sources, c
 
 template <class V>
 std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, const Shape& out,
-                                     std::span<const int64_t> indptr, std::span<const int32_t> targets,
-                                     const SynapseText<V>& text);
+                                     const Integers& indptr, const Integers& targets, const SynapseText<V>& text);
+
+template <class V>
+std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, const Shape& out, const RuleText<V>& text);
 
 // The narrowest integer type that holds all weights; float stays float.
 template <class V, class F>

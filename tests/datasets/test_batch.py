@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.datasets.loading.batch import Batch, collate, frames, to_spikes
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.datasets.transforms.frames import Frames
 from spikeflow.errors import DataError
 from spikeflow.events import Events, Spikes
+from spikeflow.ir.binning import Binning
 
 
 @st.composite

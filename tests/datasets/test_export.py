@@ -10,8 +10,8 @@ import pytest
 from spikeflow.datasets import synthetic
 from spikeflow.datasets.loading.export import to_samples, write_samples
 from spikeflow.datasets.transforms import Frames
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.errors import DataError, FileError
+from spikeflow.ir.binning import Binning
 from spikeflow.samples import read_npz
 
 BINNING = Binning(dt_us=20_000, steps=12, start="zero")

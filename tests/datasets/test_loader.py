@@ -22,11 +22,11 @@ from spikeflow.datasets.loading.batch import Batch, collate
 from spikeflow.datasets.loading.cache import Cached
 from spikeflow.datasets.loading.loader import DataLoader, Loading, Position
 from spikeflow.datasets.read import read, write
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.datasets.transforms.frames import Frames
 from spikeflow.encode import uniform
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.ir.binning import Binning
 
 CARD = Card(
     "tiny", "Tiny", "events", "nobody", "none", "nowhere", ("a", "b"), {"train": 23}, "official", 8, 8

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError, SpikeflowError
+from spikeflow.frozen import ADDED
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.codec import (
-    ADDED,
     MAX_TEXT,
     decode_graph,
     decode_record,

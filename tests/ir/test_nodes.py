@@ -216,10 +216,10 @@ def test_concat_refuses_different_rests() -> None:
             shape_of(Concat(1, 2), *shapes)
 
 
-def test_weights_are_float32_or_int32_and_read_only() -> None:
+def test_weights_are_float32_or_int32_delays_narrow_and_all_read_only() -> None:
     linear = Linear(np.ones((2, 2)), bias=[1, 2], delays=[[0, 1], [2, 3]])
     assert isinstance(linear.weight, np.ndarray) and linear.weight.dtype == np.float32
-    assert linear.bias is not None and linear.delays is not None and linear.delays.dtype == np.int32
+    assert linear.bias is not None and linear.delays is not None and linear.delays.dtype == np.uint8
     assert not (linear.weight.flags.writeable or linear.bias.flags.writeable or linear.delays.flags.writeable)
     assert Quantised(np.ones((2, 2), np.int64), Fixed(8)).values.dtype == np.int32
 

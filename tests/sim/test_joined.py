@@ -6,14 +6,13 @@ batches of 1 to 7; a layer of 5 LIF neurons that adds them up, and a read-out of
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError
 from spikeflow.events import Spikes
 from spikeflow.hw import map_network
 from spikeflow.ir.graph import Edge, Graph
@@ -92,6 +91,3 @@ def test_what_does_not_fit_is_refused(seed: int) -> None:
     for given in wrong:
         with pytest.raises(DataError):
             classify(network, given)
-    if network.record.coding == "direct":
-        with pytest.raises(SimulationError):
-            classify(replace(network, record=replace(network.record, coding="rate")), x)

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,22 @@ def sparse(indptr: list[int], targets: list[int], weights: int = 3, delays: list
         None,
         None if delays is None else np.asarray(delays, I32),
         0,
+        [0 if weights == 1 else 2, 1 if delays and len(delays) == 2 else 2],
     )
+
+
+@pytest.mark.parametrize(
+    ("scopes", "holds"), [([0, 2], 1), ([1, 2], 2), ([2, 2], 3), ([3, 2], 3), ([-1, 2], 1)]
+)
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_scope_says_how_many_weights_there_are(scopes: list[int], holds: int, count: int) -> None:
+    arrays = np.asarray([0, 1, 3], np.uint8), np.asarray([0, 1, 2], np.uint16), np.ones(count, F32)
+    make = partial(_engine.FloatNetwork().sparse, "s", [2], [4], *arrays, None, None, 0)
+    if count == holds and scopes[0] in (0, 1, 2):
+        make(scopes)
+        return
+    with pytest.raises(GraphError):
+        make(scopes)
 
 
 @pytest.mark.parametrize(

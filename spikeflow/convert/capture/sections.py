@@ -24,8 +24,9 @@ from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Input, Output, Shape
 from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.members import bare
 from spikeflow.neurons.recurrent import Recurrent
-from spikeflow.neurons.sequential import Sequential, bare, leaves
+from spikeflow.neurons.sequential import Sequential, leaves
 
 INPUT, OUTPUT = "input", "output"
 STATELESS = (

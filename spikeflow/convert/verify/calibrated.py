@@ -9,7 +9,9 @@ import numpy.typing as npt
 
 from spikeflow.calibration import Split, split
 from spikeflow.errors import DataError
+from spikeflow.ir.input_record import InputRecord
 from spikeflow.samples import Samples, samples_of
+from spikeflow.sim.joined import prepared
 
 Array = npt.NDArray[Any]
 
@@ -37,8 +39,8 @@ class Calibration:
         return self.samples.x[self.parts.held_back]
 
 
-def calibrated(x: object, y: object) -> Calibration | None:
-    """The samples of a conversion, whatever ``samples.samples_of`` takes; None without any.
+def calibrated(x: object, y: object, described: InputRecord) -> Calibration | None:
+    """The samples of a conversion, whatever ``samples.samples_of`` takes, prepared for the input; None without any.
 
     Raises
     ------
@@ -49,5 +51,5 @@ def calibrated(x: object, y: object) -> Calibration | None:
         if y is not None:
             raise DataError("labels", "labels without samples", "both or neither")
         return None
-    samples = samples_of(x, y)
+    samples = prepared(described, samples_of(x, y))
     return Calibration(samples, split(samples.x))

@@ -38,7 +38,7 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes import Input, Node, Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions
-from spikeflow.sim.joined import leading, parted
+from spikeflow.sim.joined import parted
 
 At = tuple[str, str]  # a population and one of its ports
 MAX_ROUNDS = 16
@@ -98,7 +98,7 @@ class _Job:
         self.graph, self.formats = network.graph, chip.formats
         names = self.graph.of_kind(Population)
         self.nodes = {n: self._node(n) for n in names}
-        self.parts = parted(self.graph, x, leading(network))
+        self.parts = parted(network, x)
         self.inputs = {
             n: self._input_format(n) for n in self.graph.inputs if _is_current(self.graph.nodes[n])
         }
@@ -152,7 +152,7 @@ class _Job:
 
     def _source(self, name: str) -> dict[str, Any]:
         if name in self.inputs:
-            over = self.network.record.coding == "spikes"
+            over = self.network.input(name).timed
             mean = np.mean(self.parts[name], axis=1) if over else self.parts[name]
             drive = drive_of(np.asarray(mean, np.float64).reshape(len(self.x), -1), np.inf)
             return {"source": 1.0 / self.inputs[name].step, "drive": drive}

@@ -217,8 +217,9 @@ class _Listed(_Rows):
         node, edge = self.node, self.edge
         off = self._off(edge.weight, scale[edge.group])
         size = (self.count, prod(node.in_shape))
-        matrix = sparse.csc_array((off, node.targets, node.indptr), shape=size)
-        squares = sparse.csc_array((off**2, node.targets, node.indptr), shape=size)
+        rows = node.targets.astype(np.int64), node.indptr.astype(np.int64)
+        matrix = sparse.csc_array((off, *rows), shape=size)
+        squares = sparse.csc_array((off**2, *rows), shape=size)
         drive = ((matrix @ edge.drive.mean.T) ** 2).mean(axis=1)
         return (drive + ALONE * (squares @ edge.drive.power))[on]
 

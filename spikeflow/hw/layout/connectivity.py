@@ -150,20 +150,18 @@ def synapses_of(graph: Graph, projection: Projection) -> Synapses:
 def _linear(node: Linear) -> Synapses:
     weight = weight_values(node.weight)
     target, source = np.nonzero(weight)
-    delay = None if node.delays is None else np.broadcast_to(node.delays, weight.shape)[target, source]
+    delay = None
+    if node.delays is not None:
+        delay = np.broadcast_to(node.delays, weight.shape)[target, source].astype(np.int32)
     return Synapses(source.astype(np.int32), target.astype(np.int32), weight[target, source], delay)
 
 
 def _sparse(node: Sparse) -> Synapses:
-    weight = np.broadcast_to(weight_values(node.weight), node.targets.shape)
-    source = np.repeat(np.arange(prod(node.in_shape), dtype=np.int32), np.diff(node.indptr))
+    weight = node.stored_weights
+    source = node.over_columns(np.arange(prod(node.in_shape), dtype=np.int32))
     kept = np.flatnonzero(weight)
-    delay = None
-    if node.delays is not None:
-        # one delay a source or one a synapse; where both counts agree the reference takes the sources
-        each = node.delays[source] if node.delays.shape == (prod(node.in_shape),) else node.delays
-        delay = each[kept]
-    return Synapses(source[kept], node.targets[kept], weight[kept], delay)
+    delay = None if node.delays is None else node.each_delay()[kept]
+    return Synapses(source[kept], node.targets[kept].astype(np.int32), weight[kept], delay)
 
 
 def _conv2d(node: Conv2d, in_shape: Shape, out_shape: Shape) -> Synapses:

@@ -133,12 +133,12 @@ def _linear(name: str, node: Linear, in_shape: Shape, out_shape: Shape, port: st
 
 
 def _sparse(name: str, node: Sparse, in_shape: Shape, out_shape: Shape, port: str) -> Operator:
-    source = np.repeat(np.arange(prod(in_shape)), np.diff(node.indptr))
-    weight = np.broadcast_to(weight_values(node.weight).astype(np.float64), source.shape)
+    source = node.over_columns(np.arange(prod(in_shape)))
+    weight = node.stored_weights.astype(np.float64)
     size = (prod(out_shape), prod(in_shape))
     if node.delays is None:
         return {0: _csr(weight, node.targets, source, size)}
-    each = node.delays if node.delays.shape == source.shape else node.delays[source]
+    each = node.each_delay()
     found = {int(d): np.flatnonzero(each == d) for d in np.unique(each)}
     return {d: _csr(weight[on], node.targets[on], source[on], size) for d, on in found.items()}
 

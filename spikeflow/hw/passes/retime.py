@@ -84,7 +84,7 @@ def _link(graph: Graph, chip: Chip, edge: Edge) -> Link:
     if isinstance(node, Output):
         return Link(edge, edge.dst, 0, None)
     (out,) = graph.outputs_of(edge.dst)
-    own = np.asarray(delays if (delays := getattr(node, "delays", None)) is not None else 0)
+    own = np.asarray(delays if (delays := getattr(node, "delays", None)) is not None else 0, np.int64)
     from_input = isinstance(graph.nodes[edge.src], Input)
     low = chip.delays.from_input if from_input else chip.delays.minimum
     return Link(

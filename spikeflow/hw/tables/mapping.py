@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from spikeflow.frozen import Frozen
+from spikeflow.frozen import ADDED, Frozen
 from spikeflow.hw.integer.loss import Loss
 from spikeflow.hw.tables.check import check_mapping
 from spikeflow.hw.tables.rebuild import Rebuilt, rebuild
@@ -21,7 +21,6 @@ from spikeflow.hw.tables.records import (
     Projection,
     TrafficRecord,
 )
-from spikeflow.ir.codec import ADDED
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import Network, RunRecord
 

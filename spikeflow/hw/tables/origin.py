@@ -9,6 +9,7 @@ from spikeflow.errors import DataError, HardwareError, SpikeflowWarning, Violati
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.input_record import coded
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.record import Network, RunRecord
 
@@ -69,4 +70,11 @@ def check_origin(network: Network, mapping: Mapping) -> None:
 
 
 def _meaning(record: RunRecord) -> str:
-    return record.coding + (f", scale {record.scale:g}" if record.coding in ("rate", "onoff") else "")
+    """How samples enter, as text; what calibration saw is no part of it."""
+    said = [coded(record.coding, record.scale)]
+    for described in record.inputs:
+        own = [coded(described.coding or record.coding, described.scale or record.scale)]
+        own += [str(step) for step in described.preprocessing]
+        if own != said[:1]:
+            said.append(f"{described.node}: {', '.join(own)}")
+    return "; ".join(said)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 
 from spikeflow.errors import ShapeError
-from spikeflow.ir.arrays import Array, Quantised, Weight, check_weight, frozen, frozen_weight, weight_values
+from spikeflow.ir.arrays import (
+    Array,
+    Quantised,
+    Weight,
+    check_weight,
+    frozen,
+    frozen_weight,
+    narrowest,
+    stored_as,
+    weight_values,
+)
 from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes.base import Shape, check_bias, check_delays, set_frozen
 from spikeflow.ir.nodes.families import Past, Synapses, Synaptic
@@ -29,14 +39,14 @@ class Linear(Synaptic):
 
     weight: Weight
     bias: Array | None = None
-    delays: Array | None = None
+    delays: Array | None = field(default=None, metadata=stored_as(np.int32))
     exponent: int = 0
     ports = ("in",)
 
     def __post_init__(self) -> None:
         set_frozen(self, "weight", frozen_weight(self.weight))
         set_frozen(self, "bias", None if self.bias is None else frozen(self.bias, np.float32))
-        set_frozen(self, "delays", None if self.delays is None else frozen(self.delays, np.int32))
+        set_frozen(self, "delays", None if self.delays is None else narrowest(self.delays))
 
     def check(self, name: str) -> None:
         if len(self.weight.shape) != 2:
@@ -72,7 +82,11 @@ class Linear(Synaptic):
     def synapses(self, in_shape: Shape, out_shape: Shape) -> Synapses:
         weight = weight_values(self.weight)
         target, source = np.nonzero(weight)
-        delay = None if self.delays is None else np.broadcast_to(self.delays, weight.shape)[target, source]
+        delay = (
+            None
+            if self.delays is None
+            else np.broadcast_to(self.delays.astype(np.int32), weight.shape)[target, source]
+        )
         return Synapses(source.astype(np.int32), target.astype(np.int32), weight[target, source], delay)
 
     def sums(self, past: Past, out_shape: Shape) -> Array:

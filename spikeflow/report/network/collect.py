@@ -20,6 +20,7 @@ from spikeflow.report.network.raster import raster_facts
 from spikeflow.samples import Samples
 from spikeflow.sim import ENGINES
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
+from spikeflow.sim.joined import taken
 
 if TYPE_CHECKING:
     from spikeflow.hw.chips.chip import Chip
@@ -74,8 +75,9 @@ def collect(
         from spikeflow.hw.tables.origin import check_origin
 
         check_origin(network, mapping)
+    samples = taken(network, samples)
     run = RunOptions(options.engine, options.threads, steps=options.steps, output=options.output)
-    evaluation = classify(network, samples.x, run, progress)
+    evaluation = classify(network, samples, run, progress)
     layers = layer_facts(network.graph, evaluation)
     facts = run_facts("spiking network", network, evaluation, samples.y)
     conversion = read_conversion(network.record.notes)
@@ -92,7 +94,7 @@ def collect(
         facts,
         ann,
         conversion,
-        raster_facts(network, samples.x, options.engine, options.steps),
+        raster_facts(network, samples, options.engine, options.steps),
         _sample(network, samples, evaluation, facts.kind),
         convention_costs(layers),
         mapped,

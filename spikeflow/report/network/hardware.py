@@ -87,7 +87,7 @@ def mapped_facts(
         raise DataError(
             "the mapping", f"samples of shape {mapping.record.input_shape}", "a mapping of this network"
         )
-    evaluation = classify(network, samples.x, options, progress)
+    evaluation = classify(network, samples, options, progress)
     moments = evaluation.steps + read_out_level(network)
     report = mapping_report(mapping, chip, evaluation.counts, evaluation.samples * moments)
     return MappedFacts(

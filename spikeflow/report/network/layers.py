@@ -34,7 +34,7 @@ def network_facts(network: Network) -> NetworkFacts:
         sum(connections(graph, n) for n in nodes),
         graph.dt,
         record.steps,
-        record.coding,
+        "; ".join(dict.fromkeys(described.coding for described in network.inputs)) or record.coding,
         record.scale,
         record.seed,
         record.readout,

@@ -11,6 +11,7 @@ from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network
 from spikeflow.report.network.facts import RasterFacts, RasterRow
 from spikeflow.report.network.layers import fires
+from spikeflow.samples import Samples
 from spikeflow.sim.classify import RunOptions, classify
 
 MAX_ROWS = 240  # of the whole picture
@@ -19,13 +20,13 @@ MAX_LAYERS = 40
 MAX_STEPS = 256
 
 
-def raster_facts(network: Network, x: np.ndarray, engine: str, steps: int | None) -> tuple[RasterFacts, ...]:
+def raster_facts(network: Network, samples: Samples, engine: str, steps: int | None) -> tuple[RasterFacts, ...]:
     """Run the first sample and keep some of the neurons that spiked, the same ones every time."""
     nodes = network.graph.nodes
     names = [n for n, node in nodes.items() if isinstance(node, Population) and fires(node)][:MAX_LAYERS]
     if not names:
         return ()
-    evaluation = classify(network, x[:1], RunOptions(engine, steps=steps, record=tuple(names)))
+    evaluation = classify(network, samples.first(1), RunOptions(engine, steps=steps, record=tuple(names)))
     each = max(2, min(MAX_NEURONS, MAX_ROWS // len(names)))
     return tuple(_layer(name, evaluation.recorded[name][0], each) for name in names)
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.datasets.transforms import Frames, ToSpikes
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.errors import DataError
 from spikeflow.events import Events, Spikes
+from spikeflow.ir.binning import Binning
 from tests.datasets.transforms.recordings import counted, made, recordings, rows
 
 STARTS = ("first", "zero")
@@ -202,7 +202,7 @@ def test_refused_events() -> None:
 
 
 def test_counts_beyond_float32_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("spikeflow.datasets.transforms.frames.EXACT", 4)
+    monkeypatch.setattr("spikeflow.ir.binning.EXACT", 4)
     assert Frames(steps=1)(made([0, 1, 2])).max() == 3
     with pytest.raises(DataError, match="4 or more events"):
         Frames(steps=1)(made([0, 1, 2, 3]))

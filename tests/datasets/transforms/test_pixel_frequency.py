@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from spikeflow.datasets.loading.batch import frames
-from spikeflow.datasets.transforms.binning import Binning
 from spikeflow.datasets.transforms.pixel_frequency import PixelFrequency
 from spikeflow.errors import DataError
+from spikeflow.ir.binning import Binning
 
 IMAGES = st.one_of(arrays(np.uint8, (2, 3)), arrays(np.uint8, (2, 2, 3)))
 ENCODERS = st.builds(

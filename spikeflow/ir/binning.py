@@ -1,14 +1,14 @@
-"""Which events belong to which step: by time, by number, or a fixed number of equal parts. Exact, in whole numbers."""
+"""Which events belong to which step: by time, by number, or a fixed number of equal parts; and their counts as frames."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import prod
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets.transforms.sensor import sensor_of
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 
@@ -16,6 +16,33 @@ Array = npt.NDArray[Any]
 Start = Literal["first", "zero"]
 MAX_STEPS = 1 << 24
 MAX_TIME_US = 1 << 61  # so that no sum of a time and a step overflows
+MAX_BYTES = 1 << 32
+EXACT = 1 << 24  # float32 counts by one up to here
+
+
+class Sensor(NamedTuple):
+    """Columns and rows of a sensor."""
+
+    width: int
+    height: int
+
+
+def sensor_of(events: Events, who: str) -> Sensor:
+    """The sensor of these events.
+
+    Raises
+    ------
+    DataError
+        Where the events do not know it.
+    """
+    if events.width is None or events.height is None:
+        raise DataError(
+            who,
+            "events of a sensor of unknown size",
+            "a width and a height",
+            "--sensor WIDTHxHEIGHT, or read(path, width=..., height=...)",
+        )
+    return Sensor(events.width, events.height)
 
 
 class Ranges(NamedTuple):
@@ -158,6 +185,41 @@ class Binning:
         return Ranges(np.concatenate([ranges.first, rest]), np.concatenate([ranges.stop, rest]))
 
 
+@dataclass(frozen=True)
+class Frames(Binning):
+    """Number of events in each step and pixel, float32, ``(T, P, H, W)``; fields as `Binning` has them.
+
+    P is 2 (off, on) or 1 (both). Without `overlap`, `clip` and events after the last step the sum is the number of
+    events. float32 is what networks take, and exact here: more than 2^24 events at once are refused.
+
+    Raises
+    ------
+    DataError
+        As `Binning`; where the sensor is unknown, or the frames would take more than 4 GiB.
+    """
+
+    def __str__(self) -> str:
+        said = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default]
+        return f"frames of events ({', '.join(said)})"
+
+    def __call__(self, events: Events, draw: int = 0) -> Array:
+        steps, cell = self.cells(events)
+        shape = (steps, *self.shape(events))
+        if 4 * prod(shape) > MAX_BYTES:
+            raise DataError("Frames", f"shape {shape}", f"at most {MAX_BYTES // 4} numbers", "longer steps")
+        frames = np.zeros(shape, np.float32)
+        flat = frames.reshape(-1)
+        if self.clip:
+            flat[cell] = 1
+            return frames
+        np.add.at(flat, cell, np.float32(1))
+        if cell.size >= EXACT and frames.max() >= EXACT:
+            raise DataError(
+                "Frames", f"{EXACT} or more events in one pixel and step", "fewer", "shorter steps"
+            )
+        return frames
+
+
 def _by_time(t: Array, origin: int, dt: int, hop: int, steps: int) -> Ranges:
     begin = origin + np.arange(steps, dtype=np.int64) * hop
     first = np.searchsorted(t, begin)
@@ -185,3 +247,4 @@ def _check_whole(who: str, name: str, value: object, limit: int) -> None:
         return
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= limit:
         raise DataError(f"{who}: {name}", value, f"a whole number from 1 to {limit}")
+

@@ -1,0 +1,117 @@
+#include "coded.hpp"
+
+namespace spikeflow {
+namespace {
+
+// A bias for each target, in physical order; of one for each channel, repeated.
+Buffer<float> full_bias(const std::string& name, const Layout& layout, std::span<const float> bias) {
+    const auto size = static_cast<std::size_t>(layout.size), channels = static_cast<std::size_t>(layout.channels);
+    require(bias.empty() || bias.size() == size || bias.size() == channels, name, "a bias of another size");
+    Buffer<float> out(bias.empty() ? 0 : size);
+    for (std::size_t i = 0; i < out.size(); ++i)
+        out[static_cast<std::size_t>(layout.physical(static_cast<int32_t>(i)))] =
+            bias[bias.size() == size ? i : i / static_cast<std::size_t>(layout.pixels)] + 0.0f;
+    return out;
+}
+
+template <class S>
+class CodedNode final : public Node<float> {
+public:
+    CodedNode(std::unique_ptr<Node<S>> sums, float scale, int64_t largest, std::span<const float> bias)
+        : Node<float>(sums->name, sums->layout, 1), sums(std::move(sums)), scale(scale), largest(largest),
+          bias(full_bias(name, layout, bias)) {}
+
+    void check_source(std::size_t port, const Layout& source) const override { sums->check_source(port, source); }
+    std::unique_ptr<Runner<float>> runner(const Context<float>& context) const override;
+    bool repeats() const override { return sums->repeats(); }
+
+    std::unique_ptr<Node<S>> sums;
+    float scale;
+    int64_t largest;
+    Buffer<float> bias;
+};
+
+template <class S>
+class CodedRunner final : public Runner<float> {
+public:
+    CodedRunner(const CodedNode<S>& node, const Context<float>& context)
+        : node_(node), isa_(context.isa), scratch_(node.layout.size), out_(node.sums->layout, scratch_, kernels<S>(isa_)),
+          sums_(node.sums->runner({scratch_, isa_})) {}
+
+    void reset() override { sums_->reset(); }
+
+    void step(Step<float>& step) override {
+        Slot<float>& in = step.ports[0].value();
+        if (!port_.kernels) begin(*in.layout);
+        whole(in.events(), in_->write_events());
+        Step<S> inner{step.time, {&port_, 1}, out_, step.counters, step.analog};
+        sums_->step(inner);
+        scaled(step.out);
+        if (node_.bias.empty()) return;
+        if (step.out.silent()) step.out.write_dense();
+        step.out.set_bias(node_.bias.span(), node_.layout.block);
+    }
+
+private:
+    // What arrives has a layout of its own, known with the first step.
+    void begin(const Layout& source) {
+        in_ = std::make_unique<Slot<S>>(source, scratch_, kernels<S>(isa_));
+        port_.terms = {in_.get()};
+        port_.kernels = &kernels<S>(isa_);
+    }
+
+    void whole(const Events<float>& from, Events<S>& to) const {
+        to.index.assign(from.index.span());
+        to.unit = from.unit;
+        if (from.unit) return;
+        const auto most = static_cast<float>(node_.largest);
+        for (const float x : from.value) {
+            // written so that NaN fails, too
+            if (!(x >= -most && x <= most) || static_cast<float>(static_cast<int64_t>(x)) != x)
+                throw Error(Fault::simulation, node_.name, "what arrives is no integer, or larger than its source said",
+                            "integers, or weights in floats");
+            to.value.push(static_cast<S>(x));
+        }
+    }
+
+    void scaled(Slot<float>& out) {
+        if (out_.silent()) return out.clear();
+        out_.prepare_dense();
+        float* const to = out.write_dense();
+        const Layout& layout = node_.layout;
+        for (int32_t b = 0; b < layout.blocks; ++b) {
+            if (!out_.active(b)) continue;
+            const S* const from = out_.block(b);
+            const int32_t first = layout.first(b), count = layout.length(b);
+            for (int32_t i = 0; i < count; ++i) to[first + i] = static_cast<float>(from[i]) * node_.scale;
+            out.touch(b);
+        }
+    }
+
+    const CodedNode<S>& node_;
+    Isa isa_;
+    Scratch<S> scratch_;
+    Slot<S> out_;
+    std::unique_ptr<Slot<S>> in_;
+    Port<S> port_;
+    std::unique_ptr<Runner<S>> sums_;
+};
+
+template <class S>
+std::unique_ptr<Runner<float>> CodedNode<S>::runner(const Context<float>& context) const {
+    return std::make_unique<CodedRunner<S>>(*this, context);
+}
+
+}  // namespace
+
+template <class S>
+std::unique_ptr<Node<float>> make_coded(std::unique_ptr<Node<S>> sums, float scale, int64_t largest, std::span<const float> bias) {
+    require(scale > 0, sums->name, "a scale that is not above 0");
+    require(largest >= 0 && largest <= (1 << 24), sums->name, "values that float32 does not hold as integers");
+    return std::make_unique<CodedNode<S>>(std::move(sums), scale, largest, bias);
+}
+
+template std::unique_ptr<Node<float>> make_coded<int32_t>(std::unique_ptr<Node<int32_t>>, float, int64_t, std::span<const float>);
+template std::unique_ptr<Node<float>> make_coded<int64_t>(std::unique_ptr<Node<int64_t>>, float, int64_t, std::span<const float>);
+
+}  // namespace spikeflow
