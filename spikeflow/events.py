@@ -206,11 +206,12 @@ class Spikes:
     value : float32, ``(spikes,)``; 1 unless the source is graded.
     samples, steps : extents; a step counts from 0.
     shape : of one sample's neurons.
+    integers : values are int64 instead, so that those of stage fixed stay exact.
 
     Raises
     ------
     DataError
-        Where a record lies outside the extents, is not sorted, or a value is not finite.
+        Where a record lies outside the extents, is not sorted, or a value is not finite, or an integer beyond float32.
     """
 
     sample: Array
@@ -220,15 +221,15 @@ class Spikes:
     samples: int
     steps: int
     shape: tuple[int, ...]
+    integers: bool = False
 
     def __post_init__(self) -> None:
-        for name, dtype in (
-            ("sample", np.int32),
-            ("step", np.int32),
-            ("neuron", np.int32),
-            ("value", np.float32),
-        ):
-            object.__setattr__(self, name, _record(getattr(self, name), dtype))
+        given = np.asarray(self.value)
+        for name in ("sample", "step", "neuron"):
+            object.__setattr__(self, name, _record(getattr(self, name), np.int32))
+        object.__setattr__(self, "value", _record(given, np.int64 if self.integers else np.float32))
+        if (given.dtype.kind in "iu" or self.integers) and (self.value != given).any():
+            raise DataError("spikes: value", "numbers that change their value", "int64", "integers=True")
         self._check()
 
     def _check(self) -> None:
@@ -257,18 +258,17 @@ class Spikes:
         return int(self.value.size)
 
     def dense(self) -> Array:
-        """The values as float32 of shape ``(T, B, *shape)``."""
-        out = np.zeros((self.steps, self.samples, prod(self.shape)), np.float32)
+        """The values, float32 (or int64), of shape ``(T, B, *shape)``."""
+        out = np.zeros((self.steps, self.samples, prod(self.shape)), self.value.dtype)
         out[self.step, self.sample, self.neuron] = self.value
         return out.reshape((self.steps, self.samples, *self.shape))
 
     @staticmethod
-    def from_dense(x: npt.ArrayLike) -> Spikes:
-        """The non-zero values of a dense ``(T, B, *shape)`` array."""
+    def from_dense(x: npt.ArrayLike, integers: bool = False) -> Spikes:
+        """The non-zero values of a dense ``(T, B, *shape)`` array; with `integers` they stay int64."""
         array = np.asarray(x)
         steps, samples = array.shape[:2]
         flat = array.reshape(steps, samples, prod(array.shape[2:])).transpose(1, 0, 2)
         sample, step, neuron = np.nonzero(flat)
-        return Spikes(
-            sample, step, neuron, flat[sample, step, neuron], samples, steps, tuple(array.shape[2:])
-        )
+        values, shape = flat[sample, step, neuron], tuple(array.shape[2:])
+        return Spikes(sample, step, neuron, values, samples, steps, shape, integers)

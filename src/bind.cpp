@@ -138,33 +138,98 @@ nb::tuple to_arrays(const std::vector<Record<V>>& records) {
     return nb::make_tuple(sample, step, neuron, value);
 }
 
+// An array of Python's that the engine writes into.
+template <class T>
+using Into = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+
+// (node, what it emitted, what it keeps itself) for each node that remembers something.
+template <class Arrays>
+using MemoryArrays = std::vector<std::tuple<int32_t, std::optional<Arrays>, std::vector<Arrays>>>;
+template <class V>
+using StartArrays = MemoryArrays<In<Stored<V>>>;
+template <class V>
+using EndArrays = MemoryArrays<Into<Stored<V>>>;
+// (node, port or -1, state or -1, values of every step)
+template <class V>
+using TraceArrays = std::vector<std::tuple<int32_t, int32_t, int32_t, Into<Stored<V>>>>;
+
+template <class S, class Arrays>
+std::vector<Memory<S>> memories(const MemoryArrays<Arrays>& given) {
+    const auto span = [](const Arrays& array) { return std::span<S>{array.data(), array.size()}; };
+    std::vector<Memory<S>> out;
+    for (const auto& [node, emitted, own] : given) {
+        Memory<S> memory{node, emitted ? span(*emitted) : std::span<S>{}, {}};
+        for (const auto& array : own) memory.own.push_back(span(array));
+        out.push_back(std::move(memory));
+    }
+    return out;
+}
+
+template <class V>
+Start<V> to_start(const In<int64_t>& steps, const StartArrays<V>& arrays) {
+    return {view<int64_t>(steps), memories<const Stored<V>>(arrays)};
+}
+
+// What a stretch of steps takes from Python and gives back to it.
+template <class V>
+class Stretch {
+public:
+    Stretch(const Network<V>& network, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds,
+            const std::vector<int32_t>& recorded, const TraceArrays<V>& traces, int32_t threads) {
+        if (steps < 1 || samples < 1) throw Error(Fault::simulation, "run", "no steps or no samples");
+        text.steps = steps;
+        text.samples = samples;
+        text.threads = threads;
+        text.recorded = recorded;
+        for (const auto& feed : feeds) text.feeds.push_back(to_feed<V>(feed));
+        for (const auto& [node, port, state, values] : traces) text.traces.push_back({node, port, state, {values.data(), values.size()}});
+        for (const auto& entry : network.entries()) {
+            if (entry.kind != NodeKind::output) continue;
+            std::vector<std::size_t> shape{static_cast<std::size_t>(steps), static_cast<std::size_t>(samples)};
+            for (const int32_t n : entry.layout.shape) shape.push_back(static_cast<std::size_t>(n));
+            auto [array, memory] = allocate<V>(shape);
+            outputs_.append(array);
+            text.outputs.push_back(memory);
+        }
+    }
+
+    template <class Run>
+    nb::tuple run(nb::object progress, const Run& run) {
+        Monitor monitor{std::move(progress), text.samples, {}};
+        text.monitor = [&monitor](int64_t done) { return monitor(done); };
+        RunResult<V> result;
+        {
+            const nb::gil_scoped_release unlocked;
+            result = run(text);
+        }
+        if (monitor.failure) throw std::move(*monitor.failure);
+        nb::list records;
+        for (const auto& record : result.records) records.append(to_arrays<V>(record));
+        return nb::make_tuple(outputs_, nb::cast(std::move(result.counters)), records);
+    }
+
+    RunText<V> text;
+
+private:
+    nb::list outputs_;
+};
+
 template <class V>
 nb::tuple run(Network<V>& network, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds,
-              const std::vector<int32_t>& recorded, int32_t threads, nb::object progress) {
-    if (steps < 1 || samples < 1) throw Error(Fault::simulation, "run", "no steps or no samples");
-    RunText<V> text{steps, samples, threads, {}, {}, recorded, {}};
-    for (const auto& feed : feeds) text.feeds.push_back(to_feed<V>(feed));
-    nb::list outputs;
-    for (const auto& entry : network.entries()) {
-        if (entry.kind != NodeKind::output) continue;
-        std::vector<std::size_t> shape{static_cast<std::size_t>(steps), static_cast<std::size_t>(samples)};
-        for (const int32_t n : entry.layout.shape) shape.push_back(static_cast<std::size_t>(n));
-        auto [array, memory] = allocate<V>(shape);
-        outputs.append(array);
-        text.outputs.push_back(memory);
-    }
-    Monitor monitor{std::move(progress), samples, {}};
-    text.monitor = [&monitor](int64_t done) { return monitor(done); };
-    RunResult<V> result;
-    {
-        const nb::gil_scoped_release unlocked;
-        result = network.run(text);
-    }
-    if (monitor.failure) throw std::move(*monitor.failure);
-    nb::list records;
-    for (const auto& record : result.records) records.append(to_arrays<V>(record));
-    return nb::make_tuple(outputs, nb::cast(std::move(result.counters)), records);
+              const std::vector<int32_t>& recorded, const TraceArrays<V>& traces, int32_t threads, nb::object progress,
+              const In<int64_t>& begun, const StartArrays<V>& start, const EndArrays<V>& end) {
+    Stretch<V> stretch(network, steps, samples, feeds, recorded, traces, threads);
+    stretch.text.start = to_start<V>(begun, start);
+    stretch.text.end = memories<Stored<V>>(end);
+    return stretch.run(std::move(progress), [&](const RunText<V>& text) { return network.run(text); });
 }
+
+// A live run beside the network that it needs.
+template <class V>
+struct LiveRun {
+    Network<V>& network;
+    Live<V> live;
+};
 
 using Code = nb::ndarray<const int64_t, nb::shape<-1, 7>, nb::c_contig, nb::device::cpu>;
 
@@ -247,9 +312,27 @@ auto bind_network(nb::module_& m, const char* name, const char* doc) {
     bind_population<V, V>(c, "population");
     c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);
     c.def("seal", &Network<V>::seal, "No more nodes or edges: check that nothing is missing.");
-    c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "threads"_a, "progress"_a.none(),
+    c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a, "threads"_a, "progress"_a.none(),
+          "begun"_a, "start"_a, "end"_a,
           "Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.");
+    c.def("live", [](Network<V>& net, int32_t samples, const In<int64_t>& begun, const StartArrays<V>& start) {
+        return new LiveRun<V>{net, {net, samples, to_start<V>(begun, start)}};
+    }, "samples"_a, "begun"_a, "start"_a, nb::rv_policy::take_ownership, nb::keep_alive<0, 1>(), "A batch that keeps its state between stretches of steps.");
     return c;
+}
+
+template <class V>
+void bind_live(nb::module_& m, const char* name) {
+    nb::class_<LiveRun<V>> c(m, name, "A batch under way.");
+    c.def("advance", [](LiveRun<V>& run, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds, const std::vector<int32_t>& recorded,
+                        const TraceArrays<V>& traces, int32_t threads, nb::object progress) {
+        Stretch<V> stretch(run.network, steps, samples, feeds, recorded, traces, threads);
+        return stretch.run(std::move(progress), [&](const RunText<V>& text) { return run.live.advance(text); });
+    }, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a, "threads"_a, "progress"_a.none());
+    c.def("save", [](LiveRun<V>& run, const EndArrays<V>& end) {
+        auto into = memories<Stored<V>>(end);
+        run.live.save(into);
+    }, "end"_a, "Write the state into the arrays given.");
 }
 
 void translate(const std::exception_ptr& caught, void*) {
@@ -299,6 +382,9 @@ NB_MODULE(_engine, m) {
         .def_ro("idle", &Counters::idle)
         .def_ro("skipped", &Counters::skipped)
         .def_ro("narrowed", &Counters::narrowed);
+    bind_live<float>(m, "FloatLive");
+    bind_live<int32_t>(m, "Int32Live");
+    bind_live<int64_t>(m, "Int64Live");
     auto floats = bind_network<float>(m, "FloatNetwork", "A network in float32.");
     auto narrow = bind_network<int32_t>(m, "Int32Network", "A network of integers that all fit 32 bits.");
     bind_population<int32_t, int64_t>(narrow, "population_wide");

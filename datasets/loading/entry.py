@@ -95,7 +95,8 @@ def _put_together(head: dict[str, Any], arrays: list[Array]) -> Events | Spikes 
     if kind == "spikes":
         sample, step, neuron, value = arrays
         shape = tuple(head["shape"])
-        return Spikes(sample, step, neuron, value, head["samples"], head["steps"], shape)
+        integers = value.dtype.kind == "i"
+        return Spikes(sample, step, neuron, value, head["samples"], head["steps"], shape, integers)
     if kind == "array" and len(arrays) == 1:
         return arrays[0]
     raise ValueError(kind)

@@ -9,8 +9,9 @@ from spikeflow.errors import SimulationError
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs
 from spikeflow.sim.result import Counts, Result
+from spikeflow.sim.state import State
 
-__all__ = ["Constant", "Counts", "Dense", "ENGINES", "Result", "Runner", "prepare", "run"]
+__all__ = ["Constant", "Counts", "Dense", "ENGINES", "Live", "Result", "Runner", "State", "prepare", "run"]
 
 Progress = Callable[[int, int], None]
 ENGINES = ("cpp", "reference")
@@ -21,6 +22,7 @@ def run(
     inputs: RunInputs,
     steps: int,
     *,
+    state: State | None = None,
     engine: str = "cpp",
     record: Sequence[str] = (),
     threads: int = 0,
@@ -31,8 +33,11 @@ def run(
     Parameters
     ----------
     inputs : Spikes, Dense ``(T, B, *shape)`` or Constant ``(B, *shape)``; by name where there are several.
+    state : where the run goes on, `Result.state` of an earlier one; without it the run begins at step 0. The inputs
+        begin with the first step that is run now.
     engine : "cpp", the event-driven engine, or "reference", the same bits in slow numpy.
-    record : nodes whose values come back as spikes.
+    record : what comes back of every step: a node by its name, as spikes; a state of a population ("layer.v") or what
+        arrives at its port ("layer.in"), as an array ``(T, B, *shape)``.
     threads : for the engine; 0 takes all cores. Results do not depend on it.
     progress : called with (samples done, samples).
 
@@ -40,16 +45,47 @@ def run(
     ------
     DataError, SimulationError, GraphError
     """
-    return prepare(graph, engine, threads)(inputs, steps, record, progress)
+    return prepare(graph, engine, threads)(inputs, steps, record, progress, state)
 
 
 class Runner(Protocol):
-    """A graph made ready for one engine; call it as often as you like."""
+    """A graph made ready for one engine; call it as often as you like, each call is a run of its own."""
 
     def __call__(
-        self, inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: Progress | None = None
+        self,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str] = (),
+        progress: Progress | None = None,
+        state: State | None = None,
+        keep_state: bool = True,
     ) -> Result:
-        """Run for so many steps."""
+        """Run for so many steps, from `state` or from the initial one.
+
+        Without `keep_state` the result has no `state`, which saves its memory where nothing goes on from it.
+        """
+        ...
+
+    def begin(self, state: State | int = 1) -> Live:
+        """A run that is advanced piece by piece, from a state, or for so many samples from their initial one."""
+        ...
+
+
+class Live(Protocol):
+    """A batch under way. It owns its state: going on copies nothing. Pieces together equal one run, bit for bit."""
+
+    def advance(
+        self,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Result:
+        """Run so many further steps; `inputs` begin with the first of them. The result holds no state."""
+        ...
+
+    def state(self) -> State:
+        """The state behind the last step, as a value: a copy."""
         ...
 
 

@@ -42,6 +42,30 @@ class Counters:
     @property
     def narrowed(self) -> list[list[int]]: ...
 
+class FloatLive:
+    """A batch under way."""
+
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None) -> tuple: ...
+
+    def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]]) -> None:
+        """Write the state into the arrays given."""
+
+class Int32Live:
+    """A batch under way."""
+
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None) -> tuple: ...
+
+    def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> None:
+        """Write the state into the arrays given."""
+
+class Int64Live:
+    """A batch under way."""
+
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None) -> tuple: ...
+
+    def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> None:
+        """Write the state into the arrays given."""
+
 class FloatNetwork:
     """A network in float32."""
 
@@ -73,7 +97,7 @@ class FloatNetwork:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], threads: int, progress: object | None) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]]) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
@@ -84,6 +108,8 @@ class FloatNetwork:
     @overload
     def coded(self, sums: Int64Network, scale: float, largest: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
         """The one node of a network of integers, its sums times a scale."""
+    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]]) -> FloatLive:
+        """A batch that keeps its state between stretches of steps."""
 
 class Int32Network:
     """A network of integers that all fit 32 bits."""
@@ -116,10 +142,13 @@ class Int32Network:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], threads: int, progress: object | None) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
+
+    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]]) -> Int32Live:
+        """A batch that keeps its state between stretches of steps."""
 
     def population_wide(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
 
@@ -154,7 +183,10 @@ class Int64Network:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], threads: int, progress: object | None) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
+
+    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]]) -> Int64Live:
+        """A batch that keeps its state between stretches of steps."""

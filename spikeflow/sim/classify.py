@@ -94,7 +94,9 @@ def evaluate(
     begun, results = time.perf_counter(), []
     for first, batch in _batches(array, at_once):
         inputs = encode_batch(network, batch, steps, level, first)
-        results.append(_reduced(network, runner(inputs, steps + level, options.record), kept))
+        results.append(
+            _reduced(network, runner(inputs, steps + level, options.record, keep_state=False), kept)
+        )
         if progress is not None:
             progress(first + len(batch), len(array))
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)

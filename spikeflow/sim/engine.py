@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,21 @@ from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Synaptic
 from spikeflow.sim import forecast
-from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of
+from spikeflow.sim.inputs import (
+    Constant,
+    RunInput,
+    RunInputs,
+    by_name,
+    expect_rows,
+    expect_steps,
+    samples_of,
+)
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
+from spikeflow.sim.records import wanted
+from spikeflow.sim.remembered import remembered
 from spikeflow.sim.result import Counts, Result
+from spikeflow.sim.room import Room, arrays_of
+from spikeflow.sim.state import State, check, start_of
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -39,7 +52,7 @@ def simulate(
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Result:
-    """Make a graph ready and run it once."""
+    """Make a graph ready and run it once from its initial state."""
     return Engine(graph, threads)(inputs, steps, record, progress)
 
 
@@ -56,65 +69,190 @@ class Engine:
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
         self.fixed = is_fixed(graph)
-        self._lowered: dict[tuple[int, int], Lowered] = {}
+        self.layout = remembered(graph)
+        self._lowered: dict[tuple[int, int, bool], Lowered] = {}
         self._longest = _longest(graph)
         forecast.expect_ready(graph)
-        self._prepare(1, 1)
+        self.lowered(1, 1)
 
     def __call__(
-        self, inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: Progress | None = None
+        self,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str] = (),
+        progress: Progress | None = None,
+        state: State | None = None,
+        keep_state: bool = True,
     ) -> Result:
-        """Run for so many steps; `record` names nodes whose values come back as spikes.
+        """Run for so many steps, from a state or from the initial one; see `spikeflow.sim.Runner`.
 
         `progress` is called with (samples done, samples) about every 50 ms; an exception it raises, or Ctrl-C,
         ends the run.
         """
-        if steps < 1:
-            raise SimulationError("run", f"{steps} steps", "at least one step")
-        unknown = [name for name in record if name not in self.graph.nodes]
-        if unknown:
-            raise SimulationError(
-                unknown[0], "is not a node to record", f"one of {', '.join(self.graph.nodes)}"
-            )
-        named = by_name(self.graph, inputs, steps)
-        begun = time.perf_counter()
-        samples = samples_of(next(iter(named.values())))
-        workers = max(min(self.threads, samples), 1)
-        forecast.expect_room(self.graph, forecast.Size(steps, samples, workers))
-        lowered = self._prepare(_largest(self.graph, named) if self.fixed else 1, steps)
-        order = [n for n in self.graph.order if n in named]
-        feeds = [_feed(name, named[name], steps, lowered.dtype) for name in order]
-        outputs, counters, records = lowered.network.run(
-            steps, samples, feeds, [lowered.index[n] for n in record], self.threads, progress
+        run = _Stretch(self, inputs, steps, record)
+        if state is not None:
+            check(state, self.graph, self.layout)
+            expect_rows(run.named, state.rows)
+        done = np.zeros(run.samples, np.int64) if state is None else state.steps
+        before = int(done.max())
+        held = self.layout.values(before + steps) * self.layout.dtype.itemsize if keep_state else 0
+        self.expect_room(run, min(self.threads, run.samples), before, held)
+        lowered = self.lowered(run.largest, before + steps, state)
+        room = Room(self.layout, run.samples, before + steps) if keep_state else None
+        found = lowered.network.run(
+            **run.asked(lowered),
+            threads=self.threads,
+            progress=progress,
+            begun=_NO_STARTS if state is None else done,
+            start=[] if state is None else arrays_of(state, self.layout, lowered.index),
+            end=[] if room is None else room.arrays(lowered.index),
         )
-        recorded = {
-            name: Spikes(sample, step, neuron, value, samples, steps, self.graph.shapes[name])
-            for name, (sample, step, neuron, value) in zip(record, records, strict=True)
-        }
-        return Result(
-            steps,
-            samples,
-            self._outputs(outputs),
-            self._counts(lowered, counters),
-            recorded,
-            time.perf_counter() - begun,
+        result = run.result(lowered, found)
+        if room is None:
+            return result
+        sample = np.arange(run.samples) if state is None else state.sample
+        return replace(result, after=room.state(self.graph, done + steps, sample))
+
+    def begin(self, state: State | int = 1) -> LiveEngine:
+        """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
+        samples = state if isinstance(state, int) else state.rows
+        forecast.expect_room(self.graph, forecast.Size(1, samples, samples))
+        return LiveEngine(self, start_of(self.graph, self.layout, state))
+
+    def expect_room(self, run: _Stretch, workers: int, before: int, state: int = 0) -> None:
+        """Raise NotEnoughMemory where a stretch of steps would find no room."""
+        forecast.expect_room(
+            self.graph, forecast.Size(run.steps, run.samples, max(workers, 1), before, state)
         )
 
-    def _prepare(self, largest: int, steps: int) -> Lowered:
+    def lowered(self, largest: int, steps: int, state: State | None = None) -> Lowered:
         """The network for inputs of this magnitude and runs of this length: lowered anew only where that matters."""
-        bound = 1 << max(largest - 1, 0).bit_length()
-        key = bound, forecast.reach(steps) if self._longest > forecast.reach(steps) else self._longest
+        found = self._made(*self.sized(largest, steps), False)
+        return found if state is None or found.holds(state) else self._made(*self.sized(largest, steps), True)
+
+    def sized(self, largest: int, steps: int) -> tuple[int, int]:
+        """What of an input's magnitude and a run's length matters: the bound and the delay that they are lowered for."""
+        bound = 1 << max(largest - 1, 0).bit_length() if self.fixed else 1
+        return bound, max(min(self._longest, forecast.reach(steps)), 1)
+
+    def _made(self, bound: int, reach: int, wide: bool) -> Lowered:
+        key = bound, reach, wide
         if key not in self._lowered:
-            self._lowered[key] = lower(self.graph, bound, self.isa, max(key[1], 1))
+            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide)
         return self._lowered[key]
+
+
+class LiveEngine:
+    """A batch under way: it owns its state, so that going on copies nothing; see `spikeflow.sim.Live`."""
+
+    def __init__(self, engine: Engine, start: State) -> None:
+        self._engine, self._start = engine, start
+        self._done, self._sample = start.steps, start.sample
+        self._largest = 1
+        self._lowered: Lowered | None = None
+        self._sized = (0, 0)
+        self._native: Any = None
+        self._whole = True
+
+    def advance(
+        self,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Result:
+        """Run so many further steps; `inputs` begin with the first of them."""
+        self._expect_whole()
+        run = _Stretch(self._engine, inputs, steps, record)
+        expect_rows(run.named, self._done.size)
+        before = int(self._done.max())
+        self._engine.expect_room(run, run.samples, before)
+        lowered = self._network(run, before + steps)
+        self._whole = False
+        found = self._native.advance(**run.asked(lowered), threads=self._engine.threads, progress=progress)
+        self._whole = True
+        self._done = self._done + steps
+        return run.result(lowered, found)
+
+    def state(self) -> State:
+        """What the next step depends on, as a value: a copy."""
+        self._expect_whole()
+        if self._lowered is None:
+            return self._start
+        room = Room(self._engine.layout, self._done.size, int(self._done.max()))
+        self._native.save(room.arrays(self._lowered.index))
+        return room.state(self._engine.graph, self._done, self._sample)
+
+    def _network(self, run: _Stretch, steps: int) -> Lowered:
+        """The network that holds what was and what comes; the state moves where it is another one than before."""
+        self._largest = max(self._largest, run.largest)
+        sized = self._engine.sized(self._largest, steps)
+        if self._lowered is None or sized != self._sized:
+            state = self.state()
+            lowered = self._engine.lowered(self._largest, steps, state)
+            start = arrays_of(state, self._engine.layout, lowered.index)
+            self._native = lowered.network.live(state.rows, state.steps, start)
+            self._lowered, self._sized = lowered, sized
+        return self._lowered
+
+    def _expect_whole(self) -> None:
+        if not self._whole:
+            raise SimulationError(
+                "run", "was stopped amid a stretch of steps", "begin again from a state saved before"
+            )
+
+
+class _Stretch:
+    """What a stretch of steps takes and gives, as the engine and as Python see it."""
+
+    def __init__(self, engine: Engine, inputs: RunInputs, steps: int, record: Sequence[str]) -> None:
+        expect_steps(steps)
+        self.graph, self.fixed, self.steps, self.layout = engine.graph, engine.fixed, steps, engine.layout
+        self.wanted = wanted(self.graph, record)
+        self.named = by_name(self.graph, inputs, steps)
+        self.samples = samples_of(next(iter(self.named.values())))
+        self.largest = _largest(self.graph, self.named) if self.fixed else 1
+        self.begun = time.perf_counter()
+        self.traces = {
+            name: np.empty((steps, self.samples, *self.graph.shapes[trace.node]), self.layout.dtype)
+            for name, trace in self.wanted.traces.items()
+        }
+
+    def asked(self, lowered: Lowered) -> dict[str, Any]:
+        """What both kinds of run take, as the engine takes it."""
+        order = [n for n in self.graph.order if n in self.named]
+        feeds = [_feed(name, self.named[name], self.steps, lowered.dtype) for name in order]
+        traces = [
+            (lowered.index[trace.node], trace.port, trace.state, self.traces[name])
+            for name, trace in self.wanted.traces.items()
+        ]
+        recorded = [lowered.index[n] for n in self.wanted.nodes]
+        return {
+            "steps": self.steps,
+            "samples": self.samples,
+            "feeds": feeds,
+            "recorded": recorded,
+            "traces": traces,
+        }
+
+    def result(self, lowered: Lowered, found: tuple[Any, ...]) -> Result:
+        """The result, from what the engine gave back."""
+        outputs, counters, records = found
+        extents = self.samples, self.steps
+        recorded: dict[str, Any] = {
+            name: Spikes(sample, step, neuron, value, *extents, self.graph.shapes[name], self.fixed)
+            for name, (sample, step, neuron, value) in zip(self.wanted.nodes, records, strict=True)
+        }
+        counts = {n: _counts(node, counters[lowered.index[n]]) for n, node in self.graph.nodes.items()}
+        seconds = time.perf_counter() - self.begun
+        return Result(
+            self.steps, self.samples, self._outputs(outputs), counts, recorded | self.traces, seconds
+        )
 
     def _outputs(self, arrays: Sequence[Array]) -> dict[str, Array]:
         by_order = dict(zip((n for n in self.graph.order if n in self.graph.outputs), arrays, strict=True))
         dtype = np.int64 if self.fixed else np.float32
         return {name: by_order[name].astype(dtype, copy=False) for name in self.graph.outputs}
-
-    def _counts(self, lowered: Lowered, counters: Sequence[Any]) -> dict[str, Counts]:
-        return {name: _counts(node, counters[lowered.index[name]]) for name, node in self.graph.nodes.items()}
 
 
 def _longest(graph: Graph) -> int:

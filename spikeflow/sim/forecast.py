@@ -29,11 +29,13 @@ RING = 176  # bytes of one moment that a delay keeps, empty as it may be
 
 @dataclass(frozen=True)
 class Size:
-    """Of a run: steps, samples at a time, and how many of them are under way at once."""
+    """Of a run: steps, samples at a time, how many of them are under way at once, steps run before, bytes of a state."""
 
     steps: int
     samples: int
     workers: int
+    before: int = 0
+    state: int = 0
 
 
 def made_ready(graph: Graph) -> int:
@@ -91,8 +93,10 @@ def expect_room(graph: Graph, size: Size) -> None:
         With the figure.
     """
     kept = answers(graph, size)
-    needed = made_ready(graph) + size.workers * under_way(graph, size.steps) + kept
+    states = size.samples * size.state
+    needed = made_ready(graph) + size.workers * under_way(graph, size.before + size.steps) + kept + states
     hint = "fewer --steps, or fewer samples at a time (--limit)" if kept > needed // 2 else ""
+    hint = "keep_state=False, where no run is to go on from it" if states > needed // 2 else hint
     memory.expect(f"a run of {size.samples} samples over {size.steps} steps", needed, hint)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
@@ -60,6 +60,19 @@ def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
         raise DataError("inputs", "different numbers of samples", "one number for all")
     fixed = any(isinstance(node, Population) and node.fixed for node in graph.nodes.values())
     return {name: _checked(name, graph.nodes[name], inputs[name], steps, fixed) for name in graph.inputs}
+
+
+def expect_steps(steps: int) -> None:
+    """Raise SimulationError unless there is something to run."""
+    if steps < 1:
+        raise SimulationError("run", f"{steps} steps", "at least one step")
+
+
+def expect_rows(named: Mapping[str, RunInput], rows: int) -> None:
+    """Raise DataError unless the inputs have a sample for each row of the state."""
+    samples = samples_of(next(iter(named.values())))
+    if samples != rows:
+        raise DataError("inputs", f"{samples} samples", f"{rows}, one for each row of the state")
 
 
 def _checked(name: str, node: Any, x: RunInput, steps: int, fixed: bool) -> RunInput:

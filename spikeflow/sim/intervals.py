@@ -29,6 +29,10 @@ class Interval:
         """Whether the other holds this one."""
         return other.low <= self.low and self.high <= other.high
 
+    def common(self, other: Interval) -> Interval:
+        """What lies in both; low is above high where nothing does."""
+        return Interval(max(self.low, other.low), min(self.high, other.high))
+
     @property
     def size(self) -> int:
         """The largest magnitude."""

@@ -5,6 +5,7 @@ Meaning is checked here (``ir.stages``); the engine checks every index again, si
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -37,8 +38,10 @@ from spikeflow.ir.nodes.sparse import SCOPES
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import _engine
-from spikeflow.sim.intervals import INT32
-from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges
+from spikeflow.sim.intervals import INT32, Interval, of_array
+from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges, state_ranges
+from spikeflow.sim.remembered import remembered
+from spikeflow.sim.state import State
 
 Array = npt.NDArray[Any]
 Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
@@ -50,11 +53,21 @@ _OPS = tuple(OPERATIONS)
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A network of the engine, the type of its values, and the number of each node."""
+    """A network of the engine, the type of its values, and the number of each node.
+
+    `room` says of each array of a state, by its name there, between which integers the network is proven to be exact;
+    of what is not named any value will do.
+    """
 
     network: Network
     dtype: npt.DTypeLike
     index: dict[str, int]
+    room: Mapping[str, Interval]
+
+    def holds(self, state: State) -> bool:
+        """Whether a run may go on from this state here."""
+        arrays = state.arrays() if self.room else {}
+        return all(of_array(arrays[name]).within(interval) for name, interval in self.room.items())
 
 
 def is_fixed(graph: Graph) -> bool:
@@ -66,7 +79,13 @@ def is_fixed(graph: Graph) -> bool:
     return fixed
 
 
-def lower(graph: Graph, largest_input: int = 1, isa: int = BEST_ISA, longest_delay: int = 2**20) -> Lowered:
+def lower(
+    graph: Graph,
+    largest_input: int = 1,
+    isa: int = BEST_ISA,
+    longest_delay: int = 2**20,
+    wide: bool = False,
+) -> Lowered:
     """The engine's form of a graph at stage snn or fixed.
 
     Parameters
@@ -75,14 +94,14 @@ def lower(graph: Graph, largest_input: int = 1, isa: int = BEST_ISA, longest_del
         hold all integers.
     isa : the processor's instructions to use at most: 0 plain, 1 AVX2, 2 AVX-512.
     longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
+    wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
     """
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
         return _Lowering(made, _engine.FloatNetwork(isa), np.float32, {}).finish()
-    if fits_32(graph, largest_input):
-        return _Lowering(
-            made, _engine.Int32Network(isa), np.int32, node_ranges(graph, largest_input)
-        ).finish()
+    if not wide and fits_32(graph, largest_input):
+        ranges = node_ranges(graph, largest_input)
+        return _Lowering(made, _engine.Int32Network(isa), np.int32, ranges).finish()
     return _Lowering(made, _engine.Int64Network(isa), np.int64, {}).finish()
 
 
@@ -103,6 +122,7 @@ class _Lowering:
     def __init__(self, graph: Graph, network: Any, dtype: Any, ranges: dict[str, Any]) -> None:
         self.graph, self.network, self.dtype, self.ranges = graph, network, dtype, ranges
         self.weight_dtype = np.float32 if dtype == np.float32 else np.int32
+        self.room: dict[str, Interval] = {}
 
     def finish(self) -> Lowered:
         index = {name: self._add(name) for name in self.graph.order}
@@ -110,7 +130,12 @@ class _Lowering:
         for edge in self.graph.edges:
             self.network.connect(index[edge.src], index[edge.dst], number[edge.dst][edge.port], edge.delay)
         self.network.seal()
-        return Lowered(self.network, self.dtype, index)
+        if self.ranges:
+            layout = remembered(self.graph)
+            self.room |= {f"{n} (emitted)": self.ranges[n] for n in layout.emitted}
+            arriving = {n: port_range(self.graph, self.ranges, n, "in") for n in layout.arrived}
+            self.room |= {f"{n} (arrived)": interval for n, interval in arriving.items()}
+        return Lowered(self.network, self.dtype, index, self.room)
 
     def _add(self, name: str) -> int:
         node, out = self.graph.nodes[name], self.graph.shapes[name]
@@ -199,7 +224,12 @@ class _Lowering:
 
     def _registers_fit(self, name: str, node: Population) -> bool:
         ports = {port: port_range(self.graph, self.ranges, name, port) for port in node.ports}
-        return all(r.within(INT32) for r in program_ranges(node, ports))
+        fit = all(r.within(INT32) for r in program_ranges(node, ports))
+        # `node_ranges` rests on the first of these, registers of 32 bits on the second
+        room = state_ranges(node, dict.fromkeys(node.ports, INT32))
+        closer = state_ranges(node, ports) if fit else room
+        self.room |= {f"{name}.{state}": room[state].common(closer[state]) for state in room}
+        return fit
 
 
 def operand(x: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:

@@ -79,7 +79,17 @@ def _row_sum(node: Synaptic | Scale) -> int:
 
 
 def program_ranges(node: Population, ports: Mapping[str, Interval]) -> list[Interval]:
-    """What each register can hold over all steps: states widened until a step keeps them inside."""
+    """What each register can hold over all steps."""
+    return _settled(node, ports)[0]
+
+
+def state_ranges(node: Population, ports: Mapping[str, Interval]) -> dict[str, Interval]:
+    """What each state can hold over all steps; from any states within these a step leads back into them."""
+    return _settled(node, ports)[1]
+
+
+def _settled(node: Population, ports: Mapping[str, Interval]) -> tuple[list[Interval], dict[str, Interval]]:
+    """Of registers and states: states widened until a step keeps them inside."""
     program, domain = node.program, Intervals(node.program.tables)
     params = {name: of_array(value) for name, value in node.params.items()}
     states = {s: of_array(node.initial[s]) if s in node.initial else ZERO for s in program.states}
@@ -89,7 +99,7 @@ def program_ranges(node: Population, ports: Mapping[str, Interval]) -> list[Inte
             s: registers[r].hull(states[s]) for s, r in zip(program.states, program.next_states, strict=True)
         }
         if after == states:
-            return registers
+            return registers, states
         states = (
             after
             if attempt < 3
@@ -98,7 +108,8 @@ def program_ranges(node: Population, ports: Mapping[str, Interval]) -> list[Inte
                 for s, r in zip(program.states, program.next_states, strict=True)
             }
         )
-    return evaluate(program, domain, params, dict.fromkeys(program.states, INT64), ports)
+    anything = dict.fromkeys(program.states, INT64)
+    return evaluate(program, domain, params, anything, ports), anything
 
 
 def _widened(program: Program, register: int, now: Interval) -> Interval:

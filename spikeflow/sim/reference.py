@@ -17,77 +17,148 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Move, Plain, Population, Scale, Synaptic
 from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.synapses import index_map
-from spikeflow.sim import Runner, forecast
-from spikeflow.sim.inputs import Constant, RunInput, RunInputs, by_name, samples_of
+from spikeflow.sim import forecast
+from spikeflow.sim.inputs import (
+    Constant,
+    RunInput,
+    RunInputs,
+    by_name,
+    expect_rows,
+    expect_steps,
+    samples_of,
+)
 from spikeflow.sim.interpreter import Step
+from spikeflow.sim.records import Trace, wanted
+from spikeflow.sim.remembered import Past, Remembered, remembered
 from spikeflow.sim.result import Counts, Result
+from spikeflow.sim.state import State, start_of
 
 Array = npt.NDArray[Any]
 
 
-def prepare(graph: Graph) -> Runner:
+def prepare(graph: Graph) -> Reference:
     """The graph ready to run here; nothing is made in advance."""
-
-    def run(inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: object = None) -> Result:
-        return simulate(graph, inputs, steps, record)
-
-    return run
+    return Reference(graph)
 
 
 def simulate(graph: Graph, inputs: RunInputs, steps: int, record: Sequence[str] = ()) -> Result:
-    """Run a graph for so many steps; `record` names nodes whose values are returned as spikes."""
-    if steps < 1:
-        raise SimulationError("run", f"{steps} steps", "at least one step")
-    named = by_name(graph, inputs, steps)
-    samples = samples_of(next(iter(named.values())))
+    """Run a graph for so many steps from its initial state; `record` as for `spikeflow.sim.run`."""
+    return Reference(graph)(inputs, steps, record)
+
+
+class Reference:
+    """A graph to be run in numpy; see `spikeflow.sim.Runner`."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.layout = graph, remembered(graph)
+
+    def __call__(
+        self,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str] = (),
+        progress: object = None,
+        state: State | None = None,
+        keep_state: bool = True,
+    ) -> Result:
+        """Run for so many steps, from a state or from the initial one."""
+        expect_steps(steps)
+        samples = samples_of(next(iter(by_name(self.graph, inputs, steps).values())))
+        _expect_room(self.graph, samples, steps)
+        run = _Run(self.graph, self.layout, samples if state is None else state)
+        result = run.advance(inputs, steps, record)
+        return replace(result, after=run.state()) if keep_state else result
+
+    def begin(self, state: State | int = 1) -> _Run:
+        """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
+        _expect_room(self.graph, state if isinstance(state, int) else state.rows, 1)
+        return _Run(self.graph, self.layout, state)
+
+
+def _expect_room(graph: Graph, samples: int, steps: int) -> None:
     forecast.expect_room(graph, forecast.Size(steps, samples, 2 * samples))
-    begun = time.perf_counter()
-    run = _Run(graph, named)
-    kept: dict[str, list[Array]] = {name: [] for name in (*graph.outputs, *record)}
-    for step in range(steps):
-        run.step(step)
-        for name, values in kept.items():
-            values.append(run.values[name])
-    stacked = {name: np.stack(values) for name, values in kept.items()}
-    return Result(
-        steps,
-        run.samples,
-        {n: stacked[n] for n in graph.outputs},
-        run.counts,
-        {n: Spikes.from_dense(stacked[n]) for n in record},
-        time.perf_counter() - begun,
-    )
 
 
 class _Run:
-    """The state of a run: values of the nodes now and as long ago as a delay needs, states, counts."""
+    """A run under way: values of the nodes now and as long ago as a delay needs, states, counts."""
 
-    def __init__(self, graph: Graph, inputs: Mapping[str, RunInput]) -> None:
-        self.graph, self.inputs = graph, inputs
-        self.samples = samples_of(next(iter(inputs.values())))
-        fixed = any(p.fixed for p in graph.nodes.values() if isinstance(p, Population))
-        self.dtype: Any = np.int64 if fixed else np.float32
-        self.dense = {
-            name: x.dense().astype(self.dtype) if isinstance(x, Spikes) else x.values
-            for name, x in inputs.items()
-        }
+    def __init__(self, graph: Graph, layout: Remembered, start: State | int) -> None:
+        state = start_of(graph, layout, start)
+        self.graph, self.layout, self.dtype = graph, layout, layout.dtype
+        self.done, self.numbers, self.samples = state.steps, state.sample, state.rows
         self.values: dict[str, Array] = {}
-        self.counts = {name: Counts() for name in graph.nodes}
-        longest = {n: max((e.delay for e in graph.outputs_of(n)), default=0) for n in graph.nodes}
-        self.past = {n: deque([], longest[n] + 1) for n in graph.nodes}
-        self.past_inputs: dict[str, deque[Array]] = {
-            n: deque([], node.reach + 1) for n, node in graph.nodes.items() if isinstance(node, Synaptic)
+        self.arriving: dict[str, list[Array]] = {}  # at the ports of populations, in this step
+        self.past = {n: deque[Array]([], 1) for n in graph.nodes}
+        self.past |= {n: _recalled(state.emitted[n], past.steps + 1) for n, past in layout.emitted.items()}
+        self.past_inputs = {n: deque[Array]([], 1) for n in graph.of_kind(Synaptic)}
+        self.past_inputs |= {
+            n: _recalled(state.arrived[n], past.steps + 1) for n, past in layout.arrived.items()
         }
         self.maps = {n: index_map(graph, n) for n in graph.of_kind(Move)}
         self.rank = {name: i for i, name in enumerate(graph.order)}
         self.analog = _analog(graph)
-        self.cells = {n: _Cells(graph.nodes[n], self.samples, self.dtype) for n in graph.of_kind(Population)}
+        self.cells = {n: _Cells(graph.nodes[n], state.memory.get(n, {})) for n in graph.of_kind(Population)}
+
+    def advance(
+        self, inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: object = None
+    ) -> Result:
+        """Run so many further steps; `inputs` begin with the first of them."""
+        expect_steps(steps)
+        named = by_name(self.graph, inputs, steps)
+        expect_rows(named, self.samples)
+        _expect_room(self.graph, self.samples, steps)
+        begun = time.perf_counter()
+        self.inputs = {name: self._dense(x) for name, x in named.items()}
+        self.counts = {name: Counts() for name in self.graph.nodes}
+        for cells in self.cells.values():
+            cells.step.narrowed_low.clear()
+            cells.step.narrowed_high.clear()
+        asked = wanted(self.graph, record)
+        kept: dict[str, list[Array]] = {name: [] for name in (*self.graph.outputs, *record)}
+        for step in range(steps):
+            self.step(step)
+            for name, values in kept.items():
+                trace = asked.traces.get(name)
+                values.append(self.values[name] if trace is None else self._traced(trace))
+        self.done = self.done + steps
+        stacked = {name: np.stack(values) for name, values in kept.items()}
+        integers = self.dtype == np.int64
+        recorded = {
+            n: stacked[n] if n in asked.traces else Spikes.from_dense(stacked[n], integers) for n in record
+        }
+        outputs = {n: stacked[n] for n in self.graph.outputs}
+        return Result(steps, self.samples, outputs, self.counts, recorded, time.perf_counter() - begun)
+
+    def _traced(self, trace: Trace) -> Array:
+        if trace.state >= 0:
+            return self.cells[trace.node].state[trace.state].copy()
+        return self.arriving[trace.node][trace.port]
+
+    def state(self) -> State:
+        """What the next step depends on, as a value."""
+        done = int(self.done.max())
+        memory = {
+            n: dict(zip(self.layout.memory[n], self.cells[n].state, strict=True)) for n in self.layout.memory
+        }
+        emitted = {n: self._kept(past, self.past[n], done) for n, past in self.layout.emitted.items()}
+        arrived = {n: self._kept(past, self.past_inputs[n], done) for n, past in self.layout.arrived.items()}
+        return State(self.graph.digest, self.done, self.numbers, memory, emitted, arrived)
+
+    def _kept(self, past: Past, values: deque[Array], done: int) -> Array:
+        kept = past.kept(done)
+        if not kept:
+            return np.zeros((self.samples, 0, *past.shape), self.dtype)
+        return past.cleared(np.stack([values[k] for k in range(kept)], axis=1))
+
+    def _dense(self, x: RunInput) -> tuple[Array, bool]:
+        """The values of an input, and whether they are the same in every step."""
+        values = x.dense() if isinstance(x, Spikes) else x.values
+        return values.astype(self.dtype, copy=False), isinstance(x, Constant)
 
     def step(self, step: int) -> None:
         for name in self.graph.order:
@@ -98,13 +169,14 @@ class _Run:
     def _value(self, name: str, step: int) -> Array:
         node = self.graph.nodes[name]
         if isinstance(node, Input):
-            constant = isinstance(self.inputs[name], Constant)
-            value = self.dense[name] if constant else self.dense[name][step]
+            values, constant = self.inputs[name]
+            value = values if constant else values[step]
             self._count(name, spikes=int(np.count_nonzero(value)))
             return value
-        arriving = [self._port(name, port, step) for port in node.ports]
+        arriving = [self._port(name, port) for port in node.ports]
         if isinstance(node, Population):
-            return self._population(name, node, arriving, step)
+            self.arriving[name] = arriving
+            return self._population(name, node, arriving, self.done + step)
         if isinstance(node, Synaptic | Scale):
             self._count_operations(name, arriving[0])
         if isinstance(node, Synaptic):
@@ -116,30 +188,38 @@ class _Run:
         assert isinstance(node, Plain)
         return node.value(arriving)
 
-    def _port(self, name: str, port: str, step: int) -> Array:
+    def _port(self, name: str, port: str) -> Array:
         total = np.zeros((self.samples, *self.graph.port_shape(name, port)), self.dtype)
         for edge in self.graph.inputs_of(name, port):
-            total = total + self._delayed(edge, step)
+            total = total + self._delayed(edge)
         return total
 
-    def _delayed(self, edge: Edge, step: int) -> Array:
+    def _delayed(self, edge: Edge) -> Array:
         past = self.past[edge.src]
         # a source that runs later in this step has not yet added its present value to its past
         at = edge.delay if self.rank[edge.src] < self.rank[edge.dst] else edge.delay - 1
-        return past[at] if edge.delay <= step else np.zeros((), self.dtype)
+        return past[at] if at < len(past) else np.zeros((), self.dtype)
 
     def _reader(self, name: str) -> Callable[[int], Array]:
         history = self.past_inputs[name]
         return lambda delay: history[delay] if delay < len(history) else np.zeros_like(history[0])
 
-    def _population(self, name: str, node: Population, arriving: list[Array], step: int) -> Array:
+    def _population(self, name: str, node: Population, arriving: list[Array], now: Array) -> Array:
+        """`now` is the step of each row: rows of different age may have woken or not."""
+        awake = np.flatnonzero(now >= node.start)
+        output = np.zeros((self.samples, *node.shape), self.dtype)
+        self._count(name, idle=(self.samples - awake.size) * prod(node.shape))
+        if awake.size:
+            output[awake] = self._step_cells(name, [x[awake] for x in arriving], awake)
+        return output
+
+    def _step_cells(self, name: str, arriving: list[Array], rows: Array) -> Array:
         cells = self.cells[name]
-        if step < node.start:
-            self._count(name, idle=self.samples * prod(node.shape))
-            return np.zeros((self.samples, *node.shape), self.dtype)
-        output, after = cells.step(cells.state, arriving)
-        idle = int((~_busy(cells, arriving, output, after)).sum())
-        cells.state = after
+        before = [s[rows] for s in cells.state]
+        output, after = cells.step(before, arriving)
+        idle = int((~_busy(cells, before, arriving, output, after)).sum())
+        for held, values in zip(cells.state, after, strict=True):
+            held[rows] = values
         self._count(name, spikes=int(np.count_nonzero(output)), neuron_updates=output.size, idle=idle)
         clips = {
             "narrowed_low": dict(cells.step.narrowed_low),
@@ -169,25 +249,28 @@ class _Run:
 class _Cells:
     """A population's state and its step."""
 
-    def __init__(self, node: Any, samples: int, dtype: Any) -> None:
+    def __init__(self, node: Any, memory: Mapping[str, Array]) -> None:
         assert isinstance(node, Population)
         self.step = Step(node.program, node.params, node.fixed)
-        full = (samples, *node.shape)
-        zero = np.zeros((), dtype)
-        self.state: Sequence[Array] = [
-            np.broadcast_to(node.initial.get(s, zero), full).astype(dtype) for s in node.program.states
-        ]
+        self.state = [memory[s].copy() for s in node.program.states]
 
 
-def _busy(cells: _Cells, arriving: Sequence[Array], output: Array, after: Sequence[Array]) -> Array:
+def _busy(
+    cells: _Cells, before: Sequence[Array], arriving: Sequence[Array], output: Array, after: Sequence[Array]
+) -> Array:
     """Where something happens: a value arrives or leaves, a bit of the state changes, or overflow changes a value."""
     busy = (output != 0) | cells.step.overflowed
     for value in arriving:
         busy = busy | (value != 0)
-    for old, new in zip(cells.state, after, strict=True):
+    for old, new in zip(before, after, strict=True):
         width = f"u{old.dtype.itemsize}"  # -0 and +0 differ in a bit
         busy = busy | (np.ascontiguousarray(old).view(width) != np.ascontiguousarray(new).view(width))
     return busy
+
+
+def _recalled(past: Array, length: int) -> deque[Array]:
+    """Values of the last steps, newest first, of rows that hold the same number of them."""
+    return deque(past.swapaxes(0, 1), length)
 
 
 def _analog(graph: Graph) -> dict[str, bool]:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError
-from spikeflow.events import Spikes
+from spikeflow.errors import DataError, SimulationError
 from spikeflow.ir.answer import CLASS, kind_of, predictions
+from spikeflow.sim.state import State
 
 Array = npt.NDArray[Any]
 
@@ -86,16 +86,34 @@ class Result:
     ----------
     outputs : for each Output node its values, ``(T, B, *shape)``; float32, or int64 at stage fixed.
     counts : for each node.
-    recorded : spikes of the nodes named in `record`.
+    recorded : by the names in `record`: of a node its `Spikes`; of a state or a port ("layer.v", "layer.in") an
+        array ``(T, B, *shape)``, float32, or int64 at stage fixed.
     seconds : wall time of the run itself.
+    after : the state behind the last step, where it was kept; `state` is the same and never None.
     """
 
     steps: int
     samples: int
     outputs: Mapping[str, Array]
     counts: Mapping[str, Counts]
-    recorded: Mapping[str, Spikes]
+    recorded: Mapping[str, Any]
     seconds: float
+    after: State | None = None
+
+    @property
+    def state(self) -> State:
+        """The state behind the last step, from which another run can go on.
+
+        Raises
+        ------
+        SimulationError
+            Where the run did not keep it.
+        """
+        if self.after is None:
+            raise SimulationError(
+                "run", "did not keep its state", "keep_state=True; of a live run, live.state()"
+            )
+        return self.after
 
     @property
     def output(self) -> Array:

@@ -1,5 +1,8 @@
 #include "coded.hpp"
 
+#include <algorithm>
+#include <vector>
+
 namespace spikeflow {
 namespace {
 
@@ -40,6 +43,22 @@ public:
 
     void reset() override { sums_->reset(); }
 
+    // The integers that the sums remember are values that arrived here, which float32 holds exactly.
+    std::size_t memories() const override { return sums_->memories(); }
+    void save(std::size_t which, int64_t time, std::span<float> to) const override {
+        std::vector<int64_t> whole(to.size());
+        sums_->save(which, time, whole);
+        std::transform(whole.begin(), whole.end(), to.begin(), [](int64_t x) { return static_cast<float>(x); });
+    }
+    void load(std::size_t which, int64_t time, std::span<const float> from) override {
+        std::vector<int64_t> whole;
+        for (const float x : from) {
+            expect_whole(x);
+            whole.push_back(static_cast<int64_t>(x));
+        }
+        sums_->load(which, time, whole);
+    }
+
     void step(Step<float>& step) override {
         Slot<float>& in = step.ports[0].value();
         if (!port_.kernels) begin(*in.layout);
@@ -64,14 +83,18 @@ private:
         to.index.assign(from.index.span());
         to.unit = from.unit;
         if (from.unit) return;
-        const auto most = static_cast<float>(node_.largest);
         for (const float x : from.value) {
-            // written so that NaN fails, too
-            if (!(x >= -most && x <= most) || static_cast<float>(static_cast<int64_t>(x)) != x)
-                throw Error(Fault::simulation, node_.name, "what arrives is no integer, or larger than its source said",
-                            "integers, or weights in floats");
+            expect_whole(x);
             to.value.push(static_cast<S>(x));
         }
+    }
+
+    void expect_whole(float x) const {
+        const auto most = static_cast<float>(node_.largest);
+        // written so that NaN fails, too
+        if (!(x >= -most && x <= most) || static_cast<float>(static_cast<int64_t>(x)) != x)
+            throw Error(Fault::simulation, node_.name, "what arrives is no integer, or larger than its source said",
+                        "integers, or weights in floats");
     }
 
     void scaled(Slot<float>& out) {

@@ -103,6 +103,51 @@ void Network<V>::check_run(const RunText<V>& text) const {
     fault(inputs == text.feeds.size() && outputs == text.outputs.size(), "run", "more inputs or outputs than the network has");
     for (const int32_t r : text.recorded)
         fault(r >= 0 && static_cast<std::size_t>(r) < entries_.size(), "run", "a node to record that does not exist");
+    check_traces(text);
+    check_start(text);
+}
+
+template <class V>
+void Network<V>::check_traces(const RunText<V>& text) const {
+    for (const Trace<V>& trace : text.traces) {
+        bool holds = trace.node >= 0 && static_cast<std::size_t>(trace.node) < entries_.size();
+        if (holds) {
+            const Entry<V>& entry = entries_[static_cast<std::size_t>(trace.node)];
+            const auto whole = static_cast<std::size_t>(text.steps) * static_cast<std::size_t>(text.samples) * static_cast<std::size_t>(entry.layout.size);
+            holds = entry.node && entry.node->is_population() && trace.values.size() == whole
+                && (trace.state >= 0 || (trace.port >= 0 && static_cast<std::size_t>(trace.port) < entry.ports.size()));
+        }
+        if (!holds) throw Error(Fault::simulation, "run", "a value to record that does not exist");
+    }
+}
+
+template <class V>
+void Network<V>::check_start(const RunText<V>& text) const {
+    const auto samples = static_cast<std::size_t>(text.samples);
+    const bool given = !text.start.steps.empty();
+    if (given ? text.start.steps.size() != samples : !text.start.memories.empty()) throw Error(Fault::simulation, "run", "a state of another number of samples");
+    for (const int64_t steps : text.start.steps)
+        if (steps < 0) throw Error(Fault::simulation, "run", "a state of negative steps");
+    for (const auto& memory : text.start.memories) check_memory(memory, text.samples);
+    for (const auto& memory : text.end) {
+        Memory<const Stored<V>> seen{memory.node, memory.emitted, {}};
+        for (const auto& own : memory.own) seen.own.push_back(own);
+        check_memory(seen, text.samples);
+    }
+}
+
+template <class V>
+void Network<V>::check_memory(const Memory<const Stored<V>>& memory, int32_t samples) const {
+    const auto fault = [](bool holds, const std::string& node, const char* reason) {
+        if (!holds) throw Error(Fault::simulation, node, reason);
+    };
+    fault(memory.node >= 0 && static_cast<std::size_t>(memory.node) < entries_.size(), "run", "a state of a node that does not exist");
+    const Entry<V>& entry = entries_[static_cast<std::size_t>(memory.node)];
+    const std::size_t row = static_cast<std::size_t>(samples) * static_cast<std::size_t>(entry.layout.size);
+    const bool whole = memory.emitted.size() % row == 0 && memory.emitted.size() / row < static_cast<std::size_t>(entry.ring);
+    fault(whole || memory.emitted.empty(), entry.name, "a past of another size");
+    fault(memory.own.empty() || entry.node, entry.name, "a state of a node that has none");
+    for (const auto& own : memory.own) fault(own.size() % static_cast<std::size_t>(samples) == 0, entry.name, "a state of another size");
 }
 
 template <class V>
@@ -156,32 +201,36 @@ struct Progress {
 using Clock = std::chrono::steady_clock;
 constexpr auto kPatience = std::chrono::milliseconds(50);
 
+// Who runs a sample, and what is to be done before and after its steps.
 template <class V>
-void work(Worker<V>& worker, const RunText<V>& text, RunResult<V>& result, Progress& progress, const std::function<void()>& poll) {
+struct Crew {
+    int32_t count;                                                  // of threads
+    std::function<Worker<V>&(int32_t thread, int32_t sample)> take;
+    std::function<void(Worker<V>&, int32_t sample)> leave;
+};
+
+template <class V>
+void work(const Crew<V>& crew, int32_t thread, const RunText<V>& text, RunResult<V>& result, Progress& progress, const std::function<void()>& poll) {
     while (!progress.stop) {
         const int32_t sample = progress.next++;
         if (sample >= text.samples) return;
-        worker.begin(text, sample);
+        Worker<V>& worker = crew.take(thread, sample);
+        worker.enter(text, sample);
         for (int32_t t = 0; t < text.steps && !progress.stop; ++t) {
             worker.step(text, result, sample, t);
             if (poll) poll();
         }
+        crew.leave(worker, sample);
         ++progress.done;
     }
 }
 
-}  // namespace
-
 template <class V>
-RunResult<V> Network<V>::run(const RunText<V>& text) {
-    check_run(text);
+RunResult<V> run_all(const Crew<V>& crew, const RunText<V>& text) {
     RunResult<V> result;
     result.records.resize(text.recorded.size());
     for (auto& record : result.records) record.resize(static_cast<std::size_t>(text.samples));
     Progress progress;
-    const int32_t count = std::max(1, std::min(text.threads, text.samples));
-    std::vector<std::unique_ptr<Worker<V>>> workers;
-    for (int32_t w = 0; w < count; ++w) workers.push_back(take_worker());
     auto last = Clock::now();
     // only the calling thread may speak to the monitor
     const std::function<void()> poll = [&] {
@@ -190,10 +239,9 @@ RunResult<V> Network<V>::run(const RunText<V>& text) {
         last = now;
         if (text.monitor && !text.monitor(progress.done)) progress.stop = true;
     };
-    const auto guarded = [&](Worker<V>& worker, const std::function<void()>& each) {
+    const auto guarded = [&](int32_t thread, const std::function<void()>& each) {
         try {
-            worker.prepare(text);
-            work(worker, text, result, progress, each);
+            work(crew, thread, text, result, progress, each);
         } catch (...) {
             progress.stop = true;
             const std::lock_guard lock(progress.mutex);
@@ -202,15 +250,15 @@ RunResult<V> Network<V>::run(const RunText<V>& text) {
     };
     {
         std::vector<std::jthread> threads;
-        progress.running = count - 1;
-        for (int32_t w = 1; w < count; ++w)
+        progress.running = crew.count - 1;
+        for (int32_t w = 1; w < crew.count; ++w)
             threads.emplace_back([&, w] {
-                guarded(*workers[static_cast<std::size_t>(w)], {});
+                guarded(w, {});
                 const std::lock_guard lock(progress.mutex);
                 --progress.running;
                 progress.finished.notify_one();
             });
-        guarded(*workers[0], poll);
+        guarded(0, poll);
         std::unique_lock lock(progress.mutex);
         while (!progress.finished.wait_for(lock, kPatience, [&] { return progress.running == 0; })) {
             lock.unlock();
@@ -221,15 +269,88 @@ RunResult<V> Network<V>::run(const RunText<V>& text) {
     if (progress.failure) std::rethrow_exception(progress.failure);
     result.stopped = progress.stop;
     if (!result.stopped && text.monitor) text.monitor(progress.done);
-    result.counters.resize(entries_.size());
+    return result;
+}
+
+template <class V>
+void add_counters(RunResult<V>& result, const Worker<V>& worker, std::size_t nodes) {
+    result.counters.resize(nodes);
+    for (std::size_t n = 0; n < nodes; ++n) result.counters[n].add(worker.counters(n));
+}
+
+int32_t threads_of(int32_t threads, int32_t samples) { return std::max(1, std::min(threads, samples)); }
+
+}  // namespace
+
+template <class V>
+RunResult<V> Network<V>::run(const RunText<V>& text) {
+    check_run(text);
+    std::vector<std::unique_ptr<Worker<V>>> workers;
+    for (int32_t w = 0; w < threads_of(text.threads, text.samples); ++w) {
+        workers.push_back(take_worker());
+        workers.back()->prepare(text);
+    }
+    // a pooled worker runs one sample after the other, each from the state in which it begins
+    std::vector<Memory<Stored<V>>> end = text.end;
+    const Crew<V> crew{static_cast<int32_t>(workers.size()),
+        [&](int32_t thread, int32_t sample) -> Worker<V>& {
+            Worker<V>& worker = *workers[static_cast<std::size_t>(thread)];
+            worker.begin(text.start, sample);
+            return worker;
+        },
+        [&](Worker<V>& worker, int32_t sample) { worker.save(end, sample, text.samples); }};
+    RunResult<V> result = run_all(crew, text);
     const std::lock_guard lock(mutex_);
     for (auto& worker : workers) {
-        for (std::size_t n = 0; n < entries_.size(); ++n) result.counters[n].add(worker->counters(n));
+        add_counters(result, *worker, entries_.size());
         idle_.push_back(std::move(worker));
     }
     return result;
 }
 
+template <class V>
+Live<V>::Live(Network<V>& network, int32_t samples, const Start<V>& start) : network_(network) {
+    RunText<V> text;
+    text.samples = samples;
+    text.start = start;
+    network.check_start(text);
+    for (int32_t sample = 0; sample < samples; ++sample) {
+        workers_.push_back(std::make_unique<Worker<V>>(network));
+        workers_.back()->begin(start, sample);
+    }
+}
+
+template <class V>
+Live<V>::~Live() = default;
+
+template <class V>
+RunResult<V> Live<V>::advance(const RunText<V>& text) {
+    if (static_cast<std::size_t>(text.samples) != workers_.size()) throw Error(Fault::simulation, "run", "another number of samples");
+    network_.check_run(text);
+    const Crew<V> crew{threads_of(text.threads, text.samples),
+        [&](int32_t, int32_t sample) -> Worker<V>& {
+            Worker<V>& worker = *workers_[static_cast<std::size_t>(sample)];
+            worker.prepare(text);
+            return worker;
+        },
+        [](Worker<V>&, int32_t) {}};
+    RunResult<V> result = run_all(crew, text);
+    for (const auto& worker : workers_) add_counters(result, *worker, network_.entries().size());
+    return result;
+}
+
+template <class V>
+void Live<V>::save(std::vector<Memory<Stored<V>>>& memories) {
+    RunText<V> text;
+    text.samples = static_cast<int32_t>(workers_.size());
+    text.end = memories;
+    network_.check_start(text);
+    for (std::size_t w = 0; w < workers_.size(); ++w) workers_[w]->save(memories, static_cast<int32_t>(w), text.samples);
+}
+
+template class Live<float>;
+template class Live<int32_t>;
+template class Live<int64_t>;
 template class Network<float>;
 template class Network<int32_t>;
 template class Network<int64_t>;

@@ -27,12 +27,38 @@ struct Record {
     Buffer<V> value;
 };
 
+// What one node remembers between runs, for all samples: `emitted` (B, H, n) are its values of the last H steps, newest
+// first, `own` what its runner keeps, (B, ...) each.
+template <class S>
+struct Memory {
+    int32_t node = 0;
+    std::span<S> emitted;
+    std::vector<std::span<S>> own;
+};
+
+// The state in which a run begins: steps behind each sample, none where all begin at step 0.
+template <class V>
+struct Start {
+    std::span<const int64_t> steps;
+    std::vector<Memory<const Stored<V>>> memories;
+};
+
+// A value to be kept in every step, (T, B, n): of a state, or of what arrives at a port.
+template <class V>
+struct Trace {
+    int32_t node = 0, port = -1, state = -1;     // one of the two
+    std::span<Stored<V>> values;
+};
+
 template <class V>
 struct RunText {
     int32_t steps = 0, samples = 0, threads = 1;
     std::vector<Feed<V>> feeds;                  // one for each Input, in order
     std::vector<std::span<V>> outputs;           // (T, B, n), one for each Output, in order; written
     std::vector<int32_t> recorded;               // nodes
+    std::vector<Trace<V>> traces;
+    Start<V> start;                              // ignored by a live run, which has its own state
+    std::vector<Memory<Stored<V>>> end;          // the state behind the last step; written
     std::function<bool(int64_t)> monitor;        // told now and then how many samples are done; false stops the run
 };
 
@@ -42,6 +68,11 @@ struct RunResult {
     std::vector<std::vector<Record<V>>> records; // for each recorded node and sample
     bool stopped = false;
 };
+
+template <class V>
+class Network;
+template <class V>
+class Worker;
 
 struct EdgeRef {
     int32_t source, delay;
@@ -60,8 +91,20 @@ struct Entry {
     bool analog = false;                         // comes from a current, no population between
 };
 
+// A batch under way: one worker for each sample, which keeps its state from one stretch of steps to the next.
 template <class V>
-class Worker;
+class Live {
+public:
+    Live(Network<V>& network, int32_t samples, const Start<V>& start);
+    ~Live();
+    Live(const Live&) = delete;
+    RunResult<V> advance(const RunText<V>& text);
+    void save(std::vector<Memory<Stored<V>>>& memories);
+
+private:
+    Network<V>& network_;
+    std::vector<std::unique_ptr<Worker<V>>> workers_;
+};
 
 template <class V>
 class Network {
@@ -81,6 +124,7 @@ public:
     void seal();
 
     RunResult<V> run(const RunText<V>& text);
+    void check_memory(const Memory<const Stored<V>>& memory, int32_t samples) const;
 
     const std::vector<Entry<V>>& entries() const { return entries_; }
     Isa isa() const { return isa_; }
@@ -88,7 +132,10 @@ public:
 
 private:
     int32_t add_entry(Entry<V> entry);
+    friend class Live<V>;
     void check_run(const RunText<V>& text) const;
+    void check_start(const RunText<V>& text) const;
+    void check_traces(const RunText<V>& text) const;
     void check_feed(const Entry<V>& entry, const Feed<V>& feed, const RunText<V>& text) const;
     std::unique_ptr<Worker<V>> take_worker();
 

@@ -3,7 +3,9 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "value.hpp"
@@ -63,9 +65,13 @@ private:
     }
 };
 
+// Values as a state between runs holds them: float, or 64-bit integers whatever width the network computes in.
+template <class V>
+using Stored = std::conditional_t<std::is_floating_point_v<V>, float, int64_t>;
+
 template <class V>
 struct Step {
-    int32_t time;
+    int64_t time;
     std::span<Port<V>> ports;
     Slot<V>& out;
     Counters& counters;
@@ -85,6 +91,11 @@ public:
     virtual ~Runner() = default;
     virtual void reset() {}                       // before each sample
     virtual void step(Step<V>& step) = 0;
+
+    // What is remembered between steps, as arrays in C order; `time` is the step that comes next.
+    virtual std::size_t memories() const { return 0; }
+    virtual void save(std::size_t, int64_t, std::span<Stored<V>>) const {}
+    virtual void load(std::size_t, int64_t, std::span<const Stored<V>>) {}    // after a reset
 };
 
 template <class V>

@@ -84,6 +84,18 @@ public:
         std::fill(resting_.begin(), resting_.end(), uint8_t{0});
     }
 
+    std::size_t memories() const override { return states_.size(); }
+    void save(std::size_t state, int64_t, std::span<Stored<V>> to) const override {
+        check_size(to.size());
+        for (int32_t i = 0; i < layout_.size; ++i)
+            to[static_cast<std::size_t>(i)] = static_cast<Stored<V>>(states_[state][static_cast<std::size_t>(layout_.physical(i))]);
+    }
+    void load(std::size_t state, int64_t, std::span<const Stored<V>> from) override {
+        check_size(from.size());
+        for (int32_t i = 0; i < layout_.size; ++i)
+            states_[state][static_cast<std::size_t>(layout_.physical(i))] = static_cast<R>(from[static_cast<std::size_t>(i)]);
+    }
+
     void step(Step<V>& step) override {
         if (step.time < node_.start) {
             step.counters.idle += layout_.size;
@@ -102,6 +114,9 @@ public:
     }
 
 private:
+    void check_size(std::size_t count) const {
+        if (count != static_cast<std::size_t>(layout_.size)) throw Error(Fault::simulation, node_.name, "a state of another size");
+    }
     static std::size_t offset(int32_t b, int32_t step) { return static_cast<std::size_t>(b) * static_cast<std::size_t>(step); }
 
     void run_block(int32_t b, Step<V>& step) {

@@ -79,13 +79,35 @@ public:
         for (Due<V>& due : ring_) due.clear();
     }
 
+    // What arrived in the last steps, newest first, and is still to be delivered: `steps` rows of all sources.
+    std::size_t memories() const override { return ring_.empty() ? 0 : 1; }
+    void save(std::size_t, int64_t time, std::span<Stored<V>> to) const override {
+        const std::size_t steps = check_past(to.size());
+        std::fill(to.begin(), to.end(), Stored<V>{0});
+        for (int64_t due = time; due < time + static_cast<int64_t>(ring_.size()); ++due) {
+            const Due<V>& rows = ring_[static_cast<std::size_t>(due) % ring_.size()];
+            for (std::size_t k = 0; k < rows.row.size(); ++k) {
+                const auto age = static_cast<std::size_t>(time - 1 - (due - rows.delay[k]));
+                if (age >= steps) throw Error(Fault::simulation, node_.name, "a past that is too short");
+                to[age * sources() + static_cast<std::size_t>(source_of(rows.row[k]))] = static_cast<Stored<V>>(rows.value[k]);
+            }
+        }
+    }
+    void load(std::size_t, int64_t time, std::span<const Stored<V>> from) override {
+        for (std::size_t age = check_past(from.size()); age-- > 0;)
+            for (std::size_t i = 0; i < sources(); ++i) {
+                const auto value = static_cast<V>(from[age * sources() + i]);
+                if (value != V{0}) file<true>(static_cast<int32_t>(i), value, time - 1 - static_cast<int64_t>(age), time);
+            }
+    }
+
     void step(Step<V>& step) override {
         Slot<V>& in = step.ports[0].value();
         const Events<V>& events = in.events();
         count_operations(events, step.analog, step.counters, [this](int32_t i) { return node_.fan_out(i); });
         if (ring_.empty()) deliver_now(events, step.out);
         else {
-            file(events, step.time);
+            for (std::size_t e = 0; e < events.size(); ++e) file<false>(events.index[e], events.at(e), step.time, step.time);
             Due<V>& due = ring_[static_cast<std::size_t>(step.time) % ring_.size()];
             deliver_due(due, step.out);
             due.clear();
@@ -110,16 +132,28 @@ private:
         if (node_.exponent != 0) kernels_.shift(to, node_.layout.size, node_.exponent);
     }
 
-    void file(const Events<V>& events, int32_t time) {
+    // A value emitted at some step is filed under the steps, from `now` on, in which its rows are due.
+    template <bool late>
+    void file(int32_t index, V value, int64_t emitted, int64_t now) {
         const Rows<W>& rows = node_.rows;
-        for (std::size_t e = 0; e < events.size(); ++e) {
-            const auto source = static_cast<std::size_t>(events.index[e]);
-            for (int64_t r = rows.of_source[source]; r < rows.of_source[source + 1]; ++r) {
-                const int32_t delay = rows.delay[static_cast<std::size_t>(r)];
-                const std::size_t at = (static_cast<std::size_t>(time) + static_cast<std::size_t>(delay)) % ring_.size();
-                ring_[at].file(static_cast<int32_t>(r), delay, events.at(e));
-            }
+        const auto source = static_cast<std::size_t>(index);
+        for (int64_t r = rows.of_source[source]; r < rows.of_source[source + 1]; ++r) {
+            const int32_t delay = rows.delay[static_cast<std::size_t>(r)];
+            if (late && emitted + delay < now) continue;
+            const std::size_t at = static_cast<std::size_t>(emitted + delay) % ring_.size();
+            ring_[at].file(static_cast<int32_t>(r), delay, value);
         }
+    }
+
+    std::size_t sources() const { return static_cast<std::size_t>(node_.sources); }
+    int64_t source_of(int32_t row) const {
+        const auto& first = node_.rows.of_source;
+        return std::upper_bound(first.begin(), first.end(), int64_t{row}) - first.begin() - 1;
+    }
+    std::size_t check_past(std::size_t count) const {
+        const bool fits = count % sources() == 0 && count / sources() <= static_cast<std::size_t>(node_.rows.longest);
+        if (!fits) throw Error(Fault::simulation, node_.name, "a past of another size");
+        return count / sources();
     }
 
     void deliver_due(const Due<V>& due, Slot<V>& out) {

@@ -56,11 +56,17 @@ void Worker<V>::prepare(const RunText<V>& text) {
 }
 
 template <class V>
-void Worker<V>::begin(const RunText<V>& text, int32_t sample) {
+void Worker<V>::begin(const Start<V>& start, int32_t sample) {
     for (Cell& cell : cells_) {
         for (Slot<V>& slot : cell.ring) slot.clear();
         if (cell.runner) cell.runner->reset();
     }
+    now_ = start.steps.empty() ? 0 : start.steps[static_cast<std::size_t>(sample)];
+    for (const auto& memory : start.memories) load(memory, sample, static_cast<int32_t>(start.steps.size()));
+}
+
+template <class V>
+void Worker<V>::enter(const RunText<V>& text, int32_t sample) {
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         if (network_.entries()[n].kind != NodeKind::input) continue;
         const Feed<V>& feed = text.feeds[cells_[n].feed];
@@ -69,8 +75,54 @@ void Worker<V>::begin(const RunText<V>& text, int32_t sample) {
     }
 }
 
+namespace {
+
+// The row of one sample in an array of all.
+template <class S>
+std::span<S> row_of(std::span<S> values, int32_t sample, int32_t samples) {
+    const std::size_t size = values.size() / static_cast<std::size_t>(samples);
+    return values.subspan(size * static_cast<std::size_t>(sample), size);
+}
+
+}  // namespace
+
 template <class V>
-void Worker<V>::point_ports(std::size_t node, int32_t time) {
+void Worker<V>::load(const Memory<const Stored<V>>& memory, int32_t sample, int32_t samples) {
+    const auto node = static_cast<std::size_t>(memory.node);
+    const auto size = static_cast<std::size_t>(network_.entries()[node].layout.size);
+    const auto past = row_of(memory.emitted, sample, samples);
+    for (std::size_t age = 0; age < past.size() / size; ++age) {
+        if (static_cast<int64_t>(age) >= now_) break;       // before step 0
+        Events<V>& events = slot(node, now_ - 1 - static_cast<int64_t>(age)).write_events();
+        for (std::size_t i = 0; i < size; ++i) {
+            const auto value = static_cast<V>(past[age * size + i]);
+            if (value == V{0}) continue;
+            events.index.push(static_cast<int32_t>(i));
+            events.value.push(value);
+        }
+        events.settle();
+    }
+    for (std::size_t m = 0; m < memory.own.size(); ++m) cells_[node].runner->load(m, now_, row_of(memory.own[m], sample, samples));
+}
+
+template <class V>
+void Worker<V>::save(std::vector<Memory<Stored<V>>>& memories, int32_t sample, int32_t samples) {
+    for (auto& memory : memories) {
+        const auto node = static_cast<std::size_t>(memory.node);
+        const auto size = static_cast<std::size_t>(network_.entries()[node].layout.size);
+        const auto past = row_of(memory.emitted, sample, samples);
+        std::fill(past.begin(), past.end(), Stored<V>{0});
+        for (std::size_t age = 0; age < past.size() / size && static_cast<int64_t>(age) < now_; ++age) {
+            const Events<V>& events = slot(node, now_ - 1 - static_cast<int64_t>(age)).events();
+            for (std::size_t e = 0; e < events.size(); ++e)
+                past[age * size + static_cast<std::size_t>(events.index[e])] = static_cast<Stored<V>>(events.at(e));
+        }
+        for (std::size_t m = 0; m < memory.own.size(); ++m) cells_[node].runner->save(m, now_, row_of(memory.own[m], sample, samples));
+    }
+}
+
+template <class V>
+void Worker<V>::point_ports(std::size_t node) {
     const Entry<V>& entry = network_.entries()[node];
     for (std::size_t p = 0; p < entry.ports.size(); ++p) {
         cells_[node].ports[p].summed = false;
@@ -78,7 +130,7 @@ void Worker<V>::point_ports(std::size_t node, int32_t time) {
             const EdgeRef& edge = entry.ports[p][e];
             auto& ring = cells_[static_cast<std::size_t>(edge.source)].ring;
             const auto size = static_cast<int64_t>(ring.size());
-            cells_[node].ports[p].terms[e] = &ring[static_cast<std::size_t>((int64_t{time} - edge.delay + size) % size)];
+            cells_[node].ports[p].terms[e] = &ring[static_cast<std::size_t>((now_ - edge.delay + size) % size)];
         }
     }
 }
@@ -104,23 +156,28 @@ void Worker<V>::step(const RunText<V>& text, RunResult<V>& result, int32_t sampl
     }
     for (std::size_t r = 0; r < text.recorded.size(); ++r)
         record(static_cast<std::size_t>(text.recorded[r]), result.records[r][static_cast<std::size_t>(sample)], time);
+    const std::size_t row = static_cast<std::size_t>(time) * static_cast<std::size_t>(text.samples) + static_cast<std::size_t>(sample);
+    for (const Trace<V>& one : text.traces) trace(one, row);
+    ++now_;
 }
 
 template <class V>
 void Worker<V>::run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time) {
     const Entry<V>& entry = network_.entries()[node];
     Cell& cell = cells_[node];
-    if (entry.kind == NodeKind::input) return read_input(cell, entry.layout, text.feeds[cell.feed], text, sample, time);
-    point_ports(node, time);
+    if (entry.kind == NodeKind::input) return read_input(node, text, sample, time);
+    point_ports(node);
     if (entry.kind == NodeKind::output) return write_output(cell, entry.layout, text, sample, time);
-    Step<V> step{time, cell.ports, cell.ring[static_cast<std::size_t>(time) % cell.ring.size()], cell.counters, entry.analog};
+    Step<V> step{now_, cell.ports, slot(node, now_), cell.counters, entry.analog};
     cell.runner->step(step);
 }
 
 template <class V>
-void Worker<V>::read_input(Cell& cell, const Layout& layout, const Feed<V>& feed, const RunText<V>& text, int32_t sample, int32_t time) {
-    Slot<V>& slot = cell.ring[static_cast<std::size_t>(time) % cell.ring.size()];
-    Events<V>& events = slot.write_events();
+void Worker<V>::read_input(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time) {
+    Cell& cell = cells_[node];
+    const Layout& layout = network_.entries()[node].layout;
+    const Feed<V>& feed = text.feeds[cell.feed];
+    Events<V>& events = slot(node, now_).write_events();
     if (feed.kind == Feed<V>::Kind::spikes) {
         std::size_t& k = cell.next_spike;
         const auto end = static_cast<std::size_t>(feed.sample_start[static_cast<std::size_t>(sample) + 1]);
@@ -172,13 +229,25 @@ template <class V>
 void Worker<V>::record(std::size_t node, Record<V>& to, int32_t time) {
     Cell& cell = cells_[node];
     const bool output = network_.entries()[node].kind == NodeKind::output;
-    Slot<V>& slot = output ? cell.ports[0].value() : cell.ring[static_cast<std::size_t>(time) % cell.ring.size()];
-    const Events<V>& events = slot.events();
+    const Events<V>& events = (output ? cell.ports[0].value() : slot(node, now_)).events();
     for (std::size_t e = 0; e < events.size(); ++e) {
         to.step.push(time);
         to.neuron.push(events.index[e]);
         to.value.push(events.at(e));
     }
+}
+
+template <class V>
+void Worker<V>::trace(const Trace<V>& trace, std::size_t row) {
+    const auto node = static_cast<std::size_t>(trace.node);
+    const auto size = static_cast<std::size_t>(network_.entries()[node].layout.size);
+    const std::span<Stored<V>> to = trace.values.subspan(row * size, size);
+    if (trace.state >= 0) return cells_[node].runner->save(static_cast<std::size_t>(trace.state), now_ + 1, to);
+    std::fill(to.begin(), to.end(), Stored<V>{0});
+    Port<V>& port = cells_[node].ports[static_cast<std::size_t>(trace.port)];
+    if (port.terms.empty()) return;
+    const Events<V>& events = port.value().events();
+    for (std::size_t e = 0; e < events.size(); ++e) to[static_cast<std::size_t>(events.index[e])] = static_cast<Stored<V>>(events.at(e));
 }
 
 template class Worker<float>;

@@ -13,8 +13,10 @@ public:
     explicit Worker(const Network<V>& network);
 
     void prepare(const RunText<V>& text);                 // before a run: which values will not change
-    void begin(const RunText<V>& text, int32_t sample);   // before a sample: all states at their start
+    void begin(const Start<V>& start, int32_t sample);    // before a sample: the state in which it begins
+    void enter(const RunText<V>& text, int32_t sample);   // before the steps of a run
     void step(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time);
+    void save(std::vector<Memory<Stored<V>>>& memories, int32_t sample, int32_t samples);
     const Counters& counters(std::size_t node) const { return cells_[node].counters; }
 
 private:
@@ -30,15 +32,22 @@ private:
         std::size_t next_spike = 0;
     };
 
-    void point_ports(std::size_t node, int32_t time);
+    Slot<V>& slot(std::size_t node, int64_t time) {
+        auto& ring = cells_[node].ring;
+        return ring[static_cast<std::size_t>(time) % ring.size()];
+    }
+    void point_ports(std::size_t node);
     void run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
-    void read_input(Cell& cell, const Layout& layout, const Feed<V>& feed, const RunText<V>& text, int32_t sample, int32_t time);
+    void read_input(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
     void write_output(Cell& cell, const Layout& layout, const RunText<V>& text, int32_t sample, int32_t time);
     void record(std::size_t node, Record<V>& to, int32_t time);
+    void trace(const Trace<V>& trace, std::size_t row);
+    void load(const Memory<const Stored<V>>& memory, int32_t sample, int32_t samples);
 
     const Network<V>& network_;
     Scratch<V> scratch_;
     std::vector<Cell> cells_;
+    int64_t now_ = 0;                                     // steps behind the sample
 };
 
 }  // namespace spikeflow

@@ -284,12 +284,18 @@ def test_hostile_edges_raise(edge: tuple[int, int, int, int]) -> None:
         small_network().connect(*edge)
 
 
+def run_native(net: Any, steps: int, feeds: list[Any], recorded: list[int], **more: Any) -> Any:
+    """A run of one sample on one thread, from its initial state unless told otherwise."""
+    rest = {"traces": [], "begun": np.zeros(0, np.int64), "start": [], "end": [], **more}
+    return net.run(steps, 1, feeds, recorded, threads=1, progress=None, **rest)
+
+
 def test_an_unfinished_network_does_not_run() -> None:
     net = small_network()
     with pytest.raises(GraphError, match="port without edges"):
         net.seal()
     with pytest.raises(SimulationError, match="not finished"):
-        net.run(1, 1, [], [], 1, None)
+        run_native(net, 1, [], [])
 
 
 @pytest.mark.parametrize(
@@ -315,12 +321,12 @@ def test_hostile_inputs_raise(feed: tuple[Any, ...]) -> None:
     kind, values, *places = feed
     arrays = [np.asarray(a, t) for a, t in zip(places, (I64, I32, I32), strict=True)]
     with pytest.raises(SimulationError):
-        net.run(2, 1, [(kind, values, *arrays)], [], 1, None)
+        run_native(net, 2, [(kind, values, *arrays)], [])
     good = ("dense", np.ones(6, F32), np.zeros(0, I64), np.zeros(0, I32), np.zeros(0, I32))
     for recorded in ([3], [-1]):
         with pytest.raises(SimulationError):
-            net.run(2, 1, [good], recorded, 1, None)
-    outputs, _, _ = net.run(2, 1, [good], [], 1, None)
+            run_native(net, 2, [good], recorded)
+    outputs, _, _ = run_native(net, 2, [good], [])
     np.testing.assert_array_equal(outputs[0], np.full((2, 1, 2), 3.0))
 
 

@@ -150,6 +150,10 @@ class Synaptic(LinearKind):
         """How many steps back it reads what arrives."""
         return 0 if self.delays is None else int(self.delays.max(initial=0))
 
+    def reach_of_sources(self) -> Array:
+        """For how many steps the value of each source is still read, ``(columns,)``; asked where `reach` is above 0."""
+        raise NotImplementedError
+
     def zeros(self, x: Array, shape: Shape) -> Array:
         """Sums of 0 for a batch like x, in the numbers of the weights."""
         return np.zeros((len(x), *shape), np.int64 if isinstance(self.weight, Quantised) else np.float32)

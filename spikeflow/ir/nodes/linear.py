@@ -76,6 +76,10 @@ class Linear(Synaptic):
     def over_columns(self, values: Array) -> Array:
         return values[None, :]
 
+    def reach_of_sources(self) -> Array:
+        assert self.delays is not None
+        return self.delays if self.delays.ndim == 1 else self.delays.max(axis=0)
+
     def fan_out(self, in_shape: Shape, out_shape: Shape) -> Array:
         return np.full(in_shape, self.rows, np.int64)
 

@@ -132,6 +132,14 @@ class Sparse(Synaptic):
         """The synapses; a constant weight is that of all."""
         return len(self.targets)
 
+    def reach_of_sources(self) -> Array:
+        assert self.delays is not None
+        fan_out, longest = np.diff(self.indptr), np.zeros(self.columns, np.int32)
+        if self.scopes[1] != "synapse":
+            return np.where(fan_out > 0, self.delays, 0)
+        np.maximum.at(longest, np.repeat(np.arange(self.columns), fan_out), self.delays)
+        return longest
+
     def over_rows(self, values: Array) -> Array:
         return values[self.targets]
 

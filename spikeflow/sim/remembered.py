@@ -1,0 +1,96 @@
+"""What a graph remembers from one step to the next: the layout of its `State`.
+
+Three things last beyond a step: the states of populations (and the memory of any other kind of node that has one), the
+values handed on by a node that an edge reads later, and the values that arrived at a node which reads its own input
+later. A node kind with a memory is added here, in the reference and in the engine, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Node, Population, Shape, Synaptic
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """Values of the last steps, which are still to be read.
+
+    Parameters
+    ----------
+    shape : of the value of one step.
+    steps : the most steps for which any of them is kept.
+    each : for every element how long it is kept, of this shape; None where that is `steps` for all.
+    """
+
+    shape: Shape
+    steps: int
+    each: Array | None = None
+
+    def kept(self, done: int) -> int:
+        """How many steps are held after so many were run."""
+        return min(self.steps, done)
+
+    def cleared(self, values: Array) -> Array:
+        """``(B, H, *shape)``, newest first: what nobody reads any more made 0, and -0, which nobody can tell, +0."""
+        if self.each is not None:
+            age = np.arange(values.shape[1]).reshape(-1, *(1,) * len(self.shape))
+            values = np.where(age < self.each, values, values.dtype.type(0))
+        return values + values.dtype.type(0)
+
+
+@dataclass(frozen=True, eq=False)
+class Remembered:
+    """The layout of a graph's state, without batch.
+
+    Parameters
+    ----------
+    dtype : float32, or int64 at stage fixed.
+    memory : for each node with a memory of its own the names and shapes of what it holds.
+    emitted : by node what it handed on and an edge still reads.
+    arrived : by node what arrived at it and it still reads itself.
+    """
+
+    dtype: np.dtype[Any]
+    memory: Mapping[str, Mapping[str, Shape]]
+    emitted: Mapping[str, Past]
+    arrived: Mapping[str, Past]
+
+    def values(self, steps: int) -> int:
+        """How many values the state of one sample holds after so many steps."""
+        held = sum(prod(shape) for states in self.memory.values() for shape in states.values())
+        return held + sum(
+            past.kept(steps) * prod(past.shape) for past in (*self.emitted.values(), *self.arrived.values())
+        )
+
+
+def remembered(graph: Graph) -> Remembered:
+    """The layout of the state of a graph at stage snn or fixed."""
+    fixed = any(p.fixed for p in graph.nodes.values() if isinstance(p, Population))
+    memory = {
+        name: dict.fromkeys(node.program.states, node.shape)
+        for name, node in graph.nodes.items()
+        if isinstance(node, Population) and node.program.states
+    }
+    longest = {name: max((e.delay for e in graph.outputs_of(name)), default=0) for name in graph.nodes}
+    emitted = {name: Past(graph.shapes[name], steps) for name, steps in longest.items() if steps}
+    found = ((name, _own(graph, name, node)) for name, node in graph.nodes.items())
+    arrived = {name: past for name, past in found if past is not None}
+    return Remembered(np.dtype(np.int64 if fixed else np.float32), memory, emitted, arrived)
+
+
+def _own(graph: Graph, name: str, node: Node) -> Past | None:
+    """What a node keeps of its own input: a value as long as the longest delay of its source."""
+    if not isinstance(node, Synaptic) or not node.reach:
+        return None
+    shape, each = graph.port_shape(name, "in"), node.reach_of_sources()
+    return Past(shape, int(each.max()), each.reshape(shape)) if each.any() else None
