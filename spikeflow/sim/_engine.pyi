@@ -102,14 +102,15 @@ class FloatNetwork:
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
 
+    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]]) -> FloatLive:
+        """A batch that keeps its state between stretches of steps."""
+
     @overload
     def coded(self, sums: Int32Network, scale: float, largest: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int: ...
 
     @overload
     def coded(self, sums: Int64Network, scale: float, largest: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
         """The one node of a network of integers, its sums times a scale."""
-    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]]) -> FloatLive:
-        """A batch that keeps its state between stretches of steps."""
 
 class Int32Network:
     """A network of integers that all fit 32 bits."""
