@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from spikeflow.ir import functions
-from spikeflow.neurons import Neuron, NeuronModel, surrogate
+from spikeflow.neurons import Neuron, NeuronModel, autograd, surrogate
 from spikeflow.neurons.bounds import settled
 from spikeflow.neurons.stretch import arriving
 
@@ -73,6 +73,12 @@ class TorchOps(_Clipping):
 
     def hold(self, x: torch.Tensor) -> torch.Tensor:
         return x.detach()
+
+    def tanh(self, x: torch.Tensor) -> torch.Tensor:
+        return autograd.smooth("tanh", x)  # its value by the formula, its gradient 1 - y^2
+
+    def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
+        return autograd.smooth("sigmoid", x)
 
 
 def numpy_step(model: NeuronModel, state: tuple[Any, ...], x: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
