@@ -1,7 +1,7 @@
 """Event data: files of every common format, data sets, transforms, batches.
 
-``read`` takes any event file; ``open_recording`` streams it. ``load`` opens a data set by name, as does its class,
-``spikeflow.datasets.NMNIST(folder)``, which is imported when it is first named (`catalog.TABLE`).
+``read`` takes any event file; ``open_recording`` streams it. ``load`` opens a data set by name, as does its
+class, ``spikeflow.datasets.NMNIST(folder)``, which is imported when it is first named (`catalog.TABLE`).
 """
 
 from __future__ import annotations

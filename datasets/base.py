@@ -40,12 +40,14 @@ class Index:
     ----------
     root : folder to which `places` are relative.
     layout : in a word, such as ``original`` or ``tonic``.
-    places : where each sample lies, as `Dataset.read` takes it: a path below `root` as text, or a value of another
-        type (a row, a stretch of a file), best with such a `path`.
+    places : where each sample lies, as `Dataset.read` takes it: a path below `root` as text, or a value of
+        another type (a row, a stretch of a file), best with such a `path`.
     labels : int, ``(samples,)``, index into the card's classes.
-    groups : int, ``(samples,)``: who spoke or moved, or which image a sample was made of; None where not known.
+    groups : int, ``(samples,)``: who spoke or moved, or which image a sample was made of; None where not
+        known.
     expected : samples of this split of a complete copy in this layout; None: as the card says.
-    files : files below `root` that belong to the split beyond the places that are paths, such as tables of labels.
+    files : files below `root` that belong to the split beyond the places that are paths, such as tables of
+        labels.
     """
 
     root: Path
@@ -79,8 +81,8 @@ class Index:
 class Dataset(ABC, Generic[Item]):
     """Samples of one split, ``[i] -> (sample, label)``; a class gives `card`, `find` and `read`.
 
-    Opening lists files and checks their number; events are read when asked for, so that a data set is small, may be
-    pickled, and may be used by several workers at once.
+    Opening lists files and checks their number; events are read when asked for, so that a data set is small,
+    may be pickled, and may be used by several workers at once.
 
     Parameters
     ----------
@@ -121,7 +123,9 @@ class Dataset(ABC, Generic[Item]):
 
     @abstractmethod
     def find(self, folder: Path, split: str) -> Index | None:
-        """What this folder holds of a split, or None; only names of files and tables of labels are looked at."""
+        """What this folder holds of a split, or None; only names of files and tables of labels are looked
+        at.
+        """
 
     @abstractmethod
     def read(self, place: Any) -> Item:
@@ -200,7 +204,9 @@ class Dataset(ABC, Generic[Item]):
         return (self[i] for i in range(len(self)))
 
     def subset(self, chosen: Iterable[int] | Array, selection: str = "subset") -> Dataset[Item]:
-        """The samples at these positions (or of a mask), as a data set; `selection` says in `facts` which they are."""
+        """The samples at these positions (or of a mask), as a data set; `selection` says in `facts` which
+        they are.
+        """
         positions = np.asarray(chosen if isinstance(chosen, np.ndarray) else list(chosen))
         if positions.dtype == bool and positions.shape == (len(self),):
             positions = np.flatnonzero(positions)
@@ -214,8 +220,9 @@ class Dataset(ABC, Generic[Item]):
     def validation(self, fraction: float = 0.1, seed: int = 0) -> tuple[Dataset[Item], Dataset[Item]]:
         """Training samples and validation samples, disjoint.
 
-        The set's own validation split where it has one. Else a part of the training split, stratified by class,
-        that shares no group with the rest (`splits.held_out`); whole groups may make it larger or smaller.
+        The set's own validation split where it has one. Else a part of the training split, stratified by
+        class, that shares no group with the rest (`splits.held_out`); whole groups may make it larger or
+        smaller.
 
         Raises
         ------

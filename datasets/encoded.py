@@ -1,7 +1,8 @@
 """Encoders of still images: how a picture becomes the events that a sensor of its size might have recorded.
 
-Each is a frozen callable ``(image, sample) -> Events``; `image` is uint8, ``(height, width)`` or ``(height, width, 3)``,
-of which the luminance is taken; `sample` numbers the draws, so that an image's spikes do not depend on the others.
+Each is a frozen callable ``(image, sample) -> Events``; `image` is uint8, ``(height, width)`` or ``(height,
+width, 3)``, of which the luminance is taken; `sample` numbers the draws, so that an image's spikes do not
+depend on the others.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ class Rate:
     seed: int = 0
 
     def __call__(self, image: Array, sample: int = 0) -> Events:
-        # the spikes of encode.rate, without the way through Spikes: a loader calls this for every sample of an epoch
+        # the spikes of encode.rate, without the way through Spikes: a loader calls this for every sample of
+        # an epoch
         height, width = image.shape[:2]
         p = luminance(image).reshape(-1) * self.peak
         step, pixel = encode.rate_of_one(p, self.steps, self.seed, sample)
@@ -103,7 +105,9 @@ class OnOff:
 
 @dataclass(frozen=True)
 class Latency:
-    """One on event a pixel, the earlier the brighter it is; none where the luminance is at or below `threshold`."""
+    """One on event a pixel, the earlier the brighter it is; none where the luminance is at or below
+    `threshold`.
+    """
 
     steps: int = 50
     step_us: int = 1000
@@ -116,13 +120,15 @@ class Latency:
 
 @dataclass(frozen=True)
 class Saccades:
-    """The image moves along a triangle, as those before the cameras of N-MNIST did; each pixel is delta modulated.
+    """The image moves along a triangle, as those before the cameras of N-MNIST did; each pixel is delta
+    modulated.
 
     Parameters
     ----------
     steps, step_us : of the whole triangle.
     reach : how far the image moves, pixels; right and down, right and up, and back to the left.
-    threshold : change of luminance that makes an event; an edge that moves faster than this a step is followed late.
+    threshold : change of luminance that makes an event; an edge that moves faster than this a step is
+        followed late.
     """
 
     steps: int = 120
@@ -140,7 +146,9 @@ class Saccades:
 
 
 def shifted(x: Array, dx: float, dy: float) -> Array:
-    """The image moved right by dx and down by dy pixels, between pixels by bilinear weights; what comes in is black."""
+    """The image moved right by dx and down by dy pixels, between pixels by bilinear weights; what comes in is
+    black.
+    """
     height, width = x.shape
     return _weights(height, dy) @ x @ _weights(width, dx).T
 

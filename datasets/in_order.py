@@ -1,4 +1,6 @@
-"""A recording whose events are put in order of time: all of them, those of one time as they follow in the file."""
+"""A recording whose events are put in order of time: all of them, those of one time as they follow in the
+file.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from spikeflow.events import COLUMNS
 
 
 class Sorted(Recording):
-    """Another recording, opened so that it takes any order (``sort``); its events are held in memory to be sorted."""
+    """Another recording, opened so that it takes any order (``sort``); its events are held in memory to be
+    sorted.
+    """
 
     def __init__(self, recording: Recording) -> None:
         super().__init__(recording.path, recording.header, recording.options)

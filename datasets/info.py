@@ -92,8 +92,8 @@ def _printable(text: str) -> str:
 def describe(path: str | Path, format: str | None = None, **options: Any) -> Info:
     """The facts of a file; options as `open_recording` takes them, errors as it raises.
 
-    The file is read in pieces. The checksum takes one column after the other, so that a recording of more than 16 million
-    events is read four times rather than held.
+    The file is read in pieces. The checksum takes one column after the other, so that a recording of more
+    than 16 million events is read four times rather than held.
     """
     with open_recording(path, format, **options) as recording:
         return of_recording(recording)

@@ -50,7 +50,9 @@ def _said(head: Head, format: str) -> Format:
 
 
 def _check_meaning(path: Path, format: Format, said: Options) -> None:
-    """Refuse what a user says and the format has no use for: it would have no effect, and no one would know."""
+    """Refuse what a user says and the format has no use for: it would have no effect, and no one would
+    know.
+    """
     for name in NAMED_TABLE - format.takes:
         if (value := getattr(said, name)) != getattr(NOTHING_SAID, name):
             raise DataError(f"{path}: {name}", value, f"no word: it has no meaning for {format.title}")
@@ -76,7 +78,10 @@ def write(path: str | Path, events: Events, format: str | None = None) -> None:
     with drafted(path) as draft:
         write_into(draft.file, events, chosen.name)
     if not chosen.sensor and events.width is not None:
-        text = f"{path}: {chosen.title} has no place for the sensor's size, {events.width}x{events.height}: it is lost"
+        text = (
+            f"{path}: {chosen.title} has no place for the sensor's size, "
+            f"{events.width}x{events.height}: it is lost"
+        )
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
 
 

@@ -1,4 +1,6 @@
-"""A recording: one event file, opened; its events whole, in pieces of constant memory, or of a stretch of time."""
+"""A recording: one event file, opened; its events whole, in pieces of constant memory, or of a stretch of
+time.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ class Header:
 
 
 class Recording(ABC):
-    """One opened event file. A context manager; a format implements `columns` and, where there is one, `close`."""
+    """One opened event file. A context manager; a format implements `columns` and, where there is one,
+    `close`.
+    """
 
     def __init__(self, path: Path, header: Header, options: Options) -> None:
         self.path, self.header, self.options = path, header, options
@@ -180,7 +184,8 @@ class Recording(ABC):
             yield self._events(held)
 
     def between(self, start_us: int, stop_us: int) -> Events:
-        """The events with ``start_us <= t < stop_us``; earlier ones are skipped without being decoded, if possible.
+        """The events with ``start_us <= t < stop_us``; earlier ones are skipped without being decoded, if
+        possible.
 
         What was left out on the way is not counted.
         """

@@ -1,7 +1,9 @@
-"""Synthetic twins: data made up in the image of each data set, so that everything runs where the data set is not.
+"""Synthetic twins: data made up in the image of each data set, so that everything runs where the data set is
+not.
 
-Same sensor, lengths, numbers of events, classes and names; nothing is copied from the data set. Classes differ by place,
-movement or pitch, so that a small network tells them apart; figures reached on a twin say nothing about the data set.
+Same sensor, lengths, numbers of events, classes and names; nothing is copied from the data set. Classes
+differ by place, movement or pitch, so that a small network tells them apart; figures reached on a twin say
+nothing about the data set.
 """
 
 from __future__ import annotations
@@ -47,12 +49,13 @@ def twin(
     ----------
     name : of the data set, as the catalogue has it.
     samples : how many; 10 of each class where None. Classes take turns.
-    split : one of the data set's; different splits share classes, not samples, and no speakers where the set has it so.
+    split : one of the data set's; different splits share classes, not samples, and no speakers where the set
+        has it so.
     seed : of the samples; the classes do not depend on it.
     options : `transform`; `encoder` for images and sounds; `threshold` for Braille.
 
-    Items are those of the real data set (images and sounds with `image`, `arrays` and `audio`, too), but for DSEC,
-    whose twin in memory gives the events of the left camera; `write` makes whole drives.
+    Items are those of the real data set (images and sounds with `image`, `arrays` and `audio`, too), but for
+    DSEC, whose twin in memory gives the events of the left camera; `write` makes whole drives.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Which calibration samples set numbers, and which are kept apart to test what came out.
 
-A sample is known by a hash of its values, so the same sample has the same part in every command, whatever file it
-comes in and in whatever order.
+A sample is known by a hash of its values, so the same sample has the same part in every command, whatever
+file it comes in and in whatever order.
 """
 
 from __future__ import annotations

@@ -20,19 +20,24 @@ BLOCK = 1 << 16  # numbers drawn at once: few enough to stay in a cache
 
 
 def _bits(seed: int, sample: npt.ArrayLike, step: npt.ArrayLike, index: Array) -> Array:
-    """53 random bits, uint64, ``(rows, indices)``; sample and step are ``(rows,)`` or one number for all rows."""
+    """53 random bits, uint64, ``(rows, indices)``; sample and step are ``(rows,)`` or one number for all
+    rows.
+    """
     return counters.bits53(counters.keys(seed, sample, step)[:, None], index)
 
 
 def uniform(seed: int, sample: npt.ArrayLike, step: int, size: int) -> Array:
-    """Uniform numbers in [0, 1) of shape ``(samples, size)``, each a function of (seed, sample, step, index)."""
+    """Uniform numbers in [0, 1) of shape ``(samples, size)``, each a function of (seed, sample, step,
+    index).
+    """
     return _bits(seed, sample, step, np.arange(size)) * counters.UNIT
 
 
 def rate(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sample: int = 0) -> Spikes:
     """One spike with probability min(x / scale, 1) in every step, from ``(B, *shape)``.
 
-    A value spikes in a step where its `uniform` number of (seed, sample, step, index) is below its probability.
+    A value spikes in a step where its `uniform` number of (seed, sample, step, index) is below its
+    probability.
 
     Raises
     ------
@@ -51,7 +56,8 @@ def rate(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sample
 
 
 def rate_of_one(p: Array, steps: int, seed: int, sample: int) -> tuple[Array, Array]:
-    """Steps and neurons, sorted, of the spikes of one sample with probabilities ``(neurons,)``, as `rate` draws them.
+    """Steps and neurons, sorted, of the spikes of one sample with probabilities ``(neurons,)``, as `rate`
+    draws them.
 
     Numbers are drawn only where p is above 0.
 
@@ -91,7 +97,8 @@ def onoff(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sampl
 def latency(x: npt.ArrayLike, steps: int, scale: float, threshold: float = 0.0) -> Spikes:
     """At most one spike a value, the earlier the larger it is, from ``(B, *shape)``.
 
-    ``step = round((1 - min(x / scale, 1)) (steps - 1))`` where ``x > threshold``, else no spike. Nothing is drawn.
+    ``step = round((1 - min(x / scale, 1)) (steps - 1))`` where ``x > threshold``, else no spike. Nothing is
+    drawn.
 
     Raises
     ------
@@ -113,11 +120,13 @@ def latency(x: npt.ArrayLike, steps: int, scale: float, threshold: float = 0.0) 
 
 
 def delta(x: npt.ArrayLike, threshold: float) -> Spikes:
-    """Delta modulation of signals ``(T, B, C, ...)``: spikes of ``(2 C, ...)``, first where a signal rises, then where it falls.
+    """Delta modulation of signals ``(T, B, C, ...)``: spikes of ``(2 C, ...)``, first where a signal
+    rises, then where it falls.
 
-    A level starts at ``x[0]``. In every step where the signal lies at least one threshold above (below) the level,
-    the on (off) channel spikes once and the level moves by one threshold; so ``x[0] + threshold (sum of on - sum of
-    off)`` follows the signal to within a threshold as long as it moves by no more than that in a step.
+    A level starts at ``x[0]``. In every step where the signal lies at least one threshold above (below) the
+    level, the on (off) channel spikes once and the level moves by one threshold; so ``x[0] + threshold (sum
+    of on - sum of off)`` follows the signal to within a threshold as long as it moves by no more than that in
+    a step.
 
     Raises
     ------

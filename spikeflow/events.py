@@ -45,9 +45,9 @@ class Events:
     width, height : of the sensor, or None where neither file nor user says it.
     dropped : for each reason, how many events a reader left out; empty where it kept all.
 
-    Arrays that can be written to are copied, so that what was checked stays as it is; read-only ones of the right
-    type are taken as they are. Columns, not one structured array: a decoder fills them and every later step reads
-    them one at a time (`structured` makes the other form).
+    Arrays that can be written to are copied, so that what was checked stays as it is; read-only ones of the
+    right type are taken as they are. Columns, not one structured array: a decoder fills them and every later
+    step reads them one at a time (`structured` makes the other form).
 
     Raises
     ------
@@ -156,7 +156,9 @@ class Events:
 
     @property
     def sha256(self) -> str:
-        """Of all t (int64), then all x, all y (uint16), all p (uint8), little-endian: any reader can compare."""
+        """Of all t (int64), then all x, all y (uint16), all p (uint8), little-endian: any reader can
+        compare.
+        """
         digest = hashlib.sha256()
         for name, dtype in COLUMNS:
             digest.update(getattr(self, name).astype(dtype.newbyteorder("<"), copy=False).data)

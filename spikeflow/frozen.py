@@ -1,6 +1,7 @@
 """Frozen: an immutable record that pickles and copies through its constructor.
 
-So what comes back was checked like any other, its arrays are read-only again, and nothing derived travels along.
+So what comes back was checked like any other, its arrays are read-only again, and nothing derived travels
+along.
 """
 
 from __future__ import annotations

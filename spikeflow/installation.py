@@ -43,7 +43,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Found:
-    """A `Part` as it is on this machine: its version where it is there, and what is wrong with it, if anything."""
+    """A `Part` as it is on this machine: its version where it is there, and what is wrong with it, if
+    anything.
+    """
 
     name: str
     version: str
@@ -74,7 +76,9 @@ OPTIONAL = (
 
 @dataclass(frozen=True)
 class Engine:
-    """The compiled engine: the instructions that it uses here, how it was built, and why it does not load, if so."""
+    """The compiled engine: the instructions that it uses here, how it was built, and why it does not load, if
+    so.
+    """
 
     instructions: str
     build: str

@@ -1,7 +1,7 @@
 """Intake: whatever a user hands over as numbers, made one numpy array, or refused in our own words.
 
-Arrays of any memory layout, tensors (with a gradient, on a device, in half precision), lists of any of these, and
-whatever else offers itself as an array. Torch is never imported: a tensor is known by what it can do.
+Arrays of any memory layout, tensors (with a gradient, on a device, in half precision), lists of any of these,
+and whatever else offers itself as an array. Torch is never imported: a tensor is known by what it can do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ PIECE = 1 << 24  # values looked at together
 
 
 def array_of(what: str, given: object) -> Array:
-    """The real numbers that were handed over, as one numpy array; shared with the giver where it is one already.
+    """The real numbers that were handed over, as one numpy array; shared with the giver where it is one
+    already.
 
     Parameters
     ----------
@@ -32,8 +33,8 @@ def array_of(what: str, given: object) -> Array:
     Raises
     ------
     DataError
-        For anything without numbers: strings, objects, dictionaries, ragged lists; for complex numbers, sparse,
-        masked and quantised arrays, and tensors that hold no values.
+        For anything without numbers: strings, objects, dictionaries, ragged lists; for complex numbers,
+        sparse, masked and quantised arrays, and tensors that hold no values.
     """
     array = _array(what, given)
     if array.dtype.kind not in REAL:

@@ -1,4 +1,6 @@
-"""Modules that have moved into a room: the old name still imports the module, with a warning that names the new one."""
+"""Modules that have moved into a room: the old name still imports the module, with a warning that names the
+new one.
+"""
 
 from __future__ import annotations
 
@@ -13,23 +15,30 @@ from types import ModuleType
 # room: what moved into it; `old:new` where the module has another name there
 _ROOMS = {
     "convert.trace": "aten atengraph evaluate forecast normal operations returned",
-    "convert.load": "archive archive_fields checkpoint foreign layers pickled reparametrised source torchfile zipped",
-    "convert.capture": "affine builder capture_arithmetic:arithmetic capture_shapes:shapes capture_synapses:synapses"
+    "convert.load": "archive archive_fields checkpoint foreign layers pickled reparametrised source "
+    "torchfile zipped",
+    "convert.capture": "affine builder capture_arithmetic:arithmetic capture_shapes:shapes "
+    "capture_synapses:synapses"
     " heads refusals sections unrolled",
     "convert.passes": "balance coding fold forward observe scales thresholds",
     "convert.verify": "calibrated compare magnitude replay ties",
     "hw.chips": "arithmetic chip",
     "hw.passes": "adapt advice compose convolve gains operators retime rules",
-    "hw.integer": "choose loss losses observe probes quantisation quantise registers roundings scales translate units"
+    "hw.integer": "choose loss losses observe probes quantisation quantise registers roundings scales "
+    "translate units"
     " values weights",
     "hw.layout": "budget connectivity grow messages pack partition place refine route",
     "hw.tables": "build check file mapping origin rebuild",
-    "report.network": "ann collect conventions estimates facts hardware layers mesh page pictures raster slices text"
+    "report.network": "ann collect conventions estimates facts hardware layers mesh page pictures raster "
+    "slices text"
     " verdict verdicts write",
-    "report.recording": "recording_about:about recording_film:film recording_frames:frames recording_page:page"
+    "report.recording": "recording_about:about recording_film:film recording_frames:frames "
+    "recording_page:page"
     " recording_paint:paint recording_picture:picture recording_write:write",
-    "datasets.sets": "asl_dvs audio braille card catalog cifar10 cifar10_dvs dsec dsec_drive dvs_gesture dvs_lip"
-    " heidelberg images mnist ncaltech101 ncars nmnist ntidigits poker_dvs shd speech_commands splits spoken_digits ssc",
+    "datasets.sets": "asl_dvs audio braille card catalog cifar10 cifar10_dvs dsec dsec_drive dvs_gesture "
+    "dvs_lip"
+    " heidelberg images mnist ncaltech101 ncars nmnist ntidigits poker_dvs shd speech_commands splits "
+    "spoken_digits ssc",
     "datasets.stored": "idx layouts pickled_arrays png rows wave",
     "datasets.fetch": "download prepare unpack",
     "datasets.loading": "batch cache entry export loader maker source",

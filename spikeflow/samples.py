@@ -1,7 +1,7 @@
 """Samples: what a network is run on, x and where known y; whatever a user hands over made so by one function.
 
-`samples_of` takes arrays, tensors, lists, a torch Dataset or DataLoader, a `.npz` or `.npy` file and a folder of `.npy`
-files; torch is never imported. Files are read without trusting them.
+`samples_of` takes arrays, tensors, lists, a torch Dataset or DataLoader, a `.npz` or `.npy` file and a folder
+of `.npy` files; torch is never imported. Files are read without trusting them.
 """
 
 from __future__ import annotations
@@ -90,9 +90,9 @@ def samples_of(given: object, y: object = None) -> Samples:
 
     Parameters
     ----------
-    given : `Samples`; an array, tensor or list ``(N, ...)``; a Dataset or DataLoader of torch whose items are pairs
-        (x, y) or x alone; the path of a `.npz` file with x and where known y, of a `.npy` file, or of a folder of
-        `.npy` files: x.npy and where known y.npy, or one sample each, in the order of their names.
+    given : `Samples`; an array, tensor or list ``(N, ...)``; a Dataset or DataLoader of torch whose items are
+        pairs (x, y) or x alone; the path of a `.npz` file with x and where known y, of a `.npy` file, or of a
+        folder of `.npy` files: x.npy and where known y.npy, or one sample each, in the order of their names.
     y : labels, where they do not come with the samples.
 
     Raises
@@ -256,6 +256,7 @@ def read_arrays(path: str | Path, names: Iterable[str], limit: int = MAX_BYTES) 
     Raises
     ------
     FileError
-        Where the file is missing, damaged, or an array is too large, longer than its entry, or of Python objects.
+        Where the file is missing, damaged, or an array is too large, longer than its entry, or of Python
+        objects.
     """
     return npz.read(path, npz.Wanted(names, limit))

@@ -1,4 +1,6 @@
-"""Fetch one file over HTTP: goes on where it was cut, is held against its checksum, is there whole or not at all."""
+"""Fetch one file over HTTP: goes on where it was cut, is held against its checksum, is there whole or not at
+all.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +56,8 @@ def download(
     Raises
     ------
     FileError
-        Where there is no network, the server refuses or sends a page for people, the file is cut again and again, or
-        is not the one whose size or checksum the card states.
+        Where there is no network, the server refuses or sends a page for people, the file is cut again and
+        again, or is not the one whose size or checksum the card states.
     """
     whole = folder / archive.name
     if whole.is_file():

@@ -73,14 +73,16 @@ def prepare(
 ) -> Prepared:
     """Make a data set ready to open, and count it.
 
-    With `source`: files in any layout that its class knows are adopted where they are; with a `target`, too, they
-    are linked (or, across disks, copied) to ``target/name``. Archives found instead are checked and unpacked into
-    ``target/name``. Without `source`, missing archives are downloaded. `target` is `data_folder()` where None.
+    With `source`: files in any layout that its class knows are adopted where they are; with a `target`, too,
+    they are linked (or, across disks, copied) to ``target/name``. Archives found instead are checked and
+    unpacked into ``target/name``. Without `source`, missing archives are downloaded. `target` is
+    `data_folder()` where None.
 
     Raises
     ------
     FileError
-        Where nothing was found and a person must fetch it: the text says what, from where, and where to put it.
+        Where nothing was found and a person must fetch it: the text says what, from where, and where to put
+        it.
     DataError
         Where the copy is not complete, unless `partial`.
     """
@@ -128,7 +130,8 @@ def survey(kind: type[Dataset[Any]], folder: Path) -> dict[str, Counted]:
 def instructions(card: Card, folder: Path) -> str:
     """What to fetch by hand and where to put it, a line for each file."""
     lines = [
-        f"{card.title} ({card.licence}); put these into {folder}, then: spikeflow data prepare {card.name} --from {folder}"
+        f"{card.title} ({card.licence}); put these into {folder}, then: spikeflow data prepare "
+        f"{card.name} --from {folder}"
     ]
     for archive in card.archives:
         facts = [f"{archive.size} bytes"] if archive.size else []

@@ -1,4 +1,6 @@
-"""Unpack an archive of a stranger (zip, tar, gz): nothing outside the folder, no links, no bombs, all or nothing."""
+"""Unpack an archive of a stranger (zip, tar, gz): nothing outside the folder, no links, no bombs, all or
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -163,7 +165,9 @@ def _tar_entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
 
 
 def _to_the_end(archive: tarfile.TarFile) -> None:
-    """tarfile takes a cut archive for a short one, and does not read the checksum at the end of a packed one."""
+    """tarfile takes a cut archive for a short one, and does not read the checksum at the end of a packed
+    one.
+    """
     assert archive.fileobj is not None
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

@@ -1,10 +1,10 @@
 """AEDAT 2.0 and 2.1, as jAER writes them: text, then pairs of a 32-bit address and a 32-bit time, big-endian.
 
 What the bits of an address mean depends on the camera, which the header names (``# AEChip:``). A DVS128 (also
-CIFAR10-DVS) has x in bits 1 to 7, y in bits 8 to 14, and is on where bit 0 is 0; `tonic.io.read_dvs_128` takes x
-and y the other way round and on where bit 0 is 1. A DAVIS has x in bits 12 to 21, y in bits 22 to 30, and is on
-where bit 11 is 1; its frames, inertial samples and external inputs are left out and counted. Nothing is flipped.
-Times are unsigned microseconds; a turn of their 32 bits goes on above them.
+CIFAR10-DVS) has x in bits 1 to 7, y in bits 8 to 14, and is on where bit 0 is 0; `tonic.io.read_dvs_128`
+takes x and y the other way round and on where bit 0 is 1. A DAVIS has x in bits 12 to 21, y in bits 22 to 30,
+and is on where bit 11 is 1; its frames, inertial samples and external inputs are left out and counted.
+Nothing is flipped. Times are unsigned microseconds; a turn of their 32 bits goes on above them.
 
 Source: docs.inivation.com, "AEDAT 2.0"; classes DVS128 and DavisChip of jAER.
 """
@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats import cameras
 from spikeflow.datasets.formats.aedat_header import checked_version, read_header
 from spikeflow.datasets.formats.decoded import DecodedRecording

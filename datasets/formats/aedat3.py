@@ -1,8 +1,8 @@
 """AEDAT 3.1 and 3.0, as cAER writes them (DVS128 Gesture): text, then packets of records, little-endian.
 
-Only the format RAW. Each packet counts the turns of its 31-bit times. Records without the valid bit, packets that are
-not of polarity events, and those of other sources than the one asked for are left out and counted. In version 3.0
-row 0 is the lowest, in 3.1 the topmost: rows are as in the file.
+Only the format RAW. Each packet counts the turns of its 31-bit times. Records without the valid bit, packets
+that are not of polarity events, and those of other sources than the one asked for are left out and counted.
+In version 3.0 row 0 is the lowest, in 3.1 the topmost: rows are as in the file.
 
 Source: docs.inivation.com, "AEDAT 3.1" and "AEDAT 3.0".
 """
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats import cameras
 from spikeflow.datasets.formats.aedat_header import TextHeader, checked_version, read_header
 from spikeflow.datasets.formats.decoded import DecodedRecording

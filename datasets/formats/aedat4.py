@@ -1,8 +1,10 @@
-"""AEDAT 4, as DV and dv-processing write it: packets of several streams, each a FlatBuffer, compressed or not.
+"""AEDAT 4, as DV and dv-processing write it: packets of several streams, each a FlatBuffer, compressed or
+not.
 
-One stream of events is read; where there are several, ``key`` names one by its number or name. Packets of other
-streams are left out and counted. A stretch of time is found by the table of packets at the end of the file; where
-that is missing or damaged, by what an earlier pass saw. Times are microseconds, usually since 1970.
+One stream of events is read; where there are several, ``key`` names one by its number or name. Packets of
+other streams are left out and counted. A stretch of time is found by the table of packets at the end of the
+file; where that is missing or damaged, by what an earlier pass saw. Times are microseconds, usually since
+1970.
 
 Source: docs.inivation.com, "AEDAT 4.0".
 """
@@ -19,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats import aedat4_write, compression
 from spikeflow.datasets.formats.aedat4_header import (
     EVENTS,
@@ -74,7 +76,9 @@ class Aedat4Recording(Recording):
         return self._pass(self._start(start_us), whole=False)
 
     def _fresh(self, position: int) -> Checkpoint:
-        decoder = _decode.aedat4(self.width or 0, self.height or 0, self.options.strict, not self.options.sort)
+        decoder = _decode.aedat4(
+            self.width or 0, self.height or 0, self.options.strict, not self.options.sort
+        )
         return Checkpoint(0, position, decoder)
 
     def _start(self, start_us: int | None) -> Checkpoint:

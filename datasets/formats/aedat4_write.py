@@ -1,7 +1,7 @@
 """Writing AEDAT 4: one stream of events, compressed with LZ4, with the table of packets that players seek by.
 
-The FlatBuffers are laid out here by hand, as each of them always looks the same: behind its size a step to the
-root table, the kind, the list of the root's fields, the root.
+The FlatBuffers are laid out here by hand, as each of them always looks the same: behind its size a step to
+the root table, the kind, the list of the root's fields, the root.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from spikeflow.events import Events
 PACKET = 1 << 13  # most events in a packet
 STREAM = 0
 EVENT = np.dtype([("t", "<i8"), ("x", "<i2"), ("y", "<i2"), ("p", "u1"), ("pad", "V3")])
-# step back to its fields, offset, stream, size, elements, first and last time; 4 bytes keep the next one aligned
+# step back to its fields, offset, stream, size, elements, first and last time; 4 bytes keep the next one
+# aligned
 ENTRY = np.dtype(
     [("back", "<i4"), ("at", "<i8"), ("stream", "<i4"), ("size", "<i4"), ("number", "<i8"), ("first", "<i8"),
      ("last", "<i8"), ("pad", "V4")]
@@ -80,7 +81,9 @@ def _sized(content: bytes) -> bytes:
 
 
 def _header(events: Events, table: int) -> bytes:
-    """The size, a step to the root at 24, IOHE, at 14 its fields, then compression, step to the text, table."""
+    """The size, a step to the root at 24, IOHE, at 14 its fields, then compression, step to the text,
+    table.
+    """
     text = XML.format(stream=STREAM, kind=EVENTS, width=events.width, height=events.height).encode()
     start = struct.pack("<I4s6x5H", 24, b"IOHE", 10, 20, 4, 12, 8)
     root = struct.pack("<iiIq", 10, Compression.LZ4, 12, table)

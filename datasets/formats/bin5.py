@@ -1,11 +1,12 @@
 """The 40-bit events of N-MNIST, N-Caltech101, and their like: no header, 5 bytes an event.
 
-Each is x, y, then a big-endian word of 24 bits: polarity, and 23 bits of time in microseconds. The reader that came with
-N-MNIST, and `tonic.io.read_mnist_file` after it, take an event of row 240 for a mark that times from there on are 2^13
-microseconds later, and leave it out. Here it is an event like any other, its time as the file holds it: the 23 bits do
-not go round after 2^13, and none of these data sets has such a row.
+Each is x, y, then a big-endian word of 24 bits: polarity, and 23 bits of time in microseconds. The reader
+that came with N-MNIST, and `tonic.io.read_mnist_file` after it, take an event of row 240 for a mark that
+times from there on are 2^13 microseconds later, and leave it out. Here it is an event like any other, its
+time as the file holds it: the 23 bits do not go round after 2^13, and none of these data sets has such a row.
 
-Source: Orchard et al. 2015, "Converting static image datasets to spiking neuromorphic datasets using saccades".
+Source: Orchard et al. 2015, "Converting static image datasets to spiking neuromorphic datasets using
+saccades".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
@@ -37,9 +38,11 @@ def _steps(head: Head, events: int) -> int:
 
 
 def recognise(head: Head) -> bool:
-    """Whole records, the first of them with times in order; there is no magic word, so the suffix must allow it, too.
+    """Whole records, the first of them with times in order; there is no magic word, so the suffix must allow
+    it, too.
 
-    What is no file of this layout passes with about one half for each event, so that `LOOK` of them are enough.
+    What is no file of this layout passes with about one half for each event, so that `LOOK` of them are
+    enough.
     """
     if head.suffix not in FORMAT.suffixes or head.size % RECORD:
         return False
@@ -60,7 +63,10 @@ def unsure(head: Head, recording: Recording) -> str:
     steps = _steps(head, 4 * LEAST)
     if steps < LEAST:
         steps = _steps(head, LOOK)
-    few = f"no header, and {steps + 1} different times, too few to tell that these are events of 5 bytes (assumed)"
+    few = (
+        f"no header, and {steps + 1} different times, too few to tell that these are events of 5 bytes "
+        "(assumed)"
+    )
     return few if steps < LEAST else ""
 
 

@@ -81,7 +81,8 @@ class Asked:
 
 
 def of_aedat(asked: Asked) -> tuple[Camera, tuple[str, ...]]:
-    """The camera that gives addresses of AEDAT 1 and 2 their meaning, and what a user must hear where it is guessed.
+    """The camera that gives addresses of AEDAT 1 and 2 their meaning, and what a user must hear where it is
+    guessed.
 
     Raises
     ------
@@ -93,7 +94,9 @@ def of_aedat(asked: Asked) -> tuple[Camera, tuple[str, ...]]:
         return named, ()
     said = by_size(*asked.size)
     if said is DVS128 and not _fit(asked, DVS128_BITS, most_only=True):
-        return DAVIS128, (f"{asked.path}: a sensor of 128x128 with addresses of 32 bits is taken as a DAVIS128's",)
+        return DAVIS128, (
+            f"{asked.path}: a sensor of 128x128 with addresses of 32 bits is taken as a DAVIS128's",
+        )
     if said is not None:
         return said, ()
     hint = f"width= and height= (--sensor) of one of {SIZES}"
@@ -102,9 +105,17 @@ def of_aedat(asked: Asked) -> tuple[Camera, tuple[str, ...]]:
     if not _fit(asked, DVS128_BITS):
         raise FileError(asked.path, "no word which camera made it", hint)
     if _fit(asked, COCHLEA_BITS):
-        reason = f"no word which camera made it; its addresses have {COCHLEA_BITS} bits, as a silicon cochlea's, and would be the top rows of a DVS128"
-        raise FileError(asked.path, reason, "--sensor 128x128 (width=, height=) if it is a DVS128 all the same")
-    return DVS128, (f"{asked.path}: no camera is named: a DVS128 is assumed, which all addresses fit (--sensor 128x128 says it)",)
+        reason = (
+            f"no word which camera made it; its addresses have {COCHLEA_BITS} bits, as a silicon "
+            "cochlea's, and would be the top rows of a DVS128"
+        )
+        raise FileError(
+            asked.path, reason, "--sensor 128x128 (width=, height=) if it is a DVS128 all the same"
+        )
+    return DVS128, (
+        f"{asked.path}: no camera is named: a DVS128 is assumed, which all addresses fit (--sensor "
+        "128x128 says it)",
+    )
 
 
 def _addresses(asked: Asked) -> Iterator[np.ndarray]:

@@ -48,15 +48,16 @@ def unpack(data: bytes, compression: Compression) -> bytes:
 def most(packed: int) -> int:
     """No more than this comes out of so many packed bytes.
 
-    Every byte of an LZ4 match's length adds at most 255, so no frame of LZ4 holds more. Zstandard has no bound of its own;
-    events shrink to a half, and whatever grows more than a thousand times is none.
+    Every byte of an LZ4 match's length adds at most 255, so no frame of LZ4 holds more. Zstandard has no
+    bound of its own; events shrink to a half, and whatever grows more than a thousand times is none.
     """
     return min(MOST, RATIO * packed + 4096)
 
 
 def _lz4(data: bytes) -> bytes:
     unpacker = lz4.frame.LZ4FrameDecompressor()
-    # the library takes the memory of `max_length` at once: what is usual first, and on only where there is more
+    # the library takes the memory of `max_length` at once: what is usual first, and on only where there is
+    # more
     out = unpacker.decompress(data, max_length=USUAL * len(data) + 4096)
     parts, left = [out], most(len(data)) - len(out)
     while not (unpacker.eof or unpacker.needs_input) and left > 0:

@@ -1,7 +1,7 @@
 """Prophesee DAT: a header in text, two bytes for kind and size of an event, then events of 8 bytes.
 
-Before version 2, x, y and polarity have fewer bits; a header that tells no version is of such a file, unless its events
-have bits that only version 2 has.
+Before version 2, x, y and polarity have fewer bits; a header that tells no version is of such a file, unless
+its events have bits that only version 2 has.
 
 Source: docs.prophesee.ai, "DAT File Format"; for older files the makers' reader ``load_atis_data.m``.
 """
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats import evt
 from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.evt import TextHeader
@@ -31,7 +31,9 @@ TIMES = 1 << 32
 
 
 def recognise(head: Head) -> bool:
-    """The header speaks of a data file or its version and of no encoding, or the suffix allows what two bytes say."""
+    """The header speaks of a data file or its version and of no encoding, or the suffix allows what two bytes
+    say.
+    """
     text = evt.text_header(head.start)
     if not text.fields or "evt" in text.fields or "format" in text.fields:
         return False
@@ -47,7 +49,8 @@ def open_recording(path: Path, options: Options) -> Recording:
     Raises
     ------
     FileError
-        Where the events are of another kind, size or version, or the header says a sensor that there cannot be.
+        Where the events are of another kind, size or version, or the header says a sensor that there cannot
+        be.
     """
     start = evt.read_start(path)
     text = evt.text_header(start)
@@ -60,7 +63,9 @@ def open_recording(path: Path, options: Options) -> Recording:
     decoder = _decode.dat if version == 2 else _decode.dat1
     recording = DecodedRecording(path, Header("dat", width, height, text.fields), options, decoder, begin)
     if "Version" not in text.fields:
-        recording.assume(f"no version of DAT is named: taken as version {version}, as the bits of its events are")
+        recording.assume(
+            f"no version of DAT is named: taken as version {version}, as the bits of its events are"
+        )
     return recording
 
 
@@ -103,7 +108,8 @@ def write(file: BinaryIO, events: Events) -> None:
     Raises
     ------
     DataError
-        Where a time is negative, a pixel outside 16384 x 16384, or a span without events longer than 35 minutes.
+        Where a time is negative, a pixel outside 16384 x 16384, or a span without events longer than 35
+        minutes.
     """
     evt.check_limits("dat", events, SIDE[2])
     # a reader takes for each time the nearest of its possible meanings, the first one from 0 to 2^32

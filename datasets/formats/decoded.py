@@ -35,8 +35,8 @@ class Checkpoint:
 class DecodedRecording(Recording):
     """Bytes from `begin` to the end of the file, through a decoder.
 
-    Checkpoints are laid down while a file is read for the first time, one every `APART` bytes, so that a later
-    `between` decodes only from the last checkpoint before its start.
+    Checkpoints are laid down while a file is read for the first time, one every `APART` bytes, so that a
+    later `between` decodes only from the last checkpoint before its start.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class DecodedRecording(Recording):
 
     @property
     def dropped(self) -> Mapping[str, int]:
-        """For each reason, how many events or words the last pass left out; complete once a pass has ended."""
+        """For each reason, how many events or words the last pass left out; complete once a pass has
+        ended.
+        """
         return self._dropped
 
     def read(self) -> Events:

@@ -1,7 +1,9 @@
-"""Event Stream 2 (``.es``), as the tools of Paris and Sydney write it: a header, then events of 5 bytes or more.
+"""Event Stream 2 (``.es``), as the tools of Paris and Sydney write it: a header, then events of 5 bytes or
+more.
 
-Streams of type DVS, and of type ATIS without their threshold crossings (exposure measurements), which are left out
-and counted. Times begin at 0 and grow by what each event adds. Row 0 is the lowest; rows are as in the file.
+Streams of type DVS, and of type ATIS without their threshold crossings (exposure measurements), which are
+left out and counted. Times begin at 0 and grow by what each event adds. Row 0 is the lowest; rows are as in
+the file.
 
 Source: github.com/neuromorphic-paris/event_stream, version 2.0.
 """
@@ -14,7 +16,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording

@@ -1,6 +1,7 @@
 """What Prophesee's files have in common: the header in text, and words that tell the time's upper bits.
 
-A header is lines of ``% keyword value``, up to ``% end`` where there is one, else up to the first line that is none.
+A header is lines of ``% keyword value``, up to ``% end`` where there is one, else up to the first line that
+is none.
 
 Source: docs.prophesee.ai, "RAW File Format", "DAT File Format".
 """
@@ -166,10 +167,12 @@ class TimeWords:
 
 
 def time_words(format: str, high: Array, before: int | None, bits: int) -> TimeWords:
-    """A word wherever the upper bits of the time change; several across a span that a reader could not unwrap.
+    """A word wherever the upper bits of the time change; several across a span that a reader could not
+    unwrap.
 
-    A counter of `bits` bits is unwrapped by taking the nearest of its possible meanings, so that no step may be longer
-    than half a turn; these are a quarter at most. `before` is the last item's `high`, None at the file's beginning.
+    A counter of `bits` bits is unwrapped by taking the nearest of its possible meanings, so that no step may
+    be longer than half a turn; these are a quarter at most. `before` is the last item's `high`, None at the
+    file's beginning.
 
     Raises
     ------

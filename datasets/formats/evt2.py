@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats import evt
 from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.format import Format, Head

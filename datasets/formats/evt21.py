@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats import evt
 from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.evt import Array
@@ -37,7 +37,10 @@ def open_recording(path: Path, options: Options) -> Recording:
         path, header, options, _decode.evt21_legacy if legacy else _decode.evt21, text.size
     )
     if said is None and legacy:
-        recording.tell(f"{path}: no byte order is named: halves of words are taken as swapped (legacy), as only so they fit")
+        recording.tell(
+            f"{path}: no byte order is named: halves of words are taken as swapped (legacy), as only so "
+            "they fit"
+        )
     return recording
 
 
@@ -48,8 +51,8 @@ def _said(text: evt.TextHeader) -> str | None:
 def _is_legacy(path: Path, text: evt.TextHeader) -> bool:
     """As the header says.
 
-    Old headers name only the version. Then the halves are swapped where only so all first words are of a known kind and
-    a time is among them.
+    Old headers name only the version. Then the halves are swapped where only so all first words are of a
+    known kind and a time is among them.
     """
     said = _said(text)
     if said is not None or "format" in text.fields:

@@ -1,4 +1,5 @@
-"""Prophesee EVT 3.0 RAW: a header in text, then words of 16 bits, each of which changes one thing or is an event.
+"""Prophesee EVT 3.0 RAW: a header in text, then words of 16 bits, each of which changes one thing or is an
+event.
 
 Source: docs.prophesee.ai, "EVT 3.0 Format"; the layout of the words stands in ``src/events/evt3.hpp``.
 """
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.formats import evt
 from spikeflow.datasets.formats.decoded import DecodedRecording
 from spikeflow.datasets.formats.evt import Array

@@ -1,8 +1,8 @@
 """FlatBuffers of strangers: tables, numbers, text and vectors; every offset is checked before it is followed.
 
 A table is a 32-bit step back to the list of its fields, then the fields; the list says where each lies in the
-table, or 0 where it has its default. Text, vectors and tables inside are 32-bit steps forward, so nothing can go
-round in circles.
+table, or 0 where it has its default. Text, vectors and tables inside are 32-bit steps forward, so nothing can
+go round in circles.
 
 Source: flatbuffers.dev, "FlatBuffer Internals".
 """

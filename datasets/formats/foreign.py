@@ -35,7 +35,9 @@ KINDS = (
     Foreign(b"#ROSBAG", "a ROS 1 bag (rosbag)", BAG),
     Foreign(b"\x89MCAP0\r\n", "an MCAP file, as ROS 2 records", BAG),
     Foreign(b"SQLite format 3\0", "an SQLite database, such as a ROS 2 bag (.db3)", BAG),
-    Foreign(b"MATLAB 7.3 MAT-file", "a MATLAB 7.3 file that is damaged, since no HDF5 follows", "a fresh copy"),
+    Foreign(
+        b"MATLAB 7.3 MAT-file", "a MATLAB 7.3 file that is damaged, since no HDF5 follows", "a fresh copy"
+    ),
     Foreign(b"ustar", "a tar archive", UNPACK, 257),
     Foreign(b"\x1f\x8b", "a gzip file", UNPACK),
     Foreign(b"BZh", "a bzip2 file", UNPACK),
@@ -72,4 +74,6 @@ def refuse(path: Path, start: bytes, certain: bool = False) -> None:
         raise FileError(path, "is a web page, not the file it should lead to", "to fetch it by hand")
     if not certain and (version := AEDAT.match(start)):
         told = "known are 1.0, 2.0, 2.1, 3.0, 3.1 and 4.0"
-        raise FileError(path, f"is AEDAT {version[1].decode()}, which is not known; {told}", "--format of one of these")
+        raise FileError(
+            path, f"is AEDAT {version[1].decode()}, which is not known; {told}", "--format of one of these"
+        )

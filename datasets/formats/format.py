@@ -46,13 +46,15 @@ class Format:
     name : as `--format` takes it, and `Header.format` tells it.
     title : in words.
     suffixes : usual ones, first the one a writer takes; ``write(path)`` finds its format by them.
-    recognise : whether a file is of this format; looks at content, and must be exact where there is a magic word.
+    recognise : whether a file is of this format; looks at content, and must be exact where there is a magic
+        word.
     open : the recording.
     write : writes a whole new file into the one it is given (which the caller moves into place), or None.
     takes : fields of `Options`, beside those of every format, that have a meaning for this one.
     sensor : whether a file has a place for the sensor's size.
     why_not : of a file that no format recognises: why it is nearly, but not quite, of this one; else empty.
-    unsure : what a user must hear where the file was recognised and this is little sure, in words; else empty.
+    unsure : what a user must hear where the file was recognised and this is little sure, in words; else
+        empty.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""HDF5 of events: columns t, x, y, p in a group (DSEC, RPG), or one data set of records (Prophesee: ``CD/events``).
+"""HDF5 of events: columns t, x, y, p in a group (DSEC, RPG), or one data set of records (Prophesee:
+``CD/events``).
 
-Times are whole microseconds, or seconds where they have fractions. DSEC stores times from the start of a drive and the
-start apart, as ``t_offset``: t is as stored, the offset is told in the header. A file of many recordings (SHD, SSC) needs
-`key`, the number of one.
+Times are whole microseconds, or seconds where they have fractions. DSEC stores times from the start of a
+drive and the start apart, as ``t_offset``: t is as stored, the offset is told in the header. A file of many
+recordings (SHD, SSC) needs `key`, the number of one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""HDF5 from a stranger: only what lies in the file itself is followed, and sizes are checked before they are read.
+"""HDF5 from a stranger: only what lies in the file itself is followed, and sizes are checked before they are
+read.
 
-Soft and external links, external and virtual storage, references and objects are not followed. A filter that is missing is
-named, with the package that brings it.
+Soft and external links, external and virtual storage, references and objects are not followed. A filter that
+is missing is named, with the package that brings it.
 """
 
 from __future__ import annotations

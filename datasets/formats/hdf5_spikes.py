@@ -1,7 +1,9 @@
-"""The HDF5 of the Heidelberg sets: many samples in one file, each with times in seconds and the units that fired.
+"""The HDF5 of the Heidelberg sets: many samples in one file, each with times in seconds and the units that
+fired.
 
-Source: https://zenkelab.org/resources/spiking-heidelberg-datasets-shd/. Data sets ``spikes/times`` and ``spikes/units`` of
-rows of any length, ``labels``, and where known ``extra/speaker`` and ``extra/keys`` (names of the labels).
+Source: https://zenkelab.org/resources/spiking-heidelberg-datasets-shd/. Data sets ``spikes/times`` and
+``spikes/units`` of rows of any length, ``labels``, and where known ``extra/speaker`` and ``extra/keys``
+(names of the labels).
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ def is_spikes(file: h5py.File) -> bool:
 class SpikeFile:
     """Samples of one file, opened; ``[i]`` gives `Events` of 700 channels: x the unit, y 0, p 1.
 
-    Times are rounded to the nearest microsecond (the file's float16 or float32 seconds are coarser for long samples).
-    Spikes of a sample are put in order of time where they are not; those of one time keep their order.
+    Times are rounded to the nearest microsecond (the file's float16 or float32 seconds are coarser for long
+    samples). Spikes of a sample are put in order of time where they are not; those of one time keep their
+    order.
 
     Parameters
     ----------

@@ -1,7 +1,9 @@
-"""MATLAB's ``.mat``, versions 4 to 7: columns of events as variables (ASL-DVS), as fields of one (``TD``), or spike trains.
+"""MATLAB's ``.mat``, versions 4 to 7: columns of events as variables (ASL-DVS), as fields of one (``TD``), or
+spike trains.
 
-A matrix of spike trains (ST-MNIST) has a row for each taxel with -1, 0, 1, and a last row with the time in seconds; x is
-the number of the taxel, in the order of the file, and y is 0. Version 7.3 is HDF5, and read as such. Files are read whole.
+A matrix of spike trains (ST-MNIST) has a row for each taxel with -1, 0, 1, and a last row with the time in
+seconds; x is the number of the taxel, in the order of the file, and y is 0. Version 7.3 is HDF5, and read as
+such. Files are read whole.
 """
 
 from __future__ import annotations
@@ -79,7 +81,8 @@ def _of_one(path: Path, name: str, value: mat.Variable, options: Options) -> Rec
 def _of_layout(path: Path, held: Any, layout: Layout, options: Options) -> Recording:
     columns = {letter: _numbers(path, name, held[name]) for letter, name in layout.at.items()}
     p, told = columns.get("p"), list(layout.told)
-    # MATLAB counts from 1, and so does the reader that came with N-MNIST: 1 is off, 2 is on; x and y stay as they are
+    # MATLAB counts from 1, and so does the reader that came with N-MNIST: 1 is off, 2 is on; x and y stay as
+    # they are
     if p is not None and p.dtype.kind != "b" and p.size and p.min() == 1 and p.max() == 2:
         columns["p"] = p - 1
         told.append(f"{path}: polarities are 1 and 2: taken as off and on")
@@ -104,11 +107,15 @@ def _numbers(path: Path, name: str, value: mat.Variable) -> Array:
 
 
 def write(file: BinaryIO, events: Events) -> None:
-    """Write the variables ts, x, y, pol, as ASL-DVS has them; the layout has no place for the sensor's size."""
+    """Write the variables ts, x, y, pol, as ASL-DVS has them; the layout has no place for the sensor's
+    size.
+    """
     from scipy.io import savemat
 
     columns = {"ts": events.t, "x": events.x, "y": events.y, "pol": events.p}
     savemat(file, {name: column[:, None] for name, column in columns.items()}, do_compression=True)
 
 
-FORMAT = Format("mat", "MATLAB variables", (".mat",), recognise, open_recording, write, NAMED_TABLE, sensor=False)
+FORMAT = Format(
+    "mat", "MATLAB variables", (".mat",), recognise, open_recording, write, NAMED_TABLE, sensor=False
+)

@@ -1,6 +1,7 @@
 """NumPy's ``.npy``: one array of events, structured with the names t, x, y, p, or rows of four columns.
 
-Source: NEP 1, "A simple file format for NumPy arrays". Read through a memory map, so that a large file streams.
+Source: NEP 1, "A simple file format for NumPy arrays". Read through a memory map, so that a large file
+streams.
 """
 
 from __future__ import annotations

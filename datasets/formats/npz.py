@@ -1,7 +1,7 @@
 """NumPy's ``.npz``: the columns t, x, y, p as arrays of a zip file, or one array as in ``.npy``.
 
-Each column is unpacked whole, since a packed one cannot be read from its middle; use ``.npy`` or HDF5 where memory is
-short. Files that we write hold the sensor's size as ``width`` and ``height``.
+Each column is unpacked whole, since a packed one cannot be read from its middle; use ``.npy`` or HDF5 where
+memory is short. Files that we write hold the sensor's size as ``width`` and ``height``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Text: one event a line, columns apart by commas, semicolons, tabs or blanks; a first line may name them.
 
-Lines that begin with ``#`` or ``%`` are comments; one right before the rows may name the columns, too. A first line of two
-whole numbers, before rows of more, is the width and height (the layout of the RPG data sets: ``t x y p``, seconds). Names
-may hold the sensor's size (``t,x@640,y@480,on``, as faery writes). Words true and false are 1 and 0. Numbers are read exactly, and times then rounded to the
-nearest microsecond, half to even. Constant memory; about 3 million events a second.
+Lines that begin with ``#`` or ``%`` are comments; one right before the rows may name the columns, too. A
+first line of two whole numbers, before rows of more, is the width and height (the layout of the RPG data
+sets: ``t x y p``, seconds). Names may hold the sensor's size (``t,x@640,y@480,on``, as faery writes). Words
+true and false are 1 and 0. Numbers are read exactly, and times then rounded to the nearest microsecond, half
+to even. Constant memory; about 3 million events a second.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class Shape:
 
 
 def recognise(head: Head) -> bool:
-    """Text of which the first lines are rows of numbers, all of one length, or names that tell t and x and then such rows."""
+    """Text of which the first lines are rows of numbers, all of one length, or names that tell t and x and
+    then such rows.
+    """
     shape = shape_of(head.start)
     if shape is None or (shape.names and named(str(head.path), shape.names) is None):
         return False
@@ -111,7 +114,9 @@ def shape_of(start: bytes) -> Shape | None:
 
 
 def _names(comment: tuple[str, ...], columns: int) -> tuple[str, ...]:
-    """The names of the columns that a comment right before the rows tells, if it does (numpy's savetxt writes such)."""
+    """The names of the columns that a comment right before the rows tells, if it does (numpy's savetxt writes
+    such).
+    """
     names = tuple(field.strip("\"'") for field in comment)
     tells = len(names) == columns and all(names) and len(set(names)) == columns
     return names if tells and named("", names) is not None else ()
@@ -256,7 +261,8 @@ def _tail(path: Path, begin: int) -> bytes:
 
 
 def write(file: BinaryIO, events: Events) -> None:
-    """Write ``t,x,y,p`` in microseconds, one event a line, and the sensor's size as a comment where it is known.
+    """Write ``t,x,y,p`` in microseconds, one event a line, and the sensor's size as a comment where it is
+    known.
 
     Raises
     ------

@@ -1,7 +1,9 @@
-"""Numbers of a text, exactly: sign, whole part and up to 18 decimals, as integers; no number becomes a float on its way.
+"""Numbers of a text, exactly: sign, whole part and up to 18 decimals, as integers; no number becomes a float
+on its way.
 
-`parse_slowly` says what a row is, line by line, with Python's decimals. `parse` gives the same, by arithmetic on whole
-columns of digits, where every line is plain (digits, one point, a minus sign); else it asks `parse_slowly`.
+`parse_slowly` says what a row is, line by line, with Python's decimals. `parse` gives the same, by arithmetic
+on whole columns of digits, where every line is plain (digits, one point, a minus sign); else it asks
+`parse_slowly`.
 """
 
 from __future__ import annotations
@@ -50,7 +52,8 @@ class Numbers:
         return self.sign * (self.whole + self.decimals / ONE)
 
     def microseconds(self, power: int) -> Array:
-        """The values times ``10^power`` as int64, rounded to the nearest, half to even; float64 where one is too large.
+        """The values times ``10^power`` as int64, rounded to the nearest, half to even; float64 where one is
+        too large.
 
         Parameters
         ----------
@@ -177,7 +180,9 @@ def _all_apart(delimiters: Array, begin: Array, end: Array) -> bool:
 
 
 def _column(text: Array, points: Array, begin: Array, end: Array) -> tuple[Numbers, int] | None:
-    """The values between these places, and how many points and minus signs they have; None where one is not plain."""
+    """The values between these places, and how many points and minus signs they have; None where one is not
+    plain.
+    """
     negative = text[begin] == ord("-")
     begin = begin + negative
     point, after, marks = end, end, int(negative.sum())

@@ -83,8 +83,8 @@ def collate(samples: Sequence[tuple[Any, int]], binning: Binning | None = None) 
     Raises
     ------
     DataError
-        Where there are no samples, kinds or shapes are mixed, events come without a binning (or arrays with one), or
-        the batch would hold no step or more than 2^31 values.
+        Where there are no samples, kinds or shapes are mixed, events come without a binning (or arrays with
+        one), or the batch would hold no step or more than 2^31 values.
     """
     made = pack(samples, binning)
     return made.batch() if isinstance(made, Packed) else made
@@ -120,7 +120,8 @@ def frames(events: Sequence[Events], binning: Binning) -> Array:
 
 
 def to_spikes(events: Sequence[Events], binning: Binning) -> Spikes:
-    """Spikes of the same counts as `frames`; events of one cell in one step become one record with their number.
+    """Spikes of the same counts as `frames`; events of one cell in one step become one record with their
+    number.
 
     Raises
     ------

@@ -1,4 +1,6 @@
-"""A disk cache of samples: what a data set and a transform make is kept, and made anew when either has changed."""
+"""A disk cache of samples: what a data set and a transform make is kept, and made anew when either has
+changed.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +33,23 @@ class CacheWarning(UserWarning):
 class Cached:
     """A data set whose samples are kept in a folder: ``[i] -> (transform(sample), label)``.
 
-    An entry is found by a digest of: the content of the sample's file (or of the sample, where there is no file), its
-    place in it, all settings of the data set, the transforms, and spikeflow's version. So a changed file or transform is
-    never answered from the cache. An entry appears whole or not at all, under any number of processes; a damaged one
-    is noticed by its checksum and made anew. Where the folder cannot be written to (a full disk), there is a warning
-    and the sample is delivered all the same.
+    An entry is found by a digest of: the content of the sample's file (or of the sample, where there is no
+    file), its place in it, all settings of the data set, the transforms, and spikeflow's version. So a
+    changed file or transform is never answered from the cache. An entry appears whole or not at all, under
+    any number of processes; a damaged one is noticed by its checksum and made anew. Where the folder cannot
+    be written to (a full disk), there is a warning and the sample is delivered all the same.
 
-    A transform that draws random numbers would always draw the same ones: it is refused here, and applied after the
-    cache instead, by the loader.
+    A transform that draws random numbers would always draw the same ones: it is refused here, and applied
+    after the cache instead, by the loader.
 
     Parameters
     ----------
     dataset : anything with a length and ``[i] -> (Events or array, label)``; its own transform is kept, too.
     folder : of the entries; made where there is none. Several caches may share it.
     transform : of what the data set gives, called with the sample and 0.
-    limit_bytes : once the folder holds so much, nothing more is kept, and nothing thrown out: an epoch asks for
-        every sample once, so throwing out the oldest would throw out what is asked for next. Other processes are
-        counted every 256 entries.
+    limit_bytes : once the folder holds so much, nothing more is kept, and nothing thrown out: an epoch asks
+        for every sample once, so throwing out the oldest would throw out what is asked for next. Other
+        processes are counted every 256 entries.
 
     Raises
     ------
@@ -129,7 +131,10 @@ class Cached:
             path.parent.mkdir(parents=True, exist_ok=True)
             _write(path, raw)
         except OSError as error:
-            text = f"{self.folder}: a sample could not be kept ({error.strerror or error}); it is delivered all the same"
+            text = (
+                f"{self.folder}: a sample could not be kept ({error.strerror or error}); it is "
+                "delivered all the same"
+            )
             warnings.warn(text, CacheWarning, stacklevel=3)
 
     def _fits(self, more: int, limit: int) -> bool:

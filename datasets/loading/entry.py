@@ -1,7 +1,8 @@
 """One entry of the disk cache: a sample and its label in a file that can be told from a damaged one.
 
-Layout: the magic word, the length of a JSON head (uint32), the head, the arrays one after the other as they lie in
-memory (little-endian, C order), and the CRC-32 (uint32) of all that comes before. Nothing in it can be run.
+Layout: the magic word, the length of a JSON head (uint32), the head, the arrays one after the other as they
+lie in memory (little-endian, C order), and the CRC-32 (uint32) of all that comes before. Nothing in it can be
+run.
 """
 
 from __future__ import annotations

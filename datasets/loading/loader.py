@@ -1,7 +1,7 @@
 """Batches of tensors from a data set, by workers: the one file of `spikeflow.datasets` that loads torch.
 
-What a batch holds depends on the data set, on the settings, and on its place (epoch, batch), and on nothing else: not
-on the number of workers, on how they were started, or on where a run was taken up again.
+What a batch holds depends on the data set, on the settings, and on its place (epoch, batch), and on nothing
+else: not on the number of workers, on how they were started, or on where a run was taken up again.
 """
 
 from __future__ import annotations
@@ -34,24 +34,25 @@ class DataLoader:
 
     ::
 
-        with DataLoader(dataset, Loading(batch_size=50, workers=2), Binning(dt_us=15_000, steps=20)) as loader:
+        loading = Loading(batch_size=50, workers=2)
+        with DataLoader(dataset, loading, Binning(dt_us=15_000, steps=20)) as loader:
             for epoch in range(10):
                 for batch in loader.epoch(epoch):
                     ...  # batch.x, batch.labels, batch.lengths, batch.mask
 
-    Workers live from the first epoch to `close`, to the end of the ``with``, or to an epoch that is left early (an
-    exception, a break), whichever comes first; the next epoch starts new ones. One epoch runs at a time: beginning
-    another one ends it.
+    Workers live from the first epoch to `close`, to the end of the ``with``, or to an epoch that is left
+    early (an exception, a break), whichever comes first; the next epoch starts new ones. One epoch runs at a
+    time: beginning another one ends it.
 
     Parameters
     ----------
     dataset : anything with a length and ``[i] -> (sample, label)``.
     loading : batch size, order, workers.
     collate : what makes a `Batch` of a list of ``(sample, label)``: a `Binning` for events, None for arrays
-        ``(T, *shape)``, or a function of the user's own, from a module where workers are spawned; what it returns,
-        if no `Batch`, is handed over as it is.
-    transform : called with each sample and its draw, ``epoch * len(dataset) + i``: augmentations draw anew in every
-        epoch and yet always the same.
+        ``(T, *shape)``, or a function of the user's own, from a module where workers are spawned; what it
+        returns, if no `Batch`, is handed over as it is.
+    transform : called with each sample and its draw, ``epoch * len(dataset) + i``: augmentations draw anew in
+        every epoch and yet always the same.
 
     Raises
     ------
@@ -171,7 +172,8 @@ class Epoch(Iterator[Any]):
         Raises
         ------
         FileError, DataError
-            Where a sample cannot be read or transformed, with its number and file; or where a worker was killed.
+            Where a sample cannot be read or transformed, with its number and file; or where a worker was
+            killed.
         """
         if self._loader is None or not len(self):
             raise StopIteration
@@ -210,7 +212,8 @@ class _Small(Batch):
 
 
 def _light(made: Any) -> Any:
-    """A batch as it travels from a worker: in bytes where that is exact, through shared memory where it is large.
+    """A batch as it travels from a worker: in bytes where that is exact, through shared memory where it is
+    large.
 
     Mapping shared memory costs this process more than anything else that it does for a batch.
     """

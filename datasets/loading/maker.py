@@ -1,4 +1,6 @@
-"""What a worker does: batches of a data set, or, where a sample is at fault, a failure that says which and where."""
+"""What a worker does: batches of a data set, or, where a sample is at fault, a failure that says which and
+where.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What a sample is made of: a text that changes when the file, the data set's settings or the sample's place do."""
+"""What a sample is made of: a text that changes when the file, the data set's settings or the sample's place
+do.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +46,11 @@ def settings_key(dataset: Any) -> str:
 
 
 def sample_key(dataset: Any, i: int, memory: Memory) -> str:
-    """Of what sample i is made, as text: the content of its file, place and label; without a file, its own content.
+    """Of what sample i is made, as text: the content of its file, place and label; without a file, its own
+    content.
 
-    The digest of a file is kept in `memory` as long as size and time of change of the file stay the same. Of a file
-    above 64 MiB size, time of change, and the first and the last MiB are taken.
+    The digest of a file is kept in `memory` as long as size and time of change of the file stay the same. Of
+    a file above 64 MiB size, time of change, and the first and the last MiB are taken.
 
     Raises
     ------

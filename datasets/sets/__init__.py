@@ -1,1 +1,3 @@
-"""The data sets, one file each; `catalog` lists them by name. `audio`, `images`, `heidelberg` are kinds of sets."""
+"""The data sets, one file each; `catalog` lists them by name. `audio`, `images`, `heidelberg` are kinds of
+sets.
+"""

@@ -25,7 +25,8 @@ CARD = Card(
     classes=tuple("abcdefghiklmnopqrstuvwxy"),
     counts={"all": 100_800, "train": 80_640, "test": 20_160},
     split="no official one; this one draws a fifth of each letter by number, seed 0, for the test, since the "
-    "literature draws 80:20 at random. Neighbouring samples are pieces of one recording, so such a test is easy",
+    "literature draws 80:20 at random. Neighbouring samples are pieces of one recording, so such a test "
+    "is easy",
     width=240,
     height=180,
     archives=(
@@ -37,7 +38,8 @@ CARD = Card(
         ),
     ),
     notes="24 letters: j and z are movements. tonic counts 26 letters, so that its label of k is 10, here 9. "
-    "Which of the five people made a sample is not in the files. Coordinates as in the file; tonic turns y over.",
+    "Which of the five people made a sample is not in the files. Coordinates as in the file; tonic turns "
+    "y over.",
 )
 
 

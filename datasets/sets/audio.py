@@ -24,11 +24,13 @@ class AudioEncoder(Protocol):
 
 
 class AudioDataset(Dataset[Events]):
-    """WAV files with an encoder: ``[i] -> (Events, label)``; a class gives `card`, `find`, `rate_hz` and `ear`.
+    """WAV files with an encoder: ``[i] -> (Events, label)``; a class gives `card`, `find`, `rate_hz` and
+    `ear`.
 
     Parameters
     ----------
-    encoder : what makes spikes of a sound; the class's `ear`, which hears what the recordings hold, where None.
+    encoder : what makes spikes of a sound; the class's `ear`, which hears what the recordings hold, where
+        None.
     others : as of `Dataset`.
     """
 

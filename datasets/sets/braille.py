@@ -32,14 +32,17 @@ CARD = Card(
     name="braille",
     title="Tactile Braille Letters",
     kind="touch",
-    citation="Müller-Cleve, Fra, Khacef, Pequeño-Zurro, Klepatsch, Forno, Ivanovich, Rastogi, Urgese, Zenke, Bartolozzi "
-    "2022, Braille letter reading: a benchmark for spatio-temporal pattern recognition on neuromorphic hardware, "
+    citation="Müller-Cleve, Fra, Khacef, Pequeño-Zurro, Klepatsch, Forno, Ivanovich, Rastogi, Urgese, "
+    "Zenke, Bartolozzi "
+    "2022, Braille letter reading: a benchmark for spatio-temporal pattern recognition on neuromorphic "
+    "hardware, "
     "Frontiers in Neuroscience 16:951164",
     licence="CC BY 4.0",
     homepage="https://doi.org/10.5281/zenodo.6556273",
     classes=("Space", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
     counts={"train": 27 * 40, "test": 27 * 10},
-    split="no official one; this one takes every fifth repetition (4, 9, 14 ...) of each letter for the test. The "
+    split="no official one; this one takes every fifth repetition (4, 9, 14 ...) of each letter for the "
+    "test. The "
     "literature draws 80:20 or 70:10:20 at random",
     width=TAXELS,
     height=1,
@@ -51,8 +54,10 @@ CARD = Card(
             unpack=False,
         ),
     ),
-    notes="27 letters, 50 repetitions each, 76 or 77 steps of 25 ms of 12 sensors (taxels) with whole numbers of 0 to "
-    "255; touch lowers them from 255. The pickle is read without running it. All trials are of one finger: no groups.",
+    notes="27 letters, 50 repetitions each, 76 or 77 steps of 25 ms of 12 sensors (taxels) with whole "
+    "numbers of 0 to "
+    "255; touch lowers them from 255. The pickle is read without running it. All trials are of one "
+    "finger: no groups.",
 )
 
 
@@ -85,8 +90,8 @@ class Braille(Dataset[Events]):
     threshold : a taxel makes an event when its value lies at least so far from that of its last event.
     others : as of `Dataset`.
 
-    Events: x = taxel, y = 0, on where the stored value rose (the touch grew weaker), off where it fell; at most one of
-    a taxel in each step of 25 ms.
+    Events: x = taxel, y = 0, on where the stored value rose (the touch grew weaker), off where it fell; at
+    most one of a taxel in each step of 25 ms.
     """
 
     card = CARD
@@ -141,7 +146,9 @@ class Braille(Dataset[Events]):
 
 
 def taxel_events(values: Array, threshold: int = 1) -> Events:
-    """Send on delta: an event where a value lies at least `threshold` from that of the taxel's last event, or start."""
+    """Send on delta: an event where a value lies at least `threshold` from that of the taxel's last event, or
+    start.
+    """
     reported = values[0].astype(np.int64)
     t, x, p = [], [], []
     for step, now in enumerate(values[1:].astype(np.int64), 1):

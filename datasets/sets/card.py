@@ -21,7 +21,8 @@ class Archive:
     url : from where; a page for people where `by_hand` says why.
     size : bytes, or None where its makers do not say.
     md5, sha256 : in hexadecimal, or None where not known.
-    by_hand : why a program may not or cannot fetch it (a licence to accept, a page to log in to); empty where it can.
+    by_hand : why a program may not or cannot fetch it (a licence to accept, a page to log in to); empty where
+        it can.
     unpack : whether it is unpacked (zip, tar, gz) or used as it is.
     into : folder below the data set's own, in which it is unpacked or kept.
     """
@@ -50,8 +51,10 @@ class Card:
     homepage : where its makers describe it.
     classes : name of every label, in the order of labels.
     counts : samples of each split of the complete set.
-    split : where the splits come from: "official", or that there is none and which one this is, and what papers use.
-    width, height : of the sensor; None where it differs from sample to sample. A cochlea or skin: channels and 1.
+    split : where the splits come from: "official", or that there is none and which one this is, and what
+        papers use.
+    width, height : of the sensor; None where it differs from sample to sample. A cochlea or skin: channels
+        and 1.
     archives : what to fetch.
     notes : what else a user must know (other layouts and their counts, groups that are not known).
     """

@@ -77,7 +77,9 @@ def load(
 
 
 def data_folder() -> Path:
-    """Where data sets lie unless the user says otherwise: ``SPIKEFLOW_DATA``, else a folder in the user's home."""
+    """Where data sets lie unless the user says otherwise: ``SPIKEFLOW_DATA``, else a folder in the user's
+    home.
+    """
     told = os.environ.get("SPIKEFLOW_DATA")
     if told:
         return Path(told)

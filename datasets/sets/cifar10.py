@@ -39,14 +39,18 @@ CARD = Card(
             "cifar-10-binary.tar.gz", f"{_URL}cifar-10-binary.tar.gz", md5="c32a1d4ab5d03f1284b67883e8d87530"
         ),
     ),
-    notes="Still images in colour (`arrays()` gives N x 32 x 32 x 3, RGB); an encoder makes events of their luminance. "
-    "Of cifar-10-python.tar.gz the pickles are read without running them. The set's 80 million tiny images were "
+    notes="Still images in colour (`arrays()` gives N x 32 x 32 x 3, RGB); an encoder makes events of "
+    "their luminance. "
+    "Of cifar-10-python.tar.gz the pickles are read without running them. The set's 80 million tiny "
+    "images were "
     "withdrawn; CIFAR-10 was not.",
 )
 
 
 class CIFAR10(ImageDataset):
-    """CIFAR-10; the binary version, the Python version, or PNG strips of up to 1,000 images with a table of labels."""
+    """CIFAR-10; the binary version, the Python version, or PNG strips of up to 1,000 images with a table of
+    labels.
+    """
 
     card = CARD
 

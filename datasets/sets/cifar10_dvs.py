@@ -42,7 +42,8 @@ CARD = Card(
         for name, at, md5 in _FILES
     ),
     notes="The original files are AEDAT 2.0; tonic keeps a copy in AEDAT 4 (CIFAR10DVS.zip, MD5 "
-    "ce3a4a0682dc0943703bd8f749a7701c). Each layout is read as its files say; their x, y, polarity and time differ.",
+    "ce3a4a0682dc0943703bd8f749a7701c). Each layout is read as its files say; their x, y, polarity and "
+    "time differ.",
 )
 FORMATS = ((".aedat", "original", "aedat2"), (".aedat4", "tonic", "aedat4"))  # suffix, layout, format
 

@@ -47,14 +47,17 @@ CARD = Card(
     name="dsec",
     title="DSEC",
     kind="events",
-    citation="Gehrig, Aarents, Gehrig, Scaramuzza 2021, DSEC: a stereo event camera dataset for driving scenarios, IEEE "
-    "Robotics and Automation Letters 6(3); flow: Gehrig, Millhaeusler, Gehrig, Scaramuzza 2021, E-RAFT, 3DV; masks: "
+    citation="Gehrig, Aarents, Gehrig, Scaramuzza 2021, DSEC: a stereo event camera dataset for driving "
+    "scenarios, IEEE "
+    "Robotics and Automation Letters 6(3); flow: Gehrig, Millhaeusler, Gehrig, Scaramuzza 2021, E-RAFT, "
+    "3DV; masks: "
     "Sun, Messikommer, Gehrig, Scaramuzza 2022, ESS, ECCV",
     licence="CC BY-SA 4.0",
     homepage="https://dsec.ifi.uzh.ch/",
     classes=CITIES,
     counts={"train": 41, "test": 12},
-    split="official; a sample is a whole drive, its label the city. Flow, disparity and masks exist for some drives",
+    split="official; a sample is a whole drive, its label the city. Flow, disparity and masks exist for "
+    "some drives",
     width=640,
     height=480,
     archives=(
@@ -75,13 +78,17 @@ CARD = Card(
             into="test_semantic_segmentation",
         ),
     ),
-    notes="About 165 GB: train_events.zip has 125 GB, test_events.zip 27 GB; single drives are at the same server. "
-    "Events are packed with Blosc and need the Python package hdf5plugin. Groups are drives, cut into letters.",
+    notes="About 165 GB: train_events.zip has 125 GB, test_events.zip 27 GB; single drives are at the "
+    "same server. "
+    "Events are packed with Blosc and need the Python package hdf5plugin. Groups are drives, cut into "
+    "letters.",
 )
 
 
 class DSEC(Dataset[Drive]):
-    """DSEC; ``[i]`` is a `Drive`. Layouts: the official archives unpacked side by side, one folder a drive, tonic's."""
+    """DSEC; ``[i]`` is a `Drive`. Layouts: the official archives unpacked side by side, one folder a drive,
+    tonic's.
+    """
 
     card = CARD
 

@@ -105,7 +105,8 @@ class Flow:
 
     Parameters
     ----------
-    start_us, stop_us : of the stretch; a point at (x, y) at the start is at (x, y) + displacement at the stop.
+    start_us, stop_us : of the stretch; a point at (x, y) at the start is at (x, y) + displacement at the
+        stop.
     displacement : float32, ``(height, width, 2)``, pixels along x and y.
     valid : bool, ``(height, width)``: where the displacement is known.
     """
@@ -171,7 +172,9 @@ class Drive:
         return _times(self.path(f"flow_{way}_times"), 2)
 
     def flow(self, i: int, way: str = "forward") -> Flow:
-        """Flow number i: ``(value - 2^15) / 128`` pixels, red along x, green along y; blue tells what is known."""
+        """Flow number i: ``(value - 2^15) / 128`` pixels, red along x, green along y; blue tells what is
+        known.
+        """
         start, stop = self.flow_times(way)[i]
         picture = self._picture(f"flow_{way}", i, len(self.flow_times(way)))
         if picture.dtype != np.uint16 or picture.shape[2] != 3:
@@ -184,7 +187,9 @@ class Drive:
         return _times(self.path("disparity_times"), 1)[:, 0]
 
     def disparity(self, i: int, view: str = "event") -> Array:
-        """Disparity number i in pixels: value / 256, float32 of shape ``(height, width)``; 0 where not known."""
+        """Disparity number i in pixels: value / 256, float32 of shape ``(height, width)``; 0 where not
+        known.
+        """
         return (
             self._picture(f"disparity_{view}", i, len(self.disparity_times()))[..., 0].astype(np.float32)
             / 256
@@ -208,7 +213,9 @@ class Drive:
 
 
 def _times(path: Path, columns: int) -> Array:
-    """Whole numbers of a text file, a row a line, separated by commas; lines that begin with # are remarks."""
+    """Whole numbers of a text file, a row a line, separated by commas; lines that begin with # are
+    remarks.
+    """
     try:
         lines = [line for line in path.read_text("utf-8").splitlines() if line.strip() and line[0] != "#"]
         rows = [[int(word) for word in line.split(",")] for line in lines]

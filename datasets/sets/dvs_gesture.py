@@ -1,4 +1,6 @@
-"""DVS128 Gesture: eleven gestures of hands and arms, by 29 people under three lights, before an event camera."""
+"""DVS128 Gesture: eleven gestures of hands and arms, by 29 people under three lights, before an event
+camera.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ CARD = Card(
     name="dvs_gesture",
     title="DVS128 Gesture",
     kind="events",
-    citation="Amir, Taba, Berg, Melano, McKinstry, Di Nolfo, Nayak, Andreopoulos, Garreau, Mendoza, Kusnitz, DeBole, "
+    citation="Amir, Taba, Berg, Melano, McKinstry, Di Nolfo, Nayak, Andreopoulos, Garreau, Mendoza, "
+    "Kusnitz, DeBole, "
     "Esser, Delbruck, Flickner, Modha 2017, A low power, fully event-based gesture recognition system, CVPR",
     licence="CC BY 4.0",
     homepage="https://research.ibm.com/interactive/dvsgesture/",
@@ -50,7 +53,8 @@ CARD = Card(
             by_hand="IBM's Box page serves people only",
         ),
     ),
-    notes="98 and 24 trials of twelve labelled stretches: arm roll is there forwards and backwards. tonic's copy "
+    notes="98 and 24 trials of twelve labelled stretches: arm roll is there forwards and backwards. "
+    "tonic's copy "
     "(times in ms) keeps one stretch of each class of a trial: 1,077 and 264. Groups are the users.",
 )
 TONIC = {"train": ("ibmGestureTrain", 1_077), "test": ("ibmGestureTest", 264)}
@@ -70,7 +74,8 @@ class DVSGesture(Dataset[Events]):
     """DVS128 Gesture; as downloaded, as tonic or SpikingJelly leave it, or as single files of 40-bit events.
 
     ``DvsGesture/userNN_light.aedat`` with ``_labels.csv``; ``ibmGestureTrain/userNN_light/N.npy``;
-    ``events_np/train/N/userNN_light_M.npz``; ``dvs128_gesture/NN_name.bin``. Labels are the gesture's number - 1.
+    ``events_np/train/N/userNN_light_M.npz``; ``dvs128_gesture/NN_name.bin``. Labels are the gesture's number
+    - 1.
     """
 
     card = CARD
@@ -188,7 +193,9 @@ def _spikingjelly(root: Path, split: str) -> Index | None:
 
 
 def _samples(root: Path, split: str) -> Index | None:
-    """Single gestures ``NN_name.bin``, NN the gesture's number, of one person not named, here taken for training."""
+    """Single gestures ``NN_name.bin``, NN the gesture's number, of one person not named, here taken for
+    training.
+    """
     if split != "train":
         return None
     found = [(name, re.match(r"([0-9]{2})_[a-z_]+\.bin$", name)) for name in listed(root, ".bin")]

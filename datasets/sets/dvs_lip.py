@@ -10,20 +10,21 @@ from spikeflow.datasets.stored.layouts import classes_below, events_of, roots
 from spikeflow.events import Events
 
 _WORDS = """
-accused action allow allowed america american another around attacks banks become being benefit benefits between
-billion called capital challenge change chief couple court death described difference different during economic
-education election england evening everything exactly general germany giving ground happen happened having heavy
-house hundreds immigration judge labour leaders legal little london majority meeting military million minutes
-missing needs number numbers paying perhaps point potential press price question really right russia russian
-saying security several should significant spend spent started still support syria syrian taken taking terms
-these thing think times tomorrow under warning water welcome words worst years young
+accused action allow allowed america american another around attacks banks become being benefit benefits
+between billion called capital challenge change chief couple court death described difference different during
+economic education election england evening everything exactly general germany giving ground happen happened
+having heavy house hundreds immigration judge labour leaders legal little london majority meeting military
+million minutes missing needs number numbers paying perhaps point potential press price question really right
+russia russian saying security several should significant spend spent started still support syria syrian taken
+taking terms these thing think times tomorrow under warning water welcome words worst years young
 """
 WORDS = tuple(re.findall(r"\w+", _WORDS))
 CARD = Card(
     name="dvs_lip",
     title="DVS-Lip",
     kind="events",
-    citation="Tan, Wang, Han, Cao, Wu, Zha 2022, Multi-grained spatio-temporal features perceived network for "
+    citation="Tan, Wang, Han, Cao, Wu, Zha 2022, Multi-grained spatio-temporal features perceived "
+    "network for "
     "event-based lip-reading, CVPR, 20094-20103",
     licence="not stated",
     homepage="https://sites.google.com/view/event-based-lipreading",
@@ -40,7 +41,8 @@ CARD = Card(
             by_hand="Google Drive shows a page to confirm for a file of this size",
         ),
     ),
-    notes="The files do not tell the speaker, so that no validation set can keep speakers apart as the test does.",
+    notes="The files do not tell the speaker, so that no validation set can keep speakers apart as the "
+    "test does.",
 )
 
 

@@ -15,7 +15,8 @@ from spikeflow.events import Events
 
 CHANNELS = 700
 CITATION = (
-    "Cramer, Stradmann, Schemmel, Zenke 2022, The Heidelberg spiking data sets for the systematic evaluation of "
+    "Cramer, Stradmann, Schemmel, Zenke 2022, The Heidelberg spiking data sets for the systematic "
+    "evaluation of "
     "spiking neural networks, IEEE Transactions on Neural Networks and Learning Systems 33:2744-2757"
 )
 HOMEPAGE = "https://zenkelab.org/resources/spiking-heidelberg-datasets-shd/"
@@ -33,8 +34,8 @@ def archives(name: str, md5: dict[str, str]) -> tuple[Archive, ...]:
 class HeidelbergDataset(Dataset[Events]):
     """Spikes of 700 channels as on events with y = 0; groups are the speakers.
 
-    Layout ``<name>_train.h5`` and so on, the original's and tonic's. Where the file names its classes (``extra/keys``),
-    the card takes these names: labels are the file's numbers either way.
+    Layout ``<name>_train.h5`` and so on, the original's and tonic's. Where the file names its classes
+    (``extra/keys``), the card takes these names: labels are the file's numbers either way.
     """
 
     def find(self, folder: Path, split: str) -> Index | None:

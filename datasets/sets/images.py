@@ -22,7 +22,8 @@ Array = npt.NDArray[Any]
 class ImageDataset(Dataset[Events]):
     """Still images with an encoder: ``[i] -> (Events, label)``; a class gives `card`, `find` and `load`.
 
-    A file is loaded when an image of it is first asked for, and kept; copies for other workers start without it.
+    A file is loaded when an image of it is first asked for, and kept; copies for other workers start without
+    it.
 
     Parameters
     ----------
@@ -75,7 +76,9 @@ class ImageDataset(Dataset[Events]):
         return self.encoder(self._pick(place.path, [place.row])[0], place.row)
 
     def arrays(self) -> tuple[Array, Array]:
-        """All images, uint8, ``(N, height, width)`` or ``(N, height, width, 3)``, and labels, int64; no encoder."""
+        """All images, uint8, ``(N, height, width)`` or ``(N, height, width, 3)``, and labels, int64; no
+        encoder.
+        """
         path = np.array([place.path for place in self.index.places])
         row = np.array([place.row for place in self.index.places])
         out: Array | None = None

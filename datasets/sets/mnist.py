@@ -76,7 +76,8 @@ FASHION_CARD = Card(
     name="fashion_mnist",
     title="Fashion-MNIST",
     kind="images",
-    citation="Xiao, Rasul, Vollgraf 2017, Fashion-MNIST: a novel image dataset for benchmarking machine learning "
+    citation="Xiao, Rasul, Vollgraf 2017, Fashion-MNIST: a novel image dataset for benchmarking machine "
+    "learning "
     "algorithms, arXiv:1708.07747",
     licence="MIT",
     homepage="https://github.com/zalandoresearch/fashion-mnist",
@@ -122,7 +123,9 @@ FASHION_CARD = Card(
 
 
 class MNIST(ImageDataset):
-    """MNIST; layout ``train-images-idx3-ubyte.gz`` and so on, gzipped or not: the original's, torchvision's, tonic's."""
+    """MNIST; layout ``train-images-idx3-ubyte.gz`` and so on, gzipped or not: the original's, torchvision's,
+    tonic's.
+    """
 
     card = CARD
     folders = ("MNIST/raw", "MNIST", "mnist", "mnist/raw", "raw", "smnist")

@@ -13,7 +13,8 @@ CARD = Card(
     name="ncars",
     title="N-CARS",
     kind="events",
-    citation="Sironi, Brambilla, Bourdis, Lagorce, Benosman 2018, HATS: Histograms of averaged time surfaces for "
+    citation="Sironi, Brambilla, Bourdis, Lagorce, Benosman 2018, HATS: Histograms of averaged time "
+    "surfaces for "
     "robust event-based object classification, CVPR",
     licence="Prophesee's terms, shown at the download",
     homepage="https://www.prophesee.ai/2018/03/13/dataset-n-cars/",
@@ -28,7 +29,8 @@ CARD = Card(
             by_hand="Prophesee asks for a name and for its licence to be accepted",
         ),
     ),
-    notes="Train: 7,940 cars and 7,482 backgrounds; test: 4,396 and 4,211. 100 ms each, cut from an ATIS camera's "
+    notes="Train: 7,940 cars and 7,482 backgrounds; test: 4,396 and 4,211. 100 ms each, cut from an ATIS "
+    "camera's "
     "picture: sizes differ, at most 120 x 100. The files do not tell which car or drive a sample is of.",
 )
 

@@ -13,7 +13,8 @@ CARD = Card(
     name="nmnist",
     title="N-MNIST",
     kind="events",
-    citation="Orchard, Jayawant, Cohen, Thakor 2015, Converting static image datasets to spiking neuromorphic "
+    citation="Orchard, Jayawant, Cohen, Thakor 2015, Converting static image datasets to spiking "
+    "neuromorphic "
     "datasets using saccades, Frontiers in Neuroscience 9:437",
     licence="CC BY-SA 4.0",
     homepage="https://www.garrickorchard.com/datasets/n-mnist",

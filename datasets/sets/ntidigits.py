@@ -39,7 +39,8 @@ CARD = Card(
     name="ntidigits",
     title="N-TIDIGITS18",
     kind="spikes",
-    citation="Anumula, Neil, Delbruck, Liu 2018, Feature representations for neuromorphic audio spike streams, "
+    citation="Anumula, Neil, Delbruck, Liu 2018, Feature representations for neuromorphic audio spike "
+    "streams, "
     "Frontiers in Neuroscience 12:23",
     licence="not stated; TIDIGITS itself is under a licence of the Linguistic Data Consortium",
     homepage="https://docs.google.com/document/d/1Uxe7GsKKXcy6SlDUX4hoJVAC0-UkH-8kr5UXp0Ndi1M",
@@ -57,7 +58,8 @@ CARD = Card(
             unpack=False,
         ),
     ),
-    notes="The samples are the single digits; sequences of up to seven (8,623 and 8,700 utterances in all) are in the "
+    notes="The samples are the single digits; sequences of up to seven (8,623 and 8,700 utterances in "
+    "all) are in the "
     "same file: utterances() and utterance(). Groups are the speakers.",
 )
 
@@ -70,7 +72,8 @@ class Utterance(NamedTuple):
 
 
 class NTIDIGITS(Dataset[Events]):
-    """N-TIDIGITS18; layout ``n-tidigits.hdf5``: ``train_labels``, ``train_addresses/<name>``, ``train_timestamps/<name>``.
+    """N-TIDIGITS18; layout ``n-tidigits.hdf5``: ``train_labels``, ``train_addresses/<name>``,
+    ``train_timestamps/<name>``.
 
     A name is ``<man or woman>-<speaker>-<take>-<digits>``; spikes are on events with y = 0.
     """

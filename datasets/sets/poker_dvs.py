@@ -15,7 +15,8 @@ CARD = Card(
     name="poker_dvs",
     title="POKER-DVS",
     kind="events",
-    citation="Serrano-Gotarredona, Linares-Barranco 2015, Poker-DVS and MNIST-DVS: their history, how they were "
+    citation="Serrano-Gotarredona, Linares-Barranco 2015, Poker-DVS and MNIST-DVS: their history, how "
+    "they were "
     "made, and other details, Frontiers in Neuroscience 9:481",
     licence="not stated",
     homepage="http://www2.imse-cnm.csic.es/caviar/POKERDVS.html",

@@ -17,7 +17,8 @@ CARD = Card(
     name="speech_commands",
     title="Speech Commands",
     kind="audio",
-    citation="Warden 2018, Speech Commands: a dataset for limited-vocabulary speech recognition, arXiv:1804.03209",
+    citation="Warden 2018, Speech Commands: a dataset for limited-vocabulary speech recognition, "
+    "arXiv:1804.03209",
     licence="CC BY 4.0",
     homepage="https://www.tensorflow.org/datasets/catalog/speech_commands",
     classes=(
@@ -49,13 +50,16 @@ CARD = Card(
             into="speech_commands_v0.02",
         ),
     ),
-    notes="16 kHz, mono, at most a second; all 35 words (the task of 12 classes is another). Groups are the speakers, "
+    notes="16 kHz, mono, at most a second; all 35 words (the task of 12 classes is another). Groups are "
+    "the speakers, "
     "from the files' names. The files of _background_noise_ are left out.",
 )
 
 
 class SpeechCommands(AudioDataset):
-    """Speech Commands 0.02; layout ``<word>/<speaker>_nohash_<number>.wav`` with the two lists, as torchaudio leaves it."""
+    """Speech Commands 0.02; layout ``<word>/<speaker>_nohash_<number>.wav`` with the two lists, as torchaudio
+    leaves it.
+    """
 
     card = CARD
     rate_hz = 16_000

@@ -16,10 +16,11 @@ Array = npt.NDArray[Any]
 def held_out(labels: npt.ArrayLike, groups: npt.ArrayLike | None, fraction: float, seed: int = 0) -> Array:
     """Which samples are held out: a boolean array, one entry a sample.
 
-    Groups (speakers, subjects, source images; each sample is its own where None) are visited in an order drawn from
-    `seed`. A group is held out where that brings the numbers held out of each class nearer, in squares, to `fraction`
-    of the class. Without groups this holds out ``round(fraction * n)`` samples of a class of n. Where every group is
-    too large for that, the one that misses by least is held out: something always is, and never everything.
+    Groups (speakers, subjects, source images; each sample is its own where None) are visited in an order
+    drawn from `seed`. A group is held out where that brings the numbers held out of each class nearer, in
+    squares, to `fraction` of the class. Without groups this holds out ``round(fraction * n)`` samples of a
+    class of n. Where every group is too large for that, the one that misses by least is held out: something
+    always is, and never everything.
 
     Raises
     ------
@@ -37,7 +38,8 @@ def held_out(labels: npt.ArrayLike, groups: npt.ArrayLike | None, fraction: floa
 
 
 def numbered(label: int, size: int, fraction: float, seed: int = 0) -> Array:
-    """Which numbers ``0 .. size-1`` of one class are held out; for the declared split of a set without an official one.
+    """Which numbers ``0 .. size-1`` of one class are held out; for the declared split of a set without an
+    official one.
 
     It depends on the complete set's numbering alone, so that a partial copy never mixes test into training.
     """

@@ -30,7 +30,8 @@ CARD = Card(
             "test": "a35ff1e9cffdd02a20eb850c17c37748",
         },
     ),
-    notes="The split is not that of Speech Commands itself. The order of the names on this card is not certain; where "
+    notes="The split is not that of Speech Commands itself. The order of the names on this card is not "
+    "certain; where "
     "the file names its classes, it is the file's.",
 )
 

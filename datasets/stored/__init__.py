@@ -1,1 +1,3 @@
-"""What data sets are stored in: `idx`, `png`, `wave`, `pickled_arrays`; `layouts` and `rows` find samples in folders and files."""
+"""What data sets are stored in: `idx`, `png`, `wave`, `pickled_arrays`; `layouts` and `rows` find samples in
+folders and files.
+"""

@@ -1,7 +1,7 @@
 """The idx format of MNIST and its like: one array of bytes, with or without gzip.
 
-Layout: two zero bytes, a type (8: unsigned bytes), the number of dimensions, each size as a big-endian 32-bit number,
-then the values in C order. Source: the web page of MNIST (LeCun, Cortes, Burges).
+Layout: two zero bytes, a type (8: unsigned bytes), the number of dimensions, each size as a big-endian 32-bit
+number, then the values in C order. Source: the web page of MNIST (LeCun, Cortes, Burges).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def read_idx(path: str | Path) -> Array:
     Raises
     ------
     FileError
-        Where the file is missing, no idx file of bytes, declares more values than it holds or than 2^30, or goes on
-        after them.
+        Where the file is missing, no idx file of bytes, declares more values than it holds or than 2^30, or
+        goes on after them.
     """
     try:
         with _opened(Path(path)) as file:

@@ -19,7 +19,9 @@ Array = npt.NDArray[Any]
 
 
 def roots(folder: Path, *names: str) -> Iterator[Path]:
-    """The folder itself, then those below it (or beside, for ``a/b``) that exist: where a set may have been put."""
+    """The folder itself, then those below it (or beside, for ``a/b``) that exist: where a set may have been
+    put.
+    """
     yield folder
     for name in names:
         if (folder / name).is_dir():
@@ -77,7 +79,8 @@ def events_of(path: Path, format: str, **options: Any) -> Events:
     Raises
     ------
     FileError
-        Where it is not there or empty, which a layout without a header would take for no events; or as `read` does.
+        Where it is not there or empty, which a layout without a header would take for no events; or as `read`
+        does.
     """
     try:
         size = path.stat().st_size

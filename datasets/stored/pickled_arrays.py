@@ -1,7 +1,8 @@
-"""Data sets that their makers pickled: numbers, words, lists, dictionaries and numpy arrays, read without running anything.
+"""Data sets that their makers pickled: numbers, words, lists, dictionaries and numpy arrays, read without
+running anything.
 
-The dialect of numpy for the machine of `files.pickles`: of the names a pickle mentions it knows only those by which
-numpy writes an array, and makes such arrays of their bytes itself.
+The dialect of numpy for the machine of `files.pickles`: of the names a pickle mentions it knows only those by
+which numpy writes an array, and makes such arrays of their bytes itself.
 """
 
 from __future__ import annotations

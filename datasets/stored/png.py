@@ -1,6 +1,7 @@
 """PNG pictures of 8 or 16 bits a channel, as whole numbers: what flow, disparity and masks are stored in.
 
-Pillow and matplotlib read no colours of 16 bits. Only what such files use is read: greys, RGB, RGBA, not interlaced.
+Pillow and matplotlib read no colours of 16 bits. Only what such files use is read: greys, RGB, RGBA, not
+interlaced.
 
 Source: PNG specification, ISO/IEC 15948 (W3C Recommendation, third edition).
 """
@@ -29,7 +30,8 @@ def read_png(path: Path) -> Array:
     Raises
     ------
     FileError
-        Where the file is missing, damaged (checksums are held), larger than `MAX_PIXELS`, or of a kind not read here.
+        Where the file is missing, damaged (checksums are held), larger than `MAX_PIXELS`, or of a kind not
+        read here.
     """
     try:
         data = path.read_bytes()
@@ -84,8 +86,9 @@ def _inflated(path: Path, packed: bytes, size: int) -> Array:
 def unfiltered(path: Path, lines: Array, step: int) -> Array:
     """Undo the filter of each line: uint8 of shape ``(height, width, step)``, step the bytes of a pixel.
 
-    A pixel needs those to its left, above, and above left; pixels on one falling diagonal (row + column the same) need
-    none of each other, so each diagonal is one array operation, and a flat picture has it at a fixed stride.
+    A pixel needs those to its left, above, and above left; pixels on one falling diagonal (row + column the
+    same) need none of each other, so each diagonal is one array operation, and a flat picture has it at a
+    fixed stride.
     """
     height, width = lines.shape[0], (lines.shape[1] - 1) // step
     kinds = lines[:, 0]

@@ -1,7 +1,7 @@
 """WAV files: samples between -1 and 1 and their rate, read without trusting what the file declares.
 
-Source: IBM and Microsoft 1991, "Multimedia Programming Interface and Data Specifications 1.0", chapter "Waveform Audio
-File Format"; format tags of Microsoft's ``mmreg.h``.
+Source: IBM and Microsoft 1991, "Multimedia Programming Interface and Data Specifications 1.0", chapter
+"Waveform Audio File Format"; format tags of Microsoft's ``mmreg.h``.
 """
 
 from __future__ import annotations

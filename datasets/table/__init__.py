@@ -1,1 +1,3 @@
-"""Events from tables: which `columns`, which `units`, which rows are events (`screen`), and a recording of them."""
+"""Events from tables: which `columns`, which `units`, which rows are events (`screen`), and a recording of
+them.
+"""

@@ -3,8 +3,8 @@
 A table with names (fields, arrays, a first line of text) says which column is which. A table without names is
 read only where exactly one reading makes every event valid. A reading is an order of t, x, y, p with x before
 y, as in every layout in use (txyp, xytp, xypt, ...); a table with y before x must be named by the user, since
-no content could tell. A prefix that leaves one reading is enough to choose it, because later rows can only rule
-readings out, and every row is checked again when it is read.
+no content could tell. A prefix that leaves one reading is enough to choose it, because later rows can only
+rule readings out, and every row is checked again when it is read.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def _missing(what: str, at: Mapping[str, Any], names: Sequence[str] = ()) -> tup
     given = {"y": "y = 0", "p": "every event is on"}
     others = [name for name in names if name not in at.values()][:10]
     beside = f" (columns of other names: {', '.join(others)})" if others else ""
-    return tuple(f"{what}: no column {letter}: {word}{beside}" for letter, word in given.items() if letter not in at)
+    return tuple(
+        f"{what}: no column {letter}: {word}{beside}" for letter, word in given.items() if letter not in at
+    )
 
 
 def _meaning(name: str) -> tuple[str | None, float | None, int | None]:

@@ -58,7 +58,10 @@ def _is(place: Place) -> str:
 def _time(place: Place) -> tuple[str, str]:
     value = float(place.value)
     if value == value and abs(value) < 1 << 62 and value != round(value):
-        return f"{_is(place)}, between two microseconds)", "--unit-us (unit_us=) of one tick, where t is no microseconds"
+        return (
+            f"{_is(place)}, between two microseconds)",
+            "--unit-us (unit_us=) of one tick, where t is no microseconds",
+        )
     return f"{_is(place)})", LENIENT
 
 

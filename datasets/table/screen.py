@@ -101,7 +101,9 @@ class Screen:
         faults: list[tuple[str, str, Array | None]] = [(NO_TIME, "t", wrong_t)]
         pixels = []
         for letter, column, limit in (("x", raw.x, self._limits.width), ("y", raw.y, self._limits.height)):
-            found = _pixels(column, limit, self._limits.origin) if column is not None else Pixels.none(len(raw))
+            found = (
+                _pixels(column, limit, self._limits.origin) if column is not None else Pixels.none(len(raw))
+            )
             pixels.append(found)
             faults += [(FRACTION, letter, found.fraction), (OUTSIDE, letter, found.outside)]
         faults.append((POLARITY, "p", wrong_p))
@@ -125,7 +127,10 @@ class Screen:
         self._signs |= {value for value, there in ((0, p == 0), (-1, minus)) if there.any()}
         if len(self._signs) > 1:
             raise DataError(
-                f"{self._path}: polarity", "-1, 0 and 1 in one column", "0 and 1, or -1 and 1", "one value for off"
+                f"{self._path}: polarity",
+                "-1, 0 and 1 in one column",
+                "0 and 1, or -1 and 1",
+                "one value for off",
             )
         return np.where(minus, 0, p).astype(np.uint8) if minus.any() else p
 
@@ -223,7 +228,8 @@ def _whole_times(raw: Array, us: float) -> tuple[Array, Array | None]:
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Columns or rows of a sensor, and where a number is none (None: nowhere): between two, or not on the sensor.
+    """Columns or rows of a sensor, and where a number is none (None: nowhere): between two, or not on the
+    sensor.
 
     `least` is the lowest of them, where it is known.
     """
@@ -244,7 +250,9 @@ def _pixels(raw: Array, limit: int | None, origin: int = 0) -> Pixels:
     if not len(raw):
         return Pixels(raw.astype(np.uint16))
     if raw.dtype.kind in "iub" and (low := int(raw.min())) >= origin and int(raw.max()) < most + origin:
-        values = raw if not origin else raw - np.asarray(origin, raw.dtype if raw.dtype.kind != "b" else np.uint8)
+        values = (
+            raw if not origin else raw - np.asarray(origin, raw.dtype if raw.dtype.kind != "b" else np.uint8)
+        )
         return Pixels(values.astype(np.uint16, copy=False), least=low - origin)
     with np.errstate(invalid="ignore"):
         inside = (raw >= origin) & (raw < most + origin)

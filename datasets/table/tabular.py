@@ -44,7 +44,9 @@ class Table(ABC):
         """The rows from `start` on, in pieces of bounded size."""
 
     def row_before(self, start_us: int) -> int:
-        """A row at or before the first with ``t >= start_us``, where times are in order; 0 where rows cannot be skipped."""
+        """A row at or before the first with ``t >= start_us``, where times are in order; 0 where rows cannot
+        be skipped.
+        """
         return 0
 
     def close(self) -> None:  # noqa: B027  (most tables hold nothing open)
@@ -71,10 +73,11 @@ class TableRecording(Recording):
         self._table.close()
 
     def columns(self, start_us: int | None = None) -> Iterator[Columns]:
-        """All events in order; with `start_us`, rows before it are skipped where times are known to be in order.
+        """All events in order; with `start_us`, rows before it are skipped where times are known to be in
+        order.
 
-        Where strict, a file's times are taken to be in order, as a whole pass would find. Where not, what is dropped
-        depends on all rows before, so that none is skipped.
+        Where strict, a file's times are taken to be in order, as a whole pass would find. Where not, what is
+        dropped depends on all rows before, so that none is skipped.
         """
         strict = self.options.strict
         row = self._table.row_before(start_us) if start_us is not None and strict else 0
@@ -96,10 +99,15 @@ class TableRecording(Recording):
             return
         sized = self.width is not None and self.height is not None
         if seen.least == (1, 1) and not self.options.origin and not sized:
-            self.tell(f"{self.path}: no event has x = 0 or y = 0; pixels that count from 1 would need --origin 1")
+            self.tell(
+                f"{self.path}: no event has x = 0 or y = 0; pixels that count from 1 would need --origin 1"
+            )
         span = (seen.last_us or 0) - (seen.first_us or 0)
         if span >= 0 and seen.events > MOST_RATE * max(span, 1):
-            self.tell(f"{self.path}: {seen.events:,} events within {span:,} us: times of another unit or too coarse? ({SAY})")
+            self.tell(
+                f"{self.path}: {seen.events:,} events within {span:,} us: times of another unit or too "
+                f"coarse? ({SAY})"
+            )
 
 
 class ArrayTable(Table):
@@ -165,15 +173,22 @@ def matrix_layout(path: Path, count: int, read: Callable[[int, int], Array], opt
 def no_order(path: Path, options: Options) -> None:
     """Refuse the user's order of columns where names say which is which."""
     if options.columns:
-        raise DataError(f"{path}: columns", repr(options.columns), "no order: the names of the columns say it")
+        raise DataError(
+            f"{path}: columns", repr(options.columns), "no order: the names of the columns say it"
+        )
 
 
 def unit_said(path: Path, options: Options, layout_us: float | None) -> tuple[float | None, tuple[str, ...]]:
-    """Microseconds of a tick as the user says, else as the file; and what a user must hear where they differ."""
+    """Microseconds of a tick as the user says, else as the file; and what a user must hear where they
+    differ.
+    """
     said = options.unit_us
     if said is None or layout_us is None or said == layout_us:
         return (layout_us if said is None else said), ()
-    return said, (f"{path}: the unit of times is {layout_us:g} us as the file says; taken as {said:g} us, as the user says",)
+    return said, (
+        f"{path}: the unit of times is {layout_us:g} us as the file says; taken as {said:g} us, as the "
+        "user says",
+    )
 
 
 def table_scale(path: Path, count: int, rows: Callable[[int, int], Raw], said_us: float | None) -> Scale:

@@ -1,8 +1,9 @@
-"""What one tick of a table's time is: as the user or the file says, else as little guessed as can be, and told.
+"""What one tick of a table's time is: as the user or the file says, else as little guessed as can be, and
+told.
 
-Whole numbers are microseconds, the unit of nearly every file. Numbers with fractions are seconds only where nothing
-speaks for milliseconds; that is a guess, and told. Numbers that would be whole in any unit, since their type holds no
-fractions at their size, say nothing, and are refused.
+Whole numbers are microseconds, the unit of nearly every file. Numbers with fractions are seconds only where
+nothing speaks for milliseconds; that is a guess, and told. Numbers that would be whole in any unit, since
+their type holds no fractions at their size, say nothing, and are refused.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ class Scale:
     Parameters
     ----------
     us : microseconds of a tick.
-    whole : whether a time between two ticks is a fault; else it is rounded to the nearest microsecond, half to even.
+    whole : whether a time between two ticks is a fault; else it is rounded to the nearest microsecond, half
+        to even.
     assumed : what no one said, but every file of the kind means.
     told : what is guessed, or was lost, of which a user must hear.
     """
@@ -56,9 +58,13 @@ def unit_of(word: str) -> float | None:
 
 
 def split_unit(name: str, stems: tuple[str, ...]) -> tuple[str, float | None]:
-    """A column's name in small letters without its unit (``t_us``, ``time [ms]``, ``t(s)``), and microseconds of it."""
+    """A column's name in small letters without its unit (``t_us``, ``time [ms]``, ``t(s)``), and microseconds
+    of it.
+    """
     plain = name.strip().lower()
-    found = re.fullmatch(r"(.*?)[\s_\-.]*(?:\(\s*([^\s()]+)\s*\)|\[\s*([^\s\[\]]+)\s*\]|[\s_\-.]([^\s_\-.]+))", plain)
+    found = re.fullmatch(
+        r"(.*?)[\s_\-.]*(?:\(\s*([^\s()]+)\s*\)|\[\s*([^\s\[\]]+)\s*\]|[\s_\-.]([^\s_\-.]+))", plain
+    )
     if plain in stems or not found or found[1] not in stems:
         return plain, None
     unit = unit_of(found[2] or found[3] or found[4])
@@ -99,7 +105,10 @@ def _of_whole(path: Path, values: Array) -> Scale:
     most = _largest(values)
     for unit, name in ((1e-3, "ns"), (1e3, "ms")):
         if CENTURY[0] * 1e6 / unit <= most <= CENTURY[1] * 1e6 / unit:
-            told = f"{path}: times of {most:.3g} are taken as microseconds, no unit is said; as {name} they would be of this century (--unit-us {unit:g})"
+            told = (
+                f"{path}: times of {most:.3g} are taken as microseconds, no unit is said; as {name} "
+                f"they would be of this century (--unit-us {unit:g})"
+            )
             return Scale(assumed=assumed, told=(told,))
     return Scale(assumed=assumed, told=_coarse(path, values, 1.0))
 
@@ -124,7 +133,9 @@ def _coarse(path: Path, finite: Array, us: float) -> tuple[str, ...]:
     step = float(np.spacing(np.abs(finite).max())) * us
     if step <= 1:
         return ()
-    return (f"{path}: times are {finite.dtype}, which at {_largest(finite):g} tells only steps of {step:g} us",)
+    return (
+        f"{path}: times are {finite.dtype}, which at {_largest(finite):g} tells only steps of {step:g} us",
+    )
 
 
 def _largest(values: Array) -> float:

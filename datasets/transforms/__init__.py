@@ -1,8 +1,9 @@
-"""From events to tensors and spikes: frozen callables, seeded, with the same counts in the event and the dense form.
+"""From events to tensors and spikes: frozen callables, seeded, with the same counts in the event and the
+dense form.
 
-An event transform takes ``(events, draw=0)`` and gives events; a representation gives an array. ``draw`` names the sample
-and the epoch: equal draws give equal results, in any worker and any order. `Compose` puts them in a row, `transform_key`
-names them for a cache.
+An event transform takes ``(events, draw=0)`` and gives events; a representation gives an array. ``draw``
+names the sample and the epoch: equal draws give equal results, in any worker and any order. `Compose` puts
+them in a row, `transform_key` names them for a cache.
 """
 
 from spikeflow.datasets.transforms.cutmix import CutMix, Mixed, MixedFrames

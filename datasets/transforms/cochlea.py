@@ -24,10 +24,11 @@ MAX_CHANNELS = 1 << 12
 class Cochlea:
     """``Cochlea()(samples, rate_hz) -> Events``: x is the channel, low frequencies first; y = 0, p = 1.
 
-    The sound is resampled to ``self.rate_hz`` (polyphase filter with a Kaiser window, `scipy.signal.resample_poly`;
-    exact ratios of whole numbers), filtered (`filterbank`), turned to a drive and to spikes (`hair_cell`). A spike
-    of step s has the time ``s * step_us``. Nothing is drawn, nothing depends on the rest of the sound to come, and
-    the level is not normalised: a louder sound makes more spikes.
+    The sound is resampled to ``self.rate_hz`` (polyphase filter with a Kaiser window,
+    `scipy.signal.resample_poly`; exact ratios of whole numbers), filtered (`filterbank`), turned to a drive
+    and to spikes (`hair_cell`). A spike of step s has the time ``s * step_us``. Nothing is drawn, nothing
+    depends on the rest of the sound to come, and the level is not normalised: a louder sound makes more
+    spikes.
 
     Parameters
     ----------

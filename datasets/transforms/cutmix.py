@@ -1,7 +1,8 @@
-"""Cut-mix in time: a stretch of one recording is replaced by the same stretch of another, and the label by both.
+"""Cut-mix in time: a stretch of one recording is replaced by the same stretch of another, and the label by
+both.
 
-Sources: Yun et al. 2019, "CutMix" (the idea, for images); Shen, Zhao, Zeng 2023, "EventMix: An efficient data augmentation
-strategy for event-based learning" (for events, with shares by events).
+Sources: Yun et al. 2019, "CutMix" (the idea, for images); Shen, Zhao, Zeng 2023, "EventMix: An efficient data
+augmentation strategy for event-based learning" (for events, with shares by events).
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ Array = npt.NDArray[Any]
 
 
 class Mixed(NamedTuple):
-    """Events of two recordings, and the weight of the first one's label; the second one's is ``1 - share``."""
+    """Events of two recordings, and the weight of the first one's label; the second one's is ``1 -
+    share``.
+    """
 
     events: Events
     share: float
@@ -40,8 +43,8 @@ class MixedFrames(NamedTuple):
 class CutMix:
     """Two recordings of the same sensor become one: outside a drawn stretch the first, inside it the second.
 
-    Time counts from 0 in both (`FromZero` makes it so). The stretch has any length from nothing to the time of the longer one
-    and lies anywhere in it, all equally likely.
+    Time counts from 0 in both (`FromZero` makes it so). The stretch has any length from nothing to the time
+    of the longer one and lies anywhere in it, all equally likely.
 
     Parameters
     ----------
@@ -89,7 +92,8 @@ class CutMix:
         return Mixed(replace(first, **mixed), share)
 
     def dense(self, first: Array, second: Array, draw: int = 0, dt_us: int = 1) -> MixedFrames:
-        """The same for counts ``(T, P, H, W)`` in steps of `dt_us` from 0; the shorter one is filled up with nothing.
+        """The same for counts ``(T, P, H, W)`` in steps of `dt_us` from 0; the shorter one is filled up with
+        nothing.
 
         Raises
         ------

@@ -1,7 +1,7 @@
 """Noise left out: background activity, refractory pixels, and sums that have to reach a threshold.
 
-Each filter is one pass in the order of the recording, with one number of memory for each pixel; compiled. `pieces`
-filters a recording of any length piece by piece, with the same result as the whole at once.
+Each filter is one pass in the order of the recording, with one number of memory for each pixel; compiled.
+`pieces` filters a recording of any length piece by piece, with the same result as the whole at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.datasets import _decode
+import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.transforms.sensor import Sensor, sensor_of
 from spikeflow.datasets.transforms.transform import EventTransform
 from spikeflow.errors import DataError
@@ -35,7 +35,9 @@ class PixelFilter(EventTransform):
 
     @abstractmethod
     def memory(self, sensor: Sensor) -> Array:
-        """What the pixels remember before the first event; int64, ``(height + 2, width + 2)``, with a border."""
+        """What the pixels remember before the first event; int64, ``(height + 2, width + 2)``, with a
+        border.
+        """
 
     @abstractmethod
     def kept(self, events: Events, memory: Array) -> Array:
@@ -55,16 +57,19 @@ class PixelFilter(EventTransform):
 
 @dataclass(frozen=True)
 class BackgroundActivity(PixelFilter):
-    """Keeps an event if one of the 8 pixels around it had an event less than `window_us` before, of any polarity.
+    """Keeps an event if one of the 8 pixels around it had an event less than `window_us` before, of any
+    polarity.
 
-    "Before" is in the order of the recording, so events of the same time count. Every event is remembered, kept or not.
+    "Before" is in the order of the recording, so events of the same time count. Every event is remembered,
+    kept or not.
 
     Parameters
     ----------
     window_us : how old the neighbour's event may be.
     itself : an event of the pixel itself counts, too.
 
-    Source: Delbruck 2008, "Frame-free dynamic digital vision", Proc. Int. Symp. Secure-Life Electronics, pages 21-26.
+    Source: Delbruck 2008, "Frame-free dynamic digital vision", Proc. Int. Symp. Secure-Life Electronics,
+    pages 21-26.
     """
 
     window_us: int
@@ -106,13 +111,14 @@ class Refractory(PixelFilter):
 
 @dataclass(frozen=True)
 class Integrate(PixelFilter):
-    """Each pixel adds up its events, +1 for on and -1 for off, and lets the event through that brings the sum to
-    `threshold` or `-threshold`; then it starts from 0 again. After `SpatialDownsample`, blocks of pixels integrate.
+    """Each pixel adds up its events, +1 for on and -1 for off, and lets the event through that brings the sum
+    to `threshold` or `-threshold`; then it starts from 0 again. After `SpatialDownsample`, blocks of pixels
+    integrate.
 
     `Decimate` adds up each polarity alone, and so has a form for counts.
 
-    Source: Gruel, Martinet, Serrano-Gotarredona, Linares-Barranco 2022, "Event Data Downscaling for Embedded Computer
-    Vision" (of which this is the idea of a threshold on the log-luminance, counted in events).
+    Source: Gruel, Martinet, Serrano-Gotarredona, Linares-Barranco 2022, "Event Data Downscaling for Embedded
+    Computer Vision" (of which this is the idea of a threshold on the log-luminance, counted in events).
     """
 
     threshold: int

@@ -1,7 +1,7 @@
 """Fewer pixels, fewer ticks, fewer events: sums over blocks, whole-number division of time, every n-th event.
 
-Sources: Gruel, Martinet, Serrano-Gotarredona, Linares-Barranco 2022, "Event Data Downscaling for Embedded Computer
-Vision" (events of a block gathered until they reach a threshold).
+Sources: Gruel, Martinet, Serrano-Gotarredona, Linares-Barranco 2022, "Event Data Downscaling for Embedded
+Computer Vision" (events of a block gathered until they reach a threshold).
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ class SpatialDownsample(EventTransform):
 
 @dataclass(frozen=True)
 class TemporalDownsample(EventTransform):
-    """Time in ticks of `factor`: ``t' = t // factor``, rounded down. Order and events stay; equal times may appear.
+    """Time in ticks of `factor`: ``t' = t // factor``, rounded down. Order and events stay; equal times may
+    appear.
 
     The times are then no longer microseconds but `factor` of them; ``dt_us`` of what follows counts in these.
     """
@@ -70,9 +71,11 @@ class TemporalDownsample(EventTransform):
 
 @dataclass(frozen=True)
 class Decimate(EventTransform):
-    """Every n-th event of each pixel and polarity: the n-th, the 2n-th and so on, counted from the recording's start.
+    """Every n-th event of each pixel and polarity: the n-th, the 2n-th and so on, counted from the
+    recording's start.
 
-    After `SpatialDownsample` this is a neuron for each block and polarity that gathers events up to a threshold n.
+    After `SpatialDownsample` this is a neuron for each block and polarity that gathers events up to a
+    threshold n.
     """
 
     every: int
@@ -90,7 +93,9 @@ class Decimate(EventTransform):
         return events[rank % self.every == self.every - 1]
 
     def dense(self, frames: Array, draw: int = 0, dt_us: int = 1) -> Array:
-        """The same for counts ``(T, P, H, W)``: by how much the sum so far, divided by n, grows in each step."""
+        """The same for counts ``(T, P, H, W)``: by how much the sum so far, divided by n, grows in each
+        step.
+        """
         frames = checked_frames(frames, "decimation")
         so_far = np.cumsum(frames, axis=0, dtype=np.int64) // self.every
         return np.diff(so_far, axis=0, prepend=0).astype(frames.dtype)

@@ -1,8 +1,8 @@
 """Random numbers of a transform: each a function of (the transform, draw, index) and of nothing else.
 
-They come from the counter-based generator of `spikeflow.encode`, so they depend neither on the worker, nor on the order
-of samples, nor on the batch. Different transforms with the same seed draw independently: the key of the transform
-is part of the counter.
+They come from the counter-based generator of `spikeflow.encode`, so they depend neither on the worker, nor on
+the order of samples, nor on the batch. Different transforms with the same seed draw independently: the key of
+the transform is part of the counter.
 """
 
 from __future__ import annotations

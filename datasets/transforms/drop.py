@@ -91,7 +91,9 @@ class DropTime(EventTransform):
 
 @dataclass(frozen=True)
 class DropArea(EventTransform):
-    """All events of one rectangle are left out; its sides are `share` of the sensor's, it lies anywhere on it."""
+    """All events of one rectangle are left out; its sides are `share` of the sensor's, it lies anywhere on
+    it.
+    """
 
     share: float
     seed: int = 0
@@ -143,9 +145,11 @@ class DropPixels(EventTransform):
 
 @dataclass(frozen=True)
 class EventDrop(EventTransform):
-    """One of four, equally likely: nothing, `DropTime`, `DropArea`, `DropEvents`, as Gu et al. (2021) mix them.
+    """One of four, equally likely: nothing, `DropTime`, `DropArea`, `DropEvents`, as Gu et al. (2021) mix
+    them.
 
-    The share is drawn for each sample: 1 to 9 tenths of the time or of the events, 1 to 5 twentieths of the sides.
+    The share is drawn for each sample: 1 to 9 tenths of the time or of the events, 1 to 5 twentieths of the
+    sides.
     """
 
     seed: int = 0

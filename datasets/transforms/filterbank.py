@@ -4,9 +4,10 @@ Equivalent rectangular bandwidth of the ear's filter at frequency f, and the sca
 
     ERB(f) = 24.7 (4.37 f / 1000 + 1)  Hz,    E(f) = 21.4 log10(4.37 f / 1000 + 1)
 
-Sources: Glasberg and Moore 1990, "Derivation of auditory filter shapes from notched-noise data" (both formulas);
-Patterson et al. 1992, "Complex sounds and auditory images" (the gammatone filter, bandwidth 1.019 ERB); Slaney 1993,
-"An efficient implementation of the Patterson-Holdsworth auditory filter bank", Apple report 35 (its four sections).
+Sources: Glasberg and Moore 1990, "Derivation of auditory filter shapes from notched-noise data" (both
+formulas); Patterson et al. 1992, "Complex sounds and auditory images" (the gammatone filter, bandwidth 1.019
+ERB); Slaney 1993, "An efficient implementation of the Patterson-Holdsworth auditory filter bank", Apple
+report 35 (its four sections).
 """
 
 from __future__ import annotations
@@ -28,13 +29,17 @@ def bandwidth_hz(frequency_hz: npt.ArrayLike) -> Array:
 
 
 def centres_hz(channels: int, low_hz: float, high_hz: float) -> Array:
-    """Centre frequencies, rising, evenly spaced in E from low to high, both included; float64, ``(channels,)``."""
+    """Centre frequencies, rising, evenly spaced in E from low to high, both included; float64,
+    ``(channels,)``.
+    """
     low, high = (21.4 * np.log10(4.37e-3 * f + 1) for f in (low_hz, high_hz))
     return (10 ** (np.linspace(low, high, channels) / 21.4) - 1) / 4.37e-3
 
 
 def sections(centre_hz: float, rate_hz: int) -> Array:
-    """The four second-order sections ``(4, 6)`` of one gammatone filter, as scipy takes them; gain 1 at its centre."""
+    """The four second-order sections ``(4, 6)`` of one gammatone filter, as scipy takes them; gain 1 at its
+    centre.
+    """
     turn = 2 * np.pi * centre_hz / rate_hz
     fall = np.exp(-2 * np.pi * WIDTH * bandwidth_hz(centre_hz) / rate_hz)
     out = np.zeros((4, 6))

@@ -22,7 +22,8 @@ class Frames(binning.Frames, Transform):
 
 @dataclass(frozen=True)
 class ToSpikes(Binning, Transform):
-    """The same counts as `Frames` as `Spikes` of one sample: neurons ``(P, H, W)``, values the counts (1 with `clip`).
+    """The same counts as `Frames` as `Spikes` of one sample: neurons ``(P, H, W)``, values the counts (1
+    with `clip`).
 
     Memory grows with the events, not with the steps and pixels.
 

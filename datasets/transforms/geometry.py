@@ -103,11 +103,13 @@ class Roll(EventTransform):
 
 @dataclass(frozen=True)
 class Rotate(EventTransform):
-    """Turned about the centre of the sensor, each event to the nearest pixel; what leaves the sensor is left out.
+    """Turned about the centre of the sensor, each event to the nearest pixel; what leaves the sensor is left
+    out.
 
-    ``x' = c + cos(a) (x - c) + sin(a) (y - d)`` and ``y' = d - sin(a) (x - c) + cos(a) (y - d)``, with the centre
-    ``(c, d) = ((width - 1) / 2, (height - 1) / 2)``; y points down, so a positive angle turns counter-clockwise as
-    one sees it. Halves go up. Pixels that meet add up; by other than quarter turns some pixels receive nothing.
+    ``x' = c + cos(a) (x - c) + sin(a) (y - d)`` and ``y' = d - sin(a) (x - c) + cos(a) (y - d)``, with the
+    centre ``(c, d) = ((width - 1) / 2, (height - 1) / 2)``; y points down, so a positive angle turns
+    counter-clockwise as one sees it. Halves go up. Pixels that meet add up; by other than quarter turns some
+    pixels receive nothing.
     """
 
     degrees: float

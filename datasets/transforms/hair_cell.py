@@ -1,16 +1,16 @@
 """Hair cells and the neurons behind them: filtered sound to drive, drive to spikes.
 
-Hair cell: half-wave rectification, compression by a power law, and the smoothing of a receptor whose membrane cannot
-follow fast vibrations: the mean over one step. Neuron: leaky integrate-and-fire with reset to zero and a refractory
-time, in steps of equal length:
+Hair cell: half-wave rectification, compression by a power law, and the smoothing of a receptor whose membrane
+cannot follow fast vibrations: the mean over one step. Neuron: leaky integrate-and-fire with reset to zero and
+a refractory time, in steps of equal length:
 
     v <- a v + (1 - a) drive / threshold,  a = exp(-step / tau);   a spike and v <- 0 where v >= 1
 
 A drive that stays at the threshold just does not make a spike; a larger drive never makes fewer.
 
-Sources: Meddis 1986, "Simulation of mechanical to neural transduction in the auditory receptor" (what hair cells do);
-Palmer and Russell 1986, "Phase-locking in the cochlear nerve of the guinea-pig" (receptors smooth above some kHz);
-Lapicque 1907 (the neuron).
+Sources: Meddis 1986, "Simulation of mechanical to neural transduction in the auditory receptor" (what hair
+cells do); Palmer and Russell 1986, "Phase-locking in the cochlear nerve of the guinea-pig" (receptors smooth
+above some kHz); Lapicque 1907 (the neuron).
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class HairCell:
             raise DataError("hair cell: refractory_us", self.refractory_us, "0 or more")
 
     def drive(self, filtered: Array, samples_a_step: int) -> Array:
-        """Drive of every neuron in every step, ``(steps, channels)``; a step begun counts as one, filled with zeros.
+        """Drive of every neuron in every step, ``(steps, channels)``; a step begun counts as one, filled with
+        zeros.
 
         Parameters
         ----------

@@ -46,7 +46,8 @@ class SpatialJitter(EventTransform):
 class TimeJitter(EventTransform):
     """Each time moves by a normal number of this standard deviation, rounded, and is put in order again.
 
-    Times stay between the recording's first and last, so that it starts and lasts as before; no event is lost.
+    Times stay between the recording's first and last, so that it starts and lasts as before; no event is
+    lost.
     """
 
     std_us: float
@@ -69,7 +70,9 @@ class TimeJitter(EventTransform):
 
 @dataclass(frozen=True)
 class TimeScale(EventTransform):
-    """``t' = first + floor(factor (t - first))``: slower (factor above 1) or faster, from the first event on."""
+    """``t' = first + floor(factor (t - first))``: slower (factor above 1) or faster, from the first event
+    on.
+    """
 
     factor: float
 
@@ -115,7 +118,8 @@ class TimeShift(EventTransform):
         return replace(events, t=events.t + self.shift_us) if len(events) else events
 
     def dense(self, frames: Array, draw: int = 0, dt_us: int = 1) -> Array:
-        """The same for counts ``(T, P, H, W)`` in steps of `dt_us` from 0: steps without events go before, or away.
+        """The same for counts ``(T, P, H, W)`` in steps of `dt_us` from 0: steps without events go before, or
+        away.
 
         Raises
         ------
@@ -168,13 +172,15 @@ class FromZero(EventTransform):
 
 @dataclass(frozen=True)
 class TimeReverse(EventTransform):
-    """Backwards: ``t' = span - 1 - t``, or ``t' = first + last - t`` without a span; on and off are exchanged.
+    """Backwards: ``t' = span - 1 - t``, or ``t' = first + last - t`` without a span; on and off are
+    exchanged.
 
     What gets brighter gets darker when time runs backwards. Combine with `Sometimes` to draw it.
 
     Parameters
     ----------
-    span_us : all times lie from 0 to ``span_us - 1``, before and after; None: the recording's own first and last.
+    span_us : all times lie from 0 to ``span_us - 1``, before and after; None: the recording's own first and
+        last.
     polarity : exchange on and off.
     """
 
@@ -208,7 +214,9 @@ class TimeReverse(EventTransform):
 
 
 def _normal(u: Array) -> Array:
-    """Pairs of standard normal numbers ``(2, n)`` of 2 n uniform ones in [0, 1) (Box and Muller 1958); all finite."""
+    """Pairs of standard normal numbers ``(2, n)`` of 2 n uniform ones in [0, 1) (Box and Muller 1958); all
+    finite.
+    """
     radius, angle = np.sqrt(-2 * np.log1p(-u[: u.size // 2])), 2 * np.pi * u[u.size // 2 :]
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)])
 

@@ -1,4 +1,6 @@
-"""Signals to events by level crossing (send on delta): an event for every change by delta, on where it rises."""
+"""Signals to events by level crossing (send on delta): an event for every change by delta, on where it
+rises.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,10 @@ MAX_EVENTS = 1 << 28
 class LevelCrossing:
     """``LevelCrossing(delta)(samples, rate_hz) -> Events`` of a signal ``(n,)`` or ``(n, channels)``.
 
-    A level starts at the first sample. Where the signal lies k deltas or more above (below) the level, k on (off)
-    events are sent at once and the level moves by them, so that after every sample the signal is less than one delta
-    away from the level. The events of sample i have the time ``i * 10^6 / rate_hz``, rounded down; x is the channel,
-    y = 0.
+    A level starts at the first sample. Where the signal lies k deltas or more above (below) the level, k on
+    (off) events are sent at once and the level moves by them, so that after every sample the signal is less
+    than one delta away from the level. The events of sample i have the time ``i * 10^6 / rate_hz``, rounded
+    down; x is the channel, y = 0.
 
     Source: Miskowicz 2006, "Send-on-delta concept: an event-based data reporting strategy", Sensors 6:49-63.
 
@@ -64,7 +66,9 @@ class LevelCrossing:
         return _events(np.diff(follow(levels), axis=0, prepend=0), rate_hz)
 
     def reconstruct(self, events: Events, first: npt.ArrayLike, count: int, rate_hz: int) -> Array:
-        """The level after each of `count` samples, float64, ``(count, channels)``; `first` is the first sample."""
+        """The level after each of `count` samples, float64, ``(count, channels)``; `first` is the first
+        sample.
+        """
         moved = np.zeros((count, events.width or 1))
         index = -(-events.t * rate_hz // 1_000_000)  # the sample whose time, rounded down, this is
         np.add.at(moved, (index, events.x), events.p * 2.0 - 1)
@@ -72,10 +76,12 @@ class LevelCrossing:
 
 
 def follow(levels: Array) -> Array:
-    """Where the level stands after every sample, whole deltas, int64; for signals ``(n, channels)`` in deltas.
+    """Where the level stands after every sample, whole deltas, int64; for signals ``(n, channels)`` in
+    deltas.
 
-    A sample u moves the level m only if it must: ``m <- clamp(m, floor(u), ceil(u))``. One clamp after another is a
-    clamp again, so all of them are joined in log2(n) rounds, pairs, then fours, then eights, instead of n steps.
+    A sample u moves the level m only if it must: ``m <- clamp(m, floor(u), ceil(u))``. One clamp after
+    another is a clamp again, so all of them are joined in log2(n) rounds, pairs, then fours, then eights,
+    instead of n steps.
     """
     low, high = np.floor(levels).astype(np.int64), np.ceil(levels).astype(np.int64)
     reach = 1

@@ -1,4 +1,6 @@
-"""Pixels to frequencies: every pixel spikes at regular times, the more often the brighter it is; exact whole numbers."""
+"""Pixels to frequencies: every pixel spikes at regular times, the more often the brighter it is; exact whole
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ class PixelFrequency:
 
         N(t) = floor((L max_hz t + phase) / (255 000 * 10^6))  times, and N = 0 before t = 0,
 
-    so that spike k falls on the first microsecond with ``N(t) >= k``. The phase is 0, or, with a seed, drawn for each
-    pixel, evenly between 0 and one period. No rounding anywhere: events and `frames` have the same counts.
+    so that spike k falls on the first microsecond with ``N(t) >= k``. The phase is 0, or, with a seed, drawn
+    for each pixel, evenly between 0 and one period. No rounding anywhere: events and `frames` have the same
+    counts.
 
     The events are those of a sensor of the image's size, on; times run from 0 to ``duration_us - 1``.
 

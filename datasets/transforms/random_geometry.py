@@ -1,4 +1,6 @@
-"""Random flip, roll, rotation and crop: what is done is drawn once for a sample and the same in both forms."""
+"""Random flip, roll, rotation and crop: what is done is drawn once for a sample and the same in both
+forms.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Recordings cut into pieces: by time, by number of events, by labelled stretches; and one stretch of time alone."""
+"""Recordings cut into pieces: by time, by number of events, by labelled stretches; and one stretch of time
+alone.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,11 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class SliceByTime(Transform):
-    """Windows of equal time: window k holds ``start + k hop <= t < start + k hop + window``, hop = window - overlap.
+    """Windows of equal time: window k holds ``start + k hop <= t < start + k hop + window``, hop = window -
+    overlap.
 
-    There are as many as hold all events; windows without events are there, too, and empty. Times are not shifted.
+    There are as many as hold all events; windows without events are there, too, and empty. Times are not
+    shifted.
 
     Parameters
     ----------
@@ -97,7 +101,8 @@ class Labelled(NamedTuple):
 
 
 def slice_by_label(events: Events, stretches: Iterable[Stretch]) -> tuple[Labelled, ...]:
-    """The events of each stretch with its label, as the tables beside a long recording give them (DVS128 Gesture).
+    """The events of each stretch with its label, as the tables beside a long recording give them (DVS128
+    Gesture).
 
     Stretches may overlap and be in any order; times are not shifted.
 

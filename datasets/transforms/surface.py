@@ -21,8 +21,8 @@ Array = npt.NDArray[Any]
 class TimeSurface(Transform):
     """The surface of last times at the end of each step, float32, ``(T, 2, H, W)``, off and on apart.
 
-    ``S(k, p, y, x) = exp(-(end_k - last) / tau)`` with ``end_k = start + (k + 1) dt`` and ``last`` the time of the last event
-    of this pixel and polarity before it; 0 where there was none.
+    ``S(k, p, y, x) = exp(-(end_k - last) / tau)`` with ``end_k = start + (k + 1) dt`` and ``last`` the time
+    of the last event of this pixel and polarity before it; 0 where there was none.
 
     Parameters
     ----------
@@ -34,8 +34,9 @@ class TimeSurface(Transform):
     DataError
         When called, where the size of the sensor is unknown, or the surfaces would take more than 4 GiB.
 
-    Source: Lagorce, Orchard, Galluppi, Shi, Benosman 2017, "HOTS: A Hierarchy of Event-Based Time-Surfaces for Pattern
-    Recognition", equations 1 and 2; here on the whole sensor and at the ends of steps, not around each event.
+    Source: Lagorce, Orchard, Galluppi, Shi, Benosman 2017, "HOTS: A Hierarchy of Event-Based Time-Surfaces
+    for Pattern Recognition", equations 1 and 2; here on the whole sensor and at the ends of steps, not around
+    each event.
     """
 
     tau_us: float

@@ -18,17 +18,18 @@ from spikeflow.errors import DataError
 from spikeflow.events import Events
 
 Array = npt.NDArray[Any]
-# what tonic's own readers deliver, and its transforms expect: signed coordinates, which may be computed with in place
+# what tonic's own readers deliver, and its transforms expect: signed coordinates, which may be computed with
+# in place
 TONIC = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])
 
 
 @dataclass(frozen=True)
 class FromTonic(Transform):
-    """A transform that takes tonic's structured arrays, as one of ours: it gives events where it gives such an array, and
-    what it gives otherwise (frames, voxel grids).
+    """A transform that takes tonic's structured arrays, as one of ours: it gives events where it gives such
+    an array, and what it gives otherwise (frames, voxel grids).
 
-    Such transforms draw from numpy's global generator. Here that is seeded by (seed, draw) before the call and put back
-    after it, so that the result depends on these alone; not for several threads at once.
+    Such transforms draw from numpy's global generator. Here that is seeded by (seed, draw) before the call
+    and put back after it, so that the result depends on these alone; not for several threads at once.
 
     Parameters
     ----------
@@ -39,8 +40,9 @@ class FromTonic(Transform):
     Raises
     ------
     DataError
-        When called, where a coordinate does not fit 15 bits, or the transform gives events that are none (a pixel outside
-        the sensor, times that are not whole). `key` raises it where the transform is no frozen dataclass.
+        When called, where a coordinate does not fit 15 bits, or the transform gives events that are none (a
+        pixel outside the sensor, times that are not whole). `key` raises it where the transform is no frozen
+        dataclass.
     """
 
     transform: Callable[[Array], Any]
@@ -84,8 +86,8 @@ class FromTonic(Transform):
 class ToTonic:
     """A transform of ours as tonic's pipelines call theirs: with a structured array, and without a draw.
 
-    The draw is taken from numpy's global generator, as tonic's transforms take theirs, so `numpy.random.seed` makes it
-    repeatable. Events come back as an array of the fields and types that came in.
+    The draw is taken from numpy's global generator, as tonic's transforms take theirs, so `numpy.random.seed`
+    makes it repeatable. Events come back as an array of the fields and types that came in.
 
     Parameters
     ----------
@@ -109,7 +111,9 @@ class ToTonic:
 
 
 def to_tonic(transform: Callable[[Events, int], Any], sensor_size: tuple[int, int, int]) -> ToTonic:
-    """A transform of ours for ``tonic.transforms.Compose`` and for the ``transform=`` of tonic's data sets."""
+    """A transform of ours for ``tonic.transforms.Compose`` and for the ``transform=`` of tonic's data
+    sets.
+    """
     return ToTonic(transform, sensor_size)
 
 

@@ -1,4 +1,6 @@
-"""What a transform is: a frozen callable with a name for everything that it depends on; and several in a row."""
+"""What a transform is: a frozen callable with a name for everything that it depends on; and several in a
+row.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,11 @@ STABLE = "a frozen dataclass, in a module, whose fields are numbers, words, tupl
 
 
 class Transform(ABC):
-    """A frozen dataclass that turns events into something else; the same input, fields and `draw` give the same result.
+    """A frozen dataclass that turns events into something else; the same input, fields and `draw` give the
+    same result.
 
-    ``draw`` names the sample and the epoch (any whole number from 0). A transform that draws nothing ignores it.
+    ``draw`` names the sample and the epoch (any whole number from 0). A transform that draws nothing ignores
+    it.
     """
 
     @abstractmethod
@@ -39,8 +43,8 @@ class EventTransform(Transform):
     """Events to events. Time stays in order, pixels stay on the sensor, what a reader dropped stays counted.
 
     Where counting events in pixels and steps commutes with the transform there is a second form,
-    ``dense(frames, draw=0, dt_us=1)``, for counts ``(T, P, H, W)`` in steps of `dt_us`: the counts of the events
-    transformed are the transformed counts of the events, where both are counted from time 0
+    ``dense(frames, draw=0, dt_us=1)``, for counts ``(T, P, H, W)`` in steps of `dt_us`: the counts of the
+    events transformed are the transformed counts of the events, where both are counted from time 0
     (``Frames(start="zero")``; a transform may leave out the first event).
     """
 
@@ -53,8 +57,8 @@ class EventTransform(Transform):
 class Compose(Transform):
     """Transforms one after the other, each with the same draw.
 
-    Their random numbers are independent, unless two of them are equal in everything, seed included: then both draw
-    the same.
+    Their random numbers are independent, unless two of them are equal in everything, seed included: then both
+    draw the same.
     """
 
     parts: tuple[Step, ...]
@@ -94,8 +98,8 @@ def transform_key(transform: object) -> str:
     Raises
     ------
     DataError
-        For what has no stable name: a lambda, a function, an object that is no frozen dataclass, or a class defined
-        in a function or a script.
+        For what has no stable name: a lambda, a function, an object that is no frozen dataclass, or a class
+        defined in a function or a script.
     """
     if not is_dataclass(transform) or isinstance(transform, type):
         raise DataError("key of a transform", _kind(transform), STABLE)

@@ -21,23 +21,23 @@ Array = npt.NDArray[Any]
 class VoxelGrid(Transform):
     """Event volume, float32, ``(bins, P, H, W)``.
 
-    ``V(b, y, x) = sum_i w_i max(0, 1 - |b - s_i|)`` with ``s_i = (bins - 1) (t_i - first) / (last - first)``, over the
-    events of the pixel. Where all events have the same time, ``s_i = 0``.
+    ``V(b, y, x) = sum_i w_i max(0, 1 - |b - s_i|)`` with ``s_i = (bins - 1) (t_i - first) / (last - first)``,
+    over the events of the pixel. Where all events have the same time, ``s_i = 0``.
 
     Parameters
     ----------
     bins : moments; the first and last are those of the first and last event.
     polarity : ``"signed"``: P = 1, w is 1 for on, -1 for off. ``"split"``: P = 2, off and on apart, w = 1.
-    normalise : the voxels that are not 0 are shifted and scaled to mean 0 and standard deviation 1 (only shifted where all
-        are equal), as Rebecq et al. 2019, "Events-to-Video", do.
+    normalise : the voxels that are not 0 are shifted and scaled to mean 0 and standard deviation 1 (only
+        shifted where all are equal), as Rebecq et al. 2019, "Events-to-Video", do.
 
     Raises
     ------
     DataError
         When called, where the size of the sensor is unknown.
 
-    Source: Zhu, Yuan, Chaney, Daniilidis 2019, "Unsupervised Event-based Learning of Optical Flow, Depth, and Egomotion",
-    equations 1 to 3.
+    Source: Zhu, Yuan, Chaney, Daniilidis 2019, "Unsupervised Event-based Learning of Optical Flow, Depth, and
+    Egomotion", equations 1 to 3.
     """
 
     bins: int

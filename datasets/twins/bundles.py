@@ -51,7 +51,9 @@ def _trial(stem: Path, gestures: list[Sample]) -> None:
 
 
 def heidelberg(name: str) -> Callable[[Path, Splits], None]:
-    """What writes SHD or SSC: times in seconds as 16-bit floats, units, labels, speakers, names of classes."""
+    """What writes SHD or SSC: times in seconds as 16-bit floats, units, labels, speakers, names of
+    classes.
+    """
 
     def write(folder: Path, splits: Splits) -> None:
         for split, samples in splits.items():

@@ -1,4 +1,6 @@
-"""Twins of event cameras: a figure of blobs moves in a direction; place, figure and direction are those of the class."""
+"""Twins of event cameras: a figure of blobs moves in a direction; place, figure and direction are those of
+the class.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Twins of spikes of a cochlea: tracks that glide over the channels, as formants do; the tracks are those of the class."""
+"""Twins of spikes of a cochlea: tracks that glide over the channels, as formants do; the tracks are those of
+the class.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ WIDTH = 0.03  # of a track, in shares of all channels
 
 @dataclass(frozen=True)
 class CochleaSpikes:
-    """What a cochlea's recordings are like: channels, and of length and number of spikes mean and relative deviation."""
+    """What a cochlea's recordings are like: channels, and of length and number of spikes mean and relative
+    deviation.
+    """
 
     channels: int
     duration_us: int

@@ -1,4 +1,6 @@
-"""Random numbers of one sample of a twin: each a function of (seed, name, split, sample, purpose, index) alone."""
+"""Random numbers of one sample of a twin: each a function of (seed, name, split, sample, purpose, index)
+alone.
+"""
 
 from __future__ import annotations
 

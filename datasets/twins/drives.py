@@ -1,4 +1,6 @@
-"""The twin of DSEC: drives in which the whole picture glides; events, flow, disparity and masks agree with each other."""
+"""The twin of DSEC: drives in which the whole picture glides; events, flow, disparity and masks agree with
+each other.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ PERIOD_US = 100_000
 
 
 def dsec(folder: Path, splits: Splits) -> None:
-    """The archives unpacked side by side: events of both cameras, maps, flow, disparity, masks of every drive."""
+    """The archives unpacked side by side: events of both cameras, maps, flow, disparity, masks of every
+    drive.
+    """
     for split, samples in splits.items():
         for sample in samples:
             city = CITIES[sample.label]
@@ -55,7 +59,9 @@ def _drive(folder: Path, split: str, name: str, sample: Sample) -> None:
 
 
 def _events(path: Path, events: Events, shift: int) -> None:
-    """As DSEC has them: columns, the first event of every millisecond, and the offset of the clock; not packed."""
+    """As DSEC has them: columns, the first event of every millisecond, and the offset of the clock; not
+    packed.
+    """
     with h5py.File(path, "w") as file:
         x = np.maximum(events.x.astype(np.int64) - shift, 0).astype(np.uint16)
         for column, values in (("x", x), ("y", events.y), ("p", events.p), ("t", events.t.astype(np.uint32))):

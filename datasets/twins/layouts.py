@@ -33,7 +33,9 @@ def _one_file_each(folder: Path, splits: Splits, place: Callable[[str, Sample], 
 
 def _in_format(name: str) -> Write:
     def write(path: Path, events: Events) -> None:
-        with drafted(path, durable=False) as draft:  # one of thousands; the whole folder takes its place at the end
+        with drafted(
+            path, durable=False
+        ) as draft:  # one of thousands; the whole folder takes its place at the end
             write_into(draft.file, events, name)
 
     return write

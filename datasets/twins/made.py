@@ -23,7 +23,9 @@ NOWHERE = Path("synthetic")  # a twin lies in no folder
 
 @dataclass(frozen=True)
 class Made:
-    """`count` samples of one split of the twin of this name; classes take turns, and within a class the speakers."""
+    """`count` samples of one split of the twin of this name; classes take turns, and within a class the
+    speakers.
+    """
 
     name: str
     count: int

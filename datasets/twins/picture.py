@@ -49,7 +49,9 @@ class Picture:
 
 
 def _distance(ends: Array, size: int) -> Array:
-    """Of each pixel from each line, ``(lines, size, size)``; `ends` are ``(lines, 2, 2)``: begin and end, x and y."""
+    """Of each pixel from each line, ``(lines, size, size)``; `ends` are ``(lines, 2, 2)``: begin and end, x
+    and y.
+    """
     grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1)
     begin, way = ends[:, None, None, 0], ends[:, None, None, 1] - ends[:, None, None, 0]
     along = np.clip(((grid - begin) * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-9), 0, 1)

@@ -38,7 +38,8 @@ RECIPES: dict[str, Recipe] = {
     "cifar10_dvs": Recipe(Camera(128, 128, 1_300_000, 204_979, 0.02, 0.3), _BI),
     "dvs_gesture": Recipe(
         Camera(128, 128, 6_000_000, 400_000, 0.15, 0.4),
-        "measured: 82,000 events a second in seven recordings of one user; about 6 s a gesture (Amir et al. 2017)",
+        "measured: 82,000 events a second in seven recordings of one user; about 6 s a gesture (Amir et "
+        "al. 2017)",
         {"train": range(23), "test": range(23, 29)},
     ),
     "dvs_lip": Recipe(Camera(128, 128, 800_000, 12_000, 0.2, 0.4), "estimate"),

@@ -1,4 +1,6 @@
-"""Twins of the tactile Braille letters: taxels sink and rise again as dots pass; dots and times are those of the letter."""
+"""Twins of the tactile Braille letters: taxels sink and rise again as dots pass; dots and times are those of
+the letter.
+"""
 
 from __future__ import annotations
 

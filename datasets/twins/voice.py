@@ -1,4 +1,6 @@
-"""Twins of recorded words: three tones that glide, as formants do; the tones are those of the class, their pitch of the speaker."""
+"""Twins of recorded words: three tones that glide, as formants do; the tones are those of the class, their
+pitch of the speaker.
+"""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ class OutputPath(click.Path):
 
 
 class Writing(click.Command):
-    """A command that writes files: that it can, and replaces nothing that it reads, is known before the work."""
+    """A command that writes files: that it can, and replaces nothing that it reads, is known before the
+    work.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the outputs, then run."""
@@ -41,7 +43,10 @@ class Writing(click.Command):
         return super().invoke(ctx)
 
 
-SAMPLES = "Samples: .npz with x, and y where known; .npy with x; or a folder of x.npy and y.npy, or of one .npy each."
+SAMPLES = (
+    "Samples: .npz with x, and y where known; .npy with x; or a folder of x.npy and y.npy, or of "
+    "one .npy each."
+)
 OUT = click.option("--out", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 
 

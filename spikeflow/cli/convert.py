@@ -42,7 +42,8 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @click.option(
     "--answer",
     default="",
-    help="What it says, where shape and labels do not tell: class or value; of several NAME=value,NAME=class.",
+    help="What it says, where shape and labels do not tell: class or value; of several "
+    "NAME=value,NAME=class.",
 )
 @click.option(
     "--preprocess",

@@ -33,7 +33,8 @@ def command(
 ) -> None:
     """Make a data set ready: adopt files that you have, unpack, download; or say exactly what to fetch.
 
-    With --synthetic nothing is fetched: a twin of the same shapes, classes and about the same rates is generated.
+    With --synthetic nothing is fetched: a twin of the same shapes, classes and about the same rates is
+    generated.
     """
     data_options.known_data_set(name)
     if synthetic is None:

@@ -102,7 +102,9 @@ def _of_sample(chosen: Chosen, view: View) -> RecordingFacts:
 
 
 def _opened(chosen: Chosen) -> tuple[Dataset[Any], str]:
-    """The data set, or its twin where the user names no folder and the usual one holds nothing of it; and a note."""
+    """The data set, or its twin where the user names no folder and the usual one holds nothing of it; and a
+    note.
+    """
     from spikeflow.datasets import synthetic
     from spikeflow.datasets.base import NothingFound
     from spikeflow.datasets.sets import catalog

@@ -37,7 +37,9 @@ def mapping(path: str) -> Mapping:
 
 
 def chip(mapping: Mapping, name: str | None) -> Chip:
-    """The chip of a mapping: one of ours, or the module that the user names; never one that the file names."""
+    """The chip of a mapping: one of ours, or the module that the user names; never one that the file
+    names.
+    """
     from spikeflow.report.network.hardware import chip_of
 
     return chip_of(mapping, name)

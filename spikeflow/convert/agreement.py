@@ -43,8 +43,8 @@ class Agreement:
 
     Parameters
     ----------
-    over_steps : for each number of steps the fraction of samples answered as by the ANN (`sim.fidelity`); of several
-        outputs the lowest.
+    over_steps : for each number of steps the fraction of samples answered as by the ANN (`sim.fidelity`); of
+        several outputs the lowest.
     accuracy_over_steps : for each number of steps the accuracy; empty without labels, and for values.
     """
 

@@ -29,8 +29,8 @@ class ConvertOptions:
     input_shape : of one sample; needed only without data where the file does not say it.
     labels : names of the classes, in order.
     output : the output that answers, where forward() returns several: its key or index.
-    answer : what outputs say, where shape and labels do not tell: ``class`` or ``value`` for the one that answers,
-        ``box=value,label=class`` for several; see ``ir.answer``.
+    answer : what outputs say, where shape and labels do not tell: ``class`` or ``value`` for the one that
+        answers, ``box=value,label=class`` for several; see ``ir.answer``.
     preprocessing : what is done to samples first, here and in every run; see ``ir.preprocessing``.
     """
 

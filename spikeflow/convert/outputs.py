@@ -20,7 +20,8 @@ Outputs = tuple[OutputRecord, ...]
 
 
 def described(outputs: Outputs, options: ConvertOptions, y: Array | None) -> tuple[Outputs, str]:
-    """What is known of each output, and the name of the one that answers; empty where none of several was chosen.
+    """What is known of each output, and the name of the one that answers; empty where none of several was
+    chosen.
 
     An output says what `options.answer` tells; labels with fractions make the one that answers a value.
 
@@ -59,7 +60,8 @@ def _said(text: str, names: list[str], chosen: str) -> dict[str, str]:
 
 
 def ann_accuracy(logits: Mapping[str, Array], y: Array | None, output: OutputRecord | None) -> float | None:
-    """Accuracy of the network before conversion on the samples whose labels these are; None where there are none.
+    """Accuracy of the network before conversion on the samples whose labels these are; None where there are
+    none.
 
     Raises
     ------
@@ -92,7 +94,8 @@ def told(logits: Mapping[str, Array], outputs: Outputs, y: Array | None) -> tupl
         if len(values) > 1 and (np.all(values > 0) or np.all(values <= 0)):
             side = "above 0" if values.flat[0] > 0 else "0 or below"
             found.append(
-                f"the one number of the output {output.name} is {side} for every calibration sample, so as a sign it "
+                f"the one number of the output {output.name} is {side} for every calibration sample, so "
+                "as a sign it "
                 "gives one class to all. Try: --answer value, if it is a value"
             )
     return tuple(found)

@@ -71,8 +71,8 @@ def convert(
     source : a torch module, the path of a file, or a traced graph.
     x, y : calibration samples ``(N, *shape)``, before `preprocessing`, and their labels if known; whatever
         ``samples.samples_of`` takes.
-        Without samples the thresholds come from batch norm. A quarter, chosen by a hash of each sample, sets no
-        threshold: on these the result is run and compared with the ANN.
+        Without samples the thresholds come from batch norm. A quarter, chosen by a hash of each sample, sets
+        no threshold: on these the result is run and compared with the ANN.
     progress : called with (samples done, samples) while activations are observed.
     settings : fields of `ConvertOptions` by name; they come before `options`.
 
@@ -120,7 +120,9 @@ def convert(
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """What samples and labels say: their statistics, and what each output means; `answering` is the one that answers."""
+    """What samples and labels say: their statistics, and what each output means; `answering` is the one
+    that answers.
+    """
 
     calibration: Calibration | None
     stats: Stats | None
@@ -173,7 +175,9 @@ def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale
 def _alternatives(
     converted: Network, ann: Graph, thresholds: Thresholds, report: ConversionReport, stats: Stats | None
 ) -> Alternatives:
-    """Other choices that may answer better: reset by subtraction, a direct input, the usual percentile, more steps."""
+    """Other choices that may answer better: reset by subtraction, a direct input, the usual percentile,
+    more steps.
+    """
     found: dict[str, Callable[[], Network]] = {}
     chosen, record = report.options, converted.record
     if chosen.reset != "subtract":

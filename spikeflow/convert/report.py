@@ -92,7 +92,9 @@ class ConversionReport:
         }
 
     def to_note(self) -> str:
-        """The same as one JSON text for the network's file; without its verdicts where that would be too long."""
+        """The same as one JSON text for the network's file; without its verdicts where that would be too
+        long.
+        """
         facts = self.to_json()
         whole = json.dumps(facts)
         return whole if len(whole) <= MAX_TEXT else json.dumps({**facts, "verdicts": "too many for the file"})
@@ -124,7 +126,8 @@ class ConversionReport:
             lines.append(f"accuracy of the ANN on these: {of_samples(self.ann_accuracy, self.samples)}")
         if self.difference is not None:
             lines.append(
-                f"captured graph against the network it came from: {self.difference:.1e} of the largest answer"
+                f"captured graph against the network it came from: {self.difference:.1e} of the largest "
+                "answer"
             )
         lines.append(str(self.fidelity))
         return "\n".join(lines)
@@ -206,5 +209,7 @@ def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph
 
 
 def accuracy(logits: npt.NDArray[Any], y: npt.NDArray[Any] | None) -> float | None:
-    """The fraction of samples (of a map: of places) answered as labelled; None without labels, and for values."""
+    """The fraction of samples (of a map: of places) answered as labelled; None without labels, and for
+    values.
+    """
     return None if y is None else score(logits, y, kind_of(logits.shape[1:], y=y)).accuracy

@@ -40,15 +40,16 @@ def capture_trained(
     steps: int = 100,
     labels: tuple[str, ...] = (),
 ) -> Network:
-    """The network of a trained `Sequential`, spiking as its layers do, up to ties (see `convert.verify.ties`).
+    """The network of a trained `Sequential`, spiking as its layers do, up to ties (see
+    `convert.verify.ties`).
 
     The last layer is the read-out if it is a layer of `Integrator`; else one is added that adds up what the
     last layer gives. Learned parameters are those that the layers compute with, within their legal ranges.
 
     Parameters
     ----------
-    net : a `Sequential` of this package; wrappers such as torch.compile, DistributedDataParallel, DataParallel
-        and AveragedModel are taken off.
+    net : a `Sequential` of this package; wrappers such as torch.compile, DistributedDataParallel,
+        DataParallel and AveragedModel are taken off.
     source : the shape of one moment, without time and batch; or the Input itself, for a network that takes
         a current. A shape alone is that of spikes.
     dt : seconds per step, for files and for times in reports: what a moment of the training data lasted.

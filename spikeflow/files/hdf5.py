@@ -1,8 +1,9 @@
 """The look at HDF5 before the HDF5 library sees it: do its trees end?
 
-The library follows the trees of a file as they are written. A few kilobytes in which every branch leads to the same
-branch below hold groups and data sets without end, and no call of the library comes back to be stopped. Here every
-object is visited once, and a node of a tree that is reached twice is refused; so the library's walks are linear.
+The library follows the trees of a file as they are written. A few kilobytes in which every branch leads to
+the same branch below hold groups and data sets without end, and no call of the library comes back to be
+stopped. Here every object is visited once, and a node of a tree that is reached twice is refused; so the
+library's walks are linear.
 
 ::
 
@@ -219,7 +220,9 @@ class _Walk:
             (free,) = self.unpack("Q", place + free)
 
     def indexes(self) -> None:
-        """Trees and arrays of newer versions, wherever they are: none deep, none of more elements than bytes."""
+        """Trees and arrays of newer versions, wherever they are: none deep, none of more elements than
+        bytes.
+        """
         for at in self._found(b"BTHD"):
             (node,) = self.unpack("I", at + 6)
             (depth,) = self.unpack("H", at + 12)

@@ -1,4 +1,6 @@
-"""How much a file may ask for: a budget in bytes that grows with the file and is spent before memory is taken."""
+"""How much a file may ask for: a budget in bytes that grows with the file and is spent before memory is
+taken.
+"""
 
 from __future__ import annotations
 

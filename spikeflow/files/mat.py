@@ -1,7 +1,8 @@
 """MATLAB's ``.mat`` of versions 4 to 7: arrays of numbers, and structs of them; all else is named, not made.
 
-Every size is compared with what is there before it is followed, and nothing is made of cells, objects and structs in
-structs, however many a file holds. Values keep the type in which they are stored, which may be narrower than MATLAB's.
+Every size is compared with what is there before it is followed, and nothing is made of cells, objects and
+structs in structs, however many a file holds. Values keep the type in which they are stored, which may be
+narrower than MATLAB's.
 
 ::
 

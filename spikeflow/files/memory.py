@@ -1,7 +1,8 @@
 """Room in memory: what a task will need, compared with what is there, before anything of it is taken.
 
-The room is a quarter of what the machine (or the container, or a limit on the process) has free now: a forecast counts the
-larger part of a task and not all of it, and a task is not alone. ``SPIKEFLOW_MEMORY=32G`` says otherwise.
+The room is a quarter of what the machine (or the container, or a limit on the process) has free now: a
+forecast counts the larger part of a task and not all of it, and a task is not alone. ``SPIKEFLOW_MEMORY=32G``
+says otherwise.
 """
 
 from __future__ import annotations

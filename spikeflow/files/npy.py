@@ -1,4 +1,5 @@
-"""NumPy's array format, read from any stream: the header by its own length, the values no further than they come.
+"""NumPy's array format, read from any stream: the header by its own length, the values no further than they
+come.
 
 Source: NEP 1, "A simple file format for NumPy arrays".
 """

@@ -54,8 +54,8 @@ def read(path: PathLike, wanted: Wanted) -> dict[str, Array]:
     Raises
     ------
     FileError
-        Where the file is missing, damaged, packed in a way that numpy does not write, or an array is too large for
-        the file, longer than its entry, or of Python objects.
+        Where the file is missing, damaged, packed in a way that numpy does not write, or an array is too
+        large for the file, longer than its entry, or of Python objects.
     """
     with _opened(path) as (archive, length):
         budget = limits.unpacked(path, length)

@@ -1,9 +1,11 @@
-"""The machine that reads pickles: it imports nothing, calls nothing, and takes memory in proportion to the pickle.
+"""The machine that reads pickles: it imports nothing, calls nothing, and takes memory in proportion to the
+pickle.
 
-A pickle is a program for a small stack machine, and a few bytes of it may ask for anything: to copy a list named a
-thousand times, to hash tuples of tuples of tuples, to fill a dictionary with keys that all collide. The machine here
-knows the instructions that build numbers, text, tuples, lists, sets and dictionaries; each is paid for from a budget
-before it is carried out. What a pickle names, calls and sets up is left to a subclass: the dialect of one writer.
+A pickle is a program for a small stack machine, and a few bytes of it may ask for anything: to copy a list
+named a thousand times, to hash tuples of tuples of tuples, to fill a dictionary with keys that all collide.
+The machine here knows the instructions that build numbers, text, tuples, lists, sets and dictionaries; each
+is paid for from a budget before it is carried out. What a pickle names, calls and sets up is left to a
+subclass: the dialect of one writer.
 
 Source: `pickletools` of CPython, which describes every instruction.
 """
@@ -22,8 +24,8 @@ from spikeflow.files.limits import HINT, Budget
 SLACK = 24 << 20  # bytes of objects that any pickle may make
 PER_BYTE = 24  # bytes of objects beyond, for each byte of the pickle
 MAX_BITS = 128  # the longest whole number torch writes is its 80-bit magic number
-# Numbers hash to themselves, so a stranger can choose keys that collide: then a dictionary takes the square of its
-# length. Text hashes with a secret of the process.
+# Numbers hash to themselves, so a stranger can choose keys that collide: then a dictionary takes the square
+# of its length. Text hashes with a secret of the process.
 MAX_NUMBER_KEYS = 4096
 KEYS = (str, bytes, int, float, bool, type(None))
 
@@ -34,7 +36,8 @@ _LIST, _DICT, _SET, _TUPLE, _ITEM, _PAIR = 120, 264, 240, 64, 16, 120
 class Machine:
     """The stack, the marks set on it and the memo; one method for each kind of instruction.
 
-    A dialect overrides `mention`, `called`, `made`, `set_up`, `referred` and `old_text`, each of which refuses.
+    A dialect overrides `mention`, `called`, `made`, `set_up`, `referred` and `old_text`, each of which
+    refuses.
 
     Parameters
     ----------

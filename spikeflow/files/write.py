@@ -1,9 +1,10 @@
 """Writing files: whole or not at all, and nothing left behind by a process that was killed.
 
-A file is written beside its target and moved into place when its last byte is on the disk. Meanwhile it has no name
-where the system can do that (Linux: ``O_TMPFILE``), so that nothing is left of a killed process. Where a name is needed
-it lies in a folder that has a name of a form of its own and is locked; such a folder without a lock was left behind by a
-process that was killed, and the next that needs one deletes it. Rights are those of a new file, or of the one replaced.
+A file is written beside its target and moved into place when its last byte is on the disk. Meanwhile it has
+no name where the system can do that (Linux: ``O_TMPFILE``), so that nothing is left of a killed process.
+Where a name is needed it lies in a folder that has a name of a form of its own and is locked; such a folder
+without a lock was left behind by a process that was killed, and the next that needs one deletes it. Rights
+are those of a new file, or of the one replaced.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def check_output(path: PathLike, inputs: Iterable[PathLike] = ()) -> Path:
     Raises
     ------
     FileError
-        Where there is no such folder, it or the file may not be written, there is something that is no plain file (a
-        folder, a pipe, a device), or the file is one of `inputs`.
+        Where there is no such folder, it or the file may not be written, there is something that is no plain
+        file (a folder, a pipe, a device), or the file is one of `inputs`.
     """
     try:
         target = Path(os.path.realpath(path))
@@ -113,7 +114,8 @@ def replace_file(path: PathLike, parts: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def drafted(path: PathLike, durable: bool = True, named: bool = False) -> Iterator[Draft]:
-    """A file to be written, which takes the place of `path` when the block ends well, and vanishes when it does not.
+    """A file to be written, which takes the place of `path` when the block ends well, and vanishes when it
+    does not.
 
     Parameters
     ----------
@@ -153,7 +155,9 @@ def drafted_folder(parent: Path) -> Iterator[Path]:
 
 
 def clear(folder: Path) -> int:
-    """Delete what killed processes left in a folder; how many things that were. What is still written to stays."""
+    """Delete what killed processes left in a folder; how many things that were. What is still written to
+    stays.
+    """
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         left = [Path(entry.path) for entry in entries if DRAFT.fullmatch(entry.name)]
         return sum(_deleted(path) for path in left)

@@ -1,4 +1,6 @@
-"""What happens on each core in one step: from the spikes in a mapping's tables, or from the counts of a run."""
+"""What happens on each core in one step: from the spikes in a mapping's tables, or from the counts of a
+run.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +25,8 @@ class Activity:
     Parameters
     ----------
     operations : synaptic operations.
-    updates : neurons, each of which is looked at in every step, whether it has started or not; `idle` of them do
-        nothing (``sim.result.Counts.idle``).
+    updates : neurons, each of which is looked at in every step, whether it has started or not; `idle` of them
+        do nothing (``sim.result.Counts.idle``).
     spikes : neurons that emit.
     received : messages that arrive.
     measured : where the figures come from, in words; messages come from `measured_on` always.

@@ -232,8 +232,8 @@ def _core_times(table: _Constants, names: tuple[str, ...], counts: tuple[Array, 
 def _by_access(mapping: Mapping, table: _Constants, routes: Routes, activity: Activity) -> Estimate:
     """SANA-FE's rules: an idle neuron costs its access only; time by the slower pipeline of a core.
 
-    A message goes to one core, so a spike sends one for each core that hears it, over the whole way to that core.
-    The model knows no host: of what the host injects, only the arrival counts.
+    A message goes to one core, so a spike sends one for each core that hears it, over the whole way to that
+    core. The model knows no host: of what the host injects, only the arrival counts.
     """
     active, (east_west, north_south) = activity.updates - activity.idle, unicast_hops(mapping, routes)
     sent = _sent(mapping, routes)

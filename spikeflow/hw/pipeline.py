@@ -88,10 +88,10 @@ def map_network(
     Parameters
     ----------
     network : at stage snn, or at stage fixed if it has been quantised for this chip.
-    data : calibration samples ``(N, *shape)``, whatever ``samples.samples_of`` takes, and of several inputs a mapping
-        by their names; a network at stage fixed maps
-        without, each source then counted as one message a step. A quarter, chosen by a hash of each sample, sets
-        no scale: on these the integers are run and compared with the float network.
+    data : calibration samples ``(N, *shape)``, whatever ``samples.samples_of`` takes, and of several inputs a
+        mapping by their names; a network at stage fixed maps without, each source then counted as one message
+        a step. A quarter, chosen by a hash of each sample, sets no scale: on these the integers are run and
+        compared with the float network.
     progress : called with (done, all).
     settings : fields of `MapOptions` by name; they come before `options`.
 
@@ -166,7 +166,9 @@ def _record(graph: Graph) -> RunRecord:
 
 
 def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -> tuple[Network, Loss | None]:
-    """The integer network of the chip and what it lost; one that is at stage fixed already is taken as it is."""
+    """The integer network of the chip and what it lost; one that is at stage fixed already is taken as it
+    is.
+    """
     if stages.stage_of(network.graph) == "fixed":
         stages.check(network.graph, "fixed")
         check_chip(network.graph, chip)

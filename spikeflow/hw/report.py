@@ -28,7 +28,8 @@ _NAMES = {
 }
 _MESH_NOTES = (
     "Routes are unions of XY paths, each message once over each link (assumed of every chip).",
-    f"The host injects at tile (0, 0) of chip 0, and placement counts a border between chips as {CHIP_BORDER} hops "
+    "The host injects at tile (0, 0) of chip 0, and placement counts a border between chips as "
+    f"{CHIP_BORDER} hops "
     "(assumed).",
 )
 
@@ -79,8 +80,8 @@ class MappingReport:
     ----------
     limits : of one core, by the names of `CoreUse`.
     measured : where spikes, operations and idle neurons come from, in words.
-    steps : of one sample as it is run, `level` of them until the last read-out wakes; energy and time of a sample
-        are those of a step times this.
+    steps : of one sample as it is run, `level` of them until the last read-out wakes; energy and time of a
+        sample are those of a step times this.
     origin : digest of the network that was mapped; empty where the file does not say.
     assumed : every value of the chip's table that nothing published says, with the reason.
     loss : what the integers lost against the float network; None where that is not known.

@@ -1,4 +1,6 @@
-"""A small figure that comes out as inline SVG: same look everywhere, no date, no font files, nothing to fetch."""
+"""A small figure that comes out as inline SVG: same look everywhere, no date, no font files, nothing to
+fetch.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ class Picture:
 
 @contextmanager
 def picture(name: str, title: str, width: float, height: float) -> Iterator[Picture]:
-    """Draw on `axes`; afterwards `svg` holds the picture. `name` tells its ids from those of other pictures."""
+    """Draw on `axes`; afterwards `svg` holds the picture. `name` tells its ids from those of other
+    pictures.
+    """
     with matplotlib.rc_context({**LOOK, "svg.hashsalt": name}):
         figure = Figure(figsize=(width, height), layout="constrained")
         FigureCanvasSVG(figure)

@@ -37,7 +37,10 @@ def answered(run: RunFacts) -> str:
     """How well a run answers: its accuracy with its interval, or the error of its values."""
     if run.rmse is not None:
         share = "not defined" if run.r2 is None else f"{run.r2:.4f}"
-        return f"root mean squared error {run.rmse:.6g} in the units of y, R2 {share}, on {run.samples:,} samples"
+        return (
+            f"root mean squared error {run.rmse:.6g} in the units of y, R2 {share}, on "
+            f"{run.samples:,} samples"
+        )
     return "no labels" if run.accuracy is None else f"accuracy {accuracy(run.accuracy, run.samples)}"
 
 
@@ -58,7 +61,10 @@ def agreement(mapped: MappedFacts) -> str:
     found = mapped.agreement
     why = ", as it gives one class to all of them" if found.constant else ""
     tied = f", {percent(found.tied)} of them left undecided" if found.tied else ""
-    return f"{shown_share(found.agreement, (found.low, found.high))} of {mapped.run.samples:,} samples{why}{tied}"
+    return (
+        f"{shown_share(found.agreement, (found.low, found.high))} of {mapped.run.samples:,} "
+        f"samples{why}{tied}"
+    )
 
 
 def count(value: float) -> str:
@@ -130,4 +136,7 @@ def overflow(registers: dict[str, int]) -> str:
 
 def shown(raster: RasterFacts) -> str:
     """Which neurons of a raster one sees."""
-    return f"{raster.node}: {len(raster.rows)} of the {raster.fired:,} that spiked, of {raster.neurons:,} neurons"
+    return (
+        f"{raster.node}: {len(raster.rows)} of the {raster.fired:,} that spiked, of "
+        f"{raster.neurons:,} neurons"
+    )

@@ -120,7 +120,9 @@ class Builder:
         self._refused.add(node.module)
 
     def stand_in(self, node: AtenNode) -> None:
-        """A value of the right shape for one that could not be made, so that what follows can be looked at."""
+        """A value of the right shape for one that could not be made, so that what follows can be looked
+        at.
+        """
         if node.name not in self.varying or node.shape[:1] != (self.batch,):
             self.lost.add(node.name)
             return
@@ -251,7 +253,10 @@ class Builder:
                     if word in put_back
                     else "the network answers with the values before it"
                 )
-                yield f"{self.title(node)}: {word} at the end is left out, since it keeps the order of the answers; {then}"
+                yield (
+                    f"{self.title(node)}: {word} at the end is left out, since it keeps the order of "
+                    f"the answers; {then}"
+                )
         if self.aten.autocast:
             yield f"torch.autocast: what it computes in {self.aten.autocast} is converted as float32"
 

@@ -24,7 +24,9 @@ _MOVES = frozenset(
 
 
 def heads(aten: AtenGraph) -> Mapping[str, str]:
-    """The names of the operations at the end that may be left out, the last one first, each with its verdict."""
+    """The names of the operations at the end that may be left out, the last one first, each with its
+    verdict.
+    """
     found: dict[str, str] = {}
     for output in aten.outputs:
         found |= {node.name: verdict for node, verdict in chain(aten, output.name) if verdict}
@@ -34,7 +36,8 @@ def heads(aten: AtenGraph) -> Mapping[str, str]:
 def chain(aten: AtenGraph, output: str) -> list[tuple[AtenNode, str]]:
     """The operations at the end of one output up to the first that changes its answer, the last one first.
 
-    Each with its verdict, empty for one that only moves values. What another output or operation reads too ends it.
+    Each with its verdict, empty for one that only moves values. What another output or operation reads too
+    ends it.
     """
     made = {node.name: node for node in aten.nodes}
     readers = Counter(name for node in aten.nodes for name in read_by(node))

@@ -25,12 +25,14 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         _MAX_POOL,
     ),
     **_each(
-        "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm local_response_norm",
+        "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm "
+        "local_response_norm",
         "normalisation by the sample's own statistics",
         _NORM,
     ),
     **_each(
-        "sigmoid tanh gelu silu mish elu selu celu leaky_relu prelu _prelu_kernel relu6 hardsigmoid hardswish "
+        "sigmoid tanh gelu silu mish elu selu celu leaky_relu prelu _prelu_kernel relu6 hardsigmoid "
+        "hardswish "
         "softsign",
         "this activation",
         _SMOOTH,

@@ -1,7 +1,7 @@
 """Sections: a network of trained layers cut behind each layer of neurons.
 
-Between two layers of neurons the stateless torch layers are traced like any network, under the paths that they
-have in the user's network. What has no counterpart is refused by path and class, all of it at once.
+Between two layers of neurons the stateless torch layers are traced like any network, under the paths that
+they have in the user's network. What has no counterpart is refused by path and class, all of it at once.
 """
 
 from __future__ import annotations

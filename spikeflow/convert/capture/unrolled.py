@@ -1,4 +1,6 @@
-"""One-dimensional convolutions and pooling as listed synapses: the graph has pictures and lists, not lines."""
+"""One-dimensional convolutions and pooling as listed synapses: the graph has pictures and lists, not
+lines.
+"""
 
 from __future__ import annotations
 

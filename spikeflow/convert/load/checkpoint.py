@@ -1,8 +1,8 @@
 """Checkpoints: where a file keeps the tensors of a network, and by which of their names they fit a module.
 
 Trainers put a state dict under a key (`state_dict`, `model`, `net`, `ema`, ...) and wrappers put a word of
-their own into every name (`module.` of DataParallel and AveragedModel, `_orig_mod.` of torch.compile, `model.` of
-Lightning). Each reading is tried, and the one taken whose names and shapes are the module's.
+their own into every name (`module.` of DataParallel and AveragedModel, `_orig_mod.` of torch.compile,
+`model.` of Lightning). Each reading is tried, and the one taken whose names and shapes are the module's.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def fitted(path: str, found: list[Reading], wanted: Shapes) -> tuple[dict[str, T
     if others:
         titles = ", ".join(dict.fromkeys(reading.title for reading in others))
         told.append(
-            f"{path}: {taken.title} was taken; tensors that fit as well stand under {titles} (save those alone to "
+            f"{path}: {taken.title} was taken; tensors that fit as well stand under {titles} (save those "
+            "alone to "
             "take them)"
         )
     if any(reading is taken and other != tensors for reading, other in fits):
@@ -177,7 +178,10 @@ def _unfit(path: str, first: Reading, wanted: Shapes) -> FileError:
     missing, unexpected = _difference(named, wanted)
     where = f" (under {first.title})" if first.key else ""
     if missing or unexpected:
-        text = f"its names{where} are not those of the module: missing {few(missing)}; unexpected {few(unexpected)}"
+        text = (
+            f"its names{where} are not those of the module: missing {few(missing)}; unexpected "
+            f"{few(unexpected)}"
+        )
         return FileError(path, text, _HINT)
     name = next(name for name, record in named.items() if name in wanted and record.size != wanted[name])
     reason = f"{printable(name)} has shape {named[name].size}, the module wants {wanted[name]}"

@@ -21,7 +21,8 @@ _TENSORS = (
     "--arch package.module:function"
 )
 _REBUILD = (
-    "build it again of spikeflow.neurons layers with the same weights; spikeflow.convert.capture_trained(net, shape) "
+    "build it again of spikeflow.neurons layers with the same weights; "
+    "spikeflow.convert.capture_trained(net, shape) "
     "takes it"
 )
 _CAPTURE = (
@@ -108,7 +109,9 @@ def _is_safetensors(head: bytes) -> bool:
 
 
 def _is_onnx(head: bytes) -> bool:
-    """A message of protobuf whose first field is the version (3 or more), followed by a field of a ModelProto."""
+    """A message of protobuf whose first field is the version (3 or more), followed by a field of a
+    ModelProto.
+    """
     fields = {2 << 3 | 2, 3 << 3 | 2, 4 << 3 | 2, 5 << 3, 6 << 3 | 2, 7 << 3 | 2, 8 << 3 | 2, 14 << 3 | 2}
     return len(head) > 3 and head[0] == 1 << 3 and 3 <= head[1] < 64 and head[2] in fields
 

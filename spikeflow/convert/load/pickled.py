@@ -1,7 +1,8 @@
 """A reader of pickles that builds inert records: it imports nothing, calls nothing, makes nothing of torch.
 
-The dialect of `torch.save` for the machine of `files.pickles`: the names a pickle mentions stay text. What comes out
-are numbers, strings, lists, dictionaries and the records below, which other files then check field by field.
+The dialect of `torch.save` for the machine of `files.pickles`: the names a pickle mentions stay text. What
+comes out are numbers, strings, lists, dictionaries and the records below, which other files then check field
+by field.
 """
 
 from __future__ import annotations

@@ -54,7 +54,10 @@ def _no_source(value: object) -> ConversionError:
     """For what is no module and no path, with what makes one of it."""
     hint = "the module itself, or the path of its file"
     if isinstance(value, torch.export.ExportedProgram):
-        hint = "torch.export.save(program, 'net.pt2'), and the path of that file; or the module that was exported"
+        hint = (
+            "torch.export.save(program, 'net.pt2'), and the path of that file; or the module that was "
+            "exported"
+        )
     elif isinstance(value, Network):
         hint = "spikeflow.hw.map_network and spikeflow.sim.classify take it: it spikes already"
     elif callable(value):

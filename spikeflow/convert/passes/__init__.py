@@ -1,1 +1,3 @@
-"""Passes of a conversion, graph to graph: `fold` and `scales`, `observe` and `thresholds`, `balance`, `coding`."""
+"""Passes of a conversion, graph to graph: `fold` and `scales`, `observe` and `thresholds`, `balance`,
+`coding`.
+"""

@@ -65,7 +65,9 @@ def from_module(module: nn.Module, example: torch.Tensor) -> AtenGraph:
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Without torch's own log, tracebacks included, of what fails on shapes alone: our error says it in a line."""
+    """Without torch's own log, tracebacks included, of what fails on shapes alone: our error says it in a
+    line.
+    """
     log = logging.getLogger("torch._subclasses.fake_tensor")
     before, log.disabled = log.disabled, True
     try:
@@ -156,7 +158,8 @@ def _number(value: Any) -> Any:
 
 
 class _Reading:
-    """Operations as records. A block under `no_grad` or `autocast` is a graph of its own to torch; its operations
+    """Operations as records. A block under `no_grad` or `autocast` is a graph of its own to torch; its
+    operations
     are written where it is called, and a block of autocast is taken in the types of its inputs."""
 
     def __init__(self) -> None:

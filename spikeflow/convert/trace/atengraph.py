@@ -47,7 +47,9 @@ class SizeFloat(float):
 
 
 def sized(value: bool | int | float, name: str) -> bool | int | float:
-    """A number under the name by which it is computed; a truth value, which decides what was traced, as it is."""
+    """A number under the name by which it is computed; a truth value, which decides what was traced, as it
+    is.
+    """
     kind = {int: Size, float: SizeFloat}.get(type(value))
     return value if kind is None else kind(value, name)
 
@@ -113,7 +115,9 @@ def read_by(node: AtenNode) -> set[str]:
 
 
 def words(op: str) -> tuple[str, str]:
-    """Name and overload of an operation of torch: `conv2d`, `default` of `aten.conv2d.default`; else ("", "")."""
+    """Name and overload of an operation of torch: `conv2d`, `default` of `aten.conv2d.default`; else ("",
+    "").
+    """
     match = _WORD.fullmatch(op)
     return (match.group(1), match.group(2)) if match else ("", "")
 

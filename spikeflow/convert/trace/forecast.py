@@ -1,4 +1,6 @@
-"""How much memory a conversion will take, from the shapes of the traced network, before a value of it is computed."""
+"""How much memory a conversion will take, from the shapes of the traced network, before a value of it is
+computed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What forward() returns: a tensor, or dictionaries, lists and tuples of tensors; each output by its keys and indices.
+"""What forward() returns: a tensor, or dictionaries, lists and tuples of tensors; each output by its keys and
+indices.
 
 A tensor alone has no name. In a container it is called by the way to it: ``logits``, ``0``, ``heads.box``.
 """
@@ -31,7 +32,9 @@ def names_of_spec(spec: tree.TreeSpec) -> tuple[str, ...]:
 
 
 def names_of_text(text: str) -> tuple[str, ...]:
-    """The names of the leaves as torch writes them into an archive; numbers where the text is not of that form."""
+    """The names of the leaves as torch writes them into an archive; numbers where the text is not of that
+    form.
+    """
     try:
         _, spec = json.loads(text)
         return _distinct(list(_leaves(spec, "", 0)))

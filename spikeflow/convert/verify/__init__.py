@@ -1,4 +1,6 @@
-"""Proofs of a conversion: `compare` the captured graph, `ties` the captured layers, `answers` the spiking network."""
+"""Proofs of a conversion: `compare` the captured graph, `ties` the captured layers, `answers` the spiking
+network.
+"""
 
 from spikeflow.convert.verify.answers import Case, verify
 

@@ -1,4 +1,6 @@
-"""Pass: run what was converted on the calibration samples that set no threshold, and say how well it answers."""
+"""Pass: run what was converted on the calibration samples that set no threshold, and say how well it
+answers.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +96,9 @@ def _measured(
 
 
 def alike(run: Evaluation, output: OutputRecord, logits: Array, steps: int) -> OutputFidelity:
-    """One output after so many steps against the ANN's ``(N, *shape)``, both before what was left off at the end."""
+    """One output after so many steps against the ANN's ``(N, *shape)``, both before what was left off at the
+    end.
+    """
     kind = answer.kind_of(logits.shape[1:], output.answer)
     got = run.accumulated(steps, output.name).reshape(logits.shape) / steps
     return compare_outputs(output.name, got, logits, kind)
@@ -111,7 +115,9 @@ def layers_against(
     x: Array,
     options: RunOptions = RunOptions(),  # noqa: B008  frozen
 ) -> tuple[LayerFidelity, ...]:
-    """The spiking layers of a converted network against the activations of its graph of stage ann, on few samples."""
+    """The spiking layers of a converted network against the activations of its graph of stage ann, on few
+    samples.
+    """
     names = tuple(n for n in network.graph.of_kind(Population) if isinstance(ann.nodes.get(n), Activation))
     few = x[: samples_counted(network, names, len(x))]
     counts = spike_counts(network, few, names, options)
@@ -138,7 +144,9 @@ def theta(graph: Graph, name: str) -> Array:
 
 
 def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) -> str:
-    """The first option that, tried on the same samples, needs no warning; else the best of those that help."""
+    """The first option that, tried on the same samples, needs no warning; else the best of those that
+    help.
+    """
     tried: list[tuple[float, str]] = []
     for option, make in case.alternatives.items():
         other = _measured(make(), x, logits)

@@ -1,7 +1,8 @@
 """compare: a captured graph against the network that it came from, on samples, in batches of several sizes.
 
-A module answers itself; an archive is evaluated operation by operation. What a network answers to a sample may
-not depend on the batch that it comes in, so batches of 1, 2 and 5 are tried, or of the size that it is bound to.
+A module answers itself; an archive is evaluated operation by operation. What a network answers to a sample
+may not depend on the batch that it comes in, so batches of 1, 2 and 5 are tried, or of the size that it is
+bound to.
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ class _Worst:
     def _error(self, difference: float, batch: int) -> ConversionError:
         kind = f", the tolerance of {self.narrow}" if self.narrow else ""
         reason = (
-            f"its graph differs from {self.what} by {difference:.1e} of the largest answer on a batch of {batch} "
+            f"its graph differs from {self.what} by {difference:.1e} of the largest answer on a batch of "
+            f"{batch} "
             f"(allowed {self.tolerance:.0e}{kind})"
         )
         hint = f"{_ONE_SIZE}, and does not depend on values"

@@ -28,7 +28,9 @@ NAMES = ("loihi1", "loihi2", "spinnaker2")
 
 @dataclass(frozen=True)
 class Fact:
-    """A number with where it comes from; `assumed` where nothing published says it, with the reason as source."""
+    """A number with where it comes from; `assumed` where nothing published says it, with the reason as
+    source.
+    """
 
     value: float
     source: str
@@ -127,8 +129,8 @@ class Chip(Frozen):
     ----------
     models : names of the neuron models it can run; resets : kinds of reset; inputs : kinds of Input it takes.
     neurons, axons_in, axons_out : limits of one core.
-    operations : integer operations of a programmable core, which takes any model made of them; empty for a core
-        that runs only `models`.
+    operations : integer operations of a programmable core, which takes any model made of them; empty for a
+        core that runs only `models`.
     rules : extra rules, (graph, chip) -> violations.
     """
 

@@ -16,7 +16,8 @@ INDEX_BITS = (0, 6, 7, 8, 9, 10, 11, 12)
 
 
 def list_bits(synapses: IntArray, bits: int) -> IntArray:
-    """Bits of each axon's list: groups of 64 synapses, each with a header of 10 bits, rounded up to 64-bit words.
+    """Bits of each axon's list: groups of 64 synapses, each with a header of 10 bits, rounded up to 64-bit
+    words.
 
     Source: nengo-loihi, hardware/nxsdk_shim and block.py (synapse_bits).
     """
@@ -142,7 +143,8 @@ CHIP = Chip(
             "sanafe_barrier_4_tiles": Fact(1400, SANA_FE),
             "sanafe_barrier_29_tiles": Fact(1800, SANA_FE),
         },
-        note="Davies: energies are minima and times maxima of a simulation before silicon. SANA-FE: an idle neuron "
+        note="Davies: energies are minima and times maxima of a simulation before silicon. SANA-FE: an "
+        "idle neuron "
         "costs the access term only; checked upstream against a board within 11.7 % (energy), 24.3 % (time).",
     ),
     notes=(

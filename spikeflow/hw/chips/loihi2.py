@@ -1,4 +1,6 @@
-"""Loihi 2, computing as lava's fixed-point CPU model does (hardware.md 3.1, 3.2): the exponent acts on the sum."""
+"""Loihi 2, computing as lava's fixed-point CPU model does (hardware.md 3.1, 3.2): the exponent acts on the
+sum.
+"""
 
 from __future__ import annotations
 
@@ -106,15 +108,19 @@ CHIP = Chip(
             "barrier": None,
             "shortest_step": Fact(200, "Intel statement: shortest step about 200 ns"),
         },
-        note="Energy of an operation is not published. The time of a step is bounded below by the largest of five "
-        "terms: the busiest core's neuron updates, its synaptic operations, its memory reads, the busiest link, "
+        note="Energy of an operation is not published. The time of a step is bounded below by the "
+        "largest of five "
+        "terms: the busiest core's neuron updates, its synaptic operations, its memory reads, the "
+        "busiest link, "
         "the barrier (Timcheck et al., arXiv:2601.10035). Intel states, against Loihi 1: neuron update 2x, "
-        "synaptic operation 5x, spike generation 10x as fast; Loihi 1's published times over these ratios give the "
+        "synaptic operation 5x, spike generation 10x as fast; Loihi 1's published times over these "
+        "ratios give the "
         "terms of neurons and synapses.",
         bound="Loihi 1's published times over Intel's ratios, the largest of five terms",
     ),
     notes=(
-        "Resets by subtraction and neurons other than CubaLIF run as microcode of add, sub, multiply and shift, "
+        "Resets by subtraction and neurons other than CubaLIF run as microcode of add, sub, multiply and "
+        "shift, "
         "min, max, compare, select and table; which operations microcode has is assumed.",
         "A read-out that never compares is assumed to be possible in microcode.",
     ),

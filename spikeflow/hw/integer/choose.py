@@ -1,8 +1,9 @@
-"""Which scale each neuron gets, and which exponent each edge: those of the smallest error on calibration data.
+"""Which scale each neuron gets, and which exponent each edge: those of the smallest error on calibration
+data.
 
-Costs are mean squares of a neuron's drive error in one step, as shares of its threshold. A neuron that cannot have
-the scale it wants, because a register or a threshold does not allow it, takes the nearest that it can have; its
-neighbours do not.
+Costs are mean squares of a neuron's drive error in one step, as shares of its threshold. A neuron that cannot
+have the scale it wants, because a register or a threshold does not allow it, takes the nearest that it can
+have; its neighbours do not.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.hw.chips.chip import Formats
+from spikeflow.hw.integer.incoming import Incoming
 from spikeflow.hw.integer.roundings import PER_OCTAVE, Costs
-from spikeflow.hw.integer.weights import Incoming
 
 Float = npt.NDArray[np.float64]
 ROUNDS = 4
@@ -37,7 +38,8 @@ class Bounds:
     Parameters
     ----------
     ceiling : largest scale that biases and registers allow, and that leaves the membranes room.
-    floor : scale at which the threshold is stored as 1, below which it stays 1: the neuron's true threshold grows.
+    floor : scale at which the threshold is stored as 1, below which it stays 1: the neuron's true threshold
+        grows.
     threshold : of the group, in real numbers; 1 where there is none.
     step : the threshold as stored, at scale 1; 0 where a group has several, or none.
     rate : spikes a step, root mean square: what a neuron with a larger threshold has to lose.
@@ -82,8 +84,8 @@ class Choice:
 def choose(edges: Sequence[Edge], bounds: Bounds, formats: Formats) -> Choice:
     """The scales and exponents of smallest error; exponents >= 0, which lose nothing, unless that costs much.
 
-    The first edge's exponent runs over all that the chip has; the others follow it, then each is tried one up and
-    one down until nothing improves.
+    The first edge's exponent runs over all that the chip has; the others follow it, then each is tried one up
+    and one down until nothing improves.
     """
     legal = range(int(formats.exponent_low.value), int(formats.exponent_high.value) + 1)
     found = [_from(first, edges, bounds, legal) for first in (legal if edges else [0])]
@@ -126,7 +128,9 @@ def _priced(exponents: Sequence[int], edges: Sequence[Edge], bounds: Bounds) -> 
 
 
 def _polished(choice: Choice, edges: Sequence[Edge], bounds: Bounds) -> Choice:
-    """The scales beside the chosen ones, measured: rounding a given set of weights is better at some than at others."""
+    """The scales beside the chosen ones, measured: rounding a given set of weights is better at some than at
+    others.
+    """
     count = NEARER if sum(e.incoming.weight.size for e in edges) <= SMALL else NEAR
     near = choice.scale * 2.0 ** (np.arange(-count, count + 1)[:, None] / count / PER_OCTAVE)
     scales = whole(np.minimum(near, bounds.ceiling), bounds)
@@ -149,14 +153,16 @@ def _best(
     own = np.sqrt(cost / np.maximum(all_of_it, 1e-300))
     error = np.sqrt(off**2 + late**2 + (LEFT_OUT * own) ** 2)
     best, group = np.argmin(error, axis=0), np.arange(len(bounds.ceiling))
-    # errors, not their squares, and large ones by their size only: a neuron that cannot do better does not decide for
-    # all the others
+    # errors, not their squares, and large ones by their size only: a neuron that cannot do better does not
+    # decide for all the others
     mean = np.average(np.log1p(error[best, group]), weights=bounds.weight)
     return Choice(scales[best, group], tuple(exponents), float(mean))
 
 
 def _candidates(exponents: Sequence[int], edges: Sequence[Edge], bounds: Bounds) -> Float:
-    """Scales to try, ``(candidates, groups)``, from coarse to fine, within bounds and with whole thresholds."""
+    """Scales to try, ``(candidates, groups)``, from coarse to fine, within bounds and with whole
+    thresholds.
+    """
     start = np.full(len(bounds.ceiling), np.inf)
     for edge, exponent in zip(edges, exponents, strict=True):
         start = np.minimum(start, edge.start(exponent))

@@ -42,9 +42,10 @@ class LayerLoss:
     zeroed, weights : weights that were not 0 and became 0, and all that were not 0.
     thresholds : smallest and largest as the chip stores them; none for a read-out.
     rate, rate_fixed : spikes a neuron and step in float and in integers, on the samples that set the scales.
-    correlation : Pearson's, of the spike counts on held-back samples with those in float; None for a read-out, for a
-        layer that is constant, and where nothing was held back.
-    low_clips, overflows : values that a membrane's low end clipped, and those that any other overflow changed.
+    correlation : Pearson's, of the spike counts on held-back samples with those in float; None for a
+        read-out, for a layer that is constant, and where nothing was held back.
+    low_clips, overflows : values that a membrane's low end clipped, and those that any other overflow
+        changed.
     """
 
     name: str
@@ -103,7 +104,8 @@ def _line(layer: LayerLoss) -> str:
     clips = f", {layer.low_clips:,} clips at the low end" if layer.low_clips else ""
     over = f", {layer.overflows:,} values changed by overflow" if layer.overflows else ""
     return (
-        f"  {layer.name}: weight error {100 * layer.weight_error:.2f} %, {layer.zeroed:,} of {layer.weights:,} weights "
+        f"  {layer.name}: weight error {100 * layer.weight_error:.2f} %, {layer.zeroed:,} of "
+        f"{layer.weights:,} weights "
         f"became 0{theta}{rates}{alike}{clips}{over}"
     )
 
@@ -194,7 +196,8 @@ def _hint(fidelity: Fidelity, layers: tuple[LayerLoss, ...]) -> str:
     layer = next((x for x in layers if x.name == name), None)
     if layer is None or (lost is not None and (lost.correlation or 0.0) >= LEAST):
         return (
-            "more steps, or training that sets the classes further apart: every layer keeps its spikes, but the "
+            "more steps, or training that sets the classes further apart: every layer keeps its spikes, "
+            "but the "
             "answers lie closer together than the chip's integers tell apart"
         )
     if layer.rate == 0:

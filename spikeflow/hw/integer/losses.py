@@ -10,10 +10,10 @@ import numpy as np
 
 from spikeflow.hw.chips.arithmetic import Arithmetic
 from spikeflow.hw.integer import registers, weights
+from spikeflow.hw.integer.incoming import Float, Incoming
 from spikeflow.hw.integer.observe import Observed
 from spikeflow.hw.integer.quantisation import EdgeReport, LayerReport, Quantisation
 from spikeflow.hw.integer.scales import current_ports
-from spikeflow.hw.integer.weights import Float, Incoming
 from spikeflow.ir import answer
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
@@ -29,8 +29,8 @@ class Finished:
     Parameters
     ----------
     network, fixed : in float and in integers; run, seen : what they did on the calibration samples.
-    edges, scales, counts : of each population and port: its edges, and for each group its scale and how much it
-        counts; rounds : how often a population's scales were lowered.
+    edges, scales, counts : of each population and port: its edges, and for each group its scale and how much
+        it counts; rounds : how often a population's scales were lowered.
     """
 
     network: Network
@@ -98,7 +98,10 @@ def _edge(edge: Incoming, done: Finished, at: tuple[str, str]) -> EdgeReport:
 def _blind(x: Array) -> Iterator[str]:
     """What samples without any difference leave open."""
     if not np.any(x):
-        yield "all values of the calibration samples are zero: ranges of inputs and layers are not known from them"
+        yield (
+            "all values of the calibration samples are zero: ranges of inputs and layers are not known "
+            "from them"
+        )
     elif len(x) > 1 and bool((x == x[:1]).all()):
         yield f"the {len(x)} calibration samples are all equal: ranges are known from one sample only"
 

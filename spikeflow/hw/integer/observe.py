@@ -1,4 +1,6 @@
-"""observe: what each neuron of a network does on calibration samples: its spikes, and how far its registers go."""
+"""observe: what each neuron of a network does on calibration samples: its spikes, and how far its registers
+go.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ class Observed:
     ----------
     steps : that are read.
     outputs : for each Output what it came to in the last step, or its spikes of all steps, ``(N, *shape)``.
-    spikes : of each population that spikes and each Input of spikes, for every sample and neuron: ``(N, neurons)``.
+    spikes : of each population that spikes and each Input of spikes, for every sample and neuron: ``(N,
+        neurons)``.
     counts : of each node, over all samples.
     reaches : how far the registers asked for went, for each neuron.
     """
@@ -107,7 +110,9 @@ def _part(graph: Graph, names: Sequence[str], steps: int, options: RunOptions) -
 
 @dataclass(frozen=True, eq=False)
 class _Reading:
-    """How the result of a run is read: where it ends, whose spikes are counted, and what each probe follows."""
+    """How the result of a run is read: where it ends, whose spikes are counted, and what each probe
+    follows.
+    """
 
     graph: Graph
     end: int

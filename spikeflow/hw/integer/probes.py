@@ -35,8 +35,8 @@ class Reach:
     Parameters
     ----------
     register : of the population's program.
-    end : "low" or "high", its smallest and largest value, 0 included; or "rise", how far it came up again after
-        its smallest value: a floor lower than that under 0 changes no spike.
+    end : "low" or "high", its smallest and largest value, 0 included; or "rise", how far it came up again
+        after its smallest value: a floor lower than that under 0 changes no spike.
     """
 
     register: int

@@ -16,8 +16,8 @@ class EdgeReport:
 
     Parameters
     ----------
-    error : relative, root mean square, each weight weighed by what its source sends and how often its target spikes
-        on the calibration samples.
+    error : relative, root mean square, each weight weighed by what its source sends and how often its target
+        spikes on the calibration samples.
     stored_error : the same with all weights alike, those of silent neurons too.
     zeroed : weights that were not 0 and are; `clipped` : weights larger than the largest integer.
     """
@@ -41,9 +41,10 @@ class LayerReport:
     thresholds : smallest and largest threshold as the chip stores it; none for a read-out.
     rate, rate_fixed : spikes a neuron and step on the calibration samples, in float and in integers.
     halvings : how often the scale of some of its neurons was lowered until no register overflowed.
-    correlation : of the spike counts in integers with those in float, over samples and neurons; None for a layer
-        that is constant, such as a silent one, and for a read-out.
-    low_clips : how often a membrane clipped at its low end, which changes nothing while its neuron stays silent.
+    correlation : of the spike counts in integers with those in float, over samples and neurons; None for a
+        layer that is constant, such as a silent one, and for a read-out.
+    low_clips : how often a membrane clipped at its low end, which changes nothing while its neuron stays
+        silent.
     overflows : values of any other register that overflow changed: 0 on calibration samples.
     """
 

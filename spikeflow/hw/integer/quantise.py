@@ -1,11 +1,11 @@
 """Pass: stage snn to stage fixed, for one chip, with the ranges of calibration samples.
 
 1. The float network runs on the samples: what each source sends, and how far each neuron's registers go.
-2. Inputs get a format; each neuron its scale and each edge its exponent (`choose`); each population its integer
-   program (`translate`).
-3. The integer network runs on the same samples. Where a register of a neuron overflows, other than a membrane at
-   its low end, that neuron gets a smaller scale, and the network is quantised again, until nothing overflows; a
-   network for which that fails is refused.
+2. Inputs get a format; each neuron its scale and each edge its exponent (`choose`); each population its
+   integer program (`translate`).
+3. The integer network runs on the same samples. Where a register of a neuron overflows, other than a membrane
+   at its low end, that neuron gets a smaller scale, and the network is quantised again, until nothing
+   overflows; a network for which that fails is refused.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ SAMPLES = 64  # of the calibration samples, spread evenly, that are run
 FOLLOWED = 2**26  # neurons times steps times samples whose registers are followed; of larger runs, a share
 SHARE = 8
 STEPPED = 0.9  # a scale is lowered a little further than what overflowed asks for
-EARLY = 4.0  # how much spikes that come too early count: all neurons err to the same side, and it adds up behind them
+# how much spikes that come too early count: all neurons err to the same side, and it adds up behind them
+EARLY = 4.0
 QUIET = 0.02  # how much a neuron that never spikes counts beside the average one
 FRACS = range(-24, 32)
 
@@ -68,8 +69,8 @@ def quantise(
     Raises
     ------
     HardwareError
-        Where a threshold, a bias or an overflowing register cannot be brought into the chip's range; it names the
-        neurons.
+        Where a threshold, a bias or an overflowing register cannot be brought into the chip's range; it names
+        the neurons.
     """
     origin = network.graph.digest
     network = replace(network, graph=fold_gains(network.graph))
@@ -91,7 +92,9 @@ def quantise(
 
 
 class _Job:
-    """One network on its way: what the calibration samples said of it in float, and the choices made so far."""
+    """One network on its way: what the calibration samples said of it in float, and the choices made so
+    far.
+    """
 
     def __init__(self, network: Network, chip: Chip, x: Array, options: RunOptions) -> None:
         self.network, self.chip, self.x, self.options = network, chip, x, options
@@ -308,7 +311,9 @@ def _is_current(node: Node) -> bool:
 
 
 def best_format(x: npt.ArrayLike, bits: int) -> Fixed:
-    """The signed format of so many bits with the smallest mean square error on x; among equals the coarsest."""
+    """The signed format of so many bits with the smallest mean square error on x; among equals the
+    coarsest.
+    """
     values = np.asarray(x, np.float64).reshape(-1)
     formats = [Fixed(bits, frac) for frac in FRACS]
     errors = [float(np.mean((f.quantise(values) * f.step - values) ** 2)) for f in formats]

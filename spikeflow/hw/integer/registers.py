@@ -1,7 +1,7 @@
 """Which registers of a chip limit a port's scales, and which of them overflow in a run.
 
-A membrane may clip at its low end: a silent neuron that drifts down stays silent. It gets room for as far as it
-comes up again after its lowest value. Any other overflow is harm.
+A membrane may clip at its low end: a silent neuron that drifts down stays silent. It gets room for as far as
+it comes up again after its lowest value. Any other overflow is harm.
 """
 
 from __future__ import annotations

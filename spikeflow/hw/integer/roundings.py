@@ -1,27 +1,24 @@
 """What rounding and clipping the weights of an edge costs at every scale, measured on calibration data.
 
-At r integers for the real value 1, a weight w becomes ``clip(round(w r), -high, high) / r``. Its neuron's drive is
-then off by the sum of these errors times what the sources send: that sum, squared and averaged over the samples,
-is the cost. A weight of a source that is silent costs next to nothing, whatever its size; so one that is larger
-than all others is clipped where that leaves the others more levels, and kept where that matters.
+At r integers for the real value 1, a weight w becomes ``clip(round(w r), -high, high) / r``. Its neuron's
+drive is then off by the sum of these errors times what the sources send: that sum, squared and averaged over
+the samples, is the cost. A weight of a source that is silent costs next to nothing, whatever its size; so one
+that is larger than all others is clipped where that leaves the others more levels, and kept where that
+matters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from spikeflow.hw.integer.incoming import Drive, Float, Incoming, mantissas
 from spikeflow.ir.nodes import Conv2d, Shape, Sparse
 
-if TYPE_CHECKING:
-    from spikeflow.hw.integer.weights import Incoming
-
-Float = npt.NDArray[np.float64]
 PER_OCTAVE = 4  # scales tried between one and its double
 PATIENCE = 2 * PER_OCTAVE  # scales in a row that are worse: a clip that did not pay by then never does
 WORSE = 1.1
@@ -39,27 +36,14 @@ SILENT = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class Drive:
-    """What the sources of an edge send on calibration data, in real numbers.
-
-    Parameters
-    ----------
-    mean : over the steps of a sample, ``(samples, sources)``.
-    power : mean square of such a mean, ``(sources,)``, with what single spikes add to it by chance.
-    """
-
-    mean: npt.NDArray[np.float32]
-    power: Float
-
-
-@dataclass(frozen=True, eq=False)
 class Costs:
     """The cost of each group of neurons at each scale.
 
     Parameters
     ----------
     start : scales ``(groups,)`` at which the largest weight just fits; infinite for a group without weights.
-    table : ``(scales, groups)``, mean square error of the drive a step, from `start` on upwards in quarter octaves.
+    table : ``(scales, groups)``, mean square error of the drive a step, from `start` on upwards in quarter
+        octaves.
     whole : ``(groups,)``, the cost of leaving out all weights.
     rows : the weights that were measured.
     """
@@ -118,14 +102,10 @@ def costs(edge: Incoming, groups: int) -> Costs:
     return Costs(start, np.asarray(found or [np.zeros(groups)]), whole, rows)
 
 
-def mantissas(edge: Incoming, weight: Float, scale: Float) -> Float:
-    """The weights as integers at these scales, which broadcast to them."""
-    rounded = np.floor(weight * scale + 0.5)
-    return np.clip(rounded, -edge.high if edge.signed else 0, edge.high)
-
-
 class _Rows:
-    """The weights of an edge as rows, one for each target or kernel, and what comes to each of their columns."""
+    """The weights of an edge as rows, one for each target or kernel, and what comes to each of their
+    columns.
+    """
 
     def __init__(self, edge: Incoming, rows: int, group: npt.NDArray[np.int64]) -> None:
         self.edge, self.group = edge, group

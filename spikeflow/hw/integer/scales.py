@@ -1,4 +1,6 @@
-"""Which scale each state of a program has, from the scales of its ports alone; and which states are currents."""
+"""Which scale each state of a program has, from the scales of its ports alone; and which states are
+currents.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +144,8 @@ def _product(args: list[Kind]) -> Kind:
 def resolve(a: Float, b: Float) -> tuple[int, Float]:
     """How far a product of two scales is shifted down, and the scale that is left.
 
-    A pure binary fraction (a table's entry) gives way to the other; otherwise the smaller scale is shifted out.
+    A pure binary fraction (a table's entry) gives way to the other; otherwise the smaller scale is shifted
+    out.
     """
     for one, other in ((b, a), (a, b)):
         power = np.log2(one)

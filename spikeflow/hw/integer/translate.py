@@ -1,9 +1,9 @@
 """A population's float program as the chip's integer program, instruction by instruction, for any model.
 
-Each port has a scale, chosen by `quantise`: the integer that stands for the real value 1. Everything made of the
-port follows it. Numbers known before the run are folded into each other in float64 and written down once, at the
-scale where they are used; each product is rounded once, toward zero; each state is narrowed once, where it is
-defined. A new neuron model needs nothing here.
+Each port has a scale, chosen by `quantise`: the integer that stands for the real value 1. Everything made of
+the port follows it. Numbers known before the run are folded into each other in float64 and written down once,
+at the scale where they are used; each product is rounded once, toward zero; each state is narrowed once,
+where it is defined. A new neuron model needs nothing here.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ from spikeflow.ir.program import Instruction, Program, without_unused
 
 @dataclass(frozen=True, eq=False)
 class Port:
-    """What arrives at a port: the integer for the real value 1 (broadcasts to the neurons), and a constant."""
+    """What arrives at a port: the integer for the real value 1 (broadcasts to the neurons), and a
+    constant.
+    """
 
     scale: Float
     bias: Float | None = None
@@ -56,8 +58,8 @@ def translate(name: str, node: Population, ports: Mapping[str, Port], arithmetic
     Raises
     ------
     HardwareError
-        For operations that have no integer form (division by a state), thresholds or biases out of range, and a
-        bias into a current that is kept.
+        For operations that have no integer form (division by a state), thresholds or biases out of range, and
+        a bias into a current that is kept.
     """
     return _Translation(name, node, ports, arithmetic).population()
 
@@ -76,7 +78,9 @@ def thresholds(node: Population, port: str, arithmetic: Arithmetic) -> list[Floa
 def operations(
     name: str, node: Population, biases: Mapping[str, Float | None], arithmetic: Arithmetic
 ) -> frozenset[str]:
-    """The integer operations that the population needs, whatever its scales; HardwareError where it has no form."""
+    """The integer operations that the population needs, whatever its scales; HardwareError where it has no
+    form.
+    """
     ports = {p: Port(np.ones(()), biases[p]) for p in node.ports}
     return frozenset(i.op for i in _trial(name, node, ports, arithmetic).w.ops.code)
 

@@ -1,4 +1,6 @@
-"""Units: what 1 in each read-out of an integer network stands for, so that a mapped regression answers in real numbers."""
+"""Units: what 1 in each read-out of an integer network stands for, so that a mapped regression answers in
+real numbers.
+"""
 
 from __future__ import annotations
 

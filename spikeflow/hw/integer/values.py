@@ -76,7 +76,9 @@ class Value(ABC):
 
 @dataclass(eq=False)
 class Static(Value):
-    """A number known before the run, or one for each neuron; `is_threshold` where a spike compares with it."""
+    """A number known before the run, or one for each neuron; `is_threshold` where a spike compares with
+    it.
+    """
 
     value: Float
     label: str

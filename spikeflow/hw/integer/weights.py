@@ -1,9 +1,9 @@
 """The weights of one port as integers: what is known of an edge, its integers, and what they lost.
 
-A neuron's scale s is free: its port, states, thresholds and biases are all counted in it, and nobody outside sees
-it. The weight w of edge k becomes the mantissa round(w s / (source 2**exponent[k])), clipped to the chip's bits;
-the chip shifts the whole sum of the edge by the exponent. Neurons of one channel share a scale, since they share
-kernels.
+A neuron's scale s is free: its port, states, thresholds and biases are all counted in it, and nobody outside
+sees it. The weight w of edge k becomes the mantissa round(w s / (source 2**exponent[k])), clipped to the
+chip's bits; the chip shifts the whole sum of the edge by the exponent. Neurons of one channel share a scale,
+since they share kernels.
 """
 
 from __future__ import annotations
@@ -15,36 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.hw.chips.chip import Formats
-from spikeflow.hw.integer.roundings import Drive, mantissas
+from spikeflow.hw.integer.incoming import Drive, Float, Incoming, Synapses, mantissas
 from spikeflow.ir.arrays import Array, Quantised, weight_values
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.nodes import Conv2d, Linear, Shape, Sparse
-
-Float = npt.NDArray[np.float64]
-Synapses = Linear | Conv2d | Sparse
-
-
-@dataclass(frozen=True, eq=False)
-class Incoming:
-    """An edge of a port before it is quantised.
-
-    Parameters
-    ----------
-    weight : float64, one number a stored weight; `group` : the scale that each is counted in.
-    in_shape : of the source; `drive` : what the source sends on calibration data.
-    source : the integer that stands for 1 at the source: 1 for spikes.
-    high : largest mantissa; `signed` : whether there are negative ones.
-    """
-
-    name: str
-    node: Synapses
-    weight: Float
-    group: npt.NDArray[np.int64]
-    in_shape: Shape
-    drive: Drive
-    source: float
-    high: int
-    signed: bool
+from spikeflow.ir.nodes import Conv2d, Shape, Sparse
 
 
 @dataclass(frozen=True)
@@ -66,7 +40,9 @@ class Loss:
 
 
 def groups_of(shape: Shape, shared: bool) -> int:
-    """How many scales a population of this shape has: one a channel, one a neuron if flat, one where shared."""
+    """How many scales a population of this shape has: one a channel, one a neuron if flat, one where
+    shared.
+    """
     return 1 if shared else shape[0] if len(shape) == 3 else prod(shape)
 
 
@@ -100,7 +76,9 @@ def incoming(name: str, node: Synapses, shape: Shape, groups: int, formats: Form
 
 
 def scaled_node(node: Synapses, gain: Float, shape: Shape) -> Synapses:
-    """The node with the weights into each neuron times `gain`, which broadcasts to the neurons; rounded once."""
+    """The node with the weights into each neuron times `gain`, which broadcasts to the neurons; rounded
+    once.
+    """
     full = np.broadcast_to(gain, shape)
     weight = weight_values(node.weight).astype(np.float64)
     if isinstance(node, Sparse):

@@ -1,4 +1,6 @@
-"""Messages: how often each neuron sends one on calibration samples, by which populations are cut and placed."""
+"""Messages: how often each neuron sends one on calibration samples, by which populations are cut and
+placed.
+"""
 
 from __future__ import annotations
 

@@ -140,7 +140,9 @@ def _check_size(graph: Graph, chip: Chip, chips: int) -> None:
 
 
 def _check_cores(cores: int, chip: Chip, chips: int) -> None:
-    """Every limit has been counted by now, so this number of chips is enough: the cut does not depend on it."""
+    """Every limit has been counted by now, so this number of chips is enough: the cut does not depend on
+    it.
+    """
     there = chips * chip.grid.cores
     if cores > there:
         needed = -(-cores // chip.grid.cores)

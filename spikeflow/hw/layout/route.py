@@ -118,7 +118,8 @@ def routes_of(mapping: Mapping) -> Routes:
 
 
 def unicast_hops(mapping: Mapping, routes: Routes) -> tuple[float, float]:
-    """Links crossed a step, (east-west, north-south), if each core that hears a spike got a message of its own.
+    """Links crossed a step, (east-west, north-south), if each core that hears a spike got a message of its
+    own.
 
     Messages between cores only; what the host injects is left out.
     """

@@ -1,1 +1,3 @@
-"""Passes of a mapping, graph to graph: `adapt`, `compose`, `retime`, `gains`; `rules` says what a chip can take."""
+"""Passes of a mapping, graph to graph: `adapt`, `compose`, `retime`, `gains`; `rules` says what a chip can
+take.
+"""

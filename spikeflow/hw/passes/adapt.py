@@ -1,7 +1,8 @@
 """Pass: neurons that a chip lacks become neurons that it has, where the two are equal bit for bit.
 
-A `LIF` is a `CubaLIF` whose current does not last; an `IF` is a `LIF` without leak; a `TwoPointLIF` whose apical
-point nothing reaches is a `LIF`. Nothing is approximated: what has no equal stays, and the rules refuse it.
+A `LIF` is a `CubaLIF` whose current does not last; an `IF` is a `LIF` without leak; a `TwoPointLIF` whose
+apical point nothing reaches is a `LIF`. Nothing is approximated: what has no equal stays, and the rules
+refuse it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ PORTS = {"basal": "in"}  # of a two-point cell, as a cell with one port calls it
 
 
 def adapt(graph: Graph, chip: Chip) -> Graph:
-    """The graph in neurons of the chip as far as they are equal; for a programmable chip the graph as it is."""
+    """The graph in neurons of the chip as far as they are equal; for a programmable chip the graph as it
+    is.
+    """
     if chip.operations:
         return graph
     changed: dict[str, Node] = {}
@@ -42,7 +45,9 @@ def adapt(graph: Graph, chip: Chip) -> Graph:
 
 
 def reset_of(node: Population) -> str | None:
-    """The kind of reset, "zero" or "subtract", of a population of a known model; None for any other program."""
+    """The kind of reset, "zero" or "subtract", of a population of a known model; None for any other
+    program.
+    """
     variants = VARIANTS.get(node.model, {})
     return next((kind for kind, model in variants.items() if model.program() == node.program), None)
 

@@ -1,7 +1,8 @@
-"""Advice: what a user can try against a violation, given only where it was tried here and the violation was gone.
+"""Advice: what a user can try against a violation, given only where it was tried here and the violation was
+gone.
 
-A rule yields a `Finding`: a violation with `Way`s out of it, each a text and the change that it means. `broken` makes
-each change, asks the rule again, and keeps the texts of those that help.
+A rule yields a `Finding`: a violation with `Way`s out of it, each a text and the change that it means.
+`broken` makes each change, asks the rule again, and keeps the texts of those that help.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Finding(Violation):
 
 
 def broken(rules: Sequence[Rule], graph: Graph, chip: Chip) -> list[Violation]:
-    """Every violation of the rules, with the advice that holds: changes of the network, or another chip of ours."""
+    """Every violation of the rules, with the advice that holds: changes of the network, or another chip of
+    ours.
+    """
     found = [(rule, v) for rule in (*rules, *chip.rules) for v in rule(graph, chip)]
     others = _other_chips(rules, graph, chip) if any(isinstance(v, Finding) for _, v in found) else ""
     return [_advised(v, rule, graph, chip, others) for rule, v in found]
@@ -57,7 +60,9 @@ def _helps(way: Way, node: str, rule: Rule, graph: Graph, chip: Chip) -> bool:
 
 
 def _other_chips(rules: Sequence[Rule], graph: Graph, chip: Chip) -> str:
-    """The chips of ours against which no rule speaks, as options of the command line; empty where there are none."""
+    """The chips of ours against which no rule speaks, as options of the command line; empty where there are
+    none.
+    """
     able = [name for name in NAMES if name != chip.name and _takes(rules, graph, load(name))]
     return " or ".join(f"--chip {name}" for name in able)
 

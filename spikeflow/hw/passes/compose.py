@@ -1,8 +1,8 @@
 """Pass: what lies between two populations becomes one set of synapses.
 
 A path leads from an Input or a population through linear nodes to a port. Its nodes are multiplied in float64
-and rounded once. A path that stays a convolution becomes a Conv2d, one that ends in a Linear a Linear, any other
-a Sparse. Biases meet in one array on the first node of the port.
+and rounded once. A path that stays a convolution becomes a Conv2d, one that ends in a Linear a Linear, any
+other a Sparse. Biases meet in one array on the first node of the port.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Path:
 def compose(graph: Graph) -> Graph:
     """The graph with one node of synapses on each path between an Input or a population and a port.
 
-    Names are kept: the node takes the name of the last Linear, Conv2d or Sparse of its path. A connection of a
-    population with an Output stays an edge. Delays of edges add up; delays of nodes are kept.
+    Names are kept: the node takes the name of the last Linear, Conv2d or Sparse of its path. A connection of
+    a population with an Output stays an edge. Delays of edges add up; delays of nodes are kept.
 
     Raises
     ------
@@ -152,7 +152,9 @@ def _paths(graph: Graph, target: str, port: str) -> Iterator[Path]:
 
 
 class Constants:
-    """What each linear node hands on when nothing spikes, in float64: biases, carried through what follows."""
+    """What each linear node hands on when nothing spikes, in float64: biases, carried through what
+    follows.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
@@ -241,7 +243,9 @@ def _affine(graph: Graph, hop: Hop) -> Affine:
 
 
 def _written_out(graph: Graph, path: Path, shape: Shape) -> Synapses:
-    """The product of the path's matrices, as a Linear where it ends in one and is mostly full, else as a Sparse."""
+    """The product of the path's matrices, as a Linear where it ends in one and is mostly full, else as a
+    Sparse.
+    """
     size = prod(graph.shapes[path.source])
     product: Operator = {0: operators.selection(np.arange(size), size)}
     for hop in path.hops:

@@ -1,4 +1,6 @@
-"""Chains of linear nodes that are one convolution: where a pool, a pad or a scale melts into a kernel exactly."""
+"""Chains of linear nodes that are one convolution: where a pool, a pad or a scale melts into a kernel
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ class Affine:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A correlation in float64, ``weight (out, in / groups, ky, kx)``, from `size` to `out_size` (height, width)."""
+    """A correlation in float64, ``weight (out, in / groups, ky, kx)``, from `size` to `out_size` (height,
+    width).
+    """
 
     weight: Float
     stride: Pair

@@ -1,7 +1,7 @@
 """Pass: a number that every use of a port is multiplied with moves into the weights of that port.
 
-``a <- alpha a + (1 - alpha) x`` becomes ``a <- alpha a + x`` with weights times 1 - alpha: one rounding less in
-every step, and no multiplication in the neuron.
+``a <- alpha a + (1 - alpha) x`` becomes ``a <- alpha a + x`` with weights times 1 - alpha: one rounding less
+in every step, and no multiplication in the neuron.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Linear nodes as matrices in float64: what `compose` multiplies when a chain is not one convolution.
 
-An operator is a sum of sparse matrices, one for each delay within the node: y(t) = sum over d of M[d] x(t - d).
+An operator is a sum of sparse matrices, one for each delay within the node: y(t) = sum over d of M[d] x(t -
+d).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Pass: every connection gets a delay that the chip can carry, and every neuron wakes that much later.
 
-Levels solve ``delay + level(target) - level(source) >= minimum of the chip``, and ``<= maximum``; a connection
-takes that sum as its delay, a population its level as `start`. Every spike train is then the original, shifted by
-its level. The levels are the smallest there are (longest paths), so a run grows by as little as possible.
+Levels solve ``delay + level(target) - level(source) >= minimum of the chip``, and ``<= maximum``; a
+connection takes that sum as its delay, a population its level as `start`. Every spike train is then the
+original, shifted by its level. The levels are the smallest there are (longest paths), so a run grows by as
+little as possible.
 
 Source: Leiserson and Saxe, Retiming synchronous circuitry, Algorithmica 1991.
 """
@@ -45,7 +46,8 @@ class _Bound:
 
 
 def retime(graph: Graph, chip: Chip) -> Graph:
-    """The composed graph with delays that the chip can carry; the same spikes, each population's `start` later.
+    """The composed graph with delays that the chip can carry; the same spikes, each population's `start`
+    later.
 
     Raises
     ------
@@ -143,7 +145,9 @@ def _longest(
 
 
 def _chain(cause: Mapping[str, _Bound], name: str) -> list[_Bound]:
-    """The bounds that lead to `name`, back to a node seen before or without a cause: the cycle itself if any."""
+    """The bounds that lead to `name`, back to a node seen before or without a cause: the cycle itself if
+    any.
+    """
     seen: list[str] = []
     while name in cause and name not in seen:
         seen.append(name)
@@ -185,7 +189,9 @@ def _too_long(
 
 
 def _where_it_helps(text: str, link: Link, delay: int, case: tuple[Graph, Sequence[Link]]) -> str:
-    """The advice, if the levels can be solved (for this connection) with another delay of its edge; else none."""
+    """The advice, if the levels can be solved (for this connection) with another delay of its edge; else
+    none.
+    """
     graph, links = case
     if not text or delay < 0:
         return ""

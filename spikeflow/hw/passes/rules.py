@@ -1,7 +1,7 @@
 """What a chip can take: small rules, all of them run, every violation reported at once.
 
-A rule is a function of a composed (and adapted) graph at stage snn and a chip that yields violations. A chip may
-bring rules of its own.
+A rule is a function of a composed (and adapted) graph at stage snn and a chip that yields violations. A chip
+may bring rules of its own.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ from spikeflow.neurons.integrator import Integrator
 
 
 def check_rules(graph: Graph, chip: Chip, chips: int = 1) -> tuple[Violation, ...]:
-    """Every violation, in the order of the rules; empty where the chip can take the graph as far as rules tell.
+    """Every violation, in the order of the rules; empty where the chip can take the graph as far as rules
+    tell.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The tables of a mapping: what each core, the host's inputs and the read-out would load.
 
-`records` are the tables, `build` makes them, `check` validates them, `rebuild` runs them backwards into a graph, `file`
-keeps a `mapping`, `origin` knows whose it is.
+`records` are the tables, `build` makes them, `check` validates them, `rebuild` runs them backwards into a
+graph, `file` keeps a `mapping`, `origin` knows whose it is.
 """
 
 from spikeflow.hw.tables.records import (

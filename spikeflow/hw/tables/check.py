@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import GraphError
-from spikeflow.hw.tables.records import WORDS, CoreTable, Projection, RouteTable, SliceTable
-
-if TYPE_CHECKING:
-    from spikeflow.hw.tables.mapping import Mapping
+from spikeflow.hw.tables.records import WORDS, CoreTable, MappingTables, Projection, RouteTable, SliceTable
 
 Array = npt.NDArray[Any]
 MAX_DELAY = 2**20
 MAX_TILES = 2**20
 
 
-def check_mapping(mapping: Mapping) -> None:
+def check_mapping(mapping: MappingTables) -> None:
     """Raise GraphError, naming the core or the table, where anything does not fit."""
     for where, problem in _problems(mapping):
         raise GraphError(where, problem, "map the network again")
 
 
-def _problems(mapping: Mapping) -> Iterator[tuple[str, str]]:
+def _problems(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     yield from _layout(mapping)
     yield from _populations(mapping)
     yield from _projections(mapping)
@@ -37,7 +34,7 @@ def _problems(mapping: Mapping) -> Iterator[tuple[str, str]]:
     yield from _outputs(mapping)
 
 
-def _layout(mapping: Mapping) -> Iterator[tuple[str, str]]:
+def _layout(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     grid = mapping.layout
     sizes = (grid.columns, grid.rows, grid.cores_per_tile, grid.chips, grid.chips_across)
     if min(sizes) < 1 or prod(sizes[:4]) > MAX_TILES or grid.chips_across > grid.chips:
@@ -55,7 +52,7 @@ def _layout(mapping: Mapping) -> Iterator[tuple[str, str]]:
             yield "layout", f"the place {(chip, x, y, slot)} lies outside the mesh"
 
 
-def slices_of(mapping: Mapping) -> dict[str, list[tuple[int, SliceTable]]]:
+def slices_of(mapping: MappingTables) -> dict[str, list[tuple[int, SliceTable]]]:
     """The slices of each population with their cores, in the order of the cores."""
     found: dict[str, list[tuple[int, SliceTable]]] = {}
     for index, core in enumerate(mapping.cores):
@@ -64,7 +61,7 @@ def slices_of(mapping: Mapping) -> dict[str, list[tuple[int, SliceTable]]]:
     return found
 
 
-def _populations(mapping: Mapping) -> Iterator[tuple[str, str]]:
+def _populations(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     inputs = [table.name for table in mapping.inputs]
     for table in mapping.inputs:
         if inputs.count(table.name) != 1 or table.spikes.shape != (prod(table.shape),):
@@ -76,7 +73,7 @@ def _populations(mapping: Mapping) -> Iterator[tuple[str, str]]:
             yield name, problem
 
 
-def _slices(mapping: Mapping, tables: list[SliceTable]) -> Iterator[str]:
+def _slices(mapping: MappingTables, tables: list[SliceTable]) -> Iterator[str]:
     for table in tables:
         if table.neurons.ndim != 1 or not len(table.neurons) or (np.diff(table.neurons) <= 0).any():
             yield "a slice is empty or its neurons do not ascend"
@@ -94,7 +91,7 @@ def _slices(mapping: Mapping, tables: list[SliceTable]) -> Iterator[str]:
         yield "a neuron is missing, or on two cores"
 
 
-def _projections(mapping: Mapping) -> Iterator[tuple[str, str]]:
+def _projections(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     kinds = {name: found[0][1].kind for name, found in slices_of(mapping).items()}
     ports = {name: mapping.kinds[kind].program.inputs for name, kind in kinds.items()}
     sources = {*ports, *(table.name for table in mapping.inputs)}
@@ -107,7 +104,7 @@ def _projections(mapping: Mapping) -> Iterator[tuple[str, str]]:
             yield edge.name, f"delay {edge.delay} or exponent {edge.exponent} out of range"
 
 
-def _core(mapping: Mapping, core: CoreTable) -> Iterator[str]:
+def _core(mapping: MappingTables, core: CoreTable) -> Iterator[str]:
     names = [table.population for table in core.slices]
     axons = core.axons
     count = len(axons.projection)
@@ -125,7 +122,7 @@ def _core(mapping: Mapping, core: CoreTable) -> Iterator[str]:
         yield from _words(mapping, core)
 
 
-def _words(mapping: Mapping, core: CoreTable) -> Iterator[str]:
+def _words(mapping: MappingTables, core: CoreTable) -> Iterator[str]:
     axons, word = core.axons, np.repeat(core.axons.projection, core.axons.lengths)
     ends = np.cumsum([0, *(len(s.neurons) for s in core.slices)])
     names = [s.population for s in core.slices]
@@ -149,7 +146,7 @@ def _delays(edge: Projection, delay: Array) -> Iterator[str]:
         yield f"axons of {edge.name} have a delay of {low} to {high}; the edge has {edge.delay}"
 
 
-def _routes(mapping: Mapping) -> Iterator[tuple[str, str]]:
+def _routes(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     first = axon_offsets(mapping)
     reached = np.zeros(first[-1], np.int64)
     senders = [(f"core {i}", c.neurons, c.routes) for i, c in enumerate(mapping.cores)]
@@ -168,13 +165,13 @@ def _routes(mapping: Mapping) -> Iterator[tuple[str, str]]:
     yield from _sources(mapping, first)
 
 
-def axon_offsets(mapping: Mapping) -> Array:
+def axon_offsets(mapping: MappingTables) -> Array:
     """Where the axons of each core begin when all are counted through, and their number at the end."""
     counts = [len(core.axons.projection) for core in mapping.cores]
     return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
 
 
-def _route_table(mapping: Mapping, routes: RouteTable, size: int, first: Array) -> str:
+def _route_table(mapping: MappingTables, routes: RouteTable, size: int, first: Array) -> str:
     count = len(routes.neuron)
     if routes.neuron.ndim != 1 or routes.core.shape != (count,) or routes.axon.shape != (count,):
         return "its route arrays differ in length"
@@ -189,7 +186,7 @@ def _route_table(mapping: Mapping, routes: RouteTable, size: int, first: Array) 
     return ""
 
 
-def _sources(mapping: Mapping, first: Array) -> Iterator[tuple[str, str]]:
+def _sources(mapping: MappingTables, first: Array) -> Iterator[tuple[str, str]]:
     """Every route begins where the projection of its axon says."""
     projection = np.concatenate([np.zeros(0, np.int32), *(core.axons.projection for core in mapping.cores)])
     number = {name: i for i, name in enumerate(dict.fromkeys(edge.source for edge in mapping.projections))}
@@ -209,7 +206,7 @@ def _sources(mapping: Mapping, first: Array) -> Iterator[tuple[str, str]]:
             yield where, "a route leads to an axon of another source's projection"
 
 
-def _outputs(mapping: Mapping) -> Iterator[tuple[str, str]]:
+def _outputs(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     sizes = np.array([core.neurons for core in mapping.cores])
     shapes: dict[str, set[tuple[int, ...]]] = {}
     for table in mapping.outputs:

@@ -3,45 +3,21 @@
 from __future__ import annotations
 
 from collections import abc
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from spikeflow.frozen import ADDED, Frozen
-from spikeflow.hw.integer.loss import Loss
 from spikeflow.hw.tables.check import check_mapping
 from spikeflow.hw.tables.rebuild import Rebuilt, rebuild
-from spikeflow.hw.tables.records import (
-    CoreTable,
-    InputTable,
-    Layout,
-    NeuronKind,
-    OutputTable,
-    Projection,
-    TrafficRecord,
-)
+from spikeflow.hw.tables.records import MappingTables
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.record import Network, RunRecord
+from spikeflow.ir.record import Network
 
 
 @dataclass(frozen=True, eq=False)
-class Mapping(Frozen):
+class Mapping(MappingTables):
     """Everything that chips and host load, and nothing else: a mapped run is rebuilt from this alone.
-
-    Parameters
-    ----------
-    chip : name of the chip.
-    layout : the mesh that the cores' places refer to.
-    dt : seconds a step.
-    record : how the network is run.
-    kinds : programs of the neurons.
-    projections : edges of the network, with their exponents.
-    measured : whether the spikes in the tables come from calibration data; else each is 1 a step.
-    loss : what the integers lost against the float network; None where integers were given.
-    origin : digest of the float graph that it was made from; empty where that is not known.
-    semantics : digest of how the chip computes, `Chip.semantics`; empty where that is not known.
-    traffic : on what the spikes in the tables were measured; None where they were not, or it is not known.
 
     Raises
     ------
@@ -50,26 +26,13 @@ class Mapping(Frozen):
         weight outside its format, a neuron that is missing or there twice.
     """
 
-    chip: str
-    layout: Layout
-    dt: float
-    record: RunRecord
-    kinds: tuple[NeuronKind, ...]
-    projections: tuple[Projection, ...]
-    inputs: tuple[InputTable, ...]
-    cores: tuple[CoreTable, ...]
-    outputs: tuple[OutputTable, ...]
-    measured: bool = False
-    loss: Loss | None = field(default=None, metadata=ADDED)
-    origin: str = field(default="", metadata=ADDED)
-    semantics: str = field(default="", metadata=ADDED)
-    traffic: TrafficRecord | None = field(default=None, metadata=ADDED)
-
     def __post_init__(self) -> None:
         check_mapping(self)
 
     def as_graph(self) -> Graph:
-        """The fixed graph that these tables compute, outputs in their original order; see ``hw.tables.rebuild``."""
+        """The fixed graph that these tables compute, outputs in their original order; see
+        ``hw.tables.rebuild``.
+        """
         return self._rebuilt.graph
 
     @property

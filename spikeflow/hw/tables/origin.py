@@ -1,4 +1,6 @@
-"""Which chip integers were made for, and which network a mapping came from: another one is refused by digest."""
+"""Which chip integers were made for, and which network a mapping came from: another one is refused by
+digest.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,8 @@ def check_chip(graph: Graph, chip: Chip) -> None:
 def check_origin(network: Network, mapping: Mapping) -> None:
     """Raise DataError where a mapping was not made from this network; a mapping that does not say is told of.
 
-    The graphs are compared by digest, and of the run record what gives a sample its meaning: coding, scale, readout.
+    The graphs are compared by digest, and of the run record what gives a sample its meaning: coding, scale,
+    readout.
     """
     if not mapping.origin:
         text = f"the mapping does not say from which network it was made ({UNKNOWN}): it may be another's"

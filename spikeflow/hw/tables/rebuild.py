@@ -1,10 +1,11 @@
 """The fixed graph that a mapping's tables compute, from these alone.
 
 One population node for each slice. For each projection and slice that it reaches, one Sparse, so that the
-exponent acts once on the whole sum; its source is the slice that it hears, or a Concat: of all slices of the source
-where it hears half of them or more, so that many cores share it, else of those it hears.
+exponent acts once on the whole sum; its source is the slice that it hears, or a Concat: of all slices of the
+source where it hears half of them or more, so that many cores share it, else of those it hears.
 
-Names are for people. What a node is a part of, and where it lies, is told by `Rebuilt`, never read from a name.
+Names are for people. What a node is a part of, and where it lies, is told by `Rebuilt`, never read from a
+name.
 """
 
 from __future__ import annotations
@@ -13,22 +14,19 @@ from collections import abc
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.frozen import Frozen
 from spikeflow.hw.tables.check import axon_offsets
-from spikeflow.hw.tables.records import CoreTable, OutputTable, Projection
+from spikeflow.hw.tables.records import CoreTable, MappingTables, OutputTable, Projection
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import MAX_NAME, Edge, Graph
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Concat, Input, Node, Output, Population, Shape, Sparse
-
-if TYPE_CHECKING:
-    from spikeflow.hw.tables.mapping import Mapping
 
 Array = npt.NDArray[Any]
 WIDEST = 4096  # sources of one Concat
@@ -53,7 +51,7 @@ class Rebuilt(Frozen):
     slices: abc.Mapping[str, tuple[str, ...]]
 
 
-def rebuild(mapping: Mapping) -> Rebuilt:
+def rebuild(mapping: MappingTables) -> Rebuilt:
     """The graph of `Mapping.as_graph`."""
     made = _Rebuild(mapping)
     graph = made.graph()
@@ -77,7 +75,9 @@ class Names:
         self.count: dict[str, int] = {}
 
     def new(self, wanted: str, ending: str = "") -> str:
-        """`wanted` and `ending` where that is free; else the next number behind it. Long ones are cut in the middle."""
+        """`wanted` and `ending` where that is free; else the next number behind it. Long ones are cut in the
+        middle.
+        """
         name, first = _cut(wanted, ending), wanted + ending
         while name in self.taken:
             number = self.count[first] = self.count.get(first, 1) + 1
@@ -93,7 +93,7 @@ def _cut(wanted: str, ending: str) -> str:
 class _Rebuild:
     """Nodes and edges as they come, and the names given so far."""
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: MappingTables) -> None:
         self.mapping = mapping
         self.nodes: dict[str, Node] = {}
         self.edges: list[Edge] = []
@@ -204,7 +204,7 @@ class _Rebuild:
         self.edges.append(Edge(source, table.name, delay=table.delay))
 
 
-def _homes(mapping: Mapping) -> dict[str, list[tuple[int, int]]]:
+def _homes(mapping: MappingTables) -> dict[str, list[tuple[int, int]]]:
     """The (core, slot) of each slice of each population, in the order of the cores."""
     found: dict[str, list[tuple[int, int]]] = {}
     for index, core in enumerate(mapping.cores):
@@ -213,7 +213,7 @@ def _homes(mapping: Mapping) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def _slice_names(mapping: Mapping, names: Names) -> dict[tuple[int, int], str]:
+def _slice_names(mapping: MappingTables, names: Names) -> dict[tuple[int, int], str]:
     """The name of every (core, slot): the population's own where it is whole, else with a number."""
     homes = _homes(mapping).items()
     whole = {homes_[0]: names.new(name) for name, homes_ in homes if len(homes_) == 1}
@@ -226,7 +226,7 @@ def _slice_names(mapping: Mapping, names: Names) -> dict[tuple[int, int], str]:
     return {**whole, **cut}
 
 
-def _axon_sources(mapping: Mapping, first: Array) -> tuple[Array, Array]:
+def _axon_sources(mapping: MappingTables, first: Array) -> tuple[Array, Array]:
     """(core, index) of the source of every axon, by the routes; for an input the core is -1."""
     core, neuron = np.full(first[-1], -1), np.full(first[-1], -1)
     for index, table in enumerate(mapping.cores):

@@ -11,11 +11,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from spikeflow.frozen import Frozen
+from spikeflow.frozen import ADDED, Frozen
+from spikeflow.hw.integer.loss import Loss
 from spikeflow.ir.arrays import Array, frozen
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.program import Program
+from spikeflow.ir.record import RunRecord
 
 WORDS = frozenset(np.dtype(t) for t in ("i1", "<i2", "<i4"))  # types of a stored weight mantissa
 
@@ -225,3 +227,38 @@ class Layout:
     cores_per_tile: int
     chips: int
     chips_across: int = field(default=1)
+
+
+@dataclass(frozen=True, eq=False)
+class MappingTables(Frozen):
+    """The fields of a `Mapping`: all of its tables, not yet held against each other.
+
+    Parameters
+    ----------
+    chip : name of the chip.
+    layout : the mesh that the cores' places refer to.
+    dt : seconds a step.
+    record : how the network is run.
+    kinds : programs of the neurons.
+    projections : edges of the network, with their exponents.
+    measured : whether the spikes in the tables come from calibration data; else each is 1 a step.
+    loss : what the integers lost against the float network; None where integers were given.
+    origin : digest of the float graph that it was made from; empty where that is not known.
+    semantics : digest of how the chip computes, `Chip.semantics`; empty where that is not known.
+    traffic : on what the spikes in the tables were measured; None where they were not, or it is not known.
+    """
+
+    chip: str
+    layout: Layout
+    dt: float
+    record: RunRecord
+    kinds: tuple[NeuronKind, ...]
+    projections: tuple[Projection, ...]
+    inputs: tuple[InputTable, ...]
+    cores: tuple[CoreTable, ...]
+    outputs: tuple[OutputTable, ...]
+    measured: bool = False
+    loss: Loss | None = field(default=None, metadata=ADDED)
+    origin: str = field(default="", metadata=ADDED)
+    semantics: str = field(default="", metadata=ADDED)
+    traffic: TrafficRecord | None = field(default=None, metadata=ADDED)

@@ -21,7 +21,8 @@ def measure_ann(
     progress: Progress | None = None,
     output: str = "",
 ) -> AnnFacts | None:
-    """Open a trained network as the conversion does and run its captured graph; None where labels are not known.
+    """Open a trained network as the conversion does and run its captured graph; None where labels are not
+    known.
 
     Parameters
     ----------

@@ -123,7 +123,9 @@ def _warnings(evaluation: Evaluation, mapped: MappedFacts | None) -> tuple[str, 
 
 
 def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:
-    """What the conversion wrote about itself into the run record; a note that is no JSON object is left alone."""
+    """What the conversion wrote about itself into the run record; a note that is no JSON object is left
+    alone.
+    """
     try:
         found = json.loads(notes.get("conversion", "{}"))
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
 """What the operations of a network cost by the field's convention, before any chip is chosen.
 
-The convention counts arithmetic only: no memory, no routing, no idle time. It makes networks comparable and says
-nothing about a device, so the report prints it apart from the costs of a mapping.
+The convention counts arithmetic only: no memory, no routing, no idle time. It makes networks comparable and
+says nothing about a device, so the report prints it apart from the costs of a mapping.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""ReportFacts: everything that a report says, as frozen records; text, JSON and HTML are three views of it."""
+"""ReportFacts: everything that a report says, as frozen records; text, JSON and HTML are three views of
+it.
+"""
 
 from __future__ import annotations
 
@@ -68,8 +70,8 @@ class LayerFacts:
     Parameters
     ----------
     rate : spikes per neuron and step; None for what does not spike.
-    overflow : stage fixed: values that overflow changed, over the whole run, by register; without membranes that
-        stopped at their low end (``sim.overflow``).
+    overflow : stage fixed: values that overflow changed, over the whole run, by register; without membranes
+        that stopped at their low end (``sim.overflow``).
     """
 
     node: str
@@ -281,7 +283,8 @@ class MappedFacts:
 
     Parameters
     ----------
-    agreement : with the unmapped network, on the samples of the report; ties and constant answers count against it.
+    agreement : with the unmapped network, on the samples of the report; ties and constant answers count
+        against it.
     loss : what was lost in integers, as measured when it was mapped; None where that is not known.
     costs : one for each published model.
     assumed : every value of the chip's table for which nothing was published.

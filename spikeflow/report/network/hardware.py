@@ -37,8 +37,8 @@ def chip_of(mapping: ChipMapping, name: str | None = None) -> Chip:
 
     Parameters
     ----------
-    name : what the user says it is. Without it only our own chips are looked up: the name comes from the mapping's
-        file, and no file may make us import a module.
+    name : what the user says it is. Without it only our own chips are looked up: the name comes from the
+        mapping's file, and no file may make us import a module.
 
     Raises
     ------
@@ -122,7 +122,8 @@ def _compared(name: str, unmapped: Evaluation, mapped: Evaluation) -> OutputFide
     kind = unmapped.kind(name)
     if name in mapped.about:
         return compare_outputs(name, mapped.values(output=name), unmapped.values(output=name), kind)
-    # a mapping of the first version does not say what 1 in its accumulators stands for: only answers can be compared
+    # a mapping of the first version does not say what 1 in its accumulators stands for: only answers can be
+    # compared
     ours, theirs = (e.accumulated(output=name) for e in (mapped, unmapped))
     return replace(compare_outputs(name, ours, theirs, kind), error=None)
 

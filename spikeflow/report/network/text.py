@@ -78,7 +78,8 @@ def _head(facts: ReportFacts) -> Iterator[str]:
     yield from (f"  {what}: {path}" for what, path in facts.made.sources.items())
     yield (
         f"network {network.digest}, stage {network.stage}: {network.nodes} nodes, {network.edges} edges, "
-        f"{network.neurons:,} neurons, {network.synapses:,} synapses stored, {network.connections:,} connections"
+        f"{network.neurons:,} neurons, {network.synapses:,} synapses stored, {network.connections:,} "
+        "connections"
     )
     yield from (f"  {name}: {value}" for name, value in record_lines(network))
 
@@ -161,7 +162,8 @@ def _conversion(facts: ReportFacts) -> Iterator[str]:
 
 def _mapped(mapped: MappedFacts) -> Iterator[str]:
     yield (
-        f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} cores on "
+        f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} "
+        "cores on "
         f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses"
     )
     yield f"  made from the network {mapped.origin}" if mapped.origin else "  origin unknown"

@@ -55,6 +55,7 @@ def energies(facts: ReportFacts) -> str:
     times = spiking / dense if more else dense / spiking
     return (
         f"By arithmetic alone at 45 nm the spiking network takes {words.times(times)} times "
-        f"{'the' if more else 'less'} energy {'of' if more else 'than'} one dense pass over the same connections "
+        f"{'the' if more else 'less'} energy {'of' if more else 'than'} one dense pass over the same "
+        "connections "
         f"({words.energy(facts.cost[0])} against {words.energy(facts.cost[1])} a sample)."
     )

@@ -42,9 +42,12 @@ def tables(conversion: Mapping[str, Any]) -> tuple[Table, ...]:
 
 
 def _fact(name: str, value: object, samples: object) -> tuple[str, str]:
-    """One fact in words; shares of samples with their number and interval, where the note holds what that takes."""
+    """One fact in words; shares of samples with their number and interval, where the note holds what that
+    takes.
+    """
     if name == "ann_accuracy" and _is_share(value) and _is_count(samples):
-        return "accuracy of the ANN on the calibration samples", of_samples(float(value), int(samples))  # type: ignore[arg-type, call-overload]
+        # type: ignore[arg-type, call-overload]
+        return "accuracy of the ANN on the calibration samples", of_samples(float(value), int(samples))
     if name == "fidelity" and isinstance(value, dict):
         share, low, high, held = (value.get(k) for k in ("agreement", "low", "high", "samples"))
         if _is_share(share) and _is_share(low) and _is_share(high) and _is_count(held):

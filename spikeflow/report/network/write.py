@@ -1,4 +1,6 @@
-"""Writing the page: whole or not at all. The drawing libraries are loaded only when there is a page to draw."""
+"""Writing the page: whole or not at all. The drawing libraries are loaded only when there is a page to
+draw.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Pictures of a recording: `facts` gathers what is shown; `page`, `picture` and `film` show it, `write` writes it."""
+"""Pictures of a recording: `facts` gathers what is shown; `page`, `picture` and `film` show it, `write`
+writes it.
+"""
 
 from spikeflow.report.recording.facts import About, RecordingFacts, View, recording_facts
 

@@ -1,4 +1,6 @@
-"""What a picture of a recording says of where its events come from: a file of the user's, or a sample of a data set."""
+"""What a picture of a recording says of where its events come from: a file of the user's, or a sample of a
+data set.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def about_file(path: str, info: Info) -> About:
 def about_sample(
     card: Card, place: Mapping[str, str], label: int, facts: Mapping[str, Any], note: str = ""
 ) -> About:
-    """Of one sample of a data set; `place` says which one, such as split and number; `facts` as `facts_of` gives."""
+    """Of one sample of a data set; `place` says which one, such as split and number; `facts` as `facts_of`
+    gives.
+    """
     name = card.classes[label] if 0 <= label < len(card.classes) else str(label)
     which = ", ".join(f"{what} {value}" if what == "sample" else value for what, value in place.items())
     rows = [("data set", card.title), *place.items(), ("label", name), *_counted(facts)]

@@ -1,7 +1,9 @@
-"""What a picture of a recording shows: its rate over time, its frames, and a sample of its events in space and time.
+"""What a picture of a recording shows: its rate over time, its frames, and a sample of its events in space
+and time.
 
-Any number of events goes through in two passes of constant memory: the first finds how many there are and how far
-they reach, the second counts. Rate and frames count every event; only the points of the cloud are a sample.
+Any number of events goes through in two passes of constant memory: the first finds how many there are and how
+far they reach, the second counts. Rate and frames count every event; only the points of the cloud are a
+sample.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ STEPS = 200  # at most so many, where nobody says how long a step is
 
 @dataclass(frozen=True)
 class View:
-    """What a user wants to see: ``start_us <= t < stop_us``, counted in steps of `dt_us`; None leaves it open."""
+    """What a user wants to see: ``start_us <= t < stop_us``, counted in steps of `dt_us`; None leaves it
+    open.
+    """
 
     dt_us: int | None = None
     start_us: int | None = None
@@ -65,7 +69,9 @@ class Survey:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """A sample of the events; `t_us` counts from the start of the picture; `of` is how many there are in all."""
+    """A sample of the events; `t_us` counts from the start of the picture; `of` is how many there are in
+    all.
+    """
 
     t_us: Array
     x: Array

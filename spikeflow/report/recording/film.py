@@ -1,4 +1,6 @@
-"""A recording as a film: its frames one after the other, with the time and how fast it runs; GIF, or MP4 by ffmpeg."""
+"""A recording as a film: its frames one after the other, with the time and how fast it runs; GIF, or MP4 by
+ffmpeg.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ FFMPEG = "ffmpeg"
 
 
 def to_gif(facts: RecordingFacts, fps: int) -> bytes:
-    """An endless GIF; its pictures stay for a whole number of hundredths of a second, as the format counts."""
+    """An endless GIF; its pictures stay for a whole number of hundredths of a second, as the format
+    counts.
+    """
     colours = palette().reshape(-1).tolist()
     images = []
     for picture in pictures(facts, fps):

@@ -1,4 +1,6 @@
-"""Frames of a recording: how many on and off events each pixel had in each step, kept sparse and within a budget."""
+"""Frames of a recording: how many on and off events each pixel had in each step, kept sparse and within a
+budget.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class Frames:
     off: Array
 
     def dense(self, step: int, steps: int = 1, shrunk: int = 1) -> Array:
-        """Counts of some steps together, ``(2, height, width)``, off then on; `shrunk` by `shrunk` cells as one."""
+        """Counts of some steps together, ``(2, height, width)``, off then on; `shrunk` by `shrunk` cells as
+        one.
+        """
         size = self.width * self.height
         first, last = np.searchsorted(self.key, [step * size, (step + steps) * size])
         row, column = np.divmod(self.key[first:last] % size, self.width)

@@ -46,7 +46,9 @@ def to_html(facts: RecordingFacts) -> str:
 
 
 def data_json(facts: RecordingFacts) -> str:
-    """The numbers of the page, arrays as base64 of little-endian bytes; fit to stand inside a script element."""
+    """The numbers of the page, arrays as base64 of little-endian bytes; fit to stand inside a script
+    element.
+    """
     points, frames = facts.points, facts.frames
     tick = -(-facts.span_us // TICKS)
     gaps, counts = frames.packed()
@@ -93,7 +95,8 @@ def _captions(facts: RecordingFacts) -> dict[str, Any]:
         "drawn": drawn(facts),
         "cells": cells(facts),
         "step": words.quantity(facts.dt_us / 1e6, "s"),
-        "rate_label": f"Rate of on and off events over {span}; at most {words.quantity(peak, 'events per second')}.",
+        "rate_label": f"Rate of on and off events over {span}; at most "
+        f"{words.quantity(peak, 'events per second')}.",
     }
 
 
@@ -118,7 +121,10 @@ def cells(facts: RecordingFacts) -> str:
     if (over := int(np.count_nonzero(np.maximum(frames.on, frames.off) > MOST))) > 0:
         said += f" A cell that had more than {MOST} of one sign ({over:,} times) shows {MOST}."
     if cell > 1:
-        said += f" {cell} by {cell} pixels are one cell, so that the page stays small: ask for a shorter stretch to see each."
+        said += (
+            f" {cell} by {cell} pixels are one cell, so that the page stays small: ask for a shorter "
+            "stretch to see each."
+        )
     return said
 
 

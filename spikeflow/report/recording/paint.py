@@ -1,4 +1,6 @@
-"""Frames as coloured cells, the same in a still picture and in a film: one table of colours, one count for full colour."""
+"""Frames as coloured cells, the same in a still picture and in a film: one table of colours, one count for
+full colour.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def rgb(colour: str) -> Array:
 
 
 def palette() -> Array:
-    """Colours, uint8 ``(SHADES * SHADES + 2, 3)``: that of shade ``on * SHADES + off``, then ink, then lines."""
+    """Colours, uint8 ``(SHADES * SHADES + 2, 3)``: that of shade ``on * SHADES + off``, then ink, then
+    lines.
+    """
     share = np.arange(SHADES) / (SHADES - 1)
     on, off = np.meshgrid(share, share, indexing="ij")
     # how strong the colour is tells how many events there were, its hue how many of them were on
