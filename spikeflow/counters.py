@@ -27,7 +27,9 @@ def mix(x: Array) -> Array:
 
 
 def keys(seed: int, *counters: npt.ArrayLike) -> Array:
-    """The key of a stream of words, uint64, one for each row of the counters (numbers, or arrays of one length)."""
+    """The key of a stream of words, uint64, one for each row of the counters (numbers, or arrays of one
+    length).
+    """
     with np.errstate(over="ignore"):
         key = mix(np.uint64(seed % 2**64) + GOLDEN + np.zeros(1, np.uint64))
         for counter in counters:

@@ -41,7 +41,9 @@ def cli() -> None:
 def main() -> None:
     """Entry point of the command line."""
     try:
-        cli(standalone_mode=False)
+        ended = cli(standalone_mode=False)
+        if isinstance(ended, int):  # what a command gave to ctx.exit
+            sys.exit(ended)
     except click.exceptions.Exit as end:
         sys.exit(end.exit_code)
     except click.Abort:

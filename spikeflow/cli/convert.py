@@ -48,7 +48,8 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @click.option(
     "--preprocess",
     multiple=True,
-    help="Done to samples first, here and in every run, in this order: divide=255, normalise=MEANS/DEVIATIONS, "
+    help="Done to samples first, here and in every run, in this order: divide=255, "
+    "normalise=MEANS/DEVIATIONS, "
     "resize=WIDTHxHEIGHT, crop=WIDTHxHEIGHT. Give it once for each.",
 )
 @console.SEED

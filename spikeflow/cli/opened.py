@@ -51,7 +51,8 @@ def network(path: str) -> Network:
 
 
 def samples(network: Network, path: str) -> Samples:
-    """The samples in a file or folder, prepared as the network's record says; event recordings where it makes frames.
+    """The samples in a file or folder, prepared as the network's record says; event recordings where it
+    makes frames.
 
     A recording is one sample, each of a folder, in the order of their names, another.
 

@@ -39,7 +39,7 @@ def show(graph: Graph) -> str:
 
 
 def show_network(network: Network) -> str:
-    """The run record, then the graph."""
+    """The run record, then the graph. Notes that are data, such as what a conversion told, are left out."""
     record = network.record
     codings = [_coding(described, record.seed) for described in network.inputs]
     alike = len(set(codings)) == 1
@@ -58,12 +58,16 @@ def show_network(network: Network) -> str:
             f"  {len(record.labels)} labels: {', '.join(map(_one_line, record.labels[:10]))}"
             + (", ..." if len(record.labels) > 10 else "")
         )
-    lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in sorted(record.notes.items())]
+    lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in _texts(record.notes)]
     return "\n".join(lines) + "\n" + show(network.graph)
 
 
 def _coding(described: InputRecord, seed: int) -> str:
     return coded(described.coding, described.scale) + (f", seed {seed}" if described.random else "")
+
+
+def _texts(notes: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(name, note) for name, note in sorted(notes.items()) if not note.startswith("{")]
 
 
 def _output(graph: Graph, output: OutputRecord) -> str:

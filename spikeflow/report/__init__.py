@@ -7,9 +7,10 @@
 """
 
 from spikeflow.report.network.ann import measure_ann
-from spikeflow.report.network.collect import ReportOptions, collect, read_conversion
+from spikeflow.report.network.collect import ReportOptions, collect
 from spikeflow.report.network.facts import AnnFacts, ReportFacts
 from spikeflow.report.network.text import to_json, to_text
+from spikeflow.report.network.verdicts import read_conversion
 from spikeflow.report.network.write import to_html, write_page
 
 __all__ = [

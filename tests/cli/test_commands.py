@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,32 @@ def test_show_prints_a_network(call: Call, files: Path) -> None:
     found = facts(call("show", files / "net.h5", "--json"))
     assert set(found) >= {"kind", "digest", "nodes", "edges", "steps", "text"}
     assert (found["kind"], found["nodes"], found["steps"]) == ("network", 6, 8)
+
+
+def test_show_tells_how_two_files_differ(call: Call, files: Path, tmp_path: Path) -> None:
+    """Exit codes as of diff: 0 equal, 1 different, 2 trouble."""
+    network = file.read(files / "net.h5")
+    other = tmp_path / "other.h5"
+    file.write(other, replace(network, record=replace(network.record, steps=9)))
+    same = call("show", files / "net.h5", files / "net.h5")
+    assert (same.code, same.err) == (0, "") and "are equal" in same.out
+    ended = call("show", files / "net.h5", other)
+    assert (ended.code, ended.err) == (1, "") and "~ record.steps: 8 -> 9" in ended.out.splitlines()
+    found = json.loads(call("show", files / "net.h5", other, "--json").out)
+    assert found["equal"] is False and found["kinds"] == ["network", "network"]
+    assert [change["where"] for change in found["changes"]] == ["record.steps"]
+    trouble = call("show", files / "net.h5", tmp_path / "none.h5")
+    assert trouble.code == 2 and trouble.out == "" and trouble.err.startswith("Error: ")
+
+
+def test_show_tells_a_conversion_as_tables(call: Call, files: Path, tmp_path: Path) -> None:
+    network = file.read(files / "net.h5")
+    notes = {"conversion": '{"samples": 41, "layers": [{"name": "hidden", "median": 1.5}]}', "from": "there"}
+    file.write(tmp_path / "noted.h5", replace(network, record=replace(network.record, notes=notes)))
+    ended = call("show", tmp_path / "noted.h5")
+    assert ended.code == 0 and "{" not in ended.out and "from: there" in ended.out
+    assert "Conversion: Spiking layers and their thresholds" in ended.out and "median" in ended.out
+    assert facts(call("show", tmp_path / "noted.h5", "--json"))["conversion"]["samples"] == 41
 
 
 def test_run_answers_the_samples(call: Call, files: Path) -> None:

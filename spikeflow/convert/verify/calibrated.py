@@ -40,7 +40,8 @@ class Calibration:
 
 
 def calibrated(x: object, y: object, described: InputRecord) -> Calibration | None:
-    """The samples of a conversion, whatever ``samples.samples_of`` takes, prepared for the input; None without any.
+    """The samples of a conversion, whatever ``samples.samples_of`` takes, prepared for the input; None
+    without any.
 
     Raises
     ------

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from spikeflow.report.network.conventions import convention_costs
 from spikeflow.report.network.facts import AnnFacts, MadeFacts, MappedFacts, ReportFacts
 from spikeflow.report.network.layers import layer_facts, network_facts, run_facts
 from spikeflow.report.network.raster import raster_facts
+from spikeflow.report.network.verdicts import read_conversion
 from spikeflow.samples import Samples
 from spikeflow.sim import ENGINES
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
@@ -120,17 +120,6 @@ def _warnings(evaluation: Evaluation, mapped: MappedFacts | None) -> tuple[str, 
         found += mapped.warnings
         found += [f"when it was mapped: {text}" for text in (mapped.loss.warnings if mapped.loss else ())]
     return tuple(dict.fromkeys(found))
-
-
-def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:
-    """What the conversion wrote about itself into the run record; a note that is no JSON object is left
-    alone.
-    """
-    try:
-        found = json.loads(notes.get("conversion", "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _made(options: ReportOptions) -> MadeFacts:

@@ -20,7 +20,9 @@ MAX_LAYERS = 40
 MAX_STEPS = 256
 
 
-def raster_facts(network: Network, samples: Samples, engine: str, steps: int | None) -> tuple[RasterFacts, ...]:
+def raster_facts(
+    network: Network, samples: Samples, engine: str, steps: int | None
+) -> tuple[RasterFacts, ...]:
     """Run the first sample and keep some of the neurons that spiked, the same ones every time."""
     nodes = network.graph.nodes
     names = [n for n, node in nodes.items() if isinstance(node, Population) and fires(node)][:MAX_LAYERS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ def to_text(facts: ReportFacts) -> str:
         _accuracy(facts),
         _layers("Layers", facts.layers),
         _raster(facts),
-        _conversion(facts),
+        conversion_lines(facts.conversion),
     ]
     if facts.mapped is not None:
         sections += [
@@ -155,8 +155,9 @@ def _spikes(raster: RasterFacts) -> int:
     return sum(len(row.steps) for row in raster.rows)
 
 
-def _conversion(facts: ReportFacts) -> Iterator[str]:
-    for table in tables(facts.conversion):
+def conversion_lines(conversion: Mapping[str, Any]) -> Iterator[str]:
+    """What a conversion said of itself, as tables."""
+    for table in tables(conversion):
         yield from columns(f"Conversion: {table.title}", table.columns, table.rows)
 
 

@@ -5,6 +5,7 @@ The note comes from a file and may hold any JSON; nothing here expects more than
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,15 @@ class Table:
     numbers: frozenset[int] = frozenset()
 
 
+def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:
+    """What the conversion wrote about itself into the run record; empty where that is no JSON object."""
+    try:
+        found = json.loads(notes.get("conversion", "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def tables(conversion: Mapping[str, Any]) -> tuple[Table, ...]:
     """The lists of records first (the verdicts, layer by layer), then everything else as one table."""
     lists = tuple(_records(name, value) for name, value in conversion.items() if _is_records(value))
@@ -46,8 +56,8 @@ def _fact(name: str, value: object, samples: object) -> tuple[str, str]:
     takes.
     """
     if name == "ann_accuracy" and _is_share(value) and _is_count(samples):
-        # type: ignore[arg-type, call-overload]
-        return "accuracy of the ANN on the calibration samples", of_samples(float(value), int(samples))
+        share = of_samples(float(value), int(samples))  # type: ignore[arg-type, call-overload]
+        return "accuracy of the ANN on the calibration samples", share
     if name == "fidelity" and isinstance(value, dict):
         share, low, high, held = (value.get(k) for k in ("agreement", "low", "high", "samples"))
         if _is_share(share) and _is_share(low) and _is_share(high) and _is_count(held):

@@ -1,0 +1,181 @@
+"""The difference of two networks, or of any two of our records, field by field, for people and as data.
+
+Nodes are matched by name, edges by what they join; of arrays it is said how many values differ, and by how much.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from spikeflow.ir.arrays import Array, Quantised
+from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.program import Program
+from spikeflow.ir.show import _describe, _edge, _one_line, _shape, _value, show_program
+
+ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+_SIGNS = {ADDED: "+", REMOVED: "-", CHANGED: "~"}
+
+
+@dataclass(frozen=True)
+class ArrayChange:
+    """How two arrays of one shape differ.
+
+    Parameters
+    ----------
+    count : values that differ, of `size`.
+    largest : the largest absolute difference.
+    rms : root of the mean square of the differences, over all values.
+    """
+
+    count: int
+    size: int
+    largest: float
+    rms: float
+
+    def __str__(self) -> str:
+        return f"{self.count:,} of {self.size:,} values differ, by {self.largest:.4g} at most (rms {self.rms:.4g})"
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that is not the same.
+
+    Parameters
+    ----------
+    where : the node, edge or field: ``nodes.hidden.weight``, ``record.steps``, ``edges``.
+    kind : ``added``, ``removed`` or ``changed``, seen from the first to the second.
+    text : what it was and what it is.
+    array : of two arrays of one shape, their difference in numbers.
+    """
+
+    where: str
+    kind: str
+    text: str
+    array: ArrayChange | None = None
+
+    def __str__(self) -> str:
+        return f"{_SIGNS[self.kind]} {_one_line(self.where)}: {_one_line(self.text)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def difference(a: Any, b: Any) -> tuple[Change, ...]:
+    """All that differs between two records of one class, such as two `Network`; empty where they are equal."""
+    return tuple(_changes(a, b, ""))
+
+
+def _changes(a: Any, b: Any, where: str) -> Iterator[Change]:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        yield from _arrays(a, b, where)
+    elif type(a) is not type(b) and not (
+        isinstance(a, Mapping | int | float) and isinstance(b, Mapping | int | float)
+    ):
+        yield Change(where, CHANGED, f"{_said(a)} -> {_said(b)}")
+    elif isinstance(a, Program):
+        yield from _programs(a, b, where)
+    elif isinstance(a, Graph):
+        yield from _graphs(a, b, where)
+    elif is_dataclass(a):
+        for field in fields(a):
+            yield from _changes(getattr(a, field.name), getattr(b, field.name), _inside(where, field.name))
+    elif isinstance(a, Mapping) and isinstance(b, Mapping):
+        yield from _mappings(a, b, where)
+    elif isinstance(a, tuple | list):
+        yield from _sequences(a, b, where)
+    elif isinstance(a, str) and isinstance(_data(a), dict) and isinstance(_data(b), dict):
+        yield from _changes(_data(a), _data(b), where)
+    elif a != b:
+        yield Change(where, CHANGED, f"{_said(a)} -> {_said(b)}")
+
+
+def _data(text: str) -> Any:
+    """A note that is data, such as what a conversion told of itself; else the text."""
+    try:
+        return json.loads(text) if text.startswith("{") else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def _inside(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
+
+
+def _said(value: Any) -> str:
+    if is_dataclass(value) and not isinstance(value, Quantised | Fixed | Program):
+        return "  ".join(_describe(value))
+    return repr(value) if isinstance(value, str) else _value(value)
+
+
+def _arrays(a: Array, b: Array, where: str) -> Iterator[Change]:
+    if a.shape != b.shape:
+        yield Change(where, CHANGED, f"shape {_shape(a.shape)} -> {_shape(b.shape)}")
+        return
+    differs = a != b
+    if differs.any():
+        # in Python's own numbers or in float64: unsigned and 64-bit integers would wrap around
+        off = np.abs(a[differs].astype(np.float64) - b[differs].astype(np.float64))
+        rms = float(np.sqrt((off**2).sum() / a.size))
+        change = ArrayChange(int(differs.sum()), a.size, float(off.max()), rms)
+        yield Change(where, CHANGED, str(change), change)
+    if a.dtype != b.dtype:
+        yield Change(where, CHANGED, f"type {a.dtype} -> {b.dtype}")
+
+
+def _programs(a: Program, b: Program, where: str) -> Iterator[Change]:
+    before, after = show_program(a).splitlines(), show_program(b).splitlines()
+    for line in difflib.unified_diff(before, after, lineterm="", n=0):
+        if line[:1] in "+-" and line[:3] not in ("+++", "---"):
+            yield Change(where, ADDED if line[0] == "+" else REMOVED, line[1:])
+    # what the text rounds or leaves out
+    if before == after and a != b:
+        yield Change(where, CHANGED, "its programs differ in a constant, a table or a slot")
+
+
+def _graphs(a: Graph, b: Graph, where: str) -> Iterator[Change]:
+    if a.digest == b.digest:
+        return
+    found = list(_mappings(a.nodes, b.nodes, _inside(where, "nodes")))
+    found += _edges(a.edges, b.edges, _inside(where, "edges"))
+    found += _changes(a.dt, b.dt, _inside(where, "dt"))
+    found += _changes(a.integers, b.integers, _inside(where, "integers"))
+    yield from found or [Change(_inside(where, "nodes"), CHANGED, "the same nodes in another order")]
+
+
+def _edges(a: Sequence[Edge], b: Sequence[Edge], where: str) -> Iterator[Change]:
+    before, after = Counter(a), Counter(b)
+    yield from (Change(where, REMOVED, _edge(edge)) for edge in (before - after).elements())
+    yield from (Change(where, ADDED, _edge(edge)) for edge in (after - before).elements())
+    if before == after and tuple(a) != tuple(b):
+        yield Change(where, CHANGED, "the same edges in another order: sums are added up in another one")
+
+
+def _mappings(a: Mapping[str, Any], b: Mapping[str, Any], where: str) -> Iterator[Change]:
+    yield from (Change(_inside(where, n), REMOVED, _said(a[n])) for n in a if n not in b)
+    yield from (Change(_inside(where, n), ADDED, _said(b[n])) for n in b if n not in a)
+    for name in a:
+        if name in b:
+            yield from _changes(a[name], b[name], _inside(where, name))
+
+
+def _sequences(a: Sequence[Any], b: Sequence[Any], where: str) -> Iterator[Change]:
+    """Item by item; by their names where all have one."""
+    by_name = [{getattr(item, "name", None): item for item in items} for items in (a, b)]
+    if all(
+        len(d) == len(x) and all(isinstance(n, str) for n in d) for d, x in zip(by_name, (a, b), strict=True)
+    ):
+        yield from _mappings(by_name[0], by_name[1], where)
+        return
+    for i, (one, other) in enumerate(zip(a, b, strict=False)):
+        yield from _changes(one, other, f"{where}[{i}]")
+    if len(a) != len(b):
+        yield Change(where, CHANGED, f"{len(a)} items -> {len(b)}")
