@@ -213,7 +213,8 @@ class Spikes:
     Raises
     ------
     DataError
-        Where a record lies outside the extents, is not sorted, or a value is not finite, or an integer beyond float32.
+        Where a record lies outside the extents, is not sorted, or a value is not finite, or an integer beyond
+        float32.
     """
 
     sample: Array
