@@ -104,8 +104,6 @@ class Ops(Domain[Symbol]):
         """a b; at stage fixed a b / 2**count, rounded by `mode`."""
         return self.emit("mul", a, b, value=count, mode=mode if count else "")
 
-    multiply_shift = mul
-
     def div(self, a: Any, b: Any) -> Symbol:
         """a / b."""
         return self.emit("div", a, b)
@@ -153,9 +151,6 @@ class Ops(Domain[Symbol]):
     def table(self, x: Any, name: str) -> Symbol:
         """Fixed stage: the entry of table `name` at index x, clamped to its ends."""
         return self.emit("table", x, name=name)
-
-
-TraceOps = Ops
 
 
 class Recorder:

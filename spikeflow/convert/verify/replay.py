@@ -11,12 +11,12 @@ import numpy.typing as npt
 from spikeflow.convert.verify.magnitude import UNIT, Bounded
 from spikeflow.errors import ConversionError
 from spikeflow.ir import functions
+from spikeflow.ir.evaluate import Domain, evaluate
+from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import Population
-from spikeflow.ir.program import Instruction
 
 Array = npt.NDArray[Any]
 _TINY = 2.0**-99  # what the end of a step may cut off
-_LIPSCHITZ = {"tanh": 1.0, "sigmoid": 0.25}
 _FUNCTION_ROUNDINGS = 32
 
 
@@ -50,22 +50,14 @@ def replay(node: Population, ports: Mapping[str, Bounded], spikes: Array) -> Bou
 def _step(
     node: Population, state: Mapping[str, Bounded], inputs: Mapping[str, Bounded], spikes: Array
 ) -> tuple[Bounded, dict[str, Bounded]]:
-    program, registers = node.program, list[Bounded]()
+    program = node.program
     params = {n: Bounded(v.astype(np.float64), np.zeros(v.shape)) for n, v in node.params.items()}
-    leaves = {"state": state, "input": inputs, "param": params}
-    for i in program.code:
-        if i.op in leaves:
-            registers.append(leaves[i.op][i.name])
-        elif i.op == "spike":
-            registers.append(Bounded(spikes.astype(np.float64), np.zeros(spikes.shape)))
-        else:
-            registers.append(_execute(i, [registers[a] for a in i.args]))
-    decided = registers[_deciding(node)]
+    registers = evaluate(program, Bounds(spikes.astype(np.float64)), params, state, inputs)
     after = {
         s: Bounded(registers[r].value, registers[r].error + _TINY)
         for s, r in zip(program.states, program.next_states, strict=True)
     }
-    return decided, after
+    return registers[_deciding(node)], after
 
 
 def _deciding(node: Population) -> int:
@@ -81,45 +73,65 @@ def _deciding(node: Population) -> int:
     return code[slots[0]].args[0]
 
 
-def _execute(i: Instruction, x: list[Bounded]) -> Bounded:
-    if i.op == "const":
+class Bounds(Domain[Bounded]):
+    """Operations in float64, each with the error that float32 makes of it at most, given those of its arguments.
+
+    Parameters
+    ----------
+    spikes : what every spike is made to be.
+    """
+
+    stages = (FLOAT,)
+
+    def __init__(self, spikes: Array) -> None:
+        self.spikes = spikes
+
+    def const(self, value: float | int) -> Bounded:
         # a constant that float32 rounds is the same number in torch and in the engine
-        return Bounded(np.asarray(np.float32(i.value), np.float64), np.zeros(()))
-    if i.op == "hold":
-        return x[0]
-    if i.op in ("min", "max"):
-        pick = np.minimum if i.op == "min" else np.maximum
-        return Bounded(pick(x[0].value, x[1].value), np.maximum(x[0].error, x[1].error))
-    if i.op == "where":
-        chosen = x[0].value != 0
-        return Bounded(np.where(chosen, x[1].value, x[2].value), np.where(chosen, x[1].error, x[2].error))
-    if i.op == "floor":
-        value = np.floor(x[0].value)
-        sure = np.minimum(x[0].value - value, value + 1 - x[0].value) > x[0].error
+        return Bounded(np.asarray(np.float32(value), np.float64), np.zeros(()))
+
+    def add(self, a: Bounded, b: Bounded) -> Bounded:
+        return _rounded(a.value + b.value, a.error + b.error)
+
+    def sub(self, a: Bounded, b: Bounded) -> Bounded:
+        return _rounded(a.value - b.value, a.error + b.error)
+
+    def mul(self, a: Bounded, b: Bounded, count: int, mode: str) -> Bounded:
+        error = np.abs(a.value) * b.error + np.abs(b.value) * a.error + a.error * b.error
+        return _rounded(a.value * b.value, error)
+
+    def div(self, a: Bounded, b: Bounded) -> Bounded:
+        value = a.value / b.value
+        least = np.maximum(np.abs(b.value) - b.error, 1e-300)
+        return _rounded(value, (a.error + np.abs(value) * b.error) / least)
+
+    def minimum(self, a: Bounded, b: Bounded) -> Bounded:
+        return Bounded(np.minimum(a.value, b.value), np.maximum(a.error, b.error))
+
+    def maximum(self, a: Bounded, b: Bounded) -> Bounded:
+        return Bounded(np.maximum(a.value, b.value), np.maximum(a.error, b.error))
+
+    def floor(self, x: Bounded) -> Bounded:
+        value = np.floor(x.value)
+        sure = np.minimum(x.value - value, value + 1 - x.value) > x.error
         return Bounded(value, np.where(sure, 0.0, 1.0))
-    if i.op == "function":
-        made = functions.tanh if i.name == "tanh" else functions.sigmoid
-        value = made(x[0].value, np.clip)
-        return Bounded(value, _LIPSCHITZ[i.name] * x[0].error + _FUNCTION_ROUNDINGS * UNIT)
-    return _rounded(*_ARITHMETIC[i.op](*x))
+
+    def where(self, condition: Bounded, a: Bounded, b: Bounded) -> Bounded:
+        chosen = condition.value != 0
+        return Bounded(np.where(chosen, a.value, b.value), np.where(chosen, a.error, b.error))
+
+    def spike(self, x: Bounded, slot: int) -> Bounded:
+        return Bounded(self.spikes, np.zeros(self.spikes.shape))
+
+    def hold(self, x: Bounded) -> Bounded:
+        return x
+
+    def tanh(self, x: Bounded) -> Bounded:
+        return Bounded(functions.tanh(x.value, np.clip), x.error + _FUNCTION_ROUNDINGS * UNIT)
+
+    def sigmoid(self, x: Bounded) -> Bounded:
+        return Bounded(functions.sigmoid(x.value, np.clip), 0.25 * x.error + _FUNCTION_ROUNDINGS * UNIT)
 
 
 def _rounded(value: Array, error: Array) -> Bounded:
     return Bounded(value, error + UNIT * (np.abs(value) + error))
-
-
-def _quotient(a: Bounded, b: Bounded) -> tuple[Array, Array]:
-    value = a.value / b.value
-    least = np.maximum(np.abs(b.value) - b.error, 1e-300)
-    return value, (a.error + np.abs(value) * b.error) / least
-
-
-_ARITHMETIC: Mapping[str, Any] = {
-    "add": lambda a, b: (a.value + b.value, a.error + b.error),
-    "sub": lambda a, b: (a.value - b.value, a.error + b.error),
-    "mul": lambda a, b: (
-        a.value * b.value,
-        np.abs(a.value) * b.error + np.abs(b.value) * a.error + a.error * b.error,
-    ),
-    "div": _quotient,
-}

@@ -16,7 +16,7 @@ from spikeflow.events import Spikes
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Node, Population
-from spikeflow.ir.ops import Symbol, TraceOps
+from spikeflow.ir.ops import Ops, Symbol
 from spikeflow.ir.program import Program
 
 Float = npt.NDArray[np.float64]
@@ -82,7 +82,7 @@ def extremes(recorded: Spikes, reaches: Sequence[Reach], end: int, fixed: bool) 
 
 def _probe(node: Population, reaches: Sequence[Reach], end: int) -> Population:
     states = [name for k, r in enumerate(reaches) for name in _names(k, r)]
-    ops = TraceOps()
+    ops = Ops()
     ops.code.extend(node.program.code)
     left = ops.emit("state", name=LEFT)
     running = ops.spike(left - 1)
@@ -116,7 +116,7 @@ def _names(number: int, reach: Reach) -> tuple[str, ...]:
     return (f"from {number}", f"reach {number}") if reach.end == "rise" else (f"reach {number}",)
 
 
-def _followed(ops: TraceOps, reach: Reach, old: Sequence[Symbol]) -> list[Symbol]:
+def _followed(ops: Ops, reach: Reach, old: Sequence[Symbol]) -> list[Symbol]:
     x = Symbol(ops, reach.register)
     if reach.end == "low":
         return [ops.minimum(old[0], x)]
@@ -126,7 +126,7 @@ def _followed(ops: TraceOps, reach: Reach, old: Sequence[Symbol]) -> list[Symbol
     return [low, ops.maximum(old[1], x - low)]
 
 
-def _in_turn(ops: TraceOps, left: Symbol, kept: Sequence[Symbol]) -> Symbol:
+def _in_turn(ops: Ops, left: Symbol, kept: Sequence[Symbol]) -> Symbol:
     """Number k where -k steps are left."""
     shown = kept[-1]
     for number in reversed(range(len(kept) - 1)):

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.hw.chips.arithmetic import Arithmetic
+from spikeflow.ir.evaluate import Domain, evaluate
+from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import Population
-from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.program import Program
 
 Float = npt.NDArray[np.float64]
 FLAG, STATIC, FREE, UNKNOWN = "flag", "static", "free", "unknown"
@@ -73,8 +75,10 @@ def state_scales(
     A state takes the scale of what is added to it. One that only counts flags gets 2**decay_bits.
     """
     known: dict[str, Kind] = dict.fromkeys(program.states, UNKNOWN)
+    static: dict[str, Kind] = dict.fromkeys(program.params, STATIC)
+    domain = Scales(arithmetic)
     while True:
-        kinds = _kinds(program, ports, known, arithmetic)
+        kinds = evaluate(program, domain, static, known, ports)
         after = {
             s: _settled(known[s], kinds[r]) for s, r in zip(program.states, program.next_states, strict=True)
         }
@@ -92,53 +96,60 @@ def _settled(before: Kind, now: Kind) -> Kind:
     return before if isinstance(now, str) and now != FLAG else now
 
 
-def _kinds(
-    program: Program, ports: Mapping[str, Float], states: Mapping[str, Kind], arithmetic: Arithmetic
-) -> list[Kind]:
-    kinds: list[Kind] = []
-    for i in program.code:
-        if i.op == "state":
-            kinds.append(states[i.name])
-        elif i.op == "input":
-            kinds.append(ports[i.name])
-        else:
-            kinds.append(_kind(i, [kinds[a] for a in i.args], arithmetic))
-    return kinds
+class Scales(Domain[Kind]):
+    """Which scale a register has if its ports and states have theirs."""
 
+    stages = (FLOAT,)
 
-def _kind(i: Instruction, args: list[Kind], arithmetic: Arithmetic) -> Kind:
-    if i.op in ("const", "param"):
+    def __init__(self, arithmetic: Arithmetic) -> None:
+        self.entry = np.asarray(2.0**arithmetic.table_frac)
+
+    def const(self, value: float | int) -> Kind:
         return STATIC
-    if i.op == "hold":
-        return args[0]
-    if i.op == "spike":
-        return FLAG
-    if i.op == "function":
-        return np.asarray(2.0**arithmetic.table_frac)
-    if i.op == "floor":
-        return np.ones(())
-    return _product(args) if i.op in ("mul", "div") else _sum(args[-2:])
 
-
-def _sum(args: list[Kind]) -> Kind:
-    scale = next((a for a in args if not isinstance(a, str)), None)
-    if scale is not None:
-        return scale
-    words = set(args)
-    if words == {STATIC}:
-        return STATIC
-    return UNKNOWN if UNKNOWN in words else FREE
-
-
-def _product(args: list[Kind]) -> Kind:
-    a, b = args
-    if not isinstance(a, str) and not isinstance(b, str):
-        return resolve(a, b)[1]
-    if isinstance(a, str) and isinstance(b, str):
-        if a == b and a in (STATIC, FLAG):
-            return a
+    def add(self, a: Kind, b: Kind) -> Kind:
+        scale = next((x for x in (a, b) if not isinstance(x, str)), None)
+        if scale is not None:
+            return scale
+        if a == b == STATIC:
+            return STATIC
         return UNKNOWN if UNKNOWN in (a, b) else FREE
-    return a if isinstance(b, str) and b != UNKNOWN else b if isinstance(a, str) and a != UNKNOWN else UNKNOWN
+
+    sub = minimum = maximum = add
+
+    def where(self, condition: Kind, a: Kind, b: Kind) -> Kind:
+        return self.add(a, b)
+
+    def mul(self, a: Kind, b: Kind, count: int = 0, mode: str = "") -> Kind:
+        if not isinstance(a, str) and not isinstance(b, str):
+            return resolve(a, b)[1]
+        if isinstance(a, str) and isinstance(b, str):
+            if a == b and a in (STATIC, FLAG):
+                return a
+            return UNKNOWN if UNKNOWN in (a, b) else FREE
+        return (
+            a
+            if isinstance(b, str) and b != UNKNOWN
+            else b
+            if isinstance(a, str) and a != UNKNOWN
+            else UNKNOWN
+        )
+
+    div = mul
+
+    def floor(self, x: Kind) -> Kind:
+        return np.ones(())
+
+    def spike(self, x: Kind, slot: int) -> Kind:
+        return FLAG
+
+    def hold(self, x: Kind) -> Kind:
+        return x
+
+    def tanh(self, x: Kind) -> Kind:
+        return self.entry
+
+    sigmoid = tanh
 
 
 def resolve(a: Float, b: Float) -> tuple[int, Float]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.chips.arithmetic import Arithmetic, Register
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.ops import Symbol, TraceOps
+from spikeflow.ir.ops import Ops, Symbol
 
 Float = npt.NDArray[np.float64]
 SIGNIFICANT = 15  # bits of a factor that is not a decay
@@ -34,7 +34,7 @@ class Writer:
     name: str
     arithmetic: Arithmetic
     trial: bool = False
-    ops: TraceOps = field(default_factory=TraceOps)
+    ops: Ops = field(default_factory=Ops)
     taken: frozenset[str] = (
         frozenset()
     )  # names of states and ports, which share the table of formats with params
@@ -186,7 +186,7 @@ def _decayed(w: Writer, x: Moving, factor: Float, label: str) -> Symbol:
     one = 2**a.decay_bits
     low, high = (0, a.current_decay_high) if x.current else (a.state_decay_low, one)
     kept = np.clip(np.floor(factor * one + 0.5), low, high)
-    return w.ops.multiply_shift(x.symbol, w.number(label, kept), a.decay_bits, "zero")
+    return w.ops.mul(x.symbol, w.number(label, kept), a.decay_bits, "zero")
 
 
 def multiplied(w: Writer, x: Moving, factor: Float, label: str, mode: str = "zero") -> Symbol:
@@ -194,7 +194,7 @@ def multiplied(w: Writer, x: Moving, factor: Float, label: str, mode: str = "zer
     largest = float(np.abs(factor).max(initial=0.0))
     count = 0 if largest == 0 else int(np.clip(SIGNIFICANT - np.ceil(np.log2(largest)), 0, 40))
     values = np.floor(factor * 2.0**count + 0.5)
-    return w.ops.multiply_shift(x.symbol, w.number(label, values), count, mode)
+    return w.ops.mul(x.symbol, w.number(label, values), count, mode)
 
 
 @dataclass(eq=False)

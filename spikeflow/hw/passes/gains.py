@@ -7,13 +7,14 @@ in every step, and no multiplication in the neuron.
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.hw.integer.weights import scaled_node
+from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import LINEAR_KINDS, Conv2d, Linear, Node, Population, Sparse
 from spikeflow.ir.program import Instruction, Program
 
@@ -76,18 +77,38 @@ def _gain(node: Population, port: str) -> tuple[Float, Program] | None:
 
 def _known(node: Population) -> list[Float | None]:
     """The value of each register that depends on params and constants alone."""
-    values: list[Float | None] = []
-    for c in node.program.code:
-        args = [values[a] for a in c.args]
-        if c.op == "const":
-            values.append(np.asarray(c.value, np.float64))
-        elif c.op == "param":
-            values.append(node.params[c.name].astype(np.float64))
-        elif c.op in _FOLD and all(a is not None for a in args):
-            values.append(np.asarray(_FOLD[c.op](*args)))
-        else:
-            values.append(None)
-    return values
+    program = node.program
+    params = {n: v.astype(np.float64) for n, v in node.params.items()}
+    return evaluate(
+        program,
+        _Known(),
+        params,
+        dict.fromkeys(program.states),
+        dict.fromkeys(program.inputs),
+    )
 
 
-_FOLD = vars(SimpleNamespace(add=np.add, sub=np.subtract, mul=np.multiply, hold=lambda x: x))
+class _Known(Domain[Float | None]):
+    """Sums and products of numbers that are known before the run; None is one that is not, or not followed."""
+
+    stages = (FLOAT,)
+
+    def const(self, value: float | int) -> Float | None:
+        return np.asarray(value, np.float64)
+
+    def add(self, a: Float | None, b: Float | None) -> Float | None:
+        return None if a is None or b is None else np.asarray(a + b)
+
+    def sub(self, a: Float | None, b: Float | None) -> Float | None:
+        return None if a is None or b is None else np.asarray(a - b)
+
+    def mul(self, a: Float | None, b: Float | None, count: int, mode: str) -> Float | None:
+        return None if a is None or b is None else np.asarray(a * b)
+
+    def hold(self, x: Float | None) -> Float | None:
+        return x
+
+    def _not_followed(self, *args: object) -> Float | None:
+        return None
+
+    div = minimum = maximum = where = floor = spike = tanh = sigmoid = _not_followed
