@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from spikeflow.ir import functions
-from spikeflow.neurons import Neuron, NeuronModel, autograd, surrogate
+from spikeflow.neurons import Neuron, NeuronModel, autograd
 from spikeflow.neurons.bounds import settled
 from spikeflow.neurons.stretch import arriving
 
@@ -51,10 +51,19 @@ class NumpyOps(_Clipping):
 
 
 class TorchOps(_Clipping):
-    """The step run on tensors, as the layer ran it before it evaluated programs (commit 2bb3037)."""
+    """The step run on tensors, as the layer ran it before it evaluated programs (commit 2bb3037).
 
-    def __init__(self, derivative: surrogate.Derivative) -> None:
-        self.derivative = derivative
+    Only the gradients of tanh and sigmoid are the functions' own now, not those of their formulas.
+    """
+
+    def __init__(self, slots: dict[int, autograd.Derivative]) -> None:
+        self.slots = slots
+
+    def tanh(self, x: torch.Tensor) -> torch.Tensor:
+        return autograd.smooth("tanh", x)
+
+    def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
+        return autograd.smooth("sigmoid", x)
 
     def minimum(self, a: Any, b: Any) -> torch.Tensor:
         return torch.where(a < b, a, b)
@@ -69,16 +78,10 @@ class TorchOps(_Clipping):
         return torch.where(condition != 0, a, b)
 
     def spike(self, x: torch.Tensor, slot: int = 0) -> torch.Tensor:
-        return surrogate.spike(x, self.derivative)
+        return autograd.spike(x, self.slots[slot])
 
     def hold(self, x: torch.Tensor) -> torch.Tensor:
         return x.detach()
-
-    def tanh(self, x: torch.Tensor) -> torch.Tensor:
-        return autograd.smooth("tanh", x)  # its value by the formula, its gradient 1 - y^2
-
-    def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
-        return autograd.smooth("sigmoid", x)
 
 
 def numpy_step(model: NeuronModel, state: tuple[Any, ...], x: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
@@ -90,7 +93,7 @@ def numpy_step(model: NeuronModel, state: tuple[Any, ...], x: tuple[Any, ...]) -
 
 def stretch(layer: Neuron, x: Any, state: tuple[torch.Tensor, ...] | None = None) -> tuple[Any, Any]:
     """A stretch of time as the layer of commit 2bb3037 ran it: `model.step` on tensors, moment by moment."""
-    model, ops = layer.model, TorchOps(layer.derivative)
+    model, ops = layer.model, TorchOps(layer._slots)
     inputs = arriving(model.name, x, model.inputs, timed=True)
     state = layer.initial(inputs[0][0]) if state is None else state
     values = SimpleNamespace(**layer.values(inputs[0].dtype))
