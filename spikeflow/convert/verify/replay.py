@@ -74,7 +74,7 @@ def _deciding(node: Population) -> int:
 
 
 class Bounds(Domain[Bounded]):
-    """Operations in float64, each with the error that float32 makes of it at most, given those of its arguments.
+    """Operations in float64, each with the largest error that float32 makes of it.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ def _known(node: Population) -> list[Float | None]:
 
 
 class _Known(Domain[Float | None]):
-    """Sums and products of numbers that are known before the run; None is one that is not, or not followed."""
+    """Sums and products of numbers known before the run; None is one that is not, or not followed."""
 
     stages = (FLOAT,)
 
