@@ -31,6 +31,11 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help="How a sample enters: as a current, as spikes, or as spikes of two signs.",
 )
 @click.option(
+    "--thresholds",
+    default="",
+    help="Their rule: percentile (of the activations), largest, or batch-norm; by default percentile where there is data.",
+)
+@click.option(
     "--percentile",
     type=click.FloatRange(50, 100),
     default=None,

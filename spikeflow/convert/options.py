@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from spikeflow.convert.passes.thresholds import METHODS
 from spikeflow.errors import ConversionError
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.preprocessing import Frames, Step, plain
@@ -21,6 +22,8 @@ class ConvertOptions:
     ----------
     steps : length of a run; `--steps` of a run overrides it.
     percentile : of each channel's activations above 0 on the calibration data, its threshold.
+    thresholds : the rule for thresholds, a name of `METHODS`: ``percentile``, ``largest`` (of the activations), or
+        ``batch-norm``; empty takes the percentile where there is data, else batch norm.
     reset : "subtract" or "zero".
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
     scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.
@@ -46,6 +49,7 @@ class ConvertOptions:
     output: str = ""
     answer: str = ""
     preprocessing: tuple[Step, ...] = ()
+    thresholds: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preprocessing", plain(self.preprocessing))
@@ -58,9 +62,23 @@ class ConvertOptions:
             raise ConversionError("--reset", f"{self.reset!r} is unknown", f"one of {', '.join(RESETS)}")
         if self.coding not in CODINGS:
             raise ConversionError("--input", f"{self.coding!r} is unknown", f"one of {', '.join(CODINGS)}")
+        if self.thresholds and self.thresholds not in METHODS:
+            reason = f"{self.thresholds!r} is unknown"
+            raise ConversionError("--thresholds", reason, f"one of {', '.join(METHODS)}")
         if not 1 <= self.percentile <= 100:
             # 0.999 is a quantile; taken as a percentile it would silence every difference
             raise ConversionError("--percentile", f"{self.percentile} lies outside 1 to 100", "99.9")
+
+    def method(self, observed: bool) -> str:
+        """The rule for thresholds, by whether activations were observed."""
+        return self.thresholds or ("percentile" if observed else "batch-norm")
+
+    def threshold_words(self, samples: int) -> str:
+        """The rule for thresholds in words, and of how many samples."""
+        how = self.method(samples > 0)
+        if how == "batch-norm":
+            return "batch norm"
+        return f"{f'percentile {self.percentile:g}' if how == 'percentile' else how} of {samples} samples"
 
 
 class Settings(TypedDict, total=False):
@@ -78,3 +96,4 @@ class Settings(TypedDict, total=False):
     output: str
     answer: str
     preprocessing: tuple[Step, ...]
+    thresholds: str

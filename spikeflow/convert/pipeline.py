@@ -19,7 +19,7 @@ from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
-from spikeflow.convert.passes.thresholds import Thresholds, data_free_thresholds, percentile_thresholds
+from spikeflow.convert.passes.thresholds import METHODS, Thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
@@ -163,7 +163,7 @@ def _captured(
 
 
 def _thresholds(ann: Graph, stats: Stats | None, options: ConvertOptions) -> Thresholds:
-    return data_free_thresholds(ann) if stats is None else percentile_thresholds(stats, options.percentile)
+    return METHODS[options.method(stats is not None)](ann, stats, options.percentile)
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
@@ -191,7 +191,7 @@ def _alternatives(
             _balanced(ann, thresholds, direct, 1.0), replace(record, coding="direct", scale=1.0)
         )
     usual = ConvertOptions().percentile
-    if stats is not None and chosen.percentile < usual:
+    if stats is not None and chosen.method(True) == "percentile" and chosen.percentile < usual:
         found[f"--percentile {usual:g}"] = lambda: Network(
             _balanced(ann, percentile_thresholds(stats, usual), chosen, report.scale), record
         )
@@ -228,9 +228,7 @@ def _scale(options: ConvertOptions, stats: Stats | None) -> float:
 
 def _record(graph: Graph, ann: Graph, report: ConversionReport, known: _Known) -> RunRecord:
     options, stats, answering = report.options, known.stats, known.answering
-    how = (
-        "batch norm" if report.data_free else f"percentile {options.percentile:g} of {report.samples} samples"
-    )
+    how = options.threshold_words(report.samples)
     notes = {"thresholds": how, "reset": options.reset, "conversion": report.to_note(), "ann": ann.digest}
     entry = ann.inputs[0]
     prepared = (InputRecord(entry, preprocessing=options.preprocessing),) if options.preprocessing else ()

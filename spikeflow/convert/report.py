@@ -75,7 +75,7 @@ class ConversionReport:
     @property
     def data_free(self) -> bool:
         """Whether thresholds come from batch norm alone."""
-        return self.samples == 0
+        return self.options.method(self.samples > 0) == "batch-norm"
 
     @property
     def at_floor(self) -> int:
@@ -113,11 +113,9 @@ class ConversionReport:
 
     def _heading(self) -> str:
         o = self.options
-        how = (
-            "data-free: thresholds from batch norm (beta + 3 |gamma|)"
-            if self.data_free
-            else f"thresholds: percentile {o.percentile:g} of {self.samples} calibration samples"
-        )
+        how = f"thresholds: {o.threshold_words(self.samples).replace(' samples', ' calibration samples')}"
+        if self.data_free:
+            how = "data-free: thresholds from batch norm (beta + 3 |gamma|)"
         lines = [
             f"{how}; reset {o.reset}; input {o.coding}; {o.steps} steps",
             f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels at the floor of their layer",

@@ -1,4 +1,4 @@
-"""Thresholds, one for each channel: from percentiles of observed activations, or from batch norm alone.
+"""Thresholds, one for each channel: from what was observed, or from batch norm alone; `METHODS` has every rule.
 
 Every rule keeps the same floor: no channel lies below 2^-10 of the largest of its layer, because a channel
 that was never active would else get a threshold of 0.
@@ -6,7 +6,7 @@ that was never active would else get a threshold of 0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
@@ -81,6 +81,25 @@ def data_free_thresholds(graph: Graph) -> Thresholds:
         if isinstance(graph.nodes[name], Activation):
             bounds.activation(name)
     return Thresholds(bounds.thresholds, bounds.at_floor)
+
+
+Method = Callable[[Graph, Stats | None, float], Thresholds]
+
+
+def _observed(stats: Stats | None, method: str) -> Stats:
+    if stats is None:
+        raise ConversionError("thresholds", f"the method {method} needs what activations come to", "--data")
+    return stats
+
+
+# name: (graph of stage ann with its batch norms, what calibration saw, percentile) -> thresholds
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "percentile": lambda graph, stats, p: percentile_thresholds(_observed(stats, "percentile"), p),
+        "largest": lambda graph, stats, p: percentile_thresholds(_observed(stats, "largest"), 100.0),
+        "batch-norm": lambda graph, stats, p: data_free_thresholds(graph),
+    }
+)
 
 
 class _Bounds:
