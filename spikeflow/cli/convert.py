@@ -33,7 +33,7 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @click.option(
     "--thresholds",
     default="",
-    help="Their rule: percentile (of the activations), largest, or batch-norm; by default percentile where there is data.",
+    help="Their rule: percentile (of the activations, the default with data), largest, or batch-norm.",
 )
 @click.option(
     "--percentile",

@@ -22,7 +22,7 @@ class ConvertOptions:
     ----------
     steps : length of a run; `--steps` of a run overrides it.
     percentile : of each channel's activations above 0 on the calibration data, its threshold.
-    thresholds : the rule for thresholds, a name of `METHODS`: ``percentile``, ``largest`` (of the activations), or
+    thresholds : their rule, a name of `METHODS`: ``percentile``, ``largest`` (of the activations), or
         ``batch-norm``; empty takes the percentile where there is data, else batch norm.
     reset : "subtract" or "zero".
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
