@@ -1,4 +1,4 @@
-"""Thresholds, one for each channel: of observed activations, or of batch norm alone; `METHODS` has every rule.
+"""Thresholds, one for a channel: of observed activations, or of batch norm alone; `METHODS` has every rule.
 
 Every rule keeps the same floor: no channel lies below 2^-10 of the largest of its layer, because a channel
 that was never active would else get a threshold of 0.
