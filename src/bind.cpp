@@ -12,6 +12,7 @@
 
 #include "engine/coded.hpp"
 #include "engine/conv.hpp"
+#include "engine/max_pool.hpp"
 #include "engine/moves.hpp"
 #include "engine/network.hpp"
 #include "engine/population.hpp"
@@ -298,6 +299,9 @@ void bind_nodes(Class& c) {
     c.def("pool", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride) {
         return net.add(make_pool<V>(name, in, out, kernel, stride));
     }, "name"_a, "inputs"_a, "out"_a, "kernel"_a, "stride"_a);
+    c.def("max_pool", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<int32_t>& start, const In<int32_t>& members, bool running) {
+        return net.add(make_max_pool<V>(name, in, out, {view<int32_t>(start), view<int32_t>(members)}, running));
+    }, "name"_a, "inputs"_a, "out"_a, "start"_a, "members"_a, "running"_a);
     c.def("scale", [](Network<V>& net, const std::string& name, const Shape& shape, const In<W>& factor, int32_t exponent) {
         return net.add(make_scale<V>(name, shape, view<W>(factor), exponent));
     }, "name"_a, "shape"_a, "factor"_a, "exponent"_a);

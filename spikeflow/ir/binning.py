@@ -199,7 +199,9 @@ class Frames(Binning):
     """
 
     def __str__(self) -> str:
-        said = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default]
+        said = [
+            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default
+        ]
         return f"frames of events ({', '.join(said)})"
 
     def __call__(self, events: Events, draw: int = 0) -> Array:
@@ -247,4 +249,3 @@ def _check_whole(who: str, name: str, value: object, limit: int) -> None:
         return
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or not 1 <= value <= limit:
         raise DataError(f"{who}: {name}", value, f"a whole number from 1 to {limit}")
-

@@ -14,6 +14,7 @@ from spikeflow.errors import GraphError, ShapeError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Input, Node, Output, Population, Shape, check_shape
+from spikeflow.ir.whole import check_counting
 
 MAX_NAME = 300  # characters
 
@@ -67,6 +68,7 @@ class Graph(Frozen):
         if not 0 < self.dt < 1e6:
             raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
         self.shapes  # noqa: B018  derives, and so checks, every shape
+        check_counting(self)
 
     def _check_edge(self, edge: Edge, ports: Mapping[str, frozenset[str]]) -> None:
         for end in (edge.src, edge.dst):

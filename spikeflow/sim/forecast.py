@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from spikeflow.files import memory
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Move, Population, Synaptic
+from spikeflow.ir.nodes import Joint, Move, Population, Synaptic
 from spikeflow.ir.record import Network
 from spikeflow.sim.joined import parted
 
@@ -45,6 +45,8 @@ def made_ready(graph: Graph) -> int:
         if isinstance(node, Move):
             total += 3 * VALUE * sum(prod(graph.port_shape(name, port)) for port in node.ports)
             total += 2 * VALUE * prod(graph.shapes[name])
+        elif isinstance(node, Joint):
+            total += 16 * VALUE * node.links([graph.port_shape(name, port) for port in node.ports])
         elif isinstance(node, Population):
             total += VALUE * sum(values.size for values in (*node.params.values(), *node.initial.values()))
     return total
@@ -59,6 +61,9 @@ def under_way(graph: Graph, steps: int) -> int:
         total += INTEGER * size * (2 + states)
         kept = min(longest_delay(graph, name), reach(steps))
         total += kept * (RING + VALUE * size)
+        if isinstance(node, Joint):
+            shapes = [graph.port_shape(name, port) for port in node.ports]
+            total += 2 * INTEGER * sum(prod(shape) for shape in node.memory(shapes).values())
         if isinstance(node, Synaptic):
             total += (RING + VALUE * size) * min(node.reach, reach(steps))
     return total

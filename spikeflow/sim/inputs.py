@@ -13,6 +13,7 @@ from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
+from spikeflow.ir.whole import counted_inputs
 
 Array = npt.NDArray[Any]
 
@@ -48,7 +49,8 @@ def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
     Raises
     ------
     DataError
-        Where an input is missing, of the wrong shape, too short, empty or not finite.
+        Where an input is missing, of the wrong shape, too short, empty or not finite, or no whole numbers where some
+        node adds them up over the steps.
     """
     if not isinstance(inputs, Mapping):
         if len(graph.inputs) != 1:
@@ -59,7 +61,18 @@ def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
     if len({samples_of(x) for x in inputs.values()}) > 1:
         raise DataError("inputs", "different numbers of samples", "one number for all")
     fixed = any(isinstance(node, Population) and node.fixed for node in graph.nodes.values())
-    return {name: _checked(name, graph.nodes[name], inputs[name], steps, fixed) for name in graph.inputs}
+    checked = {name: _checked(name, graph.nodes[name], inputs[name], steps, fixed) for name in graph.inputs}
+    for name in counted_inputs(graph):
+        x = checked[name]
+        _expect_counts(name, x.value if isinstance(x, Spikes) else x.values)
+    return checked
+
+
+def _expect_counts(name: str, values: Array) -> None:
+    if values.dtype.kind == "f" and (np.floor(values) != values).any():
+        raise DataError(
+            name, "fractions", "whole numbers, as a node behind it counts them", "mode 'any' there"
+        )
 
 
 def expect_steps(steps: int) -> None:

@@ -24,6 +24,7 @@ from spikeflow.ir.nodes import (
     BatchNorm,
     Conv2d,
     Input,
+    Joint,
     Linear,
     Move,
     Output,
@@ -164,6 +165,10 @@ class _Lowering:
             case Move():
                 shapes = [self.graph.port_shape(name, port) for port in node.ports]
                 return self.network.move(name, shapes, out, index_map(self.graph, name))
+            case Joint():
+                shapes = [self.graph.port_shape(name, port) for port in node.ports]
+                make, parts = node.lowered(shapes)
+                return getattr(self.network, make)(name, shapes[0], out, *parts)
             case _:
                 raise StageError(name, "snn", f"the engine knows no {type(node).__name__}")
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Move, Plain, Population, Scale, Synaptic
+from spikeflow.ir.nodes import Input, Joint, Move, Plain, Population, Scale, Synaptic
 from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import forecast
@@ -100,6 +100,7 @@ class _Run:
             n: _recalled(state.arrived[n], past.steps + 1) for n, past in layout.arrived.items()
         }
         self.maps = {n: index_map(graph, n) for n in graph.of_kind(Move)}
+        self.joint = {n: dict(state.memory.get(n, {})) for n in graph.of_kind(Joint)}
         self.rank = {name: i for i, name in enumerate(graph.order)}
         self.analog = _analog(graph)
         self.cells = {n: _Cells(graph.nodes[n], state.memory.get(n, {})) for n in graph.of_kind(Population)}
@@ -143,7 +144,8 @@ class _Run:
         """What the next step depends on, as a value."""
         done = int(self.done.max())
         memory = {
-            n: dict(zip(self.layout.memory[n], self.cells[n].state, strict=True)) for n in self.layout.memory
+            n: self.joint[n] if n in self.joint else dict(zip(names, self.cells[n].state, strict=True))
+            for n, names in self.layout.memory.items()
         }
         emitted = {n: self._kept(past, self.past[n], done) for n, past in self.layout.emitted.items()}
         arrived = {n: self._kept(past, self.past_inputs[n], done) for n, past in self.layout.arrived.items()}
@@ -185,6 +187,9 @@ class _Run:
         if isinstance(node, Move):
             shape = self.graph.shapes[name]
             return gathered(arriving, self.maps[name]).reshape(self.samples, *shape)
+        if isinstance(node, Joint):
+            value, self.joint[name] = node.value(arriving, self.joint[name])
+            return value
         assert isinstance(node, Plain)
         return node.value(arriving)
 

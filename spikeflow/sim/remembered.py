@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Node, Population, Shape, Synaptic
+from spikeflow.ir.nodes import Joint, Node, Population, Shape, Synaptic
 
 Array = npt.NDArray[Any]
 
@@ -76,16 +76,22 @@ class Remembered:
 def remembered(graph: Graph) -> Remembered:
     """The layout of the state of a graph at stage snn or fixed."""
     fixed = any(p.fixed for p in graph.nodes.values() if isinstance(p, Population))
-    memory = {
-        name: dict.fromkeys(node.program.states, node.shape)
-        for name, node in graph.nodes.items()
-        if isinstance(node, Population) and node.program.states
-    }
+    memory = {name: held for name in graph.nodes if (held := _memory(graph, name))}
     longest = {name: max((e.delay for e in graph.outputs_of(name)), default=0) for name in graph.nodes}
     emitted = {name: Past(graph.shapes[name], steps) for name, steps in longest.items() if steps}
     found = ((name, _own(graph, name, node)) for name, node in graph.nodes.items())
     arrived = {name: past for name, past in found if past is not None}
     return Remembered(np.dtype(np.int64 if fixed else np.float32), memory, emitted, arrived)
+
+
+def _memory(graph: Graph, name: str) -> Mapping[str, Shape]:
+    """What a node holds from one step to the next, by name, with its shape."""
+    node = graph.nodes[name]
+    if isinstance(node, Population):
+        return dict.fromkeys(node.program.states, node.shape)
+    if isinstance(node, Joint):
+        return node.memory([graph.port_shape(name, port) for port in node.ports])
+    return {}
 
 
 def _own(graph: Graph, name: str, node: Node) -> Past | None:

@@ -16,7 +16,9 @@ from spikeflow.ir.nodes import (
     Conv2d,
     Flatten,
     Input,
+    Joint,
     Linear,
+    MaxPool,
     Node,
     Output,
     Pad,
@@ -58,6 +60,7 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
             )
         ),
         "SumPool": Example(SumPool((2, 3), (2, 1))),
+        "MaxPool": Example(MaxPool((2, 3), (2, 1), ((1, 0), (1, 1)), (1, 2), "running")),
         "Flatten": Example(Flatten()),
         "Slice": Example(Slice((0, 1, 0), (2, 4, 6), (1, 2, 1))),
         "Pad": Example(Pad((1, 0, 2), (0, 1, 0))),
@@ -94,5 +97,6 @@ def spiking(kind: str) -> Graph:
 def stateless(kind: str) -> Graph:
     """Input, the kind, Output: stage ann."""
     node, arriving = EXAMPLES[kind].node, EXAMPLES[kind].arriving
-    nodes: dict[str, Node] = {"x": Input(arriving, "current"), "node": node, "out": Output()}
+    entry = "spikes" if isinstance(node, Joint) and node.counts else "current"
+    nodes: dict[str, Node] = {"x": Input(arriving, entry), "node": node, "out": Output()}
     return Graph(nodes, (*(Edge("x", "node", port) for port in node.ports), Edge("node", "out")))

@@ -17,7 +17,10 @@ from spikeflow.ir.nodes import (
     Conv2d,
     Flatten,
     Input,
+    Joint,
     Linear,
+    MaxPool,
+    Move,
     Output,
     Pad,
     Population,
@@ -27,6 +30,7 @@ from spikeflow.ir.nodes import (
     Sparse,
     SumPool,
 )
+from spikeflow.ir.whole import counted_inputs, hands_on_whole
 from spikeflow.sim.inputs import Constant, Dense, RunInput
 from tests.sim.random_programs import population
 
@@ -55,6 +59,12 @@ class Draft:
         """A node to read from, the late ones more often."""
         names = [n for n, s in self.shapes.items() if rank is None or len(s) == rank]
         return names[-1 - int(len(names) * self.rng.random() ** 2)] if names else None
+
+    def whole(self, name: str) -> bool:
+        """Whether a node hands on whole numbers, as far as the graph tells."""
+        if not isinstance(self.nodes[name], Move | SumPool | Joint):
+            return hands_on_whole(self.nodes[name])
+        return all(self.whole(e.src) for e in self.edges if e.dst == name)
 
     def same_shape(self, name: str, count: int) -> list[str]:
         """`name` and up to count - 1 others of its shape."""
@@ -154,6 +164,25 @@ def _move(d: Draft) -> None:
     d.add(node, node.output_shape("move", (shape,)), *((s, "in") for s in d.same_shape(source, 2)))
 
 
+def _max_pool(d: Draft) -> None:
+    """Windows of 1 to 3 a side, of any stride, dilation and padding that leave none of them empty."""
+    source, rng = d.pick([3, 3, 2][d.rng.integers(3)]), d.rng
+    if source is None:
+        return
+    shape = d.shapes[source]
+    rank = len(shape) - 1
+    kernel, stride, dilation = (tuple(int(k) for k in rng.integers(1, 4, rank)) for _ in range(3))
+    padding = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (rank, 2)))
+    sources = d.same_shape(source, 2)
+    mode = "running" if rng.random() < 0.7 and all(map(d.whole, sources)) else "any"
+    node = MaxPool(kernel, stride, padding, dilation, mode)
+    try:
+        out = node.output_shape("pool", (shape,))
+    except (GraphError, ShapeError):
+        return
+    d.add(node, out, *((s, "in") for s in sources))
+
+
 def _concat(d: Draft) -> None:
     sources = d.same_shape(d.pick(), 3)
     shape = d.shapes[sources[0]]
@@ -185,6 +214,8 @@ _MAKERS = (
     _sparse,
     _move,
     _move,
+    _max_pool,
+    _max_pool,
     _concat,
     _scale,
     _population,
@@ -208,7 +239,7 @@ def graph(rng: np.random.Generator, fixed: bool) -> Graph:
     while True:
         d = Draft(rng, fixed)
         for _ in range(rng.integers(1, 3)):
-            shape = [(3, 5, 6), (2, 7, 4), (12,), (2, 24, 20)][rng.integers(4)]
+            shape = [(3, 5, 6), (2, 7, 4), (12,), (2, 24, 20), (4, 9)][rng.integers(5)]
             kind = ["spikes", "current"][rng.integers(2)]
             d.add(
                 Input(shape, kind, BYTE if fixed and (kind == "current" or rng.random() < 0.5) else None),
@@ -230,14 +261,19 @@ def graph(rng: np.random.Generator, fixed: bool) -> Graph:
 
 def inputs(rng: np.random.Generator, g: Graph, steps: int, samples: int, fixed: bool) -> dict[str, RunInput]:
     """A random input for each Input: spikes, graded spikes, values or constants."""
-    return {name: _input(rng, g.nodes[name], steps, samples, fixed) for name in g.inputs}
+    whole = {name: fixed or name in counted_inputs(g) for name in g.inputs}
+    return {name: _input(rng, g.nodes[name], (steps, samples), (fixed, whole[name])) for name in g.inputs}
 
 
-def _input(rng: np.random.Generator, node: Any, steps: int, samples: int, fixed: bool) -> RunInput:
+def _input(
+    rng: np.random.Generator, node: Any, size: tuple[int, int], numbers: tuple[bool, bool]
+) -> RunInput:
+    """`size` is steps and samples; `numbers` whether the stage is fixed, and whether only whole numbers will do."""
+    (steps, samples), (fixed, whole) = size, numbers
     on = rng.random((steps, samples, *node.shape)) < rng.choice([0.02, 0.1, 0.4])
     if rng.random() < 0.5:
         values = on.astype(np.float32)
-    elif fixed:
+    elif whole:
         values = on * rng.integers(-100, 100, on.shape)
     else:
         values = (on * rng.normal(0, 1, on.shape)).astype(np.float32)  # holds -0 too

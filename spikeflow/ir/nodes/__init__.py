@@ -14,8 +14,9 @@ from spikeflow.ir.nodes.base import MAX_ELEMENTS, Pair, Shape, check_shape
 from spikeflow.ir.nodes.conv2d import Conv2d
 from spikeflow.ir.nodes.elementwise import Activation, BatchNorm, Scale
 from spikeflow.ir.nodes.ends import Input, Output
-from spikeflow.ir.nodes.families import LinearKind, Move, Plain, Synapses, Synaptic
+from spikeflow.ir.nodes.families import Joint, LinearKind, Move, Plain, Synapses, Synaptic
 from spikeflow.ir.nodes.linear import Linear
+from spikeflow.ir.nodes.max_pool import MaxPool
 from spikeflow.ir.nodes.moves import Concat, Flatten, Pad, Slice
 from spikeflow.ir.nodes.pools import SumPool
 from spikeflow.ir.nodes.population import Population
@@ -31,8 +32,10 @@ __all__ = [
     "Conv2d",
     "Flatten",
     "Input",
+    "Joint",
     "Linear",
     "LinearKind",
+    "MaxPool",
     "Move",
     "Node",
     "Output",
@@ -57,6 +60,7 @@ Node = (
     | Conv2d
     | Sparse
     | SumPool
+    | MaxPool
     | Flatten
     | Slice
     | Pad
@@ -76,6 +80,7 @@ KINDS: Mapping[str, Any] = MappingProxyType(
             Conv2d,
             Sparse,
             SumPool,
+            MaxPool,
             Flatten,
             Slice,
             Pad,

@@ -6,13 +6,15 @@
     sums of its input, as synapses: `Synaptic` kinds store weights (Linear, Conv2d, Sparse), SumPool and Scale do not.
 `Plain`
     any other kind whose value follows from what arrives in this step.
+`Joint`
+    kinds that join values otherwise than by a sum, and may remember something of the steps before.
 
 Input and Population stand for themselves: a reader has to know what enters and what a neuron is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -173,4 +175,29 @@ class Plain(Frozen):
 
     def value(self, arriving: Sequence[Array]) -> Array:
         """What it hands on, from what arrives at each port, ``(B, *shape)``."""
+        raise NotImplementedError
+
+
+class Joint(Frozen):
+    """Family: values joined otherwise than by a sum; it may remember something of the steps before."""
+
+    @property
+    def counts(self) -> bool:
+        """Whether it adds up what arrives over the steps, so that only whole numbers will do."""
+        return False
+
+    def memory(self, shapes: Sequence[Shape]) -> Mapping[str, Shape]:
+        """What it remembers from step to step, by name, with its shape; 0 before the first step."""
+        raise NotImplementedError
+
+    def value(self, arriving: Sequence[Array], memory: Mapping[str, Array]) -> tuple[Array, dict[str, Array]]:
+        """What it hands on, from what arrives at each port, ``(B, *shape)``; and what it remembers then."""
+        raise NotImplementedError
+
+    def links(self, shapes: Sequence[Shape]) -> int:
+        """The numbers that say which values it joins: what it takes to keep them."""
+        raise NotImplementedError
+
+    def lowered(self, shapes: Sequence[Shape]) -> tuple[str, tuple[object, ...]]:
+        """The engine's function that makes it, and what that takes behind name, arriving shape and shape."""
         raise NotImplementedError
