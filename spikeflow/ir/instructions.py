@@ -73,7 +73,15 @@ _ROWS = (
     Operation("div", 2, "a / b", stages=(FLOAT,)),
     Operation("minimum", 2, "a < b ? a : b", stored="min"),
     Operation("maximum", 2, "a > b ? a : b", stored="max"),
-    Operation("floor", 1, "the largest whole number not above a", stages=(FLOAT,)),
+    Operation(
+        "floor",
+        1,
+        "the largest whole number not above a; a value above 0 is the slot of its surrogate",
+        stages=(FLOAT,),
+        takes=("value",),
+        lowest=0,
+        shown="slot {value}",
+    ),
     Operation("where", 3, "a != 0 ? b : c"),
     Operation(
         "spike",

@@ -116,9 +116,9 @@ class Ops(Domain[Symbol]):
         """a > b ? a : b."""
         return self.emit("maximum", a, b)
 
-    def floor(self, x: Any) -> Symbol:
-        """The largest whole number not above x."""
-        return self.emit("floor", x)
+    def floor(self, x: Any, slot: int = 0) -> Symbol:
+        """The largest whole number not above x; trained where a slot, from 1 on, has a surrogate gradient."""
+        return self.emit("floor", x, value=slot)
 
     def where(self, condition: Any, a: Any, b: Any) -> Symbol:
         """condition != 0 ? a : b; no gradient reaches the condition."""

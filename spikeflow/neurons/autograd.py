@@ -18,8 +18,13 @@ Derivative = Callable[[torch.Tensor], torch.Tensor]
 
 def spike(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
     """1 where x >= 0, else 0; differentiated, in any mode of torch and as often as asked, `derivative(x)`."""
+    return jump("spike", x, derivative)
+
+
+def jump(name: str, x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
+    """An operation of `JUMPS` by name; differentiated, in any mode of torch and as often as asked, `derivative(x)`."""
     function = _CompiledSpike if torch.compiler.is_compiling() else Spike
-    z: torch.Tensor = function.apply(x, derivative)  # type: ignore[no-untyped-call]
+    z: torch.Tensor = function.apply(x, derivative, name)  # type: ignore[no-untyped-call]
     return z
 
 
@@ -30,20 +35,26 @@ def smooth(name: str, x: torch.Tensor) -> torch.Tensor:
     return y
 
 
+JUMPS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "spike": lambda x: (x >= 0).to(x.dtype),
+    "floor": torch.floor,
+}
+
+
 class _CompiledSpike(torch.autograd.Function):
     @staticmethod
-    def forward(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
-        return (x >= 0).to(x.dtype)
+    def forward(x: torch.Tensor, derivative: Derivative, name: str = "spike") -> torch.Tensor:
+        return JUMPS[name](x)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        x, ctx.derivative = inputs
+        x, ctx.derivative, *_ = inputs
         ctx.save_for_backward(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (x,) = ctx.saved_tensors
-        return gradients[0] * _slope(x, ctx.derivative), None
+        return gradients[0] * _slope(x, ctx.derivative), None, None
 
 
 class Spike(_CompiledSpike):
@@ -53,7 +64,7 @@ class Spike(_CompiledSpike):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
-        x, ctx.derivative = inputs
+        x, ctx.derivative, *_ = inputs
         ctx.save_for_backward(x)
         ctx.save_for_forward(x)
 

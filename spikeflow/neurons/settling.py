@@ -55,7 +55,7 @@ class _Decisions(Domain[_Register]):
         self.others |= not condition.spike
         return PLAIN
 
-    def floor(self, x: _Register) -> _Register:
+    def floor(self, x: _Register, slot: int) -> _Register:
         self.others = True
         return PLAIN
 

@@ -72,15 +72,19 @@ class Tensors(Domain[Any]):
         a = self._number(a, b)
         return torch.where(a > b, a, b)  # type: ignore[arg-type]
 
-    def floor(self, x: Value) -> torch.Tensor:
-        return torch.floor(self.tensor(x))
+    def floor(self, x: Value, slot: int) -> torch.Tensor:
+        return self._jump("floor", x, slot if slot else None)
 
     def where(self, condition: Value, a: Value, b: Value) -> torch.Tensor:
         return torch.where(self.tensor(condition) != 0, self._number(a, b), b)
 
     def spike(self, x: Value, slot: int) -> torch.Tensor:
-        x = self.tensor(x)
-        return autograd.spike(x, self.slots[slot]) if slot in self.slots else (x >= 0).to(x.dtype)
+        return self._jump("spike", x, slot)
+
+    def _jump(self, name: str, x: Value, slot: int | None) -> torch.Tensor:
+        """An operation whose own derivative is 0, with that of its slot."""
+        x, derivative = self.tensor(x), None if slot is None else self.slots.get(slot)
+        return autograd.JUMPS[name](x.detach()) if derivative is None else autograd.jump(name, x, derivative)
 
     def hold(self, x: Value) -> torch.Tensor:
         return self.tensor(x).detach()

@@ -56,7 +56,7 @@ class _Floats(_Arrays):
     def div(self, a: Array, b: Array) -> Array:
         return a / b
 
-    def floor(self, x: Array) -> Array:
+    def floor(self, x: Array, slot: int) -> Array:
         return np.floor(x)
 
     def tanh(self, x: Array) -> Array:

@@ -37,7 +37,7 @@ class NumpyOps(_Clipping):
     def maximum(self, a: Any, b: Any) -> Any:
         return np.where(np.greater(a, b), np.float32(a), np.float32(b))
 
-    def floor(self, x: Any) -> Any:
+    def floor(self, x: Any, slot: int = 0) -> Any:
         return np.floor(x)
 
     def where(self, condition: Any, a: Any, b: Any) -> Any:
@@ -71,8 +71,8 @@ class TorchOps(_Clipping):
     def maximum(self, a: Any, b: Any) -> torch.Tensor:
         return torch.where(a > b, a, b)
 
-    def floor(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.floor(x)
+    def floor(self, x: torch.Tensor, slot: int = 0) -> torch.Tensor:
+        return autograd.jump("floor", x, self.slots[slot]) if slot else torch.floor(x)
 
     def where(self, condition: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
         return torch.where(condition != 0, a, b)

@@ -124,6 +124,25 @@ def test_slots_are_filled_one_by_one() -> None:
         assert slope_of(Neuron(Two(), derivative=given), 0.0) == wanted
 
 
+class Counting(NeuronModel):
+    """Several spikes a step: the floor of the membrane, from 0 to 3."""
+
+    def states(self) -> tuple[str, ...]:
+        return ("v",)
+
+    def step(self, p: Any, s: Any, x: Any, ops: Any) -> Any:
+        v = s.v + x[0]
+        z = ops.floor(ops.minimum(ops.maximum(v, 0.0), 3.0), 1)
+        return z, (v - ops.hold(z),)
+
+
+@pytest.mark.parametrize("at, wanted", [(1.5, 1.0), (-0.5, 0.0), (3.5, 0.0)])
+def test_a_floor_with_a_slot_is_trained(at: float, wanted: float) -> None:
+    assert slope_of(Neuron(Counting()), at) == wanted, "straight through, within the bounds"
+    assert slope_of(Neuron(Counting(), derivative={1: surrogate.StraightThrough(0.5)}), at) == wanted / 2
+    assert slope_of(Neuron(Counting(), derivative=surrogate.triangle), at) == wanted, "it is of spikes"
+
+
 def test_what_is_no_surrogate_is_refused_when_it_is_given() -> None:
     layer = Neuron(Two())
     for wrong, text in (

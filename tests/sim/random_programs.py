@@ -71,7 +71,15 @@ def _random_float(r: Recorder, rng: np.random.Generator) -> Any:
         ops.const(1.0),
         ops.const(-0.37),
     ]
-    unary = [ops.floor, ops.tanh, ops.sigmoid, ops.hold, ops.spike, lambda x: x * 0.25]
+    # every other floor has a slot of its own
+    unary = [
+        lambda x: ops.floor(x, x.index % 2),
+        ops.tanh,
+        ops.sigmoid,
+        ops.hold,
+        ops.spike,
+        lambda x: x * 0.25,
+    ]
     binary = [
         lambda a, b: a + b,
         lambda a, b: a - b,

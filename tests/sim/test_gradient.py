@@ -102,6 +102,14 @@ def test_a_spike_has_the_slope_of_its_slot() -> None:
     assert at(program, 5, 2, _3=three, _1=one) == (16, -16 + 4)
 
 
+def test_a_floor_has_the_slope_of_its_slot() -> None:
+    program = of_two(lambda a, b, ops: ops.floor(a * 3.0, 2) * b + ops.floor(a))
+    assert at(program, 1.5, 2, _2=slope(lambda x: x * 0.0 + 1.0)) == (6, 4)
+    assert at(program, 1.5, 2, _2=slope(lambda x: x)) == (4.5 * 6, 4)
+    with pytest.raises(GraphError, match="slot 2, of a floor, has no surrogate"):
+        adjoint(program)
+
+
 def test_what_a_surrogate_needs_is_a_parameter_of_the_adjoint() -> None:
     r = Recorder(("x",), (), ("steepness",))
     surrogate = r.program(r.x[0] * r.p.steepness, ())

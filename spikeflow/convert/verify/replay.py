@@ -111,7 +111,7 @@ class Bounds(Domain[Bounded]):
     def maximum(self, a: Bounded, b: Bounded) -> Bounded:
         return Bounded(np.maximum(a.value, b.value), np.maximum(a.error, b.error))
 
-    def floor(self, x: Bounded) -> Bounded:
+    def floor(self, x: Bounded, slot: int) -> Bounded:
         value = np.floor(x.value)
         sure = np.minimum(x.value - value, value + 1 - x.value) > x.error
         return Bounded(value, np.where(sure, 0.0, 1.0))

@@ -108,7 +108,7 @@ class Forms(Domain[Value]):
             return Chosen(test, yes, no)
         return Moving(self.w.ops.where(test, yes.at(self.w, scale), no.at(self.w, scale)), scale)
 
-    def floor(self, x: Value) -> Value:
+    def floor(self, x: Value, slot: int) -> Value:
         if isinstance(x, Static):
             return Static(np.floor(x.value), x.label)
         factor, label, moving = self._factored(x)

@@ -137,7 +137,7 @@ class Scales(Domain[Kind]):
 
     div = mul
 
-    def floor(self, x: Kind) -> Kind:
+    def floor(self, x: Kind, slot: int) -> Kind:
         return np.ones(())
 
     def spike(self, x: Kind, slot: int) -> Kind:
