@@ -38,6 +38,7 @@ def smooth(name: str, x: torch.Tensor) -> torch.Tensor:
 JUMPS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "spike": lambda x: (x >= 0).to(x.dtype),
     "floor": torch.floor,
+    "round": torch.round,
 }
 
 
@@ -119,6 +120,7 @@ class _Smooth(_CompiledSmooth):
 _SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": lambda y: 1.0 - y * y,
     "sigmoid": lambda y: y * (1.0 - y),
+    "exp": lambda y: y,
 }
 
 
