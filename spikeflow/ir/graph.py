@@ -13,7 +13,7 @@ from types import MappingProxyType
 from spikeflow.errors import GraphError, ShapeError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.integers import Integers
-from spikeflow.ir.nodes import Input, Node, Output, Population, Shape, check_shape
+from spikeflow.ir.nodes import Delay, Input, Node, Output, Population, Shape, check_shape
 from spikeflow.ir.whole import check_counting
 
 MAX_NAME = 300  # characters
@@ -118,6 +118,11 @@ class Graph(Frozen):
         """The edges out of a node, in order."""
         return self._outgoing[name]
 
+    def lag(self, edge: Edge) -> int:
+        """How many steps after its source an edge is read: its delay, and that of the Delay it leads to."""
+        node = self.nodes[edge.dst]
+        return edge.delay + (node.steps if isinstance(node, Delay) else 0)
+
     def of_kind(self, *kinds: type) -> tuple[str, ...]:
         """Names of the nodes of these kinds, in order."""
         return tuple(name for name, node in self.nodes.items() if isinstance(node, kinds))
@@ -135,7 +140,7 @@ class Graph(Frozen):
     @cached_property
     def order(self) -> tuple[str, ...]:
         """The nodes so that each comes after those it reads within the step; ties in the order of `nodes`."""
-        waiting = {name: sum(e.delay == 0 for e in self._incoming[name]) for name in self.nodes}
+        waiting = {name: sum(self.lag(e) == 0 for e in self._incoming[name]) for name in self.nodes}
         names = tuple(self.nodes)
         rank = {name: i for i, name in enumerate(names)}
         ready = [rank[n] for n, count in waiting.items() if count == 0]  # ascending, hence already a heap
@@ -144,7 +149,7 @@ class Graph(Frozen):
             name = names[heapq.heappop(ready)]
             done.append(name)
             for edge in self._outgoing[name]:
-                if edge.delay == 0:
+                if self.lag(edge) == 0:
                     waiting[edge.dst] -= 1
                     if waiting[edge.dst] == 0:
                         heapq.heappush(ready, rank[edge.dst])

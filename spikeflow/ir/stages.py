@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from spikeflow.errors import StageError
 from spikeflow.ir.arrays import Quantised, Weight
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, BatchNorm, Input, Node, Population, Scale, Synaptic
+from spikeflow.ir.nodes import Activation, BatchNorm, Delay, Input, Node, Population, Scale, Synaptic
 from spikeflow.ir.program import Program
 
 STAGES = ("ann", "snn", "fixed")
@@ -24,7 +24,7 @@ def stage_of(graph: Graph) -> str:
         return "ann"
     if any(_is_integer(n) for n in nodes):
         return "fixed"
-    return "snn" if any(isinstance(n, Population) for n in nodes) else "ann"
+    return "snn" if any(isinstance(n, Population | Delay) for n in nodes) else "ann"
 
 
 def check(graph: Graph, stage: str) -> None:
@@ -51,6 +51,8 @@ def _is_integer(node: Node) -> bool:
 def _problems(node: Node, stage: str) -> Iterator[str]:
     if stage == "ann" and isinstance(node, Population):
         yield "neurons belong to stages snn and fixed"
+    if stage == "ann" and isinstance(node, Delay):
+        yield "a delay belongs to stages snn and fixed, which have steps"
     if stage != "ann" and isinstance(node, BatchNorm | Activation):
         yield f"{type(node).__name__} belongs to stage ann"
     yield from _fixed_problems(node) if stage == "fixed" else _float_problems(node)

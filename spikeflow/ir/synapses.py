@@ -6,13 +6,14 @@ The geometry itself is that of each kind (``ir.nodes``); nobody else computes it
 from __future__ import annotations
 
 from dataclasses import replace
+from math import prod
 from typing import TypeVar
 
 import numpy as np
 
 from spikeflow.ir.arrays import Array, weight_values
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import LinearKind, Move, Node, Synapses, Synaptic
+from spikeflow.ir.nodes import LinearKind, Move, Node, Shape, Sparse, Synapses, Synaptic
 
 Kind = TypeVar("Kind", bound=Synaptic)
 
@@ -53,9 +54,10 @@ def connections(graph: Graph, name: str) -> int:
     )
 
 
-def fan_in(node: Synaptic) -> int:
-    """The most synapses that reach one target; those of weight 0 are left out."""
-    return int(node.row_sums((node.stored_weights != 0).astype(np.int64)).max(initial=0))
+def fan_in(node: Synaptic, zeros: bool = True) -> int:
+    """The most synapses that reach one target, those of weight 0 among them or not."""
+    counted = np.ones(node.stored_weights.shape, bool) if zeros else node.stored_weights != 0
+    return int(node.row_sums(counted.astype(np.int64)).max(initial=0))
 
 
 def largest_sum(node: Synaptic) -> int:
@@ -67,6 +69,30 @@ def row_of_weights(node: Synaptic) -> Array:
     """The row, ``0 .. rows - 1``, of each stored weight, in stored order."""
     rows = node.over_rows(np.arange(node.rows))
     return np.broadcast_to(rows, node.stored_weights.shape).reshape(-1)
+
+
+def by_part(x: Array, parts: int) -> Array | None:
+    """One number for each of so many equal parts of x, ``(parts,)``; None where a part holds several."""
+    each = x.reshape(parts, -1)
+    return each[:, 0].copy() if (each == each[:, :1]).all() else None
+
+
+def listed(synapses: Synapses, in_shape: Shape, out_shape: Shape, bias: Array | None = None) -> Sparse:
+    """Synapses as a list by source, then target, then delay; of one weight only that."""
+    delay = np.zeros(len(synapses.source), np.int32) if synapses.delay is None else synapses.delay
+    order = np.lexsort((delay, synapses.target, synapses.source))
+    rows = np.bincount(synapses.source, minlength=prod(in_shape))
+    constant = len(order) > 0 and bool((synapses.weight == synapses.weight[0]).all())
+    return Sparse(
+        np.concatenate([[0], np.cumsum(rows)]),
+        synapses.target[order],
+        synapses.weight[:1] if constant else synapses.weight[order],
+        in_shape,
+        out_shape,
+        bias,
+        delay[order] if delay.any() else None,
+        delay_scope="synapse",
+    )
 
 
 def times_columns(node: Kind, factor: Array) -> Kind:

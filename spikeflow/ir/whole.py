@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Quantised
-from spikeflow.ir.nodes import Input, Joint, Move, Node, Population, Scale, SumPool, Synaptic
+from spikeflow.ir.nodes import Delay, Input, Joint, Move, Node, Population, Scale, SumPool, Synaptic
 
 if TYPE_CHECKING:
     from spikeflow.ir.graph import Graph
@@ -39,13 +39,13 @@ def counted_inputs(graph: Graph) -> frozenset[str]:
 
 
 def sources(graph: Graph, name: str) -> frozenset[str]:
-    """The nodes whose values arrive at a node, as they are or summed: moves and pools are looked through."""
+    """The nodes whose values arrive at a node, as they are or summed: moves, pools and delays are looked through."""
     found: set[str] = set()
     seen = {name}
     todo = [name]
     while todo:
         for edge in graph.inputs_of(todo.pop()):
-            if not isinstance(graph.nodes[edge.src], Move | SumPool | Joint):
+            if not isinstance(graph.nodes[edge.src], Move | SumPool | Joint | Delay):
                 found.add(edge.src)
             elif edge.src not in seen:
                 seen.add(edge.src)

@@ -258,7 +258,7 @@ class _Stretch:
 def _longest(graph: Graph) -> int:
     """The longest delay of an edge or of a synapse."""
     synapses = (node.reach for node in graph.nodes.values() if isinstance(node, Synaptic))
-    return max((*synapses, *(edge.delay for edge in graph.edges)), default=0)
+    return max((*synapses, *map(graph.lag, graph.edges)), default=0)
 
 
 def _counts(node: object, c: Any) -> Counts:

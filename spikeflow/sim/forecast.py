@@ -71,7 +71,7 @@ def under_way(graph: Graph, steps: int) -> int:
 
 def longest_delay(graph: Graph, name: str) -> int:
     """The most steps for which what a node hands on is kept."""
-    return max((edge.delay for edge in graph.outputs_of(name)), default=0)
+    return max((graph.lag(edge) for edge in graph.outputs_of(name)), default=0)
 
 
 def reach(steps: int) -> int:

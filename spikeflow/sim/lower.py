@@ -23,6 +23,7 @@ from spikeflow.ir.nodes import (
     Activation,
     BatchNorm,
     Conv2d,
+    Delay,
     Input,
     Joint,
     Linear,
@@ -99,22 +100,21 @@ def lower(
     """
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
-        return _Lowering(made, _engine.FloatNetwork(isa), np.float32, {}).finish()
+        return _Lowering(made, _engine.FloatNetwork(isa), np.float32, {}).finish(longest_delay)
     if not wide and fits_32(graph, largest_input):
         ranges = node_ranges(graph, largest_input)
-        return _Lowering(made, _engine.Int32Network(isa), np.int32, ranges).finish()
-    return _Lowering(made, _engine.Int64Network(isa), np.int64, {}).finish()
+        return _Lowering(made, _engine.Int32Network(isa), np.int32, ranges).finish(longest_delay)
+    return _Lowering(made, _engine.Int64Network(isa), np.int64, {}).finish(longest_delay)
 
 
 def _cut(graph: Graph, longest: int) -> Graph:
-    """The same graph for a run of at most `longest` steps: the engine keeps a place for each step of a delay."""
-    edges = tuple(replace(e, delay=longest) if e.delay > longest else e for e in graph.edges)
+    """The same graph for a run of at most `longest` steps, as far as delays within nodes go."""
     nodes = {
         name: replace(node, delays=np.minimum(node.delays, longest))
         for name, node in graph.nodes.items()
         if isinstance(node, Synaptic) and node.delays is not None and node.reach > longest
     }
-    return replace(graph.with_nodes(nodes), edges=edges) if nodes or edges != graph.edges else graph
+    return graph.with_nodes(nodes) if nodes else graph
 
 
 class _Lowering:
@@ -125,11 +125,13 @@ class _Lowering:
         self.weight_dtype = np.float32 if dtype == np.float32 else np.int32
         self.room: dict[str, Interval] = {}
 
-    def finish(self) -> Lowered:
+    def finish(self, longest: int) -> Lowered:
+        """Nodes, then edges; a place is kept for each step of a delay, so none is longer than the run."""
         index = {name: self._add(name) for name in self.graph.order}
         number = {n: {p: i for i, p in enumerate(node.ports)} for n, node in self.graph.nodes.items()}
         for edge in self.graph.edges:
-            self.network.connect(index[edge.src], index[edge.dst], number[edge.dst][edge.port], edge.delay)
+            port, lag = number[edge.dst][edge.port], min(self.graph.lag(edge), longest)
+            self.network.connect(index[edge.src], index[edge.dst], port, lag)
         self.network.seal()
         if self.ranges:
             layout = remembered(self.graph)
@@ -169,6 +171,8 @@ class _Lowering:
                 shapes = [self.graph.port_shape(name, port) for port in node.ports]
                 make, parts = node.lowered(shapes)
                 return getattr(self.network, make)(name, shapes[0], out, *parts)
+            case Delay():  # its edges take longer
+                return self.network.move(name, [out], out, np.arange(prod(out), dtype=np.int32))
             case _:
                 raise StageError(name, "snn", f"the engine knows no {type(node).__name__}")
 

@@ -200,9 +200,9 @@ class _Run:
         return total
 
     def _delayed(self, edge: Edge) -> Array:
-        past = self.past[edge.src]
+        past, lag = self.past[edge.src], self.graph.lag(edge)
         # a source that runs later in this step has not yet added its present value to its past
-        at = edge.delay if self.rank[edge.src] < self.rank[edge.dst] else edge.delay - 1
+        at = lag if self.rank[edge.src] < self.rank[edge.dst] else lag - 1
         return past[at] if at < len(past) else np.zeros((), self.dtype)
 
     def _reader(self, name: str) -> Callable[[int], Array]:

@@ -77,7 +77,7 @@ def remembered(graph: Graph) -> Remembered:
     """The layout of the state of a graph at stage snn or fixed."""
     fixed = any(p.fixed for p in graph.nodes.values() if isinstance(p, Population))
     memory = {name: held for name in graph.nodes if (held := _memory(graph, name))}
-    longest = {name: max((e.delay for e in graph.outputs_of(name)), default=0) for name in graph.nodes}
+    longest = {name: max((graph.lag(e) for e in graph.outputs_of(name)), default=0) for name in graph.nodes}
     emitted = {name: Past(graph.shapes[name], steps) for name, steps in longest.items() if steps}
     found = ((name, _own(graph, name, node)) for name, node in graph.nodes.items())
     arrived = {name: past for name, past in found if past is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from spikeflow.convert.capture.traced import capture
-from spikeflow.convert.passes.forward import READERS, forward
-from spikeflow.errors import ConversionError, UnsupportedLayer
+from spikeflow.convert.passes.forward import forward
+from spikeflow.errors import ConversionError, StageError, UnsupportedLayer
 from spikeflow.ir import stages
-from spikeflow.ir.nodes import KINDS, Activation, Conv2d, Flatten, Input, Population, Scale, Slice, SumPool
+from spikeflow.ir.nodes import KINDS, Activation, Conv2d, Flatten, Scale, Slice, SumPool
 from spikeflow.sim import Constant, reference
 from tests.convert.networks import Calls, ResNet, apart, captured, samples, settled, small_cnn, traced
+from tests.ir.kinds import EXAMPLES, stateless
 
 IMAGE = (4, 8, 9)
 
@@ -211,8 +213,23 @@ def test_two_outputs_are_two_and_none_is_refused() -> None:
         captured(calls(lambda m, x: None), IMAGE)
 
 
-def test_forward_knows_every_kind_of_stage_ann() -> None:
-    assert set(READERS) | {Input, Population} == set(KINDS.values())
+@pytest.mark.parametrize("kind", KINDS)
+def test_forward_runs_every_kind_of_stage_ann(kind: str) -> None:
+    graph = stateless(kind)
+    x = np.random.default_rng(0).random((3, *EXAMPLES[kind].arriving), np.float32)
+    if kind in (
+        "Population",
+        "Delay",
+        "Linear",
+        "Sparse",
+    ):  # nothing has a time there; the examples have delays
+        with pytest.raises(StageError, match="node: .*(Population is not run|delay)"):
+            forward(graph, x)
+        if kind not in ("Linear", "Sparse"):
+            return
+        graph = graph.with_nodes({"node": replace(graph.nodes["node"], delays=None)})
+    wanted = reference.simulate(graph, Constant(x), 1).output[0]
+    np.testing.assert_allclose(forward(graph, x), wanted, rtol=1e-5, atol=1e-6)
 
 
 def test_forward_agrees_with_the_reference() -> None:

@@ -14,6 +14,7 @@ from spikeflow.ir.nodes import (
     BatchNorm,
     Concat,
     Conv2d,
+    Delay,
     Flatten,
     Input,
     Joint,
@@ -22,11 +23,13 @@ from spikeflow.ir.nodes import (
     Node,
     Output,
     Pad,
+    Permute,
     Scale,
     Shape,
     Slice,
     Sparse,
     SumPool,
+    Upsample,
 )
 from spikeflow.neurons import IF, Integrator
 
@@ -68,6 +71,9 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "Scale": Example(Scale(np.asarray([2.0, 0.5], np.float32)[:, None, None])),
         "BatchNorm": Example(BatchNorm([0.5, 1], [1, 4], [1, 2], [0.25, -1])),
         "Activation": Example(Activation()),
+        "Delay": Example(Delay(2)),
+        "Permute": Example(Permute((2, 0, 1))),
+        "Upsample": Example(Upsample((1, 2, 3))),
         "Population": Example(IF(2.0).node(PICTURE)),
     }
 )

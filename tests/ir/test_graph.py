@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError, ShapeError
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Flatten, Input, Linear, Node, Output, Population, SumPool
+from spikeflow.ir.nodes import Delay, Flatten, Input, Linear, Node, Output, Population, SumPool
 from spikeflow.ir.program import Instruction, Program
 
 ADD = Program(
@@ -40,6 +40,14 @@ def test_what_a_graph_tells(snn: Graph) -> None:
     assert [e.src for e in snn.inputs_of("both", "in1")] == ["cut"]
     assert [e.dst for e in snn.outputs_of("readout")] == ["out", "loop"]
     assert snn.shapes["both"] == (2, 4, 3) and snn.port_shape("fc", "in") == (24,)
+
+
+def test_a_delay_counts_on_its_edges_and_closes_a_loop() -> None:
+    nodes = small(n=cells(), later=Delay(3))
+    edges = (Edge("in", "n", "a"), Edge("n", "later", delay=2), Edge("later", "n", "b"), Edge("n", "out"))
+    graph = Graph(nodes, edges)
+    assert [graph.lag(e) for e in graph.edges] == [0, 5, 0, 0]
+    assert graph.order.index("later") < graph.order.index("n")
 
 
 def test_an_unconnected_port_of_a_population_has_its_shape() -> None:

@@ -18,17 +18,21 @@ from spikeflow.ir.nodes import (
     BatchNorm,
     Concat,
     Conv2d,
+    Delay,
     Flatten,
     Input,
     Linear,
     Output,
     Pad,
+    Permute,
     Population,
     Scale,
     Slice,
     Sparse,
     SumPool,
+    Upsample,
 )
+from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.sim import engine, reference
 from spikeflow.sim.inputs import Dense
@@ -110,6 +114,48 @@ def test_slice_and_pad_shapes(data: st.DataObject) -> None:
     assert shape_of(Pad(start, step), shape) == np.pad(x, tuple(zip(start, step, strict=True))).shape
 
 
+@given(st.data())
+def test_permute_and_upsample_as_numpy_does_them(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.lists(small, min_size=1, max_size=4)))
+    axes = tuple(data.draw(st.permutations(range(len(shape)))))
+    factors = tuple(data.draw(st.integers(1, 3)) for _ in shape)
+    x = np.random.default_rng(0).integers(1, 100, (2, *shape))
+    ones = np.ones((1, *factors), int)
+    for node, expected in (
+        (Permute(axes), np.transpose(x, (0, *(a + 1 for a in axes)))),
+        (Upsample(factors), np.kron(x, ones)),
+    ):
+        assert shape_of(node, shape) == expected.shape[1:]
+        np.testing.assert_array_equal(
+            gathered([x], node.index_map([shape])).reshape(expected.shape), expected
+        )
+
+
+@given(st.data())
+def test_a_move_is_its_index_map(data: st.DataObject) -> None:
+    """What it does to any array of numbers other than 0 is the gather; zeros lie where nothing does."""
+    shape = tuple(data.draw(st.lists(small, min_size=1, max_size=4)))
+    before, after = (tuple(data.draw(st.integers(0, 2)) for _ in shape) for _ in range(2))
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    for node in (
+        Flatten(),
+        Pad(before, after),
+        Slice((0,) * len(shape), shape, (2,) * len(shape)),
+        Concat(axis, 2),
+    ):
+        x = [np.random.default_rng(i).integers(1, 100, shape) for i, _ in enumerate(node.ports)]
+        moved = gathered([v[None] for v in x], node.index_map([shape] * len(x)))
+        np.testing.assert_array_equal(moved[0], node.moved(x, 0).reshape(-1))
+        assert np.array_equal(node.index_map([shape] * len(x)) == -1, node.moved(x, 0).reshape(-1) == 0)
+
+
+def test_what_keeps_the_order() -> None:
+    assert Flatten().keeps_order([(2, 3)]) and Permute((0, 1)).keeps_order([(2, 3)])
+    assert Permute((1, 0)).keeps_order([(1, 3)]) and not Permute((1, 0)).keeps_order([(2, 3)])
+    assert not Slice((0,), (2,), (1,)).keeps_order([(3,)]) and not Pad((0,), (1,)).keeps_order([(3,)])
+    assert Upsample((1,)).keeps_order([(3,)]) and not Upsample((2,)).keeps_order([(3,)])
+
+
 def test_other_shapes() -> None:
     assert shape_of(Input((2, 3))) == (2, 3)
     assert shape_of(Output(), (2, 3)) == (2, 3)
@@ -162,6 +208,11 @@ WRONG: dict[str, Any] = {
     "pad below 0": lambda: Pad((-1,), (0,)),
     "concat of none": lambda: Concat(0, 0),
     "concat axis": lambda: Concat(-1, 2),
+    "axis twice": lambda: Permute((0, 0)),
+    "axis left out": lambda: Permute((1, 2)),
+    "factor 0": lambda: Upsample((1, 0)),
+    "delay of no step": lambda: Delay(0),
+    "delay of a million steps": lambda: Delay(2**20),
     "NaN factor": lambda: Scale(np.nan),
     "negative variance": lambda: BatchNorm([0], [-1], [1], [0]),
     "epsilon 0": lambda: BatchNorm([0], [1], [1], [0], 0.0),
@@ -198,6 +249,9 @@ def test_what_a_node_refuses(what: str) -> None:
         (Slice((0,), (3,), (1,)), (3, 3)),
         (Pad((0,), (0,)), (1, 1)),
         (Pad((2**31,), (0,)), (1,)),
+        (Permute((1, 0)), (2, 3, 4)),
+        (Upsample((2,)), (2, 3)),
+        (Upsample((2**16, 2**16)), (2, 3)),
         (Scale(np.ones(2)), (3,)),
         (Scale(np.ones((1, 3))), (3,)),
         (BatchNorm([0], [1], [1], [0]), (2, 3)),

@@ -15,6 +15,7 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     Concat,
     Conv2d,
+    Delay,
     Flatten,
     Input,
     Joint,
@@ -23,12 +24,14 @@ from spikeflow.ir.nodes import (
     Move,
     Output,
     Pad,
+    Permute,
     Population,
     Scale,
     Shape,
     Slice,
     Sparse,
     SumPool,
+    Upsample,
 )
 from spikeflow.ir.whole import counted_inputs, hands_on_whole
 from spikeflow.sim.inputs import Constant, Dense, RunInput
@@ -148,7 +151,7 @@ def _sparse(d: Draft) -> None:
 def _move(d: Draft) -> None:
     source = d.pick(3) or d.pick()
     shape, rng = d.shapes[source], d.rng
-    kind = rng.integers(4)
+    kind = rng.integers(7)
     if kind == 0:
         node: Any = Flatten()
     elif kind == 1:
@@ -157,6 +160,12 @@ def _move(d: Draft) -> None:
         node = Slice(start, stop, tuple(int(k) for k in rng.integers(1, 3, len(shape))))
     elif kind == 2:
         node = Pad(*(tuple(int(k) for k in rng.integers(0, 3, len(shape))) for _ in range(2)))
+    elif kind == 3:
+        node = Permute(tuple(int(k) for k in rng.permutation(len(shape))))
+    elif kind == 4 and prod(shape) < 1000:
+        node = Upsample(tuple(int(k) for k in rng.integers(1, 4, len(shape))))
+    elif kind == 5:
+        node = Delay(int(rng.integers(1, 5)))
     elif len(shape) == 3 and min(shape[1:]) >= 2:
         node = SumPool((2, int(rng.integers(1, 3))), tuple(int(k) for k in rng.integers(1, 4, 2)))
     else:
@@ -230,8 +239,10 @@ def _recurrence(d: Draft) -> None:
     for name in names:
         later = [n for n in d.nodes if d.shapes[n] == d.shapes[name] and not isinstance(d.nodes[n], Input)]
         if later and d.rng.random() < 0.4:
-            source = later[d.rng.integers(len(later))]
-            d.edges.append(Edge(source, name, "in0", int(d.rng.integers(1, 4))))
+            source, delay = later[d.rng.integers(len(later))], int(d.rng.integers(0, 4))
+            if delay == 0:  # the loop's steps are those of a node
+                source = d.add(Delay(int(d.rng.integers(1, 4))), d.shapes[source], (source, "in"))
+            d.edges.append(Edge(source, name, "in0", delay))
 
 
 def graph(rng: np.random.Generator, fixed: bool) -> Graph:

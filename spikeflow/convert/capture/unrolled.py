@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.ir.nodes import Pair, Shape, Sparse
+from spikeflow.ir.nodes import Conv2d, Pair, Shape, Sparse, Synapses
+from spikeflow.ir.synapses import listed
 
 Array = npt.NDArray[Any]
 MAX_SYNAPSES = 2**22
@@ -28,25 +29,15 @@ def unrolled_conv1d(
     padding : zeros before and after.
     """
     (weight, bias), (stride, dilation, groups) = parameters, steps
-    out, per_group, kernel = weight.shape
-    length = (shape[1] + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
-    if out * per_group * kernel * length > MAX_SYNAPSES:
+    line = Conv2d(
+        weight[:, :, None], None, (1, stride), ((0, 0), padding), (1, dilation), groups
+    )  # one line of a picture
+    picture = (shape[0], 1, shape[1])
+    out = line.output_shape("conv1d", (picture,))
+    if line.connections(picture, out) > MAX_SYNAPSES:
         return None
-    o, c, k, at = (a.ravel() for a in np.indices((out, per_group, kernel, length)))
-    position = at * stride + k * dilation - padding[0]
-    source = (o // (out // groups) * per_group + c) * shape[1] + position
-    target, value = o * length + at, weight[o, c, k]
-    inside = (position >= 0) & (position < shape[1])
-    order = np.lexsort((target[inside], source[inside]))
-    rows = np.bincount(source[inside], minlength=shape[0] * shape[1])
-    return Sparse(
-        np.concatenate([[0], np.cumsum(rows)]),
-        target[inside][order],
-        value[inside][order].astype(np.float32),
-        shape,
-        (out, length),
-        None if bias is None else np.repeat(bias, length),
-    )
+    each = None if bias is None else np.repeat(bias, out[2])
+    return listed(line.synapses(picture, out), shape, (out[0], out[2]), each)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +64,5 @@ class Windows:
         channel = np.repeat(np.arange(channels), len(window))
         source = channel * length + np.tile(position, channels)
         target = channel * len(sizes) + np.tile(window, channels)
-        order = np.lexsort((target, source))
-        rows = np.bincount(source, minlength=channels * length)
         weight = np.tile(1.0 / self.divisor.astype(np.float64)[window], channels)
-        return Sparse(
-            np.concatenate([[0], np.cumsum(rows)]),
-            target[order],
-            weight[order].astype(np.float32),
-            shape,
-            out_shape,
-        )
+        return listed(Synapses(source, target, weight.astype(np.float32)), shape, out_shape)

@@ -14,7 +14,7 @@ import numpy as np
 from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.passes.scales import Array, fold_scales, into_targets, without
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import LINEAR_KINDS, BatchNorm
+from spikeflow.ir.nodes import BatchNorm, Synaptic
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def fold_batch_norm(graph: Graph) -> Folded:
         shape = graph.shapes[name]
         a, b = (x.reshape(-1, *(1,) * (len(shape) - 1)) for x in coefficients(node))
         sources = tuple(edge.src for edge in graph.inputs_of(name))
-        if all(isinstance(graph.nodes[s], LINEAR_KINDS) and len(graph.outputs_of(s)) == 1 for s in sources):
+        if all(isinstance(graph.nodes[s], Synaptic) and len(graph.outputs_of(s)) == 1 for s in sources):
             changed = {
                 s: into_targets(graph.nodes[s], a, b if s == sources[0] else np.zeros(()), shape)
                 for s in sources

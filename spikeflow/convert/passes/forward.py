@@ -6,7 +6,6 @@ Values agree with `sim.reference` to float32 tolerance, not bit for bit: torch a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,17 +19,16 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
     Activation,
     BatchNorm,
-    Concat,
     Conv2d,
-    Flatten,
     Linear,
+    Move,
+    Node,
     Output,
-    Pad,
     Scale,
     Shape,
-    Slice,
     Sparse,
     SumPool,
+    Synaptic,
 )
 
 Array = npt.NDArray[Any]
@@ -68,67 +66,83 @@ def outputs_of(graph: Graph, x: Array, visit: Visit | None = None) -> dict[str, 
 
 
 def _node(graph: Graph, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    node = graph.nodes[name]
-    if type(node) not in _KINDS:
-        raise StageError(name, "ann", f"{type(node).__name__} is not run here")
     arriving = []
-    for port in node.ports:
+    for port in graph.nodes[name].ports:
         edges = graph.inputs_of(name, port)
+        if any(map(graph.lag, edges)):
+            raise StageError(name, "ann", "a delay, where nothing has a time")
         total = values[edges[0].src]
         for edge in edges[1:]:
             total = total + values[edge.src]
         arriving.append(total)
-    return _KINDS[type(node)](node, arriving, graph.shapes[name])
+    return value_of(name, graph.nodes[name], arriving, graph.shapes[name])
 
 
-def _tensor(x: Any, shape: Shape | None = None) -> torch.Tensor:
-    array = np.array(x, np.float32)  # a copy: torch takes no read-only memory
-    return torch.from_numpy(array if shape is None else array.reshape(shape))
+def value_of(name: str, node: Node, arriving: list[torch.Tensor], shape: Shape) -> torch.Tensor:
+    """What one node hands on, ``(B, *shape)``, from what arrives at its ports; in the type of that.
+
+    Raises
+    ------
+    StageError
+        For a kind that has no place at stage ann.
+    """
+    if isinstance(node, Move):
+        return _move(node, arriving, shape)
+    if isinstance(node, Synaptic) and node.reach:
+        raise StageError(name, "ann", "delays of synapses, where nothing has a time")
+    if type(node) not in _KINDS:
+        raise StageError(name, "ann", f"{type(node).__name__} is not run here")
+    return _KINDS[type(node)](node, arriving, shape)
 
 
-def _bias(node: Linear | Conv2d | Sparse) -> torch.Tensor | None:
-    return None if node.bias is None else _tensor(node.bias)
+def _move(node: Move, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
+    shapes = [tuple(v.shape[1:]) for v in x]
+    flat = torch.cat([v.flatten(1) for v in x], 1) if len(x) > 1 else x[0].flatten(1)
+    if not node.keeps_order(shapes):
+        index = torch.from_numpy(node.index_map(shapes).astype(np.int64))
+        lies = index >= 0
+        flat = flat[:, index.clamp(min=0)]
+        flat = flat if bool(lies.all()) else torch.where(lies, flat, flat.new_zeros(()))
+    return flat.reshape(-1, *shape)
+
+
+def _tensor(values: Any, like: torch.Tensor, shape: Shape | None = None) -> torch.Tensor:
+    array = np.array(values)  # a copy: torch takes no read-only memory
+    return torch.from_numpy(array if shape is None else array.reshape(shape)).to(like.dtype)
+
+
+def _parameters(node: Synaptic, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    bias = None if node.bias is None else _tensor(node.bias, like)
+    return _tensor(weight_values(node.weight), like), bias
 
 
 def _linear(node: Linear, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    return F.linear(x[0].flatten(1), _tensor(weight_values(node.weight)), _bias(node))
+    return F.linear(x[0].flatten(1), *_parameters(node, x[0]))
 
 
 def _conv2d(node: Conv2d, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
     (top, bottom), (left, right) = node.padding
     padded = F.pad(x[0], (left, right, top, bottom)) if top or bottom or left or right else x[0]
-    weight = _tensor(weight_values(node.weight))
-    return F.conv2d(padded, weight, _bias(node), node.stride, 0, node.dilation, node.groups)
+    return F.conv2d(padded, *_parameters(node, x[0]), node.stride, 0, node.dilation, node.groups)
 
 
 def _sparse(node: Sparse, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    source = np.repeat(np.arange(prod(node.in_shape)), np.diff(node.indptr))
-    weight = np.broadcast_to(weight_values(node.weight), node.targets.shape)
+    source = node.over_columns(np.arange(node.columns))
     at = torch.from_numpy(np.stack([node.targets.astype(np.int64), source]))
-    matrix = torch.sparse_coo_tensor(
-        at, _tensor(weight), (prod(shape), prod(node.in_shape)), check_invariants=True
-    )
+    weight = _tensor(node.stored_weights, x[0])
+    matrix = torch.sparse_coo_tensor(at, weight, (node.rows, node.columns), check_invariants=True)
     total = torch.sparse.mm(matrix, x[0].flatten(1).T).T
-    bias = _bias(node)
-    return (total if bias is None else total + bias).reshape(-1, *shape)
+    return (total if node.bias is None else total + _tensor(node.bias, x[0])).reshape(-1, *shape)
 
 
 def _sum_pool(node: SumPool, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
     return F.avg_pool2d(x[0], node.kernel, node.stride, divisor_override=1)
 
 
-def _slice(node: Slice, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    cuts = tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))
-    return x[0][(slice(None), *cuts)]
-
-
-def _pad(node: Pad, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    widths = [n for pair in zip(reversed(node.before), reversed(node.after), strict=True) for n in pair]
-    return F.pad(x[0], widths)
-
-
 def _batch_norm(node: BatchNorm, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    mean, variance, gamma, beta = (_tensor(a) for a in (node.mean, node.variance, node.gamma, node.beta))
+    mean, variance, gamma, beta = (
+        _tensor(a, x[0]) for a in (node.mean, node.variance, node.gamma, node.beta)
+    )
     return F.batch_norm(x[0], mean, variance, gamma, beta, eps=node.epsilon)
 
 
@@ -137,13 +151,8 @@ _KINDS: Mapping[type, Callable[[Any, list[torch.Tensor], Shape], torch.Tensor]] 
     Conv2d: _conv2d,
     Sparse: _sparse,
     SumPool: _sum_pool,
-    Slice: _slice,
-    Pad: _pad,
     BatchNorm: _batch_norm,
-    Flatten: lambda node, x, shape: x[0].flatten(1),
-    Concat: lambda node, x, shape: torch.cat(x, 1 + node.axis),
-    Scale: lambda node, x, shape: x[0] * _tensor(weight_values(node.factor)),
+    Scale: lambda node, x, shape: x[0] * _tensor(weight_values(node.factor), x[0]),
     Activation: lambda node, x, shape: torch.relu(x[0]),
     Output: lambda node, x, shape: x[0],
 }
-READERS = tuple(_KINDS)

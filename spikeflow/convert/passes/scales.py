@@ -1,15 +1,16 @@
 """fold_scales: constant factors into weights, where they belong: the input axis of the next linear node.
 
-A factor travels with a value through SumPool, Flatten, Slice, Pad and Concat until a Linear, Conv2d or Sparse
-takes it into its weights: float64, rounded once. Where it meets a port that holds no weights (an activation,
-a population, the output), or branches of different factors meet, a Scale node stands there, unless the linear
-node that made the value can take it into its output axis. Biases are never multiplied by a source's factor.
+A factor travels with a value through SumPool and moves until a Linear, Conv2d or Sparse takes it into its
+weights: float64, rounded once. Where it meets a port that holds no weights (an activation, a population, the
+output), or branches of different factors meet, a Scale node stands there, unless the linear node that made
+the value can take it into its output axis. Biases are never multiplied by a source's factor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,20 +19,8 @@ import numpy.typing as npt
 from spikeflow.convert.capture.affine import per_channel
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import (
-    LINEAR_KINDS,
-    Concat,
-    Conv2d,
-    Flatten,
-    Linear,
-    Node,
-    Pad,
-    Scale,
-    Shape,
-    Slice,
-    Sparse,
-    SumPool,
-)
+from spikeflow.ir.nodes import Move, Node, Scale, Shape, SumPool, Synaptic
+from spikeflow.ir.synapses import by_part, times_columns
 
 Array = npt.NDArray[Any]
 
@@ -113,9 +102,9 @@ class _Forwards:
         shape = self.graph.shapes[name]
         common = tuple(self._connect(name, node, port) for port in node.ports)
         factor = one(shape)
-        if isinstance(node, LINEAR_KINDS):
+        if isinstance(node, Synaptic):
             node = into_sources(node, common[0], self.graph.port_shape(name, "in"))
-        elif isinstance(node, SumPool | Flatten | Slice | Pad | Concat):
+        elif isinstance(node, SumPool | Move):
             factor = narrow(
                 _moved(
                     node,
@@ -166,40 +155,30 @@ class _Forwards:
 
 def _takes(node: Node, factor: Array, shape: Shape) -> bool:
     """Whether a node can take a factor of its input into its weights, or hand it on, exactly."""
-    if isinstance(node, Conv2d | SumPool):
-        return per_channel(factor, shape) is not None
-    return isinstance(node, Linear | Sparse | Flatten | Slice | Pad | Concat)
+    if isinstance(node, Synaptic | SumPool):
+        columns = node.columns if isinstance(node, Synaptic) else shape[0]
+        return by_part(np.broadcast_to(factor, shape), columns) is not None
+    return isinstance(node, Move)
 
 
 def into_sources(node: Node, factor: Array, shape: Shape) -> Node:
     """A linear node that reads x and gives what it gave for factor x."""
     if (factor == 1).all():
         return node
-    full = np.broadcast_to(factor, shape)
-    if isinstance(node, Linear):
-        return replace(node, weight=(weight_values(node.weight) * full.ravel()).astype(np.float32))
-    if isinstance(node, Conv2d):
-        weight = weight_values(node.weight)
-        own = full[:, 0, 0].reshape(node.groups, 1, weight.shape[1])
-        grouped = weight.reshape(node.groups, -1, *weight.shape[1:]) * own[..., None, None]
-        return replace(node, weight=grouped.reshape(weight.shape).astype(np.float32))
-    assert isinstance(node, Sparse)
-    each = np.repeat(full.ravel(), np.diff(node.indptr))
-    return replace(node, weight=(weight_values(node.weight) * each).astype(np.float32))
+    assert isinstance(node, Synaptic)
+    columns = by_part(np.broadcast_to(factor, shape), node.columns)
+    assert columns is not None
+    return times_columns(node, columns)
 
 
 def into_targets(node: Node, factor: Array, shift: Array, shape: Shape) -> Node:
     """A linear node that gives factor y + shift for its y; both broadcast to the output's `shape`."""
-    a, b = (np.broadcast_to(np.asarray(x, np.float64), shape) for x in (factor, shift))
-    if isinstance(node, Conv2d):
-        a, b = a[:, 0, 0], b[:, 0, 0]
-        weight = weight_values(node.weight) * a[:, None, None, None]
-    elif isinstance(node, Linear):
-        weight = weight_values(node.weight) * a[:, None]
-    else:
-        assert isinstance(node, Sparse)
-        a, b = a.ravel(), b.ravel()
-        weight = weight_values(node.weight) * a[node.targets]
+    assert isinstance(node, Synaptic)
+    a, b = (
+        np.broadcast_to(np.asarray(x, np.float64), shape).reshape(node.rows, -1)[:, 0]
+        for x in (factor, shift)
+    )
+    weight = weight_values(node.weight) * node.over_rows(a)
     bias = b if node.bias is None else node.bias.astype(np.float64) * a + b
     rounded = bias.astype(np.float32) if node.bias is not None or bias.any() else None
     return replace(node, weight=weight.astype(np.float32), bias=rounded)
@@ -210,15 +189,9 @@ def _moved(node: Node, factors: Sequence[Array], shape: Shape) -> Array:
     x = factors[0]
     if isinstance(node, SumPool):
         return x[:, :1, :1]
-    if isinstance(node, Flatten):
-        return x.reshape(shape)
-    if isinstance(node, Slice):
-        return x[tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))]
-    if isinstance(node, Pad):
-        # zeros have any factor; the neighbour's keeps one number for each channel
-        return np.pad(x, list(zip(node.before, node.after, strict=True)), mode="edge")
-    assert isinstance(node, Concat)
-    return np.concatenate(list(factors), axis=node.axis)
+    assert isinstance(node, Move)
+    # zeros have any factor; the neighbour's keeps one number for each channel
+    return node.moved(factors, None)
 
 
 def _fold_backwards(graph: Graph) -> Graph:
@@ -262,7 +235,7 @@ def _makers(graph: Graph, name: str, factor: Array) -> tuple[str, ...]:
             return ()
         if isinstance(node, SumPool) and channel:
             todo += [edge.src for edge in graph.inputs_of(source)]
-        elif isinstance(node, LINEAR_KINDS) and (channel or not isinstance(node, Conv2d)):
+        elif isinstance(node, Synaptic) and (channel or node.rows == prod(graph.shapes[source])):
             found.append(source)
         else:
             return ()

@@ -20,7 +20,7 @@ from spikeflow.errors import ConversionError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, BatchNorm, Concat, Flatten, Node, Pad, Scale, Shape, Slice, SumPool
+from spikeflow.ir.nodes import Activation, BatchNorm, Move, Node, Scale, Shape, SumPool
 
 Array = npt.NDArray[Any]
 FLOOR = 2.0**-10
@@ -141,7 +141,7 @@ class _Bounds:
         return _through(node, [self._port(name, port, asked) for port in node.ports], shape)
 
 
-_PASSING = (Scale, SumPool, Flatten, Slice, Pad, Concat)
+_PASSING = (Scale, SumPool, Move)
 
 
 def _through(node: Node, bounds: list[Array], shape: Shape) -> Array:
@@ -151,8 +151,5 @@ def _through(node: Node, bounds: list[Array], shape: Shape) -> Array:
     if isinstance(node, SumPool):
         # the bound of a channel is one number, so a window holds at most kernel times that
         return np.broadcast_to(x.reshape(shape[0], -1).max(axis=1)[:, None, None] * prod(node.kernel), shape)
-    if isinstance(node, Slice):
-        return x[tuple(slice(a, b, s) for a, b, s in zip(node.start, node.stop, node.step, strict=True))]
-    if isinstance(node, Pad):
-        return np.pad(x, list(zip(node.before, node.after, strict=True)))
-    return np.concatenate(bounds, axis=node.axis) if isinstance(node, Concat) else x.reshape(shape)
+    assert isinstance(node, Move)
+    return node.moved(bounds, 0)

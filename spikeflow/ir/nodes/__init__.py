@@ -12,12 +12,13 @@ from typing import Any
 
 from spikeflow.ir.nodes.base import MAX_ELEMENTS, Pair, Shape, check_shape
 from spikeflow.ir.nodes.conv2d import Conv2d
+from spikeflow.ir.nodes.delay import Delay
 from spikeflow.ir.nodes.elementwise import Activation, BatchNorm, Scale
 from spikeflow.ir.nodes.ends import Input, Output
 from spikeflow.ir.nodes.families import Joint, LinearKind, Move, Plain, Synapses, Synaptic
 from spikeflow.ir.nodes.linear import Linear
 from spikeflow.ir.nodes.max_pool import MaxPool
-from spikeflow.ir.nodes.moves import Concat, Flatten, Pad, Slice
+from spikeflow.ir.nodes.moves import Concat, Flatten, Pad, Permute, Slice, Upsample
 from spikeflow.ir.nodes.pools import SumPool
 from spikeflow.ir.nodes.population import Population
 from spikeflow.ir.nodes.sparse import Sparse
@@ -30,6 +31,7 @@ __all__ = [
     "BatchNorm",
     "Concat",
     "Conv2d",
+    "Delay",
     "Flatten",
     "Input",
     "Joint",
@@ -41,6 +43,7 @@ __all__ = [
     "Output",
     "Pad",
     "Pair",
+    "Permute",
     "Plain",
     "Population",
     "Scale",
@@ -50,6 +53,7 @@ __all__ = [
     "SumPool",
     "Synapses",
     "Synaptic",
+    "Upsample",
     "check_shape",
 ]
 
@@ -69,6 +73,9 @@ Node = (
     | BatchNorm
     | Activation
     | Population
+    | Delay
+    | Permute
+    | Upsample
 )
 KINDS: Mapping[str, Any] = MappingProxyType(
     {
@@ -89,6 +96,9 @@ KINDS: Mapping[str, Any] = MappingProxyType(
             BatchNorm,
             Activation,
             Population,
+            Delay,
+            Permute,
+            Upsample,
         )
     }
 )

@@ -95,6 +95,12 @@ class Conv2d(Synaptic):
         rows, columns = (self._hits(axis, in_shape, out_shape) for axis in (0, 1))
         return np.broadcast_to(np.outer(rows, columns) * (self.rows // self.groups), in_shape)
 
+    def alike(self, out_shape: Shape) -> Array | None:
+        """Those at one place, of the channels of a group."""
+        group = np.arange(self.rows) // (self.rows // self.groups)
+        pixels = prod(out_shape[1:])
+        return (group[:, None] * pixels + np.arange(pixels)).ravel().astype(np.int32)
+
     def connections(self, in_shape: Shape, out_shape: Shape) -> int:
         hits = (int(self._hits(axis, in_shape, out_shape).sum()) for axis in (0, 1))
         return prod(self.weight.shape[:2]) * prod(hits)

@@ -147,6 +147,14 @@ class Synaptic(LinearKind):
         """The sum over each row, ``(rows,)``, of one number for each stored weight."""
         return values.reshape(self.rows, -1).sum(axis=1)
 
+    def packed(self, values: Array) -> Array:
+        """One number for each stored synapse, in order, as `weight` holds them."""
+        return values.reshape(self.weight.shape)
+
+    def alike(self, out_shape: Shape) -> Array | None:
+        """Targets of one number listen to the same sources, int32 ``(targets,)``; None where the kind cannot tell."""
+        return None
+
     @property
     def reach(self) -> int:
         """How many steps back it reads what arrives."""

@@ -80,6 +80,10 @@ class Linear(Synaptic):
         assert self.delays is not None
         return self.delays if self.delays.ndim == 1 else self.delays.max(axis=0)
 
+    def alike(self, out_shape: Shape) -> Array | None:
+        """All."""
+        return np.zeros(self.rows, np.int32)
+
     def fan_out(self, in_shape: Shape, out_shape: Shape) -> Array:
         return np.full(in_shape, self.rows, np.int64)
 

@@ -107,3 +107,48 @@ class Concat(Move):
 
     def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
         return np.concatenate(arrays, axis=self.axis)
+
+
+@dataclass(frozen=True, eq=False)
+class Permute(Move):
+    """The axes in another order: axis i handed on is axis ``axes[i]`` of what arrives, as ``numpy.transpose``."""
+
+    axes: Shape
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        if sorted(self.axes) != list(range(len(self.axes))):
+            raise GraphError(name, f"the axes {self.axes}", f"each of 0 to {len(self.axes) - 1} once")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        if len(shapes[0]) != len(self.axes):
+            raise ShapeError(name, f"an input of shape {shapes[0]}", f"{len(self.axes)} dimensions")
+        return tuple(shapes[0][axis] for axis in self.axes)
+
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        return np.transpose(arrays[0], self.axes)
+
+
+@dataclass(frozen=True, eq=False)
+class Upsample(Move):
+    """Each value `factors` times along every axis, one copy beside the other: nearest-neighbour upsampling."""
+
+    factors: Shape
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        if min(self.factors, default=0) < 1:
+            raise GraphError(name, f"the factors {self.factors}", "whole numbers from 1")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        if len(shapes[0]) != len(self.factors):
+            raise ShapeError(name, f"an input of shape {shapes[0]}", f"{len(self.factors)} dimensions")
+        shape = tuple(n * factor for n, factor in zip(shapes[0], self.factors, strict=True))
+        check_shape(name, shape)
+        return shape
+
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        x = arrays[0]
+        for axis, factor in enumerate(self.factors):
+            x = np.repeat(x, factor, axis=axis)
+        return x

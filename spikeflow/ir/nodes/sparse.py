@@ -151,6 +151,10 @@ class Sparse(Synaptic):
         """The weight of each synapse: float32, or the mantissas."""
         return self._each(weight_values(self.weight), self.scopes[0])
 
+    def packed(self, values: Array) -> Array:
+        """One number where all are the same."""
+        return values[:1] if len(values) and (values == values[0]).all() else values
+
     def row_sums(self, values: Array) -> Array:
         total = np.zeros(self.rows, values.dtype)
         np.add.at(total, self.targets, values)

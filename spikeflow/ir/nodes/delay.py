@@ -1,0 +1,34 @@
+"""Delay: what arrives is handed on some steps later."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikeflow.errors import GraphError
+from spikeflow.ir.arrays import Array
+from spikeflow.ir.nodes.base import Shape
+from spikeflow.ir.nodes.families import Plain
+
+LONGEST = 2**20 - 1  # steps, of an edge too
+
+
+@dataclass(frozen=True, eq=False)
+class Delay(Plain):
+    """y(t) = x(t - steps), and 0 before: as if each of its edges took so many steps more (``Graph.lag``).
+
+    Not at stage ann, where nothing has a time.
+    """
+
+    steps: int
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        if not 1 <= self.steps <= LONGEST:
+            raise GraphError(name, f"a delay of {self.steps} steps", f"1 to {LONGEST} steps")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        return shapes[0]
+
+    def value(self, arriving: Sequence[Array]) -> Array:
+        return arriving[0]
