@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Generic, SupportsIndex, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.sets.card import Archive, Card
 from spikeflow.datasets.sets.splits import held_out
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Item = TypeVar("Item")  # what a sample is: Events; for a still image or a drive something else
 
 __all__ = ["Archive", "Card", "Dataset", "Index", "NothingFound", "PartialCopy"]

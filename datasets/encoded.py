@@ -8,16 +8,14 @@ depend on the others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow import encode
 from spikeflow.errors import DataError
 from spikeflow.events import Events, Spikes
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 class ImageEncoder(Protocol):

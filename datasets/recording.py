@@ -10,16 +10,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import COLUMNS, Events
 from spikeflow.files import memory
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Columns = tuple[Array, Array, Array, Array]  # t int64, x uint16, y uint16, p uint8
 PIXELS = 1 << 16  # along one side of a sensor
 PIECE = 1 << 20  # events in a piece, unless the user says otherwise

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.base import Dataset, Index
 from spikeflow.datasets.encoded import ImageEncoder, Rate
@@ -34,8 +33,8 @@ from spikeflow.datasets.twins.touch import Touch
 from spikeflow.datasets.twins.voice import Voice
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 EACH = 10  # samples of each class, unless the user says otherwise
 LICENCE = "made up by spikeflow: free; nothing of the data set is in it"
 

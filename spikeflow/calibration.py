@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
+
 PART = 4  # one sample in so many is held back
 FEW = 20  # fewer held back than this say little
 

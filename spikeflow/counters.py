@@ -6,12 +6,11 @@ Batch, threads, ranks and what was drawn before change nothing. ``src/engine/dra
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
+
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 UNIT = 2.0**-53
 

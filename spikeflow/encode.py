@@ -6,16 +6,14 @@ does not depend on the batch, on threads, or on what was drawn before.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow import counters, intake
 from spikeflow.errors import DataError
 from spikeflow.events import Spikes
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 BLOCK = 1 << 16  # numbers drawn at once: few enough to stay in a cache
 
 

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 def _record(x: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:

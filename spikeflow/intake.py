@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 REAL = "biuf"  # kinds of numpy types that are real numbers
 PLAIN = bool | int | float | np.bool_ | np.integer | np.floating
 LARGEST = float(np.finfo(np.float32).max)

@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow import intake
 from spikeflow.errors import DataError, FileError
 from spikeflow.files import npz
 from spikeflow.files.npy import read_header, read_values
 from spikeflow.files.opened import open_regular
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_BYTES = 16 * 2**30
 FLOAT32 = 4  # bytes of each value, as which samples are kept
 HINT = "numpy.savez(path, x=..., y=...)"

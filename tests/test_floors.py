@@ -12,11 +12,15 @@ FLOORS = {
     "errors": -1,
     "frozen": -1,
     "moved": -1,
+    "typing": -1,
+    "version": -1,
     "counters": 0,
     "events": 0,
     "installation": 4,
     "files": 0,
     "intake": 0,
+    "calibration": 0,
+    "counters": 0,
     "samples": 1,
     "encode": 1,
     "ir": 1,
@@ -73,7 +77,7 @@ def test_imports_go_downwards() -> None:
         if me == "spikeflow":
             continue
         for other in _imports(path):
-            if not other.startswith("spikeflow.") or other == "spikeflow.__version__":
+            if not other.startswith("spikeflow."):
                 continue
             if _part(other) not in FLOORS:  # `from spikeflow import encode`
                 continue

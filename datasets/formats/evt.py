@@ -12,17 +12,16 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.formats.format import HEAD
 from spikeflow.datasets.recording import Header
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 PIECE = 1 << 20  # events that are encoded at a time
 SIDE = 2048  # the largest sensor of the EVT formats: 11 bits for a row or column
 LINE = re.compile(rb"% ([!-~]+)([ \t][^\x00-\x08\x0a-\x1f\x7f]*)?\r?\n")

@@ -9,17 +9,15 @@ Source: https://zenkelab.org/resources/spiking-heidelberg-datasets-shd/. Data se
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.formats import hdf5_file
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 CHANNELS = 700
 LATEST_S = 1e6  # a sample's spikes lie within seconds
 

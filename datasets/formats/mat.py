@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.formats import npy
 from spikeflow.datasets.formats.format import NAMED_TABLE, Format, Head
@@ -23,8 +22,8 @@ from spikeflow.datasets.table.columns import Layout, named
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 from spikeflow.files import mat
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAGIC = b"MATLAB 5.0 MAT-file"
 TRAINS = "spiketrain"
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.formats.format import TABLE, Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
@@ -30,8 +29,8 @@ from spikeflow.datasets.table.tabular import (
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 from spikeflow.files.npy import read_header
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAGIC = b"\x93NUMPY"
 MAX_ROW = 1 << 30  # bytes
 HINT = "an array of fields t, x, y, p, or of rows of four columns"

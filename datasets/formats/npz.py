@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.formats import npy
 from spikeflow.datasets.formats.format import NAMED_TABLE, Format, Head
@@ -30,8 +29,8 @@ from spikeflow.datasets.table.tabular import (
 from spikeflow.errors import DataError
 from spikeflow.events import COLUMNS, Events
 from spikeflow.files import npz
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 AS_EVENTS = 8  # bytes that a value becomes, as part of an event
 
 

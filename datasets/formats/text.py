@@ -14,10 +14,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.formats.format import HEAD, TABLE, Format, Head
 from spikeflow.datasets.formats.text_numbers import COMMENTS, NUMBER, ONE, Numbers, Rows, parse
@@ -28,8 +27,8 @@ from spikeflow.datasets.table.tabular import Table, TableRecording, unit_said
 from spikeflow.datasets.table.units import UNITS_US, scale_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 BLOCK = 1 << 18  # bytes at a time: what they become still lies in the cache
 LONGEST = 1 << 16  # bytes of a line
 LINES = 1 << 16  # written at a time

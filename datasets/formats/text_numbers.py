@@ -11,12 +11,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
+
 DIGITS = 18  # decimals that are kept
 ONE = 10**DIGITS
 WHOLE_DIGITS, LARGEST = 19, 2**63 - 1  # of a whole part: what an int64 holds, nanoseconds since 1970 among it

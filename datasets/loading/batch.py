@@ -8,13 +8,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.events import Events, Spikes
 from spikeflow.ir.binning import Binning
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_VALUES = 1 << 31  # of a dense batch: 8 GiB as float32
 
 

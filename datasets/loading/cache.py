@@ -14,11 +14,11 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from spikeflow import __version__
 from spikeflow.datasets.loading import entry, source
 from spikeflow.datasets.transforms.transform import transform_key
 from spikeflow.errors import DataError
 from spikeflow.files.write import drafted
+from spikeflow.version import __version__
 
 SUFFIX = ".entry"
 DRAFT = ".draft"

@@ -14,12 +14,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.events import COLUMNS, Events, Spikes
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAGIC = b"spikeflow cache 1\n"
 CHECK = 4  # bytes of the checksum
 RECORDS = ("sample", "step", "neuron", "value")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,7 @@ from spikeflow.errors import DataError
 from spikeflow.files.write import replace_file
 from spikeflow.ir.binning import Binning
 from spikeflow.samples import Samples
-
-Progress = Callable[[int, int], None]
+from spikeflow.typing import Progress
 
 
 def to_samples(

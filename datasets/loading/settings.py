@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 STARTS = ("fork", "spawn", "forkserver")
 
 

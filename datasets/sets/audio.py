@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol, SupportsIndex
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.base import Dataset
 from spikeflow.datasets.stored.wave import Sound, read_wave
 from spikeflow.errors import DataError
 from spikeflow.events import Events
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 class AudioEncoder(Protocol):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.base import Archive, Card, Dataset, Index
 from spikeflow.datasets.stored.layouts import roots
@@ -20,8 +19,8 @@ from spikeflow.datasets.stored.rows import Row
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 from spikeflow.samples import read_arrays
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 TAXELS = 12
 REPETITIONS = 50
 STEP_US = 25_000  # 40 Hz

@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.read import open_recording
@@ -20,8 +18,8 @@ from spikeflow.datasets.stored.layouts import listed
 from spikeflow.datasets.stored.png import read_png
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 WIDTH, HEIGHT = 640, 480
 
 

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.base import Dataset
 from spikeflow.datasets.encoded import ImageEncoder, Rate
 from spikeflow.datasets.stored.rows import Row
 from spikeflow.errors import DataError
 from spikeflow.events import Events
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 class ImageDataset(Dataset[Events]):

@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.base import Archive, Card, Dataset, Index
 from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.stored.layouts import roots
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 CHANNELS = 64
 FILE = "n-tidigits.hdf5"
 MAX_SPIKES = 1 << 26

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.encode import uniform
 from spikeflow.errors import DataError
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 def held_out(labels: npt.ArrayLike, groups: npt.ArrayLike | None, fraction: float, seed: int = 0) -> Array:

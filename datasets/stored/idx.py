@@ -11,15 +11,14 @@ import struct
 import zlib
 from math import prod
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError
 from spikeflow.files.write import replace_file
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 UNSIGNED_BYTES = 8
 MAX_DIMENSIONS = 4
 MAX_VALUES = 1 << 30

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.read import read
 from spikeflow.errors import FileError
 from spikeflow.events import Events
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 def roots(folder: Path, *names: str) -> Iterator[Path]:

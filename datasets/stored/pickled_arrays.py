@@ -14,12 +14,11 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import FileError, UnsafeFile
 from spikeflow.files.pickles import Machine
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_DEPTH = 32
 MAX_DIMENSIONS = 16
 RECORD = 600  # bytes of an array beside its values

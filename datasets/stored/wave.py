@@ -9,15 +9,14 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError
 from spikeflow.files.write import replace_file
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 MAX_BYTES = 1 << 30
 MAX_RATE_HZ = 10_000_000

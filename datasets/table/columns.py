@@ -16,12 +16,11 @@ from itertools import permutations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.table.units import split_unit
 from spikeflow.errors import DataError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 NAMES: Mapping[str, tuple[str, ...]] = {
     "t": ("t", "ts", "time", "times", "timestamp", "timestamps"),
     "x": ("x", "xs"),

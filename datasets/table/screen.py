@@ -6,18 +6,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.recording import Columns
 from spikeflow.datasets.table.columns import PIXELS
 from spikeflow.datasets.table.faults import BACKWARDS, FRACTION, NO_TIME, OUTSIDE, POLARITY, Place, refusal
 from spikeflow.datasets.table.units import Scale
 from spikeflow.errors import DataError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 FARTHEST = 1 << 62  # microseconds: 146,000 years
 NANOSECOND = 1e-3  # microseconds
 MINUS = 2  # what stands for a polarity of -1 until it is known to mean off

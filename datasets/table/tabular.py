@@ -6,18 +6,16 @@ from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.recording import Columns, Header, Options, Recording
 from spikeflow.datasets.table.columns import Known, Layout, inferred, ordered
 from spikeflow.datasets.table.screen import Limits, Raw, Screen, Seen, times
 from spikeflow.datasets.table.units import SAY, Scale, scale_of
 from spikeflow.errors import DataError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 ROWS = 1 << 18  # rows of a piece
 MANY = 1000  # events, of which all together may say something
 MOST_RATE = 100  # events a microsecond over a whole recording: no sensor sends so many

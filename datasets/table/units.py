@@ -12,14 +12,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 UNITS_US: Mapping[str, float] = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 WORDS: Mapping[str, str] = {
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,8 @@ from spikeflow.datasets.transforms.filterbank import bank, centres_hz, filtered
 from spikeflow.datasets.transforms.hair_cell import HairCell
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_SAMPLES = 1 << 26  # of one sound, after resampling: above an hour at 16 kHz
 MAX_CHANNELS = 1 << 12
 

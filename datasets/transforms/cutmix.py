@@ -8,10 +8,9 @@ augmentation strategy for event-based learning" (for events, with shares by even
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.draw import below, check_chance, numbers
 from spikeflow.datasets.transforms.sensor import checked_frames
@@ -19,8 +18,7 @@ from spikeflow.datasets.transforms.slice import whole_steps
 from spikeflow.datasets.transforms.transform import transform_key
 from spikeflow.errors import DataError
 from spikeflow.events import COLUMNS, Events
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 class Mixed(NamedTuple):

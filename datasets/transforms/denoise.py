@@ -9,18 +9,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import spikeflow.datasets._decode as _decode
 from spikeflow.datasets.transforms.sensor import Sensor, sensor_of
 from spikeflow.datasets.transforms.transform import EventTransform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 NEVER = np.iinfo(np.int64).min
 
 

@@ -7,17 +7,14 @@ Computer Vision" (events of a block gathered until they reach a threshold).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.sensor import checked_frames
 from spikeflow.datasets.transforms.transform import EventTransform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

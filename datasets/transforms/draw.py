@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.sensor import Sensor, sensor_of, sensor_of_frames
 from spikeflow.datasets.transforms.transform import EventTransform
 from spikeflow.encode import uniform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 class Seeded(Protocol):

@@ -6,10 +6,8 @@ Source: Gu, Sng, Hu, Yu 2021, "EventDrop: Data Augmentation for Event-based Lear
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.draw import below, check_chance, numbers
 from spikeflow.datasets.transforms.sensor import Sensor, checked_frames, sensor_of, sensor_of_frames
@@ -17,8 +15,7 @@ from spikeflow.datasets.transforms.slice import whole_steps
 from spikeflow.datasets.transforms.transform import EventTransform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

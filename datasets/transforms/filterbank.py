@@ -13,13 +13,13 @@ report 35 (its four sections).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import sosfilt
 
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
+
 WIDTH = 1.019  # of a gammatone of order 4 in ERB
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import cos, radians, sin
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.sensor import Sensor, checked_frames, sensor_of, sensor_of_frames
 from spikeflow.datasets.transforms.transform import EventTransform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Axis = Literal["x", "y", "p"]
 AXES: dict[str, int] = {"p": 1, "y": 2, "x": 3}  # of (T, P, H, W)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.draw import below, numbers
 from spikeflow.datasets.transforms.geometry import moved
@@ -15,8 +13,8 @@ from spikeflow.datasets.transforms.slice import whole_steps
 from spikeflow.datasets.transforms.transform import EventTransform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 FAR = 1 << 17  # pixels
 MAX_TIME_US = 1 << 62
 

@@ -5,7 +5,6 @@ rises.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +12,8 @@ import numpy.typing as npt
 from spikeflow.datasets.transforms.cochlea import checked_signal
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_EVENTS = 1 << 28
 
 

@@ -5,16 +5,14 @@ numbers.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.encode import uniform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 GREY = np.array([299, 587, 114], np.int64)  # thousandths of R, G, B in the luminance (ITU-R BT.601)
 FULL = 255 * 1000 * 1_000_000  # white, in thousandths of a grey level, times a second in microseconds
 MAX_EVENTS = 1 << 28

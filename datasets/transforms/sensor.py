@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.ir.binning import Sensor, sensor_of
+from spikeflow.typing import Array
 
 __all__ = ["Sensor", "checked_frames", "sensor_of", "sensor_of_frames"]
-
-Array = npt.NDArray[Any]
 
 
 def checked_frames(frames: Array, who: str) -> Array:

@@ -6,18 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.sensor import checked_frames
 from spikeflow.datasets.transforms.transform import EventTransform, Transform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 from spikeflow.ir.binning import Binning, Start
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.transform import Transform
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 from spikeflow.ir.binning import MAX_BYTES, Binning, Start
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

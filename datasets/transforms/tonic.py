@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.transforms.draw import numbers
 from spikeflow.datasets.transforms.transform import Transform, transform_key
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 # what tonic's own readers deliver, and its transforms expect: signed coordinates, which may be computed with
 # in place
 TONIC = np.dtype([("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "?")])

@@ -12,12 +12,11 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Step = Callable[[Any, int], Any]  # (events or what the step before made of them, draw)
 STABLE = "a frozen dataclass, in a module, whose fields are numbers, words, tuples or such dataclasses"
 

@@ -5,15 +5,13 @@ the class.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.twins.draws import Draws, of_class
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 BLOBS = 5
 NOISE = 0.1  # share of the events that lie anywhere
 ON_AHEAD = 0.85  # probability that an event on the leading side of a blob is on

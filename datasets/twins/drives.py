@@ -7,11 +7,9 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.sets.dsec import CITIES, DRIVES
 from spikeflow.datasets.sets.dsec_drive import HEIGHT, WIDTH
@@ -20,8 +18,8 @@ from spikeflow.datasets.twins.camera import figure
 from spikeflow.datasets.twins.sample import Sample, Splits
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 OFFSET_US = 49_000_000_000  # of the clock of flow and masks to that of the events
 DISPARITY = 12.5  # pixels, of every point
 FRAMES = 3

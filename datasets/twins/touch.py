@@ -5,14 +5,12 @@ the letter.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.datasets.twins.draws import Draws, of_class
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 REST = 255
 TOUCHED = (1, 2, 6, 10)  # the taxels that the letters reach; the others rest
 DOTS = 2

@@ -10,8 +10,8 @@ import sys
 
 import click
 
-from spikeflow import __version__
 from spikeflow.errors import SpikeflowError
+from spikeflow.version import __version__
 
 COMMANDS = ("convert", "run", "map", "show", "report", "data", "doctor")
 

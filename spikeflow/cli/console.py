@@ -12,8 +12,8 @@ import click
 
 from spikeflow.errors import SpikeflowWarning
 from spikeflow.files.write import check_output
+from spikeflow.typing import Progress
 
-Progress = Callable[[int, int], None]
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON, for machines.")
 SEED = click.option(
     "--seed",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+from typing import Any
+
 from spikeflow.errors import MissingPackage
 
 try:
@@ -28,3 +32,13 @@ __all__ = [
     "capture_trained",
     "convert",
 ]
+
+
+class _Package(ModuleType):
+    """So that ``spikeflow.convert(...)`` converts: the package and its main function share their name."""
+
+    def __call__(self, *args: Any, **options: Any) -> Conversion:
+        return convert(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
-import numpy.typing as npt
-
 from spikeflow.convert.outputs import ann_accuracy
 from spikeflow.convert.passes.observe import Progress, check_data
 from spikeflow.convert.pipeline import Conversion
@@ -19,8 +17,8 @@ from spikeflow.ir.record import Network
 from spikeflow.samples import samples_of
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 from spikeflow.sim.joined import taken
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 COMPARED = 16  # samples whose every spike is compared with the activations
 _BATCH = 100
 

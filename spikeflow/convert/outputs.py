@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import answer
 from spikeflow.ir.record import OutputRecord
 from spikeflow.ir.score import checked_labels, doubts, score
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Outputs = tuple[OutputRecord, ...]
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.convert.capture.traced import Captured, capture
 from spikeflow.convert.cautions import cautions
@@ -33,8 +32,7 @@ from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Activation
 from spikeflow.ir.record import Network, OutputRecord, RunRecord
 from spikeflow.sim.fidelity import Fidelity
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

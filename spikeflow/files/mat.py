@@ -20,16 +20,14 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import FileError
 from spikeflow.files import limits
 from spikeflow.files.opened import PathLike, open_regular
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 HEADER = 128
 AS_EVENTS = 8  # bytes that a value becomes, as part of an event
 MAX_DIMENSIONS = 16

@@ -13,11 +13,10 @@ from math import prod
 from typing import IO, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import FileError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_HEADER = 10_000  # bytes, as numpy itself takes
 PIECE = 1 << 20
 HINT = "numpy.savez(path, x=..., y=...)"

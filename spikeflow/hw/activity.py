@@ -6,16 +6,13 @@ from __future__ import annotations
 
 from collections import abc
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.layout.route import Routes
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.sim.result import Counts
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,8 @@ the barrier). A bound that is the same for every network is no figure of this on
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import Violation
 from spikeflow.hw.activity import Activity
@@ -21,8 +19,7 @@ from spikeflow.hw.layout.budget import list_bits, record_bits, room_of, synapse_
 from spikeflow.hw.layout.route import Routes, unicast_hops
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.hw.tables.records import CoreTable, SliceTable
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, Unpack
-
-import numpy.typing as npt
+from typing import TypedDict, Unpack
 
 from spikeflow.calibration import Split, split
 from spikeflow.errors import DataError, HardwareError, SpikeflowWarning, Violation
@@ -32,9 +29,8 @@ from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network, OutputRecord, RunRecord, expect_network
 from spikeflow.sim import forecast
 from spikeflow.sim.joined import parted, taken
+from spikeflow.typing import Array, Progress
 
-Array = npt.NDArray[Any]
-Progress = Callable[[int, int], None]
 STEPS = 64  # of a bare graph that says nothing of its run
 AT_ONCE = 4  # samples for which the forecast of a mapping is made
 

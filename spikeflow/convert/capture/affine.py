@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.ir.nodes import Conv2d, Shape, Sparse
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 def per_channel(x: npt.ArrayLike, shape: Shape) -> Array | None:

@@ -22,9 +22,7 @@ from spikeflow.errors import ConversionError, ModelError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Input, Node, Output, Scale, Shape
 from spikeflow.ir.record import OutputRecord
-
-Array = npt.NDArray[Any]
-
+from spikeflow.typing import Array
 
 BATCH_NORM = "batch norm"  # until folding says where it went
 

@@ -5,15 +5,13 @@ lines.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.ir.nodes import Conv2d, Pair, Shape, Sparse, Synapses
 from spikeflow.ir.synapses import listed
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_SYNAPSES = 2**22
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -19,8 +17,8 @@ from spikeflow.convert.trace.forecast import expect_room_to_try
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.record import Network
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Source = nn.Module | AtenGraph | str | os.PathLike[str]
 
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.convert.passes.scales import fold_scales
 from spikeflow.errors import ConversionError
@@ -20,8 +18,8 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Node, Population, Shape
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.integrator import Integrator
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 READOUT = "readout"
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
@@ -30,8 +29,8 @@ from spikeflow.ir.nodes import (
     SumPool,
     Synaptic,
 )
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Visit = Callable[[str, torch.Tensor], None]
 
 

@@ -7,13 +7,12 @@ Counts and maxima do not depend on how samples are cut into batches, and neither
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spikeflow.convert.passes.forward import forward, outputs_of
@@ -21,9 +20,8 @@ from spikeflow.frozen import Frozen
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
 from spikeflow.samples import fitting, samples_of
+from spikeflow.typing import Array, Progress
 
-Array = npt.NDArray[Any]
-Progress = Callable[[int, int], None]
 BINS = 4096  # a threshold is exact to 1 / 4096 of its channel's maximum
 RARE = 20  # values above 0, below which a channel's largest is its threshold
 _BATCH_VALUES = 2**23  # values of all activations that one batch may make

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +20,7 @@ from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Move, Node, Scale, Shape, SumPool, Synaptic
 from spikeflow.ir.synapses import by_part, times_columns
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

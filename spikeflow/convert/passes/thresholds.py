@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.errors import ConversionError
@@ -21,8 +19,8 @@ from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, BatchNorm, Move, Node, Scale, Shape, SumPool
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 FLOOR = 2.0**-10
 _SPREAD = 3.0  # standard deviations above the mean that batch norm gives
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spikeflow.convert.passes.forward import forward, outputs_of
@@ -31,8 +29,8 @@ from spikeflow.sim.fidelity import (
     told,
 )
 from spikeflow.sim.spike_counts import samples_counted, spike_counts
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 VERIFIED = 200  # held-back samples that are run at most
 LONGER = 4  # times the steps that are tried as advice
 MAX_LONGER = 1024

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import numpy.typing as npt
 
 from spikeflow.calibration import Split, split
 from spikeflow.errors import DataError
 from spikeflow.ir.input_record import InputRecord
 from spikeflow.samples import Samples, samples_of
 from spikeflow.sim.joined import prepared
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -24,8 +22,8 @@ from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.evaluate import Evaluation, constants
 from spikeflow.convert.trace.returned import tensors_of
 from spikeflow.errors import ConversionError
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 TOLERANCE = 1e-4  # of the largest answer: torch may fuse and reorder what the graph does one by one
 _ROUNDINGS = 8  # of a type narrower than float32, for a module that computes in it
 _BATCHES = (1, 2, 5)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from spikeflow.convert.passes.forward import value_of
@@ -16,8 +14,8 @@ from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import BatchNorm, Node, Scale, SumPool, Synaptic
 from spikeflow.ir.synapses import fan_in
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 UNIT = 2.0**-24  # half a unit in the last place of float32
 
 

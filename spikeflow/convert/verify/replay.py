@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.convert.verify.magnitude import UNIT, Bounded
 from spikeflow.errors import ConversionError
@@ -14,8 +12,8 @@ from spikeflow.ir import functions
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import Population
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 _TINY = 2.0**-99  # what the end of a step may cut off
 _FUNCTION_ROUNDINGS = 32
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +33,8 @@ from spikeflow.neurons.recurrent import Recurrent
 from spikeflow.neurons.sequential import Sequential, leaves
 from spikeflow.neurons.stateless import through
 from spikeflow.sim import ENGINES, Dense, run
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 _BASE, _SHARE = 3, 100_000
 
 

@@ -14,15 +14,12 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from spikeflow.errors import HardwareError, Violation
 from spikeflow.frozen import Frozen
 from spikeflow.hw.chips.arithmetic import Arithmetic, Register
 from spikeflow.ir.nodes import Population
+from spikeflow.typing import IntArray
 
-IntArray = npt.NDArray[np.int64]
 NAMES = ("loihi1", "loihi2", "spinnaker2")
 
 

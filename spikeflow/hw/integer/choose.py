@@ -12,13 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.chips.chip import Formats
 from spikeflow.hw.integer.incoming import Incoming
 from spikeflow.hw.integer.roundings import PER_OCTAVE, Costs
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 ROUNDS = 4
 UNUSED = 256.0  # levels to the threshold of a neuron that nothing reaches
 COARSER = 10 * PER_OCTAVE  # scales tried below the one at which the largest weight just fits

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.ir.nodes import Conv2d, Linear, Shape, Sparse
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 Synapses = Linear | Conv2d | Sparse
 
 

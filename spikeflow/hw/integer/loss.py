@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.calibration import Split
 from spikeflow.errors import Agreement, LossError
@@ -25,8 +24,8 @@ from spikeflow.sim.fidelity import (
     where_lost,
 )
 from spikeflow.sim.spike_counts import samples_counted, spike_counts
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 REFERENCE = "the float network"
 MEASURED = 200  # held-back samples that are run at most
 ZEROED = 0.05  # share of a layer's weights that became 0, above which that is named as the cause

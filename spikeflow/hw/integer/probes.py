@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.events import Spikes
 from spikeflow.ir.fixed import Fixed
@@ -18,8 +17,8 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Node, Population
 from spikeflow.ir.ops import Ops, Symbol
 from spikeflow.ir.program import Program
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 ENDS = ("low", "high", "rise")
 LEFT = "steps left"
 COARSE, WIDTH = (

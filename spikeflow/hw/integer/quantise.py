@@ -91,6 +91,9 @@ def quantise(
     raise job.refusal()
 
 
+quantize = quantise  # the American spelling
+
+
 class _Job:
     """One network on its way: what the calibration samples said of it in float, and the choices made so
     far.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.chips.arithmetic import Arithmetic, Register
 from spikeflow.hw.integer.probes import Reach
@@ -19,8 +18,8 @@ from spikeflow.hw.integer.scales import current_ports, state_scales
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.program import Instruction
 from spikeflow.sim.result import Counts
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 # how much further than on the calibration samples a register may go
 WRAPPED = 2.0  # where it would come out at the other end
 CLIPPED = 1.25

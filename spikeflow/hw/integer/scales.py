@@ -7,15 +7,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.chips.arithmetic import Arithmetic
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.program import Program
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 FLAG, STATIC, FREE, UNKNOWN = "flag", "static", "free", "unknown"
 Kind = str | Float  # a scale, or one of these words
 

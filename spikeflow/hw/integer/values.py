@@ -18,8 +18,8 @@ from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.chips.arithmetic import Arithmetic, Register
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.ops import Ops, Symbol
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 SIGNIFICANT = 15  # bits of a factor that is not a decay
 LOG2_ONE = 1e-9  # scales closer than this, as exponents of 2, are the same
 

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import Violation
 from spikeflow.hw.chips.chip import Chip
@@ -20,8 +18,8 @@ from spikeflow.hw.layout.connectivity import FanIn
 from spikeflow.hw.tables.records import Projection
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 INDEX_LIMIT = 2**16  # (neuron, port) pairs of a core in the mapping's own tables
 
 

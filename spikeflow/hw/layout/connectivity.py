@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import GraphError
 from spikeflow.hw.tables.records import Projection
 from spikeflow.ir.arrays import Quantised, weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import LINEAR_KINDS, Conv2d, Input, Linear, Output, Population, Shape, Sparse
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 _COMPOSE = "compose, so that one synapse node stands between two populations"
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import Violation
 from spikeflow.hw.layout.budget import Room, Tally, Task
 from spikeflow.hw.layout.connectivity import FanIn
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 WORK = 400_000_000  # score updates for one population; beyond, the rest goes in the order of the tensor
 NEW = 0.25  # how much an axon new to the part counts against one shared with it
 MISSES = 4  # groups tried that do not fit any more before a part is closed

@@ -6,18 +6,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.calibration import digest
 from spikeflow.hw.tables.records import TrafficRecord
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 SAMPLES = 4
 STEPS = 64
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.frozen import Frozen
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.hw.layout.budget import INDEX_LIMIT, Need, list_bits, room_of, synapse_bits
 from spikeflow.ir.arrays import frozen
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

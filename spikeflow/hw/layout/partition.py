@@ -7,13 +7,11 @@ it is lowered by `grow` and `refine`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.chips.chip import Chip
@@ -27,9 +25,8 @@ from spikeflow.hw.tables.records import Projection, TrafficRecord
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.show import connections
+from spikeflow.typing import Array, Progress
 
-Array = npt.NDArray[Any]
-Progress = Callable[[int, int], None]
 SPLIT_ROUNDS = 32
 COUNTED = 20_000_000  # connections up to which a network that does not fit is cut to count its cores
 SLACKS = (1.01, 1.06, 1.15)  # room tried for even parts, in shares of the mean fill

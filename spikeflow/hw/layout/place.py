@@ -12,16 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, sqrt
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.hw.layout.partition import Partition, sources_of
 from spikeflow.hw.tables.records import Layout
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 CHIP_BORDER = 8  # assumed: no source gives the cost of a link between chips in hops
 SWEEPS = 20
 STARTS = ((64, 32), (256, 6))  # meshes of at most so many places are refined from random orders too

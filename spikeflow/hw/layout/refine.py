@@ -7,14 +7,11 @@ every machine.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.layout.budget import Room, Task
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 ROUNDS = 6
 TRIES = 3000  # moves and swaps tried in one round
 PARTNERS = 6  # partners tried for one swap

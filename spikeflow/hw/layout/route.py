@@ -8,17 +8,15 @@ behind. Loads are messages a step, by the spikes in the mapping's tables.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.layout.place import mesh_position
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.hw.tables.records import RouteTable
 from spikeflow.ir.arrays import frozen
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 EAST, WEST, SOUTH, NORTH = range(4)  # y grows to the south
 HOST = -1
 

@@ -35,8 +35,8 @@ from spikeflow.ir.nodes import (
     Shape,
     Sparse,
 )
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 Synapses = Linear | Conv2d | Sparse
 ENDS = (Input, Population)
 MAX_PATHS = 4096

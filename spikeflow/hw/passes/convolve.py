@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.nodes import Concat, Conv2d, Node, Pad, Pair, Scale, Shape, SumPool
+from spikeflow.typing import Float
 
-Float = npt.NDArray[np.float64]
 MAX_WEIGHTS = 2**24
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.hw.integer.weights import scaled_node
 from spikeflow.ir.evaluate import Domain, evaluate
@@ -17,8 +16,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import LINEAR_KINDS, Conv2d, Linear, Node, Population, Sparse
 from spikeflow.ir.program import Instruction, Program
-
-Float = npt.NDArray[np.float64]
+from spikeflow.typing import Float
 
 
 def fold_gains(graph: Graph) -> Graph:

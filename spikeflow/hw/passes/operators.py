@@ -11,7 +11,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from spikeflow.errors import GraphError
@@ -31,8 +30,8 @@ from spikeflow.ir.nodes import (
     Sparse,
     SumPool,
 )
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Matrix = Any  # scipy.sparse.csr_array, (targets, sources)
 Operator = Mapping[int, Matrix]  # delay -> matrix
 MAX_SYNAPSES = 2**28

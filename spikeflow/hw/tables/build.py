@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +28,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Input, Output, Population
 from spikeflow.ir.record import RunRecord
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import GraphError
 from spikeflow.hw.tables.records import WORDS, CoreTable, MappingTables, Projection, RouteTable, SliceTable
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_DELAY = 2**20
 MAX_TILES = 2**20
 

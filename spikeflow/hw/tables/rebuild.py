@@ -14,10 +14,8 @@ from collections import abc
 from dataclasses import dataclass
 from math import prod
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.frozen import Frozen
 from spikeflow.hw.tables.check import axon_offsets
@@ -27,8 +25,8 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import MAX_NAME, Edge, Graph
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Concat, Input, Node, Output, Population, Shape, Sparse
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 WIDEST = 4096  # sources of one Concat
 SHARED = 0.5  # share of a source's slices from which a core reads the Concat of all
 _ONE = Quantised(np.ones(1, np.int32), Fixed(2))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import numpy as np
 
 from spikeflow.report.network.facts import AnnFacts
 from spikeflow.samples import Samples, fitting
+from spikeflow.typing import Progress
 
-Progress = Callable[[int, int], None]
 BATCH = 250
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spikeflow import __version__
 from spikeflow.ir.answer import CLASS, SIGN
 from spikeflow.ir.record import Network
 from spikeflow.report.network.conventions import convention_costs
@@ -21,12 +20,12 @@ from spikeflow.samples import Samples
 from spikeflow.sim import ENGINES
 from spikeflow.sim.classify import Evaluation, RunOptions, classify
 from spikeflow.sim.joined import taken
+from spikeflow.typing import Progress
+from spikeflow.version import __version__
 
 if TYPE_CHECKING:
     from spikeflow.hw.chips.chip import Chip
     from spikeflow.hw.tables.mapping import Mapping as ChipMapping
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.events import Events
 from spikeflow.report.recording.frames import Frames, FrameStore
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Pieces = Callable[[], Iterable[Events]]  # each call gives all events anew, in order, in pieces
 
 MAX_POINTS = 120_000  # 9 bytes each on the page

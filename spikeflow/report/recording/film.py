@@ -11,10 +11,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from spikeflow.errors import DataError, FileError
@@ -28,8 +26,8 @@ from spikeflow.report.recording.paint import (
     palette,
     shaded,
 )
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 LARGE = 480  # pixels along the longer edge of the film, about
 STRIP, MARGIN = 30, 8  # pixels of the strip with the time, and beside its text
 MAX_PICTURES = 2000

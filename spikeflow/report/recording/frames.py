@@ -5,14 +5,12 @@ budget.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 BUDGET = 2_400_000  # bytes of all frames once packed
 ENTRY = 3  # bytes that an entry takes at least: of its gap, of its on and its off events
 MOST = 255  # events of one sign, pixel and step that a packed frame can tell apart

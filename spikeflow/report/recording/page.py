@@ -14,10 +14,10 @@ import numpy.typing as npt
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from spikeflow import __version__
 from spikeflow.report import words
 from spikeflow.report.recording.facts import RecordingFacts, drawn
 from spikeflow.report.recording.frames import MOST
+from spikeflow.version import __version__
 
 SCRIPTS = ("recording", "recording_rate", "recording_raster", "recording_cloud", "recording_player")
 STYLES = ("style", "recording")

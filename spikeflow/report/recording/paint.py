@@ -4,14 +4,11 @@ full colour.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.report.recording.frames import Frames
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 ON, OFF, PAPER, INK, LINE = "#0f6b75", "#b3541e", "#ffffff", "#1c2430", "#d8dce1"
 SHADES = 8  # of each sign, none among them
 INK_INDEX, LINE_INDEX = SHADES * SHADES, SHADES * SHADES + 1

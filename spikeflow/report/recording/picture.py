@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import matplotlib
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -19,8 +17,8 @@ from spikeflow.report import words
 from spikeflow.report.canvas import LOOK
 from spikeflow.report.recording.facts import RecordingFacts, drawn, time_unit
 from spikeflow.report.recording.paint import INK, LINE, OFF, ON, PAPER, full_count, palette, rgb, shaded
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 SIZE, DPI = (11.0, 7.4), 150
 PANELS = {False: (2, 2, 270), True: (3, 1, 500)}  # wide sensor: rows, columns, cells across (more are summed)
 YAW, PITCH, EYE, LONG = 0.62, 0.36, 4.2, 2.1  # of the cloud, as on the page
