@@ -20,7 +20,6 @@ FLOORS = {
     "files": 0,
     "intake": 0,
     "calibration": 0,
-    "counters": 0,
     "samples": 1,
     "encode": 1,
     "ir": 1,

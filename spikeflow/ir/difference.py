@@ -8,17 +8,18 @@ from __future__ import annotations
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from spikeflow.ir.arrays import Array, Quantised
+from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.program import Program
 from spikeflow.ir.show import _describe, _edge, _one_line, _shape, _value, show_program
+from spikeflow.typing import Array
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 _SIGNS = {ADDED: "+", REMOVED: "-", CHANGED: "~"}
@@ -75,27 +76,23 @@ def difference(a: Any, b: Any) -> tuple[Change, ...]:
 
 
 def _changes(a: Any, b: Any, where: str) -> Iterator[Change]:
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        yield from _arrays(a, b, where)
-    elif type(a) is not type(b) and not (
-        isinstance(a, Mapping | int | float) and isinstance(b, Mapping | int | float)
-    ):
-        yield Change(where, CHANGED, f"{_said(a)} -> {_said(b)}")
-    elif isinstance(a, Program):
-        yield from _programs(a, b, where)
-    elif isinstance(a, Graph):
-        yield from _graphs(a, b, where)
-    elif is_dataclass(a):
+    for kind, compare in _FORMS:
+        if isinstance(a, kind) and isinstance(b, kind):
+            yield from compare(a, b, where)
+            return
+    if is_dataclass(a) and type(a) is type(b):
         for field in fields(a):
             yield from _changes(getattr(a, field.name), getattr(b, field.name), _inside(where, field.name))
-    elif isinstance(a, Mapping) and isinstance(b, Mapping):
-        yield from _mappings(a, b, where)
-    elif isinstance(a, tuple | list):
-        yield from _sequences(a, b, where)
-    elif isinstance(a, str) and isinstance(_data(a), dict) and isinstance(_data(b), dict):
-        yield from _changes(_data(a), _data(b), where)
     elif a != b:
         yield Change(where, CHANGED, f"{_said(a)} -> {_said(b)}")
+
+
+def _texts(a: str, b: str, where: str) -> Iterator[Change]:
+    before, after = _data(a), _data(b)
+    if isinstance(before, dict) and isinstance(after, dict):
+        yield from _mappings(before, after, where)
+    elif a != b:
+        yield Change(where, CHANGED, f"{a!r} -> {b!r}")
 
 
 def _data(text: str) -> Any:
@@ -111,8 +108,9 @@ def _inside(where: str, name: str) -> str:
 
 
 def _said(value: Any) -> str:
-    if is_dataclass(value) and not isinstance(value, Quantised | Fixed | Program):
-        return "  ".join(_describe(value))
+    told_whole = isinstance(value, Quantised | Fixed | Program)
+    if is_dataclass(value) and not told_whole:
+        return "  ".join(_describe(cast(Any, value)))
     return repr(value) if isinstance(value, str) else _value(value)
 
 
@@ -169,13 +167,28 @@ def _mappings(a: Mapping[str, Any], b: Mapping[str, Any], where: str) -> Iterato
 
 def _sequences(a: Sequence[Any], b: Sequence[Any], where: str) -> Iterator[Change]:
     """Item by item; by their names where all have one."""
-    by_name = [{getattr(item, "name", None): item for item in items} for items in (a, b)]
-    if all(
-        len(d) == len(x) and all(isinstance(n, str) for n in d) for d, x in zip(by_name, (a, b), strict=True)
-    ):
-        yield from _mappings(by_name[0], by_name[1], where)
+    before, after = _by_name(a), _by_name(b)
+    if before is not None and after is not None:
+        yield from _mappings(before, after, where)
         return
     for i, (one, other) in enumerate(zip(a, b, strict=False)):
         yield from _changes(one, other, f"{where}[{i}]")
     if len(a) != len(b):
         yield Change(where, CHANGED, f"{len(a)} items -> {len(b)}")
+
+
+def _by_name(items: Sequence[Any]) -> dict[str, Any] | None:
+    found = {getattr(item, "name", None): item for item in items}
+    named = {name: item for name, item in found.items() if isinstance(name, str)}
+    return named if len(named) == len(items) else None
+
+
+# values of these types are told apart by these functions; others by their fields, or as a whole
+_FORMS: tuple[tuple[Any, Callable[[Any, Any, str], Iterator[Change]]], ...] = (
+    (np.ndarray, _arrays),
+    (Program, _programs),
+    (Graph, _graphs),
+    (Mapping, _mappings),
+    ((tuple, list), _sequences),
+    (str, _texts),
+)
