@@ -1,5 +1,6 @@
 # make demo: set-up and the main job on real digits.   make demo DATA=folder: the same on Fashion-MNIST.
 # make test: set-up and the tests.                      make long: peers, result tables, long evaluations.
+# make reference: the API reference, in build/reference.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -9,7 +10,7 @@ TORCH_INDEX ?=
 INDEX  := $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),)
 STAMP  := .make
 
-.PHONY: setup test lint types sanitize wheel demo smoke fuzz long clean
+.PHONY: setup test lint types sanitize wheel demo smoke fuzz long reference clean
 
 setup: $(STAMP)/installed
 
@@ -47,6 +48,9 @@ demo: setup
 
 fuzz: setup
 	PYTHONPATH=. $(BIN)/python benchmarks/fuzz_files.py --seconds 290 --count 8000 --out $(STAMP)/fuzz_files.json
+
+reference: setup
+	$(BIN)/python docs/reference.py build/reference
 
 long: setup
 	bash benchmarks/long.sh $(BIN)
