@@ -6,6 +6,7 @@ import importlib
 import runpy
 import subprocess
 import sys
+from inspect import ismodule
 from pathlib import Path
 from typing import Any
 
@@ -34,5 +35,7 @@ def test_the_reference_has_them_all(tmp_path: Path) -> None:
     assert done.returncode == 0 and "does not resolve" not in done.stderr, done.stderr[-2000:]
     for package, names in PUBLIC.items():
         page = (tmp_path / f"{package.replace('.', '/')}.html").read_text()
-        missing = [name for name in names if f'id="{name}"' not in page]
+        # `spikeflow.convert`, a package that can be called, has a page of its own
+        members = [name for name in names if not ismodule(getattr(importlib.import_module(package), name))]
+        missing = [name for name in members if f'id="{name}"' not in page]
         assert not missing, f"{package}: {', '.join(missing)}"
