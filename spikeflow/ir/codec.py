@@ -3,13 +3,13 @@
 What a file says is decoded as the class declares it and in no other way: unknown or missing names, a bool
 for an int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
 
-A class may use int, float, str, Literal words, bool, None, Array, tuple, Mapping[str, ...], unions of these, other such
-classes, and Graph. A field that a class gained after its first files is marked ``metadata=ADDED``: it is left out
+A class may use int, float, str, Literal words, bool, None, Array, tuple, Mapping[str, ...], unions of these, and
+other such classes. A field that a class gained after its first files is marked ``metadata=ADDED``: it is left out
 where it holds its default, so that old files open and the text, and with it every digest, of an unchanged value
 stays what it was. An array of a field marked `stored` is written in that type, however narrow it is held, for the
 same reason. Among several members of a union a class is written as ``{"ClassName": {...}}``; an
 array is always ``{"array": index}``. Mappings are written in the order of their names, so that equal values
-have equal text; only the nodes of a graph keep their order.
+have equal text; one of a field marked `ordered`, such as the nodes of a graph, keeps its order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -26,9 +26,6 @@ import numpy as np
 
 from spikeflow.errors import GraphError, SpikeflowError
 from spikeflow.ir.arrays import Array, frozen
-from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.integers import Integers
-from spikeflow.ir.nodes import Node
 
 Json = Any
 T = TypeVar("T")
@@ -42,15 +39,10 @@ ARRAY_TYPES = frozenset(
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def encode_graph(graph: Graph) -> tuple[Json, list[Array]]:
-    """The graph as JSON and arrays; equal graphs give equal results."""
+def encoded(record: object) -> tuple[Json, list[Array]]:
+    """Any frozen dataclass as JSON and arrays; equal records give equal results."""
     arrays: list[Array] = []
-    return encode_value(Graph, graph, arrays, "graph"), arrays
-
-
-def decode_graph(manifest: Json, arrays: Sequence[Array]) -> Graph:
-    """The graph that `encode_graph` wrote; GraphError or ShapeError for anything else."""
-    return decode_record(Graph, manifest, arrays)
+    return encode_record(record, arrays), arrays
 
 
 def encode_record(record: object, arrays: list[Array]) -> Json:
@@ -74,8 +66,8 @@ def decode_record(cls: type[T], manifest: Json, arrays: Sequence[Array]) -> T:
 
 def encode_value(kind: Any, value: Any, arrays: list[Array], where: str = "value") -> Json:
     """One value of an annotated type as JSON."""
-    if kind is Graph and isinstance(value, Graph):
-        return _encode_nodes_and_edges(value, arrays)
+    if isinstance(kind, _Ordered):
+        return [[_text(n, n), encode_value(kind.item, item, arrays, n)] for n, item in value.items()]
     if is_dataclass(kind):
         return _encode_fields(kind, value, arrays, where)
     if _is_union(kind):
@@ -97,8 +89,8 @@ def encode_value(kind: Any, value: Any, arrays: list[Array], where: str = "value
 
 def decode_value(kind: Any, data: Json, arrays: Sequence[Array], where: str = "value") -> Any:
     """One value of an annotated type from JSON."""
-    if kind is Graph:
-        return _decode_nodes_and_edges(data, arrays, where)
+    if isinstance(kind, _Ordered):
+        return _decode_ordered(kind, data, arrays, where)
     if is_dataclass(kind):
         return _decode_fields(kind, data, arrays, where)
     if _is_union(kind):
@@ -117,13 +109,24 @@ def decode_value(kind: Any, data: Json, arrays: Sequence[Array], where: str = "v
     return _scalar(kind, data, where)
 
 
-# --- classes and graphs ---
+# --- classes ---
+
+
+@dataclass(frozen=True)
+class _Ordered:
+    """The type of a mapping that keeps its order: written as a list of names and values."""
+
+    item: Any
 
 
 @cache
 def _field_types(cls: Any) -> Mapping[str, Any]:
     hints = get_type_hints(cls)
-    return MappingProxyType({f.name: _without_aliases(hints[f.name]) for f in fields(cls) if f.init})
+    kinds = {f.name: _without_aliases(hints[f.name]) for f in fields(cls) if f.init}
+    ordered = {f.name: _Ordered(get_args(kinds[f.name])[1]) for f in fields(cls) if f.metadata.get("ordered")}
+    # a class may be written in another order than that of its arguments
+    order = getattr(cls, "WRITTEN", tuple(kinds))
+    return MappingProxyType({name: ordered.get(name, kinds[name]) for name in order})
 
 
 def _without_aliases(kind: Any) -> Any:
@@ -198,33 +201,17 @@ def _decode_fields(cls: Any, data: Json, arrays: Sequence[Array], where: str) ->
         raise GraphError(where, reason) from error
 
 
-def _encode_nodes_and_edges(graph: Graph, arrays: list[Array]) -> Json:
-    integers = {} if graph.integers is None else {"integers": encode_value(Integers, graph.integers, arrays)}
-    return {
-        "dt": encode_value(float, graph.dt, arrays, "dt"),
-        "nodes": [[_text(n, n), encode_value(Node, node, arrays, n)] for n, node in graph.nodes.items()],
-        "edges": encode_value(tuple[Edge, ...], graph.edges, arrays, "edges"),
-        **integers,
-    }
-
-
-def _decode_nodes_and_edges(data: Json, arrays: Sequence[Array], where: str) -> Graph:
-    if _expect(dict, data, where).keys() - {"integers"} != {"dt", "nodes", "edges"}:
-        raise GraphError(where, "a graph has the fields dt, nodes and edges, perhaps integers, and no others")
-    nodes: dict[str, Node] = {}
-    _check_length(len(_expect(list, data["nodes"], f"{where}.nodes")), f"{where}.nodes")
-    for item in data["nodes"]:
-        if len(_expect(list, item, f"{where}.nodes")) != 2:
-            raise GraphError(f"{where}.nodes", "a node is a name and a kind")
-        name = _text(item[0], f"{where}.nodes")
-        if name in nodes:
-            raise GraphError(name, "two nodes have this name")
-        nodes[name] = decode_value(Node, item[1], arrays, name)
-    edges = decode_value(tuple[Edge, ...], data["edges"], arrays, f"{where}.edges")
-    dt = decode_value(float, data["dt"], arrays, f"{where}.dt")
-    if "integers" not in data:  # as in every file of the first version
-        return Graph(nodes, edges, dt)
-    return Graph(nodes, edges, dt, decode_value(Integers, data["integers"], arrays, f"{where}.integers"))
+def _decode_ordered(kind: _Ordered, data: Json, arrays: Sequence[Array], where: str) -> Mapping[str, Any]:
+    found: dict[str, Any] = {}
+    _check_length(len(_expect(list, data, where)), where)
+    for item in data:
+        if len(_expect(list, item, where)) != 2:
+            raise GraphError(where, "an item is a name and a value")
+        name = _text(item[0], where)
+        if name in found:
+            raise GraphError(name, "two have this name")
+        found[name] = decode_value(kind.item, item[1], arrays, name)
+    return found
 
 
 # --- unions ---

@@ -6,8 +6,7 @@ import os
 
 from spikeflow.errors import FileError, GraphError, SpikeflowError
 from spikeflow.ir import stages, store
-from spikeflow.ir.arrays import Array
-from spikeflow.ir.codec import decode_record, encode_record
+from spikeflow.ir.codec import decode_record, encoded
 from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import Network
 
@@ -25,8 +24,7 @@ def write(path: str | os.PathLike[str], network: Network) -> None:
         Where the file cannot be written; what was there before is then still there.
     """
     check(network)
-    arrays: list[Array] = []
-    store.write_whole(path, KIND, encode_record(network, arrays), arrays)
+    store.write_whole(path, KIND, *encoded(network))
 
 
 def read(path: str | os.PathLike[str], limits: store.Limits | None = None) -> Network:

@@ -6,12 +6,14 @@ import hashlib
 import heapq
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import ClassVar
 
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.frozen import Frozen
+from spikeflow.frozen import ADDED, Frozen
+from spikeflow.ir.codec import encoded
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Population, Shape, check_shape
 from spikeflow.ir.whole import check_counting
@@ -50,10 +52,12 @@ class Graph(Frozen):
         For unknown names and ports, unconnected ports, cycles without delay, shapes and values that do not fit.
     """
 
-    nodes: Mapping[str, Node]
+    WRITTEN: ClassVar = ("dt", "nodes", "edges", "integers")  # the order in files and digests
+
+    nodes: Mapping[str, Node] = field(metadata={"ordered": True})
     edges: tuple[Edge, ...]
     dt: float = 1e-3
-    integers: Integers | None = None
+    integers: Integers | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
@@ -206,9 +210,7 @@ class Graph(Frozen):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything in the graph: equal for equal networks, whatever made them."""
-        from spikeflow.ir.codec import encode_graph
-
-        manifest, arrays = encode_graph(self)
+        manifest, arrays = encoded(self)
         state = hashlib.sha256(json.dumps(manifest, sort_keys=False).encode())
         for array in arrays:
             state.update(f"{array.dtype.str}{array.shape}".encode())

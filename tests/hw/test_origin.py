@@ -20,7 +20,7 @@ from spikeflow.hw.passes.retime import retime
 from spikeflow.hw.tables.file import read_mapping, write_mapping
 from spikeflow.hw.tables.origin import check_origin
 from spikeflow.ir import file, stages
-from spikeflow.ir.codec import encode_graph
+from spikeflow.ir.codec import encoded
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Input, Linear, Output
@@ -193,7 +193,7 @@ def test_a_mapping_without_origin_is_told_of(mappings: dict[str, Mapping]) -> No
 
 
 def test_a_graph_without_integers_is_written_as_before() -> None:
-    manifest, _ = encode_graph(net(0).graph)
+    manifest, _ = encoded(net(0).graph)
     assert set(manifest) == {"dt", "nodes", "edges"}
     # of this graph at commit da0e0a5: the new field left every digest alone
     assert net(0).graph.digest == "04c2c40f8d2c2a96baed8a52a48b093cf4b412fbe0d5589c71b524b3c8c96862"

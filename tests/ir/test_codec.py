@@ -18,12 +18,11 @@ from spikeflow.frozen import ADDED
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.codec import (
     MAX_TEXT,
-    decode_graph,
     decode_record,
     decode_value,
-    encode_graph,
     encode_record,
     encode_value,
+    encoded,
 )
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
@@ -33,8 +32,8 @@ from spikeflow.ir.record import Network
 
 
 def through_text(graph: Graph) -> Graph:
-    manifest, arrays = encode_graph(graph)
-    return decode_graph(json.loads(json.dumps(manifest)), [a.copy() for a in arrays])
+    manifest, arrays = encoded(graph)
+    return decode_record(Graph, json.loads(json.dumps(manifest)), [a.copy() for a in arrays])
 
 
 @pytest.mark.parametrize("name", ["ann", "snn", "fixed"])
@@ -44,7 +43,7 @@ def test_round_trip_keeps_the_digest_and_every_array(name: str, request: pytest.
     assert (
         again.digest == graph.digest and list(again.nodes) == list(graph.nodes) and again.edges == graph.edges
     )
-    for a, b in zip(encode_graph(graph)[1], encode_graph(again)[1], strict=True):
+    for a, b in zip(encoded(graph)[1], encoded(again)[1], strict=True):
         assert a.dtype == b.dtype and not b.flags.writeable
         np.testing.assert_array_equal(a, b)
 
@@ -87,11 +86,11 @@ def single(node: Node, size: int = 3) -> Graph:
 
 
 def poisoned(graph: Graph, change: Any) -> None:
-    manifest, arrays = encode_graph(graph)
+    manifest, arrays = encoded(graph)
     manifest = json.loads(json.dumps(manifest))
     change(manifest, arrays)
     with pytest.raises(SpikeflowError):
-        decode_graph(manifest, arrays)
+        decode_record(Graph, manifest, arrays)
 
 
 def node(manifest: Any, name: str) -> Any:
@@ -162,14 +161,14 @@ def test_poisoned_manifests_are_refused(attack: str, snn: Graph) -> None:
 @pytest.mark.parametrize("manifest", [None, 1, "graph", [], {}, {"nodes": [], "edges": []}, [[[[]]]]])
 def test_other_json_is_refused(manifest: Any) -> None:
     with pytest.raises(GraphError):
-        decode_graph(manifest, [])
+        decode_record(Graph, manifest, [])
 
 
 def test_errors_do_not_repeat_long_values(snn: Graph) -> None:
-    manifest, arrays = encode_graph(snn)
+    manifest, arrays = encoded(snn)
     manifest["dt"] = "x" * 10**6
     with pytest.raises(GraphError) as caught:
-        decode_graph(manifest, arrays)
+        decode_record(Graph, manifest, arrays)
     assert len(str(caught.value)) < 300
 
 
@@ -347,7 +346,7 @@ def draw_node(draw: st.DrawFn, kind: str, shape: tuple[int, ...]) -> Node:
 def test_any_graph_survives(graph: Graph) -> None:
     again = through_text(graph)
     assert again.digest == graph.digest
-    assert json.dumps(encode_graph(again)[0]) == json.dumps(encode_graph(graph)[0])
+    assert json.dumps(encoded(again)[0]) == json.dumps(encoded(graph)[0])
 
 
 ODD = st.one_of(
@@ -368,12 +367,12 @@ ODD = st.one_of(
 @given(st.data())
 def test_any_change_is_refused_or_is_another_legal_graph(data: st.DataObject) -> None:
     graph = FUZZED
-    manifest, arrays = encode_graph(graph)
+    manifest, arrays = encoded(graph)
     manifest = copy.deepcopy(manifest)
     spot, key = data.draw(st.sampled_from(list(spots(manifest))))
     spot[key] = data.draw(ODD)
     try:
-        decoded = decode_graph(manifest, arrays)
+        decoded = decode_record(Graph, manifest, arrays)
     except SpikeflowError:
         return
     assert through_text(decoded).digest == decoded.digest

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.ir.codec import decode_graph, encode_graph
+from spikeflow.ir.codec import decode_record, encoded
 from spikeflow.ir.difference import ADDED, CHANGED, REMOVED, difference
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Output
@@ -97,8 +97,8 @@ def test_any_one_change_is_found_and_a_copy_is_equal(seed: int, fixed: bool) -> 
     """Random graphs of all kinds: one float or integer of one array of one node is changed, or one delay."""
     rng = np.random.default_rng(seed)
     graph = random_graph(rng, fixed)
-    manifest, arrays = encode_graph(graph)
-    assert difference(graph, decode_graph(manifest, arrays)) == ()
+    manifest, arrays = encoded(graph)
+    assert difference(graph, decode_record(Graph, manifest, arrays)) == ()
     edge = int(rng.integers(len(graph.edges)))
     later = replace(graph.edges[edge], delay=graph.edges[edge].delay + 1)
     moved = Graph(graph.nodes, (*graph.edges[:edge], later, *graph.edges[edge + 1 :]), graph.dt)

@@ -11,7 +11,7 @@ import pytest
 from spikeflow.errors import GraphError, ShapeError
 from spikeflow.ir import file
 from spikeflow.ir.arrays import Codes, narrowest
-from spikeflow.ir.codec import encode_graph
+from spikeflow.ir.codec import encoded
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Output, Sparse
 from spikeflow.ir.record import Network, RunRecord
@@ -72,7 +72,7 @@ def test_width_changes_neither_digest_nor_text_nor_result(targets: int, longest:
         net(listed(np.random.default_rng(1), 90, targets, dtype, longest)) for dtype in ("i4", "i8", "f8")
     ]
     assert len({graph.digest for graph in graphs}) == 1
-    arrays = encode_graph(graphs[0])[1]
+    arrays = encoded(graphs[0])[1]
     assert [a.dtype.str for a in arrays[:2]] == ["<i8", "<i4"]
     node = graphs[0].nodes["s"]
     assert isinstance(node, Sparse) and node.targets.dtype.itemsize == (

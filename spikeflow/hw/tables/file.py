@@ -9,8 +9,7 @@ from spikeflow.hw.chips.chip import NAMES, load
 from spikeflow.hw.cost import over_limits
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir import stages, store
-from spikeflow.ir.arrays import Array
-from spikeflow.ir.codec import decode_record, encode_record
+from spikeflow.ir.codec import decode_record, encoded
 
 KIND = "mapping"
 
@@ -23,8 +22,7 @@ def write_mapping(path: str | os.PathLike[str], mapping: Mapping) -> None:
     FileError
         Where the file cannot be written; what was there before is then still there.
     """
-    arrays: list[Array] = []
-    store.write_whole(path, KIND, encode_record(mapping, arrays), arrays)
+    store.write_whole(path, KIND, *encoded(mapping))
 
 
 def read_mapping(path: str | os.PathLike[str], limits: store.Limits | None = None) -> Mapping:
