@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch import nn
 
 from spikeflow.neurons.advance import through_chain
-from spikeflow.neurons.members import Timed, bare, check_member, has_state
+from spikeflow.neurons.members import Timed, check_member
 from spikeflow.neurons.net import Net, answered, names_of
 from spikeflow.neurons.wiring import Wiring, chain
 
@@ -66,13 +66,3 @@ class Sequential(Net):
         record = names_of("record", record)
         values, after = through_chain(self._names(), self.layers, x, states, record)
         return answered(values, ("output",), record), after
-
-
-def leaves(net: Sequential, path: str = "layers") -> Iterator[tuple[str, nn.Module]]:
-    """Every layer that is no container of spikeflow's, in order, with its path; wrappers taken off."""
-    for index, layer in enumerate(net.layers):
-        inner, name = bare(layer), f"{path}.{index}"
-        if isinstance(inner, Sequential):
-            yield from leaves(inner, f"{name}.layers")
-        else:
-            yield name, inner if has_state(layer) else layer

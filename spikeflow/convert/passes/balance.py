@@ -76,11 +76,12 @@ def _threshold(name: str, thresholds: Mapping[str, Array], shape: Shape) -> Arra
 def with_readout(graph: Graph) -> Graph:
     """A population without threshold in front of every Output: it adds up the logits of every step."""
     for output in graph.outputs:
-        graph = _with_readout(graph, output)
+        graph = read_out(graph, output)
     return graph
 
 
-def _with_readout(graph: Graph, output: str) -> Graph:
+def read_out(graph: Graph, output: str) -> Graph:
+    """A population without threshold in front of one Output."""
     name = READOUT if len(graph.outputs) == 1 else f"{READOUT}.{output}"
     while name in graph.nodes:
         name += "_"

@@ -13,25 +13,26 @@ grows with every instruction by its own rounding.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
-from spikeflow.convert.capture.sections import OUTPUT, Section, plain, sections
+from spikeflow.convert.capture.assembled import assemble
+from spikeflow.convert.capture.flat import flatten, plain
 from spikeflow.convert.load.source import evaluating
-from spikeflow.convert.verify.magnitude import currents
+from spikeflow.convert.verify.magnitude import Currents
 from spikeflow.convert.verify.replay import Bounded, replay
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population
 from spikeflow.ir.record import Network
 from spikeflow.neurons.layer import Neuron
-from spikeflow.neurons.recurrent import Recurrent
-from spikeflow.neurons.sequential import Sequential, leaves
-from spikeflow.neurons.stateless import through
+from spikeflow.neurons.net import Net
 from spikeflow.sim import ENGINES, Dense, run
 from spikeflow.typing import Array
 
@@ -88,10 +89,8 @@ class TieReport:
         return "\n".join(lines)
 
 
-def compare_layers(
-    net: Sequential, network: Network, x: npt.ArrayLike, engine: str = ENGINES[0]
-) -> TieReport:
-    """Compare every layer of neurons on samples ``(T, B, *shape)``.
+def compare_layers(net: nn.Module, network: Network, x: Any, engine: str = ENGINES[0]) -> TieReport:
+    """Compare every layer of neurons on samples ``(T, B, *shape)``, of several inputs a dict by name.
 
     Parameters
     ----------
@@ -103,58 +102,46 @@ def compare_layers(
     ConversionError
         Where the network has no population of a layer's name.
     """
-    values, net = np.asarray(x, np.float32), plain(net)
+    net, given = plain(net), x if isinstance(x, Mapping) else {network.graph.inputs[0]: x}
+    values = {name: np.asarray(value, np.float32) for name, value in given.items()}
     with evaluating(net), torch.no_grad():
-        parts = [s for s in sections(net, tuple(values.shape[2:])) if s.neuron is not None]
-        seen = _record(net, torch.from_numpy(values))
-    return TieReport(
-        tuple(
-            _compare(part, network.graph, before_after, engine)
-            for part, before_after in zip(parts, seen, strict=True)
-        )
-    )
+        flat = flatten(net)
+        assembled = assemble(flat, {n: Input(v.shape[2:], "current") for n, v in values.items()})
+        names = tuple(n for n, layer in flat.nodes.items() if isinstance(layer, Neuron))
+        seen = {**values, **_record(net, values, names)}
+    found = Currents(assembled.graph, seen)
+    return TieReport(tuple(_compare(name, network.graph, found, engine) for name in names))
 
 
-def _record(net: Sequential, x: torch.Tensor) -> list[tuple[Array, Array]]:
-    """For each layer of neurons what entered the stateless layers before it, and what it gave."""
-    found: list[tuple[Array, Array]] = []
-    entered = x
+def _record(net: Net, values: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
+    """What each layer of neurons gives."""
+    tensors = {name: torch.from_numpy(value) for name, value in values.items()}
+    x = tensors if len(tensors) > 1 else next(iter(tensors.values()))
     whole, _ = net(x)
-    for name, layer in leaves(net):
-        if isinstance(layer, Neuron | Recurrent):
-            x, _ = layer(x)
-            found.append((entered.numpy(), x.numpy()))
-            entered = x
-        else:
-            x = through(name, layer, x)
-    if not torch.equal(x, whole):
+    inside, _ = net.forward(x, record=names)
+    alone = {net.outputs[0]: whole} if isinstance(whole, torch.Tensor) else whole
+    if not isinstance(alone, Mapping) or not all(torch.equal(inside[n], alone[n]) for n in net.outputs):
         raise ConversionError("the network", "answers otherwise than its layers one by one", "no hooks on it")
-    return found
+    return {name: inside[name].numpy() for name in names}
 
 
-def _compare(section: Section, graph: Graph, seen: tuple[Array, Array], engine: str) -> LayerTies:
-    node = graph.nodes.get(section.name)
+def _compare(name: str, graph: Graph, found: Currents, engine: str) -> LayerTies:
+    node = graph.nodes.get(name)
     if not isinstance(node, Population):
         raise ConversionError(
-            section.name, "the captured network has no population of this name", "capture_trained(net, ...)"
+            name, "the captured network has no population of this name", "capture_trained(net, ...)"
         )
-    entered, wanted = seen
-    before = np.concatenate([np.zeros_like(wanted[:1]), wanted[:-1]])
-    got = _alone(section, graph, (entered, wanted), engine)
-    ports = {node.ports[0]: currents(section.before, entered)}
-    if section.feedback is not None:
-        back = currents(section.feedback, before)
-        ports[section.port] = ports[section.port].plus(back) if section.port in ports else back
-    bound = replay(node, ports, wanted)
-    return _count(section.name, (got, wanted), bound, node.program.spikes())
+    wanted = found.seen[name]
+    got = _alone(name, graph, found.seen, engine)
+    ports = {port: found.at(name, port) for port in node.ports if found.graph.inputs_of(name, port)}
+    return _count(name, (got, wanted), replay(node, ports, wanted), node.program.spikes())
 
 
-def _alone(section: Section, graph: Graph, seen: tuple[Array, Array], engine: str) -> Array:
-    """What the graph's layer gives on the recorded values of everything that it reads."""
-    name, (entered, wanted) = section.name, seen
-    own = f"{name}.before"
-    nodes: dict[str, Node] = {name: graph.nodes[name], OUTPUT: Output()}
-    edges, inputs, todo = [Edge(name, OUTPUT)], dict[str, Array](), [name]
+def _alone(name: str, graph: Graph, seen: Mapping[str, Array], engine: str) -> Array:
+    """What the graph's layer gives on the recorded values of everything that it reads, its own outputs too."""
+    own, end = f"{name}, before", f"{name}, out"
+    nodes: dict[str, Node] = {name: graph.nodes[name], end: Output()}
+    edges, inputs, todo = [Edge(name, end)], dict[str, Array](), [name]
     while todo:
         reader = todo.pop(0)
         for edge in graph.inputs_of(reader):
@@ -164,14 +151,14 @@ def _alone(section: Section, graph: Graph, seen: tuple[Array, Array], engine: st
                 continue
             node = graph.nodes[edge.src]
             if isinstance(node, Population | Input):
-                inputs[source] = wanted if source == own else entered
+                inputs[source] = seen[edge.src]
                 nodes[source] = Input(graph.shapes[edge.src], "current")
             else:
                 nodes[source] = node
                 todo.append(source)
     # edges of one port keep their order, since each reader's were added in the graph's own order
     lone = Graph(nodes, tuple(edges), graph.dt)
-    return run(lone, {n: Dense(v) for n, v in inputs.items()}, len(wanted), engine=engine).output
+    return run(lone, {n: Dense(v) for n, v in inputs.items()}, len(seen[name]), engine=engine).output
 
 
 def _count(name: str, outputs: tuple[Array, Array], bound: Bounded, spiking: bool) -> LayerTies:
