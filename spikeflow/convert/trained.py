@@ -1,7 +1,7 @@
 """capture_trained: networks of spiking neurons, trained in torch, to a graph of stage snn and its run record.
 
-Capturing copies the topology. Layers without a state are traced like any network, batch norm folded. The graph
-is then run beside the layers on a few random moments: what differs beyond rounding was not captured.
+Capturing copies the topology. Layers without a state are traced like any network, batch norm folded. The
+graph is then run beside the layers on a few random moments: what differs beyond rounding was not captured.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ def capture_trained(
     """The network of trained layers, spiking as they do, up to ties (see `convert.verify.ties`).
 
     The topology is that of the `Net`: its names, edges, ports and delays, networks within it opened (a node
-    ``cells`` of a network ``block`` becomes ``block.cells``). An output that is one layer of `Integrator` is read
-    out as it is; before any other a read-out is added, which adds up what arrives. Learned parameters are those
-    that the layers compute with, within their legal ranges.
+    ``cells`` of a network ``block`` becomes ``block.cells``). An output that is one layer of `Integrator` is
+    read out as it is; before any other a read-out is added, which adds up what arrives. Learned parameters
+    are those that the layers compute with, within their legal ranges.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
 """assemble: a network of torch modules as one graph, as the user wrote it; batch norm is not folded yet.
 
-Layers of neurons become populations. Layers without a state are traced like any network, those in a row at once.
+Layers of neurons become populations. Layers without a state are traced like any network, those in a row at
+once.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def population_of(layer: Neuron, name: str, shape: Shape) -> Population:
 
 
 class _Grown:
-    """What has been made of each layer so far: a population, or the graph of a row of layers under its first path."""
+    """What has been made of each layer so far: a population, or a row's graph under its first path."""
 
     def __init__(self, flat: Flat, sources: Mapping[str, Input]) -> None:
         self.flat = flat

@@ -40,7 +40,10 @@ STATELESS = (
     nn.BatchNorm1d,
     nn.BatchNorm2d,
 )
-HINT = "Linear, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm2d, Neuron or Recurrent in a spikeflow Sequential or Net"
+HINT = (
+    "Linear, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm2d, Neuron or Recurrent in a spikeflow Sequential "
+    "or Net"
+)
 
 
 def refusals(name: str, layer: nn.Module) -> Iterator[tuple[str, str, str]]:

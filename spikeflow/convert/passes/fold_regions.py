@@ -34,7 +34,7 @@ def fold_regions(graph: Graph, traced: Iterable[str]) -> Graph:
 
 @dataclass(frozen=True, eq=False)
 class _Region:
-    """Names of its nodes; folded, with an Input for each source it reads and an Output for each node that is read."""
+    """Names of its nodes; folded, an Input for each source, an Output for each node that is read."""
 
     names: frozenset[str]
     folded: Graph

@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -138,7 +138,7 @@ def _compare(name: str, graph: Graph, found: Currents, engine: str) -> LayerTies
 
 
 def _alone(name: str, graph: Graph, seen: Mapping[str, Array], engine: str) -> Array:
-    """What the graph's layer gives on the recorded values of everything that it reads, its own outputs too."""
+    """What the graph's layer gives on recorded values of all that it reads, its own outputs included."""
     own, end = f"{name}, before", f"{name}, out"
     nodes: dict[str, Node] = {name: graph.nodes[name], end: Output()}
     edges, inputs, todo = [Edge(name, end)], dict[str, Array](), [name]
