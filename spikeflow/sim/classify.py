@@ -21,10 +21,11 @@ from spikeflow.ir.record import MAX_STEPS, Network, RunRecord, expect_network
 from spikeflow.ir.score import doubts
 from spikeflow.ir.stages import stage_of
 from spikeflow.samples import Samples, fitting
-from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, forecast, prepare
+from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, Runner, State, forecast, prepare
+from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_told, share_outside, with_saturation
-from spikeflow.sim.inputs import RunInput, RunInputs
+from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
 from spikeflow.sim.overflow import overflow_told
 
@@ -40,6 +41,9 @@ class RunOptions:
 
     `kept` are the steps after which outputs are kept, ascending; without it every step is. A long run of many samples
     that is read at a few moments then takes no more memory than a short one.
+
+    `start` is a checkpoint from which the run goes on, `keep_state` whether the evaluation holds one behind its last step.
+    Samples with a time axis, and random spikes, are those of the whole run: a run that goes on takes their later steps.
     """
 
     engine: str = ENGINES[0]
@@ -49,6 +53,13 @@ class RunOptions:
     record: tuple[str, ...] = ()
     output: str = ""
     kept: tuple[int, ...] = ()
+    start: Checkpoint | None = None
+    keep_state: bool = False
+
+    @property
+    def before(self) -> int:
+        """Steps that lie behind the samples already."""
+        return 0 if self.start is None else self.start.steps
 
 
 def classify(
@@ -84,29 +95,79 @@ def evaluate(
     level = read_out_level(network)
     given = given if isinstance(given, Samples) else Samples(given)
     array = _checked(network, given)
-    steps = _steps(network.record, given_steps(network, array), options.steps)
+    before = _continued(network, len(array), options.start)
+    steps = _steps(network.record, given_steps(network, array), options.steps, before)
     chosen = _chosen(network, options.output)
     parts = parted(network, array)
-    told = _told(network, parts, given_steps(network, array), steps)
+    told = _told(network, parts, given_steps(network, array), before + steps)
     kept = _kept(options.kept, steps)
-    at_once = forecast.samples_at_once(network, array, forecast.Reading(steps, len(kept), options.batch))
+    at_once = forecast.samples_at_once(
+        network, array, forecast.Reading(before + steps, len(kept), options.batch)
+    )
+    if options.keep_state:
+        forecast.expect_states(network.graph, len(array), before + steps)
     runner = prepare(network.graph, options.engine, options.threads)
     begun, results = time.perf_counter(), []
     for first, batch in _batches(array, at_once):
-        inputs = encode_batch(network, batch, steps, level, first)
-        results.append(
-            _reduced(network, runner(inputs, steps + level, options.record, keep_state=False), kept)
-        )
+        result = _run_batch(network, runner, batch, options, _When(steps, level, first, before=before))
+        results.append(_reduced(network, result, kept))
         if progress is not None:
             progress(first + len(batch), len(array))
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
+    found = _standing(network, found, [r.after for r in results if r.after is not None], options)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     told += _beyond(found.outputs)
-    told += overflow_told(network.graph, found.counts, (steps, network.record.steps))
+    told += overflow_told(network.graph, found.counts, (before + steps, network.record.steps))
     outside = share_outside(network, parts)
-    found = replace(found, counts=with_saturation(network, found.counts, parts, steps))
+    entered = {i.node: parts[i.node][:, before:] if i.timed else parts[i.node] for i in network.inputs}
+    found = replace(found, counts=with_saturation(network, found.counts, entered, steps))
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
+
+
+def _continued(network: Network, samples: int, start: Checkpoint | None) -> int:
+    """The steps behind the samples, 0 without a checkpoint, which must be one of this network, seed and number."""
+    if start is None:
+        return 0
+    start.state.check(network.graph)
+    if start.state.rows != samples:
+        raise DataError("data", f"{samples} samples", f"{start.state.rows}, as many as the saved state has")
+    seed = network.record.seed
+    if start.seed != seed and any(not i.timed and i.coding != "direct" for i in network.inputs):
+        raise DataError("seed", seed, f"{start.seed}, of the run that goes on", f"--seed {start.seed}")
+    return start.steps
+
+
+def _run_batch(network: Network, runner: Runner, batch: Array, options: RunOptions, when: _When) -> Result:
+    """One batch, from its rows of the checkpoint; the state that is kept is that before a read-out's last steps."""
+    inputs = encode_batch(network, batch, when.steps, when.level, when.first, when.before)
+    start = options.start
+    state = None if start is None else start.state[when.first : when.first + len(batch)]
+    if not options.keep_state or not when.level:
+        steps = when.steps + when.level
+        found = runner(inputs, steps, options.record, state=state, keep_state=options.keep_state)
+    else:
+        # the last steps only let the answer arrive: a run that goes on has other inputs there
+        named = inputs if isinstance(inputs, Mapping) else {network.graph.inputs[0]: inputs}
+        begin = {name: between(x, 0, when.steps) for name, x in named.items()}
+        end = {name: between(x, when.steps, when.steps + when.level) for name, x in named.items()}
+        found = runner(begin, when.steps, options.record, state=state)
+        rest = runner(end, when.level, options.record, state=found.state, keep_state=False)
+        found = replace(found.followed_by(rest), after=found.after)
+    if found.after is None or state is not None:
+        return found
+    return replace(found, after=replace(found.after, sample=found.after.sample + when.first))
+
+
+def _standing(network: Network, found: Evaluation, states: list[State], options: RunOptions) -> Evaluation:
+    """The evaluation with what lay before it, and where it is kept the checkpoint behind it."""
+    start = options.start
+    if start is not None:
+        found = replace(found, before=start.steps, added=start.added)
+    if not states:
+        return found
+    added = {name: found.accumulated(output=name) for name in found.spiking}
+    return replace(found, checkpoint=Checkpoint(State.joined(states), added, network.record.seed))
 
 
 def _kept(wanted: tuple[int, ...], steps: int) -> tuple[int, ...]:
@@ -207,12 +268,15 @@ def _checked(network: Network, given: Samples) -> Array:
     return x
 
 
-def _steps(record: RunRecord, brought: int | None, wanted: int | None) -> int:
+def _steps(record: RunRecord, brought: int | None, wanted: int | None, before: int) -> int:
     steps = record.steps if wanted is None else wanted
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or not 1 <= steps <= MAX_STEPS:
         raise DataError("steps", steps, f"a whole number, 1 to {MAX_STEPS}")
-    if brought is not None and brought < steps:
-        raise DataError("data", f"{brought} steps", f"{steps}", f"--steps {brought}")
+    if brought is not None and brought < before + steps:
+        whole = (
+            f"{before + steps}, those of the whole run: {before} of them are done" if before else f"{steps}"
+        )
+        raise DataError("data", f"{brought} steps", whole, f"--steps {max(brought - before, 1)}")
     return int(steps)
 
 
@@ -253,15 +317,19 @@ def _read(graph: Graph, output: str) -> list[Population]:
     return found
 
 
-def encode_batch(network: Network, x: Array, steps: int, level: int, first: int) -> RunInputs:
-    """Samples as the network's inputs: `first` is the running number of the first, for random coding."""
+def encode_batch(
+    network: Network, x: Array, steps: int, level: int, first: int, before: int = 0
+) -> RunInputs:
+    """Samples as the network's inputs: `first` is the running number of the first, for random coding.
+
+    The first `before` steps of the whole run are left out.
+    """
     graph, parts = network.graph, parted(network, x)
-    found = {
-        described.node: _encoded(
-            _input(graph, described.node), described, parts[described.node], _When(steps, level, first, seed)
-        )
-        for described, seed in zip(network.inputs, _seeds(network), strict=True)
-    }
+    found: dict[str, RunInput] = {}
+    for described, seed in zip(network.inputs, _seeds(network), strict=True):
+        when = _When(before + steps, level, first, seed)
+        whole = _encoded(_input(graph, described.node), described, parts[described.node], when)
+        found[described.node] = between(whole, before, before + steps + level) if before else whole
     return found if len(found) > 1 else found[graph.inputs[0]]
 
 
@@ -273,12 +341,13 @@ def _seeds(network: Network) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class _When:
-    """The moment of a batch: steps, level of the read-out, number of the first sample, and the seed."""
+    """The moment of a batch: steps, level of the read-out, number of the first sample, the seed, steps before."""
 
     steps: int
     level: int
     first: int
-    seed: int
+    seed: int = 0
+    before: int = 0
 
 
 def _encoded(node: Input, described: InputRecord, x: Array, when: _When) -> RunInput:

@@ -16,6 +16,7 @@ from spikeflow.events import Spikes
 from spikeflow.ir import answer
 from spikeflow.ir.record import OutputRecord
 from spikeflow.ir.score import Score, doubts, score
+from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
@@ -45,6 +46,9 @@ class Evaluation:
     warnings : what a user should know of the run.
     outside : share of the input values outside of the range that calibration saw; None where that is not known.
     kept : the steps after which outputs were kept, and which T then counts; empty where each step was.
+    before : steps that lay behind the samples where a run went on; steps of this evaluation count from there.
+    added : by name of an output that hands on spikes those of the steps before.
+    checkpoint : from which another run can go on, where it was to be kept.
     """
 
     outputs: Mapping[str, Array]
@@ -58,6 +62,9 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     outside: float | None = None
     kept: tuple[int, ...] = ()
+    before: int = 0
+    added: Mapping[str, Array] = field(default_factory=dict)
+    checkpoint: Checkpoint | None = None
 
     @property
     def logits(self) -> Array:
@@ -96,11 +103,13 @@ class Evaluation:
         return answer.kind_of(self.outputs[name].shape[2:], recorded, y)
 
     def accumulated(self, steps: int | None = None, output: str = "") -> Array:
-        """What an output has added up in so many steps, ``(N, *shape)``."""
+        """What an output has added up in so many steps, and in those before, ``(N, *shape)``."""
         at, name = self._at(steps), self.name_of(output)
         values = self.outputs[name]
         at = self.kept.index(at) + 1 if self.kept else at
-        return values[:at].sum(axis=0) if name in self.spiking else values[at - 1]
+        if name not in self.spiking:
+            return values[at - 1]
+        return values[:at].sum(axis=0) + self.added.get(name, values.dtype.type(0))
 
     def values(self, steps: int | None = None, output: str = "") -> Array:
         """The same in the units of the network before conversion, float64, ``(N, *shape)``: what a regression answers.
@@ -122,7 +131,7 @@ class Evaluation:
             got = "accumulators of which the file does not say what 1 stands for"
             raise DataError("values", got, "a unit", "map the network again, with this version")
         found = self.accumulated(at, output).astype(np.float64)
-        return found * about.unit / (at if about.mean else 1)
+        return found * about.unit / (self.before + at if about.mean else 1)
 
     def predictions(self, steps: int | None = None, output: str = "") -> npt.NDArray[np.int64]:
         """The class of each sample after so many steps, ``(N,)``, or of each place of a map, ``(N, *S)``.

@@ -18,6 +18,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Joint, Move, Population, Synaptic
 from spikeflow.ir.record import Network
 from spikeflow.sim.joined import parted
+from spikeflow.sim.remembered import remembered
 
 Array = npt.NDArray[Any]
 AT_ONCE = 1 << 29  # bytes of the spikes and outputs of the samples that are run at a time
@@ -103,6 +104,13 @@ def expect_room(graph: Graph, size: Size) -> None:
     hint = "fewer --steps, or fewer samples at a time (--limit)" if kept > needed // 2 else ""
     hint = "keep_state=False, where no run is to go on from it" if states > needed // 2 else hint
     memory.expect(f"a run of {size.samples} samples over {size.steps} steps", needed, hint)
+
+
+def expect_states(graph: Graph, samples: int, steps: int) -> None:
+    """Refuse to keep the states of so many samples that there is no room for; raises NotEnoughMemory."""
+    layout = remembered(graph)
+    needed = 2 * samples * layout.values(steps) * layout.dtype.itemsize  # by batches, then joined
+    memory.expect(f"the states of {samples} samples", needed, "fewer samples (--limit)")
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,17 @@ def _expect_counts(name: str, values: Array) -> None:
         )
 
 
+def between(x: RunInput, first: int, last: int) -> RunInput:
+    """The steps from first to last, not included, counted from there."""
+    if isinstance(x, Constant):
+        return x
+    if isinstance(x, Dense):
+        return Dense(x.values[first:last])
+    on = (x.step >= first) & (x.step < last)
+    columns = x.sample[on], x.step[on] - first, x.neuron[on], x.value[on]
+    return Spikes(*columns, x.samples, last - first, x.shape, x.integers)
+
+
 def expect_steps(steps: int) -> None:
     """Raise SimulationError unless there is something to run."""
     if steps < 1:

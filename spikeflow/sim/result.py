@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError, SimulationError
+from spikeflow.events import Spikes
 from spikeflow.ir.answer import CLASS, kind_of, predictions
 from spikeflow.sim.state import State
 
@@ -78,6 +79,19 @@ def added(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
     return {name: a.get(name, 0) + b.get(name, 0) for name in {**a, **b}}
 
 
+def _one_after(first: Any, later: Any) -> Any:
+    """Records of two stretches of steps, arrays or spikes."""
+    if not isinstance(first, Spikes):
+        return np.concatenate([first, later])
+    columns = [
+        np.concatenate([getattr(first, c), getattr(later, c)]) for c in ("sample", "step", "neuron", "value")
+    ]
+    columns[1][first.count :] += first.steps
+    order = np.lexsort(columns[1::-1])  # by sample, then step; neurons of a step are in order already
+    steps = first.steps + later.steps
+    return Spikes(*(c[order] for c in columns), first.samples, steps, first.shape, first.integers)
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """What a run gives back.
@@ -124,6 +138,14 @@ class Result:
                 "output", f"{len(self.outputs)} outputs", "one", f"outputs[name], a name of {names}"
             )
         return next(iter(self.outputs.values()))
+
+    def followed_by(self, later: Result) -> Result:
+        """This stretch of steps and the next one as one; the state is that behind the later."""
+        outputs = {name: np.concatenate([x, later.outputs[name]]) for name, x in self.outputs.items()}
+        counts = {name: count + later.counts[name] for name, count in self.counts.items()}
+        recorded = {name: _one_after(x, later.recorded[name]) for name, x in self.recorded.items()}
+        steps, seconds = self.steps + later.steps, self.seconds + later.seconds
+        return Result(steps, self.samples, outputs, counts, recorded, seconds, later.after)
 
     @property
     def synaptic_operations(self) -> int:

@@ -198,7 +198,7 @@ class State(Frozen):
         FileError
             For anything that is not a state written by spikeflow.
         """
-        parts = state_file.read(path, limits)
+        parts, _, _ = state_file.read(path, limits)
         try:
             return State(*parts)
         except DataError as error:

@@ -37,11 +37,19 @@ def encoded(state: State) -> tuple[Any, list[Array]]:
     return manifest, [a.view("<u4") if a.dtype == np.float32 else a for a in named.values()]
 
 
-def read(path: PathLike, limits: store.Limits | None = None) -> tuple[Any, ...]:
-    """What a `State` is made of; FileError for any other file."""
+def read(path: PathLike, limits: store.Limits | None = None) -> tuple[tuple[Any, ...], Any, list[Array]]:
+    """What a `State` is made of; and what a `Checkpoint` added to the manifest, None without one, and its arrays.
+
+    Raises
+    ------
+    FileError
+        For any other file.
+    """
     manifest, arrays = store.read(path, KIND, limits)
     try:
-        return _decoded(manifest, arrays)
+        answers = manifest.pop("answers", None) if isinstance(manifest, dict) else None
+        own = len(arrays) - (len(answers["added"]) if answers is not None else 0)
+        return _decoded(manifest, arrays[:own]), answers, arrays[own:]
     except (SpikeflowError, TypeError, ValueError, LookupError) as error:
         raise FileError(path, f"does not hold a state as spikeflow writes it ({error})") from error
 
@@ -54,7 +62,7 @@ def _decoded(manifest: Any, arrays: list[Array]) -> tuple[Any, ...]:
     names = [tuple(name) for name in manifest["arrays"]]
     if len(names) != len(arrays) or len(set(names)) != len(names) or names[:2] != [("steps",), ("sample",)]:
         raise ValueError("its list of arrays")
-    if not isinstance(manifest["graph"], str) or not all(_is_name(part) for name in names for part in name):
+    if not isinstance(manifest["graph"], str) or not all(is_name(part) for name in names for part in name):
         raise ValueError("its names")
     bits = _BITS[manifest["dtype"]]
     if any(a.dtype != bits for a in arrays[2:]):
@@ -72,5 +80,6 @@ def _decoded(manifest: Any, arrays: list[Array]) -> tuple[Any, ...]:
     return manifest["graph"], arrays[0], arrays[1], memory, past["emitted"], past["arrived"]
 
 
-def _is_name(text: object) -> bool:
+def is_name(text: object) -> bool:
+    """Whether a name may stand in such a file: it will be shown to people."""
     return isinstance(text, str) and 0 < len(text) <= MAX_TEXT and text.isprintable()

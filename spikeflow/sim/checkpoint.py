@@ -1,0 +1,99 @@
+"""Checkpoint: where a classification stands, so that another command, another day, goes on with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import DataError, FileError
+from spikeflow.files.write import PathLike
+from spikeflow.frozen import Frozen
+from spikeflow.ir import store
+from spikeflow.sim import state_file
+from spikeflow.sim.state import State
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint(Frozen):
+    """The state of every sample, and what answers need besides.
+
+    Parameters
+    ----------
+    state : of samples 0, 1, ..., all with the same number of steps behind them.
+    added : by name of each output that hands on spikes, how many in all steps so far, ``(N, *shape)``.
+    seed : from which random coding was drawn.
+
+    Raises
+    ------
+    DataError
+        Where rows differ in steps, or are not samples 0, 1, ...
+    """
+
+    state: State
+    added: Mapping[str, Array]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "added", MappingProxyType(dict(self.added)))
+        if (self.state.steps != self.state.steps[0]).any():
+            steps = f"{self.state.steps.min()} to {self.state.steps.max()} steps"
+            raise DataError("checkpoint", f"rows with {steps} behind them", "the same number for all")
+        if (self.state.sample != np.arange(self.state.rows)).any():
+            raise DataError("checkpoint", "rows of other samples", "samples 0, 1, ... in order")
+        if any(len(values) != self.state.rows for values in self.added.values()):
+            raise DataError("checkpoint", "answers of another number of samples", f"{self.state.rows}")
+
+    @property
+    def steps(self) -> int:
+        """How many lie behind every sample."""
+        return int(self.state.steps[0])
+
+    def save(self, path: PathLike) -> None:
+        """Write it to a file, whole or not at all; `State.load` opens it, too.
+
+        Raises
+        ------
+        FileError
+            Where the file cannot be written; what was there before is then still there.
+        """
+        manifest, arrays = state_file.encoded(self.state)
+        manifest["answers"] = {"seed": self.seed, "added": list(self.added)}
+        store.write_whole(path, state_file.KIND, manifest, [*arrays, *self.added.values()])
+
+    @staticmethod
+    def load(path: PathLike, limits: store.Limits | None = None) -> Checkpoint:
+        """The checkpoint in a file.
+
+        Raises
+        ------
+        FileError
+            For any other file; a bare state lacks what answers need.
+        """
+        parts, answers, arrays = state_file.read(path, limits)
+        if answers is None:
+            raise FileError(path, "holds a state alone", "a file of spikeflow run --save-state")
+        try:
+            return Checkpoint(State(*parts), dict(zip(_names(answers), arrays, strict=True)), _seed(answers))
+        except (DataError, TypeError, ValueError, LookupError) as error:
+            raise FileError(path, f"does not hold a legal checkpoint ({error})") from error
+
+
+def _names(answers: Any) -> list[str]:
+    names = answers["added"]
+    if answers.keys() != {"seed", "added"} or not all(map(state_file.is_name, names)):
+        raise ValueError("its names")
+    return [str(name) for name in names]
+
+
+def _seed(answers: Any) -> int:
+    seed = answers["seed"]
+    if type(seed) is not int or not 0 <= seed < 2**63:
+        raise ValueError("its seed")
+    return seed
