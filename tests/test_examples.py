@@ -103,3 +103,34 @@ def test_commands_and_script_give_the_same_networks(folder: Path) -> None:
     assert conversion.network.graph.digest == file.read(folder / "a.h5").graph.digest
     assert mapping.as_graph().digest == read_mapping(folder / "a.map.h5").as_graph().digest
     assert classify(mapping.as_network(), test["x"]).accuracy(test["y"]) == printed["accuracy"]
+
+
+def test_live(tmp_path: Path) -> None:
+    """A filmed bar, whole steps as they come: the spikes of one run of the whole recording."""
+    printed = _run(sys.executable, str(ROOT / "examples/live.py"), "--out", str(tmp_path), cwd=tmp_path)
+    steps, stretches, spikes = map(
+        int, re.findall(r"(\d+) steps in (\d+) stretches.*\n.*: (\d+) spikes, equal", printed)[0]
+    )
+    assert steps == 1000 and stretches > 50 and spikes > 1000, printed
+
+
+@pytest.mark.parametrize(
+    ("name", "sensor"), [("dvxplorer_lite_320x240.aedat4", ""), ("evt3_sample.raw", "1280x720")]
+)
+def test_live_on_a_camera_file(name: str, sensor: str, tmp_path: Path) -> None:
+    data = os.environ.get("SPIKEFLOW_DATA")
+    if not data:
+        pytest.skip("SPIKEFLOW_DATA is not set")
+    path = Path(data) / "recordings" / name
+    more = ["--sensor", sensor] if sensor else []
+    printed = _run(
+        sys.executable,
+        str(ROOT / "examples/live.py"),
+        "--file",
+        str(path),
+        "--piece",
+        "5000",
+        *more,
+        cwd=tmp_path,
+    )
+    assert "equal" in printed

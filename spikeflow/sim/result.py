@@ -88,8 +88,9 @@ def _one_after(first: Any, later: Any) -> Any:
     ]
     columns[1][first.count :] += first.steps
     order = np.lexsort(columns[1::-1])  # by sample, then step; neurons of a step are in order already
+    sample, step, neuron, value = (column[order] for column in columns)
     steps = first.steps + later.steps
-    return Spikes(*(c[order] for c in columns), first.samples, steps, first.shape, first.integers)
+    return Spikes(sample, step, neuron, value, first.samples, steps, first.shape, first.integers)
 
 
 @dataclass(frozen=True, eq=False)
