@@ -18,6 +18,7 @@ from spikeflow.hw.layout.partition import countable, partition
 from spikeflow.hw.layout.place import place
 from spikeflow.hw.passes.adapt import adapt
 from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.pools import check_pooled, without_pools
 from spikeflow.hw.passes.retime import retime
 from spikeflow.hw.passes.rules import check_rules, neurons
 from spikeflow.hw.tables.build import build
@@ -170,7 +171,7 @@ def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -
         check_chip(network.graph, chip)
         return network, None
     stages.check(network.graph, "snn")
-    graph = adapt(compose(network.graph), chip)
+    graph = adapt(compose(without_pools(network.graph, chip)), chip)
     found = check_rules(graph, chip, options.chips)
     # how many chips a network needs is told by the cut, which counts every limit
     if found != tuple(neurons(graph, chip, options.chips)) or not countable(graph):
@@ -178,6 +179,7 @@ def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -
     graph = retime(graph, chip)
     if x is None:
         raise DataError("calibration data", "none", "samples as the network takes them", "--data")
+    _refuse(chip, check_pooled(network, x))
     parts = split(x, network.record.calibration)
     found = quantise(replace(network, graph=graph), chip, x[parts.setting])
     fixed = calibrated(with_units(found), x[parts.setting], parts)

@@ -31,6 +31,7 @@ from spikeflow.hw.integer.translate import Port, thresholds
 from spikeflow.hw.integer.weights import Float
 from spikeflow.hw.passes.compose import Constants
 from spikeflow.hw.passes.gains import fold_gains
+from spikeflow.hw.passes.pools import counts_exactly
 from spikeflow.hw.tables.origin import for_chip
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Array
@@ -209,7 +210,7 @@ class _Job:
         }
         for at, edges in self.edges.items():
             if at not in self.chosen:
-                self.chosen[at] = choose(edges, self.bounds[at], self.formats)
+                self.chosen[at] = self._choice(at, edges)
             choice = self.chosen[at]
             for edge, exponent in zip(edges, choice.exponents, strict=True):
                 incoming = edge.incoming
@@ -223,6 +224,11 @@ class _Job:
         if refused:
             raise HardwareError(self.chip.name, refused)
         return replace(self.network, graph=self.graph.with_nodes(nodes))
+
+    def _choice(self, at: At, edges: list[Edge]) -> Choice:
+        if counts_exactly(self.graph, at[0]):
+            return Choice(np.ones(self._groups(at[0])), (0,) * len(edges), 0.0)
+        return choose(edges, self.bounds[at], self.formats)
 
     def _population(self, name: str) -> Population:
         node = self.nodes[name]
