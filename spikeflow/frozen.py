@@ -12,7 +12,14 @@ from types import MappingProxyType
 from typing import Any
 
 # a field that a class gained after its first files; see spikeflow.ir.codec
-ADDED: Mapping[str, Any] = MappingProxyType({"added": True})
+ADDED: Mapping[str, Any] = MappingProxyType({"added": 2})
+
+
+def added(version: int) -> Mapping[str, Any]:
+    """What marks a field that its class gained with a version above 2 (`ADDED`); see
+    ``spikeflow.ir.versions``.
+    """
+    return MappingProxyType({"added": version})
 
 
 class Frozen:

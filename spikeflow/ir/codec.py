@@ -120,7 +120,8 @@ class _Ordered:
 
 
 @cache
-def _field_types(cls: Any) -> Mapping[str, Any]:
+def field_types(cls: Any) -> Mapping[str, Any]:
+    """The type of each field that is written, in the order in which it is."""
     hints = get_type_hints(cls)
     kinds = {f.name: _without_aliases(hints[f.name]) for f in fields(cls) if f.init}
     ordered = {f.name: _Ordered(get_args(kinds[f.name])[1]) for f in fields(cls) if f.metadata.get("ordered")}
@@ -153,7 +154,7 @@ def _subscripted(generic: Any, members: tuple[Any, ...]) -> Any:
 
 
 @cache
-def _added(cls: Any) -> Mapping[str, Field[Any]]:
+def added_fields(cls: Any) -> Mapping[str, Field[Any]]:
     """The fields that files of the first version do not have."""
     return MappingProxyType({f.name: f for f in fields(cls) if f.init and f.metadata.get("added")})
 
@@ -168,7 +169,8 @@ def _widened(value: Any, dtype: Any) -> Any:
     return value if dtype is None or not isinstance(value, np.ndarray) else frozen(value, dtype)
 
 
-def _is_default(field: Field[Any], value: object) -> bool:
+def is_default(field: Field[Any], value: object) -> bool:
+    """Whether a field holds what it has where nothing is said."""
     default = field.default if field.default_factory is MISSING else field.default_factory()
     plain = isinstance(value, bool | int | float | str | tuple | Mapping)
     return value is default or (plain and bool(value == default))
@@ -177,19 +179,19 @@ def _is_default(field: Field[Any], value: object) -> bool:
 def _encode_fields(cls: Any, value: object, arrays: list[Array], where: str) -> Json:
     if type(value) is not cls:
         raise GraphError(where, f"is a {type(value).__name__}, not a {cls.__name__}")
-    added, wide = _added(cls), _stored(cls)
+    added, wide = added_fields(cls), _stored(cls)
     kept = {
         n: (k, _widened(getattr(value, n), wide.get(n)))
-        for n, k in _field_types(cls).items()
-        if n not in added or not _is_default(added[n], getattr(value, n))
+        for n, k in field_types(cls).items()
+        if n not in added or not is_default(added[n], getattr(value, n))
     }
     return {n: encode_value(k, v, arrays, f"{where}.{n}") for n, (k, v) in kept.items()}
 
 
 def _decode_fields(cls: Any, data: Json, arrays: Sequence[Array], where: str) -> Any:
-    kinds = _field_types(cls)
+    kinds = field_types(cls)
     given = _expect(dict, data, where).keys()
-    if given - kinds.keys() or kinds.keys() - _added(cls).keys() - given:
+    if given - kinds.keys() or kinds.keys() - added_fields(cls).keys() - given:
         raise GraphError(where, f"a {cls.__name__} has the fields {', '.join(kinds)}, no more and no fewer")
     values = {n: decode_value(k, data[n], arrays, f"{where}.{n}") for n, k in kinds.items() if n in data}
     try:
@@ -264,6 +266,8 @@ def _decode_union(kind: Any, data: Json, arrays: Sequence[Array], where: str) ->
         # beside a class, which is {"Name": ...}, an array is only {"array": ...}
         elif _could_be(member, data) and (get_origin(member) is not np.ndarray or "array" in data):
             return decode_value(member, data, arrays, where)
+    if named and (name := next(iter(data))) != "array":
+        raise GraphError(where, f"is a {name[:40]!r}, a kind that this spikeflow does not know")
     raise GraphError(where, "is none of the kinds that belong here")
 
 

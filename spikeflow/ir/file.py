@@ -9,6 +9,7 @@ from spikeflow.ir import stages, store
 from spikeflow.ir.codec import decode_record, encoded
 from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import Network
+from spikeflow.ir.versions import needed
 
 KIND = "network"
 
@@ -24,12 +25,12 @@ def write(path: str | os.PathLike[str], network: Network) -> None:
         Where the file cannot be written; what was there before is then still there.
     """
     check(network)
-    store.write_whole(path, KIND, *encoded(network))
+    store.write_whole(path, KIND, *encoded(network), needed(network))
 
 
 def read(path: str | os.PathLike[str], limits: store.Limits | None = None) -> Network:
     """The network in a file; FileError for anything that is not one."""
-    manifest, arrays = store.read(path, KIND, limits or store.Limits())
+    manifest, arrays = store.read(path, KIND, limits, Network)
     try:
         network = decode_record(Network, manifest, arrays)
         check(network)

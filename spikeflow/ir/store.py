@@ -6,7 +6,8 @@ file that is cut off or has one bit flipped is refused, never read as something 
 forger, so what follows is checked as a stranger's: links, layouts, filters, types and declared sizes, before
 anything is read.
 
-Inside are ``manifest``, JSON as bytes, and ``arrays/0``, ``arrays/1`` and so on.
+Inside are ``manifest``, JSON as bytes, ``arrays/0``, ``arrays/1`` and so on, and ``about``: the spikeflow that wrote the
+file, and the versions of node kinds and records that a reader has to know (`versions`). The first files have no ``about``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import h5py
@@ -31,12 +33,16 @@ from spikeflow.files.limits import MARGIN, Budget
 from spikeflow.files.write import PathLike, replace_file
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.codec import ARRAY_TYPES, Json
+from spikeflow.ir.versions import too_new
+from spikeflow.version import __version__
 
 VERSION = 1
 HEADER_BYTES = 512
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SMALL = 4096  # arrays of fewer bytes are stored as they are
 MAX_CHUNK = 2**26
+MAX_ABOUT = 2**16
+NOTHING: Mapping[str, int] = MappingProxyType({})
 # deflate shrinks at most 1,032 times; a file that declares more than this has no data to fill it
 MAX_RATIO = 1100
 FILTERS = frozenset(
@@ -61,7 +67,13 @@ class Limits:
 # --- writing ---
 
 
-def write_whole(path: PathLike, kind: str, manifest: Json, arrays: Sequence[Array]) -> None:
+def write_whole(
+    path: PathLike,
+    kind: str,
+    manifest: Json,
+    arrays: Sequence[Array],
+    needed: Mapping[str, int] = NOTHING,
+) -> None:
     """Write a file whole or not at all; FileError leaves behind what was there before.
 
     Parameters
@@ -69,19 +81,22 @@ def write_whole(path: PathLike, kind: str, manifest: Json, arrays: Sequence[Arra
     kind : what the file holds, in lower-case letters; `read` asks for the same.
     manifest : JSON.
     arrays : plain numbers.
+    needed : the versions that a reader has to know, by the names of kinds and records.
     """
+    about = {"spikeflow": __version__, "versions": dict(needed)}
     try:
         text = json.dumps(manifest, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        image = _image(text, arrays)
+        image = _image(text, arrays, json.dumps(about).encode())
     except Exception as error:
         raise FileError(path, f"cannot be put into HDF5: {error}") from error
     replace_file(path, (header(kind, image), image))
 
 
-def _image(text: bytes, arrays: Sequence[Array]) -> bytes:
+def _image(text: bytes, arrays: Sequence[Array], about: bytes) -> bytes:
     # made in memory: the HDF5 library does not survive a full disk, plain writing does
     with h5py.File("image", "w", driver="core", backing_store=False, block_size=2**22) as file:
         _store(file, "manifest", np.frombuffer(text, np.uint8))
+        _store(file, "about", np.frombuffer(about, np.uint8))
         group = file.create_group("arrays")
         for index, array in enumerate(arrays):
             if array.dtype not in ARRAY_TYPES:
@@ -109,14 +124,19 @@ def header(kind: str, image: bytes) -> bytes:
 # --- reading ---
 
 
-def read(path: PathLike, kind: str, limits: Limits | None = None) -> tuple[Json, list[Array]]:
-    """The manifest and the arrays of a file of this kind; FileError for anything else."""
+def read(
+    path: PathLike, kind: str, limits: Limits | None = None, record: Any = None
+) -> tuple[Json, list[Array]]:
+    """The manifest and the arrays of a file of this kind; FileError for anything else.
+
+    Of `record`, the class that is made of them, kinds and versions that this spikeflow does not know are refused by name.
+    """
     limits = limits or Limits()
     image = _checked_image(path, kind, limits)
     check_structure(path, image)
     try:
         with h5py.File(h5py.h5f.open_file_image(image)) as file:
-            return _read_checked(path, file, len(image), limits)
+            return _read_checked(path, file, len(image), limits, record)
     except FileError:
         raise
     # the HDF5 library reports what it dislikes as nearly every built-in exception
@@ -177,13 +197,18 @@ def _check_header(path: PathLike, found: bytes, kind: str, size: int) -> None:
         raise FileError(path, f"has {size} of its {int(match[3])} bytes", "a fresh copy")
 
 
-def _read_checked(path: PathLike, file: h5py.File, size: int, limits: Limits) -> tuple[Json, list[Array]]:
-    _check_links(path, file, ("manifest", "arrays"))
+def _read_checked(
+    path: PathLike, file: h5py.File, size: int, limits: Limits, record: Any
+) -> tuple[Json, list[Array]]:
+    told = "about" in file
+    _check_links(path, file, ("manifest", "arrays", "about") if told else ("manifest", "arrays"))
     group = file["arrays"]
     if not isinstance(group, h5py.Group) or len(group) > limits.arrays:
         raise FileError(path, f"'arrays' is not a group of at most {limits.arrays}")
     _check_links(path, group, [str(i) for i in range(len(group))])
     reader = _Reader(path, Budget(path, min(limits.array_bytes, MARGIN // 4 + MAX_RATIO * size)))
+    if told:
+        _check_about(path, reader.read(file["about"]), size, record)
     manifest = reader.read(file["manifest"])
     if manifest.dtype != np.uint8 or manifest.ndim != 1 or manifest.nbytes > limits.manifest_bytes:
         raise FileError(path, f"its manifest is not at most {limits.manifest_bytes} bytes of text")
@@ -275,6 +300,29 @@ def _manifest(path: PathLike, text: bytes, size: int) -> Json:
     except (ValueError, RecursionError) as error:
         reason = f"its manifest is not JSON as spikeflow writes it ({type(error).__name__})"
         raise FileError(path, reason) from error
+
+
+def _check_about(path: PathLike, about: Array, size: int, record: Any) -> None:
+    """Refuse what is newer than what this spikeflow knows, with the version of spikeflow that wrote it."""
+    if about.dtype != np.uint8 or about.ndim != 1 or about.nbytes > MAX_ABOUT:
+        raise FileError(path, f"its 'about' is not at most {MAX_ABOUT} bytes of text")
+    said = _manifest(path, about.tobytes(), size)
+    if not isinstance(said, dict) or said.keys() != {"spikeflow", "versions"}:
+        raise FileError(path, "its 'about' does not say who wrote it, and which versions it needs")
+    writer, versions = said["spikeflow"], said["versions"]
+    plain = (
+        isinstance(writer, str) and len(writer) <= 40 and writer.isprintable() and isinstance(versions, dict)
+    )
+    if not plain or any(
+        type(v) is not int or not 1 <= v < 2**31 or not n.isidentifier() for n, v in versions.items()
+    ):
+        raise FileError(path, "its 'about' does not say who wrote it, and which versions it needs")
+    if record is not None and (reason := too_new(versions, record)):
+        raise FileError(
+            path,
+            f"was written by spikeflow {writer} and holds {reason} (this is spikeflow {__version__})",
+            f"spikeflow {writer}, or a newer one",
+        )
 
 
 def _objects(text: bytes) -> int:

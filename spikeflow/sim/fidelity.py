@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.calibration import FEW, PART
+from spikeflow.frozen import ADDED
 from spikeflow.ir import answer
 from spikeflow.ir.interval import shown, wilson
 
@@ -48,7 +49,7 @@ class OutputFidelity:
     error: float | None
     tied: float = 0.0
     constant: bool = False
-    spread_error: float | None = field(default=None, metadata={"added": True})
+    spread_error: float | None = field(default=None, metadata=ADDED)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from spikeflow.hw.cost import over_limits
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir import stages, store
 from spikeflow.ir.codec import decode_record, encoded
+from spikeflow.ir.versions import needed
 
 KIND = "mapping"
 
@@ -22,7 +23,7 @@ def write_mapping(path: str | os.PathLike[str], mapping: Mapping) -> None:
     FileError
         Where the file cannot be written; what was there before is then still there.
     """
-    store.write_whole(path, KIND, *encoded(mapping))
+    store.write_whole(path, KIND, *encoded(mapping), needed(mapping))
 
 
 def read_mapping(path: str | os.PathLike[str], limits: store.Limits | None = None) -> Mapping:
@@ -31,7 +32,7 @@ def read_mapping(path: str | os.PathLike[str], limits: store.Limits | None = Non
     The tables must agree with each other, rebuild into a graph at stage fixed, and keep the limits of their
     chip where that is one of ours: a file cannot make us import somebody else's chip.
     """
-    manifest, arrays = store.read(path, KIND, limits or store.Limits())
+    manifest, arrays = store.read(path, KIND, limits, Mapping)
     try:
         mapping = decode_record(Mapping, manifest, arrays)
         stages.check(mapping.as_graph(), "fixed")
