@@ -36,7 +36,7 @@ def known(cls: Any) -> Mapping[str, int]:
             found[kind.__name__] = version_of(kind)
             todo += field_types(kind).values()
         elif not isinstance(kind, type):
-            todo += (*get_args(kind), *([kind.item] if hasattr(kind, "item") else []))
+            todo += (*get_args(kind), *filter(None, [getattr(kind, "item", None)]))
     return MappingProxyType(found)
 
 
