@@ -5,13 +5,12 @@ The geometry itself is that of each kind (``ir.nodes``); nobody else computes it
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import prod
 from typing import TypeVar
 
 import numpy as np
 
-from spikeflow.ir.arrays import Array, weight_values
+from spikeflow.ir.arrays import Array
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import LinearKind, Move, Node, Shape, Sparse, Synapses, Synaptic
 
@@ -96,20 +95,22 @@ def listed(synapses: Synapses, in_shape: Shape, out_shape: Shape, bias: Array | 
 
 
 def times_columns(node: Kind, factor: Array) -> Kind:
-    """The node with the weights of each source, or channel of sources, times its factor ``(columns,)``; rounded once."""
-    weight = weight_values(node.weight) * node.over_columns(factor.astype(np.float64))
-    return replace(node, weight=weight.astype(np.float32))  # type: ignore[type-var]
+    """The node with the weights of each source, or channel of them, times its factor ``(columns,)``; rounded once."""
+    weight = node.stored_weights * node.over_columns(factor.astype(np.float64))
+    return node.with_weights(node.packed(weight.astype(np.float32)))
 
 
-def times_rows(node: Kind, factor: Array) -> Kind:
-    """The node with weights and bias of each target, or channel of targets, times its factor; rounded once.
+def times_rows(node: Kind, factor: Array, shift: Array | None = None) -> Kind:
+    """The node with what each target, or channel of them, gets times its factor, plus a shift; rounded once.
 
     Parameters
     ----------
-    factor : float64, ``(rows,)``, or ``(1,)`` for all rows.
+    factor, shift : float64, ``(rows,)``; the shift goes into the bias.
     """
-    full = np.broadcast_to(factor, node.rows)
-    one = len(factor) == 1
-    weight = weight_values(node.weight) * (factor if one else node.over_rows(full))
-    bias = None if node.bias is None else (node.bias.astype(np.float64) * full).astype(np.float32)
-    return replace(node, weight=weight.astype(np.float32), bias=bias)  # type: ignore[type-var]
+    weight = node.stored_weights * node.over_rows(factor)
+    bias = np.zeros(node.rows) if shift is None else shift
+    if node.bias is not None:
+        bias = node.bias.astype(np.float64) * factor + bias
+    keeps = node.bias is not None or bool(bias.any())
+    rounded = bias.astype(np.float32) if keeps else None
+    return node.with_weights(node.packed(weight.astype(np.float32)), bias=rounded)

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError
-from spikeflow.hw.layout.connectivity import fan_in, projections, synapses_of
+from spikeflow.hw.layout.connectivity import fan_in, projections
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Conv2d, Flatten, Input, Linear, Output
+from spikeflow.ir.synapses import synapses_of
 from tests.hw.fixed_nets import BYTE, Layers, cells, conv, drawn, weights
 
 
@@ -29,7 +30,7 @@ def test_convolution_is_its_synapses(seed: int, stride: tuple[int, int], dilatio
     shape = (2 * groups, 5, 6)
     out = node.output_shape("w", (shape,))
     graph = _joined(shape, node, out)
-    found = synapses_of(graph, projections(graph)[0])
+    found = synapses_of(graph, projections(graph)[0].name)
     x = rng.integers(-5, 6, (1, *shape))
     total = np.zeros(int(np.prod(out)), np.int64)
     np.add.at(total, found.target, x.ravel()[found.source] * found.weight.astype(np.int64))

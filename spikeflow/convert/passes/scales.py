@@ -19,7 +19,7 @@ from spikeflow.convert.capture.affine import per_channel
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Move, Node, Scale, Shape, SumPool, Synaptic
-from spikeflow.ir.synapses import by_part, times_columns
+from spikeflow.ir.synapses import by_part, times_columns, times_rows
 from spikeflow.typing import Array
 
 
@@ -176,10 +176,7 @@ def into_targets(node: Node, factor: Array, shift: Array, shape: Shape) -> Node:
         np.broadcast_to(np.asarray(x, np.float64), shape).reshape(node.rows, -1)[:, 0]
         for x in (factor, shift)
     )
-    weight = weight_values(node.weight) * node.over_rows(a)
-    bias = b if node.bias is None else node.bias.astype(np.float64) * a + b
-    rounded = bias.astype(np.float32) if node.bias is not None or bias.any() else None
-    return replace(node, weight=weight.astype(np.float32), bias=rounded)
+    return times_rows(node, a, b)
 
 
 def _moved(node: Node, factors: Sequence[Array], shape: Shape) -> Array:

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.ir.nodes import Conv2d, Linear, Shape, Sparse
+from spikeflow.ir.nodes import Shape, SynapticNode
 from spikeflow.typing import Float
-
-Synapses = Linear | Conv2d | Sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +38,7 @@ class Incoming:
     """
 
     name: str
-    node: Synapses
+    node: SynapticNode
     weight: Float
     group: npt.NDArray[np.int64]
     in_shape: Shape

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from spikeflow.hw.integer.incoming import Drive, Float, Incoming, mantissas
-from spikeflow.ir.nodes import Conv2d, Shape, Sparse
+from spikeflow.ir.nodes import Sparse
 
 PER_OCTAVE = 4  # scales tried between one and its double
 PATIENCE = 2 * PER_OCTAVE  # scales in a row that are worse: a clip that did not pay by then never does
@@ -152,18 +152,11 @@ class _Dense(_Rows):
         rows = weight.shape[0]
         super().__init__(edge, rows, edge.group.reshape(rows, -1)[:, 0])
         self.weight = edge.weight.reshape(rows, -1)
-        self.mean, self.power = edge.drive.mean, edge.drive.power
-        self.parts = 1
-        if isinstance(edge.node, Conv2d):
-            self._by_channel(edge.node, edge.in_shape)
-
-    def _by_channel(self, node: Conv2d, in_shape: Shape) -> None:
-        taps, self.parts = prod(node.weight.shape[2:]), node.groups
-        samples, channels = len(self.mean), in_shape[0]
-        mean = self.mean.reshape(samples, channels, -1).mean(axis=2)
-        power = self.power.reshape(channels, -1).mean(axis=1)
+        samples, columns, taps = len(edge.drive.mean), edge.node.columns, prod(weight.shape[2:])
+        self.parts = columns // weight.shape[1]
+        mean = edge.drive.mean.reshape(samples, columns, -1).mean(axis=2)
         self.mean = np.repeat(mean, taps, axis=1)
-        self.power = np.repeat(power, taps)
+        self.power = np.repeat(edge.drive.power.reshape(columns, -1).mean(axis=1), taps)
 
     def _errors(self, scale: Float, on: npt.NDArray[np.bool_]) -> Float:
         found, rows, columns = [], self.count // self.parts, self.weight.shape[1]
@@ -204,8 +197,7 @@ class _Listed(_Rows):
         return (drive + ALONE * (squares @ edge.drive.power))[on]
 
     def _weighed(self, values: npt.NDArray[np.bool_]) -> Float:
-        source = np.repeat(np.arange(prod(self.node.in_shape)), np.diff(self.node.indptr))
-        each = values * self.edge.drive.power[source]
+        each = values * self.node.over_columns(self.edge.drive.power)
         return np.bincount(self.node.targets, each, self.count).astype(np.float64)
 
 

@@ -8,17 +8,18 @@ since they share kernels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.hw.chips.chip import Formats
-from spikeflow.hw.integer.incoming import Drive, Float, Incoming, Synapses, mantissas
-from spikeflow.ir.arrays import Array, Quantised, weight_values
+from spikeflow.hw.integer.incoming import Drive, Float, Incoming, mantissas
+from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.nodes import Conv2d, Shape, Sparse
+from spikeflow.ir.nodes import Shape, SynapticNode
+from spikeflow.ir.synapses import row_of_weights
 
 
 @dataclass(frozen=True)
@@ -53,62 +54,33 @@ def per_neuron(scale: Float, shape: Shape) -> Float:
     return scale.reshape((-1, 1, 1)) if len(shape) == 3 else scale.reshape(shape)
 
 
-def group_of_weights(node: Synapses, shape: Shape, groups: int) -> npt.NDArray[np.int64]:
-    """The group of each stored weight, in C order."""
-    neurons = prod(shape)
-    if isinstance(node, Sparse):
-        return (node.targets.astype(np.int64) * groups) // neurons
-    rows = node.weight.shape[0]
-    return np.repeat(np.arange(rows) * groups // rows, prod(node.weight.shape[1:]))
+def group_of_weights(node: SynapticNode, groups: int) -> npt.NDArray[np.int64]:
+    """The group of each stored weight, in stored order."""
+    return row_of_weights(node) * groups // node.rows
 
 
-def incoming(name: str, node: Synapses, shape: Shape, groups: int, formats: Formats) -> Incoming:
-    """An edge into a population of this shape; its source is filled in by `quantise`."""
-    weight = weight_values(node.weight).astype(np.float64).reshape(-1)
-    if isinstance(node, Sparse):
-        weight = np.broadcast_to(weight, node.targets.shape)
+def incoming(name: str, node: SynapticNode, groups: int, formats: Formats) -> Incoming:
+    """An edge into a population of so many groups; its source is filled in by `quantise`."""
+    weight = node.stored_weights.astype(np.float64).reshape(-1)
     signed = not (formats.arithmetic.excitatory_bits and weight.min(initial=0.0) >= 0)
     high = 2 ** (int(formats.weight_bits.value) - int(signed)) - 1
-    group = group_of_weights(node, shape, groups)
+    group = group_of_weights(node, groups)
     return Incoming(
         name, node, weight, group, (), Drive(np.zeros((1, 0), np.float32), np.zeros(0)), 1.0, high, signed
     )
 
 
-def scaled_node(node: Synapses, gain: Float, shape: Shape) -> Synapses:
-    """The node with the weights into each neuron times `gain`, which broadcasts to the neurons; rounded
-    once.
-    """
-    full = np.broadcast_to(gain, shape)
-    weight = weight_values(node.weight).astype(np.float64)
-    if isinstance(node, Sparse):
-        scaled = weight * full.reshape(-1)[node.targets] if gain.size > 1 else weight * full.reshape(-1)[0]
-    elif isinstance(node, Conv2d):
-        scaled = weight * full[:, 0, 0][:, None, None, None]
-    else:
-        scaled = weight * full.reshape(-1, 1)
-    bias = node.bias
-    if bias is not None:
-        own = full[:, 0, 0] if isinstance(node, Conv2d) else full.reshape(-1)
-        bias = (bias.astype(np.float64) * own).astype(np.float32)
-    return replace(node, weight=scaled.astype(np.float32), bias=bias)
-
-
-def quantised(edge: Incoming, scale: Float, exponent: int) -> Synapses:
+def quantised(edge: Incoming, scale: Float, exponent: int) -> SynapticNode:
     """The node with integer weights at the groups' scales."""
     integers = mantissas(edge, edge.weight, (scale / (edge.source * 2.0**exponent))[edge.group])
-    if isinstance(edge.node, Sparse):
-        same = integers.size > 0 and bool((integers == integers[0]).all())
-        integers = integers[:1] if same else integers
-    else:
-        integers = integers.reshape(edge.node.weight.shape)
-    weight = Quantised(integers, Fixed(edge.high.bit_length() + edge.signed, signed=edge.signed))
-    return replace(edge.node, weight=weight, bias=None, exponent=exponent)
+    format_ = Fixed(edge.high.bit_length() + edge.signed, signed=edge.signed)
+    weight = Quantised(edge.node.packed(integers), format_)
+    return edge.node.with_weights(weight, bias=None, exponent=exponent)
 
 
-def loss(edge: Incoming, node: Synapses, scale: Float, counts: Float) -> Loss:
+def loss(edge: Incoming, node: SynapticNode, scale: Float, counts: Float) -> Loss:
     """What the integers of `node`, at the groups' scales, lost; `counts` : how much each group counts."""
-    integers = np.broadcast_to(weight_values(node.weight).reshape(-1), edge.weight.shape)
+    integers = node.stored_weights.reshape(-1)
     step = edge.source * 2.0**node.exponent / scale[edge.group]
     off, power = integers * step - edge.weight, _power(edge) * counts[edge.group]
     largest = np.abs(edge.weight) > np.abs(integers * step) + 0.6 * step
@@ -127,12 +99,6 @@ def _relative(off: Float, weight: Float, power: Array) -> float:
 
 def _power(edge: Incoming) -> Float:
     """What each stored weight's source sends, mean square."""
-    node, power = edge.node, edge.drive.power
-    if isinstance(node, Sparse):
-        return power[np.repeat(np.arange(prod(node.in_shape)), np.diff(node.indptr))]
-    if isinstance(node, Conv2d):
-        channels = power.reshape(edge.in_shape[0], -1).mean(axis=1).reshape(node.groups, 1, -1, 1)
-        rows = node.weight.shape[0] // node.groups
-        full = np.broadcast_to(channels, (node.groups, rows, channels.shape[2], prod(node.weight.shape[2:])))
-        return full.reshape(-1)
-    return np.broadcast_to(power, node.weight.shape).reshape(-1)
+    node = edge.node
+    each = edge.drive.power.reshape(node.columns, -1).mean(axis=1)
+    return np.broadcast_to(node.over_columns(each), node.stored_weights.shape).reshape(-1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
@@ -10,29 +9,13 @@ import numpy as np
 
 from spikeflow.errors import GraphError
 from spikeflow.hw.tables.records import Projection
-from spikeflow.ir.arrays import Quantised, weight_values
+from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import LINEAR_KINDS, Conv2d, Input, Linear, Output, Population, Shape, Sparse
+from spikeflow.ir.nodes import Input, Output, Population, Synapses, Synaptic
+from spikeflow.ir.synapses import synapses_of
 from spikeflow.typing import Array
 
 _COMPOSE = "compose, so that one synapse node stands between two populations"
-
-
-@dataclass(frozen=True, eq=False)
-class Synapses:
-    """Synapses of one node in any order; zero weights need none.
-
-    Parameters
-    ----------
-    source, target : int32, ``(synapses,)``, C-order indices.
-    weight : int32, ``(synapses,)``.
-    delay : int32, ``(synapses,)``, of the node itself, or None.
-    """
-
-    source: Array
-    target: Array
-    weight: Array
-    delay: Array | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +76,16 @@ def projections(graph: Graph) -> tuple[Projection, ...]:
         Where anything else than one synapse node stands between a source and a population.
     """
     for name, node in graph.nodes.items():
-        if not isinstance(node, (Input, Output, Population, *LINEAR_KINDS)):
+        if not isinstance(node, Input | Output | Population | Synaptic):
             raise GraphError(name, f"a {type(node).__name__} cannot be mapped", _COMPOSE)
     _check_ends(graph)
-    return tuple(_projection(graph, name) for name in graph.of_kind(*LINEAR_KINDS))
+    return tuple(_projection(graph, name) for name in graph.of_kind(Synaptic))
 
 
 def _check_ends(graph: Graph) -> None:
     for edge in graph.edges:
         source, target = graph.nodes[edge.src], graph.nodes[edge.dst]
-        if isinstance(target, Population) and not isinstance(source, LINEAR_KINDS):
+        if isinstance(target, Population) and not isinstance(source, Synaptic):
             raise GraphError(edge.dst, f"reads {edge.src} without synapses", _COMPOSE)
         if isinstance(target, Output) and not isinstance(source, Population):
             raise GraphError(edge.dst, f"reads {edge.src}, which is no population", "a population there")
@@ -110,7 +93,7 @@ def _check_ends(graph: Graph) -> None:
 
 def _projection(graph: Graph, name: str) -> Projection:
     node, into, out = graph.nodes[name], graph.inputs_of(name), graph.outputs_of(name)
-    assert isinstance(node, Linear | Conv2d | Sparse)
+    assert isinstance(node, Synaptic)
     ends = [graph.nodes[e.src] for e in into] + [graph.nodes[e.dst] for e in out]
     if (
         len(into) != 1
@@ -130,76 +113,14 @@ def _projection(graph: Graph, name: str) -> Projection:
         into[0].delay + out[0].delay,
         node.exponent,
         node.weight.format,
-        getattr(node, "delays", None) is not None,
+        node.delays is not None,
     )
-
-
-def synapses_of(graph: Graph, projection: Projection) -> Synapses:
-    """The synapses of one projection, expanded."""
-    node = graph.nodes[projection.name]
-    if isinstance(node, Linear):
-        return _linear(node)
-    if isinstance(node, Conv2d):
-        return _conv2d(node, graph.shapes[projection.source], graph.shapes[projection.name])
-    assert isinstance(node, Sparse)
-    return _sparse(node)
-
-
-def _linear(node: Linear) -> Synapses:
-    weight = weight_values(node.weight)
-    target, source = np.nonzero(weight)
-    delay = None
-    if node.delays is not None:
-        delay = np.broadcast_to(node.delays, weight.shape)[target, source].astype(np.int32)
-    return Synapses(source.astype(np.int32), target.astype(np.int32), weight[target, source], delay)
-
-
-def _sparse(node: Sparse) -> Synapses:
-    weight = node.stored_weights
-    source = node.over_columns(np.arange(prod(node.in_shape), dtype=np.int32))
-    kept = np.flatnonzero(weight)
-    delay = None if node.delays is None else node.each_delay()[kept]
-    return Synapses(source[kept], node.targets[kept].astype(np.int32), weight[kept], delay)
-
-
-def _conv2d(node: Conv2d, in_shape: Shape, out_shape: Shape) -> Synapses:
-    taps = np.ndindex(*node.weight.shape[2:])
-    found = [piece for tap in taps for piece in _tap(node, tap, in_shape, out_shape)]
-    empty = np.zeros(0, np.int32)
-    columns = [np.concatenate(c) for c in zip(*found, strict=True)] if found else [empty] * 3
-    return Synapses(*columns)
-
-
-def _tap(
-    node: Conv2d, tap: tuple[int, ...], in_shape: Shape, out_shape: Shape
-) -> Iterator[tuple[Array, Array, Array]]:
-    """Synapses of one position in the kernel: (source, target, weight)."""
-    kernel = weight_values(node.weight)[:, :, tap[0], tap[1]]
-    places = []
-    for axis in (0, 1):
-        out = np.arange(out_shape[1 + axis])
-        at = out * node.stride[axis] + tap[axis] * node.dilation[axis] - node.padding[axis][0]
-        inside = (at >= 0) & (at < in_shape[1 + axis])
-        places.append((out[inside], at[inside]))
-    (out_y, in_y), (out_x, in_x) = places
-    channel, within = np.nonzero(kernel)
-    if not len(channel) or not len(out_y) or not len(out_x):
-        return
-    group = channel // (out_shape[0] // node.groups)
-    source = (group * kernel.shape[1] + within)[:, None] * (in_shape[1] * in_shape[2]) + (
-        in_y[:, None] * in_shape[2] + in_x
-    ).ravel()
-    target = (
-        channel[:, None] * (out_shape[1] * out_shape[2]) + (out_y[:, None] * out_shape[2] + out_x).ravel()
-    )
-    weight = np.broadcast_to(kernel[channel, within][:, None], source.shape)
-    yield source.ravel().astype(np.int32), target.ravel().astype(np.int32), weight.ravel()
 
 
 def fan_in(graph: Graph, population: str, edges: tuple[Projection, ...]) -> FanIn:
     """The synapses that reach one population; `edges` are all projections of the graph."""
     mine = [(i, p) for i, p in enumerate(edges) if p.target == population]
-    parts = [(i, p, synapses_of(graph, p)) for i, p in mine]
+    parts = [(i, p, synapses_of(graph, p.name)) for i, p in mine]
     keys, columns, first = [], [], 0
     for index, edge, synapses in parts:
         key, column = _axons(graph, index, edge, synapses)
@@ -259,13 +180,9 @@ def _by_target(
 def _kin(graph: Graph, edge: Projection, indptr: Array, axon: Array) -> Array:
     """Which neurons share their sources, by the structure of one projection; `axon` is -1 for the others."""
     node = graph.nodes[edge.name]
-    if isinstance(node, Linear):
-        return np.zeros(len(indptr) - 1, np.int32)
-    if isinstance(node, Conv2d):
-        channels, high, wide = graph.shapes[edge.name]
-        group = np.arange(channels) // (channels // node.groups)
-        return (group[:, None] * (high * wide) + np.arange(high * wide)).ravel().astype(np.int32)
-    return _kin_by_sources(indptr, axon)
+    assert isinstance(node, Synaptic)
+    alike = node.alike(graph.shapes[edge.name])
+    return _kin_by_sources(indptr, axon) if alike is None else alike
 
 
 def _kin_by_sources(indptr: Array, axon: Array) -> Array:

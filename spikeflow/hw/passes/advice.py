@@ -14,7 +14,7 @@ from spikeflow.errors import SpikeflowError, Violation
 from spikeflow.hw.chips.chip import NAMES, Chip, load
 from spikeflow.hw.passes.adapt import VARIANTS, adapt, reset_of
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import LINEAR_KINDS, Input, Node, Population
+from spikeflow.ir.nodes import Input, Node, Population, Synaptic
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.integrator import Integrator
 
@@ -138,7 +138,7 @@ def without_bias(name: str) -> Callable[[Graph], Graph]:
     def change(graph: Graph) -> Graph:
         into = {e.src: graph.nodes[e.src] for e in graph.inputs_of(name)}
         return graph.with_nodes(
-            {n: replace(node, bias=None) for n, node in into.items() if isinstance(node, LINEAR_KINDS)}
+            {n: replace(node, bias=None) for n, node in into.items() if isinstance(node, Synaptic)}
         )
 
     return change

@@ -23,21 +23,23 @@ from spikeflow.hw.passes.convolve import Affine, as_conv
 from spikeflow.hw.passes.operators import Operator
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
-    LINEAR_KINDS,
     Concat,
-    Conv2d,
-    Flatten,
+    Delay,
     Input,
     Linear,
+    Move,
     Node,
     Output,
     Population,
     Shape,
     Sparse,
+    Synapses,
+    Synaptic,
+    SynapticNode,
 )
+from spikeflow.ir.synapses import by_part, listed
 from spikeflow.typing import Float
 
-Synapses = Linear | Conv2d | Sparse
 ENDS = (Input, Population)
 MAX_PATHS = 4096
 DENSE = 0.5  # a share of non-zero weights from which a matrix is kept as a Linear
@@ -102,8 +104,8 @@ class _Builder:
             self._connect(path, node, target, port)
 
     def _with_bias(
-        self, paths: Sequence[Path], made: list[Synapses], bias: Float | None, shape: Shape
-    ) -> list[Synapses]:
+        self, paths: Sequence[Path], made: list[SynapticNode], bias: Float | None, shape: Shape
+    ) -> list[SynapticNode]:
         """The nodes of a port with all of its biases on the first that can hold them."""
         if bias is None:
             return made
@@ -116,13 +118,13 @@ class _Builder:
         made[index] = replace(made[index], bias=flat.astype(np.float32))
         return made
 
-    def _connect(self, path: Path, node: Synapses, target: str, port: str) -> None:
+    def _connect(self, path: Path, node: SynapticNode, target: str, port: str) -> None:
         name = self._name(path, target, port)
         self.nodes[name] = node
         self.edges += [Edge(path.source, name, delay=path.delay), Edge(name, target, port)]
 
     def _name(self, path: Path, target: str, port: str) -> str:
-        kinds = [h.name for h in path.hops if isinstance(self.graph.nodes[h.name], LINEAR_KINDS)]
+        kinds = [h.name for h in path.hops if isinstance(self.graph.nodes[h.name], Synaptic)]
         own = kinds or [h.name for h in path.hops]
         name = own[-1] if own else f"{path.source}->{target}" + ("" if port == "in" else f".{port}")
         if name in self.nodes:
@@ -136,7 +138,7 @@ class _Builder:
 def _paths(graph: Graph, target: str, port: str) -> Iterator[Path]:
     """The paths into a port, in the order of the edges."""
     count = 0
-    waiting = [Path(e.src, (), e.delay) for e in reversed(graph.inputs_of(target, port))]
+    waiting = [Path(e.src, (), graph.lag(e)) for e in reversed(graph.inputs_of(target, port))]
     while waiting:
         path = waiting.pop()
         if isinstance(graph.nodes[path.source], ENDS):
@@ -145,10 +147,11 @@ def _paths(graph: Graph, target: str, port: str) -> Iterator[Path]:
                 raise GraphError(target, f"more than {MAX_PATHS} paths lead to port {port!r}")
             yield path
             continue
-        waiting += [
-            Path(e.src, (Hop(path.source, e.port), *path.hops), path.delay + e.delay)
-            for e in reversed(graph.inputs_of(path.source))
-        ]
+        node = graph.nodes[path.source]
+        for e in reversed(graph.inputs_of(path.source)):
+            # a Delay is the steps of its edges
+            hops = path.hops if isinstance(node, Delay) else (Hop(path.source, e.port), *path.hops)
+            waiting.append(Path(e.src, hops, path.delay + graph.lag(e)))
 
 
 class Constants:
@@ -176,10 +179,10 @@ class Constants:
             part = self.known[edge.src]
             if part is None:
                 continue
-            if edge.delay:
+            if self.graph.lag(edge):
                 raise GraphError(
                     edge.src,
-                    f"its bias reaches {name} only {edge.delay} step(s) late",
+                    f"its bias reaches {name} only {self.graph.lag(edge)} step(s) late",
                     "a delay on the edge into the layer, not on the one out of it",
                 )
             total = part if total is None else total + part
@@ -188,10 +191,8 @@ class Constants:
     def _constant(self, name: str) -> Float | None:
         node, shape = self.graph.nodes[name], self.graph.shapes[name]
         parts = [self._carried(name, port, shape) for port in node.ports]
-        bias = getattr(node, "bias", None)
-        if bias is not None:
-            own = bias[:, None, None] if isinstance(node, Conv2d) else bias.reshape(shape)
-            parts.append(np.broadcast_to(own, shape).astype(np.float64))
+        if isinstance(node, Synaptic) and node.bias is not None:
+            parts.append(node.with_bias(np.zeros((1, *shape)))[0])
         found = [p for p in parts if p is not None]
         return sum(found[1:], found[0]) if found else None
 
@@ -199,28 +200,22 @@ class Constants:
         part = self.at(name, port)
         if part is None:
             return None
-        slots = _operator(self.graph, Hop(name, port))
+        slots = operators.operator(self.graph, name, port)
         if max(slots, default=0) > 0:
             raise GraphError(name, "a bias passes its delays and would begin late", "a bias after the delays")
         return np.asarray((sum(slots.values()) @ part.reshape(-1)).reshape(shape))
 
 
-def _operator(graph: Graph, hop: Hop) -> Operator:
-    node, out_shape = graph.nodes[hop.name], graph.shapes[hop.name]
-    in_shape = graph.port_shape(hop.name, hop.port)
-    if isinstance(node, Concat):
-        return operators.concat(node, in_shape, out_shape, _start(graph, hop, node))
-    return operators.operator(hop.name, node, in_shape, out_shape, hop.port)
+def _keeps_order(graph: Graph, name: str) -> bool:
+    """Whether a node only puts what arrives under another shape."""
+    node = graph.nodes[name]
+    return isinstance(node, Move) and node.keeps_order([graph.port_shape(name, p) for p in node.ports])
 
 
-def _start(graph: Graph, hop: Hop, node: Concat) -> int:
-    return operators.concat_start(node, hop.port, {p: graph.port_shape(hop.name, p) for p in node.ports})
-
-
-def _synapses(graph: Graph, path: Path, shape: Shape) -> Synapses:
+def _synapses(graph: Graph, path: Path, shape: Shape) -> SynapticNode:
     nodes = [graph.nodes[h.name] for h in path.hops]
     in_shape = graph.shapes[path.source]
-    real = [n for n in nodes if not isinstance(n, Flatten)]
+    real = [graph.nodes[h.name] for h in path.hops if not _keeps_order(graph, h.name)]
     if (
         len(real) == 1
         and isinstance(real[0], Linear)
@@ -238,24 +233,29 @@ def _synapses(graph: Graph, path: Path, shape: Shape) -> Synapses:
 
 def _affine(graph: Graph, hop: Hop) -> Affine:
     node = graph.nodes[hop.name]
-    start = _start(graph, hop, node) if isinstance(node, Concat) else 0
+    start = 0
+    if isinstance(node, Concat):  # where the port's values begin along the axis
+        before = node.ports[: node.ports.index(hop.port)]
+        start = sum(graph.port_shape(hop.name, p)[node.axis] for p in before)
     return Affine(node, graph.port_shape(hop.name, hop.port), graph.shapes[hop.name], start)
 
 
-def _written_out(graph: Graph, path: Path, shape: Shape) -> Synapses:
+def _written_out(graph: Graph, path: Path, shape: Shape) -> SynapticNode:
     """The product of the path's matrices, as a Linear where it ends in one and is mostly full, else as a
     Sparse.
     """
     size = prod(graph.shapes[path.source])
     product: Operator = {0: operators.selection(np.arange(size), size)}
     for hop in path.hops:
-        product = operators.multiply(_operator(graph, hop), product)
+        product = operators.multiply(operators.operator(graph, hop.name, hop.port), product)
     synapses = [(d, *_entries(m)) for d, m in sorted(product.items())]
     count = sum(len(weights) for _, weights, _, _ in synapses)
     linear = any(isinstance(graph.nodes[h.name], Linear) for h in path.hops)
     if linear and len(shape) == 1 and set(product) == {0} and count > DENSE * prod(shape) * size:
         return Linear(product[0].toarray())
-    return _rows(synapses, graph.shapes[path.source], shape)
+    weight, target, source = (np.concatenate(parts) for parts in list(zip(*synapses, strict=True))[1:])
+    delays = np.concatenate([np.full(len(w), d) for d, w, _, _ in synapses])
+    return listed(Synapses(source, target, weight, delays), graph.shapes[path.source], shape)
 
 
 def _entries(matrix: operators.Matrix) -> tuple[Float, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -267,42 +267,18 @@ def _entries(matrix: operators.Matrix) -> tuple[Float, npt.NDArray[np.int64], np
     return by_source.data, by_source.indices.astype(np.int64), sources
 
 
-def _rows(
-    synapses: Sequence[tuple[int, Float, npt.NDArray[np.int64], npt.NDArray[np.int64]]],
-    in_shape: Shape,
-    out_shape: Shape,
-) -> Sparse:
-    weight, target, source = (np.concatenate(parts) for parts in list(zip(*synapses, strict=True))[1:])
-    delays = np.concatenate([np.full(len(w), d) for d, w, _, _ in synapses])
-    order = np.lexsort((delays, target, source))
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=prod(in_shape)))])
-    # one constant is kept as one number: an identity, a sum pool
-    constant = weight.size > 0 and bool((weight == weight[0]).all())
-    return Sparse(
-        indptr,
-        target[order],
-        weight[:1] if constant else weight[order],
-        in_shape,
-        out_shape,
-        delays=delays[order] if delays.any() else None,
-    )
-
-
-def _bias_for(node: Synapses, bias: Float) -> Float | None:
-    if not isinstance(node, Conv2d):
-        return bias.reshape(-1)
-    per_channel = bias[:, 0, 0]
-    return per_channel if (bias == per_channel[:, None, None]).all() else None
+def _bias_for(node: SynapticNode, bias: Float) -> Float | None:
+    return by_part(bias, node.rows)
 
 
 def is_composed(graph: Graph) -> bool:
     """Whether every linear node stands alone between an Input or population and a port."""
-    for name in graph.of_kind(*LINEAR_KINDS):
+    for name in graph.of_kind(Synaptic):
         sources = [graph.nodes[e.src] for e in graph.inputs_of(name)]
         targets = graph.outputs_of(name)
         if len(sources) != 1 or not isinstance(sources[0], ENDS) or len(targets) != 1 or targets[0].delay:
             return False
-    others = (*ENDS, Output, *LINEAR_KINDS)
+    others = (*ENDS, Output, Synaptic)
     return all(isinstance(n, others) for n in graph.nodes.values()) and not any(
         isinstance(graph.nodes[e.dst], Population) and isinstance(graph.nodes[e.src], ENDS)
         for e in graph.edges

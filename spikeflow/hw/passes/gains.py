@@ -10,12 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeflow.hw.integer.weights import scaled_node
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.instructions import FLOAT
-from spikeflow.ir.nodes import LINEAR_KINDS, Conv2d, Linear, Node, Population, Sparse
+from spikeflow.ir.nodes import Node, Population, Synaptic
 from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.synapses import by_part, times_rows
 from spikeflow.typing import Float
 
 
@@ -31,24 +31,19 @@ def fold_gains(graph: Graph) -> Graph:
     return graph.with_nodes(changed)
 
 
-def _fold(graph: Graph, name: str, node: Population, port: str, changed: dict[str, Node]) -> Population:
-    found = _gain(node, port)
+def _fold(graph: Graph, name: str, population: Population, port: str, changed: dict[str, Node]) -> Population:
+    found = _gain(population, port)
     sources = [e.src for e in graph.inputs_of(name, port)]
-    if found is None or not all(isinstance(graph.nodes[s], LINEAR_KINDS) for s in sources):
-        return node
+    into = {s: node for s in sources if isinstance(node := graph.nodes[s], Synaptic)}
+    if found is None or len(into) < len(set(sources)):
+        return population
     gain, program = found
-    if any(isinstance(graph.nodes[s], Conv2d) for s in sources) and not _by_channel(gain, node):
-        return node
-    for source in sources:
-        synapses = graph.nodes[source]
-        assert isinstance(synapses, Linear | Conv2d | Sparse)
-        changed[source] = scaled_node(synapses, gain, node.shape)
-    return replace(node, program=program)
-
-
-def _by_channel(gain: Float, node: Population) -> bool:
-    full = np.broadcast_to(gain, node.shape)
-    return bool((full == full[:, :1, :1]).all())
+    full = np.broadcast_to(gain, population.shape)
+    rows = {s: by_part(full, node.rows) for s, node in into.items()}
+    if any(factor is None for factor in rows.values()):  # neurons of one kernel have different gains
+        return population
+    changed |= {s: times_rows(node, factor) for s, node in into.items() if (factor := rows[s]) is not None}
+    return replace(population, program=program)
 
 
 def _gain(node: Population, port: str) -> tuple[Float, Program] | None:

@@ -28,9 +28,9 @@ from spikeflow.hw.passes.advice import (
 )
 from spikeflow.hw.passes.compose import Constants
 from spikeflow.hw.passes.retime import retime
-from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Conv2d, Input, Linear, Node, Output, Population, Sparse
+from spikeflow.ir.nodes import Input, Output, Population, Synaptic
+from spikeflow.ir.synapses import fan_in as most_synapses
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.integrator import Integrator
 
@@ -152,7 +152,8 @@ def delays(graph: Graph, chip: Chip) -> Iterator[Violation]:
 def fan_in(graph: Graph, chip: Chip) -> Iterator[Violation]:
     """A single neuron that would not fit an empty core, by its input axons or by its synaptic memory."""
     for name, node in _populations(graph):
-        counts = [_fan_in(graph.nodes[e.src]) for p in node.ports for e in graph.inputs_of(name, p)]
+        sources = [graph.nodes[e.src] for p in node.ports for e in graph.inputs_of(name, p)]
+        counts = [most_synapses(s, zeros=False) for s in sources if isinstance(s, Synaptic)]
         axons, limit, states = sum(counts), int(chip.axons_in.value), len(node.program.states)
         room, memory = int(chip.memory.limit.value), _neuron_bits(axons, states, chip)
         # what one synapse more takes is the same for each, so the most that fit can be counted
@@ -169,17 +170,6 @@ def _neuron_bits(axons: int, states: int, chip: Chip) -> int:
     m = chip.memory
     lists = int(m.list_bits(np.ones(1, np.int64), m.synapse_bits(0, 0))[0])
     return int(m.overhead.value + states * m.state_word.value + axons * (m.axon.value + lists))
-
-
-def _fan_in(node: Node) -> int:
-    """Synapses of the neuron that has most."""
-    if isinstance(node, Linear):
-        return int(np.count_nonzero(weight_values(node.weight), axis=1).max(initial=0))
-    if isinstance(node, Conv2d):
-        return prod(node.weight.shape[1:])
-    if isinstance(node, Sparse):
-        return int(np.bincount(node.targets, minlength=1).max(initial=0))
-    return 0
 
 
 def neurons(graph: Graph, chip: Chip, chips: int) -> Iterator[Violation]:

@@ -53,6 +53,7 @@ __all__ = [
     "SumPool",
     "Synapses",
     "Synaptic",
+    "SynapticNode",
     "Upsample",
     "check_shape",
 ]
@@ -102,4 +103,5 @@ KINDS: Mapping[str, Any] = MappingProxyType(
         )
     }
 )
-LINEAR_KINDS = (Linear, Conv2d, Sparse)  # nodes that hold synapses
+SynapticNode = Linear | Conv2d | Sparse  # the kinds of the family Synaptic
+LINEAR_KINDS = (Linear, Conv2d, Sparse)

@@ -15,8 +15,9 @@ Input and Population stand for themselves: a reader has to know what enters and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any, Self
 
 import numpy as np
 
@@ -150,6 +151,10 @@ class Synaptic(LinearKind):
     def packed(self, values: Array) -> Array:
         """One number for each stored synapse, in order, as `weight` holds them."""
         return values.reshape(self.weight.shape)
+
+    def with_weights(self, weight: Weight, **changed: Any) -> Self:
+        """The node with other stored weights: one for each synapse, as `packed` gives them."""
+        return replace(self, weight=weight, **changed)  # type: ignore[type-var]
 
     def alike(self, out_shape: Shape) -> Array | None:
         """Targets of one number listen to the same sources, int32 ``(targets,)``; None where the kind cannot tell."""

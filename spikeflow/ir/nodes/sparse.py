@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any, Self
 
 import numpy as np
 
@@ -154,6 +155,9 @@ class Sparse(Synaptic):
     def packed(self, values: Array) -> Array:
         """One number where all are the same."""
         return values[:1] if len(values) and (values == values[0]).all() else values
+
+    def with_weights(self, weight: Weight, **changed: Any) -> Self:
+        return replace(self, weight=weight, weight_scope="", **changed)
 
     def row_sums(self, values: Array) -> Array:
         total = np.zeros(self.rows, values.dtype)
