@@ -377,6 +377,11 @@ NB_MODULE(_engine, m) {
     nb::register_exception_translator(translate);
     m.def("isa", [] { return static_cast<int>(best_isa()); }, "The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512.");
     m.def("build", [] { return BUILD; }, "How the engine was compiled.");
+    m.def("operations", [] {
+        std::vector<std::tuple<std::string, int, bool, bool>> rows;
+        for (const OperationFacts& row : kOperations) rows.emplace_back(row.word, row.arguments, row.legal<float>(), row.legal<int64_t>());
+        return rows;
+    }, "The operations by number: name, arguments, whether they take real numbers and whole ones.");
     nb::class_<Counters>(m, "Counters", "What one node did, summed over samples and steps.")
         .def_ro("spikes", &Counters::spikes)
         .def_ro("accumulates", &Counters::accumulates)

@@ -124,6 +124,17 @@ _ROWS = (
         takes=("name",),
         names="tables",
     ),
+    Operation("abs", 1, "a without its sign; in integers the smallest of 64 bits stays"),
+    Operation(
+        "round",
+        1,
+        "the nearest whole number, ties to the even one; a value above 0 is the slot of its surrogate",
+        stages=(FLOAT,),
+        takes=("value",),
+        lowest=0,
+        shown="slot {value}",
+    ),
+    Operation("exp", 1, "exp(a) by the formula of ir.functions", stages=(FLOAT,)),
 )
 OPERATIONS: Mapping[str, Operation] = MappingProxyType({row.name: row for row in _ROWS})
 # files name a function of one argument by two words: "function", and which one

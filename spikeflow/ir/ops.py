@@ -120,6 +120,14 @@ class Ops(Domain[Symbol]):
         """The largest whole number not above x; trained where a slot, from 1 on, has a surrogate gradient."""
         return self.emit("floor", x, value=slot)
 
+    def round(self, x: Any, slot: int = 0) -> Symbol:
+        """The nearest whole number, ties to the even one; trained where a slot, from 1 on, has a surrogate gradient."""
+        return self.emit("round", x, value=slot)
+
+    def abs(self, x: Any) -> Symbol:
+        """x without its sign."""
+        return self.emit("abs", x)
+
     def where(self, condition: Any, a: Any, b: Any) -> Symbol:
         """condition != 0 ? a : b; no gradient reaches the condition."""
         return self.emit("where", condition, a, b)
@@ -139,6 +147,10 @@ class Ops(Domain[Symbol]):
     def sigmoid(self, x: Any) -> Symbol:
         """The fixed formula of `ir.functions`."""
         return self.emit("sigmoid", x)
+
+    def exp(self, x: Any) -> Symbol:
+        """The fixed formula of `ir.functions`."""
+        return self.emit("exp", x)
 
     def shift(self, x: Any, amount: int, mode: str = "floor") -> Symbol:
         """Fixed stage: x 2**amount."""

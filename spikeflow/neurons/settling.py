@@ -59,6 +59,10 @@ class _Decisions(Domain[_Register]):
         self.others = True
         return PLAIN
 
+    def round(self, x: _Register, slot: int) -> _Register:
+        self.others = True
+        return PLAIN
+
     def div(self, a: _Register, b: _Register) -> _Register:
         self.others = True
         return PLAIN
@@ -72,4 +76,4 @@ class _Decisions(Domain[_Register]):
     def _smooth(self, *args: object) -> _Register:
         return PLAIN
 
-    const = add = mul = minimum = maximum = tanh = sigmoid = _smooth
+    const = add = mul = minimum = maximum = abs = tanh = sigmoid = exp = _smooth

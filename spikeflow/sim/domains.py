@@ -46,6 +46,9 @@ class _Arrays(Domain[Array]):
     def hold(self, x: Array) -> Array:
         return x
 
+    def abs(self, x: Array) -> Array:
+        return np.abs(x)
+
 
 class _Floats(_Arrays):
     stages = (FLOAT,)
@@ -59,14 +62,32 @@ class _Floats(_Arrays):
     def floor(self, x: Array, slot: int) -> Array:
         return np.floor(x)
 
+    def round(self, x: Array, slot: int) -> Array:
+        return np.rint(x)
+
     def tanh(self, x: Array) -> Array:
-        return functions.tanh(x, self._clip)
+        return functions.tanh(x, self)
 
     def sigmoid(self, x: Array) -> Array:
-        return functions.sigmoid(x, self._clip)
+        return functions.sigmoid(x, self)
 
-    def _clip(self, x: Array, low: float, high: float) -> Array:
-        return self.minimum(self.maximum(x, np.asarray(low, np.float32)), np.asarray(high, np.float32))
+    def exp(self, x: Array) -> Array:
+        return functions.exp(x, self)
+
+    def nearest(self, x: Array) -> Array:
+        """What `functions` calls so."""
+        return np.rint(x)
+
+    def scaled(self, x: Array, k: Array) -> Array:
+        """x 2^k in two exact factors."""
+        whole = k.astype(np.int32)
+        half = whole >> 1
+        one = self.dtype(1)
+        return x * np.ldexp(one, half) * np.ldexp(one, whole - half)
+
+    def exp_range(self, x: Array) -> tuple[float, float]:
+        """Where exp is 0 below, and infinite above."""
+        return (-104.0, 89.0) if self.dtype is np.float32 else (-746.0, 710.0)
 
 
 class Float32(_Floats):

@@ -94,6 +94,9 @@ class Intervals(Domain[Interval]):
     def hold(self, x: Interval) -> Interval:
         return x
 
+    def abs(self, x: Interval) -> Interval:
+        return Interval(max(x.low, -x.high, 0), x.size)
+
     def table(self, x: Interval, name: str) -> Interval:
         return of_array(np.asarray(self.tables[name], np.int64))
 

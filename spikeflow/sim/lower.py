@@ -18,7 +18,6 @@ from spikeflow.ir import stages
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.fixed import ROUNDINGS
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.instructions import OPERATIONS
 from spikeflow.ir.nodes import (
     Activation,
     BatchNorm,
@@ -49,8 +48,8 @@ Array = npt.NDArray[Any]
 Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
 BEST_ISA = 2
 
-# the order of Op in src/engine/program_ops.hpp
-_OPS = tuple(OPERATIONS)
+# the engine's number of each operation
+_NUMBERS = {row[0]: number for number, row in enumerate(_engine.operations())}
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,4 +264,4 @@ def _row(program: Program, i: Instruction) -> tuple[int, ...]:
     name = list(getattr(program, row.names)).index(i.name) if row.names else 0
     mode = (row.modes or ROUNDINGS).index(i.mode) if i.mode else 0
     value = int(i.value) if row.takes and isinstance(i.value, int) else 0
-    return (_OPS.index(row.name), *args, name, mode, value)
+    return (_NUMBERS[row.name], *args, name, mode, value)

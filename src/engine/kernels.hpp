@@ -62,7 +62,7 @@ using Word = std::conditional_t<sizeof(R) == 4, uint32_t, uint64_t>;
 
 template <class R>
 struct Kernels {
-    Operation<R> operations[32];                 // by Op, see program.hpp
+    Operation<R> operations[64];                 // by Op, see operations.hpp
     void (*add)(R* dst, const R* a, const R* b, int32_t n);                    // a + b
     void (*add_biased)(R* dst, const R* a, const R* b, const R* bias, int32_t n);   // a + (b + bias)
     // Bit i of the words: x[i] != 0. Returns the number of bits set.

@@ -10,22 +10,8 @@ namespace {
 
 constexpr std::size_t kMaxInstructions = 4096;
 
-int arity(Op op) {
-    switch (op) {
-        case Op::constant: case Op::param: case Op::state: case Op::input: return 0;
-        case Op::where: return 3;
-        case Op::add: case Op::sub: case Op::mul: case Op::div: case Op::minimum: case Op::maximum: return 2;
-        default: return 1;
-    }
-}
-
-template <class R>
-bool allowed(Op op) {
-    constexpr bool real = std::is_floating_point_v<R>;
-    if (op == Op::div || op == Op::floor || op == Op::tanh || op == Op::sigmoid) return real;
-    if (op == Op::shift || op == Op::narrow || op == Op::table) return !real;
-    return true;
-}
+// Of one that a program holds; what the compiler makes is not asked.
+int arity(Op op) { return kOperations[static_cast<int>(op)].arguments; }
 
 bool within(int64_t x, int64_t low, int64_t high) { return low <= x && x <= high; }
 
@@ -34,7 +20,7 @@ void check_instruction(const std::string& node, const ProgramText& text, std::si
     const Instruction& i = text.code[index];
     require(within(i.op, 0, kOps - 1), node, "an unknown operation");
     const Op op = static_cast<Op>(i.op);
-    require(allowed<R>(op), node, "an operation of the other number type");
+    require(kOperations[i.op].legal<R>(), node, "an operation of the other number type");
     const int64_t args[] = {i.a, i.b, i.c};
     for (int k = 0; k < arity(op); ++k)
         require(within(args[k], 0, static_cast<int64_t>(index) - 1), node, "an argument is not an earlier register");

@@ -1,19 +1,16 @@
-// Op: the operations of the block interpreter, and the set of kernels that one kind of processor gets.
+// Tables: the set of kernels that one kind of processor gets.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 #include "kernels.hpp"
+#include "operations.hpp"
 
 namespace spikeflow {
 
-// The first 19 are those of spikeflow/ir/program.py, `function` split in two; the rest the compiler makes.
-enum class Op : int32_t {
-    constant, param, state, input,
-    add, sub, mul, div, minimum, maximum, floor, where, spike, hold, tanh, sigmoid, shift, narrow, table,
-    copy, mul_add, mul_sub, sub_mul, sub_spike,
-};
-inline constexpr int32_t kOps = static_cast<int32_t>(Op::copy);      // those that a program may hold
+static_assert(static_cast<std::size_t>(Op::sub_spike) < std::size(Kernels<float>{}.operations));
 
 struct Tables {
     Kernels<float> floats;

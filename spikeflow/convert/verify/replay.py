@@ -12,10 +12,13 @@ from spikeflow.ir import functions
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import Population
+from spikeflow.sim.domains import Float64
 from spikeflow.typing import Array
 
 _TINY = 2.0**-99  # what the end of a step may cut off
 _FUNCTION_ROUNDINGS = 32
+SMALLEST = 2.0**-149
+_FLOAT64 = Float64()
 
 
 def replay(node: Population, ports: Mapping[str, Bounded], spikes: Array) -> Bounded:
@@ -114,6 +117,14 @@ class Bounds(Domain[Bounded]):
         sure = np.minimum(x.value - value, value + 1 - x.value) > x.error
         return Bounded(value, np.where(sure, 0.0, 1.0))
 
+    def round(self, x: Bounded, slot: int) -> Bounded:
+        value = np.rint(x.value)
+        sure = 0.5 - np.abs(x.value - value) > x.error
+        return Bounded(value, np.where(sure, 0.0, 1.0))
+
+    def abs(self, x: Bounded) -> Bounded:
+        return Bounded(np.abs(x.value), x.error)
+
     def where(self, condition: Bounded, a: Bounded, b: Bounded) -> Bounded:
         chosen = condition.value != 0
         return Bounded(np.where(chosen, a.value, b.value), np.where(chosen, a.error, b.error))
@@ -125,10 +136,14 @@ class Bounds(Domain[Bounded]):
         return x
 
     def tanh(self, x: Bounded) -> Bounded:
-        return Bounded(functions.tanh(x.value, np.clip), x.error + _FUNCTION_ROUNDINGS * UNIT)
+        return Bounded(functions.tanh(x.value, _FLOAT64), x.error + _FUNCTION_ROUNDINGS * UNIT)
 
     def sigmoid(self, x: Bounded) -> Bounded:
-        return Bounded(functions.sigmoid(x.value, np.clip), 0.25 * x.error + _FUNCTION_ROUNDINGS * UNIT)
+        return Bounded(functions.sigmoid(x.value, _FLOAT64), 0.25 * x.error + _FUNCTION_ROUNDINGS * UNIT)
+
+    def exp(self, x: Bounded) -> Bounded:
+        value = functions.exp(x.value, _FLOAT64)
+        return Bounded(value, value * (np.expm1(x.error) + _FUNCTION_ROUNDINGS * UNIT) + SMALLEST)
 
 
 def _rounded(value: Array, error: Array) -> Bounded:

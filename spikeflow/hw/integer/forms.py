@@ -114,6 +114,26 @@ class Forms(Domain[Value]):
         factor, label, moving = self._factored(x)
         return Moving(multiplied(self.w, moving, factor / moving.scale, label, "floor"), np.ones(()))
 
+    def round(self, x: Value, slot: int) -> Value:
+        if not isinstance(x, Static):
+            self.w.refuse(
+                "rounding with ties to even of something that changes", "floor(x + 0.5)", "ops.floor"
+            )
+        assert isinstance(x, Static)
+        return Static(np.rint(x.value), x.label)
+
+    def exp(self, x: Value) -> Value:
+        if not isinstance(x, Static):
+            hint = "a model whose exponentials are of parameters alone"
+            self.w.refuse("an exponential of something that changes", "tanh and sigmoid, from a table", hint)
+        assert isinstance(x, Static)
+        return Static(np.exp(x.value), f"exp_{x.label}")
+
+    def abs(self, x: Value) -> Value:
+        if isinstance(x, Static):
+            return Static(np.abs(x.value), f"abs_{x.label}", x.literal)
+        return self.maximum(x, self.sub(Static(np.zeros(()), "zero", literal=True), x))
+
     def add(self, a: Value, b: Value) -> Value:
         return _folded("add", a, b) or self._alike(self.w.ops.add, a, b)
 

@@ -104,4 +104,5 @@ class _Known(Domain[Float | None]):
     def _not_followed(self, *args: object) -> Float | None:
         return None
 
-    div = minimum = maximum = where = floor = spike = tanh = sigmoid = _not_followed
+    div = minimum = maximum = where = spike = _not_followed
+    floor = round = abs = tanh = sigmoid = exp = _not_followed

@@ -1,0 +1,70 @@
+// The table of operations, as spikeflow/ir/instructions.py has it: a new one is one line here.
+//
+// X(name, word in Python, arguments, numbers, kind, formula)
+//   numbers: real, whole or any of them.
+//   kind: `computed` by its formula from the registers a, b, c of one neuron; `special`, by a function of its own in
+//   kernels_elementwise.inc; `read` where it lies, so that it needs no kernel.
+// Formulas are written out in kernels compiled for several processors: only always-inlined functions may be used.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "functions.hpp"
+
+// clang-format off
+#define SPIKEFLOW_OPERATIONS(X)                                                  \
+    X(constant, const,   0, any,   read,     )                                   \
+    X(param,    param,   0, any,   read,     )                                   \
+    X(state,    state,   0, any,   read,     )                                   \
+    X(input,    input,   0, any,   read,     )                                   \
+    X(add,      add,     2, any,   computed, a + b)                              \
+    X(sub,      sub,     2, any,   computed, a - b)                              \
+    X(mul,      mul,     2, any,   special,  )                                   \
+    X(div,      div,     2, real,  computed, a / b)                              \
+    X(minimum,  minimum, 2, any,   computed, a < b ? a : b)                      \
+    X(maximum,  maximum, 2, any,   computed, a > b ? a : b)                      \
+    X(floor,    floor,   1, real,  computed, __builtin_floorf(a))                \
+    X(where,    where,   3, any,   computed, a != R{0} ? b : c)                  \
+    X(spike,    spike,   1, any,   computed, a >= R{0} ? R{1} : R{0})            \
+    X(hold,     hold,    1, any,   read,     )                                   \
+    X(tanh,     tanh,    1, real,  computed, tanh_formula(a))                    \
+    X(sigmoid,  sigmoid, 1, real,  computed, sigmoid_formula(a))                 \
+    X(shift,    shift,   1, whole, special,  )                                   \
+    X(narrow,   narrow,  1, whole, special,  )                                   \
+    X(table,    table,   1, whole, special,  )                                   \
+    X(abs,      abs,     1, any,   computed, magnitude(a))                       \
+    X(round,    round,   1, real,  computed, __builtin_rintf(a))                 \
+    X(exp,      exp,     1, real,  computed, exp_formula(a))
+// clang-format on
+
+namespace spikeflow {
+
+enum class Op : int32_t {
+#define SPIKEFLOW_NAME(name, word, arguments, numbers, kind, formula) name,
+    SPIKEFLOW_OPERATIONS(SPIKEFLOW_NAME)
+#undef SPIKEFLOW_NAME
+    copy, mul_add, mul_sub, sub_mul, sub_spike,     // those that the compiler makes
+};
+inline constexpr int32_t kOps = static_cast<int32_t>(Op::copy);      // those that a program may hold
+
+enum class Numbers { any, real, whole };
+
+struct OperationFacts {
+    const char* word;
+    int arguments;
+    Numbers numbers;
+
+    template <class R>
+    constexpr bool legal() const {
+        return numbers == Numbers::any || (numbers == Numbers::real) == std::is_floating_point_v<R>;
+    }
+};
+
+inline constexpr OperationFacts kOperations[] = {
+#define SPIKEFLOW_FACTS(name, word, arguments, numbers, kind, formula) {#word, arguments, Numbers::numbers},
+    SPIKEFLOW_OPERATIONS(SPIKEFLOW_FACTS)
+#undef SPIKEFLOW_FACTS
+};
+
+}  // namespace spikeflow
