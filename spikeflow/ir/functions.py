@@ -20,6 +20,8 @@ from typing import Any, Protocol
 import numpy as np
 
 LIMIT = 4.5
+# where exp is 0 below and infinite above, in float32 and float64
+EXP_RANGE_32, EXP_RANGE_64 = (-104.0, 89.0), (-746.0, 710.0)
 
 
 class Elementary(Protocol):

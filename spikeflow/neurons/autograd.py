@@ -87,7 +87,7 @@ def _slope(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
 class _CompiledSmooth(torch.autograd.Function):
     @staticmethod
     def forward(x: torch.Tensor, name: str) -> torch.Tensor:
-        y: torch.Tensor = getattr(functions, name)(x, _clip)
+        y: torch.Tensor = getattr(functions, name)(x, _Elementary)
         return y
 
     @staticmethod
@@ -124,6 +124,30 @@ _SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 }
 
 
-def _clip(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    x = torch.where(x > low, x, low)
-    return torch.where(x < high, x, high)
+class _Elementary:
+    """What the formulas of `ir.functions` need of tensors."""
+
+    @staticmethod
+    def minimum(a: Any, b: Any) -> torch.Tensor:
+        return torch.where(a < b, a, b)
+
+    @staticmethod
+    def maximum(a: Any, b: Any) -> torch.Tensor:
+        return torch.where(a > b, a, b)
+
+    @staticmethod
+    def nearest(x: torch.Tensor) -> torch.Tensor:
+        return torch.round(x)
+
+    @staticmethod
+    def scaled(x: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        # the powers of 2 by their bits: torch.ldexp takes them from pow, which need not be exact
+        bits, bias, mantissa = (torch.int64, 1023, 52) if x.dtype is torch.float64 else (torch.int32, 127, 23)
+        whole = k.to(bits)
+        half = whole >> 1
+        first, second = (((part + bias) << mantissa).view(x.dtype) for part in (half, whole - half))
+        return x * first * second
+
+    @staticmethod
+    def exp_range(x: torch.Tensor) -> tuple[float, float]:
+        return functions.EXP_RANGE_64 if x.dtype is torch.float64 else functions.EXP_RANGE_32

@@ -75,6 +75,12 @@ class Tensors(Domain[Any]):
     def floor(self, x: Value, slot: int) -> torch.Tensor:
         return self._jump("floor", x, slot if slot else None)
 
+    def round(self, x: Value, slot: int) -> torch.Tensor:
+        return self._jump("round", x, slot if slot else None)
+
+    def abs(self, x: Value) -> torch.Tensor:
+        return torch.abs(self.tensor(x))
+
     def where(self, condition: Value, a: Value, b: Value) -> torch.Tensor:
         return torch.where(self.tensor(condition) != 0, self._number(a, b), b)
 
@@ -94,6 +100,9 @@ class Tensors(Domain[Any]):
 
     def sigmoid(self, x: Value) -> torch.Tensor:
         return autograd.smooth("sigmoid", self.tensor(x))
+
+    def exp(self, x: Value) -> torch.Tensor:
+        return autograd.smooth("exp", self.tensor(x))
 
 
 def slopes(program: Program, x: torch.Tensor) -> torch.Tensor:

@@ -15,6 +15,11 @@ def isa() -> int:
 def build() -> str:
     """How the engine was compiled."""
 
+def operations() -> list[tuple[str, int, bool, bool]]:
+    """
+    The operations by number: name, arguments, whether they take real numbers and whole ones.
+    """
+
 class Counters:
     """What one node did, summed over samples and steps."""
 

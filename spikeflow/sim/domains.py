@@ -87,7 +87,7 @@ class _Floats(_Arrays):
 
     def exp_range(self, x: Array) -> tuple[float, float]:
         """Where exp is 0 below, and infinite above."""
-        return (-104.0, 89.0) if self.dtype is np.float32 else (-746.0, 710.0)
+        return functions.EXP_RANGE_32 if self.dtype is np.float32 else functions.EXP_RANGE_64
 
 
 class Float32(_Floats):

@@ -36,7 +36,10 @@ def test_legal_programs_pass(lif: Program, integer_lif: Program) -> None:
     "code",
     [
         (),
-        (Op("exp"),),
+        (Op("cosine"),),
+        (X, Op("exp")),
+        (X, Op("round", (0,), value=0.5)),
+        (X, Op("floor", (0,), value=-1)),
         (Op("add"),),
         (X, Op("add", (0,))),
         (X, Op("add", (0, 1))),
@@ -163,6 +166,9 @@ def test_every_operation_can_be_recorded() -> None:
         o.mul(x, x, 3, "floor"),
         o.narrow(x, 8, "wrap", "x"),
         o.table(x, "t"),
+        o.abs(x),
+        o.round(x, 2),
+        o.exp(x),
     ]
     program = r.program(made_[13], [made_[0]], {"t": (1,)})
     program.check("n")

@@ -12,23 +12,10 @@ from spikeflow.ir import functions
 from spikeflow.neurons import Neuron, NeuronModel, autograd
 from spikeflow.neurons.bounds import settled
 from spikeflow.neurons.stretch import arriving
+from spikeflow.sim.domains import Float32
 
 
-class _Clipping:
-    minimum: Any
-    maximum: Any
-
-    def tanh(self, x: Any) -> Any:
-        return functions.tanh(x, self._clip)
-
-    def sigmoid(self, x: Any) -> Any:
-        return functions.sigmoid(x, self._clip)
-
-    def _clip(self, x: Any, low: float, high: float) -> Any:
-        return self.minimum(self.maximum(x, low), high)
-
-
-class NumpyOps(_Clipping):
+class NumpyOps:
     """The step run on float32 numpy arrays."""
 
     def minimum(self, a: Any, b: Any) -> Any:
@@ -49,8 +36,23 @@ class NumpyOps(_Clipping):
     def hold(self, x: Any) -> Any:
         return x
 
+    def round(self, x: Any, slot: int = 0) -> Any:
+        return np.rint(x)
 
-class TorchOps(_Clipping):
+    def abs(self, x: Any) -> Any:
+        return np.abs(x)
+
+    def tanh(self, x: Any) -> Any:
+        return functions.tanh(x, Float32())
+
+    def sigmoid(self, x: Any) -> Any:
+        return functions.sigmoid(x, Float32())
+
+    def exp(self, x: Any) -> Any:
+        return functions.exp(x, Float32())
+
+
+class TorchOps:
     """The step run on tensors, as the layer ran it before it evaluated programs (commit 2bb3037).
 
     Only the gradients of tanh and sigmoid are the functions' own now, not those of their formulas.
@@ -64,6 +66,15 @@ class TorchOps(_Clipping):
 
     def sigmoid(self, x: torch.Tensor) -> torch.Tensor:
         return autograd.smooth("sigmoid", x)
+
+    def exp(self, x: torch.Tensor) -> torch.Tensor:
+        return autograd.smooth("exp", x)
+
+    def abs(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.abs(x)
+
+    def round(self, x: torch.Tensor, slot: int = 0) -> torch.Tensor:
+        return autograd.jump("round", x, self.slots[slot]) if slot else torch.round(x)
 
     def minimum(self, a: Any, b: Any) -> torch.Tensor:
         return torch.where(a < b, a, b)

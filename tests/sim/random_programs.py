@@ -74,6 +74,9 @@ def _random_float(r: Recorder, rng: np.random.Generator) -> Any:
     # every other floor has a slot of its own
     unary = [
         lambda x: ops.floor(x, x.index % 2),
+        lambda x: ops.round(x, x.index % 2),
+        ops.abs,
+        ops.exp,
         ops.tanh,
         ops.sigmoid,
         ops.hold,
@@ -129,6 +132,7 @@ def _random_fixed(r: Recorder, rng: np.random.Generator) -> Any:
             lambda a=a, b=b, c=c: ops.where(a, b, c),
             lambda a=a: ops.spike(a),
             lambda a=a: ops.hold(a),
+            lambda a=a: ops.abs(a),
             lambda a=a: ops.table(a, "tw"[rng.integers(2)]),
             lambda a=a, mode=mode: ops.shift(a, int(rng.integers(-9, 4)), mode),
             lambda a=a, b=b, mode=mode: ops.mul(a, b, int(rng.integers(0, 9)), mode),

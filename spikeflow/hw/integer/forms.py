@@ -116,9 +116,8 @@ class Forms(Domain[Value]):
 
     def round(self, x: Value, slot: int) -> Value:
         if not isinstance(x, Static):
-            self.w.refuse(
-                "rounding with ties to even of something that changes", "floor(x + 0.5)", "ops.floor"
-            )
+            hint = "ops.floor(x + 0.5), whose ties go up"
+            self.w.refuse("rounding, ties to even, of something that changes", "floor alone", hint)
         assert isinstance(x, Static)
         return Static(np.rint(x.value), x.label)
 
