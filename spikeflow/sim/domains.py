@@ -7,14 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.ir import functions
 from spikeflow.ir.evaluate import Domain
 from spikeflow.ir.fixed import narrow, shift, shift_right
 from spikeflow.ir.instructions import FIXED, FLOAT
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 class _Arrays(Domain[Array]):
