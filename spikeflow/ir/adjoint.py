@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeVar
 
 from spikeflow.errors import GraphError, OperationRefused
 from spikeflow.ir.derivatives import DERIVATIVES, Local, Recording
@@ -23,6 +24,7 @@ from spikeflow.ir.ops import Symbol
 from spikeflow.ir.program import Program, without_unused
 
 Slots = Mapping[int, Program]
+Key = TypeVar("Key", int, str)
 NO_SLOTS: Slots = MappingProxyType({})
 
 
@@ -146,7 +148,7 @@ class _Sweep:
             if part is not None and self.of.code[argument].op != "const":
                 self._add(found, argument, part)
 
-    def _add(self, found: dict, key: int | str, part: Symbol) -> None:
+    def _add(self, found: dict[Key, Symbol], key: Key, part: Symbol) -> None:
         found[key] = self.ops.sum(found[key], part) if key in found else part
 
     def _slope(self, i: Instruction, x: Symbol) -> Symbol:
@@ -159,6 +161,8 @@ class _Sweep:
         if len(surrogate.inputs) != 1 or surrogate.states:
             got = f"{len(surrogate.inputs)} inputs and {len(surrogate.states)} states"
             raise GraphError("adjoint", f"the surrogate of slot {slot} has {got}", "one input, no state")
+        for part in surrogate.code:
+            _check(part)
         names = {name: f"slot{slot}.{name}" for name in surrogate.params}
         self.params += [name for name in names.values() if name not in self.params]
         parameters = _Leaves(lambda name: self.leaf("param", names[name]))

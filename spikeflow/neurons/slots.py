@@ -36,8 +36,9 @@ def filled(name: str, program: Program, given: Given) -> dict[int, Derivative]:
     chosen: dict[int, Any] = {**dict.fromkeys(spikes, atan), **dict.fromkeys(others, straight_through)}
     listed = isinstance(given, Mapping)
     for derivative in given.values() if listed else (given,):
-        if not callable(derivative):
-            raise GraphError(name, f"derivative {derivative!r} is no function", "surrogate.atan")
+        if not callable(derivative) or isinstance(derivative, type):
+            hint = f"{derivative.__name__}()" if isinstance(derivative, type) else "surrogate.atan"
+            raise GraphError(name, f"derivative {derivative!r} is no function", hint)
         if listed and isinstance(derivative, nn.Module):
             hint = "the module itself, for all spikes, or a function"
             raise GraphError(name, "a module in a dict of derivatives is no part of the layer", hint)

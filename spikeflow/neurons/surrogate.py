@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from importlib import import_module
-from math import inf, pi
+from math import inf, pi, sqrt
 from typing import TYPE_CHECKING, Any
 
 from spikeflow.errors import GraphError, MissingPackage
@@ -73,7 +73,7 @@ class Triangle(Surrogate):
     width: float = 1.0
 
     def derivative(self, x: Any, ops: Any) -> Any:
-        return ops.maximum(self.height - _magnitude(x, ops) * (self.height / self.width), 0.0)
+        return ops.maximum(self.height - ops.abs(x) * (self.height / self.width), 0.0)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Rectangle(Surrogate):
     width: float = 1.0
 
     def derivative(self, x: Any, ops: Any) -> Any:
-        return ops.where(ops.spike(self.width / 2 - _magnitude(x, ops)), self.height, 0.0)
+        return ops.where(ops.spike(self.width / 2 - ops.abs(x)), self.height, 0.0)
 
 
 @dataclass(frozen=True)
@@ -105,8 +105,37 @@ class FastSigmoid(Surrogate):
     slope: float = 10.0
 
     def derivative(self, x: Any, ops: Any) -> Any:
-        y = 1.0 + _magnitude(x, ops) * self.slope
+        y = 1.0 + ops.abs(x) * self.slope
         return 1.0 / (y * y)
+
+
+@dataclass(frozen=True)
+class SlayerExponential(Surrogate):
+    """scale (slope / 2) exp(-slope |x|) (Shrestha and Orchard, NeurIPS 2018)."""
+
+    scale: float = 0.4
+    slope: float = 5.0
+
+    def derivative(self, x: Any, ops: Any) -> Any:
+        return ops.exp(ops.abs(x) * -self.slope) * (self.scale * self.slope / 2)
+
+
+@dataclass(frozen=True)
+class MultiGaussian(Surrogate):
+    """height ((1 + side) N(x; 0, w) - side N(x; w, 6 w) - side N(x; -w, 6 w)), N the normal density, w the width.
+
+    Source: Yin, Corradi and Bohte, Nature Machine Intelligence 2021.
+    """
+
+    height: float = 0.5
+    width: float = 0.5
+    side: float = 0.15
+
+    def derivative(self, x: Any, ops: Any) -> Any:
+        wide = 6 * self.width
+        beside = _normal(x - self.width, wide, ops) + _normal(x + self.width, wide, ops)
+        middle = _normal(x, self.width, ops)
+        return middle * (self.height * (1 + self.side)) - beside * (self.height * self.side)
 
 
 @dataclass(frozen=True)
@@ -141,7 +170,7 @@ def traced(derivative: Callable[[Any, Any], Any]) -> Surrogate:
 
     ::
 
-        steep = surrogate.traced(lambda x, ops: ops.maximum(0.0, 1.0 - 4.0 * ops.maximum(x, 0.0 - x)))
+        steep = surrogate.traced(lambda x, ops: ops.maximum(0.0, 1.0 - 4.0 * ops.abs(x)))
     """
     return Traced(getattr(derivative, "__name__", "surrogate"), _program(derivative))
 
@@ -152,8 +181,9 @@ def _program(derivative: Callable[[Any, Any], Any]) -> Program:
     return recorder.program(recorder.ops.const(float(y)) if isinstance(y, int | float) else y, ())
 
 
-def _magnitude(x: Any, ops: Any) -> Any:
-    return ops.maximum(x, 0.0 - x)
+def _normal(x: Any, width: float, ops: Any) -> Any:
+    """The normal density of standard deviation `width` at x."""
+    return ops.exp(x * x * (-0.5 / width**2)) * (1 / (width * sqrt(2 * pi)))
 
 
 atan = ArcTangent()
@@ -161,6 +191,8 @@ triangle = Triangle()
 rectangle = Rectangle()
 sigmoid = Sigmoid()
 fast_sigmoid = FastSigmoid()
+slayer_exponential = SlayerExponential()
+multi_gaussian = MultiGaussian()
 straight_through = StraightThrough()
 
 _TORCH = ("Derivative", "Spike", "spike")

@@ -106,7 +106,8 @@ class Tensors(Domain[Any]):
 
 
 def slopes(program: Program, x: torch.Tensor) -> torch.Tensor:
-    """The program of a surrogate at each value of a tensor."""
+    """The program of a surrogate at each value of a tensor; of whole numbers as of floats."""
+    x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
     domain = Tensors({}, x)
     registers = evaluate(program, domain, {}, {}, {program.inputs[0]: x})
     return domain.full(registers[program.output])

@@ -30,6 +30,8 @@ SURROGATES: tuple[Surrogate, ...] = (
     surrogate.rectangle,
     surrogate.sigmoid,
     surrogate.fast_sigmoid,
+    surrogate.slayer_exponential,
+    surrogate.multi_gaussian,
     surrogate.straight_through,
     surrogate.ArcTangent(0.7),
     surrogate.Triangle(0.3, 2.0),

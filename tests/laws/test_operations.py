@@ -124,7 +124,7 @@ def test_the_engines_table_is_this_one() -> None:
 
 
 def test_every_float_operation_has_a_derivative() -> None:
-    assert {row.name for row in OPERATIONS.values() if FLOAT in row.stages} <= set(DERIVATIVES)
+    assert {row.name for row in OPERATIONS.values() if FLOAT in row.stages} == set(DERIVATIVES)
 
 
 @pytest.mark.parametrize("word", ["cosine", "made", "begin", "__init__"])

@@ -36,6 +36,11 @@ FORMULAS: dict[Surrogate, Callable[[np.ndarray], Any]] = {
     surrogate.sigmoid: lambda x: 4 * np.exp(-4 * x) / (1 + np.exp(-4 * x)) ** 2,
     surrogate.fast_sigmoid: lambda x: 1 / (1 + 10 * np.abs(x)) ** 2,
     surrogate.FastSigmoid(25): lambda x: 1 / (1 + 25 * np.abs(x)) ** 2,
+    surrogate.slayer_exponential: lambda x: np.exp(-5 * np.abs(x)),
+    surrogate.SlayerExponential(2, 0.5): lambda x: 0.5 * np.exp(-np.abs(x) / 2),
+    surrogate.multi_gaussian: lambda x: (
+        0.5 * (1.15 * normal(x, 0.5) - 0.15 * (normal(x - 0.5, 3.0) + normal(x + 0.5, 3.0)))
+    ),
     surrogate.straight_through: np.ones_like,
 }
 each = pytest.mark.parametrize("derivative", FORMULAS, ids=str)
@@ -66,9 +71,14 @@ def test_a_program_is_its_formula_in_numpy_and_torch(derivative: Surrogate) -> N
         text = derivative.program()
         made = evaluate(text, domain, {}, {}, {"x": x})[text.output]
         np.testing.assert_array_equal(np.broadcast_to(made, x.shape), derivative(torch.from_numpy(x)).numpy())
-        # a dozen roundings, of numbers of at most 4 (the formula of the logistic function: 3e-8)
-        allowed = 12 * 4 * np.finfo(domain.dtype).eps + (1e-7 if derivative == surrogate.sigmoid else 0)
+        # a dozen roundings, of numbers of at most 4; the formulas of the logistic function and of exp are those of float32
+        by_formula = derivative.program().operations() & {"function", "exp"}
+        allowed = 12 * 4 * np.finfo(domain.dtype).eps + (1e-7 if by_formula else 0)
         assert np.abs(made - FORMULAS[derivative](x.astype(np.float64))).max() <= allowed
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert surrogate.ArcTangent(0.5)(torch.tensor([0, 0])).tolist() == [0.25, 0.25]
 
 
 @each
@@ -87,7 +97,7 @@ def test_numbers_that_make_no_slope_are_refused(wrong: Any) -> None:
 
 
 def test_one_of_ones_own_is_a_traced_function() -> None:
-    steep = surrogate.traced(lambda x, ops: ops.maximum(0.0, 1.0 - 4.0 * ops.maximum(x, -x)))
+    steep = surrogate.traced(lambda x, ops: ops.maximum(0.0, 1.0 - 4.0 * ops.abs(x)))
     assert steep(torch.tensor([-0.125, 0.0, 3.0])).tolist() == [0.5, 1.0, 0.0]
     again = pickle.loads(pickle.dumps(steep))
     assert again == steep and again(torch.tensor([0.125])).item() == 0.5
@@ -147,6 +157,7 @@ def test_what_is_no_surrogate_is_refused_when_it_is_given() -> None:
     layer = Neuron(Two())
     for wrong, text in (
         (3, "no function"),
+        (surrogate.ArcTangent, r"no function. Try: ArcTangent\(\)"),
         ({0: None}, "no function"),
         ({1: surrogate.atan}, "no slot 1"),
         ({0: nn.Identity()}, "module in a dict"),
@@ -209,6 +220,20 @@ def test_the_layer_says_what_computes_it() -> None:
     for eager in (torch.zeros_like, {4: torch.zeros_like}, nn.Identity()):
         layer.derivative = eager
         assert layer.kernel == "eager", "a function of tensors runs in torch alone"
+
+
+def test_a_compiled_layer_sees_a_new_surrogate() -> None:
+    torch._dynamo.reset()
+    layer = Neuron(LIF())
+    x = torch.randn(3, 2, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    seen = []
+    for derivative in (surrogate.atan, surrogate.triangle, surrogate.Triangle(0.5, 2), torch.ones_like):
+        layer.derivative = derivative
+        made, wanted = (torch.autograd.grad(f(x)[0].sum(), x)[0] for f in (compiled, layer))
+        torch.testing.assert_close(made, wanted)
+        assert not any(torch.equal(made, other) for other in seen)
+        seen.append(made)
 
 
 @each
