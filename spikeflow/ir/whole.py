@@ -6,18 +6,31 @@ which every run checks; moves, sums of windows and joint kinds hand on what they
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.nodes import Delay, Input, Joint, Move, Node, Population, Scale, SumPool, Synaptic
 
-if TYPE_CHECKING:
-    from spikeflow.ir.graph import Graph
+
+class Wire(Protocol):
+    """What is read of an edge."""
+
+    @property
+    def src(self) -> str: ...
 
 
-def check_counting(graph: Graph) -> None:
+class Wired(Protocol):
+    """What is read of a graph, which calls this module when it is made."""
+
+    @property
+    def nodes(self) -> Mapping[str, Node]: ...
+
+    def inputs_of(self, name: str) -> Sequence[Wire]: ...
+
+
+def check_counting(graph: Wired) -> None:
     """Raise GraphError where a node adds up over the steps what may be no whole number."""
     for name in counting(graph):
         for source in sources(graph, name):
@@ -27,18 +40,18 @@ def check_counting(graph: Graph) -> None:
                 raise GraphError(name, reason, "a population of spiking neurons before it, or mode 'any'")
 
 
-def counting(graph: Graph) -> Iterator[str]:
+def counting(graph: Wired) -> Iterator[str]:
     """The nodes that add up what arrives at them over the steps."""
     return (name for name, node in graph.nodes.items() if isinstance(node, Joint) and node.counts)
 
 
-def counted_inputs(graph: Graph) -> frozenset[str]:
+def counted_inputs(graph: Wired) -> frozenset[str]:
     """The Inputs whose values are added up, so that they have to be whole numbers."""
     found = {source for name in counting(graph) for source in sources(graph, name)}
     return frozenset(name for name in found if isinstance(graph.nodes[name], Input))
 
 
-def sources(graph: Graph, name: str) -> frozenset[str]:
+def sources(graph: Wired, name: str) -> frozenset[str]:
     """The nodes whose values arrive at a node, as they are or summed: moves, pools and delays are looked through."""
     found: set[str] = set()
     seen = {name}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+import spikeflow.sim._engine as _engine
 from spikeflow.errors import StageError
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import weight_values
@@ -38,7 +39,6 @@ from spikeflow.ir.nodes import (
 from spikeflow.ir.nodes.sparse import SCOPES
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.synapses import index_map
-from spikeflow.sim import _engine
 from spikeflow.sim.intervals import INT32, Interval, of_array
 from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges, state_ranges
 from spikeflow.sim.remembered import remembered

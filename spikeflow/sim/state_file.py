@@ -5,7 +5,8 @@ Floats are stored as their bits, so that a state that holds an infinity or a NaN
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,6 @@ from spikeflow.files.write import PathLike
 from spikeflow.ir import store
 from spikeflow.ir.codec import MAX_TEXT
 
-if TYPE_CHECKING:
-    from spikeflow.sim.state import State
-
 Array = npt.NDArray[Any]
 KIND = "state"
 VERSION = 1
@@ -25,7 +23,29 @@ _FIELDS = {"version", "graph", "dtype", "arrays"}
 _BITS = {"float32": np.dtype("<u4"), "int64": np.dtype("<i8")}
 
 
-def encoded(state: State) -> tuple[Any, list[Array]]:
+class Parts(Protocol):
+    """What is written of a `State`."""
+
+    @property
+    def graph(self) -> str: ...
+
+    @property
+    def steps(self) -> Array: ...
+
+    @property
+    def sample(self) -> Array: ...
+
+    @property
+    def memory(self) -> Mapping[str, Mapping[str, Array]]: ...
+
+    @property
+    def emitted(self) -> Mapping[str, Array]: ...
+
+    @property
+    def arrived(self) -> Mapping[str, Array]: ...
+
+
+def encoded(state: Parts) -> tuple[Any, list[Array]]:
     """The manifest, and the arrays in the order in which it names them."""
     named = {("steps",): state.steps, ("sample",): state.sample}
     named |= {("memory", n, s): a for n, held in state.memory.items() for s, a in held.items()}
