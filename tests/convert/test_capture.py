@@ -91,6 +91,29 @@ EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "pad": (calls(lambda m, x: F.pad(x, (1, 2, 0, 1, 2, 1))), IMAGE),
     "zero pad": (nn.ZeroPad2d((1, 0, 2, 1)), IMAGE),
     "residual network": (ResNet(1, 4), (3, 8, 8)),
+    "permute": (calls(lambda m, x: F.relu(m.a(x)).permute(0, 3, 1, 2), a=nn.Conv2d(4, 4, 1)), IMAGE),
+    "transpose": (calls(lambda m, x: m.a(x.transpose(1, 2)), a=nn.Conv2d(8, 3, 2)), IMAGE),
+    "transpose of a line": (calls(lambda m, x: m.a(x.mT), a=nn.Conv1d(6, 3, 2)), (4, 6)),
+    "movedim": (calls(lambda m, x: torch.movedim(x, 1, -1)), IMAGE),
+    "movedim of several": (calls(lambda m, x: x.movedim((1, 2), (3, 1)).swapaxes(2, 3)), IMAGE),
+    "axes kept": (calls(lambda m, x: x.permute(0, 1, 2, 3).transpose(2, 2)), IMAGE),
+    "channels last and back": (
+        calls(lambda m, x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)),
+        IMAGE,
+    ),
+    "permute and flatten": (
+        calls(lambda m, x: m.a(x.permute(0, 2, 3, 1).flatten(1)), a=nn.Linear(288, 5)),
+        IMAGE,
+    ),
+    "upsample": (
+        layers(nn.Conv2d(4, 3, 3), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(3, 2, 3)),
+        IMAGE,
+    ),
+    "upsample to a size": (nn.Upsample(size=(24, 27), mode="nearest"), IMAGE),
+    "upsample by 1": (nn.Upsample(scale_factor=1), IMAGE),
+    "upsampling layer": (nn.UpsamplingNearest2d(scale_factor=3), IMAGE),
+    "upsample a line": (nn.Upsample(scale_factor=5), (4, 6)),
+    "interpolate": (calls(lambda m, x: F.interpolate(x, scale_factor=(2.0, 3.0))), IMAGE),
     "reused relu": (calls(lambda m, x: m.r(m.a(m.r(m.a(x)))), a=nn.Conv2d(4, 4, 1), r=nn.ReLU()), IMAGE),
 }
 
@@ -133,6 +156,24 @@ REFUSED: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
         IMAGE,
         "zeros",
     ),
+    "bilinear": (layers(nn.Identity(), nn.Upsample(scale_factor=2, mode="bilinear")), IMAGE, "nearest"),
+    "nearest, exact": (
+        layers(nn.Identity(), nn.Upsample(scale_factor=2, mode="nearest-exact")),
+        IMAGE,
+        "nearest",
+    ),
+    "half a factor": (layers(nn.Identity(), nn.Upsample(scale_factor=1.5)), IMAGE, "whole factor"),
+    "a factor beside a whole one": (
+        layers(nn.Identity(), nn.Upsample(scale_factor=2.1)),
+        (4, 4, 4),
+        "whole factor",
+    ),
+    "downsampling": (layers(nn.Identity(), nn.Upsample(size=(4, 3))), IMAGE, "whole factor"),
+    "a factor that torch rounds": (
+        layers(nn.Identity(), nn.Upsample(scale_factor=41)),
+        (1, 2, 3),
+        "whole factor",
+    ),
     "linear on pictures": (layers(nn.Identity(), nn.Linear(9, 2)), IMAGE, "Flatten"),
 }
 
@@ -151,6 +192,11 @@ def test_products_of_values_are_refused() -> None:
         captured(calls(lambda m, x: x * F.relu(x)), IMAGE)
     with pytest.raises(UnsupportedLayer, match="attention"):
         captured(calls(lambda m, x: x @ x), (4, 4))
+
+
+def test_samples_are_not_moved() -> None:
+    with pytest.raises(UnsupportedLayer, match="moves the samples"):
+        captured(calls(lambda m, x: x.permute(1, 0, 2, 3)), IMAGE)
 
 
 def test_whole_numbers_are_refused() -> None:
@@ -216,14 +262,10 @@ def test_two_outputs_are_two_and_none_is_refused() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_forward_runs_every_kind_of_stage_ann(kind: str) -> None:
     graph = stateless(kind)
-    x = np.random.default_rng(0).random((3, *EXAMPLES[kind].arriving), np.float32)
-    if kind in (
-        "Population",
-        "Delay",
-        "Linear",
-        "Sparse",
-    ):  # nothing has a time there; the examples have delays
-        with pytest.raises(StageError, match="node: .*(Population is not run|delay)"):
+    x = np.random.default_rng(0).integers(0, 3, (3, *EXAMPLES[kind].arriving)).astype(np.float32)
+    # nothing has a time there; the examples of linear kinds have delays, that of max pooling counts
+    if kind in ("Population", "MaxPool", "Delay", "Linear", "Sparse"):
+        with pytest.raises(StageError, match="node: .*((Population|MaxPool) is not run|delay)"):
             forward(graph, x)
         if kind not in ("Linear", "Sparse"):
             return

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LISTED = "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, flatten"
+LISTED = (
+    "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, flatten, "
+    "permute"
+)
 _MAX_POOL = "average pooling (retrain briefly); max pooling on spikes has no exact form here yet"
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
 _NORM = "torch.nn.BatchNorm2d, whose statistics are constants after training"
@@ -47,6 +50,11 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "a network without attention",
     ),
     **_each("conv_transpose1d conv_transpose2d", "a transposed convolution", "leave it out"),
+    **_each(
+        "upsample_bilinear2d upsample_linear1d upsample_bicubic2d _upsample_nearest_exact2d",
+        "interpolation between neighbours",
+        "mode='nearest' with a whole factor for each axis",
+    ),
     **_each("conv3d avg_pool3d adaptive_avg_pool3d", "a three-dimensional layer", "two dimensions"),
     **_each(
         "lstm gru rnn_tanh rnn_relu",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from spikeflow.convert.capture import arithmetic, shapes, synapses
+from spikeflow.convert.capture import arithmetic, reordered, shapes, synapses
 from spikeflow.convert.capture.builder import Builder, Captured, Value, Verdict
 from spikeflow.convert.capture.heads import ERASED_SOFTMAX, final_function
 from spikeflow.convert.capture.refusals import IN_PARTS, LISTED, REFUSED
@@ -66,6 +66,10 @@ _HANDLERS: Mapping[str, Handler] = {
     "unsqueeze": shapes.reshape,
     "view_as": shapes.reshape,
     "reshape_as": shapes.reshape,
+    **dict.fromkeys(
+        ("permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "mT"), reordered.permute
+    ),
+    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"), reordered.upsample),
     "contiguous": shapes.erased,
     "clone": shapes.erased,
     "alias": shapes.erased,
