@@ -82,7 +82,7 @@ def forward(
 
 
 def backward(
-    run: Forward, cotangent: Array, slots: Slots = NO_SLOTS, last: Mapping[str, Array] | None = None
+    run: Forward, cotangent: Array, slots: Slots = NO_SLOTS, states: Mapping[str, Array] | None = None
 ) -> Gradients:
     """The gradients of a loss by backpropagation through time.
 
@@ -90,17 +90,18 @@ def backward(
     ----------
     cotangent : the loss's derivative by the output of each step, ``(T, B, *shape)``.
     slots : the surrogates, as of `ir.adjoint.adjoint`; their parameters are among those of the run.
-    last : the loss's derivative by the state after the last step, by name; 0 where it is not given.
+    states : its derivative by each state after each step, where the loss or another node reads one; by name, of the
+        shape of `cotangent`.
     """
     program, text = run.program, adjoint(run.program, slots)
     carried = {f"d.state.{name}": np.zeros_like(cotangent[0]) for name in program.states}
-    carried |= {f"d.state.{name}": value for name, value in (last or {}).items()}
     inputs = {name: np.zeros_like(cotangent) for name in program.inputs}
     params = {name: np.zeros_like(cotangent[0]) for name in program.params}
     for t in reversed(range(len(cotangent))):
         arriving = {f"input.{name}": values[t] for name, values in run.inputs.items()}
         arriving |= {f"state.{name}": values[t] for name, values in run.states.items()}
         arriving["d.out"] = cotangent[t]
+        carried |= {f"d.state.{n}": carried[f"d.state.{n}"] + read[t] for n, read in (states or {}).items()}
         with np.errstate(all="ignore"):
             registers = evaluate(text, _domain(cotangent), run.params, carried, arriving)
         made = {name: registers[end] for name, end in zip(text.states, text.next_states, strict=True)}

@@ -82,7 +82,7 @@ class Sizes(Domain[Terms]):
 
 
 def bounds(
-    run: Forward, cotangent: Any, slots: Slots, last: Mapping[str, Any], roundings: int = 0
+    run: Forward, cotangent: Any, slots: Slots, states: Mapping[str, Any], roundings: int = 0
 ) -> Gradients:
     """For each gradient of `sim.gradient.backward` how far another computation of it may be.
 
@@ -91,14 +91,17 @@ def bounds(
     program, text = run.program, adjoint(run.program, slots)
     domain = Sizes(Float64() if cotangent.dtype == np.float64 else Float32())
     none = np.zeros(cotangent[0].shape)
-    carried = {f"d.state.{n}": Terms(v, np.abs(v).astype(np.float64)) for n, v in last.items()}
+    carried = {f"d.state.{n}": Terms(none.astype(cotangent.dtype), none) for n in program.states}
     inputs = {n: np.zeros(cotangent.shape) for n in program.inputs}
     params = {n: none.copy() for n in program.params}
     plain = {n: Terms(v) for n, v in run.params.items()}
     for t in reversed(range(len(cotangent))):
         arriving = {f"input.{n}": Terms(v[t]) for n, v in run.inputs.items()}
         arriving |= {f"state.{n}": Terms(v[t]) for n, v in run.states.items()}
-        arriving["d.out"] = Terms(cotangent[t], np.abs(cotangent[t]).astype(np.float64))
+        arriving["d.out"] = _given(cotangent[t])
+        carried |= {
+            f"d.state.{n}": domain.add(carried[f"d.state.{n}"], _given(v[t])) for n, v in states.items()
+        }
         with np.errstate(all="ignore"):
             registers = evaluate(text, domain, plain, carried, arriving)
         made = {n: registers[end] for n, end in zip(text.states, text.next_states, strict=True)}
@@ -115,6 +118,10 @@ def bounds(
         {n: _bound(carried[f"d.state.{n}"].sized, count, unit) for n in program.states},
         {n: _bound(v, count + cotangent.size, unit) for n, v in summed.items()},
     )
+
+
+def _given(cotangent: Any) -> Terms:
+    return Terms(cotangent, np.abs(cotangent).astype(np.float64))
 
 
 def _bound(size: Any, roundings: int, unit: float) -> Any:

@@ -1,7 +1,7 @@
 """The gradient of a program is that of torch, for every neuron model and every surrogate, to the bound of roundings.
 
 Drawn: currents of the laws of models, 20 steps of 2 samples, one neuron of which is silent and two stand on a grid of
-1/4, so that they meet their threshold; weights of the loss, normal, on outputs and on the last state.
+1/4, so that they meet their threshold; weights of the loss, normal, on outputs and states of all steps.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def drawn(model: NeuronModel, dtype: Any, seed: int = 0) -> dict[str, np.ndarray
 
 def weights(model: NeuronModel, dtype: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     draw = np.random.default_rng(1)
-    last = {n: draw.normal(0, 1, (2, SIZE)).astype(dtype) for n in model.states()}
-    return draw.normal(0, 1, (20, 2, SIZE)).astype(dtype), last
+    states = {n: draw.normal(0, 1, (20, 2, SIZE)).astype(dtype) for n in model.states()}
+    return draw.normal(0, 1, (20, 2, SIZE)).astype(dtype), states
 
 
 def of_torch(layer: Neuron, x: dict[str, np.ndarray], loss: Any) -> tuple[np.ndarray, Gradients]:
@@ -60,14 +60,17 @@ def of_torch(layer: Neuron, x: dict[str, np.ndarray], loss: Any) -> tuple[np.nda
     first = next(iter(inputs.values()))
     state = tuple(s.requires_grad_() for s in layer.initial(first[0]))
     names = [n for n, _ in layer.named_parameters()]
-    z, after = layer(inputs, layer.state_type(*state))
-    total = (z * torch.from_numpy(loss[0])).sum()
-    total = total + sum((a * torch.from_numpy(w)).sum() for a, w in zip(after, loss[1].values(), strict=True))
+    outputs, now, total = [], layer.state_type(*state), torch.zeros((), dtype=first.dtype)
+    for t, weight in enumerate(loss[0]):
+        z, now = layer({p: v[t : t + 1] for p, v in inputs.items()}, now)
+        total = total + (z[0] * torch.from_numpy(weight)).sum()
+        total = total + sum((getattr(now, n) * torch.from_numpy(w[t])).sum() for n, w in loss[1].items())
+        outputs.append(z.detach().numpy())
     leaves = [*inputs.values(), *state, *layer.parameters()]
     made = torch.autograd.grad(total, leaves, allow_unused=True)
     found = [np.zeros(leaf.shape) if g is None else g.numpy() for g, leaf in zip(made, leaves, strict=True)]
     parts = iter(found)
-    return z.detach().numpy(), Gradients(
+    return np.concatenate(outputs), Gradients(
         {p: next(parts) for p in inputs},
         {n: next(parts) for n in layer.model.states()},
         {n: next(parts) for n in names},

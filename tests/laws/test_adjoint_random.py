@@ -49,9 +49,8 @@ def of_torch(
         registers = evaluate(program, domain, params, now, {n: v[t] for n, v in inputs.items()})
         z, *after = (domain.full(registers[i]) for i in program.ends)
         now = {n: settled(v) for n, v in zip(program.states, after, strict=True)}
-        total = total + (z * loss[0][t]).sum()
+        total = total + (z * loss[0][t]).sum() + sum((now[n] * w[t]).sum() for n, w in loss[1].items())
         outputs.append(z.detach().numpy())
-    total = total + sum((now[n] * w).sum() for n, w in loss[1].items())
     named = [*inputs.values(), *state.values(), *params.values()]
     reached = total.requires_grad  # not where the program hands on nothing but constants
     made = torch.autograd.grad(total, named, allow_unused=True) if reached else (None,) * len(named)
@@ -71,7 +70,7 @@ def test_random_programs_have_torchs_gradient(seed: int, dtype: Any) -> None:
     state = {n: values(draw, B, N).astype(dtype) for n in program.states}
     loss = (
         draw.normal(0, 1, (T, B, N)).astype(dtype),
-        {n: draw.normal(0, 1, (B, N)).astype(dtype) for n in state},
+        {n: draw.normal(0, 1, (T, B, N)).astype(dtype) for n in state},
     )
     run, slots = forward(program, params, inputs, state), {0: one.program(), 1: other.program()}
     leaves = params, {n: inputs[n] for n in program.inputs}, state
@@ -104,8 +103,8 @@ def carried_forward(run: Forward, loss: Any, slots: Any) -> tuple[Named, int]:
         for p in program.params:
             total[p] = total[p] + loss[0][t] * moved("out", p)
         along = {(s, p): moved(f"state.{s}", p) for s in states for p in program.params}
-    for (s, p), value in along.items():
-        total[p] = total[p] + loss[1][s] * value
+        for (s, p), value in along.items():
+            total[p] = total[p] + loss[1][s][t] * value
     rounded = sum(i.op in ("add", "sub", "mul", "div") for i in text.code) + 2 * (len(states) + 1) ** 2
     return {p: summed_to(v, run.params[p].shape) for p, v in total.items()}, rounded
 

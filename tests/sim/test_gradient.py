@@ -202,7 +202,7 @@ def test_smooth_programs_have_the_gradient_of_central_differences(
     values = {n: draw.uniform(-1, 1, shape) for n in program.inputs}
     values |= {n: draw.uniform(-1, 1, shape[1:]) for n in program.states}
     values |= {"a": draw.uniform(-1, 1), "b": draw.uniform(-1, 1, 3)}
-    weight, last = draw.normal(0, 1, shape), {n: draw.normal(0, 1, shape[1:]) for n in program.states}
+    weight, read = draw.normal(0, 1, shape), {n: draw.normal(0, 1, shape) for n in program.states}
 
     def run(at: dict[str, Any]) -> Any:
         params = {n: at[n] for n in program.params}
@@ -213,10 +213,10 @@ def test_smooth_programs_have_the_gradient_of_central_differences(
     def loss(at: dict[str, Any]) -> float:
         made = run(at)
         return float(
-            (made.output * weight).sum() + sum((made.states[n][-1] * w).sum() for n, w in last.items())
+            (made.output * weight).sum() + sum((made.states[n][1:] * w).sum() for n, w in read.items())
         )
 
-    found = backward(run(values), weight, last=last)
+    found = backward(run(values), weight, states=read)
     gradient = {**found.inputs, **found.state, **found.params}
     for _ in range(5):
         along = {n: draw.normal(0, 1, np.shape(v)) for n, v in values.items()}
@@ -230,7 +230,7 @@ def test_smooth_programs_have_the_gradient_of_central_differences(
         )
         wanted = sum(float((gradient[n] * along[n]).sum()) for n in values)
         terms = sum(float(np.abs(gradient[n] * along[n]).sum()) for n in values)
-        size = np.abs(weight).sum() + sum(np.abs(w).sum() for w in last.values())
+        size = np.abs(weight).sum() + sum(np.abs(w).sum() for w in read.values())
         allowed = abs(far - near) / 2 + 1e-9 * terms + 100 * 2.0**-53 / h * size
         assert abs(near - wanted) <= allowed
 
