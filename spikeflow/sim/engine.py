@@ -31,7 +31,7 @@ from spikeflow.sim.records import wanted
 from spikeflow.sim.remembered import remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.room import Room, arrays_of
-from spikeflow.sim.state import State, check, start_of
+from spikeflow.sim.state import State, check, rows_of, start_of
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -115,7 +115,7 @@ class Engine:
 
     def begin(self, state: State | int = 1) -> LiveEngine:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
-        samples = state if isinstance(state, int) else state.rows
+        samples = rows_of(state)
         forecast.expect_room(self.graph, forecast.Size(1, samples, samples))
         return LiveEngine(self, start_of(self.graph, self.layout, state))
 

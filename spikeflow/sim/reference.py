@@ -36,7 +36,7 @@ from spikeflow.sim.interpreter import Step
 from spikeflow.sim.records import Trace, wanted
 from spikeflow.sim.remembered import Past, Remembered, remembered
 from spikeflow.sim.result import Counts, Result
-from spikeflow.sim.state import State, start_of
+from spikeflow.sim.state import State, rows_of, start_of
 
 Array = npt.NDArray[Any]
 
@@ -76,7 +76,7 @@ class Reference:
 
     def begin(self, state: State | int = 1) -> _Run:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
-        _expect_room(self.graph, state if isinstance(state, int) else state.rows, 1)
+        _expect_room(self.graph, rows_of(state), 1)
         return _Run(self.graph, self.layout, state)
 
 

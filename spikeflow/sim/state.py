@@ -124,7 +124,7 @@ class State(Frozen):
 
     def __getitem__(self, rows: int | slice | Sequence[int] | Array) -> State:
         """Some of the rows, in the order given."""
-        chosen = np.arange(self.rows)[rows if not isinstance(rows, int) else [rows]]
+        chosen = np.arange(self.rows)[[rows] if isinstance(rows, int | np.integer) else rows]
         if chosen.ndim != 1 or not chosen.size:
             raise DataError("rows of a state", rows, f"some of 0 to {self.rows - 1}")
         most = int(self.steps[chosen].max())
@@ -226,16 +226,30 @@ def initial(graph: Graph, layout: Remembered, samples: int) -> State:
     return State(graph.digest, np.zeros_like(rows), rows, memory, *none)
 
 
+def rows_of(start: State | int) -> int:
+    """How many samples begin there; raises DataError for what is neither a state nor a number."""
+    if isinstance(start, int | np.integer) and not isinstance(start, bool):
+        return int(start)
+    _expect_state(start)
+    return start.rows
+
+
+def _expect_state(state: object) -> None:
+    if not isinstance(state, State):
+        raise DataError("state", f"a {type(state).__name__}", "a State", "result.state, or State.load(path)")
+
+
 def start_of(graph: Graph, layout: Remembered, start: State | int) -> State:
     """The state in which a run begins: the given one, checked, or the initial one of so many samples."""
     if not isinstance(start, State):
-        return initial(graph, layout, start)
+        return initial(graph, layout, rows_of(start))
     check(start, graph, layout)
     return start
 
 
 def check(state: State, graph: Graph, layout: Remembered) -> None:
     """`State.check`, of a layout that is known already."""
+    _expect_state(state)
     if state.graph != graph.digest:
         got = f"a state of the graph {state.graph[:12]}"
         raise DataError(

@@ -86,6 +86,15 @@ std::span<S> row_of(std::span<S> values, int32_t sample, int32_t samples) {
 
 }  // namespace
 
+// The runner of a node that has a memory of this number.
+template <class V>
+Runner<V>& Worker<V>::remembering(std::size_t node, std::size_t memory) const {
+    Runner<V>* const runner = cells_[node].runner.get();
+    if (runner == nullptr || memory >= runner->memories())
+        throw Error(Fault::simulation, network_.entries()[node].name, "a state that it does not have");
+    return *runner;
+}
+
 template <class V>
 void Worker<V>::load(const Memory<const Stored<V>>& memory, int32_t sample, int32_t samples) {
     const auto node = static_cast<std::size_t>(memory.node);
@@ -102,7 +111,7 @@ void Worker<V>::load(const Memory<const Stored<V>>& memory, int32_t sample, int3
         }
         events.settle();
     }
-    for (std::size_t m = 0; m < memory.own.size(); ++m) cells_[node].runner->load(m, now_, row_of(memory.own[m], sample, samples));
+    for (std::size_t m = 0; m < memory.own.size(); ++m) remembering(node, m).load(m, now_, row_of(memory.own[m], sample, samples));
 }
 
 template <class V>
@@ -117,7 +126,7 @@ void Worker<V>::save(std::vector<Memory<Stored<V>>>& memories, int32_t sample, i
             for (std::size_t e = 0; e < events.size(); ++e)
                 past[age * size + static_cast<std::size_t>(events.index[e])] = static_cast<Stored<V>>(events.at(e));
         }
-        for (std::size_t m = 0; m < memory.own.size(); ++m) cells_[node].runner->save(m, now_, row_of(memory.own[m], sample, samples));
+        for (std::size_t m = 0; m < memory.own.size(); ++m) remembering(node, m).save(m, now_, row_of(memory.own[m], sample, samples));
     }
 }
 
@@ -242,7 +251,8 @@ void Worker<V>::trace(const Trace<V>& trace, std::size_t row) {
     const auto node = static_cast<std::size_t>(trace.node);
     const auto size = static_cast<std::size_t>(network_.entries()[node].layout.size);
     const std::span<Stored<V>> to = trace.values.subspan(row * size, size);
-    if (trace.state >= 0) return cells_[node].runner->save(static_cast<std::size_t>(trace.state), now_ + 1, to);
+    const auto state = static_cast<std::size_t>(trace.state);
+    if (trace.state >= 0) return remembering(node, state).save(state, now_ + 1, to);
     std::fill(to.begin(), to.end(), Stored<V>{0});
     Port<V>& port = cells_[node].ports[static_cast<std::size_t>(trace.port)];
     if (port.terms.empty()) return;

@@ -36,6 +36,7 @@ private:
         auto& ring = cells_[node].ring;
         return ring[static_cast<std::size_t>(time) % ring.size()];
     }
+    Runner<V>& remembering(std::size_t node, std::size_t memory) const;
     void point_ports(std::size_t node);
     void run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
     void read_input(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);

@@ -20,6 +20,7 @@ from spikeflow.ir.nodes import Input, Linear, Output, Population
 from spikeflow.ir.ops import Recorder
 from spikeflow.sim import _engine, engine, reference
 from spikeflow.sim.inputs import Constant, Dense
+from spikeflow.sim.lower import lower
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "src" / "engine"
@@ -328,6 +329,58 @@ def test_hostile_inputs_raise(feed: tuple[Any, ...]) -> None:
             run_native(net, 2, [good], recorded)
     outputs, _, _ = run_native(net, 2, [good], [])
     np.testing.assert_array_equal(outputs[0], np.full((2, 1, 2), 3.0))
+
+
+def population_network() -> Any:
+    """x (2) -> p (2), whose value an edge of delay 2 brings to the output; p keeps one state."""
+    r = Recorder(("in",), ("v",), ())
+    program = r.program(r.ops.spike(r.s.v - 1.0), [r.s.v + r.x[0]])
+    graph = Graph(
+        {"x": Input((2,)), "p": Population("t", program, {}, (2,)), "y": Output()},
+        (Edge("x", "p"), Edge("p", "y", delay=2)),
+    )
+    return lower(graph).network
+
+
+ONE = np.ones((1, 1), F32)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"traces": [(9, -1, 0, np.zeros(4, F32))]},
+        {"traces": [(1, -1, 1, np.zeros(4, F32))]},
+        {"traces": [(1, 1, -1, np.zeros(4, F32))]},
+        {"traces": [(1, -1, -1, np.zeros(4, F32))]},
+        {"traces": [(0, -1, 0, np.zeros(4, F32))]},
+        {"traces": [(1, -1, 0, np.zeros(3, F32))]},
+        {"begun": np.array([-1])},
+        {"begun": np.array([1, 1])},
+        {"start": [(1, None, [np.zeros((1, 2), F32)])]},  # without the steps that lie behind
+        {"begun": np.array([3]), "start": [(7, None, [])]},
+        {"begun": np.array([3]), "start": [(-1, None, [])]},
+        {"begun": np.array([3]), "start": [(1, np.zeros((1, 3, 2), F32), [])]},  # the ring holds two
+        {"begun": np.array([3]), "start": [(1, np.zeros((1, 3), F32), [])]},
+        {"begun": np.array([3]), "start": [(0, np.zeros((1, 1, 2), F32), [])]},  # nobody reads it later
+        {"begun": np.array([3]), "start": [(0, None, [np.zeros((1, 2), F32)])]},
+        {"begun": np.array([3]), "start": [(1, None, [np.zeros((1, 3), F32)])]},
+        {"begun": np.array([3]), "start": [(1, None, [np.zeros((1, 2), F32)] * 2)]},
+        {"end": [(1, None, [np.zeros((1, 5), F32)])]},
+        {"end": [(1, None, [np.zeros((1, 2), F32)] * 2)]},
+        {"end": [(2, None, [np.zeros((1, 2), F32)])]},
+    ],
+)
+def test_hostile_states_and_records_raise(more: dict[str, Any]) -> None:
+    good = ("dense", np.ones(4, F32), np.zeros(0, I64), np.zeros(0, I32), np.zeros(0, I32))
+    with pytest.raises(SimulationError):
+        run_native(population_network(), 2, [good], [], **more)
+    begun, start = more.get("begun", np.zeros(0, I64)), more.get("start", [])
+    if "start" in more or "begun" in more:
+        with pytest.raises(SimulationError):
+            population_network().live(1, begun, start)
+    if "end" in more:
+        with pytest.raises(SimulationError):
+            population_network().live(1, np.zeros(0, I64), []).save(more["end"])
 
 
 def long_run() -> tuple[engine.Engine, Dense]:

@@ -154,6 +154,19 @@ def test_numbers_of_samples_must_agree(engine: str) -> None:
 
 
 @ENGINES
+def test_what_is_no_state_says_what_is(engine: str) -> None:
+    graph, _ = ran()
+    runner = prepare(graph, engine)
+    result = runner(Constant(np.ones((1, 3), F32)), 2)
+    for wrong in (result, "s.h5", {}):
+        with pytest.raises(DataError, match="result.state"):
+            runner(Constant(np.ones((1, 3), F32)), 2, state=wrong)  # type: ignore[arg-type]
+        with pytest.raises(DataError, match="result.state"):
+            runner.begin(wrong)  # type: ignore[arg-type]
+    assert result.state[np.int64(0)] == result.state
+
+
+@ENGINES
 def test_floats_for_integers_are_refused(engine: str) -> None:
     graph = integers()
     state = run(graph, Constant(np.ones((1, 1), np.int64)), 3, engine=engine).state

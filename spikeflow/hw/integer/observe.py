@@ -86,7 +86,7 @@ def observe(
     for first in range(0, len(array), size):
         batch = array[first : first + size]
         inputs = encode_batch(network, batch, network.record.steps, level + extra, number + first)
-        result = runner(inputs, end + extra, (*names, *probes.values()))
+        result = runner(inputs, end + extra, (*names, *probes.values()), keep_state=False)
         part = reading.of(result)
         if found:  # what registers came to is as large as the network: only the hull is kept
             found[0] = replace(found[0], reaches=_hulls((found[0], part)))
