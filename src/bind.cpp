@@ -80,15 +80,14 @@ SynapseText<V> synapses(const In<WeightOf<V>>& weights, const std::optional<In<V
 // (mean, deviation, low, high).
 using ProjectionNumbers = std::tuple<std::array<int64_t, 7>, std::array<double, 9>>;
 
-template <class V>
-RuleText<V> rules(const std::vector<ProjectionNumbers>& projections, const std::optional<In<V>>& bias, int32_t bits, float scale) {
-    RuleText<V> text{{}, view<V>(bias), bits, scale};
+std::vector<Projection> projections_of(const std::vector<ProjectionNumbers>& projections) {
+    std::vector<Projection> out;
     for (const auto& [n, x] : projections) {
         if (n[1] < 0 || n[1] > INT32_MAX || n[2] < 0 || n[2] > INT32_MAX) throw Error(Fault::graph, "projection", "sources that do not exist");
-        text.projections.push_back({static_cast<Projection::Kind>(n[0]), static_cast<int32_t>(n[1]), static_cast<int32_t>(n[2]), n[3], n[4] != 0,
+        out.push_back({static_cast<Projection::Kind>(n[0]), static_cast<int32_t>(n[1]), static_cast<int32_t>(n[2]), n[3], n[4] != 0,
                                     static_cast<uint64_t>(n[5]), static_cast<uint64_t>(n[6]), x[0], {x[1], x[2], x[3], x[4]}, {x[5], x[6], x[7], x[8]}});
     }
-    return text;
+    return out;
 }
 
 // The last steps of a run as Python sees it: signals and the caller's progress; never throws into the engine.
@@ -286,7 +285,7 @@ void bind_nodes(Class& c) {
     }, "name"_a, "inputs"_a, "out"_a, "indptr"_a, "targets"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a, "scopes"_a);
     c.def("by_rule", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const std::vector<ProjectionNumbers>& projections,
                         const std::optional<In<V>>& bias, int32_t bits, float scale) {
-        return net.add(make_by_rule<V>(name, in, out, rules<V>(projections, bias, bits, scale)));
+        return net.add(make_by_rule<V>(name, in, out, {projections_of(projections), view<V>(bias), bits, scale}));
     }, "name"_a, "inputs"_a, "out"_a, "projections"_a, "bias"_a.none(), "bits"_a, "scale"_a);
     c.def("conv", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<W>& weights,
                      const std::optional<In<V>>& bias, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride,
@@ -382,6 +381,12 @@ NB_MODULE(_engine, m) {
         for (const OperationFacts& row : kOperations) rows.emplace_back(row.word, row.arguments, row.legal<float>(), row.legal<int64_t>());
         return rows;
     }, "The operations by number: name, arguments, whether they take real numbers and whole ones.");
+    m.def("reach_of_sources", [](const std::string& name, int32_t sources, int32_t targets, const std::vector<ProjectionNumbers>& projections) {
+        const std::vector<int32_t> found = reach_of_sources(name, sources, targets, projections_of(projections));
+        auto [array, memory] = allocate<int32_t>({found.size()});
+        std::copy(found.begin(), found.end(), memory.begin());
+        return array;
+    }, "name"_a, "sources"_a, "targets"_a, "projections"_a, "The longest delay of each source's synapses by rule.");
     nb::class_<Counters>(m, "Counters", "What one node did, summed over samples and steps.")
         .def_ro("spikes", &Counters::spikes)
         .def_ro("accumulates", &Counters::accumulates)

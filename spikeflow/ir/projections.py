@@ -8,6 +8,7 @@ uses the words 4 k (source), 4 k + 1 (weight) and 4 k + 2 (delay) of the target'
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,11 @@ class Normal:
     low: float | None = None
     high: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("mean", "deviation", "low", "high"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else float(value))
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -91,6 +97,12 @@ class Projection:
     seed: int = 0
     number: int = 0
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.weight, Normal):
+            object.__setattr__(self, "weight", float(self.weight))
+        if not isinstance(self.delay, Normal):
+            object.__setattr__(self, "delay", operator.index(self.delay))
+
     def check(self, name: str, sources: int, targets: int) -> None:
         """Raise GraphError for what cannot be drawn between so many sources and targets."""
         if not (self.first >= 0 and self.sources >= 1 and self.first + self.sources <= sources):
@@ -98,8 +110,10 @@ class Projection:
                 name,
                 f"a projection from sources {self.first} to {self.first + self.sources - 1}, of {sources}",
             )
-        if self.number < 0:
-            raise GraphError(name, f"a projection of number {self.number}")
+        if not (0 <= self.number < 2**63 and 0 <= self.seed < 2**63):
+            raise GraphError(
+                name, f"a projection of seed {self.seed} and number {self.number}", "0 to 2**63 - 1"
+            )
         _check_rule(name, self.rule, self.sources, targets)
         _check_weight(name, self.weight)
         _check_delay(name, self.delay)

@@ -11,7 +11,17 @@ from collections.abc import Iterator
 from spikeflow.errors import StageError
 from spikeflow.ir.arrays import Quantised, Weight
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, BatchNorm, Delay, Input, Node, Population, Scale, Synaptic
+from spikeflow.ir.nodes import (
+    Activation,
+    BatchNorm,
+    Delay,
+    Input,
+    Node,
+    Population,
+    Procedural,
+    Scale,
+    Synaptic,
+)
 from spikeflow.ir.program import Program
 
 STAGES = ("ann", "snn", "fixed")
@@ -40,7 +50,7 @@ def check(graph: Graph, stage: str) -> None:
 
 def _weight(node: Node) -> Weight | None:
     if isinstance(node, Synaptic):
-        return node.weight
+        return None if isinstance(node, Procedural) else node.weight
     return node.factor if isinstance(node, Scale) else None
 
 

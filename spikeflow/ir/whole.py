@@ -11,7 +11,18 @@ from typing import Protocol
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Quantised
-from spikeflow.ir.nodes import Delay, Input, Joint, Move, Node, Population, Scale, SumPool, Synaptic
+from spikeflow.ir.nodes import (
+    Delay,
+    Input,
+    Joint,
+    Move,
+    Node,
+    Population,
+    Procedural,
+    Scale,
+    SumPool,
+    Synaptic,
+)
 
 
 class Wire(Protocol):
@@ -72,6 +83,6 @@ def hands_on_whole(node: Node) -> bool:
         return node.fixed or node.program.spikes()
     if isinstance(node, Input):
         return node.kind == "spikes" or node.format is not None
-    if isinstance(node, Synaptic | Scale):
+    if isinstance(node, Synaptic | Scale) and not isinstance(node, Procedural):
         return isinstance(node.weight if isinstance(node, Synaptic) else node.factor, Quantised)
     return False

@@ -20,6 +20,9 @@ def operations() -> list[tuple[str, int, bool, bool]]:
     The operations by number: name, arguments, whether they take real numbers and whole ones.
     """
 
+def reach_of_sources(name: str, sources: int, targets: int, projections: Sequence[tuple[Sequence[int], Sequence[float]]]) -> NDArray[numpy.int32]:
+    """The longest delay of each source's synapses by rule."""
+
 class Counters:
     """What one node did, summed over samples and steps."""
 

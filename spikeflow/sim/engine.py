@@ -16,7 +16,8 @@ from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Synaptic
-from spikeflow.sim import forecast
+from spikeflow.sim import coded, forecast
+from spikeflow.sim.alphabets import EXACT
 from spikeflow.sim.inputs import (
     Constant,
     RunInput,
@@ -69,6 +70,7 @@ class Engine:
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
         self.fixed = is_fixed(graph)
+        self.coded = bool(coded.exact(graph))
         self.layout = remembered(graph)
         self._lowered: dict[tuple[int, int, bool], Lowered] = {}
         self._longest = _longest(graph)
@@ -132,7 +134,7 @@ class Engine:
 
     def sized(self, largest: int, steps: int) -> tuple[int, int]:
         """What of an input's magnitude and a run's length matters: the bound and the delay that they are lowered for."""
-        bound = 1 << max(largest - 1, 0).bit_length() if self.fixed else 1
+        bound = 1 << max(largest - 1, 0).bit_length() if self.fixed or self.coded else 1
         return bound, max(min(self._longest, forecast.reach(steps)), 1)
 
     def _made(self, bound: int, reach: int, wide: bool) -> Lowered:
@@ -211,7 +213,7 @@ class _Stretch:
         self.wanted = wanted(self.graph, record)
         self.named = by_name(self.graph, inputs, steps)
         self.samples = samples_of(next(iter(self.named.values())))
-        self.largest = _largest(self.graph, self.named) if self.fixed else 1
+        self.largest = _largest(self.graph, self.named) if self.fixed or engine.coded else 1
         self.begun = time.perf_counter()
         self.traces = {
             name: np.empty((steps, self.samples, *self.graph.shapes[trace.node]), self.layout.dtype)
@@ -276,12 +278,14 @@ def _counts(node: object, c: Any) -> Counts:
 
 def _largest(graph: Graph, named: Mapping[str, RunInput]) -> int:
     """The largest magnitude that enters where no format bounds it."""
-    largest = 1
+    largest, fixed = 1, is_fixed(graph)
     for name, x in named.items():
         node = graph.nodes[name]
         values = x.value if isinstance(x, Spikes) else x.values
         if isinstance(node, Input) and node.format is None and values.size:
-            largest = max(largest, int(np.abs(values).max()))
+            most = np.abs(values).max()
+            if fixed or node.kind == "spikes":  # a current reaches no sum of codes
+                largest = max(largest, int(most if fixed else min(most, EXACT)))
     return largest
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 import spikeflow.sim._engine as _engine
-from spikeflow.errors import StageError
+from spikeflow.errors import SimulationError, StageError
 from spikeflow.ir import stages
-from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.arrays import Weight, weight_values
 from spikeflow.ir.fixed import ROUNDINGS
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
@@ -30,15 +30,19 @@ from spikeflow.ir.nodes import (
     Move,
     Output,
     Population,
+    Procedural,
     Scale,
     Shape,
     Sparse,
     SumPool,
     Synaptic,
 )
+from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.ir.nodes.sparse import SCOPES
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.synapses import index_map
+from spikeflow.sim import coded
+from spikeflow.sim.alphabets import EXACT, carries_spikes
 from spikeflow.sim.intervals import INT32, Interval, of_array
 from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges, state_ranges
 from spikeflow.sim.remembered import remembered
@@ -92,18 +96,32 @@ def lower(
     Parameters
     ----------
     largest_input : the largest magnitude that an Input without a format will carry; it decides whether 32 bits
-        hold all integers.
+        hold all integers, and all sums of codes.
     isa : the processor's instructions to use at most: 0 plain, 1 AVX2, 2 AVX-512.
     longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
     """
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
-        return _Lowering(made, _engine.FloatNetwork(isa), np.float32, {}).finish(longest_delay)
+        floats = _Lowering(made, _engine.FloatNetwork(isa), np.float32, {})
+        largest = int(EXACT) if wide else largest_input
+        floats.exact = coded.exact(graph, largest)
+        floats.room = _room_of_codes(graph, floats.exact, largest)
+        return floats.finish(longest_delay)
     if not wide and fits_32(graph, largest_input):
         ranges = node_ranges(graph, largest_input)
         return _Lowering(made, _engine.Int32Network(isa), np.int32, ranges).finish(longest_delay)
     return _Lowering(made, _engine.Int64Network(isa), np.int64, {}).finish(longest_delay)
+
+
+def _room_of_codes(graph: Graph, exact: Mapping[str, int], largest: int) -> dict[str, Interval]:
+    """How large integers of a state may be that are still to be multiplied by codes."""
+    if not exact:
+        return {}
+    layout = remembered(graph)
+    entered = [n for n in graph.inputs if n in layout.emitted and carries_spikes(graph.nodes[n])]
+    room = {f"{n} (emitted)": Interval(-largest, largest) for n in entered}
+    return room | {f"{n} (arrived)": Interval(-exact[n], exact[n]) for n in layout.arrived if n in exact}
 
 
 def _cut(graph: Graph, longest: int) -> Graph:
@@ -121,7 +139,7 @@ class _Lowering:
 
     def __init__(self, graph: Graph, network: Any, dtype: Any, ranges: dict[str, Any]) -> None:
         self.graph, self.network, self.dtype, self.ranges = graph, network, dtype, ranges
-        self.weight_dtype = np.float32 if dtype == np.float32 else np.int32
+        self.exact: dict[str, int] = {}
         self.room: dict[str, Interval] = {}
 
     def finish(self, longest: int) -> Lowered:
@@ -146,15 +164,10 @@ class _Lowering:
                 return self.network.input(name, out, node.kind == "current")
             case Output():
                 return self.network.output(name, out)
-            case Linear():
-                return self.network.linear(name, node.weight.shape[1], out, *self._synapses(node))
-            case Conv2d():
-                return self._conv(name, node, out)
-            case Sparse():
-                scopes = [SCOPES.index(scope) for scope in node.scopes]
-                return self.network.sparse(
-                    name, node.in_shape, out, node.indptr, node.targets, *self._synapses(node), scopes
-                )
+            case Synaptic() if name in self.exact:
+                return self._coded(name, node)
+            case Synaptic():
+                return self._synaptic(self.network, name, node)
             case SumPool():
                 return self.network.pool(
                     name, self.graph.port_shape(name, "in"), out, node.kernel, node.stride
@@ -175,27 +188,49 @@ class _Lowering:
             case _:
                 raise StageError(name, "snn", f"the engine knows no {type(node).__name__}")
 
-    def _synapses(self, node: Linear | Sparse) -> tuple[Array, Array | None, Array | None, int]:
-        return self._weights(node.weight), node.bias, node.delays, node.exponent
+    def _coded(self, name: str, node: Synaptic) -> int:
+        """Sums of codes in the integers that hold them, times the scale."""
+        most, size = coded.largest(node, self.exact[name]), self.exact[name]
+        if most >= 2**63:
+            raise SimulationError(
+                name, f"sums of codes up to {most} do not fit 64 bits", "fewer synapses, or floats"
+            )
+        sums = _engine.Int32Network() if most < 2**31 else _engine.Int64Network()
+        self._synaptic(sums, name, coded.integers(node))
+        return self.network.coded(sums, coded.scale_of(node), size, node.bias)
 
-    def _weights(self, weight: Any) -> Array:
-        return np.ascontiguousarray(weight_values(weight), self.weight_dtype)
+    def _synaptic(self, network: Any, name: str, node: Synaptic) -> int:
+        out = self.graph.shapes[name]
+        match node:
+            case Linear():
+                return network.linear(name, node.columns, out, *_synapses(network, node))
+            case Conv2d():
+                return self._conv(network, name, node)
+            case Sparse():
+                scopes = [SCOPES.index(scope) for scope in node.scopes]
+                rows = node.indptr, node.targets
+                return network.sparse(name, node.in_shape, out, *rows, *_synapses(network, node), scopes)
+            case Procedural():
+                drawn = numbers(node.projections), node.bias, node.bits, node.scale
+                return network.by_rule(name, node.in_shape, out, *drawn)
+            case _:
+                raise StageError(name, "snn", f"the engine knows no {type(node).__name__}")
 
     def _factor(self, node: Scale, shape: Shape) -> Array:
-        factor = self._weights(node.factor)
+        factor = _weights(self.network, node.factor)
         return (
             factor.reshape(-1)
             if factor.size == 1
             else np.ascontiguousarray(np.broadcast_to(factor, shape)).reshape(-1)
         )
 
-    def _conv(self, name: str, node: Conv2d, out: Shape) -> int:
+    def _conv(self, network: Any, name: str, node: Conv2d) -> int:
         (top, bottom), (left, right) = node.padding
-        return self.network.conv(
+        return network.conv(
             name,
             self.graph.port_shape(name, "in"),
-            out,
-            self._weights(node.weight),
+            self.graph.shapes[name],
+            _weights(network, node.weight),
             node.bias,
             node.weight.shape[2:],
             node.stride,
@@ -238,6 +273,15 @@ class _Lowering:
         closer = state_ranges(node, ports) if fit else room
         self.room |= {f"{name}.{state}": room[state].common(closer[state]) for state in room}
         return fit
+
+
+def _weights(network: Network, weight: Weight) -> Array:
+    floats = isinstance(network, _engine.FloatNetwork)
+    return np.ascontiguousarray(weight_values(weight), np.float32 if floats else np.int32)
+
+
+def _synapses(network: Network, node: Linear | Sparse) -> tuple[Array, Array | None, Array | None, int]:
+    return _weights(network, node.weight), node.bias, node.delays, node.exponent
 
 
 def operand(x: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:

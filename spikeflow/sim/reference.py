@@ -22,7 +22,7 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Joint, Move, Plain, Population, Scale, Synaptic
 from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.synapses import index_map
-from spikeflow.sim import forecast
+from spikeflow.sim import coded, forecast
 from spikeflow.sim.inputs import (
     Constant,
     RunInput,
@@ -103,6 +103,7 @@ class _Run:
         self.joint = {n: dict(state.memory.get(n, {})) for n in graph.of_kind(Joint)}
         self.rank = {name: i for i, name in enumerate(graph.order)}
         self.analog = _analog(graph)
+        self.exact = coded.exact(graph)
         self.cells = {n: _Cells(graph.nodes[n], state.memory.get(n, {})) for n in graph.of_kind(Population)}
 
     def advance(
@@ -183,7 +184,7 @@ class _Run:
             self._count_operations(name, arriving[0])
         if isinstance(node, Synaptic):
             self.past_inputs[name].appendleft(arriving[0])
-            return node.sums(self._reader(name), self.graph.shapes[name])
+            return self._sums(name, node)
         if isinstance(node, Move):
             shape = self.graph.shapes[name]
             return gathered(arriving, self.maps[name]).reshape(self.samples, *shape)
@@ -192,6 +193,12 @@ class _Run:
             return value
         assert isinstance(node, Plain)
         return node.value(arriving)
+
+    def _sums(self, name: str, node: Synaptic) -> Array:
+        past, shape = self._reader(name), self.graph.shapes[name]
+        if name in self.exact:
+            return coded.sums(name, node, self.exact[name], past, shape)
+        return node.sums(past, shape)
 
     def _port(self, name: str, port: str) -> Array:
         total = np.zeros((self.samples, *self.graph.port_shape(name, port)), self.dtype)

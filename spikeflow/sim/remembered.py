@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+import spikeflow.sim._engine as _engine
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Joint, Node, Population, Shape, Synaptic
+from spikeflow.ir.nodes import Joint, Node, Population, Procedural, Shape, Synaptic
+from spikeflow.ir.nodes.procedural import numbers
 
 Array = npt.NDArray[Any]
 
@@ -98,5 +101,15 @@ def _own(graph: Graph, name: str, node: Node) -> Past | None:
     """What a node keeps of its own input: a value as long as the longest delay of its source."""
     if not isinstance(node, Synaptic) or not node.reach:
         return None
-    shape, each = graph.port_shape(name, "in"), node.reach_of_sources()
+    shape, each = graph.port_shape(name, "in"), _reach_of_sources(node)
     return Past(shape, int(each.max()), each.reshape(shape)) if each.any() else None
+
+
+def _reach_of_sources(node: Synaptic) -> Array:
+    return _drawn_reach(node) if isinstance(node, Procedural) else node.reach_of_sources()
+
+
+@lru_cache(maxsize=16)
+def _drawn_reach(node: Procedural) -> Array:
+    """What the node's list says of its sources, drawn by the engine, which need not write the list out."""
+    return _engine.reach_of_sources("rule", node.columns, node.rows, numbers(node.projections))

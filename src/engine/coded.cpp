@@ -51,11 +51,8 @@ public:
         std::transform(whole.begin(), whole.end(), to.begin(), [](int64_t x) { return static_cast<float>(x); });
     }
     void load(std::size_t which, int64_t time, std::span<const float> from) override {
-        std::vector<int64_t> whole;
-        for (const float x : from) {
-            expect_whole(x);
-            whole.push_back(static_cast<int64_t>(x));
-        }
+        std::vector<int64_t> whole(from.size());
+        std::transform(from.begin(), from.end(), whole.begin(), [this](float x) { return integer(x); });
         sums_->load(which, time, whole);
     }
 
@@ -79,22 +76,20 @@ private:
         port_.kernels = &kernels<S>(isa_);
     }
 
-    void whole(const Events<float>& from, Events<S>& to) const {
-        to.index.assign(from.index.span());
-        to.unit = from.unit;
-        if (from.unit) return;
-        for (const float x : from.value) {
-            expect_whole(x);
-            to.value.push(static_cast<S>(x));
-        }
-    }
-
-    void expect_whole(float x) const {
+    int64_t integer(float x) const {
         const auto most = static_cast<float>(node_.largest);
         // written so that NaN fails, too
         if (!(x >= -most && x <= most) || static_cast<float>(static_cast<int64_t>(x)) != x)
             throw Error(Fault::simulation, node_.name, "what arrives is no integer, or larger than its source said",
                         "integers, or weights in floats");
+        return static_cast<int64_t>(x);
+    }
+
+    void whole(const Events<float>& from, Events<S>& to) const {
+        to.index.assign(from.index.span());
+        to.unit = from.unit;
+        if (from.unit) return;
+        for (const float x : from.value) to.value.push(static_cast<S>(integer(x)));
     }
 
     void scaled(Slot<float>& out) {

@@ -419,6 +419,17 @@ std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, 
     else return text.bits == 8 ? make(int8_t{}) : text.bits == 16 ? make(int16_t{}) : make(int32_t{});
 }
 
+std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections) {
+    for (const Projection& p : projections) p.check(name, sources, targets);
+    const RuleText<float> text{projections, {}, 0, 1};
+    std::vector<int32_t> longest(static_cast<std::size_t>(sources), 0);
+    FromRules<float, float>(text, sources, targets).each([&](int32_t source, int32_t, float, int32_t delay) {
+        int32_t& now = longest[static_cast<std::size_t>(source)];
+        now = std::max(now, delay);
+    });
+    return longest;
+}
+
 #define SF_MAKE(V)                                                                                                      \
     template std::unique_ptr<Node<V>> make_linear<V>(const std::string&, int32_t, const Shape&, const SynapseText<V>&); \
     template std::unique_ptr<Node<V>> make_sparse<V>(const std::string&, const Shape&, const Shape&,                    \

@@ -46,6 +46,9 @@ std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, c
 template <class V>
 std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, const Shape& out, const RuleText<V>& text);
 
+// For how many steps the value of each source is still read: the longest delay of its synapses by rule.
+std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections);
+
 // The narrowest integer type that holds all weights; float stays float.
 template <class V, class F>
 auto with_weight_type(std::span<const WeightOf<V>> weights, F f) {

@@ -24,6 +24,7 @@ from spikeflow.ir.nodes import (
     Output,
     Pad,
     Permute,
+    Procedural,
     Scale,
     Shape,
     Slice,
@@ -31,6 +32,7 @@ from spikeflow.ir.nodes import (
     SumPool,
     Upsample,
 )
+from spikeflow.ir.projections import FixedInDegree, Normal, Probability, Projection
 from spikeflow.neurons import IF, Integrator
 
 PICTURE: Shape = (2, 4, 6)
@@ -60,6 +62,17 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "Sparse": Example(
             Sparse(
                 np.arange(49), np.arange(48) % 7, weights(48), PICTURE, (7,), weights(7), np.arange(48) % 2
+            )
+        ),
+        "Procedural": Example(
+            Procedural(
+                (
+                    Projection(0, 48, FixedInDegree(9), 2.0, Normal(1, 1, 0, 2)),
+                    Projection(8, 20, Probability(0.3), -1.0, 0, 1),
+                ),
+                PICTURE,
+                (7,),
+                weights(7),
             )
         ),
         "SumPool": Example(SumPool((2, 3), (2, 1))),

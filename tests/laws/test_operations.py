@@ -28,6 +28,7 @@ from spikeflow.neurons import surrogate
 from spikeflow.neurons.settling import PLAIN, _Decisions
 from spikeflow.neurons.tensors import Tensors
 from spikeflow.sim import _engine
+from spikeflow.sim.alphabets import Alphabet, Alphabets
 from spikeflow.sim.domains import Float32, Float64, Integers
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.intervals import Interval, Intervals
@@ -54,6 +55,7 @@ MADE: dict[type[Domain[Any]], Callable[[], tuple[Domain[Any], Any]]] = {
     Float32: lambda: (Float32(), np.array([0.5, -1.5], np.float32)),
     Float64: lambda: (Float64(), np.array([0.5, -1.5])),
     Integers: lambda: (Integers(TABLES, (2,)), np.array([1, -7])),
+    Alphabets: lambda: (Alphabets(), Alphabet(-7, 3, True)),
     Intervals: lambda: (Intervals(TABLES), Interval(-7, 3)),
     Tensors: lambda: (Tensors({0: surrogate.atan}, torch.zeros(2)), torch.tensor([0.5, -1.5])),
     _Decisions: lambda: (_Decisions(), PLAIN),

@@ -21,6 +21,7 @@ from spikeflow.ir.nodes.max_pool import MaxPool
 from spikeflow.ir.nodes.moves import Concat, Flatten, Pad, Permute, Slice, Upsample
 from spikeflow.ir.nodes.pools import SumPool
 from spikeflow.ir.nodes.population import Population
+from spikeflow.ir.nodes.procedural import Procedural
 from spikeflow.ir.nodes.sparse import Sparse
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Permute",
     "Plain",
     "Population",
+    "Procedural",
     "Scale",
     "Shape",
     "Slice",
@@ -64,6 +66,7 @@ Node = (
     | Linear
     | Conv2d
     | Sparse
+    | Procedural
     | SumPool
     | MaxPool
     | Flatten
@@ -87,6 +90,7 @@ KINDS: Mapping[str, Any] = MappingProxyType(
             Linear,
             Conv2d,
             Sparse,
+            Procedural,
             SumPool,
             MaxPool,
             Flatten,
