@@ -87,12 +87,12 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "Delay": Example(Delay(2)),
         "Permute": Example(Permute((2, 0, 1))),
         "Upsample": Example(Upsample((1, 2, 3))),
-        "Population": Example(IF(2.0).node(PICTURE)),
+        "Population": Example(IF(2.0, "zero").node(PICTURE)),
     }
 )
 
 
-def spiking(kind: str) -> Graph:
+def spiking(kind: str, reset: str = "subtract") -> Graph:
     """Input, neurons, the kind, neurons, weights and a read-out that adds up: stage snn, but for kinds of stage ann."""
     node, arriving = EXAMPLES[kind].node, EXAMPLES[kind].arriving
     shape = node.output_shape(kind, (arriving,) * len(node.ports))
@@ -100,9 +100,9 @@ def spiking(kind: str) -> Graph:
     nodes: dict[str, Node] = {
         "x": Input(arriving, "spikes"),
         "w": Conv2d(weights(arriving[0], arriving[0], 1, 1) + 1),
-        "first": IF(2.0).node(arriving),
+        "first": IF(2.0, reset).node(arriving),
         "node": node,
-        "second": IF(2.0).node(shape),
+        "second": IF(2.0, reset).node(shape),
         "v": Linear(weights(3, count)),
         "readout": Integrator().node((3,)),
         "out": Output(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.errors import GraphError, ModelError, ShapeError, StageError
+from spikeflow.ir import file, stages
 from spikeflow.ir.arrays import Quantised, frozen
+from spikeflow.ir.difference import difference
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes import (
     KINDS,
@@ -34,7 +37,9 @@ from spikeflow.ir.nodes import (
 )
 from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.program import Instruction, Program
-from spikeflow.sim import engine, reference
+from spikeflow.ir.record import Network, RunRecord
+from spikeflow.ir.show import show
+from spikeflow.sim import engine, forecast, reference
 from spikeflow.sim.inputs import Dense
 from tests.ir.kinds import EXAMPLES, spiking, stateless
 
@@ -69,6 +74,36 @@ def test_reference_and_engine_run_every_kind(kind: str, make: Any) -> None:
     for name, counts in expected.counts.items():
         assert got.counts[name].accumulates == counts.accumulates, name
         assert got.counts[name].multiply_accumulates == counts.multiply_accumulates, name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_cut_in_two_keeps_what_every_kind_remembers(kind: str) -> None:
+    graph, rng = spiking(kind), np.random.default_rng(0)
+    values = (rng.random((6, 2, *EXAMPLES[kind].arriving)) < 0.4).astype(np.float32)
+    if kind in ("BatchNorm", "Activation"):
+        return
+    for runner in (reference.prepare(graph), engine.prepare(graph)):
+        whole = runner(Dense(values), 6)
+        first = runner(Dense(values[:2]), 2)
+        second = runner(Dense(values[2:]), 4, state=first.state)
+        parts = np.concatenate([first.outputs["out"], second.outputs["out"]])
+        np.testing.assert_array_equal(parts, whole.outputs["out"])
+        assert second.state == whole.state
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("make", [spiking, stateless])
+def test_files_and_text_of_every_kind(kind: str, make: Any, tmp_path: Path) -> None:
+    network = Network(make(kind), RunRecord(6, "spikes"))
+    if make is spiking and kind in ("BatchNorm", "Activation"):  # not beside neurons
+        with pytest.raises(StageError, match="first"):
+            file.write(tmp_path / "net.h5", network)
+        return
+    file.write(tmp_path / "net.h5", network)
+    again = file.read(tmp_path / "net.h5")
+    assert again.graph.digest == network.graph.digest and not difference(again, network)
+    assert f" {kind}" in show(again.graph) and stages.stage_of(again.graph) == stages.stage_of(network.graph)
+    forecast.expect_room(again.graph, forecast.Size(6, 2, 1))
 
 
 @given(small, small, pairs, pairs, pairs, st.tuples(small, small, small, small))
