@@ -22,15 +22,15 @@ from spikeflow.neurons import surrogate
 from spikeflow.neurons.bounds import limited, settled
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.settling import SEEN, compared
-from spikeflow.neurons.slots import Given, filled
+from spikeflow.neurons.slots import Given, Slotted, filled
 from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
-from spikeflow.neurons.tensors import Slopes, Tensors
+from spikeflow.neurons.tensors import Tensors
 
 State = tuple[torch.Tensor, ...]
 Parameters = dict[str, torch.Tensor]
 
 
-class Neuron(nn.Module):
+class Neuron(Slotted):
     """A layer of neurons of one model: ``(out, state) = Neuron(LIF(0.9))(x, state=None)``.
 
     The state is float32 (float64 for inputs in double precision), also under autocast and after `half()`.
@@ -65,20 +65,13 @@ class Neuron(nn.Module):
         learned = _learned(model, learn)
         self.model = model
         self._prepare()
-        self.derivative = derivative
+        self._fill(derivative, 3)
         for name, value in model.params().items():
             tensor = torch.tensor(value, dtype=torch.float32)
             if name in learned:
                 self.register_parameter(name, nn.Parameter(tensor))
             else:
                 self.register_buffer(name, tensor)
-        if isinstance(derivative, nn.Module) and any(p.requires_grad for p in derivative.parameters()):
-            warnings.warn(
-                f"{model.name}: the parameters of its derivative, {type(derivative).__name__}, shape gradients "
-                "and get none from an ordinary backward pass.",
-                SpikeflowWarning,
-                stacklevel=2,
-            )
 
     def _prepare(self) -> None:
         """What follows from the model alone."""
@@ -93,20 +86,6 @@ class Neuron(nn.Module):
             for n, (low, high) in self.model.ranges().items()
         }
         self.state_type = state_type(program.states)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name == "derivative":
-            self._slots = filled(self.model.name, self._program, value)
-        super().__setattr__(name, value)
-
-    @property
-    def kernel(self) -> str:
-        """What computes the layer and its gradient.
-
-        ``program``: the evaluated program, with surrogates that are programs themselves. ``eager``: the same, with a
-        function of tensors in one of its slots, which no kernel can be printed from.
-        """
-        return "program" if all(isinstance(d, Slopes) for d in self._slots.values()) else "eager"
 
     def __getstate__(self) -> dict[str, Any]:
         # the state's class is made, not imported, so that pickle could not find it

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.program import Program
 from spikeflow.neurons.autograd import Derivative
+from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.surrogate import Surrogate, atan, straight_through
 from spikeflow.neurons.tensors import Slopes
 
@@ -47,3 +49,41 @@ def filled(name: str, program: Program, given: Given) -> dict[int, Derivative]:
         raise GraphError(name, f"there is no slot {unknown.pop()!r}", f"one of {sorted(chosen)}")
     chosen |= by_slot
     return {slot: Slopes(d.program()) if isinstance(d, Surrogate) else d for slot, d in chosen.items()}
+
+
+class Slotted(nn.Module):
+    """A module whose program has slots; what stands there is `derivative`, and may be set anew at any time."""
+
+    model: NeuronModel
+    derivative: Given
+    _program: Program
+    _slots: dict[int, Derivative]
+
+    @property
+    def kernel(self) -> str:
+        """What computes the layer and its gradient.
+
+        ``program``: the evaluated program, with surrogates that are programs themselves. ``eager``: the same, with a
+        function of tensors in one of its slots, which no kernel can be printed from.
+        """
+        return "program" if all(isinstance(d, Slopes) for d in self._slots.values()) else "eager"
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "derivative":
+            self._fill(value, 3)
+        else:
+            super().__setattr__(name, value)
+
+    def _fill(self, derivative: Given, level: int) -> None:
+        """Put surrogates into the slots; what is told of them names the line so many calls above."""
+        self._slots = filled(self.model.name, self._program, derivative)
+        # torch lets nothing but a module take the place of one
+        self._modules.pop("derivative", None)
+        super().__setattr__("derivative", derivative)  # type: ignore[arg-type]
+        if isinstance(derivative, nn.Module) and any(p.requires_grad for p in derivative.parameters()):
+            warnings.warn(
+                f"{self.model.name}: the parameters of its derivative, {type(derivative).__name__}, shape gradients "
+                "and get none from an ordinary backward pass.",
+                SpikeflowWarning,
+                stacklevel=level,
+            )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.evaluate import evaluate
 from spikeflow.neurons import LIF, Integrator, Neuron, NeuronModel, Recurrent, Sequential, surrogate
 from spikeflow.neurons.surrogate import Surrogate
@@ -210,6 +210,29 @@ def test_a_surrogate_is_replaced_without_touching_a_trained_network() -> None:
     file.seek(0)
     assert torch.equal(gradient(torch.load(file, weights_only=False)), second)
     assert torch.equal(gradient(copy.deepcopy(net)), second)
+
+
+class Scaled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.alpha * torch.ones_like(x)
+
+
+def test_a_module_takes_the_place_of_a_surrogate_and_gives_it_back() -> None:
+    layer = Neuron(Two())
+    with pytest.warns(SpikeflowWarning, match="Scaled") as told:
+        layer.derivative = Scaled()
+    assert told[0].filename == __file__
+    assert slope_of(layer, 0.0) == 4.0 and list(layer.state_dict()) == ["derivative.alpha"]
+    for given in (surrogate.straight_through, torch.ones_like):
+        layer.derivative = given
+        assert slope_of(layer, 0.0) == 2.0 and not layer.state_dict() and layer.derivative is given
+    with pytest.warns(SpikeflowWarning, match="Scaled") as told:
+        Neuron(Two(), derivative=Scaled())
+    assert told[0].filename == __file__
 
 
 def test_the_layer_says_what_computes_it() -> None:
