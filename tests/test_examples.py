@@ -51,6 +51,10 @@ def test_tutorial(folder: Path) -> None:
     _follow(ROOT / "docs/tutorials/from_ann_to_chip.md", folder)
 
 
+def test_how_to_stop_and_go_on(folder: Path) -> None:
+    _follow(ROOT / "docs/how-to/stop_and_go_on.md", folder)
+
+
 def test_how_to_load_events(tmp_path: Path) -> None:
     _follow(ROOT / "docs/how-to/load_my_events.md", tmp_path)
     assert (tmp_path / "mine.html").stat().st_size > 50_000
