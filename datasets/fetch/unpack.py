@@ -12,7 +12,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -186,7 +186,7 @@ def _merge(draft: Path, folder: Path) -> None:
 
 
 @contextmanager
-def drafted(folder: Path) -> Iterator[Path]:
+def drafted(folder: Path) -> Generator[Path, None, None]:
     """A folder to fill, which becomes `folder` when the block ends well, and vanishes when it does not.
 
     Raises

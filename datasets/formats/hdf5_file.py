@@ -8,7 +8,7 @@ is missing is named, with the package that brings it.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -34,7 +34,7 @@ PACKAGES = {
 
 
 @contextmanager
-def damage(path: Path) -> Iterator[None]:
+def damage(path: Path) -> Generator[None, None, None]:
     """What the HDF5 library raises on damaged files, as FileError."""
     try:
         yield

@@ -108,14 +108,14 @@ class DataLoader:
     def close(self) -> None:
         """End the epoch that runs, and the workers."""
         self._end_running()
-        self._stop()
+        self.stop()
 
     def _end_running(self) -> None:
         epoch = self._running() if self._running is not None else None
         if epoch is not None:
             epoch.close()
 
-    def _begin(self, at: Position) -> Iterator[Any]:
+    def begin(self, at: Position) -> Iterator[Any]:
         """The batches from this one on, as torch's loader hands them over."""
         # torch's loader, once made, walks through this very list at the beginning of each epoch
         self._plan[:] = self.loading.plan(len(self.dataset), at)
@@ -141,7 +141,7 @@ class DataLoader:
             **settings,
         )
 
-    def _stop(self) -> None:
+    def stop(self) -> None:
         iterator = getattr(self._torch, "_iterator", None)
         self._torch = None
         # a traceback may hold the iterator, so that waiting for its end would leave processes behind
@@ -187,7 +187,7 @@ class Epoch(Iterator[Any]):
 
     def _next(self, loader: DataLoader) -> Any:
         if self._batches is None:
-            self._batches = loader._begin(self._position)
+            self._batches = loader.begin(self._position)
         try:
             made = next(self._batches)
         except RuntimeError as error:  # torch's word for a worker that was killed
@@ -201,7 +201,7 @@ class Epoch(Iterator[Any]):
         """End this epoch here; where it is not at its end, its workers end, too."""
         loader, self._loader, self._batches = self._loader, None, None
         if loader is not None and len(self):
-            loader._stop()
+            loader.stop()
 
     def __del__(self) -> None:
         self.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def shape_option(text: str | None) -> tuple[int, ...]:
 
 
 @contextmanager
-def heard() -> Iterator[list[str]]:
+def heard() -> Generator[list[str], None, None]:
     """The SpikeflowWarnings of what runs inside, listed for ``--json``; each is printed once on stderr."""
     told: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
@@ -86,7 +86,7 @@ def emit(as_json: bool, facts: dict[str, Any], text: str) -> None:
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Progress]:
+def progress(title: str) -> Generator[Progress, None, None]:
     """A bar on stderr, shown only where stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -102,7 +102,7 @@ def progress(title: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def transfers() -> Iterator[Callable[[str, int, int | None], None]]:
+def transfers() -> Generator[Callable[[str, int, int | None], None], None, None]:
     """Bars of bytes on stderr, one for each file on its way, shown only where stderr is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -68,7 +68,7 @@ def read(path: PathLike, wanted: Wanted) -> dict[str, Array]:
 
 
 @contextmanager
-def _opened(path: PathLike) -> Iterator[tuple[zipfile.ZipFile, int]]:
+def _opened(path: PathLike) -> Generator[tuple[zipfile.ZipFile, int], None, None]:
     file: BinaryIO
     file, length = open_regular(path)
     try:

@@ -15,7 +15,7 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -113,7 +113,7 @@ def replace_file(path: PathLike, parts: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def drafted(path: PathLike, durable: bool = True, named: bool = False) -> Iterator[Draft]:
+def drafted(path: PathLike, durable: bool = True, named: bool = False) -> Generator[Draft, None, None]:
     """A file to be written, which takes the place of `path` when the block ends well, and vanishes when it
     does not.
 
@@ -142,7 +142,7 @@ def drafted(path: PathLike, durable: bool = True, named: bool = False) -> Iterat
 
 
 @contextlib.contextmanager
-def drafted_folder(parent: Path) -> Iterator[Path]:
+def drafted_folder(parent: Path) -> Generator[Path, None, None]:
     """A new folder inside `parent`, gone when the block ends unless it was moved to its place."""
     clear(parent)
     folder, lock = _claimed(parent)
@@ -189,7 +189,7 @@ def _locked(descriptor: int, wait: bool) -> bool:
 
 
 @contextlib.contextmanager
-def _opened(target: Path, named: bool) -> Iterator[Draft]:
+def _opened(target: Path, named: bool) -> Generator[Draft, None, None]:
     descriptor = None if named else _nameless(target.parent)
     if descriptor is not None:
         with os.fdopen(descriptor, "w+b") as file:

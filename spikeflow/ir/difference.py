@@ -18,7 +18,7 @@ from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.program import Program
-from spikeflow.ir.show import _describe, _edge, _one_line, _shape, _value, show_program
+from spikeflow.ir.show import describe, edge_line, one_line, shape_word, show_program, value_word
 from spikeflow.typing import Array
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
@@ -63,7 +63,7 @@ class Change:
     array: ArrayChange | None = None
 
     def __str__(self) -> str:
-        return f"{_SIGNS[self.kind]} {_one_line(self.where)}: {_one_line(self.text)}"
+        return f"{_SIGNS[self.kind]} {one_line(self.where)}: {one_line(self.text)}"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -110,13 +110,13 @@ def _inside(where: str, name: str) -> str:
 def _said(value: Any) -> str:
     told_whole = isinstance(value, Quantised | Fixed | Program)
     if is_dataclass(value) and not told_whole:
-        return "  ".join(_describe(cast(Any, value)))
-    return repr(value) if isinstance(value, str) else _value(value)
+        return "  ".join(describe(cast(Any, value)))
+    return repr(value) if isinstance(value, str) else value_word(value)
 
 
 def _arrays(a: Array, b: Array, where: str) -> Iterator[Change]:
     if a.shape != b.shape:
-        yield Change(where, CHANGED, f"shape {_shape(a.shape)} -> {_shape(b.shape)}")
+        yield Change(where, CHANGED, f"shape {shape_word(a.shape)} -> {shape_word(b.shape)}")
         return
     differs = a != b
     if differs.any():
@@ -151,8 +151,8 @@ def _graphs(a: Graph, b: Graph, where: str) -> Iterator[Change]:
 
 def _edges(a: Sequence[Edge], b: Sequence[Edge], where: str) -> Iterator[Change]:
     before, after = Counter(a), Counter(b)
-    yield from (Change(where, REMOVED, _edge(edge)) for edge in (before - after).elements())
-    yield from (Change(where, ADDED, _edge(edge)) for edge in (after - before).elements())
+    yield from (Change(where, REMOVED, edge_line(edge)) for edge in (before - after).elements())
+    yield from (Change(where, ADDED, edge_line(edge)) for edge in (after - before).elements())
     if before == after and tuple(a) != tuple(b):
         yield Change(where, CHANGED, "the same edges in another order: sums are added up in another one")
 

@@ -29,12 +29,12 @@ def show(graph: Graph) -> str:
     if graph.integers is not None:
         made = graph.integers
         lines.append(
-            f"  integers for {_one_line(made.chip)}, made from {_one_line(made.origin[:12]) or 'unknown'}"
+            f"  integers for {one_line(made.chip)}, made from {one_line(made.origin[:12]) or 'unknown'}"
         )
     for name, node in graph.nodes.items():
-        described = "  ".join(_one_line(part) for part in _describe(node))
-        lines.append(f"  {name:{width}}  {_shape(graph.shapes[name])}  {described}")
-    lines += [f"  {_edge(edge)}" for edge in graph.edges]
+        described = "  ".join(one_line(part) for part in describe(node))
+        lines.append(f"  {name:{width}}  {shape_word(graph.shapes[name])}  {described}")
+    lines += [f"  {edge_line(edge)}" for edge in graph.edges]
     return "\n".join([*lines, *_totals(graph)]) + "\n"
 
 
@@ -47,18 +47,18 @@ def show_network(network: Network) -> str:
     for described, coding in zip(network.inputs, codings, strict=True):
         said = [] if alike else [f"coding {coding}"]
         said += [f"{step}" for step in described.preprocessing]
-        lines += [f"  input {_one_line(described.node)}: {', '.join(said)}"] if said else []
+        lines += [f"  input {one_line(described.node)}: {', '.join(said)}"] if said else []
     if record.readout:
         lines.append(f"  read out at {record.readout}")
     lines += [_output(network.graph, output) for output in record.outputs]
     if record.input_shape:
-        lines.append(f"  a sample has the shape {_shape(record.input_shape)}")
+        lines.append(f"  a sample has the shape {shape_word(record.input_shape)}")
     if record.labels:
         lines.append(
-            f"  {len(record.labels)} labels: {', '.join(map(_one_line, record.labels[:10]))}"
+            f"  {len(record.labels)} labels: {', '.join(map(one_line, record.labels[:10]))}"
             + (", ..." if len(record.labels) > 10 else "")
         )
-    lines += [f"  {_one_line(name)}: {_one_line(note)}" for name, note in _texts(record.notes)]
+    lines += [f"  {one_line(name)}: {one_line(note)}" for name, note in _texts(record.notes)]
     return "\n".join(lines) + "\n" + show(network.graph)
 
 
@@ -73,10 +73,10 @@ def _texts(notes: Mapping[str, str]) -> list[tuple[str, str]]:
 def _output(graph: Graph, output: OutputRecord) -> str:
     """What is known of one output, as a line."""
     shape = graph.shapes[output.node]
-    parts = [kind_of(shape, output.answer), f"shape {_shape(shape)}"]
+    parts = [kind_of(shape, output.answer), f"shape {shape_word(shape)}"]
     parts += [f"unit {output.unit:.6g}"] if output.unit != 1 else []
     parts += [f"without its last {output.final}"] if output.final else []
-    return f"  output {_one_line(output.name)}: {', '.join(parts)}"
+    return f"  output {one_line(output.name)}: {', '.join(parts)}"
 
 
 def show_program(program: Program) -> str:
@@ -86,7 +86,7 @@ def show_program(program: Program) -> str:
     lines += [f"next {s} = r{r}" for s, r in zip(program.states, program.next_states, strict=True)]
     for name, entries in sorted(program.tables.items()):
         lines.append(f"table {name}: {len(entries)} entries, {min(entries)} to {max(entries)}")
-    return "\n".join(map(_one_line, lines)) + "\n"
+    return "\n".join(map(one_line, lines)) + "\n"
 
 
 def _totals(graph: Graph) -> Iterator[str]:
@@ -96,13 +96,13 @@ def _totals(graph: Graph) -> Iterator[str]:
     yield f"{neurons:,} neurons, {stored:,} synapses stored, {joined:,} connections"
 
 
-def _edge(edge: Edge) -> str:
+def edge_line(edge: Edge) -> str:
     delay = f", delay {edge.delay}" if edge.delay else ""
-    port = "" if edge.port == "in" else f".{_one_line(edge.port)}"
+    port = "" if edge.port == "in" else f".{one_line(edge.port)}"
     return f"{edge.src} -> {edge.dst}{port}{delay}"
 
 
-def _describe(node: Node) -> Iterator[str]:
+def describe(node: Node) -> Iterator[str]:
     yield type(node).__name__
     for field in fields(node):
         value = getattr(node, field.name)
@@ -111,16 +111,16 @@ def _describe(node: Node) -> Iterator[str]:
         if isinstance(value, str):
             yield f"{field.name} {value}" if field.name.endswith("_scope") else value
         elif isinstance(value, Mapping):
-            yield from (f"{field.name.removesuffix('s')} {k} {_value(v)}" for k, v in sorted(value.items()))
+            yield from (f"{field.name.removesuffix('s')} {k} {value_word(v)}" for k, v in sorted(value.items()))
         elif not _is_default(value, field.default):
-            yield f"{field.name} {_value(value)}"
+            yield f"{field.name} {value_word(value)}"
 
 
 def _is_default(value: object, default: object) -> bool:
     return default is not MISSING and not isinstance(value, np.ndarray) and value == default
 
 
-def _value(value: Any) -> str:
+def value_word(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return _array(value)
     if isinstance(value, Quantised):
@@ -135,7 +135,7 @@ def _value(value: Any) -> str:
 
 
 def _array(x: Array) -> str:
-    shape = f"[{_shape(x.shape)}] " if x.ndim else ""
+    shape = f"[{shape_word(x.shape)}] " if x.ndim else ""
     if x.size == 0:
         return f"{shape}empty"
     low, high = (f"{v:.6g}" if x.dtype.kind == "f" else str(v) for v in (x.min(), x.max()))
@@ -146,10 +146,10 @@ def _fixed(fixed: Fixed) -> str:
     return f"{'int' if fixed.signed else 'uint'}{fixed.bits}/2^{fixed.frac}"
 
 
-def _shape(shape: Shape) -> str:
+def shape_word(shape: Shape) -> str:
     return "x".join(map(str, shape)) if shape else "scalar"
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     # a name from a file must not be able to forge a line
     return " ".join(text.split())

@@ -18,7 +18,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
@@ -152,7 +152,7 @@ def kind_of(path: PathLike) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: PathLike) -> Iterator[Any]:
+def _opened(path: PathLike) -> Generator[Any, None, None]:
     try:
         # a pipe or a device could block or never end; the flag keeps opening one from waiting
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

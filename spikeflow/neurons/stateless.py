@@ -10,8 +10,8 @@ from contextlib import nullcontext
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivateUsage]
 
 from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.neurons.dropout import OneMask

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
@@ -64,7 +64,7 @@ class Picture:
 
 
 @contextmanager
-def picture(name: str, title: str, width: float, height: float) -> Iterator[Picture]:
+def picture(name: str, title: str, width: float, height: float) -> Generator[Picture, None, None]:
     """Draw on `axes`; afterwards `svg` holds the picture. `name` tells its ids from those of other
     pictures.
     """

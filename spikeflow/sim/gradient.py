@@ -123,7 +123,7 @@ def summed_to(values: Array, shape: tuple[int, ...]) -> Array:
 
 
 def _domain(like: Array) -> Float32 | Float64:
-    if like.dtype not in (np.float32, np.float64):
+    if like.dtype.type not in (np.float32, np.float64):
         raise DataError(
             "gradient", f"values of {like.dtype}", "float32 or float64", "values.astype(np.float32)"
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import h5py
@@ -105,7 +105,7 @@ class _Careful(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def _opened(path: PathLike, file: BinaryIO) -> Iterator[_Writer]:
+def _opened(path: PathLike, file: BinaryIO) -> Generator[_Writer, None, None]:
     careful = _Careful(file)
     with h5py.File(careful, "w") as made:
         yield _Writer(path, made, careful)

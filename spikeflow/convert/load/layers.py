@@ -206,8 +206,9 @@ class Rebuilder:
         fields = reparametrised.plain(self.path, name, saved.fields or {}, self.tensor)
         module = _fresh(Instance(saved.kind, None if saved.fields is None else dict(fields)), name, self.path)
         self.made[id(saved)] = module
-        self._fill(cast("_Tensors", module._parameters), fields.get("_parameters"), name)
-        self._fill(module._buffers, fields.get("_buffers"), name)
+        held = vars(module)  # torch has no public name for a module's own tables
+        self._fill(cast("_Tensors", held["_parameters"]), fields.get("_parameters"), name)
+        self._fill(held["_buffers"], fields.get("_buffers"), name)
         self._children(module, fields.get("_modules"), name, depth)
         module.train(fields.get("training") is not False)
         return module

@@ -20,7 +20,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +144,7 @@ def _named_tensors(saved: Saved) -> list[Reading]:
 
 
 @contextmanager
-def _current_directory_importable() -> Iterator[None]:
+def _current_directory_importable() -> Generator[None, None, None]:
     """Put the current directory first on the import path, and take exactly that entry off again."""
     entry = os.getcwd()
     sys.path.insert(0, entry)

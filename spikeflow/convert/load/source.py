@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import numpy as np
@@ -82,7 +82,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(module: nn.Module) -> Generator[None, None, None]:
     """The module in evaluation mode; afterwards each part is as it was."""
     before = [(part, part.training) for part in module.modules()]
     module.eval()

@@ -8,13 +8,14 @@ example, batch included).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
 import torch
 from torch import nn
+from torch._ops import OpOverload
 
 from spikeflow.convert.trace.atengraph import (
     GETITEM,
@@ -64,7 +65,7 @@ def from_module(module: nn.Module, example: torch.Tensor) -> AtenGraph:
 
 
 @contextmanager
-def silent() -> Iterator[None]:
+def silent() -> Generator[None, None, None]:
     """Without torch's own log, tracebacks included, of what fails on shapes alone: our error says it in a
     line.
     """
@@ -109,7 +110,7 @@ def _as_graph(program: torch.export.ExportedProgram) -> AtenGraph:
     values = {node.name: node.meta.get("val") for node in program.graph.nodes}
     inputs = tuple(name for name in signature.user_inputs if isinstance(values.get(str(name)), torch.Tensor))
     sources = {**dict(program.constants), **dict(program.state_dict)}
-    tensors = {name: sources[target] for name, target in stored.items()}
+    tensors = {name: cast(torch.Tensor, sources[target]) for name, target in stored.items()}
     returned = list(_outputs(program))
     reading = _Reading()
     reading.take(program.graph_module)
@@ -185,7 +186,7 @@ class _Reading:
                 self.autocast = str(node.args[1]).removeprefix("torch.")
             self._block(inside, node, block)
         elif name == GETITEM and node.args[0] in self.several:
-            source = self.several[cast(torch.fx.Node, node.args[0])][cast(int, node.args[1])]
+            source = self.several[node.args[0]][cast(int, node.args[1])]
             self.nodes.append(
                 replace(self._record(node), op="aten.alias.default", args=(self.argument(source),))
             )
@@ -204,7 +205,7 @@ class _Reading:
     def _record(self, node: torch.fx.Node) -> AtenNode:
         target, known = node.target, node.meta.get("val")
         word = getattr(target, "__name__", "")
-        if isinstance(target, torch._ops.OpOverload):
+        if isinstance(target, OpOverload):
             op = str(target)
         elif word == GETITEM:
             op = GETITEM

@@ -50,8 +50,9 @@ def sized(value: bool | int | float, name: str) -> bool | int | float:
     """A number under the name by which it is computed; a truth value, which decides what was traced, as it
     is.
     """
-    kind = {int: Size, float: SizeFloat}.get(type(value))
-    return value if kind is None else kind(value, name)
+    if isinstance(value, bool):
+        return value
+    return Size(value, name) if isinstance(value, int) else SizeFloat(value, name)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from math import prod
 from typing import Any
@@ -56,7 +56,7 @@ class _Sizes(TorchDispatchMode):
 
 
 @contextmanager
-def _without_values() -> Iterator[FakeTensorMode]:
+def _without_values() -> Generator[FakeTensorMode, None, None]:
     with FakeTensorMode(allow_non_fake_inputs=True) as fake:
         yield fake
 

@@ -119,7 +119,9 @@ def _roundings(node: Node) -> int:
         return fan_in(node) + 3
     if isinstance(node, SumPool):
         return prod(node.kernel)
-    return {Scale: 2, BatchNorm: 8}.get(type(node), 0)
+    if isinstance(node, Scale):
+        return 2
+    return 8 if isinstance(node, BatchNorm) else 0
 
 
 def _absolute(node: Node) -> Node:

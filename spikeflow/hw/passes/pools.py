@@ -94,7 +94,7 @@ def _violations(graph: Graph, name: str, chip: Chip) -> Iterator[Violation]:
     if len(edges) > 1:
         hint = "a layer of spiking neurons between the sum and the pooling"
         yield Violation(name, f"max pooling of a sum of {len(edges)} sources", "spikes of 0 or 1", hint)
-    elif (found := _not_binary(graph, edges[0].src)) is not None:
+    elif edges and (found := _not_binary(graph, edges[0].src)) is not None:
         hint = (
             "pooling of the samples before they enter"
             if found in graph.inputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -98,22 +99,24 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        count=words.count,
-        percent=words.percent,
-        shape=words.shape,
-        spread=words.spread,
-        rate=words.rate,
-        quantity=words.quantity,
-        constant=words.constant,
-        overflow=words.overflow,
-        shown=words.shown,
-        energy=words.energy,
-        time=words.time,
-        answered=words.answered,
-        accuracy=words.accuracy,
-        agreement=words.agreement,
-    )
+    # jinja types its own filters, which take one value
+    filters: dict[str, Any] = {
+        "count": words.count,
+        "percent": words.percent,
+        "shape": words.shape,
+        "spread": words.spread,
+        "rate": words.rate,
+        "quantity": words.quantity,
+        "constant": words.constant,
+        "overflow": words.overflow,
+        "shown": words.shown,
+        "energy": words.energy,
+        "time": words.time,
+        "answered": words.answered,
+        "accuracy": words.accuracy,
+        "agreement": words.agreement,
+    }
+    environment.filters.update(filters)
     return environment
 
 
