@@ -18,7 +18,7 @@ from spikeflow.convert.capture.builder import Captured, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.pipeline import Conversion, convert
 from spikeflow.convert.report import ConversionReport, LayerReport
-from spikeflow.convert.trained import capture_trained
+from spikeflow.convert.trained import capture_trained, graph_of
 
 __all__ = [
     "Agreement",
@@ -31,6 +31,7 @@ __all__ = [
     "agreement",
     "capture_trained",
     "convert",
+    "graph_of",
 ]
 
 

@@ -26,6 +26,7 @@ from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Shape
 from spikeflow.ir.record import Network, OutputRecord, RunRecord
+from spikeflow.neurons.graph_net import GraphNet
 from spikeflow.neurons.integrator import Integrator
 from spikeflow.neurons.net import Net
 
@@ -35,7 +36,7 @@ _MOMENTS, _SAMPLES = 8, 2  # of the proof
 
 def capture_trained(
     net: nn.Module,
-    source: Shape | Input | Mapping[str, Shape | Input],
+    source: Shape | Input | Mapping[str, Shape | Input] | None = None,
     dt: float | None = None,
     steps: int = 100,
     labels: tuple[str, ...] = (),
@@ -52,7 +53,8 @@ def capture_trained(
     net : a `Net` of this package, such as a `Sequential`; wrappers such as torch.compile,
         DistributedDataParallel, DataParallel and AveragedModel are taken off.
     source : the shape of one moment, without time and batch; or the Input itself, for a network that takes
-        a current. A shape alone is that of spikes. For several inputs a dict by name.
+        a current. A shape alone is that of spikes. For several inputs a dict by name. A `GraphNet` knows it,
+        and its dt.
     dt : seconds per step, for files and for times in reports: what a moment of the training data lasted.
         Without it 1 ms is put down, noted in the record and told in a warning.
     steps : length of a run.
@@ -68,7 +70,8 @@ def capture_trained(
         For a source that is no shape, and for a dt, steps or labels that are none.
     """
     layers = plain(net)
-    entries = _inputs(source, layers.ports)
+    entries = _inputs(source, layers)
+    dt = layers.dt if dt is None and isinstance(layers, GraphNet) else dt
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer):
         raise DataError("steps", f"{steps!r:.80}", "a whole number of steps")
     if isinstance(labels, str):
@@ -91,14 +94,33 @@ def capture_trained(
     return network
 
 
+def graph_of(net: nn.Module, source: Shape | Input | Mapping[str, Shape | Input] | None = None) -> Graph:
+    """The graph of a network as it stands, without a read-out added; see `capture_trained`.
+
+    Of a `GraphNet` of which nothing was trained it is the graph that it was made of.
+
+    Raises
+    ------
+    UnsupportedLayer, ConversionError, DataError
+        As `capture_trained` does.
+    """
+    layers = plain(net)
+    return _graph(layers, _inputs(source, layers))
+
+
 def _graph(net: Net, entries: Mapping[str, Input]) -> Graph:
-    """The graph of a network as it stands."""
     with evaluating(net):
         assembled = assemble(flatten(net), entries)
-    return fold_regions(assembled.graph, assembled.traced)
+    graph = fold_regions(assembled.graph, assembled.traced)
+    if not isinstance(net, GraphNet):
+        return graph
+    return replace(graph, nodes={name: graph.nodes[name] for name in net.order}, dt=net.dt)
 
 
-def _inputs(source: Any, names: tuple[str, ...]) -> dict[str, Input]:
+def _inputs(source: Any, net: Net) -> dict[str, Input]:
+    if source is None and isinstance(net, GraphNet):
+        return net.sources
+    names = net.ports
     named = dict(source) if isinstance(source, Mapping) else {names[0]: source}
     if set(named) != set(names):
         got = sorted(map(str, named)) if isinstance(source, Mapping) else f"one, {source!r:.80}"

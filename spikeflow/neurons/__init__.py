@@ -14,16 +14,20 @@ from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.two_point import TwoPointLIF
 
 if TYPE_CHECKING:
+    from spikeflow.neurons.graph_net import GraphNet
     from spikeflow.neurons.layer import Neuron
     from spikeflow.neurons.net import Net
+    from spikeflow.neurons.node_layer import NodeLayer
     from spikeflow.neurons.recurrent import Recurrent
     from spikeflow.neurons.residual import Residual
     from spikeflow.neurons.sequential import Sequential
 
 MODELS: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
 _LAYERS = {
+    "GraphNet": "graph_net",
     "Net": "net",
     "Neuron": "layer",
+    "NodeLayer": "node_layer",
     "Recurrent": "recurrent",
     "Residual": "residual",
     "Sequential": "sequential",
@@ -31,6 +35,7 @@ _LAYERS = {
 
 __all__ = [
     "CubaLIF",
+    "GraphNet",
     "IF",
     "Integrator",
     "LIF",
@@ -38,6 +43,7 @@ __all__ = [
     "Net",
     "Neuron",
     "NeuronModel",
+    "NodeLayer",
     "Recurrent",
     "Residual",
     "Sequential",

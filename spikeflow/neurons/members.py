@@ -19,6 +19,7 @@ class Timed(nn.Module):
 
     ports: tuple[str, ...] = ("in",)
     outputs: tuple[str, ...] = ("out",)
+    silent: bool = False  # whether ports that nothing reaches read 0, as those of neurons do
 
 
 def bare(module: nn.Module) -> nn.Module:

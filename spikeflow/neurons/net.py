@@ -181,7 +181,7 @@ def _resolved(edge: Edge, nodes: Mapping[str, nn.Module]) -> Edge:
 def _check_ports(wiring: Wiring, nodes: Mapping[str, nn.Module]) -> None:
     """Every input of a network is needed; neurons read 0 at a port that nothing reaches."""
     for name, module in nodes.items():
-        if isinstance(module, Timed):
+        if isinstance(module, Timed) and not module.silent:
             named = {port or ports_of(module)[0] for port in wiring.incoming[name]}
             for port in ports_of(module):
                 if port not in named:

@@ -124,6 +124,9 @@ def at_rest(needed: set[str], modules: Mapping[str, nn.Module], incoming: Incomi
     Neurons have the shape of what they read. Where that does not tell enough, other nodes are run once on zeros.
     """
     known = {source_of(edge): torch.zeros_like(stretch[0]) for edge, stretch in outer.items()}
+    like = next(iter(known.values()))
+    told = {n: getattr(bare(module), "shape", None) for n, module in modules.items()}  # of what a graph says
+    known.update({n: like.new_zeros((len(like), *shape)) for n, shape in told.items() if shape is not None})
     while needed - known.keys():
         cells = {n: e for n in modules if n not in known for e in _read(n, incoming, known) if e is not None}
         cells = {n: e for n, e in cells.items() if isinstance(bare(modules[n]), Neuron)}

@@ -20,6 +20,9 @@ from spikeflow.errors import ConversionError, ShapeError, SpikeflowWarning
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population, Shape
 from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.members import Timed, ports_of
+from spikeflow.neurons.node_layer import NodeLayer
+from spikeflow.neurons.read_model import Cells, Waking
 from spikeflow.neurons.wiring import FIRST
 
 
@@ -84,34 +87,51 @@ class _Grown:
             self.into[edge.dst].append(edge)
         self.rows = {row[0]: row for row in _rows(flat, self.into)}
         self.last = {row[-1]: head for head, row in self.rows.items()}
-        self.made: dict[str, Population | Graph] = {}
+        self.made: dict[str, Node | Graph] = {}
         self.shapes: dict[str, Shape] = {name: node.shape for name, node in sources.items()}
 
     def make_all(self) -> None:
         """Every node, as soon as the shape of what it reads is known."""
-        waiting = [path for path in self.flat.nodes if path in self.rows or self._is_neuron(path)]
+        waiting = [path for path in self.flat.nodes if path in self.rows or self._alone(path)]
         while waiting:
             later = [path for path in waiting if not self._make(path)]
             if len(later) == len(waiting):
                 raise ShapeError(later[0], "a cycle that tells no shape", "an edge into it from an input")
             waiting = later
 
-    def _is_neuron(self, path: str) -> bool:
-        return isinstance(self.flat.nodes[path], Neuron)
+    def _alone(self, path: str) -> bool:
+        """Whether a layer becomes a node by itself."""
+        return isinstance(self.flat.nodes[path], Neuron | Timed)
 
     def _make(self, path: str) -> bool:
+        layer = self.flat.nodes[path]
+        if isinstance(layer, NodeLayer):
+            return self._place(path, layer.node())
         shape = next((self.shapes[e.src] for e in self.into[path] if e.src in self.shapes), None)
+        shape = layer.shape if isinstance(layer, Cells | Waking) else shape
         if shape is None:
             return False
-        layer = self.flat.nodes[path]
-        if isinstance(layer, Neuron):
-            self.made[path] = population_of(layer, path, shape)
-            self.shapes[path] = shape
+        neurons = layer.cells if isinstance(layer, Waking) else layer
+        if isinstance(neurons, Neuron):
+            self.made[path], self.shapes[path] = population_of(neurons, path, shape), shape
             return True
         row = self.rows[path]
         graph = traced_layers(OrderedDict((p, self.flat.nodes[p]) for p in row), shape)
         self.made[path], self.shapes[row[-1]] = graph, graph.shapes[OUTPUT]
         return True
+
+    def _place(self, path: str, node: Node) -> bool:
+        """A node whose shape follows from those of all its ports."""
+        ports = {port: next((e.src for e in self._at(path, port)), "") for port in node.ports}
+        if not all(src in self.shapes for src in ports.values()):
+            return False
+        arriving = tuple(self.shapes[src] for src in ports.values())
+        self.made[path], self.shapes[path] = node, node.output_shape(path, arriving)
+        return True
+
+    def _at(self, path: str, port: str) -> list[Edge]:
+        first, *_ = ports_of(self.flat.nodes[path])
+        return [e for e in self.into[path] if (e.port or first) == port and e.src in self.shapes]
 
     def edges(self) -> Iterator[Edge]:
         """All edges in the order of the network; those within a traced row where it is first read."""
@@ -125,8 +145,10 @@ class _Grown:
                     yield from self._within(edge.dst)
             elif edge.dst in self.made:
                 node = self.made[edge.dst]
-                assert isinstance(node, Population)
-                yield Edge(src, edge.dst, edge.port or node.ports[0], edge.delay)
+                assert not isinstance(node, Graph)
+                layer = self.flat.nodes[edge.dst]
+                delay = edge.delay - (layer.lag if isinstance(layer, NodeLayer) else 0)
+                yield Edge(src, edge.dst, edge.port or node.ports[0], delay)
             elif edge.dst in self.flat.outputs:
                 yield Edge(src, edge.dst, "in", edge.delay)
 
@@ -145,7 +167,7 @@ def _rows(flat: Flat, into: Mapping[str, list[Edge]]) -> list[list[str]]:
         readers[edge.src] = readers.get(edge.src, 0) + 1
     rows: dict[str, list[str]] = {}
     for path, layer in flat.nodes.items():
-        if isinstance(layer, Neuron):
+        if isinstance(layer, Neuron | Timed):
             continue
         only = into[path][0] if len(into[path]) == 1 else None
         row = rows.get(only.src, []) if only is not None and not only.delay and readers[only.src] == 1 else []

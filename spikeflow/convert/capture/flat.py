@@ -14,6 +14,7 @@ from spikeflow.convert.capture.junctions import junction, without_junctions
 from spikeflow.convert.capture.rows import HINT, refusals
 from spikeflow.errors import UnsupportedLayer
 from spikeflow.ir.graph import Edge
+from spikeflow.neurons.graph_net import GraphNet
 from spikeflow.neurons.members import bare, is_opened
 from spikeflow.neurons.net import Net
 from spikeflow.neurons.recurrent import Recurrent
@@ -21,7 +22,7 @@ from spikeflow.neurons.residual import Residual
 from spikeflow.neurons.sequential import Sequential
 from spikeflow.neurons.wiring import FIRST, Wiring, chain
 
-_OURS = (Sequential, Recurrent, Residual, Net)
+_OURS = (Sequential, Recurrent, Residual, GraphNet, Net)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,8 @@ from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Input, Output, Shape
 from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.node_layer import Late, NodeLayer
+from spikeflow.neurons.read_model import Cells, Waking
 
 INPUT, OUTPUT = "input", "output"
 STATELESS = (
@@ -48,6 +50,8 @@ HINT = (
 
 def refusals(name: str, layer: nn.Module) -> Iterator[tuple[str, str, str]]:
     """Path, class and advice for a layer that has no counterpart in a graph."""
+    if type(layer) in (Cells, Late, NodeLayer, Waking):
+        return
     if isinstance(layer, Neuron):
         if _kind(layer) is not Neuron:
             hint = "a plain Neuron around a NeuronModel of one's own, whose step is read"

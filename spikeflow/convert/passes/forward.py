@@ -29,6 +29,7 @@ from spikeflow.ir.nodes import (
     SumPool,
     Synaptic,
 )
+from spikeflow.neurons.node_layer import convolved, moved
 from spikeflow.typing import Array
 
 Visit = Callable[[str, torch.Tensor], None]
@@ -86,23 +87,12 @@ def value_of(name: str, node: Node, arriving: list[torch.Tensor], shape: Shape) 
         For a kind that has no place at stage ann.
     """
     if isinstance(node, Move):
-        return _move(node, arriving, shape)
+        return moved(node, arriving, shape)
     if isinstance(node, Synaptic) and node.reach:
         raise StageError(name, "ann", "delays of synapses, where nothing has a time")
     if type(node) not in _KINDS:
         raise StageError(name, "ann", f"{type(node).__name__} is not run here")
     return _KINDS[type(node)](node, arriving, shape)
-
-
-def _move(node: Move, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    shapes = [tuple(v.shape[1:]) for v in x]
-    flat = torch.cat([v.flatten(1) for v in x], 1) if len(x) > 1 else x[0].flatten(1)
-    if not node.keeps_order(shapes):
-        index = torch.from_numpy(node.index_map(shapes).astype(np.int64))
-        lies = index >= 0
-        flat = flat[:, index.clamp(min=0)]
-        flat = flat if bool(lies.all()) else torch.where(lies, flat, flat.new_zeros(()))
-    return flat.reshape(-1, *shape)
 
 
 def _tensor(values: Any, like: torch.Tensor, shape: Shape | None = None) -> torch.Tensor:
@@ -120,9 +110,7 @@ def _linear(node: Linear, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
 
 
 def _conv2d(node: Conv2d, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    (top, bottom), (left, right) = node.padding
-    padded = F.pad(x[0], (left, right, top, bottom)) if top or bottom or left or right else x[0]
-    return F.conv2d(padded, *_parameters(node, x[0]), node.stride, 0, node.dilation, node.groups)
+    return convolved(node, x[0], *_parameters(node, x[0]))
 
 
 def _sparse(node: Sparse, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
