@@ -144,11 +144,9 @@ class _Grown:
                     begun.add(edge.dst)
                     yield from self._within(edge.dst)
             elif edge.dst in self.made:
-                node = self.made[edge.dst]
-                assert not isinstance(node, Graph)
                 layer = self.flat.nodes[edge.dst]
                 delay = edge.delay - (layer.lag if isinstance(layer, NodeLayer) else 0)
-                yield Edge(src, edge.dst, edge.port or node.ports[0], delay)
+                yield Edge(src, edge.dst, edge.port or ports_of(layer)[0], delay)
             elif edge.dst in self.flat.outputs:
                 yield Edge(src, edge.dst, "in", edge.delay)
 
