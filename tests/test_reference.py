@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import runpy
 import subprocess
 import sys
@@ -39,3 +40,12 @@ def test_the_reference_has_them_all(tmp_path: Path) -> None:
         members = [name for name in names if not ismodule(getattr(importlib.import_module(package), name))]
         missing = [name for name in members if f'id="{name}"' not in page]
         assert not missing, f"{package}: {', '.join(missing)}"
+
+
+def test_the_first_reading_is_short() -> None:
+    page = (ROOT / "docs/reading.md").read_text()
+    files = re.findall(r"^\| `([^`]+)`", page, flags=re.M)
+    assert len(files) == 7
+    assert sum(len((ROOT / name).read_text().splitlines()) for name in files) < 1000
+    for name in re.findall(r"`((?:docs|spikeflow|src|datasets)/[\w/]+\.\w+)`", page):
+        assert (ROOT / name).is_file(), name
