@@ -1,6 +1,6 @@
 """The API reference, made of the docstrings: python docs/reference.py FOLDER (`make reference` calls it).
 
-pdoc makes the pages. Names that a package loads when they are asked for are asked for first, so that they are there.
+pdoc makes the pages. Names that a package loads when asked for are asked for first, so that they are there.
 """
 
 from __future__ import annotations
