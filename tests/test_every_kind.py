@@ -36,7 +36,18 @@ from spikeflow.hw.passes.retime import output_level, retime
 from spikeflow.hw.passes.rules import check_rules
 from spikeflow.hw.report import mapping_report
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import KINDS, Activation, BatchNorm, Delay, Linear, Move, Output, Scale
+from spikeflow.ir.nodes import (
+    KINDS,
+    Activation,
+    BatchNorm,
+    Delay,
+    Linear,
+    Move,
+    Output,
+    Population,
+    Scale,
+    Synaptic,
+)
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.report import collect
 from spikeflow.report.network.text import to_text
@@ -97,7 +108,7 @@ def test_passes_of_convert(kind: str) -> None:
     """Folding changes no value but by rounding; factors given to a source reach whoever reads it."""
     graph = whole(kind)
     x = np.random.default_rng(0).integers(0, 3, (5, *EXAMPLES[kind].arriving)).astype(np.float32)
-    if kind in ("Population", "Delay", "MaxPool"):
+    if kind in ("Population", "Delay", "MaxPool", "Procedural"):  # the rule draws delays
         with pytest.raises((StageError, ConversionError), match="node"):
             observe(fold(graph), x)
         return
@@ -131,7 +142,7 @@ def test_thresholds_without_data_pass_through(kind: str) -> None:
             Graph(nodes, tuple(edges))
         return
     made = Graph(nodes, tuple(edges))
-    if kind in ("Linear", "Conv2d", "Sparse", "Population", "Delay"):
+    if isinstance(graph.nodes["node"], Synaptic | Delay | Population):
         with pytest.raises(ConversionError, match="again: no batch norm determines"):
             data_free_thresholds(made)
         return

@@ -43,6 +43,23 @@ def same(graph: Graph, steps: int = 10, tolerance: float = 0.0) -> Graph:
     return composed
 
 
+def test_as_many_synapses_as_sources_keep_the_delays_that_the_reference_reads() -> None:
+    """A delay each source or each synapse: the list that compose writes must not be read the other way."""
+    sparse = Sparse([0, 2, 2, 3], [0, 1, 2], [2.0, 1.0, 3.0], (3,), (3,), delays=[2, 0, 1])
+    nodes: dict[str, Node] = {
+        "x": Input((3,)),
+        "s": sparse,
+        "half": Scale(np.full(1, 0.5, np.float32)),
+        "p": Integrator().node((3,)),
+        "out": Output(),
+    }
+    chain = list(nodes)
+    graph = Graph(nodes, tuple(Edge(a, b) for a, b in zip(chain, chain[1:], strict=False)))
+    x = Dense(np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 2, 1]][:, None])
+    made = run(compose(graph), x, 6, engine="reference").outputs["out"]
+    np.testing.assert_array_equal(made, run(graph, x, 6, engine="reference").outputs["out"])
+
+
 def test_a_residual_network() -> None:
     composed = same(nets.residual())
     assert not is_composed(nets.residual())

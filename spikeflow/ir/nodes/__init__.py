@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from spikeflow.ir.nodes.base import MAX_ELEMENTS, Pair, Shape, check_shape
 from spikeflow.ir.nodes.conv2d import Conv2d
@@ -81,31 +81,6 @@ Node = (
     | Permute
     | Upsample
 )
-KINDS: Mapping[str, Any] = MappingProxyType(
-    {
-        kind.__name__: kind
-        for kind in (
-            Input,
-            Output,
-            Linear,
-            Conv2d,
-            Sparse,
-            Procedural,
-            SumPool,
-            MaxPool,
-            Flatten,
-            Slice,
-            Pad,
-            Concat,
-            Scale,
-            BatchNorm,
-            Activation,
-            Population,
-            Delay,
-            Permute,
-            Upsample,
-        )
-    }
-)
-SynapticNode = Linear | Conv2d | Sparse  # the kinds of the family Synaptic
+KINDS: Mapping[str, Any] = MappingProxyType({kind.__name__: kind for kind in get_args(Node)})
+SynapticNode = Linear | Conv2d | Sparse | Procedural  # the kinds of the family Synaptic
 LINEAR_KINDS = (Linear, Conv2d, Sparse)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -153,6 +154,13 @@ class Procedural(Synaptic):
 
     def over_columns(self, values: Array) -> Array:
         return self.listed.over_columns(values)
+
+    def packed(self, values: Array) -> Array:
+        return self.listed.packed(values)
+
+    def with_weights(self, weight: Weight, **changed: Any) -> Sparse:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The list: other weights follow no rule."""
+        return self.listed.with_weights(weight, **changed)
 
     def row_sums(self, values: Array) -> Array:
         return self.listed.row_sums(values)
