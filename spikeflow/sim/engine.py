@@ -97,9 +97,10 @@ class Engine:
             expect_rows(run.named, state.rows)
         done = np.zeros(run.samples, np.int64) if state is None else state.steps
         before = int(done.max())
+        largest = max(run.largest, self.remembered(state))
         held = self.layout.values(before + steps) * self.layout.dtype.itemsize if keep_state else 0
         self.expect_room(run, min(self.threads, run.samples), before, held)
-        lowered = self.lowered(run.largest, before + steps, state)
+        lowered = self.lowered(largest, before + steps, state)
         room = Room(self.layout, run.samples, before + steps) if keep_state else None
         found = lowered.network.run(
             **run.asked(lowered),
@@ -132,6 +133,13 @@ class Engine:
         found = self._made(*self.sized(largest, steps), False)
         return found if state is None or found.holds(state) else self._made(*self.sized(largest, steps), True)
 
+    def remembered(self, state: State | None) -> int:
+        """The largest magnitude that is still to arrive at sums of codes, which are sized for what enters."""
+        if state is None or not self.coded:
+            return 1
+        pasts = [np.abs(x[np.isfinite(x)]) for x in (*state.emitted.values(), *state.arrived.values())]
+        return int(min(max((x.max(initial=0) for x in pasts), default=0), EXACT))
+
     def sized(self, largest: int, steps: int) -> tuple[int, int]:
         """What of an input's magnitude and a run's length matters: the bound and the delay that they are lowered for."""
         bound = 1 << max(largest - 1, 0).bit_length() if self.fixed or self.coded else 1
@@ -150,7 +158,7 @@ class LiveEngine:
     def __init__(self, engine: Engine, start: State) -> None:
         self._engine, self._start = engine, start
         self._done, self._sample = start.steps, start.sample
-        self._largest = 1
+        self._largest = engine.remembered(start)
         self._lowered: Lowered | None = None
         self._sized = (0, 0)
         self._native: Any = None

@@ -22,6 +22,7 @@ from spikeflow.sim.records import recordable
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State
 from tests.sim import random_graphs
+from tests.sim.test_codes import integer_inputs, with_codes
 from tests.sim.test_engine import inner
 
 EXAMPLES = int(os.environ.get("SPIKEFLOW_EXAMPLES", "40"))
@@ -151,6 +152,24 @@ def test_cut_runs_equal_the_whole(fixed: bool, seed: int) -> None:
         got = joined([live.advance(stretch(given, a, b), b - a, record) for a, b in pairs])
         assert_equal(got, wanted, record)
         assert live.state() == wanted.state
+
+
+@given(seed=SEEDS)
+@RARELY
+def test_sums_of_codes_are_cut(seed: int) -> None:
+    """Weights of the random graphs that are codes with a scale, their sums in integers of the width that inputs ask for."""
+    rng, graph, _, samples, at = drawn(seed, False)
+    given = integer_inputs(rng, graph, at[-1], samples)
+    graph, record = with_codes(graph, rng), everything(graph)
+    slow, fast = reference.prepare(graph), engine.prepare(graph, threads=2)
+    wanted = slow(given, at[-1], record)
+    got = from_states(lambda: (slow, fast)[rng.integers(2)], given, at, record)
+    assert_equal(got, wanted, record)
+    assert got.state == wanted.state
+    live = fast.begin(samples)
+    parts = [live.advance(stretch(given, a, b), b - a, record) for a, b in zip(at, at[1:], strict=False)]
+    assert_equal(joined(parts), wanted, record)
+    assert live.state() == wanted.state
 
 
 @FIXED

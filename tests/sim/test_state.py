@@ -17,7 +17,7 @@ import pytest
 from spikeflow.errors import DataError, FileError, SimulationError
 from spikeflow.files import memory
 from spikeflow.ir import store
-from spikeflow.ir.arrays import Quantised
+from spikeflow.ir.arrays import Codes, Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Output, Population
@@ -221,6 +221,26 @@ def test_integers_stay_exact_behind_larger_ones(live: bool) -> None:
             assert got.dtype == np.int64
             np.testing.assert_array_equal(got, wanted.recorded[name].dense())
     assert abs(wanted.recorded["w"].value).max() == 2**41
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_sums_of_codes_hold_what_is_still_to_arrive(live: bool) -> None:
+    """Graded spikes of 5000 that wait behind a delay meet small ones: the sums are wide enough for both."""
+    nodes = {
+        "x": Input((1,)),
+        "w": Linear(Codes([[300], [-3]], 0.5), delays=np.array([[3], [1]])),
+        "out": Output(),
+    }
+    graph = Graph(nodes, (Edge("x", "w", delay=2), Edge("w", "out")))
+    pieces = [np.full((2, 1, 1), x, F32) for x in (1, 5000, 1, 3, 0, 0)]
+    wanted = run(graph, Dense(np.concatenate(pieces)), 12, engine="reference")
+    runner, state, found = prepare(graph), None, []
+    going = runner.begin()
+    for piece in pieces:
+        one = going.advance(Dense(piece), 2) if live else prepare(graph)(Dense(piece), 2, state=state)
+        state = None if live else one.state
+        found.append(one.output)
+    np.testing.assert_array_equal(np.concatenate(found), wanted.output)
 
 
 # --- files ---
