@@ -11,7 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from importlib import import_module
-from math import inf, pi, sqrt
+from math import pi, sqrt
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from spikeflow.errors import GraphError, MissingPackage
@@ -27,16 +28,25 @@ if TYPE_CHECKING:
     from spikeflow.neurons.autograd import Spike as Spike
     from spikeflow.neurons.autograd import spike as spike
 
+# of the numbers of a surrogate: squares of them, and of their inverses, are floats of 32 bits
+LOWEST, HIGHEST = 1e-15, 1e15
+
 
 @dataclass(frozen=True)
 class Surrogate(Frozen, ABC):
-    """A slope over x. Its numbers are finite and above 0; any other is a GraphError."""
+    """A slope over x. Its numbers lie from 1e-15 to 1e15; any other is a GraphError."""
 
     def __post_init__(self) -> None:
         for f in fields(self):
             value = getattr(self, f.name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-                raise GraphError(type(self).__name__, f"{f.name} is {value!r}", "a finite number above 0")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, Real)
+                or not LOWEST <= float(value) <= HIGHEST
+            ):
+                hint = f"a number from {LOWEST:g} to {HIGHEST:g}"
+                raise GraphError(type(self).__name__, f"{f.name} is {value!r}", hint)
+            object.__setattr__(self, f.name, float(value))
         object.__setattr__(self, "_program", _program(self.derivative))
 
     @abstractmethod

@@ -77,6 +77,15 @@ def test_a_program_is_its_formula_in_numpy_and_torch(derivative: Surrogate) -> N
         assert np.abs(made - FORMULAS[derivative](x.astype(np.float64))).max() <= allowed
 
 
+def test_numbers_of_numpy_are_numbers_and_their_products_must_be() -> None:
+    assert surrogate.ArcTangent(np.float32(2)).program() == surrogate.atan.program()
+    for first, second in ((1e-15, 1e15), (1e15, 1e-15), (1e15, 1e15), (1e-15, 1e-15)):
+        for kind in (surrogate.Triangle, surrogate.SlayerExponential, surrogate.MultiGaussian):
+            made = kind(first, second)  # type: ignore[call-arg]
+            made.program().check(kind.__name__)
+            assert not made(torch.linspace(-1, 1, 5)).isnan().any()
+
+
 def test_whole_numbers_are_numbers() -> None:
     assert surrogate.ArcTangent(0.5)(torch.tensor([0, 0])).tolist() == [0.25, 0.25]
 
@@ -88,11 +97,11 @@ def test_a_surrogate_is_a_value(derivative: Surrogate) -> None:
         assert hash(again) == hash(derivative)
 
 
-@pytest.mark.parametrize("wrong", [0, -1.0, float("nan"), float("inf"), True, "2", None])
+@pytest.mark.parametrize("wrong", [0, -1.0, 1e-16, 1e16, float("nan"), float("inf"), True, "2", None])
 def test_numbers_that_make_no_slope_are_refused(wrong: Any) -> None:
     with pytest.raises(GraphError, match="slope"):
         surrogate.ArcTangent(wrong)
-    with pytest.raises(GraphError, match="width"):
+    with pytest.raises(GraphError, match="width is .* Try: a number from 1e-15 to 1e\\+15"):
         surrogate.Triangle(1.0, wrong)
 
 
