@@ -32,6 +32,7 @@ FLOORS = {
     "flows": 4,
     "report": 4,
     "plot": 4,
+    "populations": 3,
     "cli": 5,
     "__main__": 6,
 }

@@ -26,6 +26,7 @@ from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.hw.tables.origin import check_chip, for_chip
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.listed import listed
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.record import Network, OutputRecord, RunRecord, expect_network
 from spikeflow.sim import forecast
@@ -171,7 +172,7 @@ def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -
         check_chip(network.graph, chip)
         return network, None
     stages.check(network.graph, "snn")
-    graph = adapt(compose(without_pools(network.graph, chip)), chip)
+    graph = adapt(compose(without_pools(listed(network.graph), chip)), chip)
     found = check_rules(graph, chip, options.chips)
     # how many chips a network needs is told by the cut, which counts every limit
     if found != tuple(neurons(graph, chip, options.chips)) or not countable(graph):

@@ -17,7 +17,7 @@ from spikeflow.hw.integer.scales import current_ports
 from spikeflow.ir import answer
 from spikeflow.ir.arrays import Array, Quantised
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.nodes import Input, Population, Synaptic
+from spikeflow.ir.nodes import LINEAR_KINDS, Input, Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.fidelity import correlation
 
@@ -87,7 +87,7 @@ def _layer(done: Finished, name: str, arithmetic: Arithmetic) -> LayerReport:
 
 def _edge(edge: Incoming, done: Finished, at: tuple[str, str]) -> EdgeReport:
     node = done.fixed.graph.nodes[edge.name]
-    assert isinstance(node, Synaptic) and isinstance(node.weight, Quantised)
+    assert isinstance(node, LINEAR_KINDS) and isinstance(node.weight, Quantised)
     lost = weights.loss(edge, node, done.scales[at], done.counts[at])
     bits = node.weight.format.bits
     return EdgeReport(

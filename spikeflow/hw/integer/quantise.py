@@ -36,7 +36,7 @@ from spikeflow.hw.tables.origin import for_chip
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.nodes import Input, Node, Population, Synaptic
+from spikeflow.ir.nodes import LINEAR_KINDS, Input, Node, Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions
 from spikeflow.sim.joined import parted
@@ -150,7 +150,7 @@ class _Job:
         found, groups = [], self._groups(name)
         for edge in self.graph.inputs_of(name, port):
             node = self.graph.nodes[edge.src]
-            assert isinstance(node, Synaptic)
+            assert isinstance(node, LINEAR_KINDS)
             (into,) = self.graph.inputs_of(edge.src)
             raw = weights.incoming(edge.src, node, groups, self.formats)
             full = replace(raw, in_shape=self.graph.shapes[into.src], **self._source(into.src))

@@ -96,12 +96,16 @@ class Procedural(Synaptic):
         nearest = np.rint(weight.astype(np.float32) / np.float32(self.scale))
         return np.clip(nearest, -half, half - 1.0).astype(np.int64)
 
+    def expect_listable(self, name: str) -> None:
+        """Raise GraphError where the synapses are too many to be written out."""
+        if self.expected > MOST_LISTED:
+            reason = f"{self.expected:,} synapses by rule cannot be listed; at most {MOST_LISTED:,}"
+            raise GraphError(name, reason, "the engine, which draws them")
+
     @cached_property
     def listed(self) -> Sparse:
         """The same node with its synapses written out; GraphError where they are too many for that."""
-        if self.expected > MOST_LISTED:
-            reason = f"{self.expected:,} synapses by rule cannot be listed; at most {MOST_LISTED:,}"
-            raise GraphError("rule", reason, "the engine, which draws them")
+        self.expect_listable("rule")
         parts = [drawn(projection, self.rows) for projection in self.projections]
         target, source, weight, delay = (
             np.concatenate([getattr(part, column) for part in parts])

@@ -1,0 +1,179 @@
+"""Populations: networks of populations joined by rules, written as in computational neuroscience.
+
+    net = Populations(dt_s=1e-4, seed=1)
+    net.add("E", LIF.from_tau(ms(20), 1e-4, threshold=mV(20)), 800)
+    net.project("E", "E", FixedInDegree(80), weight=mV(0.2), delay=ms(1.5))
+    graph = net.graph(record=["E"])
+
+Quantities are in SI units; `ms`, `mV` and `pA` make them. All projections into one port become one node over
+the concatenation of their sources, so that a port has one sum, in one order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
+from spikeflow.errors import GraphError
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Concat, Flatten, Input, Node, Output, Population, Procedural, Shape
+from spikeflow.ir.projections import Normal, Projection, Rule
+from spikeflow.neurons import NeuronModel
+
+Initial = Mapping[str, npt.NDArray[np.float32]]
+
+
+def ms(x: float) -> float:
+    """Milliseconds, in seconds."""
+    return x * 1e-3
+
+
+def mV(x: float) -> float:  # noqa: N802
+    """Millivolts, in volts."""
+    return x * 1e-3
+
+
+def pA(x: float) -> float:  # noqa: N802
+    """Picoamperes, in amperes."""
+    return x * 1e-12
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A projection as it was said; `projection` counts its sources from the first of `source`."""
+
+    source: str
+    projection: Projection
+
+
+class Populations:
+    """A network of populations while it is written down.
+
+    Parameters
+    ----------
+    dt_s : seconds of a step.
+    seed : of all rules; the projections are numbered as they are said.
+    bits, scale : weights as codes of 8 or 16 bits times a scale; 0 for float32.
+    """
+
+    def __init__(self, dt_s: float, seed: int = 0, bits: int = 0, scale: float = 1.0) -> None:
+        self.dt_s, self.seed, self.bits, self.scale = dt_s, seed, bits, scale
+        self._nodes: dict[str, Population | Input] = {}
+        self._said: dict[tuple[str, str], list[_Said]] = {}
+        self._fed: list[Edge] = []
+        self._number = 0
+
+    def add(self, name: str, neuron: NeuronModel, shape: int | Shape, initial: Initial | None = None) -> None:
+        """A population of one neuron model; `initial` are states before the first step."""
+        self._place(name, neuron.node(_shape(shape), initial))
+
+    def enter(self, name: str, shape: int | Shape) -> None:
+        """An Input of spikes, from which projections lead like from a population."""
+        self._place(name, Input(_shape(shape), "spikes"))
+
+    def feed(self, name: str, post: str, port: str = "in") -> None:
+        """An Input of currents that enter a port as they are, one value a neuron and step."""
+        target = self._target(post, port, name)
+        self._place(name, Input(target.shape, "current"))
+        self._fed.append(Edge(name, post, port))
+
+    def project(
+        self,
+        pre: str,
+        post: str,
+        rule: Rule,
+        weight: float | Normal,
+        delay: float | Normal,
+        port: str = "in",
+    ) -> None:
+        """Synapses by rule from all of `pre` to all of `post`.
+
+        Parameters
+        ----------
+        weight : in the unit of what the port takes.
+        delay : seconds, one step at least; a number is whole steps, a distribution is rounded to them.
+
+        Raises
+        ------
+        GraphError
+            For names that were not added, delays that are no steps, and what the rule cannot draw.
+        """
+        target = self._target(post, port, pre)
+        if pre not in self._nodes:
+            raise GraphError(pre, "was not added", f"one of {', '.join(self._nodes)}")
+        sources = prod(self._nodes[pre].shape)
+        steps = self._steps(f"{pre} to {post}", delay)
+        projection = Projection(0, sources, rule, weight, steps, self.seed, self._number)
+        projection.check(f"{pre} to {post}", sources, prod(target.shape))
+        self._number += 1
+        self._said.setdefault((post, port), []).append(_Said(pre, projection))
+
+    def graph(self, record: Sequence[str] = ()) -> Graph:
+        """The network; each of `record` is an output, named ``NAME out``."""
+        nodes: dict[str, Node] = dict(self._nodes)
+        edges = list(self._fed)
+        for (post, port), said in self._said.items():
+            edges += self._joined(nodes, post, port, said)
+        for name in record:
+            nodes[f"{name} out"] = Output()
+            edges.append(Edge(name, f"{name} out"))
+        return Graph(nodes, tuple(edges), self.dt_s)
+
+    def _target(self, post: str, port: str, pre: str) -> Population:
+        target = self._nodes.get(post)
+        if not isinstance(target, Population):
+            raise GraphError(
+                post, f"is no population for {pre} to lead to", f"one of {', '.join(self._nodes)}"
+            )
+        if port not in target.ports:
+            raise GraphError(post, f"has no port {port!r} for {pre}", f"one of {target.ports}")
+        return target
+
+    def _place(self, name: str, node: Population | Input) -> None:
+        if name in self._nodes:
+            raise GraphError(name, "was added twice")
+        self._nodes[name] = node
+
+    def _joined(self, nodes: dict[str, Node], post: str, port: str, said: Sequence[_Said]) -> list[Edge]:
+        """One node for all projections into a port; one step of each delay lies on the edges."""
+        sources = list(dict.fromkeys(one.source for one in said))
+        sizes = [prod(self._nodes[name].shape) for name in sources]
+        first = dict(zip(sources, np.cumsum([0, *sizes]).tolist(), strict=False))
+        name, parts = f"{post}.{port}", f"{post}.{port} sources"
+        moved = tuple(replace(one.projection, first=first[one.source]) for one in said)
+        shape = self._nodes[post].shape
+        nodes[name] = Procedural(moved, (sum(sizes),), shape, bits=self.bits, scale=self.scale)
+        nodes[parts] = Concat(0, len(sources))
+        edges = [Edge(parts, name), Edge(name, post, port)]
+        for i, source in enumerate(sources):
+            flat = f"{source} flat"
+            if len(self._nodes[source].shape) == 1:
+                flat = source
+            elif flat not in nodes:
+                nodes[flat] = Flatten()
+                edges.append(Edge(source, flat))
+            edges.append(Edge(flat, parts, f"in{i}", 1))
+        return edges
+
+    def _steps(self, name: str, delay: float | Normal) -> int | Normal:
+        """A delay in steps, less the one that lies on the edge."""
+        if isinstance(delay, Normal):
+            ends = [None if end is None else self._whole(name, end) - 1 for end in (delay.low, delay.high)]
+            return Normal(delay.mean / self.dt_s - 1, delay.deviation / self.dt_s, *ends)
+        return self._whole(name, delay) - 1
+
+    def _whole(self, name: str, delay: float) -> int:
+        steps = round(delay / self.dt_s)
+        if steps < 1 or abs(delay / self.dt_s - steps) > 1e-6 * steps:
+            raise GraphError(
+                name, f"a delay of {delay:g} s with steps of {self.dt_s:g} s", "whole steps, one or more"
+            )
+        return steps
+
+
+def _shape(shape: int | Shape) -> Shape:
+    return (shape,) if isinstance(shape, int) else tuple(shape)
