@@ -138,3 +138,11 @@ def test_live_on_a_camera_file(name: str, sensor: str, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     assert "equal" in printed
+
+
+def test_a_balanced_network_prints_its_rate_and_irregularity(tmp_path: Path) -> None:
+    command = sys.executable, str(ROOT / "examples/brunel.py"), "--steps", "3000"
+    printed = [_run(*command, "--seed", seed, cwd=tmp_path) for seed in ("1", "1", "2")]
+    assert printed[0] == printed[1] != printed[2]
+    found = re.findall(r"^[EI]: ([\d.]+) spikes a second, irregularity ([\d.]+)$", printed[0], flags=re.M)
+    assert len(found) == 2 and all(1 < float(rate) < 100 and float(cv) > 0.1 for rate, cv in found)

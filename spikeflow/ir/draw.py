@@ -6,18 +6,14 @@ line for line, so numpy and C++ draw the same bits.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from functools import cache
 
 import numpy as np
 
 from spikeflow.counters import UNIT, Array, keys, words
 
 LN2 = 0.6931471805599453
-LN2_HIGH, LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10  # power * LN2_HIGH is exact
 SQRT_HALF = 0.7071067811865476
-MOST_EVENTS = 500.0  # expected in a step: exp(-500) is far from the smallest number
 _SERIES = tuple(1.0 / k for k in range(21, 0, -2))
 # Wichura 1988, algorithm AS 241 (PPND16): numerators and denominators, highest power first
 _CENTRE = (
@@ -55,15 +51,6 @@ def log(x: Array) -> Array:
     power = exponent.astype(np.float64) - low
     s = (mantissa - 1.0) / (mantissa + 1.0)
     return power * LN2 + (s + s) * _horner(_SERIES, s * s)
-
-
-def exp(x: float) -> float:
-    """e**x for -745 < x <= 0. Only tables are made with it, and the engine is given these."""
-    power = round(x / LN2)
-    rest, total = x - power * LN2_HIGH - power * LN2_LOW, 1.0
-    for k in range(18, 0, -1):
-        total = total * rest / k + 1.0
-    return math.ldexp(total, power)
 
 
 def uniform(bits: Array) -> Array:
@@ -128,16 +115,3 @@ def shares(seed: int, number: int, total: int, targets: int) -> Array:
         chosen = binomial(keys(seed, number, 1 << 32, first, last), held, left, last - first)
         todo += [(first, first + left, chosen), (first + left, last, held - chosen)]
     return counts
-
-
-@cache
-def poisson_thresholds(rate: float) -> tuple[int, ...]:
-    """53-bit thresholds of a Poisson number: of so many expected, k are drawn where k thresholds are at most the bits."""
-    chance = exp(-rate)
-    below, found, k = chance, list[int](), 0
-    while (level := math.floor(below * 2.0**53)) < 2**53 and (k <= rate or chance > 2.0**-60):
-        found.append(level)
-        k += 1
-        chance = chance * rate / k
-        below += chance
-    return tuple(found)

@@ -29,14 +29,12 @@ from spikeflow.ir.projections import (
 P = 1e-3  # a test of these statistics fails by chance once in a thousand seeds
 
 
-def test_logarithm_and_exponential_are_right_to_the_last_places() -> None:
+def test_the_logarithm_is_right_to_the_last_places() -> None:
     rng = np.random.default_rng(0)
     x = np.concatenate(
         [2.0**-53 * np.arange(1, 50), rng.random(20000), 10.0 ** rng.uniform(-300, 300, 2000), [1.0]]
     )
     np.testing.assert_allclose(draw.log(x), np.log(x), rtol=1e-15, atol=0)
-    for y in np.linspace(-700, 0, 500):
-        assert draw.exp(y) == pytest.approx(math.exp(y), rel=1e-15)
 
 
 def test_normal_numbers_are_those_of_the_normal_distribution() -> None:
@@ -80,15 +78,6 @@ def test_a_total_is_split_as_by_single_choices(targets: int) -> None:
     assert shares.sum() == 20000 and shares.min() >= 0
     if targets > 1:
         assert P < stats.chisquare(shares).pvalue < 1 - P
-
-
-@pytest.mark.parametrize("rate", [0.01, 0.7, 1.28, 20.0, 450.0])
-def test_poisson_thresholds_are_the_distribution(rate: float) -> None:
-    thresholds = np.array(draw.poisson_thresholds(rate), np.float64) * 2.0**-53
-    np.testing.assert_allclose(
-        thresholds, stats.poisson(rate).cdf(np.arange(len(thresholds))), rtol=0, atol=1e-13
-    )
-    assert thresholds[-1] > 1 - 1e-12 and (np.diff(thresholds) >= 0).all()
 
 
 def projection(rule: Rule, sources: int, number: int = 0) -> Projection:
