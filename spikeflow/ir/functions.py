@@ -50,7 +50,7 @@ class Elementary(Protocol):
 
 def tanh(x: Any, of: Elementary) -> Any:
     """tanh(x) for any array type with + * /; `of` is that type's own."""
-    y = of.minimum(of.maximum(x * 0.5, -LIMIT), LIMIT)
+    y = of.maximum(-LIMIT, of.minimum(LIMIT, x * 0.5))  # in this order a NaN stays one
     s = y * y
     top = y * (((s + 378.0) * s + 17325.0) * s + 135135.0)
     bottom = ((s * 28.0 + 3150.0) * s + 62370.0) * s + 135135.0
@@ -66,8 +66,8 @@ def sigmoid(x: Any, of: Elementary) -> Any:
 def exp(x: Any, of: Elementary) -> Any:
     """exp(x)."""
     low, high = of.exp_range(x)
-    y = of.maximum(low, of.minimum(high, x))  # in this order a NaN stays one
-    k = of.nearest(of.maximum(y * 1.442695041, 2 * low))  # here it does not: k is a whole number
+    y = of.maximum(low, of.minimum(high, x))
+    k = of.nearest(of.maximum(y * 1.442695041, 2 * low))  # here a NaN does not stay: k is a whole number
     r = (y - k * 0.693359375) - k * -2.12194440e-4
     p = r * 1.9875691500e-4 + 1.3981999507e-3
     p = p * r + 8.3334519073e-3

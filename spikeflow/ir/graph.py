@@ -16,6 +16,7 @@ from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir.codec import encoded
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Population, Shape, check_shape
+from spikeflow.ir.outputs import check_source, expanded
 from spikeflow.ir.whole import check_counting
 
 MAX_NAME = 300  # characters
@@ -24,6 +25,9 @@ MAX_NAME = 300  # characters
 @dataclass(frozen=True)
 class Edge:
     """A connection: the value of `src` arrives at a port of `dst`, `delay` steps later.
+
+    `src_port` is what is read: ``out``, what the node hands on, or a state of a population by its name, as it stands
+    behind the step (0 before the population's start).
 
     Delay 0 means within the same step. Edges into one port add up, in the order of the graph's edges.
     """
@@ -72,18 +76,19 @@ class Graph(Frozen):
         if not 0 < self.dt < 1e6:
             raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
         self.shapes  # noqa: B018  derives, and so checks, every shape
-        check_counting(self)
+        check_counting(expanded(self))
 
     def _check_edge(self, edge: Edge, ports: Mapping[str, frozenset[str]]) -> None:
         for end in (edge.src, edge.dst):
             if end not in self.nodes:
                 raise GraphError(end, f"the edge {edge.src} -> {edge.dst} names a node that does not exist")
-        if edge.port not in ports[edge.dst] or edge.src_port != "out":
+        if edge.port not in ports[edge.dst]:
             raise GraphError(
                 edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {self.nodes[edge.dst].ports}"
             )
         if isinstance(self.nodes[edge.src], Output):
             raise GraphError(edge.src, "an Output feeds nothing")
+        check_source(self.nodes[edge.src], edge)
         if not 0 <= edge.delay < 2**20:
             raise GraphError(edge.dst, f"a delay of {edge.delay} steps from {edge.src}")
 

@@ -99,7 +99,8 @@ def _totals(graph: Graph) -> Iterator[str]:
 def edge_line(edge: Edge) -> str:
     delay = f", delay {edge.delay}" if edge.delay else ""
     port = "" if edge.port == "in" else f".{one_line(edge.port)}"
-    return f"{edge.src} -> {edge.dst}{port}{delay}"
+    read = "" if edge.src_port == "out" else f".{one_line(edge.src_port)}"
+    return f"{edge.src}{read} -> {edge.dst}{port}{delay}"
 
 
 def describe(node: Node) -> Iterator[str]:

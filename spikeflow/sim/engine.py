@@ -16,6 +16,7 @@ from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Synaptic
+from spikeflow.ir.outputs import expanded
 from spikeflow.sim import coded, forecast
 from spikeflow.sim.alphabets import EXACT
 from spikeflow.sim.inputs import (
@@ -67,6 +68,8 @@ class Engine:
     """
 
     def __init__(self, graph: Graph, threads: int = 0, isa: int = BEST_ISA) -> None:
+        self.named = frozenset(graph.nodes)  # twins are part of no result
+        graph = expanded(graph)
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
         self.fixed = is_fixed(graph)
@@ -218,6 +221,7 @@ class _Stretch:
     def __init__(self, engine: Engine, inputs: RunInputs, steps: int, record: Sequence[str]) -> None:
         expect_steps(steps)
         self.graph, self.fixed, self.steps, self.layout = engine.graph, engine.fixed, steps, engine.layout
+        self.counted = engine.named
         self.wanted = wanted(self.graph, record)
         self.named = by_name(self.graph, inputs, steps)
         self.samples = samples_of(next(iter(self.named.values())))
@@ -253,7 +257,8 @@ class _Stretch:
             name: Spikes(sample, step, neuron, value, *extents, self.graph.shapes[name], self.fixed)
             for name, (sample, step, neuron, value) in zip(self.wanted.nodes, records, strict=True)
         }
-        counts = {n: _counts(node, counters[lowered.index[n]]) for n, node in self.graph.nodes.items()}
+        nodes = ((n, node) for n, node in self.graph.nodes.items() if n in self.counted)
+        counts = {n: _counts(node, counters[lowered.index[n]]) for n, node in nodes}
         seconds = time.perf_counter() - self.begun
         return Result(
             self.steps, self.samples, self._outputs(outputs), counts, recorded | self.traces, seconds

@@ -39,6 +39,7 @@ from spikeflow.ir.nodes import (
 )
 from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.ir.nodes.sparse import SCOPES
+from spikeflow.ir.outputs import expanded
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import coded
@@ -101,6 +102,7 @@ def lower(
     longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
     """
+    graph = expanded(graph)
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
         floats = _Lowering(made, _engine.FloatNetwork(isa), np.float32, {})

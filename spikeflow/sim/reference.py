@@ -21,6 +21,7 @@ from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Joint, Move, Plain, Population, Scale, Synaptic
 from spikeflow.ir.nodes.families import gathered
+from spikeflow.ir.outputs import expanded
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import coded, forecast
 from spikeflow.sim.inputs import (
@@ -34,7 +35,7 @@ from spikeflow.sim.inputs import (
 )
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.records import Trace, wanted
-from spikeflow.sim.remembered import Past, Remembered, remembered
+from spikeflow.sim.remembered import Past, remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State, rows_of, start_of
 
@@ -55,7 +56,9 @@ class Reference:
     """A graph to be run in numpy; see `spikeflow.sim.Runner`."""
 
     def __init__(self, graph: Graph) -> None:
-        self.graph, self.layout = graph, remembered(graph)
+        self.graph = expanded(graph)
+        self.layout = remembered(self.graph)
+        self.named = frozenset(graph.nodes)  # twins are part of no result
 
     def __call__(
         self,
@@ -70,14 +73,14 @@ class Reference:
         expect_steps(steps)
         samples = samples_of(next(iter(by_name(self.graph, inputs, steps).values())))
         _expect_room(self.graph, samples, steps)
-        run = _Run(self.graph, self.layout, samples if state is None else state)
+        run = _Run(self, samples if state is None else state)
         result = run.advance(inputs, steps, record)
         return replace(result, after=run.state()) if keep_state else result
 
     def begin(self, state: State | int = 1) -> _Run:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
         _expect_room(self.graph, rows_of(state), 1)
-        return _Run(self.graph, self.layout, state)
+        return _Run(self, state)
 
 
 def _expect_room(graph: Graph, samples: int, steps: int) -> None:
@@ -87,7 +90,8 @@ def _expect_room(graph: Graph, samples: int, steps: int) -> None:
 class _Run:
     """A run under way: values of the nodes now and as long ago as a delay needs, states, counts."""
 
-    def __init__(self, graph: Graph, layout: Remembered, start: State | int) -> None:
+    def __init__(self, of: Reference, start: State | int) -> None:
+        graph, layout, self.named = of.graph, of.layout, of.named
         state = start_of(graph, layout, start)
         self.graph, self.layout, self.dtype = graph, layout, layout.dtype
         self.done, self.numbers, self.samples = state.steps, state.sample, state.rows
@@ -134,7 +138,8 @@ class _Run:
             n: stacked[n] if n in asked.traces else Spikes.from_dense(stacked[n], integers) for n in record
         }
         outputs = {n: stacked[n] for n in self.graph.outputs}
-        return Result(steps, self.samples, outputs, self.counts, recorded, time.perf_counter() - begun)
+        counts = {n: c for n, c in self.counts.items() if n in self.named}
+        return Result(steps, self.samples, outputs, counts, recorded, time.perf_counter() - begun)
 
     def _traced(self, trace: Trace) -> Array:
         if trace.state >= 0:

@@ -7,8 +7,8 @@ namespace spikeflow {
 
 [[gnu::always_inline]] inline float tanh_formula(float x) {
     float y = x * 0.5f;
-    y = y > -4.5f ? y : -4.5f;
-    y = y < 4.5f ? y : 4.5f;
+    y = 4.5f < y ? 4.5f : y;                            // in this order a NaN stays one
+    y = -4.5f > y ? -4.5f : y;
     const float s = y * y;
     const float top = y * (((s + 378.0f) * s + 17325.0f) * s + 135135.0f);
     const float bottom = ((s * 28.0f + 3150.0f) * s + 62370.0f) * s + 135135.0f;
@@ -22,10 +22,10 @@ namespace spikeflow {
 [[gnu::always_inline]] inline float power_of_two(int32_t k) { return __builtin_bit_cast(float, (k + 127) << 23); }
 
 [[gnu::always_inline]] inline float exp_formula(float x) {
-    float y = 89.0f < x ? 89.0f : x;                    // a NaN stays one
+    float y = 89.0f < x ? 89.0f : x;
     y = -104.0f > y ? -104.0f : y;
     float z = y * 1.442695041f;
-    z = z > -208.0f ? z : -208.0f;                      // a NaN does not: k is a whole number
+    z = z > -208.0f ? z : -208.0f;                      // here a NaN does not stay: k is a whole number
     const float k = __builtin_rintf(z);
     const float r = (y - k * 0.693359375f) - k * -2.12194440e-4f;
     float p = r * 1.9875691500e-4f + 1.3981999507e-3f;

@@ -20,14 +20,15 @@ from spikeflow.hw.integer.translate import Port, _Translation
 from spikeflow.hw.passes.gains import _Known
 from spikeflow.ir.derivatives import DERIVATIVES, Recording
 from spikeflow.ir.evaluate import Domain, evaluate, offered, rule
+from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.instructions import FIXED, FLOAT, OPERATIONS, Operation, instruction
-from spikeflow.ir.nodes import Population
-from spikeflow.ir.ops import Ops
+from spikeflow.ir.nodes import Input, Output, Population
+from spikeflow.ir.ops import Ops, Recorder
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.neurons import surrogate
 from spikeflow.neurons.settling import PLAIN, _Decisions
 from spikeflow.neurons.tensors import Tensors
-from spikeflow.sim import _engine
+from spikeflow.sim import Dense, _engine, engine
 from spikeflow.sim.alphabets import Alphabet, Alphabets
 from spikeflow.sim.domains import Float32, Float64, Integers
 from spikeflow.sim.interpreter import Step
@@ -121,7 +122,9 @@ def test_a_domain_computes_an_operation_or_refuses_it_by_name(
 
 
 def test_the_engines_table_is_this_one() -> None:
-    rows = {row.name: (row.arguments, FLOAT in row.stages, FIXED in row.stages) for row in OPERATIONS.values()}
+    rows = {
+        row.name: (row.arguments, FLOAT in row.stages, FIXED in row.stages) for row in OPERATIONS.values()
+    }
     assert {name: tuple(facts) for name, *facts in _engine.operations()} == rows
 
 
@@ -168,6 +171,28 @@ def test_tensors_equal_arrays_bit_for_bit_on_random_programs(seed: int) -> None:
     got = evaluate(node.program, domain, *named)
     for array, tensor in zip(expected, got, strict=True):
         np.testing.assert_array_equal(domain.tensor(tensor).numpy(), array)
+
+
+@pytest.mark.parametrize("isa", [0, 1, 2])
+@pytest.mark.parametrize("name", ["tanh", "sigmoid", "exp"])
+def test_a_function_keeps_a_nan(name: str, isa: int) -> None:
+    r = Recorder(("in",), (), ())
+    made_ = rule(r.ops, name)(r.x[0] / 0.0)
+    x = np.zeros((1, 1, 8), np.float32)
+    x[..., 1::2] = [1, -1, 0.5, 0]
+    with np.errstate(all="ignore"):
+        wanted = rule(Float32(), name)(x / np.float32(0))
+        torch_ = rule(Tensors({}, torch.zeros(8)), name)(torch.from_numpy(x / np.float32(0)))
+    assert np.isnan(wanted[..., ::2]).all() and np.isfinite(wanted[0, 0, 3])
+    np.testing.assert_array_equal(torch_.numpy(), wanted)
+    # a NaN is no number to hand on: the comparison with itself tells it apart
+    isnan = 1.0 - r.ops.spike(made_ - made_)
+    node = Population("t", r.program(isnan, []), {}, (8,))
+    edges = (Edge("x", "p", "in"), Edge("p", "y"))
+    graph = Graph({"x": Input((8,), "current"), "p": node, "y": Output()}, edges)
+    found = engine.prepare(graph, isa=isa)({"x": Dense(x)}, 1).outputs["y"]
+    infinite = np.isinf(wanted)  # the difference of infinities is no number either
+    np.testing.assert_array_equal(found, np.isnan(wanted) | infinite)
 
 
 @pytest.mark.parametrize("seed", range(50))

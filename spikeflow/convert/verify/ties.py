@@ -30,6 +30,7 @@ from spikeflow.convert.verify.replay import Bounded, replay
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population
+from spikeflow.ir.outputs import reads_states
 from spikeflow.ir.record import Network
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.net import Net
@@ -102,6 +103,9 @@ def compare_layers(net: nn.Module, network: Network, x: Any, engine: str = ENGIN
     ConversionError
         Where the network has no population of a layer's name.
     """
+    for edge in reads_states(network.graph):
+        reason = f"hands on its state {edge.src_port} to {edge.dst}, which torch's layers do not"
+        raise ConversionError(edge.src, reason, "the network as it was captured")
     net, given = plain(net), x if isinstance(x, Mapping) else {network.graph.inputs[0]: x}
     values = {name: np.asarray(value, np.float32) for name, value in given.items()}
     with evaluating(net), torch.no_grad():

@@ -37,6 +37,7 @@ from spikeflow.ir.nodes import (
     Synaptic,
     SynapticNode,
 )
+from spikeflow.ir.outputs import reads_states
 from spikeflow.ir.synapses import by_part, listed
 from spikeflow.typing import Float
 
@@ -71,8 +72,11 @@ def compose(graph: Graph) -> Graph:
     Raises
     ------
     GraphError
-        Where a bias passes a delay (it would begin late), or a path is too large to be written out.
+        Where a bias passes a delay (it would begin late), a path is too large to be written out, or an edge
+        reads a state.
     """
+    for edge in reads_states(graph):
+        raise GraphError(edge.src, f"hands on its state {edge.src_port} to {edge.dst}, which no chip does")
     builder = _Builder(graph)
     for name, node in graph.nodes.items():
         for port in node.ports if isinstance(node, Population | Output) else ():

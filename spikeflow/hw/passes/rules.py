@@ -30,6 +30,7 @@ from spikeflow.hw.passes.compose import Constants
 from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Output, Population, Synaptic
+from spikeflow.ir.outputs import reads_states
 from spikeflow.ir.synapses import fan_in as most_synapses
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.integrator import Integrator
@@ -46,6 +47,13 @@ def check_rules(graph: Graph, chip: Chip, chips: int = 1) -> tuple[Violation, ..
     """
     found = broken(RULES, graph, chip)
     return (*found, *neurons(graph, chip, chips))
+
+
+def states_read(graph: Graph) -> tuple[Violation, ...]:
+    """Edges that read a state of a population; asked before anything is composed."""
+    limit, hint = "what neurons hand on", "a population of its own that hands it on, such as an Integrator"
+    needs = ((e.src, f"to hand on its state {e.src_port} to {e.dst}") for e in reads_states(graph))
+    return tuple(Violation(name, need, limit, hint) for name, need in needs)
 
 
 def inputs(graph: Graph, chip: Chip) -> Iterator[Violation]:
