@@ -114,7 +114,7 @@ def evaluate(
         if progress is not None:
             progress(first + len(batch), len(array))
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
-    found = _standing(network, found, [r.after for r in results if r.after is not None], options)
+    found = _standing(network, found, [r.state for r in results if r.after is not None], options)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     told += _beyond(found.outputs)
@@ -156,7 +156,8 @@ def _run_batch(network: Network, runner: Runner, batch: Array, options: RunOptio
         found = replace(found.followed_by(rest), after=found.after)
     if found.after is None or state is not None:
         return found
-    return replace(found, after=replace(found.after, sample=found.after.sample + when.first))
+    renumbered = replace(found.state, sample=found.state.sample + when.first)
+    return replace(found, after=lambda: renumbered)
 
 
 def _standing(network: Network, found: Evaluation, states: list[State], options: RunOptions) -> Evaluation:

@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,11 +113,10 @@ class Engine:
             start=[] if state is None else arrays_of(state, self.layout, lowered.index),
             end=[] if room is None else room.arrays(lowered.index),
         )
-        result = run.result(lowered, found)
-        if room is None:
-            return result
         sample = np.arange(run.samples) if state is None else state.sample
-        return replace(result, after=room.state(self.graph, done + steps, sample))
+        # most runs end here: a state is made of what the engine wrote only when somebody asks for it
+        after = None if room is None else partial(room.state, self.graph, done + steps, sample)
+        return run.result(lowered, found, after)
 
     def begin(self, state: State | int = 1) -> LiveEngine:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
@@ -225,7 +224,7 @@ class _Stretch:
         self.wanted = wanted(self.graph, record)
         self.named = by_name(self.graph, inputs, steps)
         self.samples = samples_of(next(iter(self.named.values())))
-        self.largest = _largest(self.graph, self.named) if self.fixed or engine.coded else 1
+        self.largest = _largest(self.graph, self.named, self.fixed) if self.fixed or engine.coded else 1
         self.begun = time.perf_counter()
         self.traces = {
             name: np.empty((steps, self.samples, *self.graph.shapes[trace.node]), self.layout.dtype)
@@ -249,7 +248,9 @@ class _Stretch:
             "traces": traces,
         }
 
-    def result(self, lowered: Lowered, found: tuple[Any, ...]) -> Result:
+    def result(
+        self, lowered: Lowered, found: tuple[Any, ...], after: Callable[[], State] | None = None
+    ) -> Result:
         """The result, from what the engine gave back."""
         outputs, counters, records = found
         extents = self.samples, self.steps
@@ -260,9 +261,8 @@ class _Stretch:
         nodes = ((n, node) for n, node in self.graph.nodes.items() if n in self.counted)
         counts = {n: _counts(node, counters[lowered.index[n]]) for n, node in nodes}
         seconds = time.perf_counter() - self.begun
-        return Result(
-            self.steps, self.samples, self._outputs(outputs), counts, recorded | self.traces, seconds
-        )
+        made = self._outputs(outputs)
+        return Result(self.steps, self.samples, made, counts, recorded | self.traces, seconds, after)
 
     def _outputs(self, arrays: Sequence[Array]) -> dict[str, Array]:
         by_order = dict(zip((n for n in self.graph.order if n in self.graph.outputs), arrays, strict=True))
@@ -289,9 +289,9 @@ def _counts(node: object, c: Any) -> Counts:
     )
 
 
-def _largest(graph: Graph, named: Mapping[str, RunInput]) -> int:
+def _largest(graph: Graph, named: Mapping[str, RunInput], fixed: bool) -> int:
     """The largest magnitude that enters where no format bounds it."""
-    largest, fixed = 1, is_fixed(graph)
+    largest = 1
     for name, x in named.items():
         node = graph.nodes[name]
         values = x.value if isinstance(x, Spikes) else x.values

@@ -75,7 +75,7 @@ class Reference:
         _expect_room(self.graph, samples, steps)
         run = _Run(self, samples if state is None else state)
         result = run.advance(inputs, steps, record)
-        return replace(result, after=run.state()) if keep_state else result
+        return replace(result, after=run.state) if keep_state else result
 
     def begin(self, state: State | int = 1) -> _Run:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class Result:
     recorded : by the names in `record`: of a node its `Spikes`; of a state or a port ("layer.v", "layer.in") an
         array ``(T, B, *shape)``, float32, or int64 at stage fixed.
     seconds : wall time of the run itself.
-    after : the state behind the last step, where it was kept; `state` is the same and never None.
+    after : makes the state behind the last step, where that was kept; `state` asks it.
     """
 
     steps: int
@@ -113,9 +114,9 @@ class Result:
     counts: Mapping[str, Counts]
     recorded: Mapping[str, Any]
     seconds: float
-    after: State | None = None
+    after: Callable[[], State] | None = None
 
-    @property
+    @cached_property
     def state(self) -> State:
         """The state behind the last step, from which another run can go on.
 
@@ -128,7 +129,7 @@ class Result:
             raise SimulationError(
                 "run", "did not keep its state", "keep_state=True; of a live run, live.state()"
             )
-        return self.after
+        return self.after()
 
     @property
     def output(self) -> Array:
