@@ -147,8 +147,3 @@ def test_the_engine_includes_no_python() -> None:
     for path in sources:
         text = path.read_text()
         assert "Python.h" not in text and "nanobind" not in text and "torch" not in text, path
-
-
-def test_files_keep_their_size() -> None:
-    long = {str(p.relative_to(ROOT)): n for p in _sources() if (n := p.read_text().count("\n")) > 500}
-    assert not long, long

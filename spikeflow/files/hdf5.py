@@ -60,14 +60,12 @@ def check_structure(path: object, data: bytes | mmap.mmap) -> None:
 
 
 @dataclass
-class _Walk:
-    """What was visited: headers of objects, and nodes of trees."""
+class _Headers:
+    """The bytes of a file, the messages in the headers of its objects, and the nodes that were visited."""
 
     data: bytes | mmap.mmap
     begin: int
-    headers: set[int] = field(default_factory=set)
     nodes: set[int] = field(default_factory=set)
-    waiting: list[int] = field(default_factory=list)
     newer: bool = False  # whether an object has a header of version 2, which leads to trees of version 2
 
     def unpack(self, layout: str, at: int) -> tuple[int, ...]:
@@ -79,24 +77,6 @@ class _Walk:
     def word(self, at: int, size: int = 4) -> bytes:
         """Bytes at an address."""
         return bytes(self.data[self.begin + at : self.begin + at + size])
-
-    def run(self) -> None:
-        """Visit every object that can be reached from the root group."""
-        version, _, _, _, _, sizes, lengths = self.unpack("7B", 8)
-        if version >= 2:
-            sizes, lengths = self.unpack("2B", 9)
-            root = self.unpack("Q", 12 + 3 * 8)[0]
-        else:
-            root = self.unpack("Q", (24 if version == 0 else 28) + 4 * 8 + 8)[0]
-        if (sizes, lengths) != (8, 8):
-            raise _Endless(f"addresses of {sizes} and lengths of {lengths} bytes")
-        self.waiting.append(root)
-        while self.waiting:
-            at = self.waiting.pop()
-            if at not in self.headers:
-                self.headers.add(at)
-                for kind, place in self.messages(at):
-                    self.message(kind, place)
 
     def visit(self, at: int) -> None:
         """Come to a node of a tree, a heap or a block, for the first time."""
@@ -148,6 +128,32 @@ class _Walk:
         if size > len(self.data):
             raise _Endless(f"a header of {size} bytes")
         return place, size
+
+
+@dataclass
+class _Walk(_Headers):
+    """The objects that were visited, and those that are still to be."""
+
+    headers: set[int] = field(default_factory=set)
+    waiting: list[int] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Visit every object that can be reached from the root group."""
+        version, _, _, _, _, sizes, lengths = self.unpack("7B", 8)
+        if version >= 2:
+            sizes, lengths = self.unpack("2B", 9)
+            root = self.unpack("Q", 12 + 3 * 8)[0]
+        else:
+            root = self.unpack("Q", (24 if version == 0 else 28) + 4 * 8 + 8)[0]
+        if (sizes, lengths) != (8, 8):
+            raise _Endless(f"addresses of {sizes} and lengths of {lengths} bytes")
+        self.waiting.append(root)
+        while self.waiting:
+            at = self.waiting.pop()
+            if at not in self.headers:
+                self.headers.add(at)
+                for kind, place in self.messages(at):
+                    self.message(kind, place)
 
     def message(self, kind: int, at: int) -> None:
         """Follow what leads on: a group's tree, a data set's tree of chunks, a link to an object."""

@@ -33,11 +33,8 @@ KEYS = (str, bytes, int, float, bool, type(None))
 _LIST, _DICT, _SET, _TUPLE, _ITEM, _PAIR = 120, 264, 240, 64, 16, 120
 
 
-class Machine:
-    """The stack, the marks set on it and the memo; one method for each kind of instruction.
-
-    A dialect overrides `mention`, `called`, `made`, `set_up`, `referred` and `old_text`, each of which
-    refuses.
+class Stack:
+    """The stack, the marks set on it and the memo, each item paid for.
 
     Parameters
     ----------
@@ -54,78 +51,12 @@ class Machine:
             path, SLACK + PER_BYTE * length, "its pickle asks for more than its size explains"
         )
 
-    def run(self, stream: io.BytesIO) -> Any:
-        """Read the one pickle at the stream's position, and leave the stream behind it.
-
-        Raises
-        ------
-        UnsafeFile
-            Where it asks for what is on no list.
-        FileError
-            Where it is damaged, or would take more memory than its length explains.
-        """
-        try:
-            for opcode, argument, _ in pickletools.genops(stream):
-                if opcode.name == "STOP":
-                    return self.stack.pop()
-                self.step(opcode.name, argument)
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise FileError(self.path, "the pickle in it is damaged", HINT) from None
-        raise FileError(self.path, "the pickle in it ends early", HINT)
-
-    def step(self, opcode: str, argument: Any) -> None:
-        """One instruction."""
-        if opcode in _VALUES:
-            self.value(argument)
-        elif opcode in _CONSTANTS:
-            self.stack.append(_CONSTANTS[opcode])
-        elif opcode in _STEPS:
-            _STEPS[opcode](self, argument)
-        else:
-            raise self.refuse(f"its pickle has the instruction {opcode}")
-
-    # --- what a dialect says ---
-
-    def refuse(self, what: str) -> FileError:
-        """The error for what could only be done by running code."""
-        raise NotImplementedError
-
-    def mention(self, name: str) -> Any:
-        """What stands for the class or function of this full name."""
-        raise self.refuse(f"it names {name[:100]!r}")
-
-    def called(self, function: Any, arguments: Any) -> Any:
-        """What a call gives."""
-        raise self.refuse("it calls a function")
-
-    def made(self, kind: Any, arguments: Any) -> Any:
-        """What stands for a new object of a class."""
-        raise self.refuse("it makes an object")
-
-    def set_up(self, target: Any, state: Any) -> None:
-        """Give an object its state."""
-        raise self.refuse("it sets an object up")
-
-    def referred(self, reference: Any) -> Any:
-        """What lies outside the pickle under this reference."""
-        raise self.refuse("it refers to something outside")
-
-    def old_text(self, text: str) -> Any:
-        """A byte string of Python 2, given as latin-1."""
-        return text
-
-    # --- what all dialects share ---
-
     def value(self, value: Any) -> None:
         """Push a number or text."""
         if type(value) is int and value.bit_length() > MAX_BITS:
             raise FileError(self.path, "its pickle has a number of more than 128 bits")
         self.budget.spend(8 + sys.getsizeof(value))
         self.stack.append(value)
-
-    def old_string(self, value: str) -> None:
-        """Push a byte string of Python 2."""
-        self.value(self.old_text(value))
 
     def empty(self, kind: type, cost: int) -> None:
         """Push an empty container."""
@@ -208,6 +139,81 @@ class Machine:
     def pairs(self, above: bool) -> None:
         """Set the pairs above the mark, or the two uppermost values."""
         self.set_items(self.above_mark() if above else [self.stack.pop(-2), self.stack.pop()])
+
+    def refuse(self, what: str) -> FileError:
+        """The error for what could only be done by running code."""
+        raise NotImplementedError
+
+
+class Machine(Stack):
+    """A stack and one method for each kind of instruction.
+
+    A dialect overrides `mention`, `called`, `made`, `set_up`, `referred` and `old_text`, each of which
+    refuses.
+
+    """
+
+    def run(self, stream: io.BytesIO) -> Any:
+        """Read the one pickle at the stream's position, and leave the stream behind it.
+
+        Raises
+        ------
+        UnsafeFile
+            Where it asks for what is on no list.
+        FileError
+            Where it is damaged, or would take more memory than its length explains.
+        """
+        try:
+            for opcode, argument, _ in pickletools.genops(stream):
+                if opcode.name == "STOP":
+                    return self.stack.pop()
+                self.step(opcode.name, argument)
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            raise FileError(self.path, "the pickle in it is damaged", HINT) from None
+        raise FileError(self.path, "the pickle in it ends early", HINT)
+
+    def step(self, opcode: str, argument: Any) -> None:
+        """One instruction."""
+        if opcode in _VALUES:
+            self.value(argument)
+        elif opcode in _CONSTANTS:
+            self.stack.append(_CONSTANTS[opcode])
+        elif opcode in _STEPS:
+            _STEPS[opcode](self, argument)
+        else:
+            raise self.refuse(f"its pickle has the instruction {opcode}")
+
+    # --- what a dialect says ---
+
+    def mention(self, name: str) -> Any:
+        """What stands for the class or function of this full name."""
+        raise self.refuse(f"it names {name[:100]!r}")
+
+    def called(self, function: Any, arguments: Any) -> Any:
+        """What a call gives."""
+        raise self.refuse("it calls a function")
+
+    def made(self, kind: Any, arguments: Any) -> Any:
+        """What stands for a new object of a class."""
+        raise self.refuse("it makes an object")
+
+    def set_up(self, target: Any, state: Any) -> None:
+        """Give an object its state."""
+        raise self.refuse("it sets an object up")
+
+    def referred(self, reference: Any) -> Any:
+        """What lies outside the pickle under this reference."""
+        raise self.refuse("it refers to something outside")
+
+    def old_text(self, text: str) -> Any:
+        """A byte string of Python 2, given as latin-1."""
+        return text
+
+    # --- what all dialects share ---
+
+    def old_string(self, value: str) -> None:
+        """Push a byte string of Python 2."""
+        self.value(self.old_text(value))
 
     def named(self, text: str) -> None:
         """Push what stands for a name in one line."""

@@ -71,32 +71,12 @@ class Graph(Frozen):
             node.check(name)
         ports = {name: frozenset(node.ports) for name, node in self.nodes.items()}
         for edge in self.edges:
-            self._check_edge(edge, ports)
-        self._check_ports()
+            _check_edge(self, edge, ports)
+        _check_ports(self)
         if not 0 < self.dt < 1e6:
             raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
         self.shapes  # noqa: B018  derives, and so checks, every shape
         check_counting(expanded(self))
-
-    def _check_edge(self, edge: Edge, ports: Mapping[str, frozenset[str]]) -> None:
-        for end in (edge.src, edge.dst):
-            if end not in self.nodes:
-                raise GraphError(end, f"the edge {edge.src} -> {edge.dst} names a node that does not exist")
-        if edge.port not in ports[edge.dst]:
-            raise GraphError(
-                edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {self.nodes[edge.dst].ports}"
-            )
-        if isinstance(self.nodes[edge.src], Output):
-            raise GraphError(edge.src, "an Output feeds nothing")
-        check_source(self.nodes[edge.src], edge)
-        if not 0 <= edge.delay < 2**20:
-            raise GraphError(edge.dst, f"a delay of {edge.delay} steps from {edge.src}")
-
-    def _check_ports(self) -> None:
-        for name, node in self.nodes.items():
-            for port in () if isinstance(node, Population) else node.ports:
-                if not self.inputs_of(name, port):
-                    raise GraphError(name, f"nothing is connected to port {port!r}")
 
     @cached_property
     def _incoming(self) -> Mapping[str, tuple[Edge, ...]]:
@@ -180,28 +160,15 @@ class Graph(Frozen):
             later: list[str] = []
             for name in pending:
                 if all(e.src in found for e in self._incoming[name]):
-                    found[name] = self._shape(name, found)
+                    found[name] = _shape(self, name, found)
                 else:
                     later.append(name)
             if len(later) == len(pending):
                 raise GraphError(later[0], "lies on a cycle without a population")
             pending = later
         for name in self.of_kind(Population):
-            self._shape(name, found)
+            _shape(self, name, found)
         return MappingProxyType(found)
-
-    def _shape(self, name: str, found: Mapping[str, Shape]) -> Shape:
-        arriving: list[Shape] = []
-        for port in self.nodes[name].ports:
-            shapes = [found[e.src] for e in self.inputs_of(name, port)]
-            if any(s != shapes[0] for s in shapes):
-                raise ShapeError(
-                    name, f"shapes {shapes} at port {port!r}", "equal shapes, since edges add up"
-                )
-            arriving += shapes[:1]
-        shape = self.nodes[name].output_shape(name, tuple(arriving))
-        check_shape(name, shape)
-        return shape
 
     def port_shape(self, name: str, port: str) -> Shape:
         """The shape of what arrives at a port."""
@@ -221,6 +188,40 @@ class Graph(Frozen):
             state.update(f"{array.dtype.str}{array.shape}".encode())
             state.update(array.tobytes())
         return state.hexdigest()
+
+
+def _check_edge(graph: Graph, edge: Edge, ports: Mapping[str, frozenset[str]]) -> None:
+    for end in (edge.src, edge.dst):
+        if end not in graph.nodes:
+            raise GraphError(end, f"the edge {edge.src} -> {edge.dst} names a node that does not exist")
+    if edge.port not in ports[edge.dst]:
+        raise GraphError(
+            edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {graph.nodes[edge.dst].ports}"
+        )
+    if isinstance(graph.nodes[edge.src], Output):
+        raise GraphError(edge.src, "an Output feeds nothing")
+    check_source(graph.nodes[edge.src], edge)
+    if not 0 <= edge.delay < 2**20:
+        raise GraphError(edge.dst, f"a delay of {edge.delay} steps from {edge.src}")
+
+
+def _check_ports(graph: Graph) -> None:
+    for name, node in graph.nodes.items():
+        for port in () if isinstance(node, Population) else node.ports:
+            if not graph.inputs_of(name, port):
+                raise GraphError(name, f"nothing is connected to port {port!r}")
+
+
+def _shape(graph: Graph, name: str, found: Mapping[str, Shape]) -> Shape:
+    arriving: list[Shape] = []
+    for port in graph.nodes[name].ports:
+        shapes = [found[e.src] for e in graph.inputs_of(name, port)]
+        if any(s != shapes[0] for s in shapes):
+            raise ShapeError(name, f"shapes {shapes} at port {port!r}", "equal shapes, since edges add up")
+        arriving += shapes[:1]
+    shape = graph.nodes[name].output_shape(name, tuple(arriving))
+    check_shape(name, shape)
+    return shape
 
 
 def _check_name(name: str) -> None:

@@ -119,7 +119,7 @@ class _Run:
         expect_rows(named, self.samples)
         _expect_room(self.graph, self.samples, steps)
         begun = time.perf_counter()
-        self.inputs = {name: self._dense(x) for name, x in named.items()}
+        self.inputs = {name: _dense(self, x) for name, x in named.items()}
         self.counts = {name: Counts() for name in self.graph.nodes}
         for cells in self.cells.values():
             cells.step.narrowed_low.clear()
@@ -163,11 +163,6 @@ class _Run:
             return np.zeros((self.samples, 0, *past.shape), self.dtype)
         return past.cleared(np.stack([values[k] for k in range(kept)], axis=1))
 
-    def _dense(self, x: RunInput) -> tuple[Array, bool]:
-        """The values of an input, and whether they are the same in every step."""
-        values = x.dense() if isinstance(x, Spikes) else x.values
-        return values.astype(self.dtype, copy=False), isinstance(x, Constant)
-
     def step(self, step: int) -> None:
         for name in self.graph.order:
             value = self._value(name, step)
@@ -186,7 +181,7 @@ class _Run:
             self.arriving[name] = arriving
             return self._population(name, node, arriving, self.done + step)
         if isinstance(node, Synaptic | Scale):
-            self._count_operations(name, arriving[0])
+            _count_operations(self, name, arriving[0])
         if isinstance(node, Synaptic):
             self.past_inputs[name].appendleft(arriving[0])
             return self._sums(name, node)
@@ -249,18 +244,25 @@ class _Run:
         old = self.counts[name]
         self.counts[name] = replace(old, **{k: getattr(old, k) + v for k, v in more.items()})
 
-    def _count_operations(self, name: str, x: Array) -> None:
-        """One operation for every non-zero value and synapse, counted in the step when the value arrives."""
-        node = self.graph.nodes[name]
-        fan = np.ones((), np.int64)
-        if isinstance(node, Synaptic):
-            fan = node.fan_out(self.graph.port_shape(name, "in"), self.graph.shapes[name])
-        unit = (x == 1) & (not self.analog[name])
-        self._count(
-            name,
-            accumulates=int((unit * fan).sum()),
-            multiply_accumulates=int((((x != 0) & ~unit) * fan).sum()),
-        )
+
+def _count_operations(run: _Run, name: str, x: Array) -> None:
+    """One operation for every non-zero value and synapse, counted in the step when the value arrives."""
+    node = run.graph.nodes[name]
+    fan = np.ones((), np.int64)
+    if isinstance(node, Synaptic):
+        fan = node.fan_out(run.graph.port_shape(name, "in"), run.graph.shapes[name])
+    unit = (x == 1) & (not run.analog[name])
+    run._count(
+        name,
+        accumulates=int((unit * fan).sum()),
+        multiply_accumulates=int((((x != 0) & ~unit) * fan).sum()),
+    )
+
+
+def _dense(run: _Run, x: RunInput) -> tuple[Array, bool]:
+    """The values of an input, and whether they are the same in every step."""
+    values = x.dense() if isinstance(x, Spikes) else x.values
+    return values.astype(run.dtype, copy=False), isinstance(x, Constant)
 
 
 class _Cells:

@@ -10,7 +10,8 @@ import pytest
 
 from spikeflow.errors import HardwareError
 from spikeflow.hw.chips.chip import NAMES, load
-from spikeflow.hw.integer.quantise import Quantisation, best_format, quantise
+from spikeflow.hw.integer.measured import best_format
+from spikeflow.hw.integer.quantise import Quantisation, quantise
 from spikeflow.hw.integer.translate import Port, translate
 from spikeflow.hw.passes.adapt import adapt
 from spikeflow.hw.passes.compose import compose

@@ -6,21 +6,21 @@ node, its readers connect every branch to their port.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from spikeflow.convert.capture.draft import Draft, Value
 from spikeflow.convert.capture.heads import ERASED_HEAD, final_function, heads
 from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name
 from spikeflow.convert.trace.evaluate import constants, dependent
 from spikeflow.errors import ConversionError, ModelError, UnsupportedLayer
-from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Concat, Input, Node, Output, Scale, Shape
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import OutputRecord
 from spikeflow.typing import Array
 
@@ -64,22 +64,12 @@ class Captured:
     outputs: tuple[OutputRecord, ...] = ()
 
 
-@dataclass(frozen=True)
-class Value:
-    """The sum of what these nodes hand on; `shape` is without batch."""
-
-    terms: tuple[str, ...]
-    shape: Shape
-
-
-class Builder:
+class Builder(Draft):
     """Nodes, edges, verdicts and the values known so far, by the name that torch gives them."""
 
     def __init__(self, aten: AtenGraph) -> None:
+        super().__init__()
         self.aten = aten
-        self.nodes: dict[str, Node] = {}
-        self.shapes: dict[str, Shape] = {}
-        self.edges: list[Edge] = []
         self.verdicts: dict[str, Verdict] = {}
         self.values: dict[str, Value] = {}
         self.lists: dict[str, tuple[Value, ...]] = {}
@@ -165,44 +155,6 @@ class Builder:
             )
         return array
 
-    # writing
-
-    def place(self, name: str, node: Node, **ports: Value) -> Value:
-        """Add a graph node under a free name and connect its ports; the value that it hands on."""
-        free, count = name, 1
-        while free in self.nodes:
-            count += 1
-            free = f"{name}_{count}"
-        node.check(free)
-        self.shapes[free] = node.output_shape(free, tuple(value.shape for value in ports.values()))
-        self.nodes[free] = node
-        for port, value in ports.items():
-            self.edges += [Edge(term, free, "in" if port == "into" else port) for term in value.terms]
-        return Value((free,), self.shapes[free])
-
-    def chain(self, name: str, node: Node, value: Value) -> Value:
-        """Add a graph node with one port."""
-        return self.place(name, node, into=value)
-
-    def concat(self, name: str, values: tuple[Value, ...], axis: int) -> Value:
-        """Add a Concat of several values."""
-        return self.place(name, Concat(axis, len(values)), **{f"in{i}": v for i, v in enumerate(values)})
-
-    def scale(self, name: str, value: Value, factor: npt.ArrayLike) -> Value:
-        """The value times a factor that broadcasts to it."""
-        return self.chain(name, Scale(np.asarray(factor, np.float32)), value)
-
-    def sum(self, name: str, left: Value, right: Value) -> Value:
-        """The sum of two values; a branch that is in both gets a node of its own: edges are distinct."""
-        if set(left.terms) & set(right.terms):
-            right = self.scale(f"{name}.again", right, 1.0)
-        return Value(left.terms + right.terms, left.shape)
-
-    def sources(self, name: str) -> Value:
-        """What arrives at the only port of a node."""
-        terms = tuple(edge.src for edge in self.edges if edge.dst == name)
-        return Value(terms, self.shapes[terms[0]])
-
     def judge(self, node: AtenNode, verdict: str, value: Value | None = None) -> None:
         """Write down what became of an operation."""
         name = value.terms[-1] if value is not None else ""
@@ -227,18 +179,9 @@ class Builder:
 
     def finish(self) -> Captured:
         """The nodes that lead from the Input to the Output, and the verdicts in the operations' order."""
-        needed: set[str] = set()
-        todo = [name for name, node in self.nodes.items() if isinstance(node, Output) or not node.ports]
-        while todo:
-            name = todo.pop()
-            needed.add(name)
-            todo += [e.src for e in self.edges if e.dst == name and e.src not in needed]
-        graph = Graph(
-            {name: node for name, node in self.nodes.items() if name in needed},
-            tuple(e for e in self.edges if e.src in needed and e.dst in needed),
-        )
+        graph = self.graph()
         verdicts = (self.verdicts[node.name] for node in self.aten.nodes)
-        standing = tuple(_standing(verdict, needed) for verdict in verdicts)
+        standing = tuple(_standing(verdict, graph.nodes.keys()) for verdict in verdicts)
         return Captured(graph, standing, tuple(self.heads), tuple(self._told()), tuple(self.outputs))
 
     def _told(self) -> Iterator[str]:
@@ -259,7 +202,7 @@ class Builder:
             yield f"torch.autocast: what it computes in {self.aten.autocast} is converted as float32"
 
 
-def _standing(verdict: Verdict, nodes: set[str]) -> Verdict:
+def _standing(verdict: Verdict, nodes: Container[str]) -> Verdict:
     """The verdict; a slice of a slice is one node, so the node of the first may be gone."""
     if not verdict.node or verdict.node in nodes:
         return verdict

@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from spikeflow.convert.capture.affine import identity
-from spikeflow.convert.capture.builder import Builder, Value
+from spikeflow.convert.capture.builder import Builder
+from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode
 from spikeflow.ir.nodes import Flatten, Pad, Slice

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.capture.builder import BATCH_NORM, Array, Builder, Value
+from spikeflow.convert.capture.builder import BATCH_NORM, Builder
+from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.unrolled import MAX_SYNAPSES, Windows, unrolled_conv1d
 from spikeflow.convert.trace.atengraph import AtenNode
 from spikeflow.ir.nodes import BatchNorm, Conv2d, Flatten, Linear, Pad, Pair, SumPool
+from spikeflow.typing import Array
 
 Ends = tuple[Pair, Pair]
 

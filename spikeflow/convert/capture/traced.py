@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from spikeflow.convert.capture import arithmetic, reordered, shapes, synapses
-from spikeflow.convert.capture.builder import Builder, Captured, Value, Verdict
+from spikeflow.convert.capture.builder import Builder, Captured, Verdict
+from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.heads import ERASED_SOFTMAX, final_function
 from spikeflow.convert.capture.refusals import IN_PARTS, LISTED, REFUSED
 from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, base_name, read_by

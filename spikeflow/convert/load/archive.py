@@ -15,15 +15,15 @@ number beside each (its hint, the example's size) is read.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 
-from spikeflow.convert.load.archive_fields import AGAIN, Fields
-from spikeflow.convert.load.pickled import misplaced
-from spikeflow.convert.load.torchfile import Allowance, strided
+from spikeflow.convert.load.archive_arguments import Arguments
+from spikeflow.convert.load.archive_fields import AGAIN
+from spikeflow.convert.load.archive_tensors import Tensors
+from spikeflow.convert.load.torchfile import Allowance
 from spikeflow.convert.load.zipped import StoredZip
 from spikeflow.convert.trace.atengraph import (
     GETITEM,
@@ -33,33 +33,15 @@ from spikeflow.convert.trace.atengraph import (
     as_array,
     class_name,
     module_path,
-    sized,
 )
 from spikeflow.convert.trace.normal import SIZE, normalised
 from spikeflow.convert.trace.returned import names_of_text
-from spikeflow.errors import FileError, UnsafeFile, UnsupportedLayer
+from spikeflow.errors import FileError, UnsafeFile
 
 MAX_NODES = 20_000
-MAX_SIZE = 2**48
 MAJOR = 8
 _EVAL = "call model.eval() before torch.export.export"
 
-# torch's number for each type of values -> its name and bytes
-_TYPES = {
-    1: ("uint8", 1),
-    2: ("int8", 1),
-    3: ("int16", 2),
-    4: ("int32", 4),
-    5: ("int64", 8),
-    6: ("float16", 2),
-    7: ("float32", 4),
-    8: ("float64", 8),
-    12: ("bool", 1),
-    13: ("bfloat16", 2),
-}
-_FORMATS = {1: "contiguous_format", 2: "channels_last", 3: "channels_last_3d", 4: "preserve_format"}
-_STRIDED = 7
-_NAMED_FLOATS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
 # role in the signature -> field with the user's name
 _ROLES = {
@@ -87,17 +69,14 @@ def read_archive(archive: StoredZip, allowance: Allowance) -> AtenGraph:
         raise FileError(archive.path, "its graph is nested without reason", "export it again") from None
 
 
-class _Reader(Fields):
+class _Reader(Arguments):
     """One archive being read; every method either returns a checked value or raises."""
 
     def __init__(self, archive: StoredZip, allowance: Allowance) -> None:
         super().__init__(archive)
         self.allowance = allowance
         self.sizes: dict[str, tuple[int, ...]] = {}
-        self.symbols: dict[str, int | float | bool] = {}
-        self.known: set[str] = set()
         self.unused = 0  # inputs that are no tensors
-        self.payloads: dict[str, bytearray] = {}
 
     def model_name(self) -> str:
         inside = [name.removeprefix(f"{self.top}/") for name in self.archive.entries]
@@ -126,7 +105,7 @@ class _Reader(Fields):
             raise FileError(self.path, f"it has {len(listed)} operations; the limit is {MAX_NODES}")
         nodes = tuple(part for node in listed for part in self._nodes(node))
         returned = self._outputs(self.member(signature, "output_specs", list), self._output_names(module))
-        tensors = self._tensors(name, stored)
+        tensors = Tensors(self.archive, self.allowance).read(name, stored)
         return AtenGraph(
             nodes=nodes,
             inputs=inputs,
@@ -141,25 +120,10 @@ class _Reader(Fields):
 
     def _read_sizes(self, graph: dict[str, Any]) -> None:
         for name, meta in self.member(graph, "tensor_values", dict).items():
-            self.sizes[name] = tuple(self._size(size) for size in self.member(meta, "sizes", list))
+            self.sizes[name] = tuple(self.size(size) for size in self.member(meta, "sizes", list))
         for field in ("sym_int_values", "sym_float_values", "sym_bool_values"):
             for name, value in self.optional(graph, field).items():
-                self.symbols[name] = self._symbol(value)
-
-    def _symbol(self, value: Any) -> Any:
-        """The example's number for a size, never the expression beside it."""
-        kind, found = self.one(value)
-        if kind == "as_expr":
-            hint = found.get("hint") if type(found) is dict else None
-            if hint is None:
-                raise FileError(self.path, "a size in the archive has no example value", AGAIN)
-            kind, found = self.one(hint)
-        expected = {"as_int": int, "as_float": float, "as_bool": bool}.get(kind)
-        return found if type(found) is expected else self.bad("a size is no number")
-
-    def _size(self, value: Any) -> int:
-        size = self._symbol(value)
-        return size if type(size) is int and 0 <= size <= MAX_SIZE else self.bad("a size is no whole number")
+                self.symbols[name] = self.symbol(value)
 
     def _is_open(self, graph: dict[str, Any], name: str) -> bool:
         sizes = graph["tensor_values"].get(name, {}).get("sizes")
@@ -204,7 +168,7 @@ class _Reader(Fields):
             role, record = self.one(spec)
             if role != "user_output":
                 raise FileError(self.path, f"its network changes its own values ({role[:40]!r})", _EVAL)
-            value = self._argument(self.member(record, "arg", dict))
+            value = self.argument(self.member(record, "arg", dict))
             if value is not None:
                 found.append((value if isinstance(value, Ref) else self.bad("an output is no tensor"), way))
         return found
@@ -214,7 +178,7 @@ class _Reader(Fields):
         target, outputs = self.name(node, "target"), self.member(node, "outputs", list)
         kinds = [self.one(output) for output in outputs]
         module, layer = self._module(node)
-        args, kwargs = self._arguments(self.member(node, "inputs", list))
+        args, kwargs = self.arguments(self.member(node, "inputs", list))
         op = target.removeprefix("torch.ops.")
         if kinds and all(kind.startswith("as_sym_") for kind, _ in kinds):
             op = op if op.startswith("aten.sym_size") else f"{SIZE}{target.rpartition('.')[2]}"
@@ -255,139 +219,3 @@ class _Reader(Fields):
             return "", ""
         parts = stack.rpartition(";")[2].split(",")
         return (module_path(parts[1]), class_name(parts[2])) if len(parts) == 3 else ("", "")
-
-    def _arguments(self, inputs: list[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        args, kwargs = [], {}
-        for item in inputs:
-            value = self._argument(self.member(item, "arg", dict))
-            if item.get("kind") == 2:
-                kwargs[self.name(item)] = value
-            else:
-                args.append(value)
-        return tuple(args), kwargs
-
-    def _argument(self, argument: Any) -> Any:
-        kind, value = self.one(argument)
-        if kind in _SINGLE:
-            return _SINGLE[kind](self, value)
-        if kind == "as_graph":
-            return "a graph"  # never read: capture refuses the operations that take one, by name
-        if kind not in _SEVERAL:
-            raise UnsupportedLayer(
-                "the archive", f"an argument of kind {kind[:40]!r}", "plain operations of torch"
-            )
-        if type(value) is not list:
-            self.bad(f"{kind!r} is no list")
-        return tuple(_SEVERAL[kind](self, item) for item in value)
-
-    def ref(self, value: Any) -> Ref:
-        name = self.name(value)
-        return (
-            Ref(name)
-            if name in self.known
-            else self.bad(f"the value {name[:60]!r} is used before it is made")
-        )
-
-    def choice(self, value: Any) -> Any:
-        """One of several written as a record: a tensor or none, a named size or a number."""
-        kind, found = self.one(value)
-        if kind == "as_name":
-            if type(found) is not str or found not in self.symbols:
-                self.bad("an unknown size is named")
-            return sized(self.symbols[found], found)
-        if kind not in ("as_tensor", "as_none", "as_int", "as_float", "as_bool"):
-            self.bad(f"{kind[:40]!r} stands where a value should")
-        return self._argument(value)
-
-    def exactly(self, kind: type) -> Callable[[Any], Any]:
-        return lambda value: value if type(value) is kind else self.bad(f"an argument is no {kind.__name__}")
-
-    def whole(self, value: Any) -> int:
-        fits = type(value) is int and -(2**63) <= value < 2**63
-        return value if fits else self.bad("an argument is no whole number of 64 bits")
-
-    def number(self, value: Any) -> float:
-        if type(value) is str and value in _NAMED_FLOATS:
-            return _NAMED_FLOATS[value]
-        return float(value) if type(value) in (int, float) else self.bad("an argument is no number")
-
-    def word(self, value: Any, table: dict[int, str]) -> str:
-        return (
-            table[value] if type(value) is int and value in table else self.bad("an unknown type or layout")
-        )
-
-    def _tensors(self, model: str, stored: dict[str, tuple[str, str]]) -> dict[str, torch.Tensor]:
-        weights, constants = self._config("weights", model), self._config("constants", model)
-        found = {}
-        for name, (role, user) in stored.items():
-            # A buffer that is not part of the state dict is kept among the constants.
-            folder = "constants" if role == "tensor_constant" or user not in weights else "weights"
-            payload = (constants if folder == "constants" else weights).get(user)
-            if payload is None:
-                self.bad(f"the values of {user[:60]!r} are missing")
-            found[name] = self._values(folder, user, payload)
-        return found
-
-    def _config(self, folder: str, model: str) -> dict[str, Any]:
-        name = f"data/{folder}/{model}_{folder}_config.json"
-        if f"{self.top}/{name}" not in self.archive.entries:
-            return {}
-        return self.member(self.json(name), "config", dict)
-
-    def _values(self, folder: str, user: str, payload: Any) -> torch.Tensor:
-        if self.member(payload, "use_pickle", bool):
-            reason = f"the values of {user[:60]!r} are pickled, which would run code"
-            raise UnsafeFile(self.path, reason, "export a network of plain tensors")
-        place = self.member(payload, "path_name", str)
-        meta = self.member(payload, "tensor_meta", dict)
-        if self.member(meta, "layout", int) != _STRIDED or self.member(meta, "dtype", int) not in _TYPES:
-            raise FileError(self.path, f"{user[:60]!r} is sparse or of a type that is not read", AGAIN)
-        dtype, width = _TYPES[meta["dtype"]]
-        size = tuple(self._size(item) for item in self.member(meta, "sizes", list))
-        stride = tuple(self._size(item) for item in self.member(meta, "strides", list))
-        offset = self._size(self.member(meta, "storage_offset", dict))
-        data = self._payload(f"{self.top}/data/{folder}/{place}")
-        if len(data) % width:
-            self.bad(f"{user[:60]!r} does not have whole values")
-        if reason := misplaced(len(data) // width, offset, size, stride):
-            raise FileError(self.path, f"{user[:60]!r}: {reason}", AGAIN)
-        self.allowance.spend(math.prod(size) * width)
-        return strided(data, dtype, offset, size, stride)
-
-    def _payload(self, name: str) -> bytearray:
-        # Kept, since tensors that share values name the same entry, and a hostile file would do so for ever.
-        if name not in self.payloads:
-            self.payloads[name] = bytearray(self.archive.read(name, self.allowance.limit))
-        return self.payloads[name]
-
-
-_Read = Callable[[_Reader, Any], Any]
-_SINGLE: dict[str, _Read] = {
-    "as_none": lambda reader, value: None,
-    "as_tensor": _Reader.ref,
-    "as_int": _Reader.whole,
-    "as_float": _Reader.number,
-    "as_bool": lambda reader, value: reader.exactly(bool)(value),
-    "as_string": lambda reader, value: reader.exactly(str)(value),
-    "as_sym_int": _Reader.choice,
-    "as_sym_float": _Reader.choice,
-    "as_sym_bool": _Reader.choice,
-    "as_optional_tensor": _Reader.choice,
-    "as_scalar_type": lambda reader, value: reader.word(
-        value, {key: name for key, (name, _) in _TYPES.items()}
-    ),
-    "as_memory_format": lambda reader, value: reader.word(value, _FORMATS),
-    "as_layout": lambda reader, value: reader.word(value, {_STRIDED: "strided"}),
-    "as_device": lambda reader, value: reader.member(value, "type", str),
-}
-_SEVERAL: dict[str, _Read] = {
-    "as_tensors": _Reader.ref,
-    "as_ints": _SINGLE["as_int"],
-    "as_floats": _SINGLE["as_float"],
-    "as_bools": _SINGLE["as_bool"],
-    "as_strings": _SINGLE["as_string"],
-    "as_sym_ints": _Reader.choice,
-    "as_sym_floats": _Reader.choice,
-    "as_sym_bools": _Reader.choice,
-    "as_optional_tensors": _Reader.choice,
-}

@@ -10,6 +10,7 @@ from spikeflow.convert.load.zipped import StoredZip
 from spikeflow.errors import FileError
 
 AGAIN = "torch.export.save(torch.export.export(model, (example,)), path) with torch 2.10 or newer"
+MAX_SIZE = 2**48
 MAX_JSON = 64 * 2**20
 _NAMES = {"name": re.compile(r"\w{1,1000}"), "target": re.compile(r"[\w.]{1,200}")}
 _T = TypeVar("_T")
@@ -68,3 +69,19 @@ class Fields:
         except ValueError:
             raise FileError(self.path, f"{name} in it is not JSON", AGAIN) from None
         return found if type(found) is dict else self.bad(f"{name} is no object")
+
+    def symbol(self, value: Any) -> Any:
+        """The example's number for a size, never the expression beside it."""
+        kind, found = self.one(value)
+        if kind == "as_expr":
+            hint = found.get("hint") if type(found) is dict else None
+            if hint is None:
+                raise FileError(self.path, "a size in the archive has no example value", AGAIN)
+            kind, found = self.one(hint)
+        expected = {"as_int": int, "as_float": float, "as_bool": bool}.get(kind)
+        return found if type(found) is expected else self.bad("a size is no number")
+
+    def size(self, value: Any) -> int:
+        """A size of the example, as a whole number."""
+        size = self.symbol(value)
+        return size if type(size) is int and 0 <= size <= MAX_SIZE else self.bad("a size is no whole number")

@@ -149,7 +149,7 @@ class Forms(Domain[Value]):
         return _folded("mul", a, b) or self._product(a, b)
 
     def div(self, a: Value, b: Value) -> Value:
-        return _folded("div", a, b) or self._divided(a, b)
+        return _folded("div", a, b) or _divided(self, a, b)
 
     def _alike(self, write: Callable[[Any, Any], Symbol], a: Value, b: Value) -> Value:
         """An operation whose arguments and result stand at one scale."""
@@ -166,12 +166,6 @@ class Forms(Domain[Value]):
         ordered = sorted((v for v in (a, b) if scale_of(v) is not None), key=lambda v: isinstance(v, Scaled))
         return scale_of(ordered[0]) if ordered else None
 
-    def _divided(self, a: Value, b: Value) -> Value:
-        if not isinstance(b, Static):
-            self.w.refuse("a division by something that changes", "multiplications and shifts only")
-        assert isinstance(b, Static)
-        return self._product(a, Static(1.0 / b.value, f"inverse_{b.label}"))
-
     def _product(self, a: Value, b: Value) -> Value:
         if isinstance(b, Static):
             a, b = b, a
@@ -184,7 +178,7 @@ class Forms(Domain[Value]):
             if scale is None:
                 return Chosen(a.symbol, b, Static(np.zeros(()), "zero", literal=True))
             return Moving(a.symbol * b.at(self.w, scale), scale)
-        return self._of_two(a, b)
+        return _of_two(self, a, b)
 
     def _by_static(self, a: Static, b: Value) -> Value:
         if isinstance(b, Moving):
@@ -198,16 +192,24 @@ class Forms(Domain[Value]):
         scale = self.stands_at(b)
         return Scaled(a.value, a.label, Moving(b.at(self.w, scale), scale))
 
-    def _of_two(self, a: Value, b: Value) -> Value:
-        first, second = self.stands_at(a), self.stands_at(b)
-        count, scale = resolve(first, second)
-        product = self.w.ops.mul(a.at(self.w, first), b.at(self.w, second), count, "zero")
-        return Moving(product, scale)
-
     def stands_at(self, x: Value) -> Float:
         """The scale of a value; of one that has none, that of a decay."""
         scale = scale_of(x)
         return scale if scale is not None else np.asarray(2.0**self.a.decay_bits)
+
+
+def _of_two(forms: Forms, a: Value, b: Value) -> Value:
+    first, second = forms.stands_at(a), forms.stands_at(b)
+    count, scale = resolve(first, second)
+    product = forms.w.ops.mul(a.at(forms.w, first), b.at(forms.w, second), count, "zero")
+    return Moving(product, scale)
+
+
+def _divided(forms: Forms, a: Value, b: Value) -> Value:
+    if not isinstance(b, Static):
+        forms.w.refuse("a division by something that changes", "multiplications and shifts only")
+    assert isinstance(b, Static)
+    return forms._product(a, Static(1.0 / b.value, f"inverse_{b.label}"))
 
 
 _FOLD: Mapping[str, Callable[[Float, Float], Float]] = {

@@ -130,8 +130,8 @@ class _Translation(Forms):
             self.w.params,
             self.node.shape,
             self.node.start,
-            self._initial(),
-            self._formats(),
+            _initial(self),
+            _formats(self),
         )
 
     # --- states ---
@@ -234,23 +234,23 @@ class _Translation(Forms):
     def _symbol(self, value: Value) -> Symbol:
         return value.symbol if isinstance(value, Flag) else value.at(self.w, self.stands_at(value))
 
-    def _initial(self) -> dict[str, Float]:
-        one = np.ones(())
-        scales = {s: scale if scale is not None else one for s, scale in self.scales.items()}
-        return {s: np.floor(v.astype(np.float64) * scales[s] + 0.5) for s, v in self.node.initial.items()}
 
-    def _formats(self) -> Mapping[str, Fixed]:
-        states = {}
-        for register, state in self.state_at.items():
-            kept = self._register(register, state in self.currents)
-            states[state] = (
-                Fixed(1, signed=False)
-                if self.scales[state] is None
-                else Fixed(kept.bits + (kept.mode == "fold"))
-            )
-        total = {p: Fixed(self.a.total.bits if self.a.total else 32) for p in self.node.ports}
-        # a state may have the name of a port; its format is the one that is checked
-        return MappingProxyType({**total, **states, **self.w.formats})
+def _initial(work: _Translation) -> dict[str, Float]:
+    one = np.ones(())
+    scales = {s: scale if scale is not None else one for s, scale in work.scales.items()}
+    return {s: np.floor(v.astype(np.float64) * scales[s] + 0.5) for s, v in work.node.initial.items()}
+
+
+def _formats(work: _Translation) -> Mapping[str, Fixed]:
+    states = {}
+    for register, state in work.state_at.items():
+        kept = work._register(register, state in work.currents)
+        states[state] = (
+            Fixed(1, signed=False) if work.scales[state] is None else Fixed(kept.bits + (kept.mode == "fold"))
+        )
+    total = {p: Fixed(work.a.total.bits if work.a.total else 32) for p in work.node.ports}
+    # a state may have the name of a port; its format is the one that is checked
+    return MappingProxyType({**total, **states, **work.w.formats})
 
 
 @dataclass(frozen=True)

@@ -102,16 +102,11 @@ class Sparse(Synaptic):
             raise GraphError(name, f"a target lies outside 0 to {out - 1}")
         check_weight(name, self.weight)
         check_bias(name, self.bias, out)
-        self._check_scope(name, "weights", self.weight.shape, self.scopes[0])
+        _check_scope(self, name, "weights", self.weight.shape, self.scopes[0])
         if self.delays is not None:
-            self._check_scope(name, "delays", self.delays.shape, self.scopes[1])
+            _check_scope(self, name, "delays", self.delays.shape, self.scopes[1])
             if self.delays.min(initial=0) < 0:
                 raise ShapeError(name, f"a delay of {self.delays.min()}", "whole steps >= 0")
-
-    def _check_scope(self, name: str, what: str, shape: Shape, scope: str) -> None:
-        if scope not in SCOPES or shape != (self._length(scope),):
-            lengths = ", ".join(f"{self._length(s)} for each {s}" for s in SCOPES[1:])
-            raise ShapeError(name, f"{what} of shape {shape} and scope {scope!r}", f"1 for all, {lengths}")
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         if shapes[0] != self.in_shape:
@@ -204,3 +199,9 @@ class Sparse(Synaptic):
             # add.at adds one after the other, in order, also where a target comes twice
             np.add.at(slot[b], targets[hit], values[b, hit] * weight[hit].astype(slot.dtype))
         return total + shift(slot, self.exponent) if fixed else slot
+
+
+def _check_scope(node: Sparse, name: str, what: str, shape: Shape, scope: str) -> None:
+    if scope not in SCOPES or shape != (node._length(scope),):
+        lengths = ", ".join(f"{node._length(s)} for each {s}" for s in SCOPES[1:])
+        raise ShapeError(name, f"{what} of shape {shape} and scope {scope!r}", f"1 for all, {lengths}")
