@@ -1,4 +1,6 @@
-"""A data set on a disk: its samples found and counted against its card, read one by one, split honestly."""
+"""A data set on a disk: its samples found and counted against its metadata, read one by one, split
+honestly.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,15 @@ from typing import Any, Generic, SupportsIndex, TypeVar
 
 import numpy as np
 
-from spikeflow.datasets.sets.card import Archive, Card
+from spikeflow.datasets.sets.metadata import Archive, Metadata
 from spikeflow.datasets.sets.splits import held_out
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
+from spikeflow.moved import Renamed
 from spikeflow.typing import Array
 
 Item = TypeVar("Item")  # what a sample is: Events; for a still image or a drive something else
 
-__all__ = ["Archive", "Card", "Dataset", "Index", "NothingFound", "PartialCopy"]
+__all__ = ["Archive", "Metadata", "Dataset", "Index", "NothingFound", "PartialCopy"]
 
 
 class NothingFound(FileError):
@@ -41,10 +44,10 @@ class Index:
     layout : in a word, such as ``original`` or ``tonic``.
     places : where each sample lies, as `Dataset.read` takes it: a path below `root` as text, or a value of
         another type (a row, a stretch of a file), best with such a `path`.
-    labels : int, ``(samples,)``, index into the card's classes.
+    labels : int, ``(samples,)``, index into the metadata's classes.
     groups : int, ``(samples,)``: who spoke or moved, or which image a sample was made of; None where not
         known.
-    expected : samples of this split of a complete copy in this layout; None: as the card says.
+    expected : samples of this split of a complete copy in this layout; None: as the metadata says.
     files : files below `root` that belong to the split beyond the places that are paths, such as tables of
         labels.
     """
@@ -78,7 +81,7 @@ class Index:
 
 
 class Dataset(ABC, Generic[Item]):
-    """Samples of one split, ``[i] -> (sample, label)``; a class gives `card`, `find` and `read`.
+    """Samples of one split, ``[i] -> (sample, label)``; a class gives `metadata`, `find` and `read`.
 
     Opening lists files and checks their number; events are read when asked for, so that a data set is small,
     may be pickled, and may be used by several workers at once.
@@ -86,19 +89,30 @@ class Dataset(ABC, Generic[Item]):
     Parameters
     ----------
     folder : that holds the set, or a folder of several sets that holds it under its usual name.
-    split : one of the card's.
+    split : one of those that the metadata count.
     partial : open an incomplete copy, too, with a warning (`PartialCopy`) and a record in `facts`.
     transform : applied to every sample that `[i]` reads, not to its label.
 
     Raises
     ------
     DataError
-        Where the split is none of the card's, or the number of samples is not the card's.
+        Where the metadata know no such split, or another number of samples.
     NothingFound
         Where there is nothing of it in the folder; a `FileError`.
     """
 
-    card: Card
+    metadata: Metadata
+    card = Renamed("metadata")
+    place = Renamed("locate")
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if isinstance(own := cls.__dict__.get("card"), Metadata):
+            warnings.warn(
+                f"{cls.__name__}.card is now {cls.__name__}.metadata", DeprecationWarning, stacklevel=2
+            )
+            cls.metadata = own
+            del cls.card
 
     def __init__(
         self,
@@ -109,15 +123,19 @@ class Dataset(ABC, Generic[Item]):
     ) -> None:
         self.folder, self.split, self.partial, self.transform = Path(folder), split, partial, transform
         self.selection = ""
-        if split not in self.card.counts:
-            raise DataError(f"{self.card.name}: split", split, f"one of {', '.join(self.card.counts)}")
+        if split not in self.metadata.counts:
+            raise DataError(
+                f"{self.metadata.name}: split", split, f"one of {', '.join(self.metadata.counts)}"
+            )
         if not self.folder.is_dir():
             raise NothingFound(folder, "no such folder", self._prepare_hint())
         index = self._found()
         if index is None:
-            raise NothingFound(folder, f"holds nothing of {self.card.title}, {split}", self._prepare_hint())
+            raise NothingFound(
+                folder, f"holds nothing of {self.metadata.title}, {split}", self._prepare_hint()
+            )
         self.index = index
-        self.expected = self.card.counts[split] if index.expected is None else index.expected
+        self.expected = self.metadata.counts[split] if index.expected is None else index.expected
         self._assert_complete()
 
     @abstractmethod
@@ -132,25 +150,25 @@ class Dataset(ABC, Generic[Item]):
 
     def _found(self) -> Index | None:
         """In the folder, or in the one of the set's name below it, where `prepare` puts it."""
-        for folder in (self.folder, self.folder / self.card.name):
+        for folder in (self.folder, self.folder / self.metadata.name):
             index = self.find(folder, self.split) if folder.is_dir() else None
             if index is not None and len(index.places):
                 return index
         return None
 
     def _prepare_hint(self) -> str:
-        return f"spikeflow data prepare {self.card.name} --from FOLDER"
+        return f"spikeflow data prepare {self.metadata.name} --from FOLDER"
 
     def _assert_complete(self) -> None:
-        labels, classes, found = self.index.labels, len(self.card.classes), len(self.index.places)
+        labels, classes, found = self.index.labels, len(self.metadata.classes), len(self.index.places)
         if labels.min() < 0 or labels.max() >= classes:
             raise DataError(
-                f"{self.card.name}: label", f"{labels.min()} to {labels.max()}", f"0 to {classes - 1}"
+                f"{self.metadata.name}: label", f"{labels.min()} to {labels.max()}", f"0 to {classes - 1}"
             )
         self.found = found
         if found == self.expected:
             return
-        what = f"{self.index.root}: samples of {self.card.name}, {self.split}"
+        what = f"{self.index.root}: samples of {self.metadata.name}, {self.split}"
         if found > self.expected:
             raise DataError(what, found, f"{self.expected}", "a folder of its own for each copy")
         if not self.partial:
@@ -178,21 +196,21 @@ class Dataset(ABC, Generic[Item]):
     def __len__(self) -> int:
         return len(self.index.places)
 
-    def place(self, i: SupportsIndex) -> Any:
+    def locate(self, i: SupportsIndex) -> Any:
         """Where sample i lies, relative to `root`."""
         at = operator.index(i)
         if not -len(self) <= at < len(self):
-            raise IndexError(f"{self.card.name}, {self.split}: sample {at} of {len(self)}")
+            raise IndexError(f"{self.metadata.name}, {self.split}: sample {at} of {len(self)}")
         return self.index.places[at]
 
     def path(self, i: SupportsIndex) -> Path:
         """The file that holds sample i, alone or with others."""
-        place = self.place(i)
+        place = self.locate(i)
         return self.root / getattr(place, "path", place)
 
     def sample(self, i: SupportsIndex) -> Item:
         """Sample i as its file holds it, without the transform."""
-        return self.read(self.place(i))
+        return self.read(self.locate(i))
 
     def __getitem__(self, i: SupportsIndex) -> tuple[Any, int]:
         """Sample i, transformed where there is a transform, and its label."""
@@ -229,8 +247,8 @@ class Dataset(ABC, Generic[Item]):
             Where this is not the training split, or as `splits.held_out` does.
         """
         if self.split != "train":
-            raise DataError(f"{self.card.name}: validation", f"split {self.split}", "the training split")
-        if "validation" in self.card.counts:
+            raise DataError(f"{self.metadata.name}: validation", f"split {self.split}", "the training split")
+        if "validation" in self.metadata.counts:
             return self, self._official_validation()
         chosen = held_out(self.labels, self.groups, fraction, seed)
         words = f"of validation(fraction={fraction:g}, seed={seed})"
@@ -249,7 +267,7 @@ class Dataset(ABC, Generic[Item]):
     def facts(self) -> dict[str, Any]:
         """What a result file records of the data it was obtained on."""
         return {
-            "dataset": self.card.name,
+            "dataset": self.metadata.name,
             "split": self.split,
             "selection": self.selection or "all",
             "samples": len(self),

@@ -20,8 +20,8 @@ from spikeflow.datasets.encoded import ImageEncoder, Rate
 from spikeflow.datasets.fetch.unpack import drafted
 from spikeflow.datasets.sets.audio import AudioDataset, AudioEncoder
 from spikeflow.datasets.sets.braille import taxel_events
-from spikeflow.datasets.sets.catalog import card as card_of
 from spikeflow.datasets.sets.catalog import dataset_class
+from spikeflow.datasets.sets.catalog import metadata as metadata_of
 from spikeflow.datasets.sets.images import ImageDataset
 from spikeflow.datasets.stored.rows import Row
 from spikeflow.datasets.stored.wave import Sound
@@ -61,14 +61,14 @@ def twin(
     DataError
         Where there is no such data set or split, or no sample is asked for.
     """
-    card = card_of(name)
-    if split not in card.counts:
-        raise DataError(f"{card.name}: split", split, f"one of {', '.join(card.counts)}")
-    count = EACH * len(card.classes) if samples is None else samples
+    metadata = metadata_of(name)
+    if split not in metadata.counts:
+        raise DataError(f"{metadata.name}: split", split, f"one of {', '.join(metadata.counts)}")
+    count = EACH * len(metadata.classes) if samples is None else samples
     if count < 1:
         raise DataError("twin: samples", count, "at least one")
-    made = Made(card.name, count, split, seed)
-    maker = RECIPES[card.name].maker
+    made = Made(metadata.name, count, split, seed)
+    maker = RECIPES[metadata.name].maker
     if isinstance(maker, Picture):
         return ImageTwin(made, **options)
     if isinstance(maker, Voice):
@@ -88,16 +88,16 @@ def write(name: str, folder: str | Path, samples: int = 4, seed: int = 0) -> Pat
     DataError
         Where there is no such data set, or it has fewer samples of a class than asked for.
     """
-    card = card_of(name)
+    metadata = metadata_of(name)
     if samples < 1:
         raise DataError("twin: samples", samples, "at least one of each class")
     splits = {
-        split: Made(card.name, samples * len(card.classes), split, seed).samples()
-        for split in card.counts
+        split: Made(metadata.name, samples * len(metadata.classes), split, seed).samples()
+        for split in metadata.counts
         if split != "all"  # the others are parts of it
     }
     with drafted(Path(folder)) as draft:
-        LAYOUTS[card.name](draft, splits)
+        LAYOUTS[metadata.name](draft, splits)
     return Path(folder)
 
 
@@ -109,9 +109,11 @@ class _Twin(Dataset[Events]):
     def _begin(self, made: Made, transform: Callable[[Events], Any] | None) -> None:
         self._made, self.transform, self.index = made, transform, made.index()
         self.folder, self.split, self.partial, self.selection = NOWHERE, made.split, True, "synthetic twin"
-        card = card_of(made.name)
-        self.card = replace(card, title=f"{card.title} (synthetic twin)", licence=LICENCE, archives=())
-        self.found, self.expected = made.count, card.counts[made.split]
+        metadata = metadata_of(made.name)
+        self.metadata = replace(
+            metadata, title=f"{metadata.title} (synthetic twin)", licence=LICENCE, archives=()
+        )
+        self.found, self.expected = made.count, metadata.counts[made.split]
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Nothing: a twin is in no folder."""
@@ -153,7 +155,7 @@ class TouchTwin(_Twin):
 
     def taxels(self, i: int) -> Array:
         """Values of trial i, uint8, ``(steps, 12)``."""
-        return self._made.content(self.place(i).row)
+        return self._made.content(self.locate(i).row)
 
     def read(self, place: Row) -> Events:
         """Events of the trial of this number."""

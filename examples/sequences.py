@@ -60,4 +60,4 @@ def braille(folder: Path, steps: int = 75) -> Sequences:
 
 def _sequences(train: Dataset[Events], test: Dataset[Events], dt: float) -> Sequences:
     x_train, x_test = (np.stack([part[i][0] for i in range(len(part))]) for part in (train, test))
-    return Sequences(x_train, train.labels.copy(), x_test, test.labels.copy(), train.card.classes, dt)
+    return Sequences(x_train, train.labels.copy(), x_test, test.labels.copy(), train.metadata.classes, dt)

@@ -1,5 +1,5 @@
-"""Modules that have moved into a room: the old name still imports the module, with a warning that names the
-new one.
+"""Old names that still work, with a warning that names the new one: modules that moved into rooms,
+attributes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+from typing import Any
 
 # room: what moved into it; `old:new` where the module has another name there
 _ROOMS = {
@@ -19,7 +20,7 @@ _ROOMS = {
     "torchfile zipped",
     "convert.capture": "affine builder capture_arithmetic:arithmetic capture_shapes:shapes "
     "capture_synapses:synapses"
-    " heads refusals sections unrolled",
+    " heads refusals unrolled",
     "convert.passes": "balance coding fold forward observe scales thresholds",
     "convert.verify": "calibrated compare magnitude replay ties",
     "hw.chips": "arithmetic chip",
@@ -35,14 +36,15 @@ _ROOMS = {
     "report.recording": "recording_about:about recording_film:film recording_frames:frames "
     "recording_page:page"
     " recording_paint:paint recording_picture:picture recording_write:write",
-    "datasets.sets": "asl_dvs audio braille card catalog cifar10 cifar10_dvs dsec dsec_drive dvs_gesture "
+    "datasets.sets": "asl_dvs audio braille card:metadata catalog cifar10 cifar10_dvs dsec dsec_drive "
+    "dvs_gesture "
     "dvs_lip"
     " heidelberg images mnist ncaltech101 ncars nmnist ntidigits poker_dvs shd speech_commands splits "
     "spoken_digits ssc",
     "datasets.stored": "idx layouts pickled_arrays png rows wave",
     "datasets.fetch": "download prepare unpack",
-    "datasets.loading": "batch cache entry export loader maker source",
-    "datasets.table": "columns faults screen tabular units",
+    "datasets.loading": "batch cache entry export loader maker:collate source",
+    "datasets.table": "columns faults screen:validate tabular units",
     "datasets.formats": "decoded foreign format",
 }
 
@@ -71,3 +73,23 @@ class Moved(MetaPathFinder, Loader):
         old = module.__name__
         warnings.warn(f"{old} is now {MOVED[old]}", DeprecationWarning, stacklevel=2)
         sys.modules[old] = importlib.import_module(MOVED[old])
+
+
+class Renamed:
+    """An attribute of a class, or of its objects, by its old name.
+
+    Parameters
+    ----------
+    new : the name that it has now.
+    """
+
+    def __init__(self, new: str) -> None:
+        self.new = new
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.old = name
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        told = f"{owner.__name__}.{self.old} is now {owner.__name__}.{self.new}"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        return getattr(owner if instance is None else instance, self.new)

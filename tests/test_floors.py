@@ -132,7 +132,7 @@ def test_event_data_load_no_torch(tmp_path: Path) -> None:
 
     write(tmp_path / "a.bin", Events([1, 2], [3, 4], [5, 6], [0, 1]))
     code = (
-        "import sys, spikeflow.datasets, spikeflow.datasets.loading.batch, spikeflow.datasets.loading.cache, spikeflow.datasets.loading.maker;"
+        "import sys, spikeflow.datasets, spikeflow.datasets.loading.batch, spikeflow.datasets.loading.cache, spikeflow.datasets.loading.collate;"
         "import spikeflow.datasets.transforms.cochlea, spikeflow.datasets.transforms.pixel_frequency;"
         "assert len(spikeflow.datasets.read(sys.argv[1])) == 2;"
         "sys.exit('torch' in sys.modules)"

@@ -43,3 +43,28 @@ def test_what_was_pickled_under_an_old_name_opens() -> None:
     sys.modules.pop("spikeflow.hw.chip", None)
     with pytest.warns(DeprecationWarning, match="hw.chip is now"):
         assert pickle.loads(old) == fact
+
+
+def test_old_words_of_data_sets() -> None:
+    from spikeflow.datasets import NMNIST
+    from spikeflow.datasets.base import Dataset
+    from spikeflow.datasets.sets import catalog, metadata
+    from spikeflow.datasets.synthetic import twin
+
+    data = twin("mnist", 4)
+    with pytest.warns(DeprecationWarning, match=r"NMNIST.card is now NMNIST.metadata"):
+        assert NMNIST.card is NMNIST.metadata
+    with pytest.warns(DeprecationWarning, match=r"card is now .*metadata"):
+        assert data.card is data.metadata
+    with pytest.warns(DeprecationWarning, match=r"place is now .*locate"):
+        assert data.place(1) == data.locate(1)
+    with pytest.warns(DeprecationWarning, match="catalog.card is now catalog.metadata"):
+        assert catalog.card("mnist") is catalog.metadata("mnist")
+    with pytest.warns(DeprecationWarning, match="Card is now Metadata"):
+        assert metadata.Card is metadata.Metadata
+    with pytest.warns(DeprecationWarning, match="Mine.card is now Mine.metadata"):
+
+        class Mine(Dataset):  # type: ignore[type-arg]
+            card = NMNIST.metadata
+
+    assert Mine.metadata is NMNIST.metadata

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from spikeflow.datasets.sets.card import Archive
+from spikeflow.datasets.sets.metadata import Archive
 from spikeflow.errors import FileError
 
 Progress = Callable[[str, int, int | None], None]  # what, bytes done, bytes in all where known
@@ -57,7 +57,7 @@ def download(
     ------
     FileError
         Where there is no network, the server refuses or sends a page for people, the file is cut again and
-        again, or is not the one whose size or checksum the card states.
+        again, or is not the one whose size or checksum the metadata states.
     """
     whole = folder / archive.name
     if whole.is_file():
@@ -83,7 +83,7 @@ def _silent(what: str, done: int, of: int | None) -> None:
 
 
 def verify(path: Path, archive: Archive) -> None:
-    """Hold a file against the size and checksums of its card.
+    """Hold a file against the size and checksums of its metadata.
 
     Raises
     ------

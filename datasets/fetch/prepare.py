@@ -13,8 +13,8 @@ from typing import Any
 from spikeflow.datasets.base import Dataset, NothingFound, PartialCopy
 from spikeflow.datasets.fetch.download import Progress, download, verify
 from spikeflow.datasets.fetch.unpack import drafted, unpack
-from spikeflow.datasets.sets.card import Archive, Card
 from spikeflow.datasets.sets.catalog import data_folder, dataset_class
+from spikeflow.datasets.sets.metadata import Archive, Metadata
 from spikeflow.errors import DataError, FileError
 from spikeflow.files.write import check_folder
 
@@ -87,19 +87,21 @@ def prepare(
         Where the copy is not complete, unless `partial`.
     """
     kind = dataset_class(name)
-    home = (Path(target) if target else data_folder()) / kind.card.name
+    home = (Path(target) if target else data_folder()) / kind.metadata.name
     if target or source is None:
         check_folder(home)  # a download takes hours
     if source is None:
         return _checked(kind, _obtain(kind, home, progress), partial)
-    folder = _source(kind.card, Path(source))
+    folder = _source(kind.metadata, Path(source))
     splits = survey(kind, folder)
-    archives = [] if _whole(splits) else _archives_in(kind.card, folder)
+    archives = [] if _whole(splits) else _archives_in(kind.metadata, folder)
     if archives:
         return _checked(kind, _unpacked(kind, archives, home, progress), partial)
     if not any(split.found for split in splits.values()):
-        raise FileError(folder, f"holds nothing of {kind.card.title}", "\n" + instructions(kind.card, folder))
-    found = _checked(kind, Prepared(kind.card.name, folder, splits), partial)
+        raise FileError(
+            folder, f"holds nothing of {kind.metadata.title}", "\n" + instructions(kind.metadata, folder)
+        )
+    found = _checked(kind, Prepared(kind.metadata.name, folder, splits), partial)
     return _linked(kind, found, home) if target else found
 
 
@@ -109,14 +111,16 @@ def _checked(kind: type[Dataset[Any]], prepared: Prepared, partial: bool) -> Pre
             f"{s}: {c.found} of {c.expected}" for s, c in prepared.splits.items() if c.found != c.expected
         ]
         hint = "partial=True (--partial) takes an incomplete copy"
-        raise DataError(f"{prepared.folder}: {kind.card.name}", "; ".join(missing), "a complete copy", hint)
+        raise DataError(
+            f"{prepared.folder}: {kind.metadata.name}", "; ".join(missing), "a complete copy", hint
+        )
     return prepared
 
 
 def survey(kind: type[Dataset[Any]], folder: Path) -> dict[str, Counted]:
     """Count every split in a folder; none found is 0."""
     counted: dict[str, Counted] = {}
-    for split, expected in kind.card.counts.items():
+    for split, expected in kind.metadata.counts.items():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", PartialCopy)
@@ -127,13 +131,13 @@ def survey(kind: type[Dataset[Any]], folder: Path) -> dict[str, Counted]:
     return counted
 
 
-def instructions(card: Card, folder: Path) -> str:
+def instructions(metadata: Metadata, folder: Path) -> str:
     """What to fetch by hand and where to put it, a line for each file."""
     lines = [
-        f"{card.title} ({card.licence}); put these into {folder}, then: spikeflow data prepare "
-        f"{card.name} --from {folder}"
+        f"{metadata.title} ({metadata.licence}); put these into {folder}, then: spikeflow data prepare "
+        f"{metadata.name} --from {folder}"
     ]
-    for archive in card.archives:
+    for archive in metadata.archives:
         facts = [f"{archive.size} bytes"] if archive.size else []
         facts += [
             f"{kind} {value}" for kind, value in (("md5", archive.md5), ("sha256", archive.sha256)) if value
@@ -145,13 +149,13 @@ def instructions(card: Card, folder: Path) -> str:
     return "\n".join(lines)
 
 
-def _source(card: Card, path: Path) -> Path:
+def _source(metadata: Metadata, path: Path) -> Path:
     """The folder a user means: itself, or the one that holds the archive given."""
     if path.is_file():
-        names = [archive.name for archive in card.archives]
+        names = [archive.name for archive in metadata.archives]
         if path.name not in names:
             raise FileError(
-                path, f"no archive of {card.title} by its name", f"a folder, or one of {', '.join(names)}"
+                path, f"no archive of {metadata.title} by its name", f"a folder, or one of {', '.join(names)}"
             )
         return path.parent
     if not path.is_dir():
@@ -160,19 +164,21 @@ def _source(card: Card, path: Path) -> Path:
 
 
 def _obtain(kind: type[Dataset[Any]], home: Path, progress: Progress | None) -> Prepared:
-    card = kind.card
+    metadata = kind.metadata
     for folder in (home, home.parent):
         if folder.is_dir() and _whole(splits := survey(kind, folder)):
-            return Prepared(card.name, folder, splits)
-    by_hand = [a for a in card.archives if a.by_hand and not (home / a.name).is_file()]
-    if by_hand or not card.archives:
-        raise FileError(home, f"{card.title} must be fetched by hand", "\n" + instructions(card, home))
+            return Prepared(metadata.name, folder, splits)
+    by_hand = [a for a in metadata.archives if a.by_hand and not (home / a.name).is_file()]
+    if by_hand or not metadata.archives:
+        raise FileError(
+            home, f"{metadata.title} must be fetched by hand", "\n" + instructions(metadata, home)
+        )
     fetched = []
-    for archive in card.archives:
+    for archive in metadata.archives:
         try:
             fetched.append((download(archive, home / archive.into, progress), archive))
         except FileError as error:
-            raise FileError(archive.url, error.reason, "\n" + instructions(card, home)) from None
+            raise FileError(archive.url, error.reason, "\n" + instructions(metadata, home)) from None
     prepared = _unpacked(kind, fetched, home, progress)
     for path, archive in fetched if prepared.complete else []:
         if archive.unpack:
@@ -184,11 +190,11 @@ def _whole(splits: Mapping[str, Counted]) -> bool:
     return all(split.found == split.expected for split in splits.values())
 
 
-def _archives_in(card: Card, source: Path) -> list[tuple[Path, Archive]]:
-    """The archives of a card that lie in a folder, or in that of the set below it; each checked."""
+def _archives_in(metadata: Metadata, source: Path) -> list[tuple[Path, Archive]]:
+    """The archives of metadata that lie in a folder, or in that of the set below it; each checked."""
     found = []
-    for archive in card.archives:
-        for folder in (source, source / card.name, source / archive.into):
+    for archive in metadata.archives:
+        for folder in (source, source / metadata.name, source / archive.into):
             if (folder / archive.name).is_file():
                 verify(folder / archive.name, archive)
                 found.append((folder / archive.name, archive))
@@ -209,7 +215,7 @@ def _unpacked(
             folder.mkdir(parents=True, exist_ok=True)
             _link_or_copy(path, folder / path.name)
             done.append(f"{path} taken into {folder}")
-    return Prepared(kind.card.name, home, survey(kind, home), tuple(done))
+    return Prepared(kind.metadata.name, home, survey(kind, home), tuple(done))
 
 
 def _linked(kind: type[Dataset[Any]], prepared: Prepared, home: Path) -> Prepared:
@@ -226,7 +232,7 @@ def _linked(kind: type[Dataset[Any]], prepared: Prepared, home: Path) -> Prepare
             (draft / file).parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(path, draft / file)
     done = f"{len(files)} files of {prepared.folder} adopted in {home}"
-    return Prepared(kind.card.name, home, survey(kind, home), (done,))
+    return Prepared(kind.metadata.name, home, survey(kind, home), (done,))
 
 
 def _link_or_copy(path: Path, target: Path) -> None:

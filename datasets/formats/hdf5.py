@@ -25,7 +25,6 @@ from spikeflow.datasets.formats.hdf5_spikes import SpikeFile, is_spikes
 from spikeflow.datasets.formats.npz import Said, of_columns
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.table.columns import Layout, named
-from spikeflow.datasets.table.screen import Raw
 from spikeflow.datasets.table.tabular import (
     ArrayTable,
     TableRecording,
@@ -37,6 +36,7 @@ from spikeflow.datasets.table.tabular import (
     unit_said,
 )
 from spikeflow.datasets.table.units import unit_of
+from spikeflow.datasets.table.validate import Raw
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import COLUMNS, Events
 

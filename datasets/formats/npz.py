@@ -17,7 +17,6 @@ from spikeflow.datasets.formats import npy
 from spikeflow.datasets.formats.format import NAMED_TABLE, Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.table.columns import named
-from spikeflow.datasets.table.screen import Raw
 from spikeflow.datasets.table.tabular import (
     ArrayTable,
     TableRecording,
@@ -26,6 +25,7 @@ from spikeflow.datasets.table.tabular import (
     table_scale,
     unit_said,
 )
+from spikeflow.datasets.table.validate import Raw
 from spikeflow.errors import DataError
 from spikeflow.events import COLUMNS, Events
 from spikeflow.files import npz

@@ -22,9 +22,9 @@ from spikeflow.datasets.formats.format import HEAD, TABLE, Format, Head
 from spikeflow.datasets.formats.text_numbers import COMMENTS, NUMBER, ONE, Numbers, Rows, parse
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.datasets.table.columns import Known, Layout, inferred, named, ordered
-from spikeflow.datasets.table.screen import Raw
 from spikeflow.datasets.table.tabular import Table, TableRecording, unit_said
 from spikeflow.datasets.table.units import UNITS_US, scale_of
+from spikeflow.datasets.table.validate import Raw
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 from spikeflow.typing import Array

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from spikeflow.datasets.loading.batch import Batch, Packed
-from spikeflow.datasets.loading.maker import Collate, Drawn, Failure, Maker
+from spikeflow.datasets.loading.collate import Collate, Collator, Drawn, Failure
 from spikeflow.datasets.loading.settings import Loading, Position
 from spikeflow.errors import DataError, MissingPackage
 from spikeflow.ir.binning import Binning
@@ -70,7 +70,7 @@ class DataLoader:
         self.dataset, self.loading = dataset, loading
         if not loading.batches(len(dataset)):
             raise DataError("loader", f"{len(dataset)} samples", f"a batch of {loading.batch_size}")
-        self._maker = Maker(dataset, transform, collate)
+        self._maker = Collator(dataset, transform, collate)
         self._plan: list[list[tuple[int, int]]] = []
         self._torch: data.DataLoader[Any] | None = None
         self._running: weakref.ref[Epoch] | None = None

@@ -16,7 +16,7 @@ from spikeflow.datasets.transforms.transform import transform_key
 
 WHOLE = 1 << 26  # bytes of a file up to which all of it is looked at
 PART = 1 << 20  # bytes of either end of a larger one
-NOT_SETTINGS = {"folder", "split", "partial", "index", "selection", "found", "expected", "card"}
+NOT_SETTINGS = {"folder", "split", "partial", "index", "selection", "found", "expected", "metadata"}
 Memory = dict[str, tuple[tuple[int, ...], str]]
 
 
@@ -60,7 +60,7 @@ def sample_key(dataset: Any, i: int, memory: Memory) -> str:
     if isinstance(dataset, Dataset):
         path = dataset.path(i)
         if path.is_file():
-            return f"{_digest(path, memory)} {dataset.place(i)!r} {dataset.labels[i]}"
+            return f"{_digest(path, memory)} {dataset.locate(i)!r} {dataset.labels[i]}"
     sample, label = dataset[i]
     return hashlib.blake2b(to_bytes(sample, label)).hexdigest()
 

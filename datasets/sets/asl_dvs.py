@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.sets.splits import numbered
 from spikeflow.datasets.stored.layouts import classes_below, events_of, number, roots
 from spikeflow.errors import FileError
@@ -14,7 +14,7 @@ from spikeflow.events import Events
 
 EACH = 4_200  # samples of a letter, numbered from 1
 TEST = 0.2
-CARD = Card(
+METADATA = Metadata(
     name="asl_dvs",
     title="ASL-DVS",
     kind="events",
@@ -46,7 +46,7 @@ CARD = Card(
 class ASLDVS(Dataset[Events]):
     """ASL-DVS; layout ``<letter>/<letter>_<number>.mat`` with x, y, ts, pol."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples letter after letter, each in the order of its numbers."""
@@ -59,20 +59,20 @@ class ASLDVS(Dataset[Events]):
             "extract",
         )
         for root in roots(folder, *names):
-            places, labels = classes_below(root, "", CARD.classes, ".mat")
+            places, labels = classes_below(root, "", METADATA.classes, ".mat")
             if places:
                 return _chosen(Index(root, "original", places, labels), split)
         return None
 
     def read(self, place: str) -> Events:
         """Events of one sign."""
-        return events_of(self.root / place, "mat", width=CARD.width, height=CARD.height)
+        return events_of(self.root / place, "mat", width=METADATA.width, height=METADATA.height)
 
 
 def _chosen(index: Index, split: str) -> Index:
     if split == "all":
         return index
-    test = np.stack([numbered(label, EACH, TEST) for label in range(len(CARD.classes))])
+    test = np.stack([numbered(label, EACH, TEST) for label in range(len(METADATA.classes))])
     at = np.array([number(place) - 1 for place in index.places])
     for i in np.flatnonzero((at < 0) | (at >= EACH))[:1]:
         raise FileError(index.root / index.places[i], f"its number is not within 1 to {EACH}", 'split="all"')

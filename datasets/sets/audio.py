@@ -22,7 +22,7 @@ class AudioEncoder(Protocol):
 
 
 class AudioDataset(Dataset[Events]):
-    """WAV files with an encoder: ``[i] -> (Events, label)``; a class gives `card`, `find`, `rate_hz` and
+    """WAV files with an encoder: ``[i] -> (Events, label)``; a class gives `metadata`, `find`, `rate_hz` and
     `ear`.
 
     Parameters
@@ -48,7 +48,7 @@ class AudioDataset(Dataset[Events]):
 
     def audio(self, i: SupportsIndex) -> Sound:
         """Samples (float32, -1 to 1) and rate of sound i, as its file holds them."""
-        return self._sound(self.place(i))
+        return self._sound(self.locate(i))
 
     def _sound(self, place: str) -> Sound:
         sound = read_wave(self.root / place)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.stored.layouts import roots
 from spikeflow.datasets.stored.pickled_arrays import load_pickled
 from spikeflow.datasets.stored.rows import Row
@@ -27,7 +27,7 @@ STEP_US = 25_000  # 40 Hz
 REST = 255
 MAX_BYTES = 64 << 20
 NPZ, PICKLE = "braille_taxels.npz", "tutorial5_braille_spiking_data.pkl.gz"
-CARD = Card(
+METADATA = Metadata(
     name="braille",
     title="Tactile Braille Letters",
     kind="touch",
@@ -93,7 +93,7 @@ class Braille(Dataset[Events]):
     most one of a taxel in each step of 25 ms.
     """
 
-    card = CARD
+    metadata = METADATA
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Braille(Dataset[Events]):
 
     def taxels(self, i: int) -> Array:
         """Values of trial i, uint8, ``(steps, 12)``."""
-        return self._values(self.place(i))
+        return self._values(self.locate(i))
 
     def _values(self, place: Row) -> Array:
         if place.path not in self._trials:
@@ -162,7 +162,7 @@ def taxel_events(values: Array, threshold: int = 1) -> Events:
 
 def _load(path: Path) -> Trials:
     trials = _from_arrays(path) if path.suffix == ".npz" else _from_pickle(path)
-    letters, count = len(CARD.classes), len(trials.labels)
+    letters, count = len(METADATA.classes), len(trials.labels)
     ok = trials.taxels.dtype == np.uint8 and trials.taxels.shape[1:] == (TAXELS,) and count
     if not ok or np.diff(trials.begins).min() < 1 or trials.begins[-1] != len(trials.taxels):
         raise FileError(
@@ -196,8 +196,8 @@ def _from_pickle(path: Path) -> Trials:
         raise FileError(path, f"larger than {MAX_BYTES} bytes")
     held = load_pickled(raw, path)
     held = list(held.values()) if isinstance(held, dict) else held
-    if not isinstance(held, list) or len(held) != len(CARD.classes) * REPETITIONS:
-        raise FileError(path, f"no list of {len(CARD.classes) * REPETITIONS} trials")
+    if not isinstance(held, list) or len(held) != len(METADATA.classes) * REPETITIONS:
+        raise FileError(path, f"no list of {len(METADATA.classes) * REPETITIONS} trials")
     trials = [_trial(path, entry) for entry in held]
     begins = np.concatenate([[0], np.cumsum([len(trial) for trial in trials])])
     row = np.arange(len(trials))

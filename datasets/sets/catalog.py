@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import warnings
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from spikeflow.datasets.base import Dataset
-from spikeflow.datasets.sets.card import Card
+from spikeflow.datasets.sets.metadata import Metadata
 from spikeflow.errors import DataError
 
 # name on the command line: module below spikeflow.datasets.sets, class
@@ -58,9 +59,15 @@ def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def card(name: str) -> Card:
+def card(name: str) -> Metadata:
+    """The old name of `metadata`."""
+    warnings.warn("catalog.card is now catalog.metadata", DeprecationWarning, stacklevel=2)
+    return metadata(name)
+
+
+def metadata(name: str) -> Metadata:
     """What the data set of this name is."""
-    return dataset_class(name).card
+    return dataset_class(name).metadata
 
 
 def load(

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Index
+from spikeflow.datasets.base import Archive, Index, Metadata
 from spikeflow.datasets.sets.images import Array, ImageDataset
 from spikeflow.datasets.stored.layouts import listed, roots
 from spikeflow.datasets.stored.pickled_arrays import load_pickled
@@ -21,7 +21,7 @@ STRIP = 1_000  # images in one PNG strip
 MAX_BYTES = 256 << 20
 BATCHES = {"train": tuple(f"data_batch_{n}" for n in range(1, 6)), "test": ("test_batch",)}
 _URL = "https://www.cs.toronto.edu/~kriz/"
-CARD = Card(
+METADATA = Metadata(
     name="cifar10",
     title="CIFAR-10",
     kind="images",
@@ -52,7 +52,7 @@ class CIFAR10(ImageDataset):
     labels.
     """
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Images in the order of the files; only labels are looked at where the layout has them apart."""

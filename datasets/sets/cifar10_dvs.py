@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.stored.layouts import classes_below, events_of, number, roots
 from spikeflow.events import Events
 
@@ -23,7 +23,7 @@ _FILES = (
     ("ship", 7712836, "41c7bd7d6b251be82557c6cce9a7d5c9"),
     ("truck", 7712839, "89f3922fd147d9aeff89e76a2b0b70a7"),
 )
-CARD = Card(
+METADATA = Metadata(
     name="cifar10_dvs",
     title="CIFAR10-DVS",
     kind="events",
@@ -51,7 +51,7 @@ FORMATS = ((".aedat", "original", "aedat2"), (".aedat4", "tonic", "aedat4"))  # 
 class CIFAR10DVS(Dataset[Events]):
     """CIFAR10-DVS; layouts ``<class>/cifar10_<class>_<number>.aedat``, and tonic's with ``.aedat4``."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples class after class, each in the order of its numbers."""
@@ -59,7 +59,7 @@ class CIFAR10DVS(Dataset[Events]):
             folder, "CIFAR10DVS", "CIFAR10-DVS", "cifar10_dvs", "extract", "CIFAR10DVS/extract"
         ):
             for suffix, layout, _ in FORMATS:
-                places, labels = classes_below(root, "", CARD.classes, suffix)
+                places, labels = classes_below(root, "", METADATA.classes, suffix)
                 if places:
                     return _chosen(Index(root, layout, places, labels), split)
         return None
@@ -67,7 +67,7 @@ class CIFAR10DVS(Dataset[Events]):
     def read(self, place: str) -> Events:
         """Events of one picture."""
         (format,) = (format for suffix, _, format in FORMATS if place.lower().endswith(suffix))
-        return events_of(self.root / place, format, width=CARD.width, height=CARD.height)
+        return events_of(self.root / place, format, width=METADATA.width, height=METADATA.height)
 
 
 def _chosen(index: Index, split: str) -> Index:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.sets.dsec_drive import PLACES, Drive, files_of, located
 from spikeflow.datasets.stored.layouts import roots
 
@@ -43,7 +43,7 @@ DRIVES = {
 }
 CITIES = ("interlaken", "thun", "zurich_city")
 _URL = "https://download.ifi.uzh.ch/rpg/DSEC/"
-CARD = Card(
+METADATA = Metadata(
     name="dsec",
     title="DSEC",
     kind="events",
@@ -90,7 +90,7 @@ class DSEC(Dataset[Drive]):
     tonic's.
     """
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Drives that have the events of the left camera, in the order of their names."""

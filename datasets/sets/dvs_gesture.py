@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.read import open_recording
 from spikeflow.datasets.stored.layouts import events_of, listed, natural, roots
 from spikeflow.errors import FileError
 from spikeflow.events import Events
 
 _URL = "https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8/folder/50167556794"
-CARD = Card(
+METADATA = Metadata(
     name="dvs_gesture",
     title="DVS128 Gesture",
     kind="events",
@@ -78,7 +78,7 @@ class DVSGesture(Dataset[Events]):
     - 1.
     """
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples trial after trial (original, tonic) or class after class; groups are users."""
@@ -98,7 +98,7 @@ class DVSGesture(Dataset[Events]):
 
     def read(self, place: str | Stretch) -> Events:
         """Events of one gesture; of the original, times as in the recording it was cut from."""
-        size = {"width": CARD.width, "height": CARD.height}
+        size = {"width": METADATA.width, "height": METADATA.height}
         if isinstance(place, Stretch):
             with open_recording(self.root / place.path, "aedat3", **size) as recording:
                 return recording.between(place.start_us, place.stop_us)
@@ -162,7 +162,7 @@ def _table(path: Path) -> Iterator[tuple[int, int, int]]:
             label, start, stop = (int(row[n]) for n in ("class", "startTime_usec", "endTime_usec"))
         except (KeyError, TypeError, ValueError):
             raise FileError(path, f"a row {dict(row)}, not class, startTime_usec, endTime_usec") from None
-        if not 1 <= label <= len(CARD.classes) or not 0 <= start < stop:
+        if not 1 <= label <= len(METADATA.classes) or not 0 <= start < stop:
             raise FileError(
                 path, f"class {label} from {start} to {stop}; classes are 1 to 11, times increase"
             )
@@ -184,7 +184,7 @@ def _tonic(root: Path, split: str) -> Index | None:
 
 def _spikingjelly(root: Path, split: str) -> Index | None:
     samples: list[tuple[str | Stretch, int, int]] = []
-    for label in range(len(CARD.classes)):
+    for label in range(len(METADATA.classes)):
         inside = f"events_np/{split}/{label}"
         samples += [
             (f"{inside}/{file}", label, user) for file, user in _by_users(listed(root / inside, ".npz"))

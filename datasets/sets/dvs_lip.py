@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.stored.layouts import classes_below, events_of, roots
 from spikeflow.events import Events
 
@@ -19,7 +19,7 @@ russia russian saying security several should significant spend spent started st
 taking terms these thing think times tomorrow under warning water welcome words worst years young
 """
 WORDS = tuple(re.findall(r"\w+", _WORDS))
-CARD = Card(
+METADATA = Metadata(
     name="dvs_lip",
     title="DVS-Lip",
     kind="events",
@@ -49,16 +49,16 @@ CARD = Card(
 class DVSLip(Dataset[Events]):
     """DVS-Lip; layout ``DVS-Lip/<split>/<word>/<number>.npy`` with fields t, x, y, p."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples word after word, each in the order of its numbers."""
         for root in roots(folder, "DVS-Lip", "DVSLip", "DVSLip/DVS-Lip", "dvs_lip", "dvs_lip/DVS-Lip"):
-            places, labels = classes_below(root, split, CARD.classes, ".npy")
+            places, labels = classes_below(root, split, METADATA.classes, ".npy")
             if places:
                 return Index(root, "original", places, labels)
         return None
 
     def read(self, place: str) -> Events:
         """Events of one word."""
-        return events_of(self.root / place, "npy", width=CARD.width, height=CARD.height)
+        return events_of(self.root / place, "npy", width=METADATA.width, height=METADATA.height)

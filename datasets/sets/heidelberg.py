@@ -35,12 +35,12 @@ class HeidelbergDataset(Dataset[Events]):
     """Spikes of 700 channels as on events with y = 0; groups are the speakers.
 
     Layout ``<name>_train.h5`` and so on, the original's and tonic's. Where the file names its classes
-    (``extra/keys``), the card takes these names: labels are the file's numbers either way.
+    (``extra/keys``), the metadata takes these names: labels are the file's numbers either way.
     """
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples in the order of the file."""
-        name = self.card.name
+        name = self.metadata.name
         for root in roots(folder, name.upper(), name, "extract", f"{name.upper()}/extract", "hsd", "HSD"):
             path = f"{name}_{FILE_SPLITS[split]}.h5"
             if (root / path).is_file():
@@ -50,8 +50,8 @@ class HeidelbergDataset(Dataset[Events]):
     def _index(self, root: Path, path: str) -> Index:
         file = SpikeFile(root / path)
         names = tuple(file.keys)
-        if len(names) == len(self.card.classes):
-            self.card = replace(self.card, classes=names)
+        if len(names) == len(self.metadata.classes):
+            self.metadata = replace(self.metadata, classes=names)
         return Index(root, "original", rows(path, len(file)), file.labels, file.speakers)
 
     @cached_property

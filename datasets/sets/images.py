@@ -18,7 +18,7 @@ from spikeflow.typing import Array
 
 
 class ImageDataset(Dataset[Events]):
-    """Still images with an encoder: ``[i] -> (Events, label)``; a class gives `card`, `find` and `load`.
+    """Still images with an encoder: ``[i] -> (Events, label)``; a class gives `metadata`, `find` and `load`.
 
     A file is loaded when an image of it is first asked for, and kept; copies for other workers start without
     it.
@@ -66,7 +66,7 @@ class ImageDataset(Dataset[Events]):
 
     def image(self, i: int) -> Array:
         """Image i, uint8, as its file holds it."""
-        place: Row = self.place(i)
+        place: Row = self.locate(i)
         return self._pick(place.path, [place.row])[0]
 
     def read(self, place: Row) -> Events:

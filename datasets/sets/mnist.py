@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Index
+from spikeflow.datasets.base import Archive, Index, Metadata
 from spikeflow.datasets.sets.images import Array, ImageDataset
 from spikeflow.datasets.stored.idx import read_idx
 from spikeflow.datasets.stored.layouts import roots
@@ -28,7 +28,7 @@ LABELS_SHA256 = {
 }
 _DIGITS = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 _CLOTHES = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-CARD = Card(
+METADATA = Metadata(
     name="mnist",
     title="MNIST",
     kind="images",
@@ -72,7 +72,7 @@ CARD = Card(
     ),
     notes="Still images; an encoder makes events of them. The files do not tell who wrote a digit.",
 )
-FASHION_CARD = Card(
+FASHION_CARD = Metadata(
     name="fashion_mnist",
     title="Fashion-MNIST",
     kind="images",
@@ -127,7 +127,7 @@ class MNIST(ImageDataset):
     tonic's.
     """
 
-    card = CARD
+    metadata = METADATA
     folders = ("MNIST/raw", "MNIST", "mnist", "mnist/raw", "raw", "smnist")
 
     def find(self, folder: Path, split: str) -> Index | None:
@@ -140,7 +140,7 @@ class MNIST(ImageDataset):
             if labels.ndim != 1:
                 raise FileError(root / names[1], f"labels of shape {labels.shape}")
             digest = hashlib.sha256(labels.tobytes()).hexdigest()
-            if LABELS_SHA256.get(digest, self.card.name) == self.card.name:
+            if LABELS_SHA256.get(digest, self.metadata.name) == self.metadata.name:
                 places = rows(names[0], len(labels))
                 return Index(root, "original", places, labels.astype(np.int64), files=(names[1],))
         return None
@@ -156,7 +156,7 @@ class MNIST(ImageDataset):
 class FashionMNIST(MNIST):
     """Fashion-MNIST; the files are named and laid out as those of MNIST."""
 
-    card = FASHION_CARD
+    metadata = FASHION_CARD
     folders = (
         "FashionMNIST/raw",
         "FashionMNIST",

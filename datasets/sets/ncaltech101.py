@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.sets.splits import numbered
 from spikeflow.datasets.stored.layouts import classes_below, events_of, number, roots
 from spikeflow.errors import FileError
@@ -34,7 +34,7 @@ TEST = 0.2
 _HELD = {
     name: numbered(label, size, TEST) for label, (name, size) in enumerate(SIZES.items())
 }  # the declared split: which numbers of a class are test samples
-CARD = Card(
+METADATA = Metadata(
     name="ncaltech101",
     title="N-Caltech101",
     kind="events",
@@ -69,13 +69,13 @@ CARD = Card(
 class NCaltech101(Dataset[Events]):
     """N-Caltech101; layout ``Caltech101/<class>/image_<number>.bin``, the original's and tonic's."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples class after class, each in the order of its numbers."""
         for root in roots(folder, "NCALTECH101", "N-Caltech101", "N-Caltech101-archive", "ncaltech101"):
             for below in ("Caltech101", ""):
-                places, labels = classes_below(root, below, CARD.classes, ".bin")
+                places, labels = classes_below(root, below, METADATA.classes, ".bin")
                 if places:
                     return _chosen(Index(root, "original", places, labels), split)
         return None
@@ -90,7 +90,7 @@ def _chosen(index: Index, split: str) -> Index:
         return index
     chosen = []
     for i, (place, label) in enumerate(zip(index.places, index.labels, strict=True)):
-        held, at = _HELD[CARD.classes[label]], number(place) - 1
+        held, at = _HELD[METADATA.classes[label]], number(place) - 1
         if not 0 <= at < held.size:
             raise FileError(index.root / place, f"its number is not within 1 to {held.size}", 'split="all"')
         if held[at] == (split == "test"):

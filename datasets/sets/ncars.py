@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.stored.layouts import classes_below, events_of, roots
 from spikeflow.events import Events
 
 FOLDERS = ("background", "cars")
-CARD = Card(
+METADATA = Metadata(
     name="ncars",
     title="N-CARS",
     kind="events",
@@ -38,7 +38,7 @@ CARD = Card(
 class NCars(Dataset[Events]):
     """N-CARS; layout ``n-cars_train/<class>/obj_<number>_td.dat``."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples class after class, each in the order of its numbers."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.stored.layouts import classes_below, events_of, roots
 from spikeflow.events import Events
 
 _URL = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
-CARD = Card(
+METADATA = Metadata(
     name="nmnist",
     title="N-MNIST",
     kind="events",
@@ -43,17 +43,17 @@ CARD = Card(
 class NMNIST(Dataset[Events]):
     """N-MNIST; layout ``Train/<label>/<number>.bin``, the original's and tonic's."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples class after class, each in the order of its numbers."""
         for root in roots(folder, "NMNIST", "N-MNIST", "nmnist"):
             for below in (split.capitalize(), split):
-                places, labels = classes_below(root, below, CARD.classes, ".bin")
+                places, labels = classes_below(root, below, METADATA.classes, ".bin")
                 if places:
                     return Index(root, "original", places, labels)
         return None
 
     def read(self, place: str) -> Events:
         """Events of one digit."""
-        return events_of(self.root / place, "bin5", width=CARD.width, height=CARD.height)
+        return events_of(self.root / place, "bin5", width=METADATA.width, height=METADATA.height)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.stored.layouts import roots
 from spikeflow.errors import DataError, FileError
@@ -34,7 +34,7 @@ DIGITS = (
     "9",
     "z",
 )  # as the file writes them, in the order of labels
-CARD = Card(
+METADATA = Metadata(
     name="ntidigits",
     title="N-TIDIGITS18",
     kind="spikes",
@@ -77,7 +77,7 @@ class NTIDIGITS(Dataset[Events]):
     A name is ``<man or woman>-<speaker>-<take>-<digits>``; spikes are on events with y = 0.
     """
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """The single digits in the order of the file."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spikeflow.datasets.base import Archive, Card, Dataset, Index
+from spikeflow.datasets.base import Archive, Dataset, Index, Metadata
 from spikeflow.datasets.stored.layouts import classes_below, events_of, roots
 from spikeflow.events import Events
 
 FOLDERS = ("cl", "he", "di", "sp")  # in the order of labels, which is tonic's
 _FROM = "https://github.com/neuromorphs/tonic/tree/develop/tonic/datasets"
 _WHY = "it lies in the source of tonic, not at an address of its own"
-CARD = Card(
+METADATA = Metadata(
     name="poker_dvs",
     title="POKER-DVS",
     kind="events",
@@ -35,7 +35,7 @@ CARD = Card(
 class PokerDVS(Dataset[Events]):
     """POKER-DVS; layout ``pips_train/<suit>/<number>.npy``, n x 4 numbers (t, x, y, p)."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         """Samples suit after suit, each in the order of its numbers."""
@@ -46,5 +46,7 @@ class PokerDVS(Dataset[Events]):
         return None
 
     def read(self, place: str) -> Events:
-        """Events of one card's suit."""
-        return events_of(self.root / place, "npy", columns="txyp", width=CARD.width, height=CARD.height)
+        """Events of the suit of one card."""
+        return events_of(
+            self.root / place, "npy", columns="txyp", width=METADATA.width, height=METADATA.height
+        )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spikeflow.datasets.base import Card
+from spikeflow.datasets.base import Metadata
 from spikeflow.datasets.sets.heidelberg import CHANNELS, CITATION, HOMEPAGE, HeidelbergDataset, archives
 
-CARD = Card(
+METADATA = Metadata(
     name="shd",
     title="Spiking Heidelberg Digits",
     kind="spikes",
@@ -33,4 +33,4 @@ CARD = Card(
 class SHD(HeidelbergDataset):
     """Spiking Heidelberg Digits."""
 
-    card = CARD
+    metadata = METADATA

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Index
+from spikeflow.datasets.base import Archive, Index, Metadata
 from spikeflow.datasets.sets.audio import AudioDataset
 from spikeflow.datasets.stored.layouts import listed, roots
 from spikeflow.datasets.transforms.cochlea import Cochlea
 from spikeflow.errors import FileError
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
-CARD = Card(
+METADATA = Metadata(
     name="speech_commands",
     title="Speech Commands",
     kind="audio",
@@ -61,7 +61,7 @@ class SpeechCommands(AudioDataset):
     leaves it.
     """
 
-    card = CARD
+    metadata = METADATA
     rate_hz = 16_000
     ear = Cochlea()
 
@@ -79,7 +79,7 @@ def _index(root: Path, split: str) -> Index | None:
     apart = frozenset().union(*listed_in.values())
     places: list[str] = []
     labels: list[int] = []
-    for label, word in enumerate(CARD.classes):
+    for label, word in enumerate(METADATA.classes):
         found = [f"{word}/{name}" for name in listed(root / word, ".wav")]
         if split == "train":
             found = [path for path in found if path not in apart]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikeflow.datasets.base import Archive, Card, Index
+from spikeflow.datasets.base import Archive, Index, Metadata
 from spikeflow.datasets.sets.audio import AudioDataset
 from spikeflow.datasets.stored.layouts import listed, roots
 from spikeflow.datasets.transforms.cochlea import Cochlea
@@ -16,7 +16,7 @@ from spikeflow.errors import FileError
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 TEST = 5  # recordings 0 to 4 of each digit and speaker are the test set
 EACH = 50
-CARD = Card(
+METADATA = Metadata(
     name="spoken_digits",
     title="Free Spoken Digit Dataset",
     kind="audio",
@@ -44,7 +44,7 @@ CARD = Card(
 class SpokenDigits(AudioDataset):
     """Free Spoken Digit Dataset; layout ``recordings/<digit>_<speaker>_<number>.wav``."""
 
-    card = CARD
+    metadata = METADATA
     rate_hz = 8_000
     ear = Cochlea(high_hz=3_800)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from spikeflow.datasets.base import Card
+from spikeflow.datasets.base import Metadata
 from spikeflow.datasets.sets.heidelberg import CHANNELS, CITATION, HOMEPAGE, HeidelbergDataset, archives
 
-CARD = Card(
+METADATA = Metadata(
     name="ssc",
     title="Spiking Speech Commands",
     kind="spikes",
@@ -30,7 +30,7 @@ CARD = Card(
             "test": "a35ff1e9cffdd02a20eb850c17c37748",
         },
     ),
-    notes="The split is not that of Speech Commands itself. The order of the names on this card is not "
+    notes="The split is not that of Speech Commands itself. The order of the names on this metadata is not "
     "certain; where "
     "the file names its classes, it is the file's.",
 )
@@ -39,4 +39,4 @@ CARD = Card(
 class SSC(HeidelbergDataset):
     """Spiking Speech Commands."""
 
-    card = CARD
+    metadata = METADATA

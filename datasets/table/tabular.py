@@ -11,8 +11,8 @@ import numpy as np
 
 from spikeflow.datasets.recording import Columns, Header, Options, Recording
 from spikeflow.datasets.table.columns import Known, Layout, inferred, ordered
-from spikeflow.datasets.table.screen import Limits, Raw, Screen, Seen, times
 from spikeflow.datasets.table.units import SAY, Scale, scale_of
+from spikeflow.datasets.table.validate import Limits, Raw, Seen, Validator, times
 from spikeflow.errors import DataError
 from spikeflow.typing import Array
 
@@ -81,7 +81,7 @@ class TableRecording(Recording):
         row = self._table.row_before(start_us) if start_us is not None and strict else 0
         options, scale = self.options, self._table.scale
         limits = Limits(self.width, self.height, scale, strict, options.origin, not options.sort)
-        screen = Screen(self.path, limits)
+        screen = Validator(self.path, limits)
         screen.start(row)
         for raw in self._table.pieces(row):
             yield screen.take(raw)

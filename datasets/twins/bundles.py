@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from spikeflow.datasets.read import write as write_events
-from spikeflow.datasets.sets.catalog import card
+from spikeflow.datasets.sets.catalog import metadata
 from spikeflow.datasets.sets.heidelberg import FILE_SPLITS
 from spikeflow.datasets.sets.mnist import FILES
 from spikeflow.datasets.sets.ntidigits import DIGITS, FILE
@@ -66,7 +66,7 @@ def heidelberg(name: str) -> Callable[[Path, Splits], None]:
                     units[row] = sample.content.x
                 file["labels"] = np.array([sample.label for sample in held], np.uint16)
                 file["extra/speaker"] = np.array([sample.group for sample in held], np.uint16)
-                file["extra/keys"] = [word.encode() for word in card(name).classes]
+                file["extra/keys"] = [word.encode() for word in metadata(name).classes]
 
     return write
 
@@ -105,7 +105,7 @@ def speech_commands(folder: Path, splits: Splits) -> None:
         paths = []
         for sample in samples:
             take = seen[key] = seen.get(key := (sample.label, sample.group), -1) + 1
-            word = card("speech_commands").classes[sample.label]
+            word = metadata("speech_commands").classes[sample.label]
             paths.append(f"{word}/{sample.group:08x}_nohash_{take}.wav")
             (folder / word).mkdir(exist_ok=True)
             write_wave(folder / paths[-1], sample.content)
@@ -128,7 +128,7 @@ def braille(folder: Path, splits: Splits) -> None:
         length=np.array([len(values) for _, _, values in trials], np.int32),
         label=np.array([label for label, _, _ in trials], np.int16),
         repetition=np.array([repetition for _, repetition, _ in trials], np.int16),
-        letters=np.array(card("braille").classes),
+        letters=np.array(metadata("braille").classes),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeflow.datasets.read import write_into
 from spikeflow.datasets.sets import asl_dvs, cifar10_dvs, ncaltech101
-from spikeflow.datasets.sets.catalog import card
+from spikeflow.datasets.sets.catalog import metadata
 from spikeflow.datasets.sets.ncars import FOLDERS as NCARS_FOLDERS
 from spikeflow.datasets.sets.poker_dvs import FOLDERS as POKER_FOLDERS
 from spikeflow.datasets.sets.splits import numbered
@@ -52,45 +52,45 @@ def _free(held: Array, split: str, sample: Sample) -> int:
 
 
 def _nmnist(folder: Path, splits: Splits) -> None:
-    def place(split: str, sample: Sample) -> str:
+    def locate(split: str, sample: Sample) -> str:
         return f"{split.capitalize()}/{sample.label}/{sample.number * 10 + sample.label + 1:05d}.bin"
 
-    _one_file_each(folder, splits, place, _in_format("bin5"))
+    _one_file_each(folder, splits, locate, _in_format("bin5"))
 
 
 def _ncaltech101(folder: Path, splits: Splits) -> None:
-    def place(split: str, sample: Sample) -> str:
-        name = ncaltech101.CARD.classes[sample.label]
+    def locate(split: str, sample: Sample) -> str:
+        name = ncaltech101.METADATA.classes[sample.label]
         held = numbered(sample.label, ncaltech101.SIZES[name], ncaltech101.TEST)
         return f"Caltech101/{name}/image_{_free(held, split, sample):04d}.bin"
 
-    _one_file_each(folder, splits, place, _in_format("bin5"))
+    _one_file_each(folder, splits, locate, _in_format("bin5"))
 
 
 def _cifar10_dvs(folder: Path, splits: Splits) -> None:
     held = np.arange(1000) >= cifar10_dvs.TRAIN
 
-    def place(split: str, sample: Sample) -> str:
-        name = cifar10_dvs.CARD.classes[sample.label]
+    def locate(split: str, sample: Sample) -> str:
+        name = cifar10_dvs.METADATA.classes[sample.label]
         return f"{name}/cifar10_{name}_{_free(held, split, sample) - 1}.aedat"
 
-    _one_file_each(folder, splits, place, _in_format("aedat2"))
+    _one_file_each(folder, splits, locate, _in_format("aedat2"))
 
 
 def _dvs_lip(folder: Path, splits: Splits) -> None:
-    def place(split: str, sample: Sample) -> str:
-        return f"{split}/{card('dvs_lip').classes[sample.label]}/{sample.number}.npy"
+    def locate(split: str, sample: Sample) -> str:
+        return f"{split}/{metadata('dvs_lip').classes[sample.label]}/{sample.number}.npy"
 
-    _one_file_each(folder, splits, place, lambda path, events: np.save(path, events.structured()))
+    _one_file_each(folder, splits, locate, lambda path, events: np.save(path, events.structured()))
 
 
 def _asl_dvs(folder: Path, splits: Splits) -> None:
-    def place(split: str, sample: Sample) -> str:
-        letter = asl_dvs.CARD.classes[sample.label]
+    def locate(split: str, sample: Sample) -> str:
+        letter = asl_dvs.METADATA.classes[sample.label]
         held = numbered(sample.label, asl_dvs.EACH, asl_dvs.TEST)
         return f"{letter}/{letter}_{_free(held, split, sample):04d}.mat"
 
-    _one_file_each(folder, splits, place, _mat)
+    _one_file_each(folder, splits, locate, _mat)
 
 
 def _mat(path: Path, events: Events) -> None:
@@ -101,10 +101,10 @@ def _mat(path: Path, events: Events) -> None:
 
 
 def _poker_dvs(folder: Path, splits: Splits) -> None:
-    def place(split: str, sample: Sample) -> str:
+    def locate(split: str, sample: Sample) -> str:
         return f"pips_{split}/{POKER_FOLDERS[sample.label]}/{sample.number + 1:02d}.npy"
 
-    _one_file_each(folder, splits, place, _matrix)
+    _one_file_each(folder, splits, locate, _matrix)
 
 
 def _matrix(path: Path, events: Events) -> None:
@@ -112,10 +112,10 @@ def _matrix(path: Path, events: Events) -> None:
 
 
 def _ncars(folder: Path, splits: Splits) -> None:
-    def place(split: str, sample: Sample) -> str:
+    def locate(split: str, sample: Sample) -> str:
         return f"n-cars_{split}/{NCARS_FOLDERS[sample.label]}/obj_{sample.number + 1:06d}_td.dat"
 
-    _one_file_each(folder, splits, place, _in_format("dat"))
+    _one_file_each(folder, splits, locate, _in_format("dat"))
 
 
 LAYOUTS: Mapping[str, Callable[[Path, Splits], None]] = {

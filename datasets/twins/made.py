@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from spikeflow.datasets.base import Index
-from spikeflow.datasets.sets.catalog import card
+from spikeflow.datasets.sets.catalog import metadata
 from spikeflow.datasets.stored.rows import rows
 from spikeflow.datasets.twins.cochlea import CochleaSpikes
 from spikeflow.datasets.twins.draws import Draws
@@ -35,7 +35,7 @@ class Made:
     @property
     def classes(self) -> int:
         """How many."""
-        return len(card(self.name).classes)
+        return len(metadata(self.name).classes)
 
     def label(self, i: int) -> int:
         """Class of sample i."""

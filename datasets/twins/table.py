@@ -11,7 +11,7 @@ from spikeflow.datasets.twins.picture import Picture
 from spikeflow.datasets.twins.touch import Touch
 from spikeflow.datasets.twins.voice import Voice
 
-Maker = Camera | CochleaSpikes | Picture | Touch | Voice
+Collator = Camera | CochleaSpikes | Picture | Touch | Voice
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Recipe:
     groups : speakers or users of each split; empty where the set does not tell.
     """
 
-    maker: Maker
+    maker: Collator
     source: str
     groups: Mapping[str, Sequence[int]] = field(default_factory=dict)
 

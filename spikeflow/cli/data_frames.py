@@ -50,7 +50,7 @@ def command(name: str, out: str, as_json: bool, **options: Any) -> None:
         "warnings": warned,
     }
     shape = "x".join(str(n) for n in samples.x.shape)
-    console.emit(as_json, facts, f"{len(data):,} samples of {data.card.title}, {shape}\nWritten: {out}")
+    console.emit(as_json, facts, f"{len(data):,} samples of {data.metadata.title}, {shape}\nWritten: {out}")
 
 
 def _drawn(data: Any, count: int | None, seed: int) -> Any:

@@ -12,7 +12,7 @@ from spikeflow.cli import console, data_options
 WIDTH = 110
 
 if TYPE_CHECKING:
-    from spikeflow.datasets.sets.card import Archive, Card
+    from spikeflow.datasets.sets.metadata import Archive, Metadata
 
 
 @click.command("info", short_help="Describe an event file or a data set.")
@@ -32,30 +32,35 @@ def command(what: str, as_json: bool, **options: Any) -> None:
     from spikeflow.datasets.sets import catalog
 
     data_options.no_reading(said)
-    card = catalog.card(what)
-    console.emit(as_json, card.to_json(), _text(card))
+    metadata = catalog.metadata(what)
+    console.emit(as_json, metadata.to_json(), _text(metadata))
 
 
-def _text(card: Card) -> str:
-    sensor = f"{card.width}x{card.height}" if card.width else "varies from sample to sample"
-    samples = ", ".join(f"{split} {count:,}" for split, count in card.counts.items())
+def _text(metadata: Metadata) -> str:
+    sensor = f"{metadata.width}x{metadata.height}" if metadata.width else "varies from sample to sample"
+    samples = ", ".join(f"{split} {count:,}" for split, count in metadata.counts.items())
     rows = [
-        ("name", card.name),
-        ("kind", card.kind),
+        ("name", metadata.name),
+        ("kind", metadata.kind),
         ("sensor", sensor),
         ("samples", samples),
-        ("split", card.split),
-        ("licence", card.licence),
-        ("citation", card.citation),
-        ("homepage", card.homepage),
-        ("notes", card.notes),
-        ("classes", f"{len(card.classes)}: {', '.join(card.classes)}" if card.classes else "none"),
+        ("split", metadata.split),
+        ("licence", metadata.licence),
+        ("citation", metadata.citation),
+        ("homepage", metadata.homepage),
+        ("notes", metadata.notes),
+        (
+            "classes",
+            f"{len(metadata.classes)}: {', '.join(metadata.classes)}" if metadata.classes else "none",
+        ),
     ]
-    lines = [card.title]
+    lines = [metadata.title]
     for name, value in rows:
         lines += textwrap.wrap(value, WIDTH, initial_indent=f"  {name:9} ", subsequent_indent=" " * 12)
-    lines += ["  to fetch"] if card.archives else []
-    return "\n".join([*lines, *(f"    {line}" for archive in card.archives for line in _archive(archive))])
+    lines += ["  to fetch"] if metadata.archives else []
+    return "\n".join(
+        [*lines, *(f"    {line}" for archive in metadata.archives for line in _archive(archive))]
+    )
 
 
 def _archive(archive: Archive) -> list[str]:

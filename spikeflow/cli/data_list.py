@@ -13,32 +13,32 @@ def command(as_json: bool) -> None:
     """List the data sets that spikeflow knows."""
     from spikeflow.datasets.sets import catalog
 
-    cards = [catalog.card(name) for name in catalog.names()]
+    cards = [catalog.metadata(name) for name in catalog.names()]
     facts = {
         "data_sets": [
             {
-                "name": card.name,
-                "title": card.title,
-                "kind": card.kind,
-                "width": card.width,
-                "height": card.height,
-                "classes": len(card.classes),
-                "counts": dict(card.counts),
-                "licence": card.licence,
+                "name": metadata.name,
+                "title": metadata.title,
+                "kind": metadata.kind,
+                "width": metadata.width,
+                "height": metadata.height,
+                "classes": len(metadata.classes),
+                "counts": dict(metadata.counts),
+                "licence": metadata.licence,
             }
-            for card in cards
+            for metadata in cards
         ]
     }
     rows = [
         [
-            card.name,
-            card.kind,
-            f"{card.width}x{card.height}" if card.width else "varies",
-            str(len(card.classes)),
-            ", ".join(f"{split} {count:,}" for split, count in card.counts.items()),
-            card.licence,
+            metadata.name,
+            metadata.kind,
+            f"{metadata.width}x{metadata.height}" if metadata.width else "varies",
+            str(len(metadata.classes)),
+            ", ".join(f"{split} {count:,}" for split, count in metadata.counts.items()),
+            metadata.licence,
         ]
-        for card in cards
+        for metadata in cards
     ]
     columns = ["name", "kind", "sensor", "classes", "samples", "licence"]
     console.emit(as_json, facts, console.table("Data sets", columns, rows, left=len(columns)))

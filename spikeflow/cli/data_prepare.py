@@ -61,7 +61,7 @@ def _synthesise(name: str, target: str, samples: int, seed: int, as_json: bool) 
     from spikeflow.datasets.sets import catalog
 
     kind = catalog.dataset_class(name)
-    folder = synthetic.write(kind.card.name, Path(target) / kind.card.name, samples, seed)
+    folder = synthetic.write(kind.metadata.name, Path(target) / kind.metadata.name, samples, seed)
     done = f"generated {samples} samples of each class and split: a synthetic twin, no recording"
-    prepared = Prepared(kind.card.name, folder, survey(kind, folder), (done,))
+    prepared = Prepared(kind.metadata.name, folder, survey(kind, folder), (done,))
     console.emit(as_json, {"synthetic": True, "seed": seed, **prepared.to_json()}, prepared.to_text())

@@ -87,16 +87,20 @@ def _of_sample(chosen: Chosen, view: View) -> RecordingFacts:
 
     data, note = _opened(chosen)
     if not 0 <= chosen.index < len(data):
-        raise DataError(f"{data.card.name}, {chosen.split}: sample", chosen.index, f"0 to {len(data) - 1}")
+        raise DataError(
+            f"{data.metadata.name}, {chosen.split}: sample", chosen.index, f"0 to {len(data) - 1}"
+        )
     sample, label = data[chosen.index]
     place = {"split": chosen.split, "sample": f"{chosen.index:,}"}
     if not isinstance(sample, Drive):
         return recording_facts(
-            lambda: [sample], about_sample(data.card, place, label, facts_of(sample), note), view
+            lambda: [sample], about_sample(data.metadata, place, label, facts_of(sample), note), view
         )
     # a drive of minutes goes through in pieces
     counted = describe(sample.path("events_left")).to_json()
-    about = about_sample(data.card, {**place, "drive": sample.name, "camera": "left"}, label, counted, note)
+    about = about_sample(
+        data.metadata, {**place, "drive": sample.name, "camera": "left"}, label, counted, note
+    )
     with sample.recording("left") as recording:
         return recording_facts(recording.pieces, about, view)
 
@@ -117,9 +121,9 @@ def _opened(chosen: Chosen) -> tuple[Dataset[Any], str]:
     except NothingFound:
         if chosen.folder is not None:
             raise
-        card = catalog.card(chosen.name)
-        twin = synthetic.twin(chosen.name, card.counts.get(chosen.split), chosen.split)
-        return twin, f"Synthetic: generated, no recording. {folder} holds no {card.title}."
+        metadata = catalog.metadata(chosen.name)
+        twin = synthetic.twin(chosen.name, metadata.counts.get(chosen.split), chosen.split)
+        return twin, f"Synthetic: generated, no recording. {folder} holds no {metadata.title}."
     if data.found == data.expected:
         return data, ""
     return data, f"From a copy of {data.found:,} samples; a complete one has {data.expected:,}."

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikeflow.datasets.sets.speech_commands import CARD, SpeechCommands
+from spikeflow.datasets.sets.speech_commands import METADATA, SpeechCommands
 from spikeflow.datasets.sets.spoken_digits import SPEAKERS, SpokenDigits
 from spikeflow.datasets.stored.wave import Sound, write_wave
 from spikeflow.errors import DataError, FileError
@@ -113,7 +113,7 @@ def commands(folder: Path) -> None:
 def test_speech_commands(tmp_path: Path, below: str) -> None:
     commands(tmp_path / "top" / below)
     train = SpeechCommands(tmp_path / "top", partial=True, encoder=Loud())
-    assert [CARD.classes[label] for label in train.labels] == ["no", "yes"]
+    assert [METADATA.classes[label] for label in train.labels] == ["no", "yes"]
     assert train.groups is not None and list(train.groups) == [10, 10]
     fit, held = train.validation()
     assert list(held.index.places) == ["yes/0000000b_nohash_1.wav"] and held.encoder == Loud()  # type: ignore[attr-defined]
@@ -135,10 +135,10 @@ def test_speech_commands_refused(tmp_path: Path) -> None:
 
 
 def test_counts_of_the_cards() -> None:
-    assert SpokenDigits.card.counts == {"train": 2_700, "test": 300}
-    assert CARD.counts == {"train": 84_843, "validation": 9_981, "test": 11_005}
+    assert SpokenDigits.metadata.counts == {"train": 2_700, "test": 300}
+    assert METADATA.counts == {"train": 84_843, "validation": 9_981, "test": 11_005}
     assert (
-        sum(CARD.counts.values()) == 105_829
-        and len(CARD.classes) == 35
-        and list(CARD.classes) == sorted(CARD.classes)
+        sum(METADATA.counts.values()) == 105_829
+        and len(METADATA.classes) == 35
+        and list(METADATA.classes) == sorted(METADATA.classes)
     )

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets.base import Card, Dataset, Index, PartialCopy
+from spikeflow.datasets.base import Dataset, Index, Metadata, PartialCopy
 from spikeflow.datasets.sets import catalog
-from spikeflow.datasets.sets.card import KINDS
+from spikeflow.datasets.sets.metadata import KINDS
 from spikeflow.datasets.sets.splits import _groups, held_out, numbered
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 
-CARD = Card(
+METADATA = Metadata(
     name="dots",
     title="Dots",
     kind="events",
@@ -37,7 +37,7 @@ CARD = Card(
 class Dots(Dataset[Events]):
     """Sample n of class c is n + 1 events at x = c; who made it is n % people."""
 
-    card = CARD
+    metadata = METADATA
     people = 0
     have = {"train": 40, "test": 6}
 
@@ -69,7 +69,7 @@ def test_items(folder: Path) -> None:
     data = Dots(folder)
     events, label = data[3]
     assert len(data) == 40 and len(events) == 4 and label == 1 and type(label) is int
-    assert data[-1][1] == 1 and data.place(-1) == "train/39" and data.path(-1) == folder / "train/39"
+    assert data[-1][1] == 1 and data.locate(-1) == "train/39" and data.path(-1) == folder / "train/39"
     assert [label for _, label in data] == data.labels.tolist()
     assert data.groups is None and data.root == folder and not data.labels.flags.writeable
     with pytest.raises(IndexError, match="40 of 40"):
@@ -169,8 +169,8 @@ def test_validation_refuses(folder: Path) -> None:
 
 
 def test_official_validation(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = Card(**{**CARD.__dict__, "counts": {"train": 40, "validation": 6}})
-    monkeypatch.setattr(Dots, "card", card)
+    metadata = Metadata(**{**METADATA.__dict__, "counts": {"train": 40, "validation": 6}})
+    monkeypatch.setattr(Dots, "metadata", metadata)
     monkeypatch.setattr(Dots, "have", {"train": 40, "validation": 6})
     (folder / "validation").touch()
     data = Dots(folder, transform=len)
@@ -210,28 +210,28 @@ DRAWN = [3, 9, 16, 20, 26, 28]
 
 def test_a_card_of_an_unknown_kind() -> None:
     with pytest.raises(DataError, match="smells"):
-        Card(**{**CARD.__dict__, "kind": "smells"})
+        Metadata(**{**METADATA.__dict__, "kind": "smells"})
 
 
 @pytest.mark.parametrize("name", catalog.names())
 def test_every_card(name: str) -> None:
-    card = catalog.card(name)
-    assert card.name == name and card.kind in KINDS and card.citation and card.licence and card.split
-    assert card.homepage.startswith("http") and all(n > 0 for n in card.counts.values())
-    assert len(set(card.classes)) == len(card.classes) > 0
-    for archive in card.archives:
+    metadata = catalog.metadata(name)
+    assert metadata.name == name and metadata.kind in KINDS and metadata.citation and metadata.licence and metadata.split
+    assert metadata.homepage.startswith("http") and all(n > 0 for n in metadata.counts.values())
+    assert len(set(metadata.classes)) == len(metadata.classes) > 0
+    for archive in metadata.archives:
         assert archive.url.startswith("http") and "/" not in archive.name
         assert archive.md5 is None or len(bytes.fromhex(archive.md5)) == 16
         assert archive.sha256 is None or len(bytes.fromhex(archive.sha256)) == 32
-    json: dict[str, Any] = card.to_json()
-    assert json["counts"] == dict(card.counts)
+    json: dict[str, Any] = metadata.to_json()
+    assert json["counts"] == dict(metadata.counts)
 
 
 def test_names_in_any_spelling() -> None:
     assert catalog.dataset_class("N-MNIST") is catalog.dataset_class("nmnist")
-    assert catalog.dataset_class("DVS Gesture").card.name == "dvs_gesture"
+    assert catalog.dataset_class("DVS Gesture").metadata.name == "dvs_gesture"
     with pytest.raises(DataError, match="one of nmnist"):
-        catalog.card("imagenet")
+        catalog.metadata("imagenet")
 
 
 def test_where_data_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.datasets.base import Card, Dataset, Index
+from spikeflow.datasets.base import Dataset, Index, Metadata
 from spikeflow.datasets.loading import entry
 from spikeflow.datasets.loading.cache import Cached, CacheWarning
 from spikeflow.datasets.read import read, write
@@ -26,7 +26,7 @@ from spikeflow.datasets.transforms.transform import Compose
 from spikeflow.errors import DataError
 from spikeflow.events import Events, Spikes
 
-CARD = Card("tiny", "Tiny", "events", "nobody", "none", "nowhere", ("a", "b"), {"train": 6}, "official", 8, 8)
+METADATA = Metadata("tiny", "Tiny", "events", "nobody", "none", "nowhere", ("a", "b"), {"train": 6}, "official", 8, 8)
 
 
 def events(seed: int, count: int = 50) -> Events:
@@ -38,7 +38,7 @@ def events(seed: int, count: int = 50) -> Events:
 class Tiny(Dataset[Events]):
     """Six small recordings; counts how often one is read."""
 
-    card = CARD
+    metadata = METADATA
     reads = 0
     gain = 1
 

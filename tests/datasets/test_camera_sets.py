@@ -15,7 +15,7 @@ from spikeflow.datasets.base import Dataset, PartialCopy
 from spikeflow.datasets.sets import catalog
 from spikeflow.datasets.sets.asl_dvs import ASLDVS
 from spikeflow.datasets.sets.cifar10_dvs import CIFAR10DVS
-from spikeflow.datasets.sets.dvs_gesture import CARD as GESTURE
+from spikeflow.datasets.sets.dvs_gesture import METADATA as GESTURE
 from spikeflow.datasets.sets.dvs_gesture import DVSGesture
 from spikeflow.datasets.sets.dvs_lip import WORDS, DVSLip
 from spikeflow.datasets.sets.ncaltech101 import SIZES, NCaltech101
@@ -35,8 +35,8 @@ def _rows(events: Events) -> list[tuple[int, ...]]:
 
 
 def _complete(monkeypatch: pytest.MonkeyPatch, kind: type[Dataset[Any]], **counts: int) -> None:
-    """A card that expects as few samples as a test makes."""
-    monkeypatch.setattr(kind, "card", replace(kind.card, counts=counts))
+    """Metadata that expects as few samples as a test makes."""
+    monkeypatch.setattr(kind, "metadata", replace(kind.metadata, counts=counts))
 
 
 @pytest.mark.parametrize("below", ["", "NMNIST/", "nmnist/"])
@@ -77,7 +77,7 @@ def test_poker_dvs(tmp_path: Path) -> None:
                 made.npy(tmp_path / f"POKERDVS/pips_{split}/{suit}/{number}.npy")
     train, test = PokerDVS(tmp_path), PokerDVS(tmp_path, "test")
     assert len(train) == 48 and len(test) == 20 and np.bincount(test.labels).tolist() == [5] * 4
-    assert train.place(2).endswith("cl/2.npy") and train.card.classes[train.labels[12]] == "heart"
+    assert train.locate(2).endswith("cl/2.npy") and train.metadata.classes[train.labels[12]] == "heart"
     events, _ = train[20]
     assert _rows(events) == list(made.ROWS) and events.width == 35
     made.npy(tmp_path / "POKERDVS/pips_test/sp/5.npy")
@@ -92,7 +92,7 @@ def test_ncars(tmp_path: Path, below: str) -> None:
     made.dat(tmp_path / below / "cars/obj_004396_td.dat")
     made.dat(tmp_path / below / "background/obj_000000_td.dat")
     data = NCars(tmp_path, partial=True)
-    assert data.labels.tolist() == [0, 1] and data.place(1).endswith("cars/obj_004396_td.dat")
+    assert data.labels.tolist() == [0, 1] and data.locate(1).endswith("cars/obj_004396_td.dat")
     assert _rows(data[0][0]) == list(made.ROWS)
     (tmp_path / below / "cars/obj_004396_td.dat").write_bytes(b"% Data\n")
     with pytest.raises(FileError, match="obj_004396_td"):
@@ -108,7 +108,7 @@ def test_ncaltech101_splits_by_number(tmp_path: Path) -> None:
     assert [len(data[s]) for s in ("all", "train", "test")] == [81, 65, 16]
     train, test = set(data["train"].index.places), set(data["test"].index.places)
     assert not train & test and train | test == set(data["all"].index.places)
-    assert [NCaltech101.card.classes[n] for n in np.unique(data["test"].labels)] == ["ant", "wrench"]
+    assert [NCaltech101.metadata.classes[n] for n in np.unique(data["test"].labels)] == ["ant", "wrench"]
     assert _rows(data["all"][0][0]) == [(5, 200, 150, 1)]
     for place in data["all"].index.places[::2]:  # a partial copy: nothing changes sides
         (tmp_path / place).unlink()
@@ -119,9 +119,9 @@ def test_ncaltech101_splits_by_number(tmp_path: Path) -> None:
 
 
 def test_ncaltech101_is_caltech101_without_faces() -> None:
-    card = NCaltech101.card
-    assert len(SIZES) == 101 and card.counts["all"] == 8709  # as its paper says: 100 objects and a background
-    assert card.counts["train"] + card.counts["test"] == 8709 and "Faces" not in SIZES
+    metadata = NCaltech101.metadata
+    assert len(SIZES) == 101 and metadata.counts["all"] == 8709  # as its paper says: 100 objects and a background
+    assert metadata.counts["train"] + metadata.counts["test"] == 8709 and "Faces" not in SIZES
 
 
 @pytest.mark.parametrize("layout", ["original", "tonic"])
@@ -136,7 +136,7 @@ def test_cifar10_dvs(tmp_path: Path, layout: str) -> None:
             write(path.with_suffix(".aedat4"), Events(t, x, y, p, 128, 128))
     data = {split: CIFAR10DVS(tmp_path, split, partial=True) for split in ("all", "train", "test")}
     assert [len(d) for d in data.values()] == [4, 2, 2] and data["all"].facts()["layout"] == layout
-    assert ["_899." in data["train"].place(1), "_900." in data["test"].place(0)] == [True, True]
+    assert ["_899." in data["train"].locate(1), "_900." in data["test"].locate(0)] == [True, True]
     events, label = data["test"][0]
     assert _rows(events) == list(made.ROWS) and (label, events.width) == (8, 128)
 
@@ -158,10 +158,10 @@ def test_asl_dvs(tmp_path: Path) -> None:
 
 
 def test_declared_counts() -> None:
-    asl, cifar = ASLDVS.card.counts, CIFAR10DVS.card.counts
+    asl, cifar = ASLDVS.metadata.counts, CIFAR10DVS.metadata.counts
     assert asl["all"] == 24 * 4200 == asl["train"] + asl["test"]
     assert cifar["all"] == 10_000 == cifar["train"] + cifar["test"]
-    assert NCars.card.counts == {"train": 7940 + 7482, "test": 4396 + 4211}
+    assert NCars.metadata.counts == {"train": 7940 + 7482, "test": 4396 + 4211}
 
 
 def test_dvs_lip(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ MAKE: dict[str, Callable[[Path], Path]] = {
 @pytest.mark.parametrize("keep", [0, 1, 13])
 def test_a_truncated_sample_names_its_file(tmp_path: Path, name: str, keep: int) -> None:
     path = MAKE[name](tmp_path)
-    split = "all" if "all" in catalog.card(name).counts else "train"
+    split = "all" if "all" in catalog.metadata(name).counts else "train"
     data = catalog.load(name, tmp_path, split, partial=True)
     assert _rows(data[0][0]) == list(made.ROWS)
     path.write_bytes(path.read_bytes()[:keep])

@@ -20,7 +20,7 @@ import pytest
 from spikeflow.datasets.fetch import unpack as unpack_module
 from spikeflow.datasets.fetch.download import download, verify
 from spikeflow.datasets.fetch.unpack import drafted, unpack
-from spikeflow.datasets.sets.card import Archive
+from spikeflow.datasets.sets.metadata import Archive
 from spikeflow.errors import FileError, UnsafeFile
 
 BODY = random.Random(7).randbytes(3 << 20)

@@ -84,7 +84,7 @@ def drive(request: pytest.FixtureRequest, tmp_path: Path) -> Drive:
     data = DSEC(tmp_path, partial=True)
     assert len(data) == 1 and data.facts()["layout"] == ("tonic" if request.param == "tonic" else "original")
     item, label = data[0]
-    assert isinstance(item, Drive) and data.card.classes[label] == "zurich_city" and item.name == NAME
+    assert isinstance(item, Drive) and data.metadata.classes[label] == "zurich_city" and item.name == NAME
     return item
 
 
@@ -127,7 +127,7 @@ def test_rectify_disparity_masks(drive: Drive) -> None:
 
 
 def test_official_drives() -> None:
-    assert {split: len(names) for split, names in DRIVES.items()} == dict(DSEC.card.counts)
+    assert {split: len(names) for split, names in DRIVES.items()} == dict(DSEC.metadata.counts)
     assert len(set(DRIVES["train"]) | set(DRIVES["test"])) == 53
     assert "zurich_city_11_c" in DRIVES["train"] and "interlaken_00_b" in DRIVES["test"]
 

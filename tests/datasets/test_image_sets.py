@@ -16,7 +16,7 @@ import pytest
 from spikeflow.datasets import synthetic
 from spikeflow.datasets.base import PartialCopy
 from spikeflow.datasets.encoded import Latency, Rate
-from spikeflow.datasets.sets.cifar10 import CARD, CIFAR10
+from spikeflow.datasets.sets.cifar10 import CIFAR10, METADATA
 from spikeflow.datasets.sets.mnist import MNIST, FashionMNIST
 from spikeflow.datasets.stored.idx import write_idx
 from spikeflow.errors import DataError, FileError, UnsafeFile
@@ -166,14 +166,14 @@ def test_cifar_files_that_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_cards() -> None:
-    assert CARD.counts == {"train": 50_000, "test": 10_000}
-    assert [a.size for a in MNIST.card.archives] == [9_912_422, 28_881, 1_648_877, 4_542]
-    assert [len(card.classes) for card in (MNIST.card, FashionMNIST.card, CARD)] == [10, 10, 10]
+    assert METADATA.counts == {"train": 50_000, "test": 10_000}
+    assert [a.size for a in MNIST.metadata.archives] == [9_912_422, 28_881, 1_648_877, 4_542]
+    assert [len(metadata.classes) for metadata in (MNIST.metadata, FashionMNIST.metadata, METADATA)] == [10, 10, 10]
 
 
 @pytest.mark.parametrize("kind, folder", [(MNIST, "MNIST"), (FashionMNIST, "FashionMNIST")])
 def test_the_real_files_of_mnist(data_folder: Path, kind: type[MNIST], folder: str) -> None:
-    for archive in kind.card.archives:
+    for archive in kind.metadata.archives:
         raw = (data_folder / folder / "raw" / archive.name).read_bytes()
         assert (len(raw), hashlib.sha256(raw).hexdigest()) == (archive.size, archive.sha256)
     train, test = kind(data_folder), kind(data_folder, "test")

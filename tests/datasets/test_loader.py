@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikeflow.datasets.base import Card, Dataset, Index
+from spikeflow.datasets.base import Dataset, Index, Metadata
 from spikeflow.datasets.loading.batch import Batch, collate
 from spikeflow.datasets.loading.cache import Cached
 from spikeflow.datasets.loading.loader import DataLoader, Loading, Position
@@ -28,7 +28,7 @@ from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 from spikeflow.ir.binning import Binning
 
-CARD = Card(
+METADATA = Metadata(
     "tiny", "Tiny", "events", "nobody", "none", "nowhere", ("a", "b"), {"train": 23}, "official", 8, 8
 )
 BINS = Binning(dt_us=100, steps=10, start="zero")
@@ -37,7 +37,7 @@ BINS = Binning(dt_us=100, steps=10, start="zero")
 class Tiny(Dataset[Events]):
     """23 small recordings."""
 
-    card = CARD
+    metadata = METADATA
 
     def find(self, folder: Path, split: str) -> Index | None:
         return Index(folder, "made", sorted(p.name for p in folder.glob("*.bin")), np.arange(23) % 2)

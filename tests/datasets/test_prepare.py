@@ -28,7 +28,7 @@ from tests.datasets import made_files as made
 @pytest.fixture(autouse=True)
 def small_card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """N-MNIST of three and one samples, and a data folder that is nobody's."""
-    monkeypatch.setattr(NMNIST, "card", replace(NMNIST.card, counts={"train": 3, "test": 1}))
+    monkeypatch.setattr(NMNIST, "metadata", replace(NMNIST.metadata, counts={"train": 3, "test": 1}))
     monkeypatch.setenv("SPIKEFLOW_DATA", str(tmp_path / "home"))
 
 
@@ -54,7 +54,7 @@ def _zips(folder: Path, source: Path) -> list[Archive]:
 
 
 def _expect(monkeypatch: pytest.MonkeyPatch, archives: list[Archive]) -> None:
-    monkeypatch.setattr(NMNIST, "card", replace(NMNIST.card, archives=tuple(archives)))
+    monkeypatch.setattr(NMNIST, "metadata", replace(NMNIST.metadata, archives=tuple(archives)))
 
 
 def test_adopts_in_place(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_nothing_there_says_what_to_fetch(tmp_path: Path) -> None:
     with pytest.raises(FileError) as caught:
         prepare("nmnist", tmp_path / "empty")
     text = str(caught.value)
-    for archive in NMNIST.card.archives:
+    for archive in NMNIST.metadata.archives:
         assert (
             archive.url in text and archive.md5 is not None and archive.md5 in text and archive.name in text
         )
@@ -170,7 +170,7 @@ def test_by_hand(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="must be fetched by hand") as caught:
         prepare("dvs_gesture", target=tmp_path)
     assert "8a5c71fb11e24e5ca5b11866ca6c00a1" in str(caught.value) and "Box" in str(caught.value)
-    assert "no checksum published" in instructions(catalog.card("asl_dvs"), tmp_path)
+    assert "no checksum published" in instructions(catalog.metadata("asl_dvs"), tmp_path)
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -23,7 +23,7 @@ def test_nmnist(data_folder: Path, split: str, found: int, expected: int) -> Non
     assert (facts["found"], facts["expected"], facts["complete"]) == (found, expected, False)
     for i in range(0, found, 50):
         events, label = data[i]
-        assert 1000 < len(events) < 15_000 and label == int(data.place(i).split("/")[1])
+        assert 1000 < len(events) < 15_000 and label == int(data.locate(i).split("/")[1])
         assert 200_000 < events.duration_us < 320_000
 
 

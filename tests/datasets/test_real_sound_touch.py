@@ -22,7 +22,7 @@ def test_spoken_digits(data_folder: Path) -> None:
     fit, held = train.validation(0.2)
     assert fit.groups is not None and held.groups is not None and not set(fit.groups) & set(held.groups)
     for i in (0, 1_000, 2_249):
-        with wave.open(str(train.root / train.place(i))) as file:
+        with wave.open(str(train.root / train.locate(i))) as file:
             theirs = np.frombuffer(file.readframes(file.getnframes()), "<i2")
         np.testing.assert_array_equal(train.audio(i).samples * 32768, theirs)
     events, label = train[0]
@@ -44,7 +44,7 @@ def test_braille(data_folder: Path) -> None:
     changes = 0
     for data in (train, test):
         for i, (events, label) in enumerate(data):
-            row = data.place(i).row
+            row = data.locate(i).row
             values = held["taxels"][begins[row] : begins[row + 1]].astype(int)
             step, taxel = np.nonzero(np.diff(values, axis=0))
             np.testing.assert_array_equal(events.t, (step + 1) * 25_000)

@@ -29,7 +29,7 @@ def heidelberg(path: Path, labels: list[int], speakers: list[int], keys: list[st
             units[row] = np.array([699, 3, row], np.uint16)
         file["labels"] = np.array(labels, np.uint16)
         file["extra/speaker"] = np.array(speakers, np.uint16)
-        file["extra/keys"] = [word.encode() for word in keys or SHD.card.classes]
+        file["extra/keys"] = [word.encode() for word in keys or SHD.metadata.classes]
 
 
 @pytest.mark.parametrize("below", ["", "SHD", "shd"])
@@ -38,7 +38,7 @@ def test_shd(tmp_path: Path, below: str) -> None:
     words = SHD(tmp_path / "top", partial=True)
     assert list(words.labels) == [3, 19, 0] and words.groups is not None and list(words.groups) == [1, 2, 1]
     events, label = words[1]
-    assert (label, words.card.classes[label]) == (19, "neun")
+    assert (label, words.metadata.classes[label]) == (19, "neun")
     assert list(events.t) == [250_000, 500_000, 625_000] and list(events.x) == [699, 3, 1]
     assert (events.width, events.height) == (700, 1) and events.p.all() and not events.y.any()
     again = pickle.loads(pickle.dumps(words))
@@ -54,12 +54,12 @@ def test_shd_validation_keeps_speakers_apart(tmp_path: Path) -> None:
 
 
 def test_ssc_has_its_own_validation_and_names(tmp_path: Path) -> None:
-    keys = sorted(SSC.card.classes)
+    keys = sorted(SSC.metadata.classes)
     for part, count in (("train", 3), ("valid", 2), ("test", 1)):
         heidelberg(tmp_path / f"ssc_{part}.h5", [34] * count, [0] * count, keys)
     fit, held = SSC(tmp_path, partial=True).validation()
     assert (len(fit), len(held), held.split) == (3, 2, "validation")
-    assert fit.card.classes == tuple(keys) and SSC.card.classes != tuple(
+    assert fit.metadata.classes == tuple(keys) and SSC.metadata.classes != tuple(
         keys
     )  # this copy's names, not every copy's
 
@@ -156,7 +156,7 @@ def test_braille_arrays(tmp_path: Path) -> None:
     braille_npz(tmp_path)
     train, test = Braille(tmp_path, partial=True), Braille(tmp_path, "test", partial=True, threshold=6)
     assert list(train.labels) == [0] * 4 + [26] * 4 and list(test.labels) == [0, 26]
-    assert train.card.classes[26] == "Z" and len(train[0][0]) == 4 and len(test[1][0]) == 2
+    assert train.metadata.classes[26] == "Z" and len(train[0][0]) == 4 and len(test[1][0]) == 2
     np.testing.assert_array_equal(train.taxels(3), TAXELS)
     with pytest.raises(DataError, match="threshold"):
         Braille(tmp_path, partial=True, threshold=0)
@@ -214,7 +214,7 @@ def test_braille_pickles_refused(tmp_path: Path, trials: object, word: str) -> N
 
 
 def test_counts_of_the_cards() -> None:
-    assert SHD.card.counts == {"train": 8_156, "test": 2_264}
-    assert SSC.card.counts == {"train": 75_466, "validation": 9_981, "test": 20_382}
-    assert NTIDIGITS.card.counts == {"train": 2_464, "test": 2_486}
-    assert [len(k.card.classes) for k in (SHD, SSC, NTIDIGITS, Braille)] == [20, 35, 11, 27]
+    assert SHD.metadata.counts == {"train": 8_156, "test": 2_264}
+    assert SSC.metadata.counts == {"train": 75_466, "validation": 9_981, "test": 20_382}
+    assert NTIDIGITS.metadata.counts == {"train": 2_464, "test": 2_486}
+    assert [len(k.metadata.classes) for k in (SHD, SSC, NTIDIGITS, Braille)] == [20, 35, 11, 27]

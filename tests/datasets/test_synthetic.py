@@ -47,7 +47,7 @@ RATES = {
 
 def some(name: str, split: str, each: int, classes: int) -> Dataset[Events]:
     """`each` samples of the first classes of a twin."""
-    made = synthetic.twin(name, each * len(catalog.card(name).classes), split, seed=1)
+    made = synthetic.twin(name, each * len(catalog.metadata(name).classes), split, seed=1)
     return made.subset(made.labels < classes)
 
 
@@ -57,17 +57,17 @@ def test_every_data_set_has_a_twin() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_shape_is_the_card_s(name: str) -> None:
-    card, made = catalog.card(name), synthetic.twin(name, 3)
+    metadata, made = catalog.metadata(name), synthetic.twin(name, 3)
     events, label = made[1]
-    assert label == 1 and len(events) and made.card.classes == card.classes
+    assert label == 1 and len(events) and made.metadata.classes == metadata.classes
     assert (
-        "synthetic" in made.card.title
+        "synthetic" in made.metadata.title
         and made.facts()["layout"] == "synthetic"
         and not made.facts()["complete"]
     )
-    if card.width:
-        assert (events.width, events.height) == (card.width, card.height)
-    assert set(RECIPES[name].groups) <= set(card.counts)
+    if metadata.width:
+        assert (events.width, events.height) == (metadata.width, metadata.height)
+    assert set(RECIPES[name].groups) <= set(metadata.counts)
 
 
 @pytest.mark.parametrize("name", RATES)
@@ -147,8 +147,8 @@ def readout(train: Dataset[Events], test: Dataset[Events], classes: int) -> floa
 @pytest.mark.parametrize("name", NAMES)
 def test_a_linear_readout_learns_it(name: str) -> None:
     large = name in LARGE
-    few = large or catalog.card(name).kind == "audio"
-    classes = min(4 if few else 12, len(catalog.card(name).classes))
+    few = large or catalog.metadata(name).kind == "audio"
+    classes = min(4 if few else 12, len(catalog.metadata(name).classes))
     train, test = (
         some(name, "train", 3 if large else 8, classes),
         some(name, "test", 1 if large else 3, classes),
@@ -183,17 +183,17 @@ def content(data: Dataset[Any], name: str) -> Counter[Any]:
 
 
 def splits(name: str) -> Iterator[str]:
-    return (split for split in catalog.card(name).counts if split != "all")
+    return (split for split in catalog.metadata(name).counts if split != "all")
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("dsec", *LARGE)])
 def test_written_and_read_by_the_real_loader(tmp_path: Path, name: str) -> None:
     each = 1 if name in ("dvs_lip", "speech_commands") else 2
-    options = {"encoder": Peaks()} if catalog.card(name).kind == "audio" else {}
+    options = {"encoder": Peaks()} if catalog.metadata(name).kind == "audio" else {}
     folder = synthetic.write(name, tmp_path / name, each, seed=4)
     for split in splits(name):
         real = catalog.load(name, folder, split, partial=True, **options)
-        made = synthetic.twin(name, each * len(catalog.card(name).classes), split, seed=4, **options)
+        made = synthetic.twin(name, each * len(catalog.metadata(name).classes), split, seed=4, **options)
         assert content(real, name) == content(made, name)
         if made.groups is not None and real.groups is not None:
             assert len(set(real.groups)) == len(set(made.groups))

@@ -59,8 +59,8 @@ def test_axons_are_distinct_by_projection_source_and_delay() -> None:
 def test_neurons_at_one_position_are_kin() -> None:
     rng = np.random.default_rng(0)
     graph = _joined((2, 4, 4), conv(3, 2, rng), (3, 4, 4))
-    kin = fan_in(graph, "a", projections(graph)).kin.reshape(3, 16)
-    assert (kin == kin[0]).all() and len(np.unique(kin)) == 16
+    group = fan_in(graph, "a", projections(graph)).group.reshape(3, 16)
+    assert (group == group[0]).all() and len(np.unique(group)) == 16
 
 
 def test_only_composed_graphs() -> None:

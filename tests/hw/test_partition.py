@@ -15,7 +15,7 @@ from spikeflow.hw.layout import grow
 from spikeflow.hw.layout import refine as refine_module
 from spikeflow.hw.layout.budget import Tally, room_of, synapse_bits
 from spikeflow.hw.layout.connectivity import projections
-from spikeflow.hw.layout.grow import Growth, kin_of
+from spikeflow.hw.layout.grow import Growth, groups_of
 from spikeflow.hw.layout.pack import core_memory
 from spikeflow.hw.layout.partition import partition, parts_of, task_of
 from spikeflow.hw.layout.refine import connectivity, refine
@@ -113,7 +113,7 @@ def test_refinement_never_raises_connectivity() -> None:
         chip = tiny_chip(neurons=50, axons_in=300, bits=10**6)
         task = task_of(graph, "p0", projections(graph), chip)
         weight = rng.random(task.fan.axons)
-        grown = Growth(task, kin_of(task.fan), room_of(chip), weight).run()
+        grown = Growth(task, groups_of(task.fan), room_of(chip), weight).run()
         assert not isinstance(grown, Violation)
         refined = refine(task, room_of(chip), weight, grown)
         assert connectivity(task, weight, refined) <= connectivity(task, weight, grown) + 1e-6

@@ -1,8 +1,7 @@
 """Capture: a traced network becomes a graph of stage ann, with a verdict for every operation.
 
 `traced` walks the operations; `arithmetic`, `shapes`, `synapses` and `heads` take one kind each; `builder`
-holds the graph while it grows; `refusals` says why an operation is not taken; `sections` cuts a network of
-trained layers.
+holds the graph while it grows; `refusals` says why an operation is not taken.
 """
 
 from spikeflow.convert.capture.builder import Captured, Verdict

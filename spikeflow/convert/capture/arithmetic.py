@@ -22,7 +22,7 @@ _RELU_HINT = "torch.nn.ReLU, after retraining"
 def relu(b: Builder, node: AtenNode) -> Value:
     """The rectifier: the operation that becomes spiking neurons."""
     value = b.chain(b.title(node), Activation("relu"), b.value(node, node.args[0]))
-    b.judge(node, "spiking", value)
+    b.decide(node, "spiking", value)
     return value
 
 
@@ -87,7 +87,7 @@ def _added(b: Builder, node: AtenNode, left: float, right: float) -> Value:
         value, factor, shift = b.value(node, node.args[1]), right, left * np.asarray(first, np.float64)
     made = affine(value.shape, factor, _broadcast(b, node, shift, value))
     result = b.chain(b.title(node), made, value)
-    b.judge(node, "synapses: a constant as bias", result)
+    b.decide(node, "synapses: a constant as bias", result)
     return result
 
 
@@ -96,7 +96,7 @@ def _branches(b: Builder, node: AtenNode, left: float, right: float) -> Value:
     if x.shape != y.shape:
         raise b.refuse(node, f"a sum of shapes {x.shape} and {y.shape}", "branches of one shape")
     value = b.sum(b.title(node), _times(b, node, x, left), _times(b, node, y, right))
-    b.judge(node, "added up at the ports that read it", value)
+    b.decide(node, "added up at the ports that read it", value)
     return value
 
 
@@ -128,7 +128,7 @@ def neg(b: Builder, node: AtenNode) -> Value:
 
 def _scaled(b: Builder, node: AtenNode, value: Value, factor: Array) -> Value:
     value = b.scale(b.title(node), value, _broadcast(b, node, factor, value))
-    b.judge(node, "a constant factor, folded into weights", value)
+    b.decide(node, "a constant factor, folded into weights", value)
     return value
 
 
@@ -136,7 +136,7 @@ def head(b: Builder, node: AtenNode) -> Value:
     """An activation at the very end that keeps the order of the answers is left out; else it is refused."""
     if node.name in b.heads:
         value = b.value(node, node.args[0])
-        b.judge(node, b.heads[node.name], value)
+        b.decide(node, b.heads[node.name], value)
         return value
     word = base_name(node.op)
     if word in SOFTMAX:

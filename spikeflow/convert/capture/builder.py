@@ -155,7 +155,7 @@ class Builder(Draft):
             )
         return array
 
-    def judge(self, node: AtenNode, verdict: str, value: Value | None = None) -> None:
+    def decide(self, node: AtenNode, verdict: str, value: Value | None = None) -> None:
         """Write down what became of an operation."""
         name = value.terms[-1] if value is not None else ""
         self.verdicts[node.name] = Verdict(node.module or node.name, node.op, verdict, name)

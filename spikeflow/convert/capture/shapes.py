@@ -17,7 +17,7 @@ _END = 2**62  # torch writes the largest integer for "to the end"
 def erased(b: Builder, node: AtenNode) -> Value:
     """The argument itself."""
     value = b.value(node, node.args[0])
-    b.judge(node, "erased: identity", value)
+    b.decide(node, "erased: identity", value)
     return value
 
 
@@ -38,7 +38,7 @@ def dropout(b: Builder, node: AtenNode) -> Value:
     if bool(argument(node, 2, "train", False)):
         raise b.refuse(node, "dropout in training mode", "model.eval()")
     value = b.value(node, node.args[0])
-    b.judge(node, "erased: dropout does nothing in evaluation", value)
+    b.decide(node, "erased: dropout does nothing in evaluation", value)
     return value
 
 
@@ -50,13 +50,13 @@ def reshape(b: Builder, node: AtenNode) -> Value:
             node, f"a change of shape across samples, to {node.shape}", "a shape that keeps the batch first"
         )
     if target == value.shape or (not target and value.shape == (1,)):  # one number a sample keeps an axis
-        b.judge(node, "erased: identity", value)
+        b.decide(node, "erased: identity", value)
     elif len(target) == 1:
         value = b.chain(b.title(node), Flatten(), value)
-        b.judge(node, "flatten", value)
+        b.decide(node, "flatten", value)
     else:
         value = b.chain(b.title(node), identity(value.shape, target), value)
-        b.judge(node, "synapses: the same values under another shape", value)
+        b.decide(node, "synapses: the same values under another shape", value)
     return value
 
 
@@ -75,7 +75,7 @@ def select(b: Builder, node: AtenNode) -> Value:
     if target != value.shape:
         moved = Flatten() if len(target) == 1 else identity(value.shape, target)
         value = b.chain(b.title(node), moved, value)
-    b.judge(node, "a slice of one", value)
+    b.decide(node, "a slice of one", value)
     return value
 
 
@@ -87,12 +87,12 @@ def slice_(b: Builder, node: AtenNode) -> Value:
     size = b.batch if dim == 0 else x.shape[dim - 1]
     cut = range(size)[slice(start, None if stop is None or stop > _END else stop, step or 1)]
     if len(cut) == size:
-        b.judge(node, "erased: identity", x)
+        b.decide(node, "erased: identity", x)
         return x
     if dim == 0 or not cut:
         raise b.refuse(node, "a slice across samples or an empty one", "a slice that keeps the batch")
     value = _cut(b, b.title(node), x, dim - 1, cut)
-    b.judge(node, "slice", value)
+    b.decide(node, "slice", value)
     return value
 
 
@@ -125,7 +125,7 @@ def parts(b: Builder, node: AtenNode) -> None:
         values.append(_cut(b, b.title(node), x, dim - 1, range(at, min(at + int(length), size))))
         at += int(length)
     b.lists[node.name] = tuple(values)
-    b.judge(node, "slices", values[-1])
+    b.decide(node, "slices", values[-1])
 
 
 def getitem(b: Builder, node: AtenNode) -> Value:
@@ -137,7 +137,7 @@ def getitem(b: Builder, node: AtenNode) -> Value:
         value = b.value(node, source)
     else:
         raise b.refuse(node, "a second result of an operation", "the first result only")
-    b.judge(node, "erased: one of several results", value)
+    b.decide(node, "erased: one of several results", value)
     return value
 
 
@@ -158,7 +158,7 @@ def pad(b: Builder, node: AtenNode) -> Value:
     if len(widths) > 2 * len(rows) or min(widths) < 0:
         raise b.refuse(node, f"padding of {widths}", "padding of a sample's own dimensions, 0 or more")
     value = b.chain(b.title(node), Pad(tuple(a for a, _ in rows), tuple(z for _, z in rows)), x)
-    b.judge(node, "padding", value)
+    b.decide(node, "padding", value)
     return value
 
 
@@ -169,5 +169,5 @@ def cat(b: Builder, node: AtenNode) -> Value:
     if dim == 0:
         raise b.refuse(node, "concatenation across samples", "concatenation along the channels")
     value = b.concat(b.title(node), values, dim - 1)
-    b.judge(node, "concatenation", value)
+    b.decide(node, "concatenation", value)
     return value

@@ -62,7 +62,7 @@ def _dense(b: Builder, node: AtenNode, x: Value, parameters: tuple[Array, Array 
     if len(x.shape) != 1:
         raise b.refuse(node, f"a linear layer on samples of shape {x.shape}", "torch.nn.Flatten before it")
     value = b.chain(b.title(node), Linear(*parameters), x)
-    b.judge(node, "synapses", value)
+    b.decide(node, "synapses", value)
     return value
 
 
@@ -97,7 +97,7 @@ def _picture(b: Builder, node: AtenNode, made: Conv2d) -> Value:
             node, f"a two-dimensional convolution on samples of shape {x.shape}", "samples of (C, H, W)"
         )
     value = b.chain(b.title(node), made, x)
-    b.judge(node, "synapses", value)
+    b.decide(node, "synapses", value)
     return value
 
 
@@ -136,7 +136,7 @@ def conv1d(b: Builder, node: AtenNode) -> Value:
             "the same convolution as torch.nn.Conv2d with a kernel of height 1",
         )
     value = b.chain(b.title(node), made, x)
-    b.judge(node, "synapses", value)
+    b.decide(node, "synapses", value)
     return value
 
 
@@ -161,7 +161,7 @@ def batch_norm(b: Builder, node: AtenNode) -> Value:
         epsilon,
     )
     value = b.chain(b.title(node), made, x)
-    b.judge(node, BATCH_NORM, value)
+    b.decide(node, BATCH_NORM, value)
     return value
 
 
@@ -204,7 +204,7 @@ def _windows(sizes: Pair, kernel: int, stride: int, padding: int) -> _Line:
 
 def _average(b: Builder, node: AtenNode, x: Value, pool: SumPool, divisor: Array) -> Value:
     value = b.chain(b.title(node), pool, x)
-    b.judge(node, "sum over windows; its factor is folded into weights", value)
+    b.decide(node, "sum over windows; its factor is folded into weights", value)
     factor = 1.0 / divisor.astype(np.float64)
     if (factor == factor.flat[0]).all():
         factor = factor.flat[0]
@@ -230,7 +230,7 @@ def avg_pool1d(b: Builder, node: AtenNode) -> Value:
 
 def _average1d(b: Builder, node: AtenNode, x: Value, windows: Windows, shape: tuple[int, ...]) -> Value:
     value = b.chain(b.title(node), windows.synapses(x.shape, shape), x)
-    b.judge(node, "synapses: averages over windows", value)
+    b.decide(node, "synapses: averages over windows", value)
     return value
 
 

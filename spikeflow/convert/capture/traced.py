@@ -200,4 +200,4 @@ def _constant(b: Builder, node: AtenNode) -> None:
     """An operation on constants only, which has been computed, or why it could not be."""
     if node.name in b.uncomputed:
         raise b.refuse(node, f"{base_name(node.op)} on constants ({b.uncomputed[node.name]})", _COMPUTE)
-    b.judge(node, "a constant")
+    b.decide(node, "a constant")

@@ -29,7 +29,8 @@ class FanIn:
     projection, source, delay : int32, ``(axons,)``.
     indptr : int64, ``(neurons + 1,)``; neuron i has the synapses indptr[i] to indptr[i + 1].
     axon, weight : int32 and int16 or int32, ``(synapses,)``, ascending by axon within a neuron.
-    kin : int32, ``(neurons,)``: neurons of one number listen to the same sources, by the network's structure.
+    group : int32, ``(neurons,)``: neurons of one number listen to the same sources, by the network's
+        structure.
     """
 
     projection: Array
@@ -38,7 +39,7 @@ class FanIn:
     indptr: Array
     axon: Array
     weight: Array
-    kin: Array
+    group: Array
 
     @property
     def neurons(self) -> int:
@@ -161,11 +162,11 @@ def _by_target(
     indptr = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=size))])
     small = weight.size == 0 or -(2**15) <= weight.min() <= weight.max() < 2**15
     axon = axon[order]
-    kin = np.zeros(size, np.int32)
+    group = np.zeros(size, np.int32)
     if mine:
         count = np.bincount(axons[axon, 0], minlength=max(i for i, _ in mine) + 1)
         index, edge = max(mine, key=lambda item: (int(count[item[0]]), -item[0]))
-        kin = _kin(graph, edge, indptr, np.where(axons[axon, 0] == index, axon, -1))
+        group = _group(graph, edge, indptr, np.where(axons[axon, 0] == index, axon, -1))
     return FanIn(
         axons[:, 0],
         axons[:, 1],
@@ -173,19 +174,19 @@ def _by_target(
         indptr,
         axon,
         weight[order].astype(np.int16 if small else np.int32),
-        kin,
+        group,
     )
 
 
-def _kin(graph: Graph, edge: Projection, indptr: Array, axon: Array) -> Array:
+def _group(graph: Graph, edge: Projection, indptr: Array, axon: Array) -> Array:
     """Which neurons share their sources, by the structure of one projection; `axon` is -1 for the others."""
     node = graph.nodes[edge.name]
     assert isinstance(node, Synaptic)
     alike = node.alike(graph.shapes[edge.name])
-    return _kin_by_sources(indptr, axon) if alike is None else alike
+    return _group_by_sources(indptr, axon) if alike is None else alike
 
 
-def _kin_by_sources(indptr: Array, axon: Array) -> Array:
+def _group_by_sources(indptr: Array, axon: Array) -> Array:
     # equal sets have equal sums of random numbers; a chance meeting only makes a group less alike
     token = np.random.default_rng(1).integers(1, 2**62, int(axon.max(initial=0)) + 2).astype(np.uint64)
     token[-1] = 0

@@ -1,8 +1,8 @@
 """Parts of one population, grown one after the other by the overlap of their input axons.
 
-A part takes in the kin (neurons with equal sources) that shares most axons with it, as many of them as the
-exact counts of neurons, axons and memory allow. Overlap-greedy growth on hypergraphs: Ronzani & Silvano,
-arXiv:2601.16118.
+A part takes in the fan-in group (neurons with equal sources) that shares most axons with it, as many of them
+as the exact counts of neurons, axons and memory allow. Overlap-greedy growth on hypergraphs: Ronzani &
+Silvano, arXiv:2601.16118.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MISSES = 4  # groups tried that do not fit any more before a part is closed
 
 
 @dataclass(frozen=True, eq=False)
-class Kin:
+class FanInGroups:
     """Groups of neurons with the same sources, and the axons of each group.
 
     Parameters
@@ -50,16 +50,16 @@ class Kin:
         return self.axon[self.axon_ptr[group] : self.axon_ptr[group + 1]]
 
 
-def kin_of(fan: FanIn) -> Kin:
+def groups_of(fan: FanIn) -> FanInGroups:
     """The groups of a population and the incidence between groups and axons."""
-    groups = int(fan.kin.max(initial=0)) + 1
-    order = np.argsort(fan.kin, kind="stable").astype(np.int32)
-    indptr = np.concatenate([[0], np.cumsum(np.bincount(fan.kin, minlength=groups))])
-    owner = np.repeat(fan.kin, np.diff(fan.indptr)).astype(np.int64)
+    groups = int(fan.group.max(initial=0)) + 1
+    order = np.argsort(fan.group, kind="stable").astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(fan.group, minlength=groups))])
+    owner = np.repeat(fan.group, np.diff(fan.indptr)).astype(np.int64)
     key = np.unique(owner * max(1, fan.axons) + fan.axon)
     group, axon = key // max(1, fan.axons), (key % max(1, fan.axons)).astype(np.int32)
     back = np.argsort(axon, kind="stable")
-    return Kin(order, indptr, _pointers(group, groups), axon, _pointers(axon, fan.axons), group[back])
+    return FanInGroups(order, indptr, _pointers(group, groups), axon, _pointers(axon, fan.axons), group[back])
 
 
 def _pointers(owner: Array, count: int) -> Array:
@@ -69,12 +69,12 @@ def _pointers(owner: Array, count: int) -> Array:
 class Growth:
     """Greedy growth of part after part."""
 
-    def __init__(self, task: Task, kin: Kin, room: Room, weight: Array) -> None:
-        self.task, self.kin, self.room, self.weight = task, kin, room, weight
-        self.left = np.diff(kin.indptr).astype(np.int64)  # neurons not yet in a part
-        self.taken = kin.indptr[:-1].copy()  # where each group's rest begins
-        self.degree = _sums(weight[kin.axon], kin.axon_ptr)
-        self.front = np.zeros(kin.count)  # shared with any part so far
+    def __init__(self, task: Task, groups: FanInGroups, room: Room, weight: Array) -> None:
+        self.task, self.groups, self.room, self.weight = task, groups, room, weight
+        self.left = np.diff(groups.indptr).astype(np.int64)  # neurons not yet in a part
+        self.taken = groups.indptr[:-1].copy()  # where each group's rest begins
+        self.degree = _sums(weight[groups.axon], groups.axon_ptr)
+        self.front = np.zeros(groups.count)  # shared with any part so far
         self.touched = np.zeros(task.fan.axons, bool)
         self.work = 0
 
@@ -91,7 +91,7 @@ class Growth:
     def _grow(self) -> Array | Violation:
         tally, chosen = self.task.tally(), list[Array]()
         inside = np.zeros(self.task.fan.axons, bool)
-        shared = np.zeros(self.kin.count)
+        shared = np.zeros(self.groups.count)
         first = group = self._seed()
         misses, open_groups = 0, self.left > 0
         while group >= 0 and misses < MISSES:
@@ -101,7 +101,7 @@ class Growth:
                 chosen.append(wanted[:some])
                 self.taken[group] += some
                 self.left[group] -= some
-                self._spread(shared, inside, self.kin.axons_of(group))
+                self._spread(shared, inside, self.groups.axons_of(group))
             misses = MISSES if 0 < some < len(wanted) else misses + (some == 0)
             open_groups[group] = False
             group = self._next(shared, open_groups)
@@ -112,7 +112,7 @@ class Growth:
 
     def _rest(self, group: int) -> Array:
         """The neurons of a group that are in no part yet."""
-        return self.kin.order[self.taken[group] : self.kin.indptr[group + 1]]
+        return self.groups.order[self.taken[group] : self.groups.indptr[group + 1]]
 
     def _seed(self) -> int:
         """The group that the parts so far surround most; at first, the first."""
@@ -139,12 +139,12 @@ class Growth:
         self._tell(self.front, new)
 
     def _tell(self, score: Array, axons: Array) -> None:
-        begin, length = self.kin.group_ptr[axons], np.diff(self.kin.group_ptr)[axons]
+        begin, length = self.groups.group_ptr[axons], np.diff(self.groups.group_ptr)[axons]
         self.work += int(length.sum())
         if self.work > WORK:
             return
         at = np.repeat(begin - np.cumsum(length) + length, length) + np.arange(int(length.sum()))
-        score += np.bincount(self.kin.group[at], np.repeat(self.weight[axons], length), len(score))
+        score += np.bincount(self.groups.group[at], np.repeat(self.weight[axons], length), len(score))
 
     def _fitting(self, tally: Tally, wanted: Array) -> int:
         """How many of these neurons fit, from the first on; they are added."""

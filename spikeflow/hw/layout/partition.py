@@ -17,7 +17,7 @@ from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.hw.layout.budget import Task, need_of, room_of
 from spikeflow.hw.layout.connectivity import FanIn, fan_in, projections
-from spikeflow.hw.layout.grow import Growth, Kin, kin_of
+from spikeflow.hw.layout.grow import FanInGroups, Growth, groups_of
 from spikeflow.hw.layout.pack import Part, pack
 from spikeflow.hw.layout.refine import connectivity, refine
 from spikeflow.hw.tables.check import MAX_TILES
@@ -191,11 +191,11 @@ def parts_of(task: Task, weight: Array) -> list[Array] | Violation:
     ----------
     weight : ``(axons,)``, messages a step of each axon's source.
     """
-    kin, room = kin_of(task.fan), room_of(task.chip)
-    grown = Growth(task, kin, room, weight).run()
+    groups, room = groups_of(task.fan), room_of(task.chip)
+    grown = Growth(task, groups, room, weight).run()
     if isinstance(grown, Violation):
         return grown
-    tried = [refine(task, room, weight, parts) for parts in (grown, *_evened(task, kin, weight, grown))]
+    tried = [refine(task, room, weight, parts) for parts in (grown, *_evened(task, groups, weight, grown))]
     return min(tried, key=lambda parts: (len(parts), _crumb(task, parts), connectivity(task, weight, parts)))
 
 
@@ -205,7 +205,7 @@ def _crumb(task: Task, parts: list[Array]) -> bool:
     return min(fills) < 0.5 * max(fills)
 
 
-def _evened(task: Task, kin: Kin, weight: Array, parts: list[Array]) -> list[list[Array]]:
+def _evened(task: Task, groups: FanInGroups, weight: Array, parts: list[Array]) -> list[list[Array]]:
     """As many parts, filled more alike: cut again with less room, where that needs no more parts."""
     room = room_of(task.chip)
     fills = [task.tally(part).fill(room) for part in parts]
@@ -214,7 +214,7 @@ def _evened(task: Task, kin: Kin, weight: Array, parts: list[Array]) -> list[lis
     for slack in SLACKS:
         share = float(np.mean(fills)) * slack
         if share < 1 and min(fills) < 0.9 * share:
-            again = Growth(task, kin, room.scaled(share, fixed), weight).run()
+            again = Growth(task, groups, room.scaled(share, fixed), weight).run()
             if not isinstance(again, Violation) and len(again) <= len(parts):
                 found.append(again)
     return found
@@ -274,8 +274,8 @@ def _split_all(
 
 
 def _pieces(fan: FanIn, neurons: Array, each: Array, limit: int) -> list[Array]:
-    """Runs of kin, each sending to about equally many axons, none to more than the limit."""
-    order = np.argsort(fan.kin[neurons], kind="stable")
+    """Runs of fan-in groups, each sending to about equally many axons, none to more than the limit."""
+    order = np.argsort(fan.group[neurons], kind="stable")
     even = each.sum() / -(-int(each.sum()) // limit)
     pieces: list[list[int]] = [[]]
     sent = 0

@@ -1,8 +1,8 @@
 """Moves and swaps between the parts of a population that lower their connectivity and keep every limit.
 
-What moves is a unit: the kin that lie in one part. A unit leaves with the axons that only it used, and brings
-to its new part those that were not there. Bounded by counts, not by time, so that the result is the same on
-every machine.
+What moves is a unit: what of a fan-in group lies in one part. A unit leaves with the axons that only it used,
+and brings to its new part those that were not there. Bounded by counts, not by time, so that the result is
+the same on every machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LEAST = 1e-9
 
 def refine(task: Task, room: Room, weight: Array, parts: list[Array]) -> list[Array]:
     """The parts after all rounds; never of higher connectivity, never beyond the room."""
-    if len(parts) < 2 or int(task.fan.kin.max(initial=0)) == 0:
+    if len(parts) < 2 or int(task.fan.group.max(initial=0)) == 0:
         return parts
     units = _Units(task, room, weight, parts)
     if len(units.axon) * len(parts) > WORK:
@@ -47,9 +47,11 @@ class _Units:
         self.task, self.room, self.weight = task, room, weight
         self.tallies = [task.tally(part) for part in parts]
         self.neurons = [
-            np.sort(part[task.fan.kin[part] == k]) for part in parts for k in np.unique(task.fan.kin[part])
+            np.sort(part[task.fan.group[part] == k])
+            for part in parts
+            for k in np.unique(task.fan.group[part])
         ]
-        self.part = np.repeat(np.arange(len(parts)), [len(np.unique(task.fan.kin[p])) for p in parts])
+        self.part = np.repeat(np.arange(len(parts)), [len(np.unique(task.fan.group[p])) for p in parts])
         found = [task.fan.axons_of(neurons) for neurons in self.neurons]
         self.pointers = np.concatenate([[0], np.cumsum([len(a) for a, _ in found])])
         self.axon = np.concatenate([a for a, _ in found]).astype(np.int64)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from spikeflow.datasets.info import Info
-from spikeflow.datasets.sets.card import Card
+from spikeflow.datasets.sets.metadata import Metadata
 from spikeflow.events import Events
 from spikeflow.report import words
 from spikeflow.report.recording.facts import About
@@ -26,16 +26,16 @@ def about_file(path: str, info: Info) -> About:
 
 
 def about_sample(
-    card: Card, place: Mapping[str, str], label: int, facts: Mapping[str, Any], note: str = ""
+    metadata: Metadata, place: Mapping[str, str], label: int, facts: Mapping[str, Any], note: str = ""
 ) -> About:
     """Of one sample of a data set; `place` says which one, such as split and number; `facts` as `facts_of`
     gives.
     """
-    name = card.classes[label] if 0 <= label < len(card.classes) else str(label)
+    name = metadata.classes[label] if 0 <= label < len(metadata.classes) else str(label)
     which = ", ".join(f"{what} {value}" if what == "sample" else value for what, value in place.items())
-    rows = [("data set", card.title), *place.items(), ("label", name), *_counted(facts)]
-    rows += [("licence", card.licence), ("citation", card.citation)]
-    return About(f"{card.title}, {which}: {name}", note, tuple(rows))
+    rows = [("data set", metadata.title), *place.items(), ("label", name), *_counted(facts)]
+    rows += [("licence", metadata.licence), ("citation", metadata.citation)]
+    return About(f"{metadata.title}, {which}: {name}", note, tuple(rows))
 
 
 def facts_of(events: Events) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Failure:
         return error
 
 
-class Maker:
+class Collator:
     """``[[(i, draw), ...]] -> batch``: reads samples, applies the transform with the draw of each, collates.
 
     Parameters

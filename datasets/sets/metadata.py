@@ -1,7 +1,8 @@
-"""A card: what a data set is, written down once; what is found on a disk is held against it."""
+"""Metadata: what a data set is, written down once; what is found on a disk is held against it."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -38,7 +39,7 @@ class Archive:
 
 
 @dataclass(frozen=True)
-class Card:
+class Metadata:
     """What a data set is.
 
     Parameters
@@ -78,5 +79,12 @@ class Card:
             raise DataError(f"{self.name}: kind", self.kind, f"one of {', '.join(KINDS)}")
 
     def to_json(self) -> dict[str, Any]:
-        """The card as plain values, for a result file."""
+        """The metadata as plain values, for a result file."""
         return asdict(self)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Card":
+        warnings.warn("Card is now Metadata", DeprecationWarning, stacklevel=2)
+        return Metadata
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

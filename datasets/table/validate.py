@@ -59,7 +59,7 @@ class Limits:
     ordered: bool = True
 
 
-class Screen:
+class Validator:
     """Checks the rows of one pass; remembers the last time and what was dropped."""
 
     def __init__(self, path: Path, limits: Limits) -> None:

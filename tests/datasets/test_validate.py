@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikeflow.datasets.table.screen import FARTHEST, Limits, Raw, Screen, times
 from spikeflow.datasets.table.units import Scale
+from spikeflow.datasets.table.validate import FARTHEST, Limits, Raw, Validator, times
 from spikeflow.errors import DataError, FileError
 
 PATH = Path("a.npy")
@@ -27,7 +27,7 @@ def _raw(rows: list[Row], dtypes: str = "f8 f8 f8 f8") -> Raw:
 def _screened(
     pieces: list[Raw], strict: bool, scale: Scale | None = None
 ) -> tuple[list[Any], dict[str, int]]:
-    screen = Screen(PATH, Limits(10, 8, scale or Scale(), strict))
+    screen = Validator(PATH, Limits(10, 8, scale or Scale(), strict))
     rows: list[Any] = []
     for piece in pieces:
         columns = screen.take(piece)
@@ -111,18 +111,18 @@ def test_types_of_columns(row: Row, dtypes: str, reason: str) -> None:
 
 
 def test_missing_columns_and_truth_values() -> None:
-    screen = Screen(PATH, Limits(None, None, Scale(), True))
+    screen = Validator(PATH, Limits(None, None, Scale(), True))
     t, x, y, p = screen.take(Raw(np.array([1, 2]), np.array([65535, 0])))
     assert (x.tolist(), y.tolist(), p.tolist()) == ([65535, 0], [0, 0], [1, 1]) and t.tolist() == [1, 2]
     assert screen.take(_raw([(3, 1, 1, True)], "u1 ? ? ?"))[3].tolist() == [1]
 
 
 def test_rows_that_are_not_there() -> None:
-    screen = Screen(PATH, Limits(None, None, Scale(), False))
+    screen = Validator(PATH, Limits(None, None, Scale(), False))
     screen.drop("truncated", 0)
     screen.drop("truncated", 3)
     assert dict(screen.dropped) == {"truncated": 3}
-    strict = Screen(PATH, Limits(None, None, Scale(), True))
+    strict = Validator(PATH, Limits(None, None, Scale(), True))
     strict.start(7)
     with pytest.raises(FileError, match="truncated at event 7"):
         strict.drop("truncated", 1)
