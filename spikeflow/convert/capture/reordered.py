@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from spikeflow.convert.capture.builder import Builder, Value
+from spikeflow.convert.capture.builder import Builder
+from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode, base_name
 from spikeflow.ir.nodes import Permute, Upsample
@@ -25,11 +26,11 @@ def permute(b: Builder, node: AtenNode) -> Value:
         raise b.refuse(node, "an order of axes that moves the samples", "an order that keeps the batch first")
     own = tuple(axis - 1 for axis in axes[1:])
     if own == tuple(range(len(own))):  # one number a sample, which keeps an axis, too
-        b.judge(node, "erased: identity", x)
+        b.decide(node, "erased: identity", x)
         return x
     value = b.chain(b.title(node), Permute(own), x)
     assert value.shape == tuple(node.shape[1:])
-    b.judge(node, "axes in another order", value)
+    b.decide(node, "axes in another order", value)
     return value
 
 
@@ -56,10 +57,10 @@ def upsample(b: Builder, node: AtenNode) -> Value:
     if not all(_repeats(n, f) for n, f in zip(x.shape[1:], factors, strict=True)):
         raise b.refuse(node, f"an interpolation by {factors}, whose places torch rounds", _WHOLE)
     if set(factors) == {1}:
-        b.judge(node, "erased: identity", x)
+        b.decide(node, "erased: identity", x)
         return x
     value = b.chain(b.title(node), Upsample((1, *factors)), x)
-    b.judge(node, "each value several times", value)
+    b.decide(node, "each value several times", value)
     return value
 
 
