@@ -276,3 +276,10 @@ class Dataset(ABC, Generic[Item]):
             "complete": self.found == self.expected,
             "layout": self.index.layout,
         }
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Card":
+        warnings.warn("Card is now Metadata", DeprecationWarning, stacklevel=2)
+        return Metadata
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

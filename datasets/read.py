@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from spikeflow.datasets.in_order import Sorted
 from spikeflow.datasets.recording import Options, Recording
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import Events
+from spikeflow.files.opened import open_regular
 from spikeflow.files.write import drafted
 
 NOTHING_SAID = Options()
@@ -105,19 +104,9 @@ def recognise(path: Path) -> Format:
 
 
 def _head(path: Path) -> Head:
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for
-            raise FileError(path, "a folder" if path.is_dir() else "no regular file")
-        with open(path, "rb", buffering=0) as file:
-            head = Head(path, file.read(HEAD), os.fstat(file.fileno()).st_size)
-    except FileNotFoundError:
-        raise FileError(path, "no such file") from None
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(path, str(error.strerror)) from None
-    except ValueError as error:  # a zero byte in the name
-        raise FileError(repr(str(path)), str(error)) from None
+    file, size = open_regular(path)
+    with file:
+        head = Head(path, file.read(HEAD), size)
     if not head.size:
         raise FileError(path, "an empty file")
     return head

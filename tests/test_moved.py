@@ -46,7 +46,7 @@ def test_what_was_pickled_under_an_old_name_opens() -> None:
 
 
 def test_old_words_of_data_sets() -> None:
-    from spikeflow.datasets import NMNIST
+    from spikeflow.datasets import NMNIST, base
     from spikeflow.datasets.base import Dataset
     from spikeflow.datasets.sets import catalog, metadata
     from spikeflow.datasets.synthetic import twin
@@ -61,7 +61,7 @@ def test_old_words_of_data_sets() -> None:
     with pytest.warns(DeprecationWarning, match="catalog.card is now catalog.metadata"):
         assert catalog.card("mnist") is catalog.metadata("mnist")
     with pytest.warns(DeprecationWarning, match="Card is now Metadata"):
-        assert metadata.Card is metadata.Metadata
+        assert metadata.Card is base.Card is metadata.Metadata
     with pytest.warns(DeprecationWarning, match="Mine.card is now Mine.metadata"):
 
         class Mine(Dataset):  # type: ignore[type-arg]

@@ -18,6 +18,7 @@ from spikeflow.datasets.stored.pickled_arrays import load_pickled
 from spikeflow.datasets.stored.rows import Row
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.opened import open_regular
 from spikeflow.samples import read_arrays
 from spikeflow.typing import Array
 
@@ -187,8 +188,9 @@ def _from_arrays(path: Path) -> Trials:
 
 def _from_pickle(path: Path) -> Trials:
     """A list of ``{"taxel_data": (steps, 12), ...}``, letter after letter, 50 repetitions each."""
+    packed, _ = open_regular(path)
     try:
-        with gzip.open(path, "rb") as file:
+        with packed, gzip.GzipFile(fileobj=packed) as file:
             raw = file.read(MAX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise FileError(path, f"damaged gzip data ({error})") from None

@@ -14,6 +14,7 @@ from spikeflow.datasets.stored.layouts import listed, roots
 from spikeflow.datasets.stored.pickled_arrays import load_pickled
 from spikeflow.datasets.stored.rows import rows
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.opened import read_regular
 
 SIZE = 32
 RECORD = 1 + 3 * SIZE * SIZE  # of the binary version: the label, then all red, all green, all blue
@@ -86,12 +87,10 @@ def _binary(root: Path, split: str) -> Index | None:
 
 
 def _records(path: Path) -> Array:
-    size = path.stat().st_size
-    if size % RECORD or size > MAX_BYTES:
-        raise FileError(
-            path, f"{size} bytes are not whole records of {RECORD}, at most {MAX_BYTES} bytes in all"
-        )
-    return np.fromfile(path, np.uint8).reshape(-1, RECORD)
+    raw = read_regular(path, MAX_BYTES)
+    if len(raw) % RECORD:
+        raise FileError(path, f"{len(raw)} bytes are not whole records of {RECORD}")
+    return np.frombuffer(raw, np.uint8).reshape(-1, RECORD)
 
 
 def _python(root: Path, split: str) -> Index | None:
@@ -101,9 +100,7 @@ def _python(root: Path, split: str) -> Index | None:
 
 def _batch(path: Path) -> dict[str, Array]:
     """Labels and data of a pickled batch."""
-    if path.stat().st_size > MAX_BYTES:
-        raise FileError(path, f"larger than {MAX_BYTES} bytes")
-    held = load_pickled(path.read_bytes(), path)
+    held = load_pickled(read_regular(path, MAX_BYTES), path)
     held = (
         {k.decode() if isinstance(k, bytes) else k: v for k, v in held.items()}
         if isinstance(held, dict)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from pathlib import Path
 from typing import IO, cast
@@ -16,6 +18,7 @@ from typing import IO, cast
 import numpy as np
 
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.opened import open_regular
 from spikeflow.files.write import replace_file
 from spikeflow.typing import Array
 
@@ -34,10 +37,8 @@ def read_idx(path: str | Path) -> Array:
         goes on after them.
     """
     try:
-        with _opened(Path(path)) as file:
+        with _opened(path) as file:
             return _read(path, file)
-    except FileNotFoundError:
-        raise FileError(path, "no such file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FileError(path, f"damaged gzip data ({error})") from None
 
@@ -59,10 +60,13 @@ def write_idx(path: str | Path, array: Array) -> None:
     replace_file(path, (gzip.compress(raw, mtime=0) if str(path).endswith(".gz") else raw,))
 
 
-def _opened(path: Path) -> IO[bytes]:
-    with open(path, "rb") as file:
+@contextmanager
+def _opened(path: str | Path) -> Iterator[IO[bytes]]:
+    file, _ = open_regular(path)
+    with file:
         zipped = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path, "rb")) if zipped else open(path, "rb")
+        file.seek(0)
+        yield cast(IO[bytes], gzip.GzipFile(fileobj=file)) if zipped else file
 
 
 def _read(path: str | Path, file: IO[bytes]) -> Array:

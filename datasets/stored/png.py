@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from spikeflow.errors import FileError
+from spikeflow.files.opened import read_regular
 from spikeflow.typing import Array
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # colour type: grey, RGB, grey and alpha, RGBA
+MAX_BYTES = 1 << 30
 MAX_PIXELS = 1 << 26
 
 
@@ -31,10 +33,7 @@ def read_png(path: Path) -> Array:
         Where the file is missing, damaged (checksums are held), larger than `MAX_PIXELS`, or of a kind not
         read here.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FileError(path, f"cannot be read ({error.strerror})") from None
+    data = read_regular(path, MAX_BYTES)
     chunks = _chunks(path, data)
     kind, header = next(chunks, (b"", b""))
     if kind != b"IHDR" or len(header) != 13:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.opened import read_regular
 from spikeflow.files.write import replace_file
 from spikeflow.typing import Array
 
@@ -85,14 +86,7 @@ def write_wave(path: str | Path, sound: Sound) -> None:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise FileError(path, f"larger than {MAX_BYTES} bytes")
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise FileError(path, "no such file") from None
-    except IsADirectoryError:
-        raise FileError(path, "a folder, not a WAV file") from None
+    raw = read_regular(path, MAX_BYTES)
     if len(raw) < 12 or raw[:4] != b"RIFF" or raw[8:12] != b"WAVE":
         raise FileError(path, "not a WAV file")
     return raw

@@ -33,3 +33,18 @@ def open_regular(path: PathLike) -> tuple[BinaryIO, int]:
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
         raise FileError(path, f"not an ordinary file but {what}")
     return os.fdopen(number, "rb"), found.st_size
+
+
+def read_regular(path: PathLike, most: int) -> bytes:
+    """All bytes of an ordinary file.
+
+    Raises
+    ------
+    FileError
+        As `open_regular`, and where there are more than `most`.
+    """
+    file, length = open_regular(path)
+    with file:
+        if length > most:
+            raise FileError(path, f"larger than {most} bytes")
+        return file.read()

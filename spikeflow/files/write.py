@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from spikeflow.errors import FileError
+from spikeflow.files.opened import PathLike
 
 try:
     import fcntl
 except ImportError:  # no locks on this system: nothing is taken for left behind
     fcntl = None
 
-PathLike = str | os.PathLike[str]
 DRAFT = re.compile(r"\.spikeflow-[0-9a-f]{16}\.tmp")
 NAMELESS: int = getattr(os, "O_TMPFILE", 0)
 

@@ -12,13 +12,10 @@ file, and the versions of node kinds and records that a reader has to know (`ver
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
-import stat
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from types import MappingProxyType
@@ -30,7 +27,8 @@ import numpy as np
 from spikeflow.errors import FileError
 from spikeflow.files.hdf5 import check_structure
 from spikeflow.files.limits import MARGIN, Budget
-from spikeflow.files.write import PathLike, replace_file
+from spikeflow.files.opened import PathLike, open_regular
+from spikeflow.files.write import replace_file
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.codec import ARRAY_TYPES, Json
 from spikeflow.ir.versions import too_new
@@ -146,29 +144,15 @@ def read(
 
 def kind_of(path: PathLike) -> str:
     """What a file holds, by its header alone; empty for files that are not ours."""
-    with _opened(path) as file:
+    file, _ = open_regular(path)
+    with file:
         match = _HEADER.fullmatch(file.read(HEADER_BYTES))
     return match[1].decode() if match else ""
 
 
-@contextlib.contextmanager
-def _opened(path: PathLike) -> Generator[Any, None, None]:
-    try:
-        # a pipe or a device could block or never end; the flag keeps opening one from waiting
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise FileError(path, "is not a plain file")
-            yield file
-    except FileError:
-        raise
-    except (OSError, ValueError) as error:
-        raise FileError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
 def _checked_image(path: PathLike, kind: str, limits: Limits) -> bytes:
-    with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
+    file, size = open_regular(path)
+    with file:
         if size > limits.file_bytes:
             raise FileError(path, f"has {size} bytes; the limit is {limits.file_bytes}")
         found = file.read(HEADER_BYTES)

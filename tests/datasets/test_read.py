@@ -48,7 +48,7 @@ def test_what_is_no_file(tmp_path: Path, format: str | None) -> None:
         ("none.npy", "no such file"),
         (".", "folder"),
         ("empty.npy", "empty"),
-        ("pipe.npy", "regular"),
+        ("pipe.npy", "not an ordinary file but a pipe"),
     ):
         with pytest.raises(FileError, match=reason):
             read(tmp_path / name, format)

@@ -23,7 +23,6 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -37,6 +36,7 @@ from spikeflow.convert.load.torchfile import DEFAULT_LIMIT, Saved
 from spikeflow.convert.load.zipped import StoredZip
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.errors import ConversionError, FileError, SpikeflowWarning
+from spikeflow.files.opened import open_regular
 
 _ARCH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
 _ARCH_HINT = "--arch package.module:function, a function of yours that returns the module"
@@ -89,7 +89,7 @@ class Opened:
 def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT) -> Opened:
     """As `load`, with what is to be told beside it instead of as a warning."""
     name = os.fspath(path)
-    file, length = torchfile.open_regular(Path(name))
+    file, length = open_regular(name)
     with file:
         found = torchfile.look(file, name, length, limit, LAYERS.keys() | KINDS)
         if isinstance(found, StoredZip):

@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import stat
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 import torch
@@ -91,21 +88,6 @@ def strided(
     steps = tuple(step if count > 1 else 0 for count, step in zip(size, stride, strict=True))
     view = flat.as_strided(size, steps, offset).clone(memory_format=torch.contiguous_format)
     return view != 0 if dtype == "bool" else view
-
-
-def open_regular(path: Path) -> tuple[BinaryIO, int]:
-    """Open an ordinary file, and its length; pipes, devices and folders are refused."""
-    try:
-        # Not blocking, since opening a pipe would wait for its other end.
-        number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise FileError(path, f"cannot be opened: {reason}") from None
-    found = os.fstat(number)
-    if not stat.S_ISREG(found.st_mode):
-        os.close(number)
-        raise FileError(path, "not an ordinary file")
-    return os.fdopen(number, "rb"), found.st_size
 
 
 def look(file: BinaryIO, path: str, length: int, limit: int, layers: Collection[str]) -> Saved | StoredZip:
