@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -61,7 +61,7 @@ def write_idx(path: str | Path, array: Array) -> None:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[IO[bytes]]:
+def _opened(path: str | Path) -> Generator[IO[bytes], None, None]:
     file, _ = open_regular(path)
     with file:
         zipped = file.read(2) == b"\x1f\x8b"
