@@ -130,7 +130,7 @@ class _Run:
             self.step(step)
             for name, values in kept.items():
                 trace = asked.traces.get(name)
-                values.append(self.values[name] if trace is None else self._traced(trace))
+                values.append(self.values[name] if trace is None else _traced(self, trace))
         self.done = self.done + steps
         stacked = {name: np.stack(values) for name, values in kept.items()}
         integers = self.dtype == np.int64
@@ -140,11 +140,6 @@ class _Run:
         outputs = {n: stacked[n] for n in self.graph.outputs}
         counts = {n: c for n, c in self.counts.items() if n in self.named}
         return Result(steps, self.samples, outputs, counts, recorded, time.perf_counter() - begun)
-
-    def _traced(self, trace: Trace) -> Array:
-        if trace.state >= 0:
-            return self.cells[trace.node].state[trace.state].copy()
-        return self.arriving[trace.node][trace.port]
 
     def state(self) -> State:
         """What the next step depends on, as a value."""
@@ -243,6 +238,12 @@ class _Run:
     def _count(self, name: str, **more: int) -> None:
         old = self.counts[name]
         self.counts[name] = replace(old, **{k: getattr(old, k) + v for k, v in more.items()})
+
+
+def _traced(run: _Run, trace: Trace) -> Array:
+    if trace.state >= 0:
+        return run.cells[trace.node].state[trace.state].copy()
+    return run.arriving[trace.node][trace.port]
 
 
 def _count_operations(run: _Run, name: str, x: Array) -> None:
