@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, HardwareError
+from spikeflow.hw.chips.chip import load
 from spikeflow.hw.passes.compose import compose, is_composed
+from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     Concat,
     Conv2d,
+    Delay,
     Flatten,
     Input,
     Linear,
@@ -41,6 +44,33 @@ def same(graph: Graph, steps: int = 10, tolerance: float = 0.0) -> Graph:
     assert np.abs(a).max() > 0
     np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
     return composed
+
+
+def delayed(steps: int, bias: float = 0.0) -> Graph:
+    """Two delays and an edge's, one behind the other; one of them before an Output."""
+    nodes: dict[str, Node] = {
+        "x": Input((3,)),
+        "w": Linear(np.eye(3, dtype=np.float32), np.full(3, bias, np.float32) if bias else None),
+        "later": Delay(steps),
+        "p": IF(2.0, "zero").node((3,)),
+        "again": Delay(2),
+        "out": Output(),
+    }
+    chain = list(nodes)
+    edges = [Edge(a, b, delay=int(b == "p")) for a, b in zip(chain, chain[1:], strict=False)]
+    return Graph(nodes, tuple(edges))
+
+
+def test_delays_become_delays_of_edges() -> None:
+    made = same(delayed(3))
+    assert not made.of_kind(Delay) and sorted(e.delay for e in made.edges) == [0, 2, 4]
+
+
+def test_delays_that_no_chip_carries_are_refused_by_name() -> None:
+    with pytest.raises(HardwareError, match="a delay of 101 step.s. from x to p"):
+        retime(compose(delayed(100)), load("loihi2"))
+    with pytest.raises(GraphError, match="w: its bias reaches later only 3 step"):
+        compose(delayed(3, 1.0))
 
 
 def test_as_many_synapses_as_sources_keep_the_delays_that_the_reference_reads() -> None:
