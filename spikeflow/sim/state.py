@@ -21,6 +21,7 @@ from spikeflow.frozen import Frozen
 from spikeflow.ir import store
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population
+from spikeflow.ir.outputs import expanded
 from spikeflow.sim import state_file
 from spikeflow.sim.remembered import Past, Remembered, remembered
 
@@ -35,7 +36,7 @@ class State(Frozen):
 
     Parameters
     ----------
-    graph : digest of the graph that it belongs to.
+    graph : digest of the graph that it belongs to, as it is run (`ir.outputs.expanded`).
     steps : int64, ``(B,)``; steps that each row has behind it.
     sample : int64, ``(B,)``; the number of each row's sample, on which random drive depends.
     memory : by node and name, ``(B, *shape)``: states of populations, and of any other node with a memory.
@@ -110,7 +111,8 @@ class State(Frozen):
     @staticmethod
     def initial(graph: Graph, samples: int) -> State:
         """Before the first step: populations at their initial states, nothing emitted yet; samples 0, 1, ..."""
-        return initial(graph, remembered(graph), samples)
+        run = expanded(graph)
+        return initial(run, remembered(run), samples)
 
     def check(self, graph: Graph) -> None:
         """Whether this is a state of that graph.
@@ -120,7 +122,8 @@ class State(Frozen):
         DataError
             By name: another graph, a node or state too few or too many, another shape, integers for floats.
         """
-        check(self, graph, remembered(graph))
+        run = expanded(graph)
+        check(self, run, remembered(run))
 
     def __getitem__(self, rows: int | slice | Sequence[int] | Array) -> State:
         """Some of the rows, in the order given."""

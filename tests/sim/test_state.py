@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,24 @@ def test_numbers_of_samples_must_agree(engine: str) -> None:
         runner.begin(0)
     with pytest.raises(SimulationError, match="0 steps"):
         runner.begin(3).advance(Constant(np.ones((3, 3), F32)), 0)
+
+
+@ENGINES
+def test_an_edge_that_reads_a_state(engine: str) -> None:
+    """Late, so that the values of the state are part of the past; a state from the graph itself begins the run."""
+    edges = tuple(replace(e, src_port="v") if e.dst == "out" else e for e in network().edges)
+    graph = replace(network(), edges=edges)
+    x = np.random.default_rng(5).normal(0, 1, (9, 2, 3)).astype(F32)
+    wanted = run(graph, Dense(x), 9)
+    state = State.initial(graph, 2)
+    for first, last in ((0, 4), (4, 9)):
+        state.check(graph)
+        part = run(graph, Dense(x[first:last]), last - first, state=state, engine=engine)
+        np.testing.assert_array_equal(part.output, wanted.output[first:last])
+        state = part.state
+    assert state == wanted.state
+    with pytest.raises(DataError, match="graph"):
+        state.check(network())
 
 
 @ENGINES
