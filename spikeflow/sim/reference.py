@@ -169,7 +169,7 @@ class _Run:
         if isinstance(node, Input):
             values, constant = self.inputs[name]
             value = values if constant else values[step]
-            self._count(name, spikes=int(np.count_nonzero(value)))
+            self.count(name, spikes=int(np.count_nonzero(value)))
             return value
         arriving = [self._port(name, port) for port in node.ports]
         if isinstance(node, Population):
@@ -215,7 +215,7 @@ class _Run:
         """`now` is the step of each row: rows of different age may have woken or not."""
         awake = np.flatnonzero(now >= node.start)
         output = np.zeros((self.samples, *node.shape), self.dtype)
-        self._count(name, idle=(self.samples - awake.size) * prod(node.shape))
+        self.count(name, idle=(self.samples - awake.size) * prod(node.shape))
         if awake.size:
             output[awake] = self._step_cells(name, [x[awake] for x in arriving], awake)
         return output
@@ -227,7 +227,7 @@ class _Run:
         idle = int((~_busy(cells, before, arriving, output, after)).sum())
         for held, values in zip(cells.state, after, strict=True):
             held[rows] = values
-        self._count(name, spikes=int(np.count_nonzero(output)), neuron_updates=output.size, idle=idle)
+        self.count(name, spikes=int(np.count_nonzero(output)), neuron_updates=output.size, idle=idle)
         clips = {
             "narrowed_low": dict(cells.step.narrowed_low),
             "narrowed_high": dict(cells.step.narrowed_high),
@@ -235,7 +235,8 @@ class _Run:
         self.counts[name] = replace(self.counts[name], **clips)
         return output
 
-    def _count(self, name: str, **more: int) -> None:
+    def count(self, name: str, **more: int) -> None:
+        """Add to what a node has counted."""
         old = self.counts[name]
         self.counts[name] = replace(old, **{k: getattr(old, k) + v for k, v in more.items()})
 
@@ -253,7 +254,7 @@ def _count_operations(run: _Run, name: str, x: Array) -> None:
     if isinstance(node, Synaptic):
         fan = node.fan_out(run.graph.port_shape(name, "in"), run.graph.shapes[name])
     unit = (x == 1) & (not run.analog[name])
-    run._count(
+    run.count(
         name,
         accumulates=int((unit * fan).sum()),
         multiply_accumulates=int((((x != 0) & ~unit) * fan).sum()),

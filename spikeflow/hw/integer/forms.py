@@ -146,7 +146,7 @@ class Forms(Domain[Value]):
         return _folded("max", a, b) or self._alike(self.w.ops.maximum, a, b)
 
     def mul(self, a: Value, b: Value, count: int, mode: str) -> Value:
-        return _folded("mul", a, b) or self._product(a, b)
+        return _folded("mul", a, b) or self.product(a, b)
 
     def div(self, a: Value, b: Value) -> Value:
         return _folded("div", a, b) or _divided(self, a, b)
@@ -166,7 +166,8 @@ class Forms(Domain[Value]):
         ordered = sorted((v for v in (a, b) if scale_of(v) is not None), key=lambda v: isinstance(v, Scaled))
         return scale_of(ordered[0]) if ordered else None
 
-    def _product(self, a: Value, b: Value) -> Value:
+    def product(self, a: Value, b: Value) -> Value:
+        """Two values multiplied: by a number known before, by a flag, or by each other."""
         if isinstance(b, Static):
             a, b = b, a
         if isinstance(a, Static):
@@ -209,7 +210,7 @@ def _divided(forms: Forms, a: Value, b: Value) -> Value:
     if not isinstance(b, Static):
         forms.w.refuse("a division by something that changes", "multiplications and shifts only")
     assert isinstance(b, Static)
-    return forms._product(a, Static(1.0 / b.value, f"inverse_{b.label}"))
+    return forms.product(a, Static(1.0 / b.value, f"inverse_{b.label}"))
 
 
 _FOLD: Mapping[str, Callable[[Float, Float], Float]] = {

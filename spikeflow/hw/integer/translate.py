@@ -146,7 +146,7 @@ class _Translation(Forms):
             return value
         state = self.state_at[index]
         current = state in self.currents
-        narrowed = self.w.narrow(value.at(self.w, scale), self._register(index, current), state)
+        narrowed = self.w.narrow(value.at(self.w, scale), self.register(index, current), state)
         self.following[index] = narrowed
         bias = self.ports[self.currents[state]].bias if current else None
         if bias is None or lasts(self.node, state):  # a current that lasts has its bias already
@@ -154,7 +154,8 @@ class _Translation(Forms):
         # the bias is added where the membrane reads the current
         return Moving(self._biased(self.currents[state], narrowed, bias * scale), scale)
 
-    def _register(self, index: int, current: bool) -> Register:
+    def register(self, index: int, current: bool) -> Register:
+        """Which of the chip's registers a value is kept in."""
         if current:
             return self.a.current
         return self.a.readout if index == self.node.program.output else self.a.state
@@ -244,7 +245,7 @@ def _initial(work: _Translation) -> dict[str, Float]:
 def _formats(work: _Translation) -> Mapping[str, Fixed]:
     states = {}
     for register, state in work.state_at.items():
-        kept = work._register(register, state in work.currents)
+        kept = work.register(register, state in work.currents)
         states[state] = (
             Fixed(1, signed=False) if work.scales[state] is None else Fixed(kept.bits + (kept.mode == "fold"))
         )

@@ -77,9 +77,10 @@ class Sparse(Synaptic):
         weight = what == "weight"
         array = self.weight if weight or self.delays is None else self.delays
         order = ("synapse", "one") if weight else ("source", "synapse")
-        return next((scope for scope in order if array.shape == (self._length(scope),)), "")
+        return next((scope for scope in order if array.shape == (self.length(scope),)), "")
 
-    def _length(self, scope: str) -> int:
+    def length(self, scope: str) -> int:
+        """How many numbers there are where they stand for such a scope."""
         return {"one": 1, "source": prod(self.in_shape), "synapse": self.targets.size}.get(scope, -1)
 
     @property
@@ -202,6 +203,6 @@ class Sparse(Synaptic):
 
 
 def _check_scope(node: Sparse, name: str, what: str, shape: Shape, scope: str) -> None:
-    if scope not in SCOPES or shape != (node._length(scope),):
-        lengths = ", ".join(f"{node._length(s)} for each {s}" for s in SCOPES[1:])
+    if scope not in SCOPES or shape != (node.length(scope),):
+        lengths = ", ".join(f"{node.length(s)} for each {s}" for s in SCOPES[1:])
         raise ShapeError(name, f"{what} of shape {shape} and scope {scope!r}", f"1 for all, {lengths}")
