@@ -25,6 +25,16 @@ class Sequences:
     dt: float
 
 
+def digit_pictures(steps: int = 12) -> Sequences:
+    """Each digit, 1 x 8 x 8, for so many steps: in each a pixel spikes with probability value / 16."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    pictures = np.repeat(x.reshape(-1, 1, 1, 8, 8) / 16, steps, axis=1)
+    spikes = (np.random.default_rng(1).random(pictures.shape) < pictures).astype(np.float32)
+    return _split(spikes, y, 500, tuple("0123456789"))
+
+
 def _split(x: np.ndarray, y: np.ndarray, test: int, labels: tuple[str, ...]) -> Sequences:
     order = np.random.default_rng(0).permutation(len(x))
     # a picture has no time of its own: each of its steps is shown for 1 ms

@@ -60,11 +60,16 @@ def test_how_to_load_events(tmp_path: Path) -> None:
     assert (tmp_path / "mine.html").stat().st_size > 50_000
 
 
+def test_how_to_wire_a_network(tmp_path: Path) -> None:
+    _follow(ROOT / "docs/how-to/wire_a_network.md", tmp_path)
+    assert (tmp_path / "trained.h5").stat().st_size > 1000
+
+
 def test_how_to_surrogate_gradients(tmp_path: Path) -> None:
     _follow(ROOT / "docs/how-to/surrogate_gradients.md", tmp_path)
 
 
-@pytest.mark.parametrize("script", ["train_lif.py", "train_two_point.py"])
+@pytest.mark.parametrize("script", ["train_lif.py", "train_two_point.py", "residual_snn.py", "two_stream.py"])
 def test_directly_trained(script: str, tmp_path: Path) -> None:
     printed = _run(sys.executable, str(ROOT / "examples" / script), "--smoke", cwd=tmp_path)
     assert "torch:" in printed and "engine:" in printed and "mapped, on" in printed

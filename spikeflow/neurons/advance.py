@@ -11,7 +11,7 @@ from torch import nn
 from spikeflow.errors import GraphError, ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge
 from spikeflow.neurons.layer import Neuron
-from spikeflow.neurons.members import bare, by_source, has_state, is_opened, ports_of
+from spikeflow.neurons.members import bare, by_source, check_inside, has_state, is_opened, ports_of
 from spikeflow.neurons.stateless import neurons_in, through
 from spikeflow.neurons.stepping import added, at_rest, step_through, stepper
 from spikeflow.neurons.stretch import check_stretch, check_tensor
@@ -169,8 +169,7 @@ class _Run:
             raise ShapeError(name, got, "None: the layer has no neurons")
         if found := neurons_in(layer):  # put there after the network was built
             raise UnsupportedLayer(name, type(layer).__name__, f"the layers it holds ({found}) one by one")
-        if name in self.wanted:
-            raise GraphError(f"{name}.{self.wanted[name][0]}", "is nothing to record", f"{name!r}")
+        check_inside(name, layer, self.wanted.get(name, ()))
         check_stretch(name, x)
         self.values[name] = through(name, layer, x)
 
@@ -178,6 +177,7 @@ class _Run:
         layer, arriving = self.modules[name], self.arriving(name)
         ports, inside = ports_of(layer), self.wanted.get(name, ())
         x = arriving[FIRST] if set(arriving) == {FIRST} else {p or ports[0]: v for p, v in arriving.items()}
+        check_inside(name, layer, inside)
         more = {"record": inside} if inside else {}
         answer, self.after[name] = layer(x, self.before.nodes.get(name), **more)
         edges, inner = next(iter(self.wiring.incoming[name].values())), bare(layer)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from torch import nn
 
+from spikeflow.errors import GraphError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Population
@@ -35,6 +36,11 @@ class GraphNet(Net):
     def __init__(self, graph: Graph, learn: Iterable[str] = ()) -> None:
         stages.check(graph, "snn")
         wanted = names_of("learn", learn)
+        known = {p for node in graph.nodes.values() if isinstance(node, Population) for p in node.params}
+        for name in wanted:
+            if name not in known:
+                hint = f"one of {', '.join(sorted(known))}" if known else "learn=()"
+                raise GraphError("GraphNet", f"no neurons have a parameter {name!r} to learn", hint)
         nodes = {
             name: _layer(node, wanted)
             for name, node in graph.nodes.items()

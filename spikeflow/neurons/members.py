@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from spikeflow.errors import UnsupportedLayer
+from spikeflow.errors import GraphError, UnsupportedLayer
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.stateless import check_stateless, neurons_in
 
@@ -19,6 +19,7 @@ class Timed(nn.Module):
 
     ports: tuple[str, ...] = ("in",)
     outputs: tuple[str, ...] = ("out",)
+    records: bool = False  # whether it takes names of what is to be recorded inside
     silent: bool = False  # whether ports that nothing reaches read 0, as those of neurons do
 
 
@@ -67,6 +68,12 @@ def by_source(name: str, layer: nn.Module, answer: Any) -> dict[str, Any]:
     named = answer if isinstance(answer, Mapping) else {outputs[0]: answer}
     lone = outputs[0] if len(outputs) == 1 else None
     return {name if key == lone else f"{name}.{key}": value for key, value in named.items()}
+
+
+def check_inside(name: str, layer: nn.Module, inside: tuple[str, ...]) -> None:
+    """Raise GraphError unless what is named within a node can be recorded; of neurons it is checked elsewhere."""
+    if inside and not getattr(bare(layer), "records", False):
+        raise GraphError(f"{name}.{inside[0]}", "is nothing to record", f"{name!r}, what it hands on")
 
 
 def check_member(name: str, layer: object) -> None:

@@ -44,6 +44,8 @@ class Net(Timed):
         For a module that holds neurons and is no network, and for torch layers that relate steps and samples.
     """
 
+    records = True
+
     def __init__(
         self,
         nodes: Mapping[str, nn.Module],

@@ -17,7 +17,7 @@ from spikeflow.errors import GraphError, ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge
 from spikeflow.neurons.dropout import NoMask
 from spikeflow.neurons.layer import Neuron
-from spikeflow.neurons.members import bare, by_source, has_state, ports_of
+from spikeflow.neurons.members import bare, by_source, check_inside, has_state, ports_of
 from spikeflow.neurons.stateless import check_settled, may_draw, neurons_in, through
 from spikeflow.neurons.stretch import arriving, state_dtype
 from spikeflow.neurons.wiring import FIRST, Incoming, source_of
@@ -37,9 +37,11 @@ def added(name: str, edges: Sequence[Edge], values: Sequence[torch.Tensor], wide
     if any(value.shape != values[0].shape for value in values):
         shapes = {source_of(e): tuple(v.shape) for e, v in zip(edges, values, strict=True)}
         raise ShapeError(name, f"values of shapes {shapes}", "equal shapes, since edges add up")
-    total = values[0].to(state_dtype(values[0].dtype)) if wide else values[0]
-    for value in values[1:]:
-        total = total + (value.to(state_dtype(value.dtype)) if wide else value)
+    # whole numbers too: torch's bools add up to True, its bytes wrap around
+    plain = [v.to(state_dtype(v.dtype)) if wide or not v.is_floating_point() else v for v in values]
+    total = plain[0]
+    for value in plain[1:]:
+        total = total + value
     return total
 
 
@@ -86,13 +88,11 @@ class Layer:
     wide = False
 
     def __init__(self, name: str, layer: nn.Module, state: Any, inside: tuple[str, ...]) -> None:
-        if not has_state(layer):
-            if found := neurons_in(layer):
-                raise UnsupportedLayer(
-                    name, type(layer).__name__, f"the layers it holds ({found}) one by one"
-                )
-            if inside:
-                raise GraphError(f"{name}.{inside[0]}", "is nothing to record", f"{name!r}")
+        if not has_state(layer) and (found := neurons_in(layer)):
+            raise UnsupportedLayer(
+                name, type(layer).__name__, f"the layers it holds ({found}) one by one"
+            )
+        check_inside(name, layer, inside)
         check_settled(name, layer)
         self.name, self.layer, self.state = name, layer, state
         self.more = {"record": inside} if inside else {}

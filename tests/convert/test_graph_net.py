@@ -255,6 +255,12 @@ def test_what_is_no_spiking_graph_is_refused() -> None:
         GraphNet(Graph({**ends, "more": Output()}, (Edge("in", "more"), Edge("cells", "out"))))
     with pytest.raises(UnsupportedLayer):
         NodeLayer(IF().node((3,)))
+    with pytest.raises(GraphError, match="decai.*threshold"):
+        GraphNet(Drawn(0).graph(), learn=("decai",))
+    woken = replace(IF().node((3,)), start=2)
+    late = GraphNet(Graph({**ends, "cells": woken}, (Edge("in", "cells"), Edge("cells", "out"))))
+    with pytest.raises(GraphError, match="cells.v: is nothing to record"):
+        late(torch.zeros(4, 1, 3), record=("cells.v",))
     layer = NodeLayer(Linear(np.ones((2, 3), np.float32), delays=np.array([0, 1, 2])))
     for wrong in (torch.zeros(1, 2, 3), 3, (None,)):
         with pytest.raises(SpikeflowError):

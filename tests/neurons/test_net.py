@@ -406,6 +406,38 @@ def test_values_of_several_shapes_do_not_broadcast() -> None:
         net(torch.rand(4, 3, N))
 
 
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.int64])
+def test_spikes_given_as_whole_numbers_add_up(dtype: torch.dtype) -> None:
+    """Torch's own bools would add up to True, its bytes wrap around at 256."""
+    net = Net(
+        {"a": nn.Linear(N, N), "cells": Neuron(LIF(0.9))},
+        [Edge("input", "a"), Edge("input", "a", delay=1), Edge("a", "cells"), Edge("input", "cells")]
+        + [Edge("input", "output"), Edge("input", "output"), Edge("cells", "spikes")],
+        outputs=("output", "spikes"),
+    )
+    x = torch.randint(
+        0, 2 if dtype is torch.bool else 200, (6, 3, N), generator=torch.Generator().manual_seed(0)
+    )
+    wanted, _ = net(x.float())
+    got, _ = net(x.to(dtype))
+    assert equal({n: v.float() for n, v in got.items()}, wanted)
+
+
+def test_no_samples_are_no_samples() -> None:
+    net = two_stream()
+    outputs, states = net({n: x[:, :0] for n, x in streams().items()})
+    assert outputs["logits"].shape == (9, 0, 2) and states.past["cells"].shape == (2, 0, N)
+
+
+def test_states_are_detached_by_torchs_own_tools() -> None:
+    """As truncated backpropagation through time does it."""
+    net, x = two_stream(), streams()
+    _, states = net(x)
+    kept = pytree.tree_map(lambda t: t.detach(), states)
+    assert type(kept) is type(states) and not kept.past["cells"].requires_grad
+    net(x, kept)[0]["logits"].sum().backward()
+
+
 def test_a_cycle_that_nothing_drives_is_refused() -> None:
     net = Net(
         {"a": Neuron(LIF()), "b": nn.Identity()},

@@ -26,7 +26,7 @@ _REBUILD = (
     "takes it"
 )
 _CAPTURE = (
-    "spikeflow.convert.capture_trained(net, shape) takes a spikeflow.neurons.Sequential; it is not converted"
+    "spikeflow.convert.capture_trained(net, shape) takes a network of spikeflow.neurons; it is not converted"
 )
 _LOOKED = 2**20  # bytes of an HDF5 file in which its kind is looked for
 
