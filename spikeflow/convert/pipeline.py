@@ -18,6 +18,7 @@ from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
+from spikeflow.convert.passes.pools import behind_neurons
 from spikeflow.convert.passes.thresholds import METHODS, Thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
 from spikeflow.convert.trace.atengraph import AtenGraph
@@ -88,9 +89,10 @@ def convert(
     calibration = calibrated(x, y, entering)
     network, opening = sources.opened_with_told(source, options.arch)
     captured, difference = _captured(network, calibration, options)
-    folded = fold_batch_norm(captured.graph)
+    ann = behind_neurons(captured.graph)
+    folded = fold_batch_norm(ann)
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
-    thresholds = _thresholds(captured.graph, stats, options)
+    thresholds = _thresholds(ann, stats, options)
     outputs, chosen = described(captured.outputs, options, None if calibration is None else calibration.y)
     known = _Known(calibration, stats, outputs, next((o for o in outputs if o.name == chosen), None))
     scale = _scale(options, stats)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LISTED = (
-    "linear, convolution, batch norm, average pooling, ReLU, addition, concatenation, slices, flatten, "
-    "permute"
+    "linear, convolution, batch norm, average and max pooling, ReLU, addition, concatenation, slices, "
+    "flatten, permute"
 )
-_MAX_POOL = "average pooling (retrain briefly); max pooling on spikes has no exact form here yet"
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
 _NORM = "torch.nn.BatchNorm2d, whose statistics are constants after training"
 _AT_THE_END = "leave it out of the network where it is the last operation, and apply it to the answers"
@@ -22,10 +21,9 @@ def _each(names: str, kind: str, hint: str) -> dict[str, tuple[str, str]]:
 # name of the operation -> what it is called, and what to try
 REFUSED: Mapping[str, tuple[str, str]] = {
     **_each(
-        "max_pool1d max_pool2d max_pool3d max_pool2d_with_indices max_pool3d_with_indices "
-        "max_pool1d_with_indices adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d",
-        "max pooling",
-        _MAX_POOL,
+        "max_pool3d max_pool3d_with_indices adaptive_max_pool3d",
+        "a three-dimensional layer",
+        "two dimensions",
     ),
     **_each(
         "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm "

@@ -30,6 +30,10 @@ STATELESS = (
     nn.Conv2d,
     nn.AvgPool2d,
     nn.AdaptiveAvgPool2d,
+    nn.MaxPool1d,
+    nn.MaxPool2d,
+    nn.AdaptiveMaxPool1d,
+    nn.AdaptiveMaxPool2d,
     nn.Flatten,
     nn.Unflatten,
     nn.Dropout,
@@ -43,8 +47,8 @@ STATELESS = (
     nn.BatchNorm2d,
 )
 HINT = (
-    "Linear, Conv2d, AvgPool2d, Flatten, Dropout, BatchNorm2d, Neuron or Recurrent in a spikeflow Sequential "
-    "or Net"
+    "Linear, Conv2d, AvgPool2d, MaxPool2d, Flatten, Dropout, BatchNorm2d, Neuron or Recurrent in a spikeflow "
+    "Sequential or Net"
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from spikeflow.convert.capture import arithmetic, reordered, shapes, synapses
+from spikeflow.convert.capture import arithmetic, pools, reordered, shapes, synapses
 from spikeflow.convert.capture.builder import Builder, Captured, Verdict
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.heads import ERASED_SOFTMAX, final_function
@@ -42,6 +42,9 @@ _HANDLERS: Mapping[str, Handler] = {
     "adaptive_avg_pool2d": synapses.adaptive_avg_pool2d,
     "_adaptive_avg_pool2d": synapses.adaptive_avg_pool2d,
     "mean": synapses.mean,
+    **dict.fromkeys(("max_pool1d", "max_pool1d_with_indices"), pools.max_pool),
+    **dict.fromkeys(("max_pool2d", "max_pool2d_with_indices"), pools.max_pool),
+    **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), pools.adaptive_max_pool),
     "relu": arithmetic.relu,
     "clamp": arithmetic.clamp,
     "clamp_min": arithmetic.clamp,

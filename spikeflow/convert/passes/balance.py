@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from spikeflow.convert.passes.pools import counting
 from spikeflow.convert.passes.scales import fold_scales
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
@@ -38,7 +39,7 @@ def balance(
     Raises
     ------
     ConversionError
-        Where a threshold is missing or not above 0.
+        Where a threshold is missing or not above 0, and for max pooling of what are no spikes.
     """
     factors: dict[str, Array] = {name: np.asarray(scale, np.float64) for name in graph.inputs if scale != 1}
     changed: dict[str, Node] = {}
@@ -47,7 +48,7 @@ def balance(
         theta = _threshold(name, thresholds, shape)
         changed[name] = population(theta, shape, reset)
         factors[name] = theta.astype(np.float64)
-    return fold_scales(with_readout(graph.with_nodes(changed)), factors)
+    return counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))
 
 
 def readout_of(graph: Graph, output: str = "") -> str:

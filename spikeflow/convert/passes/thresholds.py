@@ -18,7 +18,7 @@ from spikeflow.errors import ConversionError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, BatchNorm, Move, Node, Scale, Shape, SumPool
+from spikeflow.ir.nodes import Activation, BatchNorm, MaxPool, Move, Node, Scale, Shape, SumPool
 from spikeflow.typing import Array
 
 FLOOR = 2.0**-10
@@ -139,7 +139,7 @@ class _Bounds:
         return _through(node, [self._port(name, port, asked) for port in node.ports], shape)
 
 
-_PASSING = (Scale, SumPool, Move)
+_PASSING = (Scale, SumPool, MaxPool, Move)
 
 
 def _through(node: Node, bounds: list[Array], shape: Shape) -> Array:
@@ -149,5 +149,8 @@ def _through(node: Node, bounds: list[Array], shape: Shape) -> Array:
     if isinstance(node, SumPool):
         # the bound of a channel is one number, so a window holds at most kernel times that
         return np.broadcast_to(x.reshape(shape[0], -1).max(axis=1)[:, None, None] * prod(node.kernel), shape)
+    if isinstance(node, MaxPool):
+        most = x.reshape(shape[0], -1).max(axis=1)
+        return np.broadcast_to(most.reshape(-1, *(1,) * (len(shape) - 1)), shape)
     assert isinstance(node, Move)
     return node.moved(bounds, 0)

@@ -19,7 +19,7 @@ from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, MaxPool, Move, Node, Population, Shape, Sparse
+from spikeflow.ir.nodes import Delay, Input, MaxPool, Move, Node, Population, Shape, Sparse
 from spikeflow.ir.ops import Ops
 from spikeflow.ir.record import Network
 from spikeflow.neurons.lif import LIF
@@ -111,7 +111,7 @@ def _not_binary(graph: Graph, name: str) -> str | None:
     if isinstance(node, Input):
         return None if node.kind == "spikes" else name
     several = any(len(graph.inputs_of(name, port)) > 1 for port in node.ports)
-    if several or not isinstance(node, Move | MaxPool):
+    if several or not isinstance(node, Move | Delay | MaxPool):
         return name
     return next((found for e in graph.inputs_of(name) if (found := _not_binary(graph, e.src))), None)
 

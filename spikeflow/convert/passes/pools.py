@@ -1,0 +1,152 @@
+"""Pass: a rectifier behind max pooling moves before it, so that spikes are pooled, not currents.
+
+The largest of rectified values is the rectified largest, so nothing changes. A current differs from step
+to step, and the sum of its maxima is not the maximum of its sums; spikes can be counted. Factors and
+batch norm that keep the order move before the pooling as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from spikeflow.convert.capture.affine import per_channel
+from spikeflow.errors import ConversionError
+from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Activation, BatchNorm, Input, MaxPool, Move, Node, Population, Scale, SumPool
+from spikeflow.ir.whole import sources
+
+_NEURON = "a ReLU right before or behind the pooling"
+
+
+def behind_neurons(graph: Graph) -> Graph:
+    """The graph of stage ann in which every max pooling reads rectified values, or the input.
+
+    Raises
+    ------
+    ConversionError
+        Where that would be another network; it names the pooling and what it reads.
+    """
+    for name in graph.of_kind(MaxPool):
+        while (reason := _unsettled(graph, name)) is not None:
+            moved = _lowered(graph, name)
+            if moved is None:
+                raise ConversionError(name, *_refusal(graph, name, reason))
+            graph = moved
+    return graph
+
+
+def counting(graph: Graph) -> Graph:
+    """The graph of stage snn in which max pooling of spikes counts them; that of a constant input stays.
+
+    Raises
+    ------
+    ConversionError
+        For max pooling that reads both.
+    """
+    changed: dict[str, Node] = {}
+    for name in graph.of_kind(MaxPool):
+        node, read = graph.nodes[name], [graph.nodes[s] for s in sources(graph, name)]
+        assert isinstance(node, MaxPool)
+        constant = [isinstance(s, Input) and s.kind == "current" for s in read]
+        if any(constant) and not all(constant):
+            reason = "pools the constant input together with spikes"
+            raise ConversionError(name, reason, "max pooling of each before they are concatenated")
+        if all(isinstance(s, Population) or (isinstance(s, Input) and s.kind == "spikes") for s in read):
+            changed[name] = replace(node, mode="running")
+        elif not all(constant):
+            what = ", ".join(
+                sorted(s for s in sources(graph, name) if not isinstance(graph.nodes[s], Population | Input))
+            )
+            raise ConversionError(
+                name, f"pools values of {what}, which are neither spikes nor the input", _NEURON
+            )
+    return graph.with_nodes(changed)
+
+
+def _unsettled(graph: Graph, name: str) -> str | None:
+    """Whose values are neither rectified nor the input, so that its own are not; None where all is well."""
+    node = graph.nodes[name]
+    if isinstance(node, Activation | Input):
+        return None
+    keeps = isinstance(node, Move | SumPool | MaxPool) or _rises(graph, name, Scale)
+    if not keeps:
+        return name
+    several = [e.src for port in node.ports if len(edges := graph.inputs_of(name, port)) > 1 for e in edges]
+    if several:
+        return f"the sum of {' and '.join(several)}"
+    return next((found for e in graph.inputs_of(name) if (found := _unsettled(graph, e.src))), None)
+
+
+def _lowered(graph: Graph, pool: str) -> Graph | None:
+    """The graph with what follows a pooling moved before it, or moved one node up on its way; or None."""
+    name = pool
+    while True:
+        readers = [e.dst for e in graph.outputs_of(name)]
+        alone = all(len(graph.inputs_of(r)) == 1 for r in readers)
+        if not readers or not alone or len(graph.inputs_of(pool)) == 0:
+            return None
+        if all(isinstance(graph.nodes[r], Activation) for r in readers):
+            return _swapped(graph, name, tuple(readers))
+        if len(readers) > 1:
+            return None
+        (reader,) = readers
+        if name == pool and _rises(graph, reader, BatchNorm | Scale):
+            return _swapped(graph, name, (reader,))
+        if not isinstance(graph.nodes[reader], Move | MaxPool):
+            return None
+        name = reader
+
+
+def _rises(graph: Graph, name: str, kinds: object) -> bool:
+    """Whether a factor or batch norm keeps the order of the values of each channel."""
+    node = graph.nodes[name]
+    if not isinstance(node, kinds):  # type: ignore[arg-type]
+        return False
+    if isinstance(node, BatchNorm):
+        return bool((node.gamma >= 0).all())
+    assert isinstance(node, Scale)
+    channel = per_channel(weight_values(node.factor), graph.shapes[name])
+    return channel is not None and bool((channel > 0).all())
+
+
+def _swapped(graph: Graph, name: str, readers: tuple[str, ...]) -> Graph:
+    """The first reader of a node of one port before it instead of behind it; equal ones become one."""
+    first, edges = readers[0], list[Edge]()
+    for edge in graph.edges:
+        if edge.dst == name:
+            edges.append(replace(edge, dst=first))
+        elif edge.dst == first:
+            edges.append(replace(edge, src=first, dst=name))
+        elif edge.src in readers:
+            edges.append(replace(edge, src=name))
+        elif edge.dst not in readers:
+            edges.append(edge)
+    nodes = {n: node for n, node in graph.nodes.items() if n not in readers[1:]}
+    return Graph(_before(nodes, first, name), tuple(edges), graph.dt)
+
+
+def _before(nodes: dict[str, Node], moved: str, name: str) -> dict[str, Node]:
+    """The nodes with one of them put before another."""
+    made: dict[str, Node] = {}
+    for key, node in nodes.items():
+        if key == name:
+            made[moved] = nodes[moved]
+        if key != moved:
+            made[key] = node
+    return made
+
+
+def _refusal(graph: Graph, name: str, reason: str) -> tuple[str, str]:
+    """What is wrong, and what would help."""
+    readers = [e.dst for e in graph.outputs_of(name)]
+    turning = [
+        r for r in readers if isinstance(graph.nodes[r], BatchNorm) and not _rises(graph, r, BatchNorm)
+    ]
+    if turning and isinstance(node := graph.nodes[turning[0]], BatchNorm):
+        count = int(np.count_nonzero(node.gamma < 0))
+        what = f"pools currents, and {count} factor(s) of the batch norm {turning[0]} behind it are below 0"
+        return what, "the batch norm before the pooling"
+    return f"pools the values of {reason}, which are neither rectified nor the input", _NEURON
