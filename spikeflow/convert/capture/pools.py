@@ -50,7 +50,7 @@ def _picture(b: Builder, node: AtenNode, rank: int) -> Value:
 
 def _made(b: Builder, node: AtenNode, x: Value, pool: MaxPool) -> Value:
     value = b.chain(b.title(node), pool, x)
-    b.judge(node, "max pooling", value)
+    b.decide(node, "max pooling", value)
     return value
 
 
