@@ -136,12 +136,12 @@ def test_a_run_by_rule_is_cut_like_any_other(seed: int, bits: int) -> None:
     whole = reference.simulate(graph, Dense(x), 30).outputs["out"]
     runs = reference.prepare(graph), engine.prepare(graph)
     first = [run(Dense(x[:cut]), cut) for run in runs]
-    states = [found.after.arrays() for found in first]  # type: ignore[union-attr]
+    states = [found.state.arrays() for found in first]
     assert states[0].keys() == states[1].keys()
     for name in states[0]:
         np.testing.assert_array_equal(states[0][name], states[1][name])
     for run, other in zip(runs, reversed(first), strict=True):
-        rest = run(Dense(x[cut:]), 30 - cut, state=other.after)
+        rest = run(Dense(x[cut:]), 30 - cut, state=other.state)
         np.testing.assert_array_equal(np.concatenate([other.outputs["out"], rest.outputs["out"]]), whole)
     live = runs[1].begin(2)
     parts = [live.advance(Dense(x[a:b]), b - a).outputs["out"] for a, b in ((0, cut), (cut, 30))]
