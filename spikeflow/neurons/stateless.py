@@ -81,6 +81,17 @@ def through(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return y.unflatten(0, (steps, batch))
 
 
+def through_moment(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """One step ``(B, *shape)`` through a stateless layer that draws nothing."""
+    flat = _in_its_type(layer, x)
+    _check_axes(name, layer, flat)
+    y = layer(flat)
+    if not isinstance(y, torch.Tensor) or y.shape[:1] != x.shape[:1]:
+        got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+        raise ShapeError(name, f"an answer {got}", f"a tensor with {len(x)} samples first")
+    return y
+
+
 def _in_its_type(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Spikes given as integers, and states of a half-precision network, in the type of the layer's weights."""
     weight = next((p for p in layer.parameters(recurse=False) if p.is_floating_point()), None)

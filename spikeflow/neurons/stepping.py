@@ -18,7 +18,7 @@ from spikeflow.ir.graph import Edge
 from spikeflow.neurons.dropout import NoMask
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.members import bare, by_source, check_inside, has_state, ports_of
-from spikeflow.neurons.stateless import check_settled, may_draw, neurons_in, through
+from spikeflow.neurons.stateless import check_settled, may_draw, neurons_in, through_moment
 from spikeflow.neurons.stretch import arriving, state_dtype
 from spikeflow.neurons.wiring import FIRST, Incoming, source_of
 
@@ -102,7 +102,7 @@ class Layer:
         """What the node hands on in one step, by name of its source."""
         with NoMask(self.name) if self.drawing else nullcontext():
             if not has_state(self.layer):
-                return {self.name: through(self.name, self.layer, ports[FIRST][None])[0]}
+                return {self.name: through_moment(self.name, self.layer, ports[FIRST])}
             names = ports_of(self.layer)
             named = {port or names[0]: x[None] for port, x in ports.items()}
             x = named[names[0]] if len(names) == 1 else named
