@@ -1,11 +1,13 @@
 """The gradient of a program is a program: reverse mode over the straight line, surrogates put in at slots.
 
-Write d.x for the derivative of a loss by x. One step is ``out, state' = program(params, state, inputs)``. Its adjoint,
+Write d.x for the derivative of a loss by x. One step is ``out, state' = program(params, state, inputs)``. Its
+adjoint,
 
     d.state, d.inputs, d.params = adjoint(params, inputs, state, d.out, d.state')
 
-is a `Program` that runs from the last step to the first: d.state is the state that it carries, and what the forward
-pass saw enters at its ports. Names: ``state.v``, ``input.in``, ``param.decay``; ``d.state.v`` is the cotangent of one.
+is a `Program` that runs from the last step to the first: d.state is the state that it carries, and what the
+forward pass saw enters at its ports. Names: ``state.v``, ``input.in``, ``param.decay``; ``d.state.v`` is the
+cotangent of one.
 
 Source: A. Griewank and A. Walther, Evaluating Derivatives, SIAM 2008, chapter 3 (reverse mode).
 """
@@ -36,21 +38,22 @@ def adjoint(program: Program, slots: Slots = NO_SLOTS, wrt: Collection[str] | No
     program : of floats.
     slots : for each slot that the program reads a surrogate, the program of a slope: one input, no state. Its
         parameters become parameters ``slot0.NAME``, for slot 0.
-    wrt : names of the inputs and parameters whose cotangents are wanted; None for all. Those of the states are
-        always there.
+    wrt : names of the inputs and parameters whose cotangents are wanted; None for all. Those of the states
+        are always there.
 
     Returns
     -------
     Program
-        params: the program's own, then those of the surrogates. inputs: ``input.*`` and ``state.*`` as the step
-        saw them, and ``d.out``. states: ``d.state.*``, of the state after the step where they are read and of the
-        state before it where they are handed on; then ``d.input.*`` and ``d.param.*`` of this step alone, which are
-        never read. `output` is the first of these.
+        params: the program's own, then those of the surrogates. inputs: ``input.*`` and ``state.*`` as the
+        step saw them, and ``d.out``. states: ``d.state.*``, of the state after the step where they are read
+        and of the state before it where they are handed on; then ``d.input.*`` and ``d.param.*`` of this step
+        alone, which are never read. `output` is the first of these.
 
     Raises
     ------
     GraphError, OperationRefused
-        For integers, an operation without a derivative, a slot without a surrogate, a name that the program lacks.
+        For integers, an operation without a derivative, a slot without a surrogate, a name that the program
+        lacks.
     """
     sweep = _Sweep(program, slots)
     wanted = _wanted(program, wrt)
@@ -126,7 +129,9 @@ class _Sweep:
         return self.ops.emit(kind, name=name)
 
     def cotangents(self, seeds: Sequence[tuple[int, Symbol]]) -> dict[str, Symbol]:
-        """Those of the leaves by name, from those of some registers; a leaf on which nothing depends is not there."""
+        """Those of the leaves by name, from those of some registers; a leaf on which nothing depends is
+        not there.
+        """
         found: dict[int, Symbol] = {}
         for register, seed in seeds:
             self._add(found, register, seed)

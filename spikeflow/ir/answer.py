@@ -1,4 +1,5 @@
-"""What the numbers of an output say: a class, a sign, a class at every place, or a value; predictions and ties.
+"""What the numbers of an output say: a class, a sign, a class at every place, or a value; predictions and
+ties.
 
 Outputs are `(N, *shape)`: one output of a network for N samples, as accumulators or as logits. What they say
 follows from the shape of one sample's output:
@@ -8,7 +9,7 @@ follows from the shape of one sample's output:
 | one number | `sign` | 1 where it is above 0, else 0 |
 | `(C,)`, also `(C, 1, 1)` | `class` | the largest, ties to the lowest index |
 | `(C, *S)` | `map` | at every place of S the largest along the first axis; with C = 1 the sign |
-| any | `value` | the numbers themselves: a regression; only where the run record or labels with fractions say so |
+| any | `value` | the numbers: a regression; only where the run record or labels with fractions say so |
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from spikeflow.ir.nodes import Shape
 Array = npt.NDArray[Any]
 CLASS, SIGN, MAP, VALUE = KINDS = ("class", "sign", "map", "value")
 CHOICES = ("", CLASS, VALUE)  # what may be recorded: by the shape and the labels, classes, values
-# functions that keep the answer, so that a network may end before them; `other` is one that cannot be put back
+# functions that keep the answer, so that a network may end before them; `other` is one that cannot be put
+# back
 FINAL = ("", "sigmoid", "tanh", "softmax", "log_softmax", "other")
 
 
@@ -60,7 +62,9 @@ def class_count(shape: Shape, kind: str) -> int:
 
 
 def place_shape(shape: Shape, kind: str) -> Shape:
-    """The shape of one sample's answer: () for a class or a sign, the places of a map, the whole for a value."""
+    """The shape of one sample's answer: () for a class or a sign, the places of a map, the whole for a
+    value.
+    """
     if kind == VALUE:
         return shape
     return shape[1:] if kind == MAP else ()
@@ -92,7 +96,9 @@ def tied(outputs: Array, kind: str) -> npt.NDArray[np.bool_]:
 
 
 def with_final(values: Array, name: str) -> Array:
-    """Values ``(N, *shape)`` through the function of `FINAL` that was left off; softmax along the first axis of shape."""
+    """Values ``(N, *shape)`` through the function of `FINAL` that was left off; softmax along the first
+    axis of shape.
+    """
     if name == "sigmoid":
         return 0.5 * (1 + np.tanh(0.5 * values))
     if name == "tanh":

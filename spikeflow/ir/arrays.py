@@ -1,6 +1,8 @@
-"""Arrays of the graph: read-only, of one declared type, finite; and weights as integers with a format or a scale.
+"""Arrays of the graph: read-only, of one declared type, finite; and weights as integers with a format or a
+scale.
 
-Whole numbers are held in the narrowest type that fits, and stored and digested in one canonical width (`stored_as`).
+Whole numbers are held in the narrowest type that fits, and stored and digested in one canonical width
+(`stored_as`).
 """
 
 from __future__ import annotations
@@ -89,8 +91,8 @@ class Quantised(Frozen):
 class Codes(Frozen):
     """Weights as integer codes of 8 or 16 bits with one scale: a code stands for float32(code x scale).
 
-    Where all that arrives is known to be integers, the sum of a target runs in integers and is multiplied by the
-    scale once (``docs/semantics.md``).
+    Where all that arrives is known to be integers, the sum of a target runs in integers and is multiplied by
+    the scale once (``docs/semantics.md``).
     """
 
     values: Array = field(metadata=stored_as(np.int16))

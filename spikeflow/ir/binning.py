@@ -1,4 +1,6 @@
-"""Which events belong to which step: by time, by number, or a fixed number of equal parts; and their counts as frames."""
+"""Which events belong to which step: by time, by number, or a fixed number of equal parts; and their
+counts as frames.
+"""
 
 from __future__ import annotations
 
@@ -59,22 +61,25 @@ class Binning:
     Parameters
     ----------
     dt_us : length of a step; step k holds the times ``start + k dt <= t < start + (k + 1) dt``.
-    steps : how many; alone it cuts the time from the start to the last event into equal parts, part k holding the
-        times with ``k = (t - start) steps // (last - start + 1)``.
+    steps : how many; alone it cuts the time from the start to the last event into equal parts, part k holding
+        the times with ``k = (t - start) steps // (last - start + 1)``.
     events_per_frame : a step holds this many events, whatever their time; the last one holds what is left.
-    overlap : by how much a step reaches into the next, in microseconds with `dt_us`, in events with `events_per_frame`.
+    overlap : by how much a step reaches into the next, in microseconds with `dt_us`, in events with
+        `events_per_frame`.
     start : ``"first"`` counts time from the first event of the recording, ``"zero"`` from 0.
     polarity : off and on events apart, in this order; else together.
     clip : no more than 1 a step and pixel.
-    late : with `steps`, what happens to events after the last step: ``"cut"`` leaves them out, ``"refuse"`` is an error.
+    late : with `steps`, what happens to events after the last step: ``"cut"`` leaves them out, ``"refuse"``
+        is an error.
 
-    Without `steps` there are as many steps as hold all events, none for no events. Without `overlap` every event is in
-    one step; with it in one or more.
+    Without `steps` there are as many steps as hold all events, none for no events. Without `overlap` every
+    event is in one step; with it in one or more.
 
     Raises
     ------
     DataError
-        Where the fields contradict each other; when called, where times lie before the start or the steps are too many.
+        Where the fields contradict each other; when called, where times lie before the start or the steps are
+        too many.
     """
 
     dt_us: int | None = None
@@ -127,7 +132,9 @@ class Binning:
         return (2 if self.polarity else 1), height, width
 
     def cells(self, events: Events) -> tuple[int, Array]:
-        """Number of steps, and for each event in each of its steps the C-order index into ``(T, P, H, W)``."""
+        """Number of steps, and for each event in each of its steps the C-order index into ``(T, P, H,
+        W)``.
+        """
         polarities, height, width = self.shape(events)
         pixel = events.y.astype(np.int64) * width + events.x
         if polarities == 2:
@@ -144,7 +151,9 @@ class Binning:
         return counts.size, step * (polarities * height * width) + pixel
 
     def _time(self, events: Events) -> tuple[int, int]:
-        """Where time starts, and the time from there to just after the last event (0 where there are none)."""
+        """Where time starts, and the time from there to just after the last event (0 where there are
+        none).
+        """
         if not len(events):
             return 0, 0
         first, last = int(events.t[0]), int(events.t[-1])
@@ -189,8 +198,9 @@ class Binning:
 class Frames(Binning):
     """Number of events in each step and pixel, float32, ``(T, P, H, W)``; fields as `Binning` has them.
 
-    P is 2 (off, on) or 1 (both). Without `overlap`, `clip` and events after the last step the sum is the number of
-    events. float32 is what networks take, and exact here: more than 2^24 events at once are refused.
+    P is 2 (off, on) or 1 (both). Without `overlap`, `clip` and events after the last step the sum is the
+    number of events. float32 is what networks take, and exact here: more than 2^24 events at once are
+    refused.
 
     Raises
     ------

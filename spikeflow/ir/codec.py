@@ -3,13 +3,13 @@
 What a file says is decoded as the class declares it and in no other way: unknown or missing names, a bool
 for an int, a number beyond 64 bits, or an array of another type than the class keeps is a GraphError.
 
-A class may use int, float, str, Literal words, bool, None, Array, tuple, Mapping[str, ...], unions of these, and
-other such classes. A field that a class gained after its first files is marked ``metadata=ADDED``: it is left out
-where it holds its default, so that old files open and the text, and with it every digest, of an unchanged value
-stays what it was. An array of a field marked `stored` is written in that type, however narrow it is held, for the
-same reason. Among several members of a union a class is written as ``{"ClassName": {...}}``; an
-array is always ``{"array": index}``. Mappings are written in the order of their names, so that equal values
-have equal text; one of a field marked `ordered`, such as the nodes of a graph, keeps its order.
+A class may use int, float, str, Literal words, bool, None, Array, tuple, Mapping[str, ...], unions of these,
+and other such classes. A field that a class gained after its first files is marked ``metadata=ADDED``: it is
+left out where it holds its default, so that old files open and the text, and with it every digest, of an
+unchanged value stays what it was. An array of a field marked `stored` is written in that type, however narrow
+it is held, for the same reason. Among several members of a union a class is written as ``{"ClassName":
+{...}}``; an array is always ``{"array": index}``. Mappings are written in the order of their names, so that
+equal values have equal text; one of a field marked `ordered`, such as the nodes of a graph, keeps its order.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The derivative of each operation: cotangents of its arguments, from that of its result, as instructions.
 
-At kinks: a tie of minimum or maximum gives its gradient to the second argument, abs has 0 at 0, `where` selects
-gradients and gives none to its condition; hold gives none, nor do floor and round without a slot. What is selected
-is never multiplied by 0, so that an infinity on the other side stays there.
+At kinks: a tie of minimum or maximum gives its gradient to the second argument, abs has 0 at 0, `where`
+selects gradients and gives none to its condition; hold gives none, nor do floor and round without a slot.
+What is selected is never multiplied by 0, so that an infinity on the other side stays there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The difference of two networks, or of any two of our records, field by field, for people and as data.
 
-Nodes are matched by name, edges by what they join; of arrays it is said how many values differ, and by how much.
+Nodes are matched by name, edges by what they join; of arrays it is said how many values differ, and by how
+much.
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ class ArrayChange:
     rms: float
 
     def __str__(self) -> str:
-        return f"{self.count:,} of {self.size:,} values differ, by {self.largest:.4g} at most (rms {self.rms:.4g})"
+        return (
+            f"{self.count:,} of {self.size:,} values differ, by {self.largest:.4g} at most (rms "
+            f"{self.rms:.4g})"
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ class Change:
 
 
 def difference(a: Any, b: Any) -> tuple[Change, ...]:
-    """All that differs between two records of one class, such as two `Network`; empty where they are equal."""
+    """All that differs between two records of one class, such as two `Network`; empty where they are
+    equal.
+    """
     return tuple(_changes(a, b, ""))
 
 

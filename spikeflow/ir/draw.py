@@ -1,7 +1,7 @@
 """Distributions drawn from counters: fixed formulas in float64, ``+ - * /`` and square roots alone.
 
-No function of a C library is called, whose last bits differ between machines. ``src/engine/draw.hpp`` mirrors this file
-line for line, so numpy and C++ draw the same bits.
+No function of a C library is called, whose last bits differ between machines. ``src/engine/draw.hpp`` mirrors
+this file line for line, so numpy and C++ draw the same bits.
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ _CENTRE = (
      5.3941960214247511077e3, 6.8718700749205790830e2, 4.2313330701600911252e1, 1.0),
 )  # fmt: skip
 _MIDDLE = (
-    (7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1, 1.27045825245236838258e0,
+    (7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1,
+     1.27045825245236838258e0,
      3.64784832476320460504e0, 5.76949722146069140550e0, 4.63033784615654529590e0, 1.42343711074968357734e0),
-    (1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2, 1.48103976427480074590e-1,
+    (1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
+     1.48103976427480074590e-1,
      6.89767334985100004550e-1, 1.67638483018380384940e0, 2.05319162663775882187e0, 1.0),
 )  # fmt: skip
 _TAIL = (
-    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.24266094738807843860e-3, 2.65321895265761230930e-2,
+    (2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.24266094738807843860e-3,
+     2.65321895265761230930e-2,
      2.96560571828504891230e-1, 1.78482653991729133580e0, 5.46378491116411436990e0, 6.65790464350110377720e0),
-    (2.04426310338993978564e-15, 1.42151175831644588870e-7, 1.84631831751005468180e-5, 7.86869131145613259100e-4,
+    (2.04426310338993978564e-15, 1.42151175831644588870e-7, 1.84631831751005468180e-5,
+     7.86869131145613259100e-4,
      1.48753612908506148525e-2, 1.36929880922735805310e-1, 5.99832206555887937690e-1, 1.0),
 )  # fmt: skip
 
@@ -77,8 +81,8 @@ def normal(u: Array) -> Array:
 def binomial(key: Array, count: int, part: int, whole: int) -> int:
     """How many of `count` fall into `part` of `whole` equal boxes, exactly to 2**-64 in each chance.
 
-    Sixty-four at a time: lane by lane, a random binary fraction is compared with part / whole, digit by digit, until
-    all lanes are decided. Half of the boxes take one word for 64.
+    Sixty-four at a time: lane by lane, a random binary fraction is compared with part / whole, digit by
+    digit, until all lanes are decided. Half of the boxes take one word for 64.
     """
     fraction = (part << 64) // whole
     blocks = np.arange(-(-count // 64), dtype=np.uint64)
@@ -99,10 +103,11 @@ def binomial(key: Array, count: int, part: int, whole: int) -> int:
 
 
 def shares(seed: int, number: int, total: int, targets: int) -> Array:
-    """A total split over the targets as if each of it chose one of them alone: a binomial tree, ``(targets,)``.
+    """A total split over the targets as if each of it chose one of them alone: a binomial tree,
+    ``(targets,)``.
 
-    The interval [a, b) of targets gives the largest power of two below its length to the left. Its split is keyed by
-    (seed, number, 2**32, a, b), so whoever owns some targets walks down to these alone.
+    The interval [a, b) of targets gives the largest power of two below its length to the left. Its split is
+    keyed by (seed, number, 2**32, a, b), so whoever owns some targets walks down to these alone.
     """
     counts = np.zeros(targets, np.int64)
     todo = [(0, targets, total)]

@@ -1,7 +1,8 @@
 """evaluate: the one interpreter of programs in Python; a Domain says what each operation does on its values.
 
-Whoever wants to know something of a program (what it computes, how far its registers go, how wrong they may be,
-how it reads) writes a domain and evaluates. ``src/engine/program.cpp`` is the same loop for blocks of neurons.
+Whoever wants to know something of a program (what it computes, how far its registers go, how wrong they may
+be, how it reads) writes a domain and evaluates. ``src/engine/program.cpp`` is the same loop for blocks of
+neurons.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""tanh, sigmoid and exp as fixed formulas of correctly rounded + - x /, the same bits in numpy, torch and C++.
+"""tanh, sigmoid and exp as fixed formulas of correctly rounded + - x /, the same bits in numpy, torch and
+C++.
 
-The C library's functions differ between machines in the last bits; these cannot. ``src/engine/functions.hpp`` repeats
-the operations in this order.
+The C library's functions differ between machines in the last bits; these cannot. ``src/engine/functions.hpp``
+repeats the operations in this order.
 
-tanh: with y = x / 2 clamped to +-4.5, the continued fraction of tanh cut after the term 13 (the [7/6] Pade approximant)
-gives t = tanh(y), and tanh(x) = 2 t / (1 + t t).
+tanh: with y = x / 2 clamped to +-4.5, the continued fraction of tanh cut after the term 13 (the [7/6] Pade
+approximant) gives t = tanh(y), and tanh(x) = 2 t / (1 + t t).
 
-exp: x = k ln 2 + r with k the nearest whole number to x / ln 2, ln 2 in two parts so that r is exact to the last bits;
-then a polynomial of degree 7 for exp(r) and an exact 2^k, in two factors, so that small results round once. Within 1
-unit in the last place of float32 (0.97 found), subnormal results included; inf above 88.7228, 0 below -103.973; a NaN
-stays one. In float64 the formula is that of float32, good to about 1e-8 of the result. Source of the polynomial:
-S. L. Moshier, Cephes, expf.
+exp: x = k ln 2 + r with k the nearest whole number to x / ln 2, ln 2 in two parts so that r is exact to the
+last bits; then a polynomial of degree 7 for exp(r) and an exact 2^k, in two factors, so that small results
+round once. Within 1 unit in the last place of float32 (0.97 found), subnormal results included; inf above
+88.7228, 0 below -103.973; a NaN stays one. In float64 the formula is that of float32, good to about 1e-8 of
+the result. Source of the polynomial: S. L. Moshier, Cephes, expf.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ MAX_NAME = 300  # characters
 class Edge:
     """A connection: the value of `src` arrives at a port of `dst`, `delay` steps later.
 
-    `src_port` is what is read: ``out``, what the node hands on, or a state of a population by its name, as it stands
-    behind the step (0 before the population's start).
+    `src_port` is what is read: ``out``, what the node hands on, or a state of a population by its name, as it
+    stands behind the step (0 before the population's start).
 
     Delay 0 means within the same step. Edges into one port add up, in the order of the graph's edges.
     """
@@ -53,7 +53,8 @@ class Graph(Frozen):
     Raises
     ------
     GraphError, ShapeError
-        For unknown names and ports, unconnected ports, cycles without delay, shapes and values that do not fit.
+        For unknown names and ports, unconnected ports, cycles without delay, shapes and values that do not
+        fit.
     """
 
     WRITTEN: ClassVar = ("dt", "nodes", "edges", "integers")  # the order in files and digests

@@ -20,7 +20,8 @@ def coded(coding: str, scale: float) -> str:
 
 @dataclass(frozen=True)
 class InputRecord:
-    """How one input is fed. In a run record, what is left at its default is as the record says for all inputs.
+    """How one input is fed. In a run record, what is left at its default is as the record says for all
+    inputs.
 
     Parameters
     ----------

@@ -1,4 +1,5 @@
-"""The table of operations: all that a neuron's step is made of, each with its meaning in a line; and Instruction.
+"""The table of operations: all that a neuron's step is made of, each with its meaning in a line; and
+Instruction.
 
 An operation means the same everywhere. What it does on one kind of values (float32 arrays, integers, tensors,
 intervals, text) is a method of that kind's `ir.evaluate.Domain`, named as the operation is here.

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Integers:
-    """What the integers of a graph mean: the same numbers are another network on a chip that computes otherwise.
+    """What the integers of a graph mean: the same numbers are another network on a chip that computes
+    otherwise.
 
     Parameters
     ----------

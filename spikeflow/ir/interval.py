@@ -23,7 +23,9 @@ def wilson(share: float, count: int) -> tuple[float, float]:
 
 
 def shown(share: float, interval: tuple[float, float]) -> str:
-    """A share with its interval: ``97.50 % (95 % interval 93.1 to 99.2 %)``; alone where the two ends are one."""
+    """A share with its interval: ``97.50 % (95 % interval 93.1 to 99.2 %)``; alone where the two ends are
+    one.
+    """
     low, high = interval
     text = "" if low == high else f" (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
     return f"{100 * share:.2f} %{text}"

@@ -13,7 +13,8 @@ from spikeflow.ir.nodes import Node, Procedural, Sparse, Synaptic
 
 
 def listed(graph: Graph) -> Graph:
-    """The same network with `Sparse` for every rule, float32 weights for codes, and one weight and delay a synapse.
+    """The same network with `Sparse` for every rule, float32 weights for codes, and one weight and delay a
+    synapse.
 
     Where integers arrive at codes, sums are rounded otherwise than theirs, within float32.
 

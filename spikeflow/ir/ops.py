@@ -1,7 +1,8 @@
-"""Ops: the small arithmetic in which a neuron's step is written, recorded as a program while the step is traced.
+"""Ops: the small arithmetic in which a neuron's step is written, recorded as a program while the step is
+traced.
 
-``+ - * /`` are the operators of the values themselves; everything else is a method of Ops. A step is only ever
-traced; whoever runs it evaluates the program (`ir.evaluate`).
+``+ - * /`` are the operators of the values themselves; everything else is a method of Ops. A step is only
+ever traced; whoever runs it evaluates the program (`ir.evaluate`).
 """
 
 from __future__ import annotations
@@ -121,7 +122,9 @@ class Ops(Domain[Symbol]):
         return self.emit("floor", x, value=slot)
 
     def round(self, x: Any, slot: int = 0) -> Symbol:
-        """The nearest whole number, ties to the even one; trained where a slot, from 1 on, has a surrogate gradient."""
+        """The nearest whole number, ties to the even one; trained where a slot, from 1 on, has a surrogate
+        gradient.
+        """
         return self.emit("round", x, value=slot)
 
     def abs(self, x: Any) -> Symbol:
@@ -166,7 +169,9 @@ class Ops(Domain[Symbol]):
 
 
 class Recorder:
-    """Record a program by hand: ``p.name`` and ``s.name`` are symbols, ``x`` the inputs in order, ``ops`` records."""
+    """Record a program by hand: ``p.name`` and ``s.name`` are symbols, ``x`` the inputs in order, ``ops``
+    records.
+    """
 
     def __init__(self, inputs: Sequence[str], states: Sequence[str], params: Sequence[str]) -> None:
         self.inputs, self.states, self.params = tuple(inputs), tuple(states), tuple(params)

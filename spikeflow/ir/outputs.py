@@ -1,7 +1,9 @@
-"""What a node hands on besides its output: a population, each of its states by name, as it stands behind the step.
+"""What a node hands on besides its output: a population, each of its states by name, as it stands behind
+the step.
 
-An edge that reads a state (`Edge.src_port`) means the same as one from a twin: a population of the same program, inputs
-and start that hands the state on. So whatever runs or walks graphs takes `expanded(graph)` and knows no source ports.
+An edge that reads a state (`Edge.src_port`) means the same as one from a twin: a population of the same
+program, inputs and start that hands the state on. So whatever runs or walks graphs takes `expanded(graph)`
+and knows no source ports.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Preprocessing as plain data: what is done to samples before they enter a network, kept in the run record.
 
-A step is a frozen dataclass of numbers and words, so a file holds it and nothing of a file is run. `Frames` makes
-arrays of events and can only come first; the others take samples ``(N, ..., *shape)`` and give such.
+A step is a frozen dataclass of numbers and words, so a file holds it and nothing of a file is run. `Frames`
+makes arrays of events and can only come first; the others take samples ``(N, ..., *shape)`` and give such.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ __all__ = ["CentreCrop", "Frames", "Normalise", "Resize", "Step", "applied", "of
 
 @dataclass(frozen=True)
 class Normalise:
-    """``(x - mean) / std`` in float32, as torchvision's Normalize: a number for each entry of a sample's first axis, or one for all.
+    """``(x - mean) / std`` in float32, as torchvision's Normalize: a number for each entry of a sample's
+    first axis, or one for all.
 
     ``Normalise(std=(255,))`` brings bytes to 0 to 1.
     """
@@ -63,7 +64,8 @@ class Normalise:
 
 @dataclass(frozen=True)
 class Resize:
-    """The last two axes, height and width, resampled as torch's interpolate does with `align_corners=False`, no antialiasing.
+    """The last two axes, height and width, resampled as torch's interpolate does with
+    `align_corners=False`, no antialiasing.
 
     Pixel i of n takes position ``(i + 1/2) old / n - 1/2`` (``nearest``: ``floor(i old / n)``), in float32.
     """
@@ -106,7 +108,9 @@ class Resize:
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """The middle of the last two axes; where that is not a whole number of pixels, one nearer to the end as in torchvision."""
+    """The middle of the last two axes; where that is not a whole number of pixels, one nearer to the end
+    as in torchvision.
+    """
 
     height: int
     width: int
@@ -133,7 +137,8 @@ _STEPS: tuple[type[Any], ...] = (Frames, Normalise, Resize, CentreCrop)
 
 
 def plain(steps: Sequence[object]) -> tuple[Step, ...]:
-    """The steps as a run record holds them; a transform of `spikeflow.datasets` that is one of them becomes it.
+    """The steps as a run record holds them; a transform of `spikeflow.datasets` that is one of them
+    becomes it.
 
     Raises
     ------
@@ -162,7 +167,8 @@ def applied(steps: Sequence[Step], x: Array, lead: int) -> Array:
 
 
 def of_text(words: Sequence[str]) -> tuple[Step, ...]:
-    """Steps from words: ``normalise=0.5,0.5/0.2,0.2``, ``divide=255``, ``resize=WIDTHxHEIGHT[,nearest]``, ``crop=WIDTHxHEIGHT``.
+    """Steps from words: ``normalise=0.5,0.5/0.2,0.2``, ``divide=255``, ``resize=WIDTHxHEIGHT[,nearest]``,
+    ``crop=WIDTHxHEIGHT``.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """A rule of connectivity: which synapses join some sources with all targets, and their weights and delays.
 
-A rule is a few numbers. Its synapses are drawn for each target from counters of (seed, number of the projection, target),
-so whoever needs some targets draws these alone, and reference, engine and every rank draw the same. Synapse k of a target
-uses the words 4 k (source), 4 k + 1 (weight) and 4 k + 2 (delay) of the target's key. ``src/engine/rule.cpp`` mirrors
-`drawn`.
+A rule is a few numbers. Its synapses are drawn for each target from counters of (seed, number of the
+projection, target), so whoever needs some targets draws these alone, and reference, engine and every rank
+draw the same. Synapse k of a target uses the words 4 k (source), 4 k + 1 (weight) and 4 k + 2 (delay) of the
+target's key. ``src/engine/rule.cpp`` mirrors `drawn`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _AT_ONCE = 1 << 22  # numbers drawn at once
 
 @dataclass(frozen=True)
 class FixedInDegree:
-    """Every target has `count` synapses, each from a source drawn alone; all sources differ without `multapses`.
+    """Every target has `count` synapses, each from a source drawn alone; all sources differ without
+    `multapses`.
 
     Without `autapses` target i never draws source i.
     """
@@ -38,7 +39,9 @@ class FixedInDegree:
 
 @dataclass(frozen=True)
 class FixedTotal:
-    """`count` synapses in all, each between a source and a target drawn alone; the same pair may come twice."""
+    """`count` synapses in all, each between a source and a target drawn alone; the same pair may come
+    twice.
+    """
 
     count: int
     autapses: bool = True
@@ -64,7 +67,9 @@ Rule = FixedInDegree | FixedTotal | Probability | OneToOne
 
 @dataclass(frozen=True)
 class Normal:
-    """mean + deviation z, z standard normal, clipped to [low, high]; a delay is then rounded to whole steps (half to even)."""
+    """mean + deviation z, z standard normal, clipped to [low, high]; a delay is then rounded to whole
+    steps (half to even).
+    """
 
     mean: float
     deviation: float
@@ -120,7 +125,8 @@ class Projection:
         if self.expected(targets) > MOST_SYNAPSES:
             raise GraphError(
                 name,
-                f"a projection of {self.expected(targets):,} synapses; at most {MOST_SYNAPSES:,} are possible",
+                f"a projection of {self.expected(targets):,} synapses; at most {MOST_SYNAPSES:,} are "
+                "possible",
             )
 
     def expected(self, targets: int) -> int:
@@ -207,7 +213,9 @@ def _check_delay(name: str, delay: int | Normal) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Synapses by target, in the order of drawing: columns of one length; sources count from the node's first."""
+    """Synapses by target, in the order of drawing: columns of one length; sources count from the node's
+    first.
+    """
 
     target: Array
     source: Array
@@ -237,7 +245,9 @@ def _values(what: float | Normal, key: Array, index: Array) -> Array:
 
 
 def _pairs(projection: Projection, targets: int) -> tuple[Array, Array, Array]:
-    """For each synapse its target, its number at the target, and its source within the range; by target, then number."""
+    """For each synapse its target, its number at the target, and its source within the range; by target,
+    then number.
+    """
     rule, choices = projection.rule, projection.choices
     every = np.arange(targets)
     if isinstance(rule, OneToOne):
@@ -281,7 +291,9 @@ def _by_chance(projection: Projection, every: Array) -> tuple[Array, Array, Arra
 
 
 def _distinct(projection: Projection, every: Array, count: int) -> tuple[Array, Array, Array]:
-    """`count` different sources each (Floyd's algorithm): a number that is taken already gives way to the newest one."""
+    """`count` different sources each (Floyd's algorithm): a number that is taken already gives way to the
+    newest one.
+    """
     choices = projection.choices
     source = np.empty((every.size, count), np.int64)
     block = max(1, _AT_ONCE // choices)

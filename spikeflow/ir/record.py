@@ -31,8 +31,10 @@ class OutputRecord:
     name : what the user calls it: a key, or an index.
     answer : ``class``, ``value``, or empty: then the shape and the labels say so, see ``ir.answer``.
     unit : the value that 1 in its accumulator stands for.
-    mean : whether the accumulator is divided by the number of steps, as where it adds up the same logits in every step.
-    final : the function of torch that the network ends in and that was left off: ``sigmoid``, ``softmax``, ...
+    mean : whether the accumulator is divided by the number of steps, as where it adds up the same logits in
+        every step.
+    final : the function of torch that the network ends in and that was left off: ``sigmoid``, ``softmax``,
+        ...
     """
 
     node: str
@@ -75,7 +77,8 @@ class RunRecord(Frozen):
     outputs : what is known of each output; empty in files of the first version, see ``Network.outputs``.
     calibration : digests of the samples that set thresholds or scales, see ``spikeflow.calibration``.
     seen : smallest and largest input value that calibration saw; empty where there was none.
-    inputs : of each input what differs from coding, scale and seen above, and its preprocessing; see ``Network.inputs``.
+    inputs : of each input what differs from coding, scale and seen above, and its preprocessing; see
+        ``Network.inputs``.
     """
 
     steps: int
@@ -141,7 +144,9 @@ class Network:
         )
 
     def with_seen(self, seen: Mapping[str, tuple[float, float]]) -> Network:
-        """The same network, whose record says the smallest and largest value that calibration saw of each input."""
+        """The same network, whose record says the smallest and largest value that calibration saw of each
+        input.
+        """
         low, high = min(low for low, _ in seen.values()), max(high for _, high in seen.values())
         record = replace(self.record, seen=(low, high))
         if len(seen) > 1:

@@ -1,4 +1,6 @@
-"""Answers against labels: labels checked once for every door, then accuracy, or the error in the units of y."""
+"""Answers against labels: labels checked once for every door, then accuracy, or the error in the units of
+y.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +30,8 @@ class Score:
     samples : how many were answered.
     accuracy : fraction of labels answered right, of a map over all places; None for values.
     rmse : root of the mean squared error, in the units of y; None for classes.
-    r2 : 1 - squared error / squared deviation of y from its mean, each output with a mean of its own; None for
-        classes, and where y does not vary.
+    r2 : 1 - squared error / squared deviation of y from its mean, each output with a mean of its own; None
+        for classes, and where y does not vary.
     """
 
     kind: str
@@ -50,8 +52,8 @@ class Score:
 def checked_labels(y: npt.ArrayLike, samples: int, shape: Shape, kind: str) -> Array:
     """Labels in the shape of the answers: int64 classes ``(N, *S)``, or float64 values ``(N, *shape)``.
 
-    Axes of length 1 beyond the first are taken as not there, so ``(N, 1)`` is ``(N,)``; nothing else is reshaped, and
-    nothing is broadcast.
+    Axes of length 1 beyond the first are taken as not there, so ``(N, 1)`` is ``(N,)``; nothing else is
+    reshaped, and nothing is broadcast.
 
     Parameters
     ----------

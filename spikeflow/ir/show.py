@@ -112,7 +112,9 @@ def describe(node: Node) -> Iterator[str]:
         if isinstance(value, str):
             yield f"{field.name} {value}" if field.name.endswith("_scope") else value
         elif isinstance(value, Mapping):
-            yield from (f"{field.name.removesuffix('s')} {k} {value_word(v)}" for k, v in sorted(value.items()))
+            yield from (
+                f"{field.name.removesuffix('s')} {k} {value_word(v)}" for k, v in sorted(value.items())
+            )
         elif not _is_default(value, field.default):
             yield f"{field.name} {value_word(value)}"
 

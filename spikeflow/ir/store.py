@@ -6,8 +6,9 @@ file that is cut off or has one bit flipped is refused, never read as something 
 forger, so what follows is checked as a stranger's: links, layouts, filters, types and declared sizes, before
 anything is read.
 
-Inside are ``manifest``, JSON as bytes, ``arrays/0``, ``arrays/1`` and so on, and ``about``: the spikeflow that wrote the
-file, and the versions of node kinds and records that a reader has to know (`versions`). The first files have no ``about``.
+Inside are ``manifest``, JSON as bytes, ``arrays/0``, ``arrays/1`` and so on, and ``about``: the spikeflow
+that wrote the file, and the versions of node kinds and records that a reader has to know (`versions`). The
+first files have no ``about``.
 """
 
 from __future__ import annotations
@@ -127,7 +128,8 @@ def read(
 ) -> tuple[Json, list[Array]]:
     """The manifest and the arrays of a file of this kind; FileError for anything else.
 
-    Of `record`, the class that is made of them, kinds and versions that this spikeflow does not know are refused by name.
+    Of `record`, the class that is made of them, kinds and versions that this spikeflow does not know are
+    refused by name.
     """
     limits = limits or Limits()
     image = _checked_image(path, kind, limits)

@@ -1,4 +1,5 @@
-"""What readers ask of synapses and moves in a graph: how many there are, where they lead, how large their sums get.
+"""What readers ask of synapses and moves in a graph: how many there are, where they lead, how large their
+sums get.
 
 The geometry itself is that of each kind (``ir.nodes``); nobody else computes it.
 """
@@ -95,7 +96,9 @@ def listed(synapses: Synapses, in_shape: Shape, out_shape: Shape, bias: Array | 
 
 
 def times_columns(node: Kind, factor: Array) -> Kind:
-    """The node with the weights of each source, or channel of them, times its factor ``(columns,)``; rounded once."""
+    """The node with the weights of each source, or channel of them, times its factor ``(columns,)``;
+    rounded once.
+    """
     weight = node.stored_weights * node.over_columns(factor.astype(np.float64))
     return node.with_weights(node.packed(weight.astype(np.float32)))
 

@@ -1,8 +1,9 @@
 """Versions of what files hold: each node kind and record has its own, and a file says which ones it needs.
 
-A class begins at version 1. A field that it gains later is marked ``metadata=added(version)`` (`ADDED` for version 2) and has a default, so that
-files of all earlier versions open. A file lists the versions that its content needs, not those of the spikeflow that
-wrote it: where every field is at its default, an older spikeflow reads it. What is too new is refused by name.
+A class begins at version 1. A field that it gains later is marked ``metadata=added(version)`` (`ADDED` for
+version 2) and has a default, so that files of all earlier versions open. A file lists the versions that its
+content needs, not those of the spikeflow that wrote it: where every field is at its default, an older
+spikeflow reads it. What is too new is refused by name.
 """
 
 from __future__ import annotations

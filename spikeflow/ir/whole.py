@@ -1,7 +1,8 @@
 """Which nodes hand on whole numbers, as far as the graph alone tells: what may be added up exactly.
 
-A population does whose program ends in a spike, or that computes in integers; an Input of spikes is taken at its word,
-which every run checks; moves, sums of windows and joint kinds hand on what they read. A weight of float32 may be any number.
+A population does whose program ends in a spike, or that computes in integers; an Input of spikes is taken at
+its word, which every run checks; moves, sums of windows and joint kinds hand on what they read. A weight of
+float32 may be any number.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def counted_inputs(graph: Wired) -> frozenset[str]:
 
 
 def sources(graph: Wired, name: str) -> frozenset[str]:
-    """The nodes whose values arrive at a node, as they are or summed: moves, pools and delays are looked through."""
+    """The nodes whose values arrive at a node, as they are or summed: moves, pools and delays are looked
+    through.
+    """
     found: set[str] = set()
     seen = {name}
     todo = [name]

@@ -1,4 +1,5 @@
-"""Operations whose derivative torch is told: steps, by a surrogate, and functions of a fixed formula, by their value.
+"""Operations whose derivative torch is told: steps, by a surrogate, and functions of a fixed formula, by
+their value.
 
 Each has a twin for torch.compile, whose tracer refuses functions that define `jvp`.
 """
@@ -22,7 +23,9 @@ def spike(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
 
 
 def jump(name: str, x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
-    """An operation of `JUMPS` by name; differentiated, in any mode of torch and as often as asked, `derivative(x)`."""
+    """An operation of `JUMPS` by name; differentiated, in any mode of torch and as often as asked,
+    `derivative(x)`.
+    """
     function = _CompiledSpike if torch.compiler.is_compiling() else Spike
     z: torch.Tensor = function.apply(x, derivative, name)  # type: ignore[no-untyped-call]
     return z

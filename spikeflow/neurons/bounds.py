@@ -24,7 +24,9 @@ def limited(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
 
 
 def settled(state: torch.Tensor) -> torch.Tensor:
-    """The end of a step: what is of magnitude below 2^-100 becomes +0; the gradient passes straight through."""
+    """The end of a step: what is of magnitude below 2^-100 becomes +0; the gradient passes straight
+    through.
+    """
     function = _CompiledSettle if torch.compiler.is_compiling() else _Settle
     result: torch.Tensor = function.apply(state)  # type: ignore[no-untyped-call]
     return result

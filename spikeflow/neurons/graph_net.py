@@ -20,7 +20,8 @@ class GraphNet(Net):
     """The network of a graph of stage snn; captured again, it is that graph, with what was trained changed.
 
     Its nodes, edges, inputs and outputs are those of the graph, see `Net`. Weights, biases and factors are
-    parameters. What was learned is written back by ``convert.capture_trained(net)`` or ``convert.graph_of(net)``.
+    parameters. What was learned is written back by ``convert.capture_trained(net)`` or
+    ``convert.graph_of(net)``.
 
     Parameters
     ----------

@@ -34,7 +34,8 @@ class Neuron(Slotted):
     """A layer of neurons of one model: ``(out, state) = Neuron(LIF(0.9))(x, state=None)``.
 
     The state is float32 (float64 for inputs in double precision), also under autocast and after `half()`.
-    Spikes have the type of the input; what does not spike, such as an `Integrator`, has the type of its state.
+    Spikes have the type of the input; what does not spike, such as an `Integrator`, has the type of its
+    state.
 
     A learned parameter that an optimiser takes out of its legal range acts at the limit, and its gradient
     still leads back in. A threshold that starts above 2^-76 stays above it.
@@ -43,9 +44,9 @@ class Neuron(Slotted):
     ----------
     model : the declaration; its parameters become buffers, or trained parameters where named in `learn`.
     learn : names of parameters to train, or one name.
-    derivative : the surrogate gradient, a `surrogate.Surrogate` or a function of tensors, of (v - threshold); or a
-        dict of such by slot. A module is registered; it shapes gradients and gets none itself from an ordinary
-        backward pass. It may be set anew at any time: parameters and state stay what they are.
+    derivative : the surrogate gradient, a `surrogate.Surrogate` or a function of tensors, of (v - threshold);
+        or a dict of such by slot. A module is registered; it shapes gradients and gets none itself from an
+        ordinary backward pass. It may be set anew at any time: parameters and state stay what they are.
 
     Raises
     ------

@@ -63,7 +63,9 @@ def outputs_of(layer: nn.Module) -> tuple[str, ...]:
 
 
 def by_source(name: str, layer: nn.Module, answer: Any) -> dict[str, Any]:
-    """What a node gave, by name of its source: one value, or a dict of outputs and of what was recorded inside."""
+    """What a node gave, by name of its source: one value, or a dict of outputs and of what was recorded
+    inside.
+    """
     outputs = outputs_of(layer)
     named = answer if isinstance(answer, Mapping) else {outputs[0]: answer}
     lone = outputs[0] if len(outputs) == 1 else None
@@ -71,7 +73,9 @@ def by_source(name: str, layer: nn.Module, answer: Any) -> dict[str, Any]:
 
 
 def check_inside(name: str, layer: nn.Module, inside: tuple[str, ...]) -> None:
-    """Raise GraphError unless what is named within a node can be recorded; of neurons it is checked elsewhere."""
+    """Raise GraphError unless what is named within a node can be recorded; of neurons it is checked
+    elsewhere.
+    """
     if inside and not getattr(bare(layer), "records", False):
         raise GraphError(f"{name}.{inside[0]}", "is nothing to record", f"{name!r}, what it hands on")
 

@@ -23,7 +23,8 @@ class Net(Timed):
     A node is a layer of neurons, a network, or a torch module without neurons, which sees steps times samples
     as one batch. Edges are those of `ir.graph`: an edge of delay d brings the value of d steps ago, 0 before
     the first step; several edges into one port add up, left to right. Neurons have the ports of their model
-    (``basal``, ``apical``), a network those of its inputs; a network of several outputs is read by ``src_port``.
+    (``basal``, ``apical``), a network those of its inputs; a network of several outputs is read by
+    ``src_port``.
 
     What lies on no cycle runs over all steps at once, a cycle step by step. There batch norm and dropout are
     refused while they train: they would take statistics and draw a mask anew in every step. Elsewhere batch

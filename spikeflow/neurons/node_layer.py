@@ -23,8 +23,8 @@ _HELD = ("weight", "bias", "factor")
 class NodeLayer(Timed):
     """A node of a graph that is no population: ``(y, state) = layer(x, state=None)``, ``(T, B, *shape)``.
 
-    Weights, biases and factors are parameters. The state holds what the node reads of earlier steps: its input
-    for delays, running sums for pooling; None where it reads none. Sums are torch's, in its own order.
+    Weights, biases and factors are parameters. The state holds what the node reads of earlier steps: its
+    input for delays, running sums for pooling; None where it reads none. Sums are torch's, in its own order.
 
     Parameters
     ----------

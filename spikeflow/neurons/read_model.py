@@ -29,7 +29,9 @@ _DECLARED: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integ
 
 @dataclass(frozen=True, eq=False)
 class ReadModel(NeuronModel):
-    """The model of a population: its program, ready; a parameter has the legal range of the model so named."""
+    """The model of a population: its program, ready; a parameter has the legal range of the model so
+    named.
+    """
 
     population: Population
 

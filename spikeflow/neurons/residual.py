@@ -10,7 +10,8 @@ from spikeflow.neurons.wiring import FIRST
 
 
 class Residual(Net):
-    """A block and a way around it: y = body(x) + shortcut(x), in every step; without a shortcut y = body(x) + x.
+    """A block and a way around it: y = body(x) + shortcut(x), in every step; without a shortcut y =
+    body(x) + x.
 
     Its states are those of a `Net` with the nodes ``body`` and ``shortcut``.
 

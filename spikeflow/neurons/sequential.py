@@ -17,8 +17,8 @@ class Sequential(Net):
     """Layers one after the other: ``(out, states) = net(x, states=None, record=())``.
 
     A layer is a `Neuron` or a network (`Net`, `Recurrent`, `Residual`, `Sequential`), also compiled, averaged
-    or in DDP; a `torch.nn.Sequential` that holds such layers; or a module without neurons. `states` is a tuple
-    with one entry a layer, None for those without neurons, a tuple for a container.
+    or in DDP; a `torch.nn.Sequential` that holds such layers; or a module without neurons. `states` is a
+    tuple with one entry a layer, None for those without neurons, a tuple for a container.
 
     Modules without neurons see steps times samples as one batch. So batch norm, while training, takes its
     statistics over steps and samples together. Dropout, wherever it is called within such a module, draws one
@@ -27,8 +27,8 @@ class Sequential(Net):
     Raises
     ------
     UnsupportedLayer
-        By name: for what is no module, a list of modules, a user's module that holds neurons (their state would
-        be lost), and torch layers that would relate steps and samples, such as an LSTM.
+        By name: for what is no module, a list of modules, a user's module that holds neurons (their state
+        would be lost), and torch layers that would relate steps and samples, such as an LSTM.
     """
 
     def __init__(self, *layers: nn.Module) -> None:
@@ -56,7 +56,8 @@ class Sequential(Net):
     def forward(
         self, x: Any, states: Sequence[Any] | None = None, record: Iterable[str] = ()
     ) -> tuple[Any, tuple[Any, ...]]:
-        """``(T, B, *shape)`` through all layers; `record` as in `Net.forward`, by names such as ``layers.1.v``.
+        """``(T, B, *shape)`` through all layers; `record` as in `Net.forward`, by names such as
+        ``layers.1.v``.
 
         Raises
         ------

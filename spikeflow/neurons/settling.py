@@ -1,7 +1,8 @@
 """Where a torch layer need not bring states below 2^-100 to 0, as the engine does at the end of every step.
 
-Such a state changes a result only where something decides on it alone. A spike of (state - threshold) does not:
-beside a threshold of at least 2^-76 what lies below 2^-100 is lost in float32, so the decision is the same bit.
+Such a state changes a result only where something decides on it alone. A spike of (state - threshold) does
+not: beside a threshold of at least 2^-76 what lies below 2^-100 is lost in float32, so the decision is the
+same bit.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def compared(program: Program) -> tuple[str, ...] | None:
 
 @dataclass(frozen=True)
 class _Register:
-    """What a decision needs to know of a register: which parameter it is or has taken off; whether it is a spike."""
+    """What a decision needs to know of a register: which parameter it is or has taken off; whether it is a
+    spike.
+    """
 
     param: str = ""
     minus: str = ""

@@ -1,4 +1,6 @@
-"""Slots: the places of a program where a surrogate stands for a derivative, and what a torch layer puts there."""
+"""Slots: the places of a program where a surrogate stands for a derivative, and what a torch layer puts
+there.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,15 @@ def filled(name: str, program: Program, given: Given) -> dict[int, Derivative]:
     Parameters
     ----------
     name : of the model, for messages.
-    given : a `Surrogate` or a function of a tensor, for the slots of all spikes; or a dict of such by slot. A slot that
-        it leaves open gets `surrogate.atan` where it belongs to a spike, else `surrogate.straight_through`.
+    given : a `Surrogate` or a function of a tensor, for the slots of all spikes; or a dict of such by slot. A
+        slot that it leaves open gets `surrogate.atan` where it belongs to a spike, else
+        `surrogate.straight_through`.
 
     Raises
     ------
     GraphError
-        For what is no function, a slot that the program has not, a module in a dict, which torch would not see.
+        For what is no function, a slot that the program has not, a module in a dict, which torch would not
+        see.
     """
     spikes = {int(i.value) for i in program.code if i.op == "spike"}
     others = {int(i.value) for i in program.code if i.op in ("floor", "round") and i.value} - spikes
@@ -52,7 +56,9 @@ def filled(name: str, program: Program, given: Given) -> dict[int, Derivative]:
 
 
 class Slotted(nn.Module):
-    """A module whose program has slots; what stands there is `derivative`, and may be set anew at any time."""
+    """A module whose program has slots; what stands there is `derivative`, and may be set anew at any
+    time.
+    """
 
     model: NeuronModel
     derivative: Given
@@ -63,8 +69,8 @@ class Slotted(nn.Module):
     def kernel(self) -> str:
         """What computes the layer and its gradient.
 
-        ``program``: the evaluated program, with surrogates that are programs themselves. ``eager``: the same, with a
-        function of tensors in one of its slots, which no kernel can be printed from.
+        ``program``: the evaluated program, with surrogates that are programs themselves. ``eager``: the same,
+        with a function of tensors in one of its slots, which no kernel can be printed from.
         """
         return "program" if all(isinstance(d, Slopes) for d in self._slots.values()) else "eager"
 
@@ -82,7 +88,8 @@ class Slotted(nn.Module):
         super().__setattr__("derivative", derivative)  # type: ignore[arg-type]
         if isinstance(derivative, nn.Module) and any(p.requires_grad for p in derivative.parameters()):
             warnings.warn(
-                f"{self.model.name}: the parameters of its derivative, {type(derivative).__name__}, shape gradients "
+                f"{self.model.name}: the parameters of its derivative, {type(derivative).__name__}, "
+                "shape gradients "
                 "and get none from an ordinary backward pass.",
                 SpikeflowWarning,
                 stacklevel=level,

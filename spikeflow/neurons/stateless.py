@@ -1,7 +1,7 @@
 """Stateless layers between layers of neurons: they see steps times samples as one batch.
 
-So a layer that holds neurons, carries a state, or relates the rows of a batch would mix samples and steps. Such
-layers are refused by name, when a network is built where that can be seen there, else when it runs.
+So a layer that holds neurons, carries a state, or relates the rows of a batch would mix samples and steps.
+Such layers are refused by name, when a network is built where that can be seen there, else when it runs.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ def through_moment(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor
 
 
 def _in_its_type(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """Spikes given as integers, and states of a half-precision network, in the type of the layer's weights."""
+    """Spikes given as integers, and states of a half-precision network, in the type of the layer's
+    weights.
+    """
     weight = next((p for p in layer.parameters(recurse=False) if p.is_floating_point()), None)
     if weight is None or isinstance(layer, nn.Embedding | nn.EmbeddingBag):
         return x
@@ -104,7 +106,9 @@ def _in_its_type(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def check_settled(name: str, layer: nn.Module) -> None:
-    """Raise UnsupportedLayer where a layer that runs step by step would take statistics anew in every step."""
+    """Raise UnsupportedLayer where a layer that runs step by step would take statistics anew in every
+    step.
+    """
     for path, part in layer.named_modules():
         if part.training and isinstance(part, _BatchNorm):
             kind, hint = type(part).__name__, "eval() on it, or batch norm outside the cycle"
@@ -112,7 +116,9 @@ def check_settled(name: str, layer: nn.Module) -> None:
 
 
 def may_draw(layer: nn.Module) -> bool:
-    """Whether a layer may draw dropout or take statistics now; not so for most of torch's own single layers."""
+    """Whether a layer may draw dropout or take statistics now; not so for most of torch's own single
+    layers.
+    """
     single = type(layer).__module__.startswith("torch.nn.modules.") and not any(
         True for _ in layer.children()
     )
@@ -131,7 +137,9 @@ _AXES: tuple[tuple[tuple[type, ...], int], ...] = (
 
 
 def _check_axes(name: str, layer: nn.Module, flat: torch.Tensor) -> None:
-    """Torch's layers take an axis less for a single sample: then steps times samples would be its channels."""
+    """Torch's layers take an axis less for a single sample: then steps times samples would be its
+    channels.
+    """
     least = next((count for kinds, count in _AXES if isinstance(layer, kinds)), 1)
     if flat.ndim < least:
         got = f"moments of shape {tuple(flat.shape[1:])}"

@@ -89,9 +89,7 @@ class Layer:
 
     def __init__(self, name: str, layer: nn.Module, state: Any, inside: tuple[str, ...]) -> None:
         if not has_state(layer) and (found := neurons_in(layer)):
-            raise UnsupportedLayer(
-                name, type(layer).__name__, f"the layers it holds ({found}) one by one"
-            )
+            raise UnsupportedLayer(name, type(layer).__name__, f"the layers it holds ({found}) one by one")
         check_inside(name, layer, inside)
         check_settled(name, layer)
         self.name, self.layer, self.state = name, layer, state
@@ -121,7 +119,8 @@ def stepper(name: str, module: nn.Module, state: Any, inside: tuple[str, ...]) -
 def at_rest(needed: set[str], modules: Mapping[str, nn.Module], incoming: Incoming, outer: Outer) -> Moment:
     """Zeros ``(B, *shape)`` for values of a cycle that are read before they were ever computed.
 
-    Neurons have the shape of what they read. Where that does not tell enough, other nodes are run once on zeros.
+    Neurons have the shape of what they read. Where that does not tell enough, other nodes are run once on
+    zeros.
     """
     known = {source_of(edge): torch.zeros_like(stretch[0]) for edge, stretch in outer.items()}
     like = next(iter(known.values()))

@@ -44,7 +44,9 @@ def arriving(name: str, x: Stretch, ports: tuple[str, ...], timed: bool) -> tupl
 
 
 def check_stretch(name: str, x: Any, timed: bool = True) -> None:
-    """Raise ShapeError or DataError unless x is a tensor of numbers ``(T, B, *shape)`` with at least one step."""
+    """Raise ShapeError or DataError unless x is a tensor of numbers ``(T, B, *shape)`` with at least one
+    step.
+    """
     axes = "(T, B, *shape)" if timed else "(B, *shape)"
     if not isinstance(x, torch.Tensor):
         raise DataError(name, f"an input of type {type(x).__name__}", f"a tensor {axes}", "torch.as_tensor")

@@ -1,8 +1,10 @@
-"""Surrogate gradients: what stands in for the derivative of a spike, a floor or a rounding in the backward pass.
+"""Surrogate gradients: what stands in for the derivative of a spike, a floor or a rounding in the backward
+pass.
 
-A surrogate is a declaration like a neuron model: its derivative is written once, in `Ops`, and traced to a program
-of one input. Torch's backward evaluates that program, and `ir.adjoint` writes it into the gradient of a neuron's
-step. x is the argument of the spike, (v - threshold). Called with a tensor, a surrogate gives its slope there.
+A surrogate is a declaration like a neuron model: its derivative is written once, in `Ops`, and traced to a
+program of one input. Torch's backward evaluates that program, and `ir.adjoint` writes it into the gradient of
+a neuron's step. x is the argument of the spike, (v - threshold). Called with a tensor, a surrogate gives its
+slope there.
 """
 
 from __future__ import annotations
@@ -132,7 +134,8 @@ class SlayerExponential(Surrogate):
 
 @dataclass(frozen=True)
 class MultiGaussian(Surrogate):
-    """height ((1 + side) N(x; 0, w) - side N(x; w, 6 w) - side N(x; -w, 6 w)), N the normal density, w the width.
+    """height ((1 + side) N(x; 0, w) - side N(x; w, 6 w) - side N(x; -w, 6 w)), N the normal density, w the
+    width.
 
     Source: Yin, Corradi and Bohte, Nature Machine Intelligence 2021.
     """

@@ -20,8 +20,8 @@ class TwoPointLIF(NeuronModel):
     u <- decay u + basal (1 + tanh(gain a))
     z = u >= threshold;  u is reset to 0 (zero) or by the threshold (subtract).
 
-    The stored u is after reset. Apical input alone never makes a spike from rest; without apical input the cell
-    is a LIF, bit for bit. The last spike is a state only with `back_propagation`.
+    The stored u is after reset. Apical input alone never makes a spike from rest; without apical input the
+    cell is a LIF, bit for bit. The last spike is a state only with `back_propagation`.
 
     Source: Adeel et al., arXiv 2211.01950 (the two-point cell); the discrete gate form is this project's.
     """

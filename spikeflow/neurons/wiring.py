@@ -60,8 +60,8 @@ def wire(
     Raises
     ------
     GraphError
-        For names that are none, are used twice or do not exist, delays that are no whole steps, nodes that read
-        nothing, inputs that nothing reads, and cycles without delay.
+        For names that are none, are used twice or do not exist, delays that are no whole steps, nodes that
+        read nothing, inputs that nothing reads, and cycles without delay.
     """
     _check_names((*inputs, *names, *outputs))
     for edge in edges:

@@ -33,11 +33,11 @@ def run(
     Parameters
     ----------
     inputs : Spikes, Dense ``(T, B, *shape)`` or Constant ``(B, *shape)``; by name where there are several.
-    state : where the run goes on, `Result.state` of an earlier one; without it the run begins at step 0. The inputs
-        begin with the first step that is run now.
+    state : where the run goes on, `Result.state` of an earlier one; without it the run begins at step 0. The
+        inputs begin with the first step that is run now.
     engine : "cpp", the event-driven engine, or "reference", the same bits in slow numpy.
-    record : what comes back of every step: a node by its name, as spikes; a state of a population ("layer.v") or what
-        arrives at its port ("layer.in"), as an array ``(T, B, *shape)``.
+    record : what comes back of every step: a node by its name, as spikes; a state of a population ("layer.v")
+        or what arrives at its port ("layer.in"), as an array ``(T, B, *shape)``.
     threads : for the engine; 0 takes all cores. Results do not depend on it.
     progress : called with (samples done, samples).
 
@@ -67,12 +67,16 @@ class Runner(Protocol):
         ...
 
     def begin(self, state: State | int = 1) -> Live:
-        """A run that is advanced piece by piece, from a state, or for so many samples from their initial one."""
+        """A run that is advanced piece by piece, from a state, or for so many samples from their initial
+        one.
+        """
         ...
 
 
 class Live(Protocol):
-    """A batch under way. It owns its state: going on copies nothing. Pieces together equal one run, bit for bit."""
+    """A batch under way. It owns its state: going on copies nothing. Pieces together equal one run, bit
+    for bit.
+    """
 
     def advance(
         self,

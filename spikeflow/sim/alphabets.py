@@ -1,7 +1,9 @@
-"""Which values are proven to be integers, and how large: where weights are codes it decides how they are summed.
+"""Which values are proven to be integers, and how large: where weights are codes it decides how they are
+summed.
 
-The graph decides, never the values of a run: an Input of spikes is taken to carry integers, a population what its program
-can hand on whatever arrives, a current anything. A run that breaks this is an error, not another sum.
+The graph decides, never the values of a run: an Input of spikes is taken to carry integers, a population what
+its program can hand on whatever arrives, a current anything. A run that breaks this is an error, not another
+sum.
 """
 
 from __future__ import annotations

@@ -37,13 +37,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: engine, threads (0: all cores), samples at a time, steps (None: as recorded), output that answers.
+    """How to run: engine, threads (0: all cores), samples at a time, steps (None: as recorded), output
+    that answers.
 
-    `kept` are the steps after which outputs are kept, ascending; without it every step is. A long run of many samples
-    that is read at a few moments then takes no more memory than a short one.
+    `kept` are the steps after which outputs are kept, ascending; without it every step is. A long run of many
+    samples that is read at a few moments then takes no more memory than a short one.
 
-    `start` is a checkpoint from which the run goes on, `keep_state` whether the evaluation holds one behind its last step.
-    Samples with a time axis, and random spikes, are those of the whole run: a run that goes on takes their later steps.
+    `start` is a checkpoint from which the run goes on, `keep_state` whether the evaluation holds one behind
+    its last step. Samples with a time axis, and random spikes, are those of the whole run: a run that goes on
+    takes their later steps.
     """
 
     engine: str = ENGINES[0]
@@ -65,10 +67,11 @@ class RunOptions:
 def classify(
     network: Network, x: object, options: RunOptions = RunOptions(), progress: Progress | None = None
 ) -> Evaluation:
-    """Run samples ``(N, *shape)`` through a network as its run record says; for several inputs a mapping by their names.
+    """Run samples ``(N, *shape)`` through a network as its run record says; for several inputs a mapping
+    by their names.
 
-    Coding `direct` repeats each sample in every step; `rate` and `onoff` draw spikes; with `spikes` the samples
-    are ``(N, T, *shape)`` already. The run is lengthened by the read-outs' level, where reading
+    Coding `direct` repeats each sample in every step; `rate` and `onoff` draw spikes; with `spikes` the
+    samples are ``(N, T, *shape)`` already. The run is lengthened by the read-outs' level, where reading
     starts. Of several outputs `options.output` names the one that answers.
 
     Raises
@@ -91,7 +94,9 @@ def evaluate(
     options: RunOptions = RunOptions(),
     progress: Progress | None = None,
 ) -> Evaluation:
-    """The same as `classify` for samples that are prepared (`joined.taken`), what is to be told only in `warnings`."""
+    """The same as `classify` for samples that are prepared (`joined.taken`), what is to be told only in
+    `warnings`.
+    """
     level = read_out_level(network)
     given = given if isinstance(given, Samples) else Samples(given)
     array = _checked(network, given)
@@ -126,7 +131,9 @@ def evaluate(
 
 
 def _continued(network: Network, samples: int, start: Checkpoint | None) -> int:
-    """The steps behind the samples, 0 without a checkpoint, which must be one of this network, seed and number."""
+    """The steps behind the samples, 0 without a checkpoint, which must be one of this network, seed and
+    number.
+    """
     if start is None:
         return 0
     start.state.check(network.graph)
@@ -139,7 +146,9 @@ def _continued(network: Network, samples: int, start: Checkpoint | None) -> int:
 
 
 def _run_batch(network: Network, runner: Runner, batch: Array, options: RunOptions, when: _When) -> Result:
-    """One batch, from its rows of the checkpoint; the state that is kept is that before a read-out's last steps."""
+    """One batch, from its rows of the checkpoint; the state that is kept is that before a read-out's last
+    steps.
+    """
     inputs = encode_batch(network, batch, when.steps, when.level, when.first, when.before)
     start = options.start
     state = None if start is None else start.state[when.first : when.first + len(batch)]
@@ -181,7 +190,9 @@ def _kept(wanted: tuple[int, ...], steps: int) -> tuple[int, ...]:
 
 
 def _reduced(network: Network, result: Result, kept: tuple[int, ...]) -> Result:
-    """The outputs from the step on at which their read-out wakes, after the kept steps alone, by name of the output."""
+    """The outputs from the step on at which their read-out wakes, after the kept steps alone, by name of
+    the output.
+    """
     graph, outputs = network.graph, {}
     for o in network.outputs:
         values = result.outputs[o.node][_level(graph, o.node) :]
@@ -209,7 +220,9 @@ def _gather(network: Network, results: list[Result], seconds: float) -> Evaluati
 
 
 def _chosen(network: Network, wanted: str) -> str:
-    """The name of the output that answers: as wanted, the only one, or the one that the run record reads out."""
+    """The name of the output that answers: as wanted, the only one, or the one that the run record reads
+    out.
+    """
     outputs = network.outputs
     if wanted:
         found = [o.name for o in outputs if wanted in (o.name, o.node)]
@@ -241,7 +254,10 @@ def _beyond(outputs: Mapping[str, Array]) -> tuple[str, ...]:
         beyond = values.size - int(np.isfinite(values).sum())
         signed = int(np.count_nonzero(np.signbit(values) & (values == 0)))
         if beyond:
-            text = f"{name}: {beyond} of {values.size} values left the range of float32 (3.4e38): infinite, or no number"
+            text = (
+                f"{name}: {beyond} of {values.size} values left the range of float32 (3.4e38): "
+                "infinite, or no number"
+            )
             told.append(f"{text}. Try: inputs or weights of smaller size")
         if signed:
             told.append(f"{name}: {signed} of {values.size} values are -0, which is taken for 0")
@@ -342,7 +358,9 @@ def _seeds(network: Network) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class _When:
-    """The moment of a batch: steps, level of the read-out, number of the first sample, the seed, steps before."""
+    """The moment of a batch: steps, level of the read-out, number of the first sample, the seed, steps
+    before.
+    """
 
     steps: int
     level: int

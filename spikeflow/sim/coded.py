@@ -1,7 +1,8 @@
-"""Sums of codes: in integers where only integers arrive, exact in any order; otherwise a code is its float weight.
+"""Sums of codes: in integers where only integers arrive, exact in any order; otherwise a code is its float
+weight.
 
-The integer sum runs over all delay slots, is converted to float32 once (to the nearest, ties to even) and multiplied by
-the scale once; the bias comes last.
+The integer sum runs over all delay slots, is converted to float32 once (to the nearest, ties to even) and
+multiplied by the scale once; the bias comes last.
 """
 
 from __future__ import annotations

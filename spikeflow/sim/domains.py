@@ -1,4 +1,6 @@
-"""What operations do on numpy arrays: float32, each rounded by itself, and int64, narrowed where a program says so."""
+"""What operations do on numpy arrays: float32, each rounded by itself, and int64, narrowed where a program
+says so.
+"""
 
 from __future__ import annotations
 

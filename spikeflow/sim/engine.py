@@ -91,8 +91,8 @@ class Engine:
     ) -> Result:
         """Run for so many steps, from a state or from the initial one; see `spikeflow.sim.Runner`.
 
-        `progress` is called with (samples done, samples) about every 50 ms; an exception it raises, or Ctrl-C,
-        ends the run.
+        `progress` is called with (samples done, samples) about every 50 ms; an exception it raises, or
+        Ctrl-C, ends the run.
         """
         run = _Stretch(self, inputs, steps, record)
         if state is not None:
@@ -119,7 +119,9 @@ class Engine:
         return run.result(lowered, found, after)
 
     def begin(self, state: State | int = 1) -> LiveEngine:
-        """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
+        """A run that keeps its state and is advanced piece by piece, from a state or for so many new
+        samples.
+        """
         samples = rows_of(state)
         forecast.expect_room(self.graph, forecast.Size(1, samples, samples))
         return LiveEngine(self, start_of(self.graph, self.layout, state))
@@ -131,7 +133,9 @@ class Engine:
         )
 
     def lowered(self, largest: int, steps: int, state: State | None = None) -> Lowered:
-        """The network for inputs of this magnitude and runs of this length: lowered anew only where that matters."""
+        """The network for inputs of this magnitude and runs of this length: lowered anew only where that
+        matters.
+        """
         found = self._made(*self.sized(largest, steps), False)
         return found if state is None or found.holds(state) else self._made(*self.sized(largest, steps), True)
 
@@ -143,7 +147,9 @@ class Engine:
         return int(min(max((x.max(initial=0) for x in pasts), default=0), EXACT))
 
     def sized(self, largest: int, steps: int) -> tuple[int, int]:
-        """What of an input's magnitude and a run's length matters: the bound and the delay that they are lowered for."""
+        """What of an input's magnitude and a run's length matters: the bound and the delay that they are
+        lowered for.
+        """
         bound = 1 << max(largest - 1, 0).bit_length() if self.fixed or self.coded else 1
         return bound, max(min(self._longest, forecast.reach(steps)), 1)
 
@@ -196,7 +202,9 @@ class LiveEngine:
         return room.state(self._engine.graph, self._done, self._sample)
 
     def _network(self, run: _Stretch, steps: int) -> Lowered:
-        """The network that holds what was and what comes; the state moves where it is another one than before."""
+        """The network that holds what was and what comes; the state moves where it is another one than
+        before.
+        """
         self._largest = max(self._largest, run.largest)
         sized = self._engine.sized(self._largest, steps)
         if self._lowered is None or sized != self._sized:

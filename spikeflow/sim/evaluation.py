@@ -21,7 +21,8 @@ from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
 _SHUFFLED = (
-    "these labels are not those that the samples came with: a DataLoader that shuffles gives samples in another order. "
+    "these labels are not those that the samples came with: a DataLoader that shuffles gives samples in "
+    "another order. "
     "Try: no labels, which takes those of the samples; or shuffle=False"
 )
 
@@ -30,8 +31,8 @@ _SHUFFLED = (
 class Evaluation:
     """Answers of a network.
 
-    Where it has several outputs, each method takes the `output` that is meant, by name; without one it is the output
-    that `classify` was told, or the one that the run record reads out.
+    Where it has several outputs, each method takes the `output` that is meant, by name; without one it is the
+    output that `classify` was told, or the one that the run record reads out.
 
     Parameters
     ----------
@@ -44,7 +45,8 @@ class Evaluation:
     spiking : names of outputs that hold spikes of each step, which are added up for an answer.
     y : labels, where they came with the samples.
     warnings : what a user should know of the run.
-    outside : share of the input values outside of the range that calibration saw; None where that is not known.
+    outside : share of the input values outside of the range that calibration saw; None where that is not
+        known.
     kept : the steps after which outputs were kept, and which T then counts; empty where each step was.
     before : steps that lay behind the samples where a run went on; steps of this evaluation count from there.
     added : by name of an output that hands on spikes those of the steps before.
@@ -87,7 +89,9 @@ class Evaluation:
         return sum(c.synaptic_operations for c in self.counts.values())
 
     def name_of(self, output: str = "") -> str:
-        """The name of an output; DataError where there is none of this name, or none was chosen of several."""
+        """The name of an output; DataError where there is none of this name, or none was chosen of
+        several.
+        """
         name = output or self.chosen or (next(iter(self.outputs)) if len(self.outputs) == 1 else "")
         if name not in self.outputs:
             got = repr(output) if output else f"{len(self.outputs)} outputs"
@@ -112,7 +116,8 @@ class Evaluation:
         return values[:at].sum(axis=0) + self.added.get(name, values.dtype.type(0))
 
     def values(self, steps: int | None = None, output: str = "") -> Array:
-        """The same in the units of the network before conversion, float64, ``(N, *shape)``: what a regression answers.
+        """The same in the units of the network before conversion, float64, ``(N, *shape)``: what a
+        regression answers.
 
         A function that the network ended in and that was left off is put back.
 

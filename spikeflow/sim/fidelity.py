@@ -1,8 +1,9 @@
-"""Fidelity: how faithfully a network answers as the one it came from, on samples that set none of its numbers.
+"""Fidelity: how faithfully a network answers as the one it came from, on samples that set none of its
+numbers.
 
-The share of samples answered alike stands with Wilson's interval (two-sided, 95 %), so that few samples cannot look
-like many. A sample whose answer the tested network leaves tied counts as answered otherwise, and a network that gives
-one class to everything, where its original tells several apart, agrees in nothing.
+The share of samples answered alike stands with Wilson's interval (two-sided, 95 %), so that few samples
+cannot look like many. A sample whose answer the tested network leaves tied counts as answered otherwise, and
+a network that gives one class to everything, where its original tells several apart, agrees in nothing.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ class OutputFidelity:
     kind : of its answer, see ``ir.answer``.
     agreement : share of the samples (of a map: of its places) answered alike; of values 1 - error.
     low, high : 95 % interval of `agreement`; both equal it where the answer is a value.
-    error : sum of |y - reference| over sum of |reference|, of the output's numbers; None where the reference is all 0.
+    error : sum of |y - reference| over sum of |reference|, of the output's numbers; None where the reference
+        is all 0.
     tied : share of the samples that the tested network leaves undecided.
     constant : whether it gives one class to every sample where the reference gives several.
-    spread_error : of values, sum of |y - reference| over sum of |reference - its mean over the samples|: a large value
-        that all samples share hides nothing here; None for classes, and where the reference does not vary.
+    spread_error : of values, sum of |y - reference| over sum of |reference - its mean over the samples|: a
+        large value that all samples share hides nothing here; None for classes, and where the reference does
+        not vary.
     """
 
     name: str
@@ -58,8 +61,8 @@ class LayerFidelity:
 
     Parameters
     ----------
-    correlation : Pearson's, of spike counts (for an ANN: of its activations) over samples and neurons; None where
-        one of the two sides is constant.
+    correlation : Pearson's, of spike counts (for an ANN: of its activations) over samples and neurons; None
+        where one of the two sides is constant.
     silent : whether it never spiked.
     """
 
@@ -95,7 +98,8 @@ class Fidelity:
         return min(self.outputs, key=lambda o: o.agreement, default=None)
 
     def first_lost(self) -> LayerFidelity | None:
-        """The first layer whose correlation lies below 0.95; else the one where it falls most below the layer before.
+        """The first layer whose correlation lies below 0.95; else the one where it falls most below the
+        layer before.
 
         A layer that never spikes, or whose counts are constant, counts as lost.
         """
@@ -127,7 +131,8 @@ class Fidelity:
             return f"agreement with {self.reference}: not measured (no samples held back)"
         lines = [
             f"agreement with {self.reference}{_of(o, self.outputs)}: {shown(o.agreement, (o.low, o.high))}, "
-            f"on {self.samples} held-back samples at {self.steps} steps; error of the outputs {_part(o.error)}"
+            f"on {self.samples} held-back samples at {self.steps} steps; error of the outputs "
+            f"{_part(o.error)}"
             + (
                 f", {_part(o.spread_error)} of their spread over the samples"
                 if o.spread_error is not None
@@ -197,24 +202,28 @@ def told(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
     worst, of = fidelity.worst, fidelity.reference
     if worst is None:
         return (
-            f"agreement with {of} is not measured: no sample was held back for it. Try: --data, {ENOUGH} or more",
+            f"agreement with {of} is not measured: no sample was held back for it. Try: --data, {ENOUGH} "
+            "or more",
         )
     found = []
     if fidelity.samples < FEW:
         found.append(
-            f"agreement with {of} is measured on {fidelity.samples} held-back samples only. Try: {ENOUGH} or more"
+            f"agreement with {of} is measured on {fidelity.samples} held-back samples only. Try: "
+            f"{ENOUGH} or more"
         )
     if worst.agreement < LEAST:
         found.append(_lost(fidelity, worst, hint))
     elif worst.error is not None and worst.error > MOST_ERROR and worst.kind != answer.VALUE:
         found.append(
-            f"the outputs differ from {of} by {_part(worst.error)} on {fidelity.samples} held-back samples, though "
+            f"the outputs differ from {of} by {_part(worst.error)} on {fidelity.samples} held-back "
+            "samples, though "
             f"{100 * worst.agreement:.0f} % of the answers agree." + (f" Try: {hint}" if hint else "")
         )
     flat = _flattened(fidelity)
     if flat is not None and worst.agreement >= LEAST:
         found.append(
-            f"the values{_of(flat, fidelity.outputs)} differ from {of} by {_part(flat.spread_error)} of their spread over "
+            f"the values{_of(flat, fidelity.outputs)} differ from {of} by {_part(flat.spread_error)} of "
+            "their spread over "
             f"{fidelity.samples} held-back samples, though by {_part(flat.error)} of their size only."
             + (f" Try: {hint}" if hint else "")
         )

@@ -1,7 +1,8 @@
-"""How much memory a run will take, from the graph's shapes and delays alone, and a refusal where there is no room.
+"""How much memory a run will take, from the graph's shapes and delays alone, and a refusal where there is
+no room.
 
-A network of a few kilobytes can name shapes of a billion values and delays of a million steps. The forecast is a sum over
-the nodes, at most a few times too large, and made before anything is lowered or run.
+A network of a few kilobytes can name shapes of a billion values and delays of a million steps. The forecast
+is a sum over the nodes, at most a few times too large, and made before anything is lowered or run.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ RING = 176  # bytes of one moment that a delay keeps, empty as it may be
 
 @dataclass(frozen=True)
 class Size:
-    """Of a run: steps, samples at a time, how many of them are under way at once, steps run before, bytes of a state."""
+    """Of a run: steps, samples at a time, how many of them are under way at once, steps run before, bytes
+    of a state.
+    """
 
     steps: int
     samples: int
@@ -40,7 +43,9 @@ class Size:
 
 
 def made_ready(graph: Graph) -> int:
-    """Bytes of a graph made ready for the engine: where each moved value goes, and each neuron's parameters."""
+    """Bytes of a graph made ready for the engine: where each moved value goes, and each neuron's
+    parameters.
+    """
     total = 0
     for name, node in graph.nodes.items():
         if isinstance(node, Move):
@@ -54,7 +59,9 @@ def made_ready(graph: Graph) -> int:
 
 
 def under_way(graph: Graph, steps: int) -> int:
-    """Bytes of one sample under way: values, states, and what delays keep, which is no more than the run is long."""
+    """Bytes of one sample under way: values, states, and what delays keep, which is no more than the run
+    is long.
+    """
     total = 0
     for name, node in graph.nodes.items():
         size = prod(graph.shapes[name])
@@ -76,7 +83,9 @@ def longest_delay(graph: Graph, name: str) -> int:
 
 
 def reach(steps: int) -> int:
-    """The delay up to which a run of so many steps can tell delays apart; one of several lengths, for reuse."""
+    """The delay up to which a run of so many steps can tell delays apart; one of several lengths, for
+    reuse.
+    """
     return max(64, 1 << (steps - 1).bit_length())
 
 
@@ -115,7 +124,9 @@ def expect_states(graph: Graph, samples: int, steps: int) -> None:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a run is read: its steps, after how many of them outputs are kept, and the most samples at a time."""
+    """How a run is read: its steps, after how many of them outputs are kept, and the most samples at a
+    time.
+    """
 
     steps: int
     kept: int

@@ -1,4 +1,5 @@
-"""Backward through time in numpy: the forward pass kept, then the adjoint program from the last step to the first.
+"""Backward through time in numpy: the forward pass kept, then the adjoint program from the last step to
+the first.
 
 It is to the adjoint what the reference is to a network: slow, and the meaning of what kernels compute.
 """
@@ -56,11 +57,13 @@ def forward(
     inputs: Mapping[str, Array],
     state: Mapping[str, Array] | None = None,
 ) -> Forward:
-    """A float program run over time, in the type of its inputs (float32 or float64), from rest or from a state.
+    """A float program run over time, in the type of its inputs (float32 or float64), from rest or from a
+    state.
 
     Parameters
     ----------
-    inputs : for each port ``(T, B, *shape)``; a program without ports takes one input of any name, for its shape.
+    inputs : for each port ``(T, B, *shape)``; a program without ports takes one input of any name, for its
+        shape.
     state : by name, ``(B, *shape)``.
     """
     like = next(iter(inputs.values()))
@@ -90,8 +93,8 @@ def backward(
     ----------
     cotangent : the loss's derivative by the output of each step, ``(T, B, *shape)``.
     slots : the surrogates, as of `ir.adjoint.adjoint`; their parameters are among those of the run.
-    states : its derivative by each state after each step, where the loss or another node reads one; by name, of the
-        shape of `cotangent`.
+    states : its derivative by each state after each step, where the loss or another node reads one; by name,
+        of the shape of `cotangent`.
     """
     program, text = run.program, adjoint(run.program, slots)
     carried = {f"d.state.{name}": np.zeros_like(cotangent[0]) for name in program.states}

@@ -19,9 +19,11 @@ WORTH_A_WORD = 1e-3  # share of the values
 
 
 def input_range(described: InputRecord) -> tuple[float, float] | None:
-    """The values that calibration saw, no further than the coding can tell apart; None where nothing is known.
+    """The values that calibration saw, no further than the coding can tell apart; None where nothing is
+    known.
 
-    With `rate` a value of `scale` is a spike in every step, so a larger one is the same; with `onoff` of either sign.
+    With `rate` a value of `scale` is a spike in every step, so a larger one is the same; with `onoff` of
+    either sign.
     """
     low, high = described.seen or (-np.inf, np.inf)
     if described.random:
@@ -40,7 +42,9 @@ def _outside(described: InputRecord, x: Array) -> tuple[int, int]:
 
 
 def share_outside(network: Network, parts: Mapping[str, Array]) -> float | None:
-    """The share of the values of all inputs that lie outside of their `input_range`; None where no range is known."""
+    """The share of the values of all inputs that lie outside of their `input_range`; None where no range
+    is known.
+    """
     found = [_outside(described, parts[described.node]) for described in network.inputs]
     known = sum(size for _, size in found)
     return sum(count for count, _ in found) / known if known else None
@@ -55,7 +59,8 @@ def outside_told(network: Network, parts: Mapping[str, Array]) -> tuple[str, ...
             continue
         of = "" if len(network.inputs) == 1 else f" of {described.node}"
         told.append(
-            f"{100 * count / size:.2f} % of the input values{of} lie outside of the range {known[0]:.4g} to {known[1]:.4g} "
+            f"{100 * count / size:.2f} % of the input values{of} lie outside of the range {known[0]:.4g} "
+            f"to {known[1]:.4g} "
             "that the calibration samples and the input's coding cover, so answers may be wrong. "
             "Try: the preprocessing of the calibration samples, or calibration on samples like these"
         )
@@ -65,7 +70,8 @@ def outside_told(network: Network, parts: Mapping[str, Array]) -> tuple[str, ...
 def with_saturation(
     network: Network, counts: Mapping[str, Counts], parts: Mapping[str, Array], steps: int
 ) -> dict[str, Counts]:
-    """The counts of a run, those of an Input with the values that its format clipped, as the register "format".
+    """The counts of a run, those of an Input with the values that its format clipped, as the register
+    "format".
 
     Parameters
     ----------

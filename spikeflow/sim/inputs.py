@@ -49,8 +49,8 @@ def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
     Raises
     ------
     DataError
-        Where an input is missing, of the wrong shape, too short, empty or not finite, or no whole numbers where some
-        node adds them up over the steps.
+        Where an input is missing, of the wrong shape, too short, empty or not finite, or no whole numbers
+        where some node adds them up over the steps.
     """
     if not isinstance(inputs, Mapping):
         if len(graph.inputs) != 1:

@@ -1,6 +1,8 @@
-"""Samples of a network as every pass takes them: prepared as its run record says, and of several inputs joined in one array.
+"""Samples of a network as every pass takes them: prepared as its run record says, and of several inputs
+joined in one array.
 
-So samples are cut into batches, split and hashed as for one input; only where a run begins are they parted again.
+So samples are cut into batches, split and hashed as for one input; only where a run begins are they parted
+again.
 """
 
 from __future__ import annotations
@@ -26,15 +28,17 @@ Array = npt.NDArray[Any]
 
 
 def taken(network: Network, given: object) -> Samples:
-    """The samples of a network: whatever ``samples.samples_of`` takes, and for several inputs a mapping by their names.
+    """The samples of a network: whatever ``samples.samples_of`` takes, and for several inputs a mapping by
+    their names.
 
-    The preprocessing of the run record is done here, once: `Samples` that are prepared are taken as they are. Where it
-    begins with `Frames`, samples are `Events`, a sequence of them, or a data set of pairs (events, label); an array is
-    taken for frames that were made before.
+    The preprocessing of the run record is done here, once: `Samples` that are prepared are taken as they are.
+    Where it begins with `Frames`, samples are `Events`, a sequence of them, or a data set of pairs (events,
+    label); an array is taken for frames that were made before.
 
-    For several inputs `x` is ``(N, values)``, all values of the first input in C order, then those of the next; where
-    every input has a time axis ``(N, T, values)``. An array of this form is taken as it is where nothing is to be
-    prepared, and a `.npz` file that holds one array for each input, by its name, and where known y.
+    For several inputs `x` is ``(N, values)``, all values of the first input in C order, then those of the
+    next; where every input has a time axis ``(N, T, values)``. An array of this form is taken as it is where
+    nothing is to be prepared, and a `.npz` file that holds one array for each input, by its name, and where
+    known y.
 
     Raises
     ------
@@ -127,7 +131,9 @@ def _check_part(network: Network, described: InputRecord, x: Array) -> None:
 
 
 def parted(network: Network, x: Array) -> dict[str, Array]:
-    """The values of each input, ``(N, *shape)`` or, with a time axis, ``(N, T, *shape)``, of samples as `taken` gives them."""
+    """The values of each input, ``(N, *shape)`` or, with a time axis, ``(N, T, *shape)``, of samples as
+    `taken` gives them.
+    """
     if len(network.graph.inputs) == 1:
         return {network.graph.inputs[0]: x}
     steps, lead = given_steps(network, x), leading(network)

@@ -61,8 +61,8 @@ _NUMBERS = {row[0]: number for number, row in enumerate(_engine.operations())}
 class Lowered:
     """A network of the engine, the type of its values, and the number of each node.
 
-    `room` says of each array of a state, by its name there, between which integers the network is proven to be exact;
-    of what is not named any value will do.
+    `room` says of each array of a state, by its name there, between which integers the network is proven to
+    be exact; of what is not named any value will do.
     """
 
     network: Network
@@ -96,8 +96,8 @@ def lower(
 
     Parameters
     ----------
-    largest_input : the largest magnitude that an Input without a format will carry; it decides whether 32 bits
-        hold all integers, and all sums of codes.
+    largest_input : the largest magnitude that an Input without a format will carry; it decides whether 32
+        bits hold all integers, and all sums of codes.
     isa : the processor's instructions to use at most: 0 plain, 1 AVX2, 2 AVX-512.
     longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
@@ -287,7 +287,9 @@ def _synapses(network: Network, node: Linear | Sparse) -> tuple[Array, Array | N
 
 
 def operand(x: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:
-    """A param or initial state: one element, one for each channel of ``(C, H, W)``, or one for each neuron."""
+    """A param or initial state: one element, one for each channel of ``(C, H, W)``, or one for each
+    neuron.
+    """
     if x.size == 1:
         return np.ascontiguousarray(x, dtype).reshape(1)
     padded = (1,) * (len(shape) - x.ndim) + x.shape

@@ -1,7 +1,7 @@
 """Overflow in a run of integers: what changes answers, apart from silent membranes that stop at the low end.
 
-A neuron that is driven downwards for long drifts to the low end of its register and stays there; it is silent either
-way. Any other value that leaves its register is not the value that the network meant.
+A neuron that is driven downwards for long drifts to the low end of its register and stays there; it is silent
+either way. Any other value that leaves its register is not the value that the network meant.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ from spikeflow.sim.intervals import INT32, INT64, ZERO, Interval, Intervals, of_
 
 
 def fits_32(graph: Graph, largest_input: int) -> bool:
-    """Whether every sum and value between nodes stays within int32, inputs without a format being so large at most."""
+    """Whether every sum and value between nodes stays within int32, inputs without a format being so large
+    at most.
+    """
     found = node_ranges(graph, largest_input)
     ports = [(n, p) for n in graph.of_kind(Population) for p in graph.nodes[n].ports]
     sums = [port_range(graph, found, name, port) for name, port in ports]

@@ -1,4 +1,6 @@
-"""What a run can keep of every step: the values of a node, the states of a population, the currents at its ports."""
+"""What a run can keep of every step: the values of a node, the states of a population, the currents at its
+ports.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +23,17 @@ class Trace:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Names to record: nodes, whose values come back as `Spikes`, and traces, as arrays ``(T, B, *shape)``."""
+    """Names to record: nodes, whose values come back as `Spikes`, and traces, as arrays ``(T, B,
+    *shape)``.
+    """
 
     nodes: tuple[str, ...]
     traces: Mapping[str, Trace]
 
 
 def recordable(graph: Graph) -> dict[str, Trace | None]:
-    """Everything that can be recorded, by name: ``layer``, ``layer.v`` (a state), ``layer.in`` (what arrives at a port).
+    """Everything that can be recorded, by name: ``layer``, ``layer.v`` (a state), ``layer.in`` (what
+    arrives at a port).
 
     Where names are equal a node comes before a state, and a state before a port.
     """

@@ -78,7 +78,9 @@ class Reference:
         return replace(result, after=run.state) if keep_state else result
 
     def begin(self, state: State | int = 1) -> _Run:
-        """A run that keeps its state and is advanced piece by piece, from a state or for so many new samples."""
+        """A run that keeps its state and is advanced piece by piece, from a state or for so many new
+        samples.
+        """
         _expect_room(self.graph, rows_of(state), 1)
         return _Run(self, state)
 
@@ -279,7 +281,9 @@ class _Cells:
 def _busy(
     cells: _Cells, before: Sequence[Array], arriving: Sequence[Array], output: Array, after: Sequence[Array]
 ) -> Array:
-    """Where something happens: a value arrives or leaves, a bit of the state changes, or overflow changes a value."""
+    """Where something happens: a value arrives or leaves, a bit of the state changes, or overflow changes
+    a value.
+    """
     busy = (output != 0) | cells.step.overflowed
     for value in arriving:
         busy = busy | (value != 0)

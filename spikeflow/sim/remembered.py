@@ -1,8 +1,9 @@
 """What a graph remembers from one step to the next: the layout of its `State`.
 
-Three things last beyond a step: the states of populations (and the memory of any other kind of node that has one), the
-values handed on by a node that an edge reads later, and the values that arrived at a node which reads its own input
-later. A node kind with a memory is added here, in the reference and in the engine, and nowhere else.
+Three things last beyond a step: the states of populations (and the memory of any other kind of node that has
+one), the values handed on by a node that an edge reads later, and the values that arrived at a node which
+reads its own input later. A node kind with a memory is added here, in the reference and in the engine, and
+nowhere else.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ class Past:
         return min(self.steps, done)
 
     def cleared(self, values: Array) -> Array:
-        """``(B, H, *shape)``, newest first: what nobody reads any more made 0, and -0, which nobody can tell, +0."""
+        """``(B, H, *shape)``, newest first: what nobody reads any more made 0, and -0, which nobody can
+        tell, +0.
+        """
         if self.each is not None:
             age = np.arange(values.shape[1]).reshape(-1, *(1,) * len(self.shape))
             values = np.where(age < self.each, values, values.dtype.type(0))

@@ -29,11 +29,11 @@ class Counts:
     multiply_accumulates : those for any other value, and all that comes straight from a current.
     cached_operations : of these, not computed again because the input was constant.
     neuron_updates : neurons x steps awake.
-    idle : neurons x steps in which nothing happened: the sum at every port is 0 (bias included), no bit of the state
-        changes, nothing is emitted and nothing narrowed; a neuron that has not started is idle.
+    idle : neurons x steps in which nothing happened: the sum at every port is 0 (bias included), no bit of
+        the state changes, nothing is emitted and nothing narrowed; a neuron that has not started is idle.
     updates_skipped : updates that the engine left out because nothing could change; speed, not meaning.
-    narrowed_low, narrowed_high : stage fixed: for each register, how many values overflow changed because they lay
-        below its low end, and above its high end.
+    narrowed_low, narrowed_high : stage fixed: for each register, how many values overflow changed because
+        they lay below its low end, and above its high end.
     """
 
     spikes: int = 0
@@ -102,8 +102,8 @@ class Result:
     ----------
     outputs : for each Output node its values, ``(T, B, *shape)``; float32, or int64 at stage fixed.
     counts : for each node.
-    recorded : by the names in `record`: of a node its `Spikes`; of a state or a port ("layer.v", "layer.in") an
-        array ``(T, B, *shape)``, float32, or int64 at stage fixed.
+    recorded : by the names in `record`: of a node its `Spikes`; of a state or a port ("layer.v", "layer.in")
+        an array ``(T, B, *shape)``, float32, or int64 at stage fixed.
     seconds : wall time of the run itself.
     after : makes the state behind the last step, where that was kept; `state` asks it.
     """
@@ -160,7 +160,8 @@ class Result:
         Raises
         ------
         DataError
-            For a step that was not run, counted from 0, or from -1 backwards; and where there are several outputs.
+            For a step that was not run, counted from 0, or from -1 backwards; and where there are several
+            outputs.
         """
         values = self.output
         if isinstance(step, bool) or not -len(values) <= step < len(values):

@@ -1,4 +1,6 @@
-"""A state as the engine reads and writes it: for each node that remembers something, its number and its arrays."""
+"""A state as the engine reads and writes it: for each node that remembers something, its number and its
+arrays.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ Entries = list[tuple[int, Array | None, list[Array]]]
 
 
 def arrays_of(state: State, layout: Remembered, index: Mapping[str, int]) -> Entries:
-    """(number of the node, what it emitted, what it keeps itself: states in the program's order, or what arrived)."""
+    """(number of the node, what it emitted, what it keeps itself: states in the program's order, or what
+    arrived).
+    """
     memory = {n: {s: state.memory[n][s] for s in states} for n, states in layout.memory.items()}
     return _entries(index, memory, state.emitted, state.arrived)
 

@@ -19,9 +19,10 @@ Array = npt.NDArray[Any]
 def answers(evaluation: Evaluation) -> dict[str, Array]:
     """What is written, by name; of several outputs each name ends in ``.`` and that of the output.
 
-    ``accumulators`` ``(N, *shape)`` are what an output has added up in all steps, ``values`` the same in the units of
-    the network before conversion, where these are known; ``predictions`` and ``tied`` stand beside outputs of classes,
-    ``(N,)``, or ``(N, *S)`` for a map; ``y`` are the labels, where they came with the samples.
+    ``accumulators`` ``(N, *shape)`` are what an output has added up in all steps, ``values`` the same in the
+    units of the network before conversion, where these are known; ``predictions`` and ``tied`` stand beside
+    outputs of classes, ``(N,)``, or ``(N, *S)`` for a map; ``y`` are the labels, where they came with the
+    samples.
     """
     found: dict[str, Array] = {} if evaluation.y is None else {"y": evaluation.y}
     for name in evaluation.outputs:

@@ -19,7 +19,9 @@ FEWEST = 16  # samples that are counted however large the network is
 
 
 def samples_counted(network: Network, names: tuple[str, ...], samples: int) -> int:
-    """How many of so many samples `spike_counts` is asked for: all of a small network's, 16 of a large one's."""
+    """How many of so many samples `spike_counts` is asked for: all of a small network's, 16 of a large
+    one's.
+    """
     return min(samples, max(FEWEST, _at_once(network, names)))
 
 

@@ -1,8 +1,8 @@
 """State: everything that the future of a run depends on besides its graph and its inputs.
 
-A run that is cut anywhere and goes on from the state equals the whole run, bit for bit; reference and engine give
-equal states and take each other's. Rows (samples) can be taken out and joined again, also with different numbers of
-steps behind them.
+A run that is cut anywhere and goes on from the state equals the whole run, bit for bit; reference and engine
+give equal states and take each other's. Rows (samples) can be taken out and joined again, also with different
+numbers of steps behind them.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class State(Frozen):
     steps : int64, ``(B,)``; steps that each row has behind it.
     sample : int64, ``(B,)``; the number of each row's sample, on which random drive depends.
     memory : by node and name, ``(B, *shape)``: states of populations, and of any other node with a memory.
-    emitted : by node, ``(B, H, *shape)``: what it handed on in the last H steps, newest first, where an edge with a
-        delay still reads it; H is the longest such delay, or the most steps behind any row.
-    arrived : the same of what arrived at a node whose synapses have delays of their own; what is older than the
-        longest delay of its source is 0.
+    emitted : by node, ``(B, H, *shape)``: what it handed on in the last H steps, newest first, where an edge
+        with a delay still reads it; H is the longest such delay, or the most steps behind any row.
+    arrived : the same of what arrived at a node whose synapses have delays of their own; what is older than
+        the longest delay of its source is 0.
 
     All values are float32, or int64 at stage fixed. A value of before step 0 is 0.
 
@@ -110,7 +110,9 @@ class State(Frozen):
 
     @staticmethod
     def initial(graph: Graph, samples: int) -> State:
-        """Before the first step: populations at their initial states, nothing emitted yet; samples 0, 1, ..."""
+        """Before the first step: populations at their initial states, nothing emitted yet; samples 0, 1,
+        ...
+        """
         run = expanded(graph)
         return initial(run, remembered(run), samples)
 
@@ -194,7 +196,8 @@ class State(Frozen):
 
     @staticmethod
     def load(path: PathLike, limits: store.Limits | None = None) -> State:
-        """The state in a file; whatever the file claims, it is believed only after `check`, which every run does.
+        """The state in a file; whatever the file claims, it is believed only after `check`, which every
+        run does.
 
         Raises
         ------
@@ -304,7 +307,9 @@ def _frozen(x: Array) -> Array:
 
 
 def _rows(arrays: list[Array]) -> Array:
-    """Arrays one after the other along the rows; a shorter past is continued by the zeros of before step 0."""
+    """Arrays one after the other along the rows; a shorter past is continued by the zeros of before step
+    0.
+    """
     if len({a.shape[1:] for a in arrays}) == 1:
         return np.concatenate(arrays)
     longest = max(a.shape[1] for a in arrays)

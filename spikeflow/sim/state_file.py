@@ -58,7 +58,8 @@ def encoded(state: Parts) -> tuple[Any, list[Array]]:
 
 
 def read(path: PathLike, limits: store.Limits | None = None) -> tuple[tuple[Any, ...], Any, list[Array]]:
-    """What a `State` is made of; and what a `Checkpoint` added to the manifest, None without one, and its arrays.
+    """What a `State` is made of; and what a `Checkpoint` added to the manifest, None without one, and its
+    arrays.
 
     Raises
     ------

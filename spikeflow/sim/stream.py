@@ -1,11 +1,13 @@
-"""Long records: written to an HDF5 file piece by piece while a live run goes on, so that memory stays that of a piece.
+"""Long records: written to an HDF5 file piece by piece while a live run goes on, so that memory stays that
+of a piece.
 
 ::
 
     /                    attributes spikeflow ("records 1"), steps, samples
     /0, /1, ...          one group for each recorded name, which is its attribute "name"
         values           of a state or a port: (T, B, *shape), float32 or int64
-        sample, step, neuron, value      of a node: its spikes, by piece; neuron is the C-order index into attribute "shape"
+        sample, step, neuron, value      of a node: its spikes, by piece; neuron is the C-order index into
+        attribute "shape"
 
 Any program that reads HDF5 reads it.
 """
@@ -40,14 +42,15 @@ def stream(
 
     Parameters
     ----------
-    pieces : inputs, and for how many steps; made one after the other, they need no more memory than the largest.
+    pieces : inputs, and for how many steps; made one after the other, they need no more memory than the
+        largest.
     record : as for `spikeflow.sim.run`.
 
     Raises
     ------
     FileError
-        Where the file cannot be written, such as on a full disk; what was there before is then still there. The run
-        stands behind the piece that could not be written.
+        Where the file cannot be written, such as on a full disk; what was there before is then still there.
+        The run stands behind the piece that could not be written.
     DataError
         Where nothing is recorded, or there are no pieces.
     """

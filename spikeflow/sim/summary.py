@@ -26,8 +26,8 @@ class NodeFacts:
     ----------
     rate : spikes per neuron and step awake.
     narrowed : stage fixed: values that narrowing changed, over the whole run, by register.
-    low_clips, overflow : the same in two parts: membranes that stopped at their low end, and all else, which may
-        change answers; see ``sim.overflow``.
+    low_clips, overflow : the same in two parts: membranes that stopped at their low end, and all else, which
+        may change answers; see ``sim.overflow``.
     """
 
     node: str
@@ -49,7 +49,8 @@ class RunSummary:
 
     Parameters
     ----------
-    output, kind : the output that answers, and what it says (``ir.answer``); empty where none of several was chosen.
+    output, kind : the output that answers, and what it says (``ir.answer``); empty where none of several was
+        chosen.
     outputs : the shape of every output, by name.
     accuracy, accuracy_over_steps : of classes, with labels; `interval` is the accuracy's, at 95 %.
     rmse, r2, rmse_over_steps : of values, with labels, in the units of y.

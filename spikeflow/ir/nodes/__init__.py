@@ -1,7 +1,7 @@
 """Every kind of node: its fields, ports, shape rule, checks, meaning and geometry. One file a family.
 
-Shapes are without batch and time. Readers ask a kind's family (`families`), so that a new kind of a family is one
-class and one line in `KINDS`; ``tests/ir/test_nodes.py`` runs every reader on every kind.
+Shapes are without batch and time. Readers ask a kind's family (`families`), so that a new kind of a family is
+one class and one line in `KINDS`; ``tests/ir/test_nodes.py`` runs every reader on every kind.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ class Conv2d(Synaptic):
         if bad or self.groups < 1 or self.weight.shape[0] % self.groups:
             raise GraphError(
                 name,
-                "stride, dilation and groups are at least 1, padding at least 0, and groups divide the channels",
+                "stride, dilation and groups are at least 1, padding at least 0, and groups divide the "
+                "channels",
             )
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:

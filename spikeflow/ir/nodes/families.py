@@ -3,7 +3,8 @@
 `Move`
     values at other places, none changed: one index map, one gather.
 `LinearKind`
-    sums of its input, as synapses: `Synaptic` kinds store weights (Linear, Conv2d, Sparse), SumPool and Scale do not.
+    sums of its input, as synapses: `Synaptic` kinds store weights (Linear, Conv2d, Sparse), SumPool and Scale
+    do not.
 `Plain`
     any other kind whose value follows from what arrives in this step.
 `Joint`
@@ -29,10 +30,13 @@ Past = Callable[[int], Array]  # what arrived at a node so many steps ago, (B, *
 
 
 class Move(Frozen):
-    """Family: values at other places, none changed; 0 where none lies. Each value handed on is one that arrived."""
+    """Family: values at other places, none changed; 0 where none lies. Each value handed on is one that
+    arrived.
+    """
 
     def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
-        """The arrays of all ports, moved: `fill` where no value lies, or where it is None what the edge holds.
+        """The arrays of all ports, moved: `fill` where no value lies, or where it is None what the edge
+        holds.
 
         It is the meaning of the kind, on any arrays of the ports' shapes: indices, factors, bounds.
         """
@@ -51,7 +55,9 @@ class Move(Frozen):
         return np.ascontiguousarray(self.moved(places, -1)).reshape(-1)
 
     def keeps_order(self, shapes: Sequence[Shape]) -> bool:
-        """Whether it hands on all that arrives in the order in which it arrives: nothing changes but the shape."""
+        """Whether it hands on all that arrives in the order in which it arrives: nothing changes but the
+        shape.
+        """
         index = self.index_map(shapes)
         return len(index) == sum(map(prod, shapes)) and bool((index == np.arange(len(index))).all())
 
@@ -90,8 +96,8 @@ class LinearKind(Frozen):
 class Synaptic(LinearKind):
     """Family: kinds that store weights and whose synapses are counted.
 
-    Weights are stored in rows and columns: a row serves a target, or all targets of a channel; a column a source, or
-    all sources of a channel. A bias is one number for each row.
+    Weights are stored in rows and columns: a row serves a target, or all targets of a channel; a column a
+    source, or all sources of a channel. A bias is one number for each row.
     """
 
     weight: Weight
@@ -112,9 +118,9 @@ class Synaptic(LinearKind):
     def sums(self, past: Past, out_shape: Shape) -> Array:
         """What it hands on, ``(B, *out_shape)``, in the normative order.
 
-        A sum starts from +0 and adds value x weight, each product rounded before it is added, over the sources in C
-        order (channel, y, x), oldest emission first; the bias comes last. Sources that are 0 in the whole batch are
-        passed over, which changes no bit. Integer sums are exact in any order.
+        A sum starts from +0 and adds value x weight, each product rounded before it is added, over the
+        sources in C order (channel, y, x), oldest emission first; the bias comes last. Sources that are 0 in
+        the whole batch are passed over, which changes no bit. Integer sums are exact in any order.
         """
         raise NotImplementedError
 
@@ -157,7 +163,9 @@ class Synaptic(LinearKind):
         return replace(self, weight=weight, **changed)  # type: ignore[type-var]
 
     def alike(self, out_shape: Shape) -> Array | None:
-        """Targets of one number listen to the same sources, int32 ``(targets,)``; None where the kind cannot tell."""
+        """Targets of one number listen to the same sources, int32 ``(targets,)``; None where the kind
+        cannot tell.
+        """
         return None
 
     @property
@@ -166,7 +174,9 @@ class Synaptic(LinearKind):
         return 0 if self.delays is None else int(self.delays.max(initial=0))
 
     def reach_of_sources(self) -> Array:
-        """For how many steps the value of each source is still read, ``(columns,)``; asked where `reach` is above 0."""
+        """For how many steps the value of each source is still read, ``(columns,)``; asked where `reach`
+        is above 0.
+        """
         raise NotImplementedError
 
     def zeros(self, x: Array, shape: Shape) -> Array:
@@ -184,7 +194,9 @@ class Synaptic(LinearKind):
 
 
 class Plain(Frozen):
-    """Family: the value follows from what arrives in this step, elementwise or joining neighbours; no weights."""
+    """Family: the value follows from what arrives in this step, elementwise or joining neighbours; no
+    weights.
+    """
 
     def value(self, arriving: Sequence[Array]) -> Array:
         """What it hands on, from what arrives at each port, ``(B, *shape)``."""

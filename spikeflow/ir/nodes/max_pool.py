@@ -27,16 +27,18 @@ class MaxPool(Joint):
     ::
 
         any      y_i(t) = max over the window of x_j(t)
-        running  y_i(t) = M_i(t) - M_i(t - 1),  M_i(t) = max over the window of S_j(t),  S_j(t) = x_j(0) + ... + x_j(t)
+        running  y_i(t) = M_i(t) - M_i(t - 1),  M_i(t) = max over the window of S_j(t),  S_j(t) = x_j(0) + ...
+        + x_j(t)
 
-    `running` hands on as many spikes as the window's busiest source has sent so far, whichever that is. It lies
-    between the least and the largest of its source's values in every step, since every S_j changes by such a value:
-    it is binary where its source is. It takes whole numbers only, which it can add up exactly.
+    `running` hands on as many spikes as the window's busiest source has sent so far, whichever that is. It
+    lies between the least and the largest of its source's values in every step, since every S_j changes by
+    such a value: it is binary where its source is. It takes whole numbers only, which it can add up exactly.
 
     Parameters
     ----------
     kernel, stride, dilation : one number for each dimension of a channel.
-    padding : before and after, for each dimension; a last window that torch's ``ceil_mode`` adds is padding too.
+    padding : before and after, for each dimension; a last window that torch's ``ceil_mode`` adds is padding
+        too.
     mode : "any" or "running".
     """
 

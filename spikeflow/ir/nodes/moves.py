@@ -111,7 +111,9 @@ class Concat(Move):
 
 @dataclass(frozen=True, eq=False)
 class Permute(Move):
-    """The axes in another order: axis i handed on is axis ``axes[i]`` of what arrives, as ``numpy.transpose``."""
+    """The axes in another order: axis i handed on is axis ``axes[i]`` of what arrives, as
+    ``numpy.transpose``.
+    """
 
     axes: Shape
     ports = ("in",)
@@ -131,7 +133,9 @@ class Permute(Move):
 
 @dataclass(frozen=True, eq=False)
 class Upsample(Move):
-    """Each value `factors` times along every axis, one copy beside the other: nearest-neighbour upsampling."""
+    """Each value `factors` times along every axis, one copy beside the other: nearest-neighbour
+    upsampling.
+    """
 
     factors: Shape
     ports = ("in",)

@@ -16,7 +16,9 @@ from spikeflow.ir.nodes.families import LinearKind, Plain, Synapses
 
 @dataclass(frozen=True, eq=False)
 class SumPool(LinearKind, Plain):
-    """Sum over windows of ``(C, H, W)``; an average is this times 1 / (ky kx), folded into the next weights."""
+    """Sum over windows of ``(C, H, W)``; an average is this times 1 / (ky kx), folded into the next
+    weights.
+    """
 
     kernel: Pair
     stride: Pair

@@ -63,7 +63,8 @@ class Population(Frozen):
         if set(self.params) != set(self.program.params) or not set(self.initial) <= set(self.program.states):
             raise GraphError(
                 name,
-                f"parameters {sorted(self.params)} or initial states {sorted(self.initial)} are not the program's",
+                f"parameters {sorted(self.params)} or initial states {sorted(self.initial)} are not the "
+                "program's",
             )
         if self.start < 0:
             raise GraphError(name, f"start {self.start} is before step 0")

@@ -24,15 +24,15 @@ MOST_LISTED = 2**27  # synapses that are written out where somebody needs each o
 class Procedural(Synaptic):
     """A Sparse whose synapses are drawn by rules and stored nowhere; `listed` writes them out.
 
-    The order of its sums is that of the list: oldest emission first, then source, then order of drawing (projection,
-    then number at the target). The engine draws into its own arrays.
+    The order of its sums is that of the list: oldest emission first, then source, then order of drawing
+    (projection, then number at the target). The engine draws into its own arrays.
 
     Parameters
     ----------
     projections : each from a range of the sources, in the order in which they are drawn.
     in_shape, out_shape : shapes of source and target.
-    bits : 0 for weights in float32, 8 or 16 for codes: a weight is rounded to the nearest code, ties to even, and
-        clipped to -2**(bits - 1) and 2**(bits - 1) - 1.
+    bits : 0 for weights in float32, 8 or 16 for codes: a weight is rounded to the nearest code, ties to even,
+        and clipped to -2**(bits - 1) and 2**(bits - 1) - 1.
     scale : what a code is multiplied by.
     """
 
@@ -190,7 +190,9 @@ def _most_at_a_target(projection: Projection) -> int:
 
 
 def numbers(projections: Sequence[Projection]) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
-    """Projections as the engine takes them: kind, first, sources, count, autapses, seed, number; skip, weight, delay."""
+    """Projections as the engine takes them: kind, first, sources, count, autapses, seed, number; skip,
+    weight, delay.
+    """
     return [
         (
             (

@@ -41,9 +41,9 @@ class Sparse(Synaptic):
     weight : as many as its scope says.
     in_shape, out_shape : shapes of source and target.
     delays : steps, as many as their scope says; None is no delay.
-    weight_scope, delay_scope : what a number is for: ``one`` for all synapses, each ``source``, or each ``synapse``.
-        Left empty it is what the length fits, as in files of the first version: for weights synapse, else one; for delays
-        source, else synapse.
+    weight_scope, delay_scope : what a number is for: ``one`` for all synapses, each ``source``, or each
+        ``synapse``. Left empty it is what the length fits, as in files of the first version: for weights
+        synapse, else one; for delays source, else synapse.
     """
 
     indptr: Array = field(metadata=stored_as(np.int64))
