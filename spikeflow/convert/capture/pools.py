@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.synapses import argument
@@ -54,13 +56,13 @@ def _made(b: Builder, node: AtenNode, x: Value, pool: MaxPool) -> Value:
     return value
 
 
-def _given(sizes: object, rank: int) -> tuple[object, ...]:
+def _given(sizes: Any, rank: int) -> tuple[Any, ...]:
     values = tuple(sizes) if isinstance(sizes, tuple | list) else (sizes,)
     return values * rank if len(values) == 1 else values
 
 
-def _each(sizes: object, rank: int) -> Shape:
-    return tuple(int(n) for n in _given(sizes, rank))  # type: ignore[call-overload]
+def _each(sizes: Any, rank: int) -> Shape:
+    return tuple(int(n) for n in _given(sizes, rank))
 
 
 def _after(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
