@@ -237,6 +237,7 @@ def rows_of(start: State | int) -> int:
     if isinstance(start, int | np.integer) and not isinstance(start, bool):
         return int(start)
     _expect_state(start)
+    assert isinstance(start, State)
     return start.rows
 
 
