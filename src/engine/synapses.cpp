@@ -83,13 +83,15 @@ public:
     std::size_t memories() const override { return ring_.empty() ? 0 : 1; }
     void save(std::size_t, int64_t time, std::span<Stored<V>> to) const override {
         const std::size_t steps = check_past(to.size());
+        const std::vector<int32_t> owner = owners();
         std::fill(to.begin(), to.end(), Stored<V>{0});
         for (int64_t due = time; due < time + static_cast<int64_t>(ring_.size()); ++due) {
             const Due<V>& rows = ring_[static_cast<std::size_t>(due) % ring_.size()];
             for (std::size_t k = 0; k < rows.row.size(); ++k) {
                 const auto age = static_cast<std::size_t>(time - 1 - (due - rows.delay[k]));
                 if (age >= steps) throw Error(Fault::simulation, node_.name, "a past that is too short");
-                to[age * sources() + static_cast<std::size_t>(source_of(rows.row[k]))] = static_cast<Stored<V>>(rows.value[k]);
+                const int64_t source = owner.empty() ? source_of(rows.row[k]) : owner[static_cast<std::size_t>(rows.row[k])];
+                to[age * sources() + static_cast<std::size_t>(source)] = static_cast<Stored<V>>(rows.value[k]);
             }
         }
     }
@@ -107,7 +109,8 @@ public:
         count_operations(events, step.analog, step.counters, [this](int32_t i) { return node_.fan_out(i); });
         if (ring_.empty()) deliver_now(events, step.out);
         else {
-            for (std::size_t e = 0; e < events.size(); ++e) file<false>(events.index[e], events.at(e), step.time, step.time);
+            const int64_t now = step.time;
+            for (std::size_t e = 0; e < events.size(); ++e) file<false>(events.index[e], events.at(e), now, now);
             Due<V>& due = ring_[static_cast<std::size_t>(step.time) % ring_.size()];
             deliver_due(due, step.out);
             due.clear();
@@ -149,6 +152,17 @@ private:
     int64_t source_of(int32_t row) const {
         const auto& first = node_.rows.of_source;
         return std::upper_bound(first.begin(), first.end(), int64_t{row}) - first.begin() - 1;
+    }
+    // The source of every row, where so many are filed that one look each would take longer; else empty.
+    std::vector<int32_t> owners() const {
+        std::size_t filed = 0;
+        for (const Due<V>& due : ring_) filed += due.row.size();
+        std::vector<int32_t> owner;
+        if (8 * filed < node_.rows.delay.size()) return owner;
+        owner.reserve(node_.rows.delay.size());
+        for (std::size_t i = 0; i < sources(); ++i)
+            owner.resize(static_cast<std::size_t>(node_.rows.of_source[i + 1]), static_cast<int32_t>(i));
+        return owner;
     }
     std::size_t check_past(std::size_t count) const {
         const bool fits = count % sources() == 0 && count / sources() <= static_cast<std::size_t>(node_.rows.longest);
