@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -411,10 +412,15 @@ def test_progress_is_told_and_can_stop_the_run() -> None:
 
 def test_control_c_stops_the_run() -> None:
     run, x = long_run()
+    # started in the background of a shell, Python would leave the signal ignored, and the run would never end
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Timer(0.2, _thread.interrupt_main).start()
-    with pytest.raises(KeyboardInterrupt):
-        for _ in range(1000):
-            run(x, 20_000)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for _ in range(1000):
+                run(x, 20_000)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_quiet_blocks_sleep_and_nobody_can_tell() -> None:
