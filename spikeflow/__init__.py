@@ -12,11 +12,10 @@ the package loads nothing heavy::
 from __future__ import annotations
 
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
-from spikeflow.moved import Moved
-from spikeflow.version import __version__
+# As in `typing`, which takes longer to load than the rest of this file: a command has to come quickly to the
+# line that takes Ctrl-C (`spikeflow.__main__`).
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from spikeflow.convert import Conversion, ConvertOptions, agreement, capture_trained, convert
@@ -45,6 +44,7 @@ if TYPE_CHECKING:
     )
     from spikeflow.sim import Constant, Dense, Result, State, run
     from spikeflow.sim.classify import RunOptions, classify
+    from spikeflow.version import __version__
 
 __all__ = [
     "Constant",
@@ -105,16 +105,32 @@ _HOMES = {
     "neurons": "IF LIF CubaLIF Integrator Net Neuron NeuronModel Recurrent Residual Sequential TwoPointLIF",
     "sim": "Constant Dense Result State run",
     "sim.classify": "RunOptions classify",
+    "version": "__version__",
 }
 
-if not any(isinstance(finder, Moved) for finder in sys.meta_path):
-    sys.meta_path.insert(0, Moved())
+
+class _OldNames:
+    """Finds modules by the names that they had before, see `spikeflow.moved`."""
+
+    @staticmethod
+    def find_spec(fullname: str, path: object = None, target: object = None) -> object:
+        """A spec for an old name, None for any other."""
+        if not fullname.startswith("spikeflow.") or fullname in ("spikeflow.moved", "spikeflow.__main__"):
+            return None
+        from spikeflow.moved import spec_of
+
+        return spec_of(fullname)
 
 
-def __getattr__(name: str) -> Any:
-    if (
-        name == "convert"
-    ):  # the package, which can be called as its function
+if not any(getattr(finder, "__name__", "") == "_OldNames" for finder in sys.meta_path):
+    # first: a folder of pages would be found as an empty package under the old name of a module
+    sys.meta_path.insert(0, _OldNames)  # type: ignore[arg-type]  what it needs of a finder, without its base class
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "convert":  # the package, which can be called as its function
         return import_module("spikeflow.convert")
     for module, names in _HOMES.items():
         for listed in names.split():

@@ -7,8 +7,8 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from importlib.abc import Loader, MetaPathFinder
+from collections.abc import Iterator
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -59,14 +59,13 @@ def _moves() -> Iterator[tuple[str, str]]:
 MOVED = dict(_moves())
 
 
-class Moved(MetaPathFinder, Loader):
-    """Finds a module by its old name and hands out the one that is there now."""
+def spec_of(name: str) -> ModuleSpec | None:
+    """A spec for a module's old name, None for any other."""
+    return ModuleSpec(name, Moved()) if name in MOVED else None
 
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """A spec for an old name, None for any other."""
-        return ModuleSpec(fullname, self) if fullname in MOVED else None
+
+class Moved(Loader):
+    """Loads the module that is there now for its old name."""
 
     def exec_module(self, module: ModuleType) -> None:
         """Put the module of the new name in the place of the empty one that was made for the old."""

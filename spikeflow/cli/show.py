@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -60,12 +61,9 @@ def _show(file: str, chip: str | None, as_json: bool) -> None:
         report = mapping_report(mapping, opened.chip(mapping, chip))
         console.emit(as_json, {"kind": kind, **report.to_json()}, report.to_text())
         return
-    from spikeflow.report.network.text import conversion_lines
-    from spikeflow.report.network.verdicts import read_conversion
-
     network = opened.network(file)
-    conversion = read_conversion(network.record.notes)
-    text = "\n".join([show_network(network).rstrip(), *conversion_lines(conversion)])
+    conversion, lines = _conversion(network.record.notes)
+    text = "\n".join([show_network(network).rstrip(), *lines])
     facts = {
         "kind": kind,
         "digest": network.graph.digest,
@@ -76,3 +74,14 @@ def _show(file: str, chip: str | None, as_json: bool) -> None:
         "text": text,
     }
     console.emit(as_json, facts, text)
+
+
+def _conversion(notes: Mapping[str, str]) -> tuple[Any, list[str]]:
+    """What a network's file notes of its conversion, and the same in lines; the report is loaded only for one."""
+    if "conversion" not in notes:
+        return None, []
+    from spikeflow.report.network.text import conversion_lines
+    from spikeflow.report.network.verdicts import read_conversion
+
+    found = read_conversion(notes)
+    return found, list(conversion_lines(found))
