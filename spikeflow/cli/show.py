@@ -76,10 +76,10 @@ def _show(file: str, chip: str | None, as_json: bool) -> None:
     console.emit(as_json, facts, text)
 
 
-def _conversion(notes: Mapping[str, str]) -> tuple[Any, list[str]]:
-    """What a network's file notes of its conversion, and the same in lines; the report is loaded only for one."""
+def _conversion(notes: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
+    """What a file notes of its conversion, and the same in lines; the report is loaded only for one."""
     if "conversion" not in notes:
-        return None, []
+        return {}, []
     from spikeflow.report.network.text import conversion_lines
     from spikeflow.report.network.verdicts import read_conversion
 
