@@ -47,7 +47,7 @@ demo: setup
 	bash examples/demo.sh $(BIN) "$(DATA)"
 
 fuzz: setup
-	PYTHONPATH=. $(BIN)/python benchmarks/fuzz_files.py --seconds 290 --count 8000 --out $(STAMP)/fuzz_files.json
+	PYTHONPATH=. $(BIN)/python benchmarks/fuzz_files.py --seconds 290 --count 40000 --out $(STAMP)/fuzz_files.json
 
 reference: setup
 	$(BIN)/python docs/reference.py build/reference

@@ -136,7 +136,7 @@ def test_weights_and_delays_are_normal_clipped_and_whole() -> None:
     spread, delay = Normal(1.0, 0.1), Normal(15, 7, 1, 30)
     made = Projection(0, 50, FixedInDegree(400), spread, delay, 4)
     found = drawn(made, 50)
-    assert stats.kstest(found.weight, "norm", (1.0, 0.1)).pvalue > P
+    assert stats.kstest(found.weight, stats.norm(1.0, 0.1).cdf).pvalue > P
     assert found.delay.min() == 1 and found.delay.max() == 30 == made.longest
     inner = stats.norm(15, 7)
     chance = np.diff([0, *inner.cdf(np.arange(1.5, 30)), 1])
