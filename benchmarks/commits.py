@@ -50,6 +50,14 @@ def serve(folder: str, runs: int) -> None:
             print((time.process_time() - begun) / count, flush=True)
 
 
+def make(name: str, folder: Path) -> None:
+    """In the interpreter of the earlier tree, whose files this one opens: a workload by its name."""
+    from engine import makers, write
+
+    (maker,) = (each for family in makers(False).values() for known, each in family if known == name)
+    write(maker(), folder)
+
+
 def interval(ratios: list[float]) -> tuple[float, float]:
     """A 95 % interval of the median: the order statistics that a binomial of 1/2 leaves out with 2.5 % on each side."""
     from scipy.stats import binom
@@ -125,24 +133,29 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--out", default="commits.json")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--make", help=argparse.SUPPRESS)
     parser.add_argument("--runs", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.make:
+        make(args.make, Path(args.serve))
+        return
     if args.serve:
         serve(args.serve, args.runs)
         return
     from record import Record
 
-    from engine import makers, write
+    from engine import makers
 
     pythons = (args.before, sys.executable)
     earlier = subprocess.check_output(
         ("git", "rev-parse", "HEAD"), cwd=Path(args.before).absolute().parents[2], text=True
     ).strip()
     record = Record(args.out, {"before": earlier, "pairs": args.pairs, "threads": 1})
-    for name, maker in (member for family in makers(False).values() for member in family):
+    for name in (member[0] for family in makers(False).values() for member in family):
         if name not in record:
             with tempfile.TemporaryDirectory() as folder:
-                write(maker(), Path(folder))
+                made = [*_command(args.before, folder, 0), "--make", name]
+                subprocess.run(made, check=True, env=_alone(args.before))
                 timed = pairs(pythons, folder, args.pairs)
                 found = {**timed, "instructions": instructions(pythons, folder, timed["run_s"])}
             record.put(name, found)
