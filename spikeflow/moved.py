@@ -72,6 +72,19 @@ class Moved(Loader):
         old = module.__name__
         warnings.warn(f"{old} is now {MOVED[old]}", DeprecationWarning, stacklevel=2)
         sys.modules[old] = importlib.import_module(MOVED[old])
+        parent = sys.modules[old.rpartition(".")[0]]
+        if type(parent) is ModuleType:
+            parent.__class__ = _Keeping
+
+
+class _Keeping(ModuleType):
+    """A package whose function keeps its name where a module of that name, an old one, is imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        known = vars(self).get(name)
+        if isinstance(value, ModuleType) and known is not None and not isinstance(known, ModuleType):
+            return
+        super().__setattr__(name, value)
 
 
 class Renamed:

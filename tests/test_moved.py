@@ -68,3 +68,13 @@ def test_old_words_of_data_sets() -> None:
             card = NMNIST.metadata
 
     assert Mine.metadata is NMNIST.metadata
+
+
+def test_a_function_keeps_its_name_beside_an_old_module() -> None:
+    from spikeflow import report
+
+    function = report.collect
+    sys.modules.pop("spikeflow.report.collect", None)
+    with pytest.warns(DeprecationWarning, match="report.collect is now"):
+        module = importlib.import_module("spikeflow.report.collect")
+    assert report.collect is function is module.collect and callable(function)
