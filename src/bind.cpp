@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "bind_projections.hpp"
 #include "engine/coded.hpp"
 #include "engine/conv.hpp"
 #include "engine/max_pool.hpp"
@@ -74,20 +75,6 @@ template <class V>
 SynapseText<V> synapses(const In<WeightOf<V>>& weights, const std::optional<In<V>>& bias,
                         const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes = {2, 2}) {
     return {view<WeightOf<V>>(weights), view<V>(bias), whole(delays), exponent, static_cast<Scope>(scopes[0]), static_cast<Scope>(scopes[1])};
-}
-
-// A projection as numbers: kind, first, sources, count, autapses, seed, number; skip, weight and delay as
-// (mean, deviation, low, high).
-using ProjectionNumbers = std::tuple<std::array<int64_t, 7>, std::array<double, 9>>;
-
-std::vector<Projection> projections_of(const std::vector<ProjectionNumbers>& projections) {
-    std::vector<Projection> out;
-    for (const auto& [n, x] : projections) {
-        if (n[1] < 0 || n[1] > INT32_MAX || n[2] < 0 || n[2] > INT32_MAX) throw Error(Fault::graph, "projection", "sources that do not exist");
-        out.push_back({static_cast<Projection::Kind>(n[0]), static_cast<int32_t>(n[1]), static_cast<int32_t>(n[2]), n[3], n[4] != 0,
-                                    static_cast<uint64_t>(n[5]), static_cast<uint64_t>(n[6]), x[0], {x[1], x[2], x[3], x[4]}, {x[5], x[6], x[7], x[8]}});
-    }
-    return out;
 }
 
 // The last steps of a run as Python sees it: signals and the caller's progress; never throws into the engine.

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "rows.hpp"
+#include "synapse_lists.hpp"
 
 namespace spikeflow {
 namespace {
@@ -230,117 +231,6 @@ void transpose(SynapseNode<V, W>& node, std::span<const WeightOf<V>> weights, in
                 for (std::size_t j = j0; j < std::min(j0 + tile, rows); ++j)
                     node.weights[i * rows + j] = static_cast<W>(weights[j * columns + i]);
 }
-
-// The synapses of a Linear node with a delay each, by source.
-template <class V, class W>
-struct FromMatrix {
-    const SynapseText<V>& text;
-    int32_t in, out, longest;
-    std::span<const W> of_source{};
-
-    template <class F>
-    void sources(F f) const {
-        for (int32_t i = 0; i < in; ++i)
-            for (int32_t j = 0; j < out; ++j) f(i);
-    }
-    template <class F>
-    void each(F f) const {
-        for (int32_t i = 0; i < in; ++i)
-            for (int32_t j = 0; j < out; ++j) {
-                const std::size_t s = static_cast<std::size_t>(j) * static_cast<std::size_t>(in) + static_cast<std::size_t>(i);
-                f(i, j, static_cast<W>(text.weights[s]), static_cast<int32_t>(text.delays[s]));
-            }
-    }
-};
-
-// The synapses of a Sparse node, as listed.
-template <class V, class W>
-struct FromList {
-    const SynapseText<V>& text;
-    const Integers &indptr, &targets;
-    int32_t longest;
-    std::vector<W> of_source{};
-
-    template <class F>
-    void sources(F f) const {
-        for (std::size_t i = 0; i + 1 < indptr.size(); ++i)
-            for (int64_t s = indptr[i]; s < indptr[i + 1]; ++s) f(static_cast<int32_t>(i));
-    }
-    template <class F>
-    void each(F f) const {
-        for (std::size_t i = 0; i + 1 < indptr.size(); ++i) {
-            const auto last = static_cast<std::size_t>(indptr[i + 1]);
-            for (auto s = static_cast<std::size_t>(indptr[i]); s < last; ++s) {
-                const W weight = static_cast<W>(text.weights[place(text.weight_scope, i, s)]);
-                const int64_t delay = text.delays.empty() ? 0 : text.delays[place(text.delay_scope, i, s)];
-                f(static_cast<int32_t>(i), static_cast<int32_t>(targets[s]), weight, static_cast<int32_t>(delay));
-            }
-        }
-    }
-};
-
-// Synapses drawn by rules, by projection and target.
-template <class V, class W>
-struct FromRules {
-    const RuleText<V>& text;
-    int32_t out;
-    int32_t longest = 0;
-    std::vector<W> of_source{};          // where all synapses of a source weigh the same
-
-    FromRules(const RuleText<V>& text, int32_t in, int32_t out) : text(text), out(out) {
-        std::vector<uint8_t> known(static_cast<std::size_t>(in), 0);
-        of_source.assign(static_cast<std::size_t>(in), W{0});
-        bool same = true;
-        for (const Projection& p : text.projections) {
-            longest = std::max(longest, static_cast<int32_t>(p.delay.high));
-            same = same && p.weight.deviation == 0;
-            const W weight = rounded(p.weight.value(0, 0));
-            for (auto i = static_cast<std::size_t>(p.first); i < static_cast<std::size_t>(p.first + p.sources); ++i) {
-                same = same && (known[i] == 0 || of_source[i] == weight);
-                known[i] = 1;
-                of_source[i] = weight;
-            }
-        }
-        if (!same) of_source.clear();
-    }
-
-    template <class F>
-    void sources(F f) const {
-        visit([&](const Projection&, int32_t, uint64_t, std::span<const int32_t> found) {
-            for (const int32_t i : found) f(i);
-        });
-    }
-    template <class F>
-    void each(F f) const {
-        visit([&](const Projection& p, int32_t target, uint64_t key, std::span<const int32_t> found) {
-            for (std::size_t k = 0; k < found.size(); ++k) {
-                const W weight = of_source.empty() ? rounded(p.weight.value(key, 4 * k + 1)) : W{0};
-                const double delay = longest == 0 ? 0 : std::nearbyint(p.delay.value(key, 4 * k + 2));
-                f(found[k], target, weight, static_cast<int32_t>(delay));
-            }
-        });
-    }
-
-private:
-    template <class F>
-    void visit(F f) const {
-        for (const Projection& p : text.projections) {
-            Sources drawn(p, out);
-            for (int32_t j = 0; j < out; ++j) {
-                const std::span<const int32_t> found = drawn.of(j);
-                f(p, j, drawn.key(), found);
-            }
-        }
-    }
-    // float32, or the nearest code, ties to even; a code in a network of floats is code x scale.
-    W rounded(double weight) const {
-        const auto w = static_cast<float>(weight);
-        if (text.bits == 0) return static_cast<W>(w);
-        const auto half = static_cast<float>(1 << (text.bits - 1));
-        const float code = std::min(std::max(std::nearbyint(w / text.scale), -half), half - 1.0f);
-        return static_cast<W>(std::is_floating_point_v<V> ? code * text.scale : code);
-    }
-};
 
 void check_rows(const std::string& name, int32_t sources, int32_t out, const Integers& indptr, const Integers& targets) {
     require(indptr.size() == static_cast<std::size_t>(sources) + 1 && indptr[0] == 0, name, "row pointers that do not fit its sources");
