@@ -1,7 +1,7 @@
 """A reader run on a stranger's file in a process of its own, with limits on memory and clock, and measured.
 
 Memory is the growth of the peak of resident memory (``VmHWM`` of a fork, as ``resource.getrusage`` tells it) above what
-the process held before it opened the file.
+the process held before it opened the file, without the pages of mapped files (libraries) that came with it.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def timed(reader: Reader, path: Path) -> Outcome:
     """One reading in this process, whose peak is set back before."""
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak of resident memory begins anew
-    before, begun = now("VmRSS"), time.perf_counter()
+    before, mapped, begun = now("VmRSS"), now("RssFile"), time.perf_counter()
     ended, said = "read", ""
     try:
         with warnings.catch_warnings():
@@ -108,7 +108,9 @@ def timed(reader: Reader, path: Path) -> Outcome:
         ended, said = "refused", str(error)[:300]
     except BaseException as error:
         ended, said = type(error).__name__, str(error)[:300]
-    return Outcome(ended, max(now("VmHWM") - before, 0), time.perf_counter() - begun, said)
+    peak = now("VmHWM") - before
+    peak -= max(now("RssFile") - mapped, 0)  # pages of libraries: a fork maps each anew when its code is first run
+    return Outcome(ended, max(peak, 0), time.perf_counter() - begun, said)
 
 
 def now(field: str) -> int:
