@@ -122,7 +122,8 @@ class Neuron(Slotted):
         for name, (low, high) in self._limits.items():
             value = state_dict.get(prefix + name)
             if isinstance(value, torch.Tensor) and not value.is_meta:
-                outside = int((~((value >= low) & (value <= high))).sum())
+                computed = value.float()
+                outside = int((~((computed >= low) & (computed <= high))).sum())
                 if outside:
                     warnings.warn(
                         f"{prefix}{name}: {outside} of {value.numel()} loaded values lie outside "

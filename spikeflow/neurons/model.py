@@ -27,8 +27,15 @@ RESETS = ("zero", "subtract")
 
 
 def param(default: float, low: float = -np.inf, high: float = np.inf) -> Any:
-    """A parameter with its default and its legal range, ends included."""
-    return field(default=default, metadata={"param": True, "low": low, "high": high})
+    """A parameter with its default and its legal range, ends included.
+
+    Networks compute in float32, so that a limit means the float32 nearest to it.
+    """
+    return field(default=default, metadata={"param": True, "low": _float32(low), "high": _float32(high)})
+
+
+def _float32(limit: float) -> float:
+    return float(np.float32(limit))
 
 
 def choice(default: str, *allowed: str) -> Any:
@@ -57,8 +64,8 @@ class NeuronModel(Frozen, ABC):
         plain = intake.array_of(f"{self.name}: {name}", value)
         array, (low, high) = plain.astype(np.float64), self.ranges()[name]
         with np.errstate(over="ignore"):
-            finite = np.isfinite(array.astype(np.float32)).all()
-        if not finite or (array < low).any() or (array > high).any():
+            computed = array.astype(np.float32)
+        if not np.isfinite(computed).all() or (computed < low).any() or (computed > high).any():
             raise GraphError(self.name, f"{name} lies outside [{low:g}, {high:g}]")
         array.setflags(write=False)
         return array if array.ndim else float(array)

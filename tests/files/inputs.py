@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import warnings
 from collections.abc import Callable
@@ -193,7 +194,14 @@ def _command(draw: random.Random, good: dict[str, Path], folder: Path) -> Input:
     name = draw.choice(list(COMMANDS))
     words = _commands(good, folder / "out")
     arguments = [*words[name], *drawn_options(COMMANDS[name], draw)]
-    return Input(lambda _: called(arguments), good["data.npz"], asked=True)
+    here = folder / "here" / "of the call"  # any word may be taken for a file to write
+    here.mkdir(parents=True, exist_ok=True)
+    return Input(lambda _: _called_in(here, arguments), good["data.npz"], asked=True)
+
+
+def _called_in(folder: Path, arguments: list[object]) -> int:
+    with contextlib.chdir(folder):
+        return called(arguments)
 
 
 def _commands(good: dict[str, Path], out: Path) -> dict[str, list[object]]:

@@ -6,7 +6,9 @@ Drawn: every parameter of every model; values up to 10 beyond each end of its ra
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from spikeflow.neurons import (
     Sequential,
     TwoPointLIF,
 )
+from spikeflow.neurons.model import Value, param
 from tests.laws.models import CASES, SIZE, currents, label, ranges, read_by
 
 PARAMETERS = [(model, name) for model in MODELS for name in model().params()]
@@ -90,6 +93,30 @@ def test_a_derivative_that_is_no_function_is_refused(wrong: Any) -> None:
 def test_what_is_no_model_is_refused(wrong: Any) -> None:
     with pytest.raises(GraphError, match="no neuron model"):
         Neuron(wrong)
+
+
+def test_a_limit_is_accepted_in_every_precision() -> None:
+    """Limits drawn from [1e-6, 1e6), of both signs: numbers that few of them are in float32."""
+    draw = np.random.default_rng(11)
+    for end in ("low", "high"):
+        for limit in draw.choice([-1, 1], 50) * 10 ** draw.uniform(-6, 6, 50):
+
+            @dataclass(frozen=True, eq=False)
+            class Bounded(LIF):
+                decay: Value = param(float(limit), **{end: float(limit)})
+
+            near = np.float32(limit)
+            for value in (limit, near, [float(limit)], np.full(3, near), torch.tensor(limit)):
+                assert np.all(np.asarray(Bounded(decay=value).node((3,)).params["decay"]) == near)
+            beyond = np.nextafter(near, np.float32(-np.inf if end == "low" else np.inf))
+            with pytest.raises(GraphError, match="decay lies outside"):
+                Bounded(decay=beyond)
+            layer = Neuron(Bounded())
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                layer.load_state_dict(
+                    {**layer.state_dict(), "decay": torch.tensor(limit, dtype=torch.float64)}
+                )
 
 
 @bounded
