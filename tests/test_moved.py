@@ -78,3 +78,13 @@ def test_a_function_keeps_its_name_beside_an_old_module() -> None:
     with pytest.warns(DeprecationWarning, match="report.collect is now"):
         module = importlib.import_module("spikeflow.report.collect")
     assert report.collect is function is module.collect and callable(function)
+
+
+def test_hold_is_the_old_word_for_stop_gradient_and_stays_so_in_files() -> None:
+    from spikeflow.ir.ops import Recorder
+
+    r = Recorder(["in"], [], [])
+    with pytest.warns(DeprecationWarning, match="Ops.hold is now Ops.stop_gradient"):
+        old = r.ops.hold(r.x[0])
+    assert old.index == r.ops.stop_gradient(r.x[0]).index
+    assert r.program(old, []).code[-1].op == "hold"

@@ -1,7 +1,7 @@
 """The derivative of each operation: cotangents of its arguments, from that of its result, as instructions.
 
 At kinks: a tie of minimum or maximum gives its gradient to the second argument, abs has 0 at 0, `where`
-selects gradients and gives none to its condition; hold gives none, nor do floor and round without a slot.
+selects gradients, its condition gets none; stop_gradient gives none, nor do floor and round without a slot.
 What is selected is never multiplied by 0, so that an infinity on the other side stays there.
 """
 
@@ -20,7 +20,7 @@ Parts = tuple["Symbol | None", ...]  # one for each argument; None where no grad
 class Recording(Ops):
     """Ops that record as little as they can: nothing for a factor of 1, a negation as part of a sum."""
 
-    def hold(self, x: Symbol) -> Symbol:
+    def stop_gradient(self, x: Symbol) -> Symbol:
         """x: within the gradient there is nothing left to stop."""
         return x
 
@@ -124,7 +124,7 @@ DERIVATIVES: Mapping[str, Callable[[Local], Parts]] = MappingProxyType(
         "maximum": lambda c: _extreme(c, c.args[0] - c.args[1]),
         "abs": _abs,
         "where": _where,
-        "hold": lambda c: (None,),
+        "stop_gradient": lambda c: (None,),
         "tanh": _tanh,
         "sigmoid": _sigmoid,
         "exp": _exp,

@@ -92,7 +92,7 @@ _ROWS = (
         lowest=0,
         shown="slot {value}",
     ),
-    Operation("hold", 1, "a, through which no gradient flows"),
+    Operation("stop_gradient", 1, "a, through which no gradient flows", stored="hold"),
     Operation("tanh", 1, "tanh(a) by the formula of ir.functions", stages=(FLOAT,), stored="function"),
     Operation(
         "sigmoid", 1, "1 / (1 + exp(-a)) by the formula of ir.functions", stages=(FLOAT,), stored="function"

@@ -16,6 +16,7 @@ import numpy as np
 from spikeflow.ir.evaluate import Domain
 from spikeflow.ir.instructions import Instruction, instruction
 from spikeflow.ir.program import Program
+from spikeflow.moved import Renamed
 
 
 class Symbol:
@@ -139,9 +140,11 @@ class Ops(Domain[Symbol]):
         """1 where x >= 0, else 0; trained with the surrogate gradient of its slot."""
         return self.emit("spike", x, value=slot)
 
-    def hold(self, x: Any) -> Symbol:
+    def stop_gradient(self, x: Any) -> Symbol:
         """x itself, through which no gradient flows."""
-        return self.emit("hold", x)
+        return self.emit("stop_gradient", x)
+
+    hold = Renamed("stop_gradient")
 
     def tanh(self, x: Any) -> Symbol:
         """The fixed formula of `ir.functions`."""

@@ -138,5 +138,5 @@ def decay_from_tau(tau_s: Value, dt: float) -> Value:
 def reset(v: Any, z: Any, threshold: Any, kind: str, ops: Ops) -> Any:
     """v after a spike z: minus the threshold (`subtract`), or 0 (`zero`); no gradient through z."""
     if kind == "subtract":
-        return v - ops.hold(z) * threshold
-    return ops.where(ops.hold(z), 0.0, v)
+        return v - ops.stop_gradient(z) * threshold
+    return ops.where(ops.stop_gradient(z), 0.0, v)

@@ -73,7 +73,7 @@ class _Decisions(Domain[_Register]):
     def sub(self, a: _Register, b: _Register) -> _Register:
         return _Register(minus=b.param)
 
-    def hold(self, x: _Register) -> _Register:
+    def stop_gradient(self, x: _Register) -> _Register:
         return _Register(spike=x.spike)
 
     def _smooth(self, *args: object) -> _Register:

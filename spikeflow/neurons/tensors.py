@@ -1,4 +1,4 @@
-"""What operations do on torch tensors: spikes carry a surrogate gradient, `hold` stops the gradient."""
+"""What operations do on torch tensors: spikes carry a surrogate gradient, `stop_gradient` lets none pass."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Tensors(Domain[Any]):
         x, derivative = self.tensor(x), None if slot is None else self.slots.get(slot)
         return autograd.JUMPS[name](x.detach()) if derivative is None else autograd.jump(name, x, derivative)
 
-    def hold(self, x: Value) -> torch.Tensor:
+    def stop_gradient(self, x: Value) -> torch.Tensor:
         return self.tensor(x).detach()
 
     def tanh(self, x: Value) -> torch.Tensor:

@@ -56,4 +56,4 @@ class TwoPointLIF(NeuronModel):
         u = p.decay * s.u + basal * (1.0 + ops.tanh(p.gain * a))
         z = ops.spike(u - p.threshold)
         u = reset(u, z, p.threshold, self.reset, ops)
-        return z, (u, a, ops.hold(z)) if self.back_propagation else (u, a)
+        return z, (u, a, ops.stop_gradient(z)) if self.back_propagation else (u, a)

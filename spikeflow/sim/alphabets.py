@@ -99,7 +99,7 @@ class Alphabets(Domain[Alphabet]):
     def spike(self, x: Alphabet, slot: int) -> Alphabet:
         return BIT
 
-    def hold(self, x: Alphabet) -> Alphabet:
+    def stop_gradient(self, x: Alphabet) -> Alphabet:
         return x
 
     def tanh(self, x: Alphabet) -> Alphabet:

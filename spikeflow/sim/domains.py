@@ -43,7 +43,7 @@ class _Arrays(Domain[Array]):
     def spike(self, x: Array, slot: int) -> Array:
         return (x >= 0).astype(self.dtype)
 
-    def hold(self, x: Array) -> Array:
+    def stop_gradient(self, x: Array) -> Array:
         return x
 
     def abs(self, x: Array) -> Array:

@@ -91,7 +91,7 @@ class Intervals(Domain[Interval]):
     def spike(self, x: Interval, slot: int) -> Interval:
         return BIT
 
-    def hold(self, x: Interval) -> Interval:
+    def stop_gradient(self, x: Interval) -> Interval:
         return x
 
     def abs(self, x: Interval) -> Interval:

@@ -27,7 +27,7 @@
     X(floor,    floor,   1, real,  computed, __builtin_floorf(a))                \
     X(where,    where,   3, any,   computed, a != R{0} ? b : c)                  \
     X(spike,    spike,   1, any,   computed, a >= R{0} ? R{1} : R{0})            \
-    X(hold,     hold,    1, any,   read,     )                                   \
+    X(stop_gradient, stop_gradient, 1, any, read, )                              \
     X(tanh,     tanh,    1, real,  computed, tanh_formula(a))                    \
     X(sigmoid,  sigmoid, 1, real,  computed, sigmoid_formula(a))                 \
     X(shift,    shift,   1, whole, special,  )                                   \

@@ -83,7 +83,7 @@ void Program<R>::translate(const ProgramText& text) {
         } else if (op == Op::input) place[r] = first_input_ + name;
         else if (op == Op::param) place[r] = first_param_ + name;
         else if (op == Op::state) place[r] = first_state_ + name;
-        else if (op == Op::hold) place[r] = arg(i.a, 0);
+        else if (op == Op::stop_gradient) place[r] = arg(i.a, 0);
         else {
             Compiled next{op, r, arg(i.a, 0), arg(i.b, 1), arg(i.c, 2), {}, 0, -1, r};
             next.immediate.value = static_cast<int32_t>(i.value);

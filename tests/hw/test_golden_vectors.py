@@ -38,7 +38,7 @@ class Biased(NeuronModel):
         u = p.decay_current * s.u + x[0]
         v = p.decay * s.v + u + p.bias
         z = ops.spike(v - p.threshold)
-        return z, (u, ops.where(ops.hold(z), 0.0, v))
+        return z, (u, ops.where(ops.stop_gradient(z), 0.0, v))
 
 
 def lava(node: Population) -> Population:

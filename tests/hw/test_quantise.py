@@ -97,7 +97,7 @@ class Adapting(NeuronModel):
     def step(self, p: Any, s: Any, x: tuple[Any, ...], ops: Ops) -> tuple[Any, tuple[Any, ...]]:
         v = ops.maximum(p.decay * s.v + x[0] * ops.sigmoid(0.0 - s.tired), -2.0)
         z = ops.spike(v - (p.threshold + p.rise * s.tired))
-        kept = ops.hold(z)
+        kept = ops.stop_gradient(z)
         return z, (ops.where(kept, 0.0, v), p.recovery * s.tired + kept)
 
 

@@ -48,7 +48,7 @@ def lif() -> Program:
     r = Recorder(["in"], ["v"], ["decay", "threshold"])
     v = r.s.v * r.p.decay + r.x[0]
     z = r.ops.spike(v - r.p.threshold)
-    return r.program(z, [v - r.ops.hold(z) * r.p.threshold])
+    return r.program(z, [v - r.ops.stop_gradient(z) * r.p.threshold])
 
 
 @pytest.fixture

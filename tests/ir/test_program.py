@@ -159,7 +159,7 @@ def test_every_operation_can_be_recorded() -> None:
         o.floor(x),
         o.where(x, x, 0.0),
         o.spike(x, 1),
-        o.hold(x),
+        o.stop_gradient(x),
         o.tanh(x),
         o.sigmoid(x),
         o.shift(x, -2),

@@ -33,7 +33,7 @@ class NumpyOps:
     def spike(self, x: Any, slot: int = 0) -> Any:
         return np.greater_equal(x, 0).astype(np.float32)
 
-    def hold(self, x: Any) -> Any:
+    def stop_gradient(self, x: Any) -> Any:
         return x
 
     def round(self, x: Any, slot: int = 0) -> Any:
@@ -91,7 +91,7 @@ class TorchOps:
     def spike(self, x: torch.Tensor, slot: int = 0) -> torch.Tensor:
         return autograd.spike(x, self.slots[slot])
 
-    def hold(self, x: torch.Tensor) -> torch.Tensor:
+    def stop_gradient(self, x: torch.Tensor) -> torch.Tensor:
         return x.detach()
 
 

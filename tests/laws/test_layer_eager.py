@@ -39,7 +39,7 @@ class Wild(NeuronModel):
         w = ops.maximum(ops.sigmoid(s.w) - 0.25 * ops.floor(v * 4.0), -2.0)
         z = ops.spike(v + ops.tanh(w) * 0.5 - p.threshold)
         burst = ops.spike(w - 0.1, 1)
-        return ops.where(burst, z, z * 0.5), (v - ops.hold(z) * p.threshold, 1.0 - w, s.still)
+        return ops.where(burst, z, z * 0.5), (v - ops.stop_gradient(z) * p.threshold, 1.0 - w, s.still)
 
 
 MODELS = (*CASES, Wild(), Wild(threshold=np.linspace(0.1, 2, SIZE)))

@@ -152,7 +152,7 @@ class Counting(NeuronModel):
     def step(self, p: Any, s: Any, x: Any, ops: Any) -> Any:
         v = s.v + x[0]
         z = ops.floor(ops.minimum(ops.maximum(v, 0.0), 3.0), 1)
-        return z, (v - ops.hold(z),)
+        return z, (v - ops.stop_gradient(z),)
 
 
 @pytest.mark.parametrize("at, wanted", [(1.5, 1.0), (-0.5, 0.0), (3.5, 0.0)])

@@ -46,7 +46,7 @@ def _plain_float(r: Recorder, rng: np.random.Generator) -> Any:
     if rng.random() < 0.5:
         v = ops.where(ops.spike(ops.maximum(v, 0.0 - v) - 0.01), v, 0.0)
     z = ops.spike(v - p.a)
-    after = [v - ops.hold(z) * p.a, ops.where(z, 0.0, v), v * (1.0 - ops.hold(z))][rng.integers(3)]
+    after = [v - ops.stop_gradient(z) * p.a, ops.where(z, 0.0, v), v * (1.0 - ops.stop_gradient(z))][rng.integers(3)]
     return r.program(z, [s.u, after])
 
 
@@ -55,7 +55,7 @@ def _plain_fixed(r: Recorder, rng: np.random.Generator) -> Any:
     drive: Any = sum(r.x[1:], start=r.x[0]) if r.x else 5
     v = ops.mul(s.v, 11, 4, "zero") + drive
     z = ops.spike(v - p.a)
-    after = [v - ops.hold(z) * p.a, ops.where(z, 0, v)][rng.integers(2)]
+    after = [v - ops.stop_gradient(z) * p.a, ops.where(z, 0, v)][rng.integers(2)]
     return r.program(z, [s.u, ops.narrow(after, int(rng.integers(6, 25)), "saturate", "v")])
 
 
@@ -79,7 +79,7 @@ def _random_float(r: Recorder, rng: np.random.Generator) -> Any:
         ops.exp,
         ops.tanh,
         ops.sigmoid,
-        ops.hold,
+        ops.stop_gradient,
         ops.spike,
         lambda x: x * 0.25,
     ]
@@ -131,7 +131,7 @@ def _random_fixed(r: Recorder, rng: np.random.Generator) -> Any:
             lambda a=a, b=b: ops.maximum(a, b),
             lambda a=a, b=b, c=c: ops.where(a, b, c),
             lambda a=a: ops.spike(a),
-            lambda a=a: ops.hold(a),
+            lambda a=a: ops.stop_gradient(a),
             lambda a=a: ops.abs(a),
             lambda a=a: ops.table(a, "tw"[rng.integers(2)]),
             lambda a=a, mode=mode: ops.shift(a, int(rng.integers(-9, 4)), mode),

@@ -83,14 +83,14 @@ KINKS: dict[str, tuple[Callable[[Any, Any, Any], Any], dict[tuple[float, float],
         {(2, 3): (3, 2), (-2, 3): (-3, 2), (-0.0, 3): (0, 0), (5e-324, 3): (3, 5e-324)},
     ),
     "round": (lambda a, b, ops: ops.round(a) * b, {(2.5, 3): (0, 2), (3.5, 3): (0, 4)}),
-    "hold": (lambda a, b, ops: ops.hold(a * b) * a, {(2, 3): (6, 0)}),
-    "hold of a spike": (lambda a, b, ops: ops.hold(ops.spike(a)) * b, {(0, 3): (0, 1), (-1, 3): (0, 0)}),
+    "hold": (lambda a, b, ops: ops.stop_gradient(a * b) * a, {(2, 3): (6, 0)}),
+    "hold of a spike": (lambda a, b, ops: ops.stop_gradient(ops.spike(a)) * b, {(0, 3): (0, 1), (-1, 3): (0, 0)}),
     "floor": (lambda a, b, ops: ops.floor(a) * b, {(2.5, 3): (0, 2), (2, 3): (0, 2)}),
     "quotient": (lambda a, b, ops: a / b, {(3, 2): (0.5, -0.75), (3, -2): (-0.5, -0.75)}),
     "one register twice": (lambda a, b, ops: a * a - (a - b) - a, {(3, 5): (4, 1)}),
     "a negation": (lambda a, b, ops: -(a * b) + 0.0, {(3, 5): (-5, -3)}),
     "an output that is an input": (lambda a, b, ops: b, {(3, 5): (0, 1)}),
-    "no gradient at all": (lambda a, b, ops: ops.hold(a), {(3, 5): (0, 0)}),
+    "no gradient at all": (lambda a, b, ops: ops.stop_gradient(a), {(3, 5): (0, 0)}),
 }
 
 
@@ -240,7 +240,7 @@ def test_an_adjoint_is_small() -> None:
     r = Recorder(("in",), ("v",), ("decay", "threshold"))
     v = r.p.decay * r.s.v + r.x[0]
     z = r.ops.spike(v - r.p.threshold)
-    program = r.program(z, (r.ops.where(r.ops.hold(z), 0.0, v),))
+    program = r.program(z, (r.ops.where(r.ops.stop_gradient(z), 0.0, v),))
     surrogate = slope(lambda x: 1.0 / (1.0 + x * x))
     text = adjoint(program, {0: surrogate})
     leaves = ("const", "param", "state", "input")
@@ -262,7 +262,7 @@ def test_the_jacobian_of_a_lif() -> None:
     r = Recorder(("in",), ("v",), ("decay",))
     v = r.p.decay * r.s.v + r.x[0]
     z = r.ops.spike(v - 1.0)
-    program = r.program(z, (r.ops.where(r.ops.hold(z), 0.0, v),))
+    program = r.program(z, (r.ops.where(r.ops.stop_gradient(z), 0.0, v),))
     text = jacobian(program, {0: slope(lambda x: x * x)})
     leaves = {"param": {"decay": 0.5}, "input": {"state.v": 2.0}}
     for x, wanted in (

@@ -132,7 +132,7 @@ class Bounds(Domain[Bounded]):
     def spike(self, x: Bounded, slot: int) -> Bounded:
         return Bounded(self.spikes, np.zeros(self.spikes.shape))
 
-    def hold(self, x: Bounded) -> Bounded:
+    def stop_gradient(self, x: Bounded) -> Bounded:
         return x
 
     def tanh(self, x: Bounded) -> Bounded:

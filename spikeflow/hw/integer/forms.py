@@ -56,7 +56,7 @@ class Forms(Domain[Value]):
     def const(self, value: float | int) -> Value:
         return Static(np.asarray(value, np.float64), "constant", literal=True)
 
-    def hold(self, x: Value) -> Value:
+    def stop_gradient(self, x: Value) -> Value:
         return x
 
     def spike(self, x: Value, slot: int) -> Value:

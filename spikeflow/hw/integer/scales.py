@@ -142,7 +142,7 @@ class Scales(Domain[Kind]):
     def spike(self, x: Kind, slot: int) -> Kind:
         return FLAG
 
-    def hold(self, x: Kind) -> Kind:
+    def stop_gradient(self, x: Kind) -> Kind:
         return x
 
     def tanh(self, x: Kind) -> Kind:

@@ -98,7 +98,7 @@ class _Known(Domain[Float | None]):
     def mul(self, a: Float | None, b: Float | None, count: int, mode: str) -> Float | None:
         return None if a is None or b is None else np.asarray(a * b)
 
-    def hold(self, x: Float | None) -> Float | None:
+    def stop_gradient(self, x: Float | None) -> Float | None:
         return x
 
     def _not_followed(self, *args: object) -> Float | None:
