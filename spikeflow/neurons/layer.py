@@ -85,6 +85,7 @@ class Neuron(Slotted):
         self._limits = {
             n: (max(low, SEEN) if seen and n in (names or ()) else low, high)
             for n, (low, high) in self.model.ranges().items()
+            if n in start
         }
         self.state_type = state_type(program.states)
 

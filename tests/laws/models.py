@@ -8,7 +8,9 @@ import numpy as np
 
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Output
+from spikeflow.ir.program import Program
 from spikeflow.neurons import IF, LIF, CubaLIF, Integrator, NeuronModel, TwoPointLIF
+from spikeflow.neurons.surrogate import Surrogate
 
 SIZE = 7
 
@@ -31,6 +33,15 @@ CASES: tuple[NeuronModel, ...] = (
     TwoPointLIF(gain=3.0, reset="subtract"),
     TwoPointLIF(bap=0.4, back_propagation=True),
     TwoPointLIF.from_tau(0.01, 0.02, 1e-3, gain=0.0),
+    TwoPointLIF(mode="isolation", reset="value", reset_value=0.2),
+    TwoPointLIF(0.6, mode="amplify", gain=4.0, threshold=0.4, strength=_spread(0, 2), convention="normalised"),
+    TwoPointLIF(mode="drive", apical_discharge=True, reset="subtract"),
+    TwoPointLIF(mode="amplify_drive", gain=4.0, burst=True, burst_threshold=0.2),
+    TwoPointLIF(mode="pass", apical_threshold=_spread(-0.3, 0.2)),
+    TwoPointLIF(mode="pass", apical_threshold=0.1, bap=0.3, back_propagation=True, apical_discharge=True),
+    TwoPointLIF(mode="cooperation", decay=0.8),
+    TwoPointLIF(mode="coupled", reset="subtract"),
+    TwoPointLIF(mode="coupled", to_soma=_spread(0, 1), burst=True),
     Integrator(),
 )
 
@@ -43,6 +54,16 @@ def label(model: NeuronModel) -> str:
 def read_by(model: NeuronModel) -> list[str]:
     """The parameters that the model's step reads; `bap` only with back-propagation."""
     return [n for n in model.params() if n != "bap" or getattr(model, "back_propagation", False)]
+
+
+def spikes_of(model: NeuronModel) -> set[int]:
+    """The slots of the model's spikes; a gate and a burst have their own."""
+    return {int(i.value) for i in model.program().code if i.op == "spike"}
+
+
+def slots_of(model: NeuronModel, derivative: Surrogate) -> dict[int, Program]:
+    """One surrogate in every slot of the model's spikes, as a layer has it."""
+    return dict.fromkeys(spikes_of(model), derivative.program())
 
 
 def ranges(model: type[NeuronModel]) -> dict[str, tuple[float, float]]:

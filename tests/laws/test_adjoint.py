@@ -21,7 +21,7 @@ from spikeflow.neurons.surrogate import Surrogate
 from spikeflow.sim import Dense
 from spikeflow.sim import run as simulate
 from spikeflow.sim.gradient import Gradients, backward, forward
-from tests.laws.models import CASES, SIZE, currents, label, read_by
+from tests.laws.models import CASES, SIZE, currents, label, read_by, slots_of
 from tests.laws.rounding import assert_within, bounds
 
 SURROGATES: tuple[Surrogate, ...] = (
@@ -89,7 +89,7 @@ def test_the_gradient_is_torchs(model: NeuronModel, dtype: Any) -> None:
         layer.derivative = derivative
         z, wanted = of_torch(layer, x, loss)
         np.testing.assert_array_equal(run.output, z)
-        slots = {0: derivative.program()}
+        slots = slots_of(model, derivative)
         got, allowed = backward(run, loss[0], slots, loss[1]), bounds(run, loss[0], slots, loss[1])
         assert_within(got.inputs, wanted.inputs, allowed.inputs)
         assert_within(got.state, wanted.state, allowed.state)
@@ -104,7 +104,7 @@ def test_the_engine_runs_the_adjoint_as_any_program(model: NeuronModel, engine: 
     """A population whose program is the adjoint, fed in reverse with what the forward pass saw: the same bits."""
     x, loss = drawn(model, np.float32), weights(model, np.float32)[0]
     params = {n: np.asarray(v, np.float32) for n, v in model.params().items()}
-    run, slots = forward(model.program(), params, x), {0: surrogate.atan.program()}
+    run, slots = forward(model.program(), params, x), slots_of(model, surrogate.atan)
     text, wanted = adjoint(model.program(), slots), backward(run, loss, slots)
     seen = {f"input.{n}": v for n, v in run.inputs.items()} | {
         f"state.{n}": v[:-1] for n, v in run.states.items()

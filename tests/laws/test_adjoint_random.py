@@ -21,7 +21,7 @@ from spikeflow.neurons.bounds import settled
 from spikeflow.neurons.tensors import Slopes, Tensors
 from spikeflow.sim.domains import Float64
 from spikeflow.sim.gradient import Forward, Gradients, backward, forward, summed_to
-from tests.laws.models import CASES, label
+from tests.laws.models import CASES, label, slots_of
 from tests.laws.rounding import assert_within, bounds
 from tests.laws.test_adjoint import SURROGATES, drawn, weights
 from tests.sim.random_programs import population
@@ -114,7 +114,7 @@ def test_the_jacobian_carried_forward_gives_the_gradient(model: Any) -> None:
     """What e-prop and OTTT take, exact where neurons do not feed each other: forward in time equals backward."""
     x, loss = drawn(model, np.float64), weights(model, np.float64)
     params = {n: np.asarray(v, np.float32) for n, v in model.params().items()}
-    run, slots = forward(model.program(), params, x), {0: surrogate.atan.program()}
+    run, slots = forward(model.program(), params, x), slots_of(model, surrogate.atan)
     got, rounded = carried_forward(run, loss, slots)
     assert_within(
         got,

@@ -227,7 +227,8 @@ def test_loading_values_outside_is_told(model: type[NeuronModel], name: str) -> 
 @pytest.mark.parametrize("model", CASES, ids=label)
 def test_parameters_never_widen_the_input(model: NeuronModel) -> None:
     """Parameters of one neuron more than there are, or of the batch's shape, are refused; they would broadcast."""
-    choices = model.choices() | ({"back_propagation": True} if isinstance(model, TwoPointLIF) else {})
+    leaks = isinstance(model, TwoPointLIF) and model.mode != "coupled"
+    choices = model.choices() | ({"back_propagation": True} if leaks else {})
     for name in model.params():
         for shape in ((SIZE + 1,), (3, SIZE), (2, 1, 1)):
             wide = type(model)(**{**model.params(), **choices, name: np.full(shape, 0.5)})

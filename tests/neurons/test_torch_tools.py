@@ -33,7 +33,7 @@ from spikeflow.neurons import (
     TwoPointLIF,
     surrogate,
 )
-from tests.laws.models import CASES, SIZE, currents, label, read_by
+from tests.laws.models import CASES, SIZE, currents, label, read_by, spikes_of
 
 each = pytest.mark.parametrize("model", CASES, ids=label)
 MODELS = (IF(), LIF(), CubaLIF(), TwoPointLIF(bap=0.4, back_propagation=True), Integrator())
@@ -176,7 +176,8 @@ def test_gradients_of_parameters_for_single_samples(model: NeuronModel) -> None:
     )
     answer(layer, dict(layer.named_parameters()), x).backward()
     for name, parameter in layer.named_parameters():
-        torch.testing.assert_close(per_sample[name].sum(0), parameter.grad, rtol=1e-3, atol=1e-3)
+        whole = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(per_sample[name].sum(0), whole, rtol=1e-3, atol=1e-3)
 
 
 @each
@@ -191,9 +192,12 @@ def test_forward_mode_is_the_gradient_along_the_tangent(model: NeuronModel) -> N
     torch.testing.assert_close(tangent, torch.as_tensor(wanted), rtol=1e-3, atol=1e-3)
 
 
-@each
+@pytest.mark.parametrize("model", [m for m in CASES if len(spikes_of(m)) < 2], ids=label)
 def test_double_backward_is_the_derivative_of_the_gradient(model: NeuronModel) -> None:
-    """Between spikes the gradient is smooth: a small step changes it as the second derivative says."""
+    """Between spikes the gradient is smooth: a small step changes it as the second derivative says.
+
+    Not so of a gate that jumps: it is a factor of the gradient, and its surrogate is no slope of that.
+    """
     x, layer = driven(model, 3), Neuron(model).double()
     like = {p: v.double().requires_grad_() for p, v in x.items()}
 
