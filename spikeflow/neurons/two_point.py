@@ -102,8 +102,9 @@ class TwoPointLIF(NeuronModel):
             reason = "mode 'coupled' has neither back_propagation nor a normalised input"
             raise GraphError(self.name, reason, "back_propagation=False, convention='raw'")
         for f in fields(self):
+            default: Any = f.default
             idle = "param" in f.metadata and f.name not in self._read()
-            if idle and not np.array_equal(getattr(self, f.name), f.default):
+            if idle and not np.array_equal(getattr(self, f.name), default):
                 raise GraphError(self.name, f"nothing reads {f.name} in mode {self.mode!r}", _NEEDS[f.name])
 
     @staticmethod
