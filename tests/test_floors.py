@@ -7,7 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.structure import ROOT, module, sources
+
 FLOORS = {
     "errors": -1,
     "frozen": -1,
@@ -40,17 +41,6 @@ TORCH_PARTS = {"neurons", "convert", "train", "flows"}
 TORCH_FILES = {"spikeflow.datasets.loading.loader"}
 
 
-def _sources() -> list[Path]:
-    return sorted([*(ROOT / "spikeflow").rglob("*.py"), *(ROOT / "datasets").rglob("*.py")])
-
-
-def _name(path: Path) -> str:
-    """Of the module; the folder `datasets` is the package `spikeflow.datasets`."""
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    inside = ("spikeflow", *parts) if parts[0] == "datasets" else parts
-    return ".".join(inside).removesuffix(".__init__")
-
-
 def _imports(path: Path) -> list[str]:
     found: list[str] = []
     for node in ast.walk(ast.parse(path.read_text())):
@@ -72,8 +62,8 @@ def _part(module: str) -> str:
 
 def test_imports_go_downwards() -> None:
     wrong = []
-    for path in _sources():
-        me = _name(path)
+    for path in sources():
+        me = module(path)
         if me == "spikeflow":
             continue
         for other in _imports(path):
@@ -88,7 +78,7 @@ def test_imports_go_downwards() -> None:
 
 
 def test_the_data_sets_are_walked() -> None:
-    names = {_name(path) for path in _sources()}
+    names = {module(path) for path in sources()}
     assert {
         "spikeflow.datasets",
         "spikeflow.datasets.loading.loader",
@@ -98,8 +88,8 @@ def test_the_data_sets_are_walked() -> None:
 
 def test_torch_appears_only_where_it_may() -> None:
     found = {
-        _name(path)
-        for path in _sources()
+        module(path)
+        for path in sources()
         if any(i.split(".")[0] in ("torch", "torchvision", "torchaudio") for i in _imports(path))
     }
     wrong = {name for name in found - TORCH_FILES if name == "spikeflow" or _part(name) not in TORCH_PARTS}
@@ -109,10 +99,10 @@ def test_torch_appears_only_where_it_may() -> None:
 
 def test_nothing_below_imports_what_loads_torch() -> None:
     wrong = [
-        _name(path)
-        for path in _sources()
+        module(path)
+        for path in sources()
         if any(i.startswith(tuple(TORCH_FILES)) for i in _imports(path))
-        and _floor(_name(path)) <= _floor("spikeflow.datasets")
+        and _floor(module(path)) <= _floor("spikeflow.datasets")
     ]
     assert not wrong, wrong
 
@@ -142,8 +132,8 @@ def test_event_data_load_no_torch(tmp_path: Path) -> None:
 
 
 def test_the_engine_includes_no_python() -> None:
-    sources = [*(ROOT / "src/engine").glob("*.hpp"), *(ROOT / "src/engine").glob("*.cpp")]
-    assert sources
-    for path in sources:
+    files = [*(ROOT / "src/engine").glob("*.hpp"), *(ROOT / "src/engine").glob("*.cpp")]
+    assert files
+    for path in files:
         text = path.read_text()
         assert "Python.h" not in text and "nanobind" not in text and "torch" not in text, path
