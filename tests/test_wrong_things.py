@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,21 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from spikeflow.convert import convert
+from spikeflow import (
+    Constant,
+    Graph,
+    Network,
+    agreement,
+    classify,
+    convert,
+    map_network,
+    quantise,
+    run,
+    write_mapping,
+    write_network,
+)
 from spikeflow.errors import SpikeflowError, SpikeflowWarning
-from spikeflow.hw import map_network
 from spikeflow.hw.chips.chip import load
-from spikeflow.sim.classify import classify
 
 X = np.random.default_rng(0).random((100, 6)).astype(np.float32)
 
@@ -44,6 +55,58 @@ def test_every_door_names_what_it_got_instead_of_a_network(module: nn.Module) ->
     ):
         with pytest.raises(SpikeflowError, match=hint):
             convert(thing, X)  # type: ignore[arg-type]
+
+
+def test_what_is_no_graph_input_or_record_of_a_run_is_named(module: nn.Module, tmp_path: Path) -> None:
+    network = convert(module, X, steps=4).network
+    mapping, graph, x = map_network(network, "loihi2", X), network.graph, Constant(X[:5])
+    file = tmp_path / "a.h5"
+    for door, said in (
+        (lambda: run(network, x, 4), "got a Network.*its .graph"),
+        (lambda: run(mapping, x, 4), "as_graph"),
+        (lambda: run("net.h5", x, 4), "read_network"),
+        (lambda: run(graph, X[:5], 4), "got a ndarray.*Constant"),
+        (lambda: run(graph, torch.tensor(X[:5]), 4), "got a Tensor.*Dense"),
+        (lambda: run(graph, {"input": X[:5]}, 4), "input: got a ndarray"),
+        (lambda: run(graph, None, 4), "got a NoneType"),
+        (lambda: run(graph, x, 4.0), "4.0 steps.*whole number"),
+        (lambda: run(graph, x, None), "None steps"),
+        (lambda: run(graph, x, True), "True steps"),
+        (lambda: run(graph, x, 4, record="input"), "the text 'input'.*'input',"),
+        (lambda: run(graph, x, 4, threads=-1), "threads: got -1"),
+        (lambda: classify(graph, X), "got a Graph.*RunRecord"),
+        (lambda: map_network(network, None, X), "chip: got a NoneType.*loihi1"),
+        (lambda: quantise(graph, "loihi2", X), "got a Graph"),
+        (lambda: agreement(network, X), "the conversion: got a Network"),
+        (lambda: write_network(file, graph), "got a Graph"),
+        (lambda: write_network(network, file), "got a .*Path"),
+        (lambda: write_mapping(file, network), "got a Network.*write_network"),
+        (lambda: Network(graph, None), "RunRecord"),
+        (lambda: Network(mapping, network.record), "as_graph"),
+        (lambda: Graph(graph.nodes, [("input", "output")]), "is no edge.*Edge"),
+        (lambda: Graph([], ()), "nodes are a list"),
+        (lambda: Graph({"input": 3}, ()), "'input': is a int"),
+    ):
+        with pytest.raises(SpikeflowError, match=said):
+            door()  # type: ignore[no-untyped-call]
+    assert not file.exists()
+
+
+def test_whatever_holds_numbers_makes_an_input(module: nn.Module) -> None:
+    graph = convert(module, X, steps=4).network.graph
+    wanted = run(graph, Constant(X[:5]), 4)
+    for given in (X[:5].tolist(), torch.tensor(X[:5]), torch.tensor(X[:5], requires_grad=True)):
+        again = run(graph, Constant(given), 4)  # type: ignore[arg-type]
+        assert all((again.outputs[name] == values).all() for name, values in wanted.outputs.items())
+    with pytest.raises(SpikeflowError, match="Constant: got"):
+        Constant("five")  # type: ignore[arg-type]
+
+
+def test_networks_and_mappings_are_short_in_print(module: nn.Module) -> None:
+    network = convert(module, X, steps=4).network
+    mapping = map_network(network, "loihi2", X)
+    assert "input, 0, 1" in repr(network) and len(repr(network)) < 600
+    assert repr(mapping).startswith("Mapping('loihi2', 1 cores on 1 chips") and len(repr(mapping)) < 100
 
 
 @pytest.mark.parametrize("steps", ["64", None, [64], 0, 1.5, True])

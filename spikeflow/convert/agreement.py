@@ -11,6 +11,7 @@ from spikeflow.convert.outputs import ann_accuracy
 from spikeflow.convert.passes.observe import Progress, check_data
 from spikeflow.convert.pipeline import Conversion
 from spikeflow.convert.verify.answers import alike, ann_outputs, layers_against, moments
+from spikeflow.errors import DataError
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import of_samples, shown, wilson
 from spikeflow.ir.record import Network
@@ -64,7 +65,8 @@ class Agreement:
         for steps, same in self.over_steps.items():
             known = self.accuracy_over_steps.get(steps)
             right = "" if known is None else f", accuracy {shown(known, wilson(known, n))}"
-            lines.append(f"after {steps} steps: {shown(same, wilson(same, n))} answered as by the ANN{right}")
+            when, share = f"after {steps} step{'s' * (steps != 1)}", shown(same, wilson(same, n))
+            lines.append(f"{when}: {share} answered as by the ANN{right}")
         for layer in self.layers:
             value = "-" if layer.correlation is None else f"{layer.correlation:.3f}"
             lines.append(f"  {layer.name}: {layer.rate:.4f} spikes per neuron and step, correlation {value}")
@@ -90,6 +92,8 @@ def agreement(
     DataError
         Where samples or labels do not fit.
     """
+    if not isinstance(conversion, Conversion):
+        raise DataError("the conversion", f"a {type(conversion).__name__}", "a Conversion", "convert(...)")
     network, ann = conversion.network, conversion.ann
     given = taken(network, samples_of(x, y))
     data, labels = check_data(ann, given), given.y

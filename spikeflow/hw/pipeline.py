@@ -102,7 +102,7 @@ def map_network(
     DataError
         Where calibration samples are missing or do not fit.
     """
-    chip = load(chip) if isinstance(chip, str) else chip
+    chip = load(chip)
     options = replace(options, **settings)
     if isinstance(network, Mapping):
         raise DataError(

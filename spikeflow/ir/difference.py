@@ -23,6 +23,7 @@ from spikeflow.ir.show import describe, edge_line, one_line, shape_word, show_pr
 from spikeflow.typing import Array
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
+WHOLE = 8  # items of numbers or words that are shown as they are
 _SIGNS = {ADDED: "+", REMOVED: "-", CHANGED: "~"}
 
 
@@ -177,10 +178,31 @@ def _sequences(a: Sequence[Any], b: Sequence[Any], where: str) -> Iterator[Chang
     if before is not None and after is not None:
         yield from _mappings(before, after, where)
         return
+    if all(isinstance(item, str | int | float) for item in (*a, *b)):
+        yield from _plain(a, b, where)
+        return
     for i, (one, other) in enumerate(zip(a, b, strict=False)):
         yield from _changes(one, other, f"{where}[{i}]")
     if len(a) != len(b):
         yield Change(where, CHANGED, f"{len(a)} items -> {len(b)}")
+
+
+def _plain(a: Sequence[Any], b: Sequence[Any], where: str) -> Iterator[Change]:
+    """Short ones as a whole; of long ones, such as the digests of samples, how many they have in common."""
+    if list(a) == list(b):
+        return
+    if max(len(a), len(b)) <= WHOLE:
+        yield Change(where, CHANGED, f"{_listed(a)} -> {_listed(b)}")
+        return
+    common = (Counter(a) & Counter(b)).total()
+    if common == len(a) == len(b):
+        yield Change(where, CHANGED, "the same items in another order")
+    else:
+        yield Change(where, CHANGED, f"{len(a)} items -> {len(b)}, {common} of them in both")
+
+
+def _listed(items: Sequence[Any]) -> str:
+    return f"({', '.join(map(_said, items))})"
 
 
 def _by_name(items: Sequence[Any]) -> dict[str, Any] | None:

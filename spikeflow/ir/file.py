@@ -8,7 +8,7 @@ from spikeflow.errors import FileError, GraphError, SpikeflowError
 from spikeflow.ir import stages, store
 from spikeflow.ir.codec import decode_record, encoded
 from spikeflow.ir.nodes import Input
-from spikeflow.ir.record import Network
+from spikeflow.ir.record import Network, expect_network
 from spikeflow.ir.versions import needed
 
 KIND = "network"
@@ -24,6 +24,7 @@ def write(path: str | os.PathLike[str], network: Network) -> None:
     FileError
         Where the file cannot be written; what was there before is then still there.
     """
+    expect_network(network)
     check(network)
     store.write_whole(path, KIND, *encoded(network), needed(network))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from spikeflow.ir.outputs import check_source, expanded
 from spikeflow.ir.whole import check_counting
 
 MAX_NAME = 300  # characters
+SHOWN = 12  # names in a short text
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Graph(Frozen):
     integers: Integers | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
+        _check_kinds(self.nodes, self.edges)
         object.__setattr__(self, "nodes", MappingProxyType(dict(self.nodes)))
         object.__setattr__(self, "edges", tuple(self.edges))
         for name, node in self.nodes.items():
@@ -78,6 +80,10 @@ class Graph(Frozen):
             raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
         self.shapes  # noqa: B018  derives, and so checks, every shape
         check_counting(expanded(self))
+
+    def __repr__(self) -> str:
+        names = ", ".join([*self.nodes][:SHOWN]) + (", ..." if len(self.nodes) > SHOWN else "")
+        return f"Graph({len(self.nodes)} nodes: {names}; {len(self.edges)} edges; dt {self.dt:g} s)"
 
     @cached_property
     def _incoming(self) -> Mapping[str, tuple[Edge, ...]]:
@@ -204,6 +210,17 @@ def _check_edge(graph: Graph, edge: Edge, ports: Mapping[str, frozenset[str]]) -
     check_source(graph.nodes[edge.src], edge)
     if not 0 <= edge.delay < 2**20:
         raise GraphError(edge.dst, f"a delay of {edge.delay} steps from {edge.src}")
+
+
+def _check_kinds(nodes: object, edges: object) -> None:
+    if not isinstance(nodes, Mapping):
+        raise GraphError("graph", f"its nodes are a {type(nodes).__name__}", "a dict, {name: node}")
+    for name, node in nodes.items():
+        if not isinstance(node, Node):
+            raise GraphError(repr(name), f"is a {type(node).__name__}", "a node of spikeflow.ir.nodes")
+    for edge in edges if isinstance(edges, Iterable) else (edges,):
+        if not isinstance(edge, Edge):
+            raise GraphError("graph", f"{edge!r} is no edge", "Edge(source, target)")
 
 
 def _check_ports(graph: Graph) -> None:

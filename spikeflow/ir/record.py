@@ -88,9 +88,9 @@ class RunRecord(Frozen):
     readout: str = ""
     input_shape: Shape = ()
     labels: tuple[str, ...] = ()
-    notes: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, str] = field(default_factory=dict, repr=False)
     outputs: tuple[OutputRecord, ...] = field(default=(), metadata=ADDED)
-    calibration: tuple[str, ...] = field(default=(), metadata=ADDED)
+    calibration: tuple[str, ...] = field(default=(), repr=False, metadata=ADDED)
     seen: tuple[float, ...] = field(default=(), metadata=ADDED)
     inputs: tuple[InputRecord, ...] = field(default=(), metadata=ADDED)
 
@@ -122,6 +122,12 @@ class Network:
 
     graph: Graph
     record: RunRecord
+
+    def __post_init__(self) -> None:
+        expect_graph(self.graph)
+        if not isinstance(self.record, RunRecord):
+            got = f"a {type(self.record).__name__}"
+            raise DataError("the record", got, "a RunRecord", "RunRecord(steps=64)")
 
     def with_seed(self, seed: int) -> Network:
         """The same network, its random coding drawn from another seed."""
@@ -226,15 +232,31 @@ class Network:
             raise ShapeError(names[0], node.shape, f"{shape}, as the run record says ({how})")
 
 
+def expect_graph(value: object) -> None:
+    """Raise DataError unless `value` is a Graph; the hint says what makes one of it."""
+    if isinstance(value, Graph):
+        return
+    hint = "its .graph"
+    if hasattr(value, "as_graph"):
+        hint = "mapping.as_graph()"
+    elif isinstance(value, str | os.PathLike):
+        hint = "spikeflow.read_network(path).graph"
+    elif not isinstance(value, Network):
+        hint = "the .graph of a Network"
+    raise DataError("the graph", f"a {type(value).__name__}", "a Graph of spikeflow", hint)
+
+
 def expect_network(value: object) -> None:
     """Raise DataError unless `value` is a Network; the hint says what makes one of it."""
     if isinstance(value, Network):
         return
-    hint = "spikeflow.convert.convert(...).network"
+    hint = "spikeflow.convert(...).network"
     if hasattr(value, "as_network"):
         hint = "mapping.as_network()"
+    elif isinstance(value, Graph):
+        hint = "Network(graph, RunRecord(steps=64)), which says how to run it"
     elif isinstance(getattr(value, "network", None), Network):
         hint = "its .network"
     elif isinstance(value, str | os.PathLike):
-        hint = "spikeflow.ir.file.read(path)"
+        hint = "spikeflow.read_network(path)"
     raise DataError("the network", f"a {type(value).__name__}", "a Network of spikeflow", hint)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from spikeflow.errors import SimulationError
+from spikeflow.errors import DataError, SimulationError
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.record import expect_graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State
@@ -100,7 +101,12 @@ def prepare(graph: Graph, engine: str = "cpp", threads: int = 0) -> Runner:
     ------
     SimulationError
         For an engine that does not exist.
+    DataError
+        For what is no Graph, and for a number of threads that is none.
     """
+    expect_graph(graph)
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+        raise DataError("threads", threads, "a whole number, 0 for all cores")
     if engine == "reference":
         from spikeflow.sim import reference
 

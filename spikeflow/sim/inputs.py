@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
+from spikeflow.intake import array_of
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population
 from spikeflow.ir.whole import counted_inputs
@@ -24,6 +25,9 @@ class Dense:
 
     values: Array
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", array_of("Dense", self.values))
+
 
 @dataclass(frozen=True, eq=False)
 class Constant:
@@ -31,9 +35,13 @@ class Constant:
 
     values: Array
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", array_of("Constant", self.values))
+
 
 RunInput = Dense | Constant | Spikes
 RunInputs = RunInput | Mapping[str, RunInput]
+_KINDS = "Constant(x) for the same x (B, *shape) in every step, Dense(x) for x (T, B, *shape)"
 
 
 def samples_of(x: RunInput) -> int:
@@ -58,6 +66,9 @@ def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
         inputs = {graph.inputs[0]: inputs}
     if set(inputs) != set(graph.inputs):
         raise DataError("inputs", sorted(inputs), sorted(graph.inputs))
+    for name, x in inputs.items():
+        if not isinstance(x, Dense | Constant | Spikes):
+            raise DataError(name, f"a {type(x).__name__}", "Constant, Dense or Spikes", _KINDS)
     if len({samples_of(x) for x in inputs.values()}) > 1:
         raise DataError("inputs", "different numbers of samples", "one number for all")
     fixed = any(isinstance(node, Population) and node.fixed for node in graph.nodes.values())
@@ -88,8 +99,8 @@ def between(x: RunInput, first: int, last: int) -> RunInput:
 
 def expect_steps(steps: int) -> None:
     """Raise SimulationError unless there is something to run."""
-    if steps < 1:
-        raise SimulationError("run", f"{steps} steps", "at least one step")
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
+        raise SimulationError("run", f"{steps} steps", "at least one step, a whole number")
 
 
 def expect_rows(named: Mapping[str, RunInput], rows: int) -> None:

@@ -53,6 +53,8 @@ def wanted(graph: Graph, record: Sequence[str]) -> Wanted:
     SimulationError
         For a name that means nothing here; it lists those that do.
     """
+    if isinstance(record, str):
+        raise SimulationError("record", f"is the text {record!r}, no sequence of names", f"({record!r},)")
     if not record:
         return Wanted((), {})
     known = recordable(graph)

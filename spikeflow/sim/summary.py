@@ -99,7 +99,7 @@ class RunSummary:
         if self.outside is not None:
             lines.append(f"input values outside of the range of the calibration: {100 * self.outside:.2f} %")
         clips = [f"{n.node}.{r}: {c:,}" for n in self.nodes for r, c in n.low_clips.items()]
-        lines += [f"membranes of silent neurons at their low end: {', '.join(clips)}"] if clips else []
+        lines += [f"silent neurons at the lowest value of a register: {', '.join(clips)}"] if clips else []
         over = [f"{n.node}.{r}: {c:,}" for n in self.nodes for r, c in n.overflow.items()]
         lines += [f"values changed by overflow: {', '.join(over)}"] if over else []
         return "\n".join(lines)

@@ -110,3 +110,19 @@ def test_any_one_change_is_found_and_a_copy_is_equal(seed: int, fixed: bool) -> 
         nodes = {**graph.nodes, name: replace(graph.nodes[name], bias=bias)}  # type: ignore[call-arg]
         (change,) = difference(graph, replace(graph, nodes=nodes))
         assert change.where == f"nodes.{name}.bias" and change.array is not None and change.array.count == 1
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ((64,), (1, 8, 8), "(64) -> (1, 8, 8)"),
+        (("cat", "dog"), ("dog", "cat"), "('cat', 'dog') -> ('dog', 'cat')"),
+        (tuple(range(20)), tuple(range(5, 40)), "20 items -> 35, 15 of them in both"),
+        (tuple(map(str, range(9))), tuple(map(str, range(8, -1, -1))), "the same items in another order"),
+        ((1, 1, *range(9)), (1, *range(9), 2), "11 items -> 11, 10 of them in both"),
+    ],
+)
+def test_many_items_are_one_line(a: tuple[object, ...], b: tuple[object, ...], said: str) -> None:
+    """A record that names hundreds of samples is not told one by one."""
+    assert [c.text for c in difference({"x": a}, {"x": b})] == [said]
+    assert not difference({"x": a}, {"x": a})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import Any
 
-from spikeflow.errors import HardwareError, Violation
+from spikeflow.errors import DataError, HardwareError, Violation
 from spikeflow.frozen import Frozen
 from spikeflow.hw.chips.arithmetic import Arithmetic, Register
 from spikeflow.ir.nodes import Population
@@ -193,14 +193,20 @@ def _plain(value: object) -> object:
     return (value.bits, value.mode) if isinstance(value, Register) else value
 
 
-def load(name: str) -> Chip:
-    """The chip of this name, in any case, or of this dotted module name.
+def load(name: str | Chip) -> Chip:
+    """The chip of this name, in any case, or of this dotted module name; a Chip is that chip.
 
     Raises
     ------
     HardwareError
         Where there is no such chip; names the one that was probably meant.
+    DataError
+        For what is neither.
     """
+    if isinstance(name, Chip):
+        return name
+    if not isinstance(name, str):
+        raise DataError("chip", f"a {type(name).__name__}", "its name or a Chip", f"{', '.join(NAMES)}")
     known = name.strip().lower()
     if known in NAMES:
         return importlib.import_module(f"spikeflow.hw.chips.{known}").CHIP

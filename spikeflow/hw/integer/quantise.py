@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import HardwareError, Violation
-from spikeflow.hw.chips.chip import Chip
+from spikeflow.hw.chips.chip import Chip, load
 from spikeflow.hw.integer import registers, weights
 from spikeflow.hw.integer.choose import Choice, Edge, choose
 from spikeflow.hw.integer.losses import Finished, report
@@ -33,7 +33,7 @@ from spikeflow.hw.tables.origin import for_chip
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.nodes import Input, Node, Population
-from spikeflow.ir.record import Network
+from spikeflow.ir.record import Network, expect_network
 from spikeflow.sim.classify import RunOptions
 
 MAX_ROUNDS = 16
@@ -43,7 +43,7 @@ STEPPED = 0.9  # a scale is lowered a little further than what overflowed asks f
 
 def quantise(
     network: Network,
-    chip: Chip,
+    chip: str | Chip,
     x: npt.ArrayLike,
     options: RunOptions = RunOptions(),  # noqa: B008  frozen
 ) -> Quantisation:
@@ -61,7 +61,8 @@ def quantise(
         Where a threshold, a bias or an overflowing register cannot be brought into the chip's range; it names
         the neurons.
     """
-    origin = network.graph.digest
+    expect_network(network)
+    chip, origin = load(chip), network.graph.digest
     network = replace(network, graph=fold_gains(network.graph))
     array = np.asarray(x)
     if len(array) > SAMPLES:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 
-from spikeflow.errors import FileError, SpikeflowError
+from spikeflow.errors import DataError, FileError, SpikeflowError
 from spikeflow.hw.chips.chip import NAMES, load
 from spikeflow.hw.cost import over_limits
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir import stages, store
 from spikeflow.ir.codec import decode_record, encoded
+from spikeflow.ir.record import Network
 from spikeflow.ir.versions import needed
 
 KIND = "mapping"
@@ -23,6 +24,9 @@ def write_mapping(path: str | os.PathLike[str], mapping: Mapping) -> None:
     FileError
         Where the file cannot be written; what was there before is then still there.
     """
+    if not isinstance(mapping, Mapping):
+        hint = "write_network for a network" if isinstance(mapping, Network) else "map_network(...)"
+        raise DataError("the mapping", f"a {type(mapping).__name__}", "a Mapping", hint)
     store.write_whole(path, KIND, *encoded(mapping), needed(mapping))
 
 

@@ -29,6 +29,10 @@ class Mapping(MappingTables):
     def __post_init__(self) -> None:
         check_mapping(self)
 
+    def __repr__(self) -> str:
+        used = f"{len(self.cores)} cores on {self.chips} chips"
+        return f"Mapping({self.chip!r}, {used}, {self.neurons} neurons)"
+
     def as_graph(self) -> Graph:
         """The fixed graph that these tables compute, outputs in their original order; see
         ``hw.tables.rebuild``.
