@@ -35,7 +35,11 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="spikeflow")
 def cli() -> None:
-    """Take a neural network to neuromorphic hardware, and be told the truth on the way."""
+    """Take a neural network to neuromorphic hardware.
+
+    Convert a trained network into a spiking one, run it, map it onto a chip, and report on it. What cannot be
+    done, or not exactly, is said with its reason.
+    """
 
 
 def main() -> None:

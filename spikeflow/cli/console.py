@@ -20,7 +20,7 @@ SEED = click.option(
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Of everything that is drawn at random.",
+    help="Seed of everything that is drawn at random.",
 )
 
 
@@ -43,9 +43,13 @@ class Writing(click.Command):
         return super().invoke(ctx)
 
 
+ENGINE = "cpp is fast; reference is slow, plain numpy. They give the same results."
+CHIP_MODULE = (
+    "Dotted name of the Python module that holds the mapping's CHIP, where the chip is not spikeflow's."
+)
 SAMPLES = (
-    "Samples: .npz with x, and y where known; .npy with x; or a folder of x.npy and y.npy, or of "
-    "one .npy each."
+    "Samples: a .npz file with x and, where known, y; a .npy file with x; or a folder of x.npy and y.npy, or "
+    "of one .npy file for each sample."
 )
 OUT = click.option("--out", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 

@@ -19,9 +19,15 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help=f"{console.SAMPLES} Without them thresholds come from the batch-norm statistics.",
 )
 @click.option("--steps", type=click.IntRange(1), default=64, show_default=True, help="Steps of a run.")
-@click.option("--arch", help="package.module:function that makes the module of a state dict.")
+@click.option("--arch", help="package.module:function that makes the module that a state dict belongs to.")
 @click.option("--input-shape", help="Shape of one sample, such as 3,32,32, where no data tells it.")
-@click.option("--reset", type=click.Choice(["subtract", "zero"]), default="subtract", show_default=True)
+@click.option(
+    "--reset",
+    type=click.Choice(["subtract", "zero"]),
+    default="subtract",
+    show_default=True,
+    help="What a spike does to its neuron: subtract the threshold, or set the neuron to zero.",
+)
 @click.option(
     "--input",
     "coding",
@@ -33,29 +39,30 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @click.option(
     "--thresholds",
     default="",
-    help="Their rule: percentile (of the activations, the default with data), largest, or batch-norm.",
+    help="How thresholds are chosen: percentile (of the activations; the default with --data), largest, or "
+    "batch-norm (the default without).",
 )
 @click.option(
     "--percentile",
     type=click.FloatRange(50, 100),
     default=None,
-    help="Of a channel's activations, taken as its threshold.",
+    help="With percentile: which one of a channel's activations is its threshold.  [default: 99.9]",
 )
 @click.option(
-    "--output", default="", help="The output that answers, where forward() returns several: key or index."
+    "--output", default="", help="The output that answers, by key or index, where forward() returns several."
 )
 @click.option(
     "--answer",
     default="",
-    help="What it says, where shape and labels do not tell: class or value; of several "
-    "NAME=value,NAME=class.",
+    help="What an output means, where its shape and the labels do not tell: class or value; of several "
+    "outputs NAME=value,NAME=class.",
 )
 @click.option(
     "--preprocess",
     multiple=True,
-    help="Done to samples first, here and in every run, in this order: divide=255, "
-    "normalise=MEANS/DEVIATIONS, "
-    "resize=WIDTHxHEIGHT, crop=WIDTHxHEIGHT. Give it once for each.",
+    help="What is done to samples first, here and in every later run: divide=255, "
+    "normalise=MEANS/DEVIATIONS, resize=WIDTHxHEIGHT, crop=WIDTHxHEIGHT. Give the option once for "
+    "each, in their order.",
 )
 @console.SEED
 @console.OUT
@@ -69,7 +76,11 @@ def command(
     preprocess: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Convert a trained network into a spiking one; every operation gets a verdict."""
+    """Convert a trained network into a spiking one.
+
+    ANN is a saved torch module, an archive of torch.export, or with --arch a state dict. Printed are what
+    became of every operation, the thresholds, and how often the result answers as the original does.
+    """
     from spikeflow.convert import agreement, convert
     from spikeflow.ir import file
     from spikeflow.ir.preprocessing import of_text
@@ -89,6 +100,6 @@ def command(
         with console.progress("comparing with the ANN") as progress:
             found = agreement(conversion, few, progress=progress)
         facts["agreement"] = found.to_json()
-        text += f"\n\nSpiking network and ANN on calibration data, held back or not: {found.to_text()}"
+        text += f"\n\nSpiking network against the ANN on the first calibration samples: {found.to_text()}"
     facts["warnings"] = warned
     console.emit(as_json, {"out": out, **facts}, f"{text}\nWritten: {out}")

@@ -29,4 +29,4 @@ class DataGroup(click.Group):
 
 @click.group("data", cls=DataGroup)
 def command() -> None:
-    """Event recordings and data sets: list, describe, fetch, look at, bin, convert."""
+    """Work with event recordings and data sets."""

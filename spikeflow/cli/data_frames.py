@@ -10,21 +10,28 @@ from spikeflow.cli import console, data_options
 
 
 @click.command(
-    "frames", cls=console.Writing, short_help="Samples as frames, in the .npz that convert, run and map take."
+    "frames", cls=console.Writing, short_help="Write samples as frames that convert, run and map take."
 )
 @click.argument("name")
 @console.OUT
 @click.option("--data", type=click.Path(), help="Folder that holds the data set.  [default: SPIKEFLOW_DATA]")
-@click.option("--split", default="train", show_default=True, help="Of the data set.")
+@click.option("--split", default="train", show_default=True, help="Split of the data set.")
 @click.option("--dt-us", type=click.IntRange(1), help="Microseconds of a step, counted from time 0.")
-@click.option("--steps", type=click.IntRange(1), help="How many; without --dt-us equal parts of each sample.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Number of steps; without --dt-us each sample is cut into so many equal ones.",
+)
 @click.option("--clip", is_flag=True, help="At most one spike a step and pixel.")
-@click.option("--count", type=click.IntRange(1), help="So many samples, drawn by --seed; else all.")
-@click.option("--partial", is_flag=True, help="Take an incomplete copy, too.")
+@click.option("--count", type=click.IntRange(1), help="Number of samples, drawn by --seed; without it all.")
+@click.option("--partial", is_flag=True, help="Accept an incomplete copy.")
 @console.SEED
 @console.JSON
 def command(name: str, out: str, as_json: bool, **options: Any) -> None:
-    """Write samples of a data set as x (N, steps, 2, height, width) of counts, off before on, and y."""
+    """Write samples of a data set as frames, in a .npz file that convert, run and map take.
+
+    Its x (N, steps, 2, height, width) counts events, off before on; its y holds the labels.
+    """
     if options["dt_us"] is None and options["steps"] is None:
         raise click.UsageError("how long is a step? --dt-us, --steps, or both")
     data_options.known_data_set(name)

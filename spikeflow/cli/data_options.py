@@ -13,12 +13,12 @@ import click
 from spikeflow.errors import DataError, FileError
 
 _READING = (
-    click.option("--format", "format", help="Of the file, where its content does not tell."),
+    click.option("--format", "format", help="Format of the file, where its content does not tell."),
     click.option("--columns", help="Order of the columns of a table without names, such as txyp."),
     click.option(
         "--sensor", help="Width and height of the sensor, such as 640x480, where the file does not say."
     ),
-    click.option("--key", help="Dataset inside a file that holds several."),
+    click.option("--key", help="Name of the array inside a file that holds several."),
     click.option(
         "--unit-us",
         type=click.FloatRange(0, min_open=True),

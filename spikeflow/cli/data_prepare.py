@@ -9,11 +9,11 @@ import click
 from spikeflow.cli import console, data_options
 
 
-@click.command("prepare", short_help="Adopt, unpack or download a data set; or say what to fetch.")
+@click.command("prepare", short_help="Get a data set ready to use, or say what to fetch.")
 @click.argument("name")
 @click.option("--from", "source", type=click.Path(), help="Folder with the files or archives that you have.")
 @click.option("--to", "target", type=click.Path(), help="Folder of data sets.  [default: SPIKEFLOW_DATA]")
-@click.option("--partial", is_flag=True, help="Take an incomplete copy, too.")
+@click.option("--partial", is_flag=True, help="Accept an incomplete copy.")
 @click.option(
     "--synthetic",
     type=click.IntRange(1),

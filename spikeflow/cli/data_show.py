@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("index", type=int, required=False)
 @console.OUT
 @click.option("--data", type=click.Path(), help="Folder that holds the data set.")
-@click.option("--split", default=None, help="Of the data set.  [default: train]")
+@click.option("--split", default=None, help="Split of the data set.  [default: train]")
 @click.option("--dt-us", type=click.IntRange(1), help="Microseconds of a frame and of a step of the rate.")
 @click.option("--start-us", type=int, help="Only events at this time or later.")
 @click.option("--stop-us", type=int, help="Only events before this time.")

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @console.JSON
 def command(as_json: bool) -> None:
-    """Tell versions, the engine's build, threads, and what is missing for what."""
+    """Say what works on this machine and what is missing.
+
+    Printed are versions, the engine's build and threads, and for each package that is missing what it is
+    needed for.
+    """
     from spikeflow.installation import examine
 
     found = examine()

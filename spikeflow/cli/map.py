@@ -13,10 +13,12 @@ from spikeflow.errors import FileError
 @click.command("map", cls=console.Writing)
 @click.argument("file", type=click.Path())
 @click.option(
-    "--chip", required=True, help="loihi1, loihi2, spinnaker2, or a dotted module that holds a CHIP."
+    "--chip",
+    required=True,
+    help="loihi1, loihi2, spinnaker2, or the dotted name of a Python module that holds a CHIP.",
 )
 @click.option(
-    "--chips", type=click.IntRange(1), default=1, show_default=True, help="The most chips that may be used."
+    "--chips", type=click.IntRange(1), default=1, show_default=True, help="Largest number of chips to use."
 )
 @click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
 @click.option(
@@ -24,14 +26,18 @@ from spikeflow.errors import FileError
     type=click.FloatRange(0, 1),
     default=0.95,
     show_default=True,
-    help="Share of held-back samples that the integers have to answer as the float network.",
+    help="Smallest share of held-back samples that the integers must answer as the float network does.",
 )
-@click.option("--accept-loss", is_flag=True, help="Write the mapping although they do not.")
+@click.option("--accept-loss", is_flag=True, help="Write the mapping even if there are fewer such samples.")
 @console.SEED
 @console.OUT
 @console.JSON
 def command(file: str, chip: str, data: str, out: str, as_json: bool, **options: Any) -> None:
-    """Map a network onto a chip: quantised, cut, placed and routed, or every reason why not."""
+    """Map a network onto a chip.
+
+    Numbers become the chip's integers, neurons get places on its cores, and their messages routes. Where that
+    is not possible, every reason is printed.
+    """
     from spikeflow.hw import load, map_network
     from spikeflow.hw.report import mapping_report
     from spikeflow.hw.tables.file import write_mapping

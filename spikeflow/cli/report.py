@@ -10,18 +10,22 @@ from spikeflow.cli import console, opened
 @click.command("report", cls=console.Writing)
 @click.argument("file", type=click.Path())
 @click.option(
-    "--map", "mapped", type=click.Path(), help="The same network mapped onto a chip, run beside it."
+    "--map", "mapped", type=click.Path(), help="The same network mapped onto a chip; it is run, too."
 )
-@click.option("--chip", help="Dotted module that holds the CHIP of the mapping, where it is none of ours.")
+@click.option("--chip", help=console.CHIP_MODULE)
 @click.option(
     "--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples."
 )
-@click.option("--arch", help="package.module:function that makes the module of a state dict.")
+@click.option("--arch", help="package.module:function that makes the module that a state dict belongs to.")
 @click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
-@click.option("--limit", type=click.IntRange(1), default=None, help="Only the first so many samples.")
-@click.option("--steps", type=click.IntRange(1), default=None, help="Other than recorded in the file.")
-@click.option("--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True)
-@click.option("--output", default="", help="The output that answers, by its name, where there are several.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="Use only so many samples, the first.")
+@click.option(
+    "--steps", type=click.IntRange(1), default=None, help="Steps of a run, instead of those in the file."
+)
+@click.option(
+    "--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True, help=console.ENGINE
+)
+@click.option("--output", default="", help="The name of the output that answers, where there are several.")
 @console.SEED
 @console.OUT
 @console.JSON
@@ -40,7 +44,10 @@ def command(
     out: str,
     as_json: bool,
 ) -> None:
-    """Write one HTML page about a network: accuracy, spikes, cores, traffic, energy and time."""
+    """Write a report on a network as one HTML page.
+
+    It shows accuracy and spikes and, of a mapped network, its cores, traffic, energy and time.
+    """
     from spikeflow.report import ReportOptions, collect, measure_ann, to_json, to_text, write_page
 
     network, mapping = opened.network(file), opened.mapping(mapped) if mapped else None

@@ -12,32 +12,41 @@ from spikeflow.cli import console, opened
 @click.command("run", cls=console.Writing)
 @click.argument("file", type=click.Path())
 @click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
-@click.option("--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=None, help="Other than recorded in the file.")
 @click.option(
-    "--threads", type=click.IntRange(0), default=0, help="0 takes all cores; results do not depend on it."
+    "--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True, help=console.ENGINE
 )
-@click.option("--limit", type=click.IntRange(1), default=None, help="Only the first so many samples.")
-@click.option("--output", default="", help="The output that answers, by its name, where there are several.")
+@click.option(
+    "--steps", type=click.IntRange(1), default=None, help="Steps of a run, instead of those in the file."
+)
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, help="0 takes all cores. Results do not depend on it."
+)
+@click.option("--limit", type=click.IntRange(1), default=None, help="Use only so many samples, the first.")
+@click.option("--output", default="", help="The name of the output that answers, where there are several.")
 @click.option(
     "--out",
     type=console.OutputPath(dir_okay=False),
-    help="File to write: predictions and outputs of every sample (.npz).",
+    help="File to write, with predictions and outputs of every sample (.npz).",
 )
 @click.option(
     "--save-state",
     type=console.OutputPath(dir_okay=False),
-    help="File to write: where every sample stands, so that another run can go on (.h5).",
+    help="File to write, with the state of every sample, from which another run can go on (.h5).",
 )
 @click.option(
     "--load-state",
     type=click.Path(),
-    help="Go on from such a file for so many --steps; data with a time axis are those of the whole run.",
+    help="File of --save-state to go on from, for --steps more. Data with a time axis are those of the "
+    "whole run.",
 )
 @console.SEED
 @console.JSON
 def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> None:
-    """Run a network: accuracy or error, rates, synaptic operations, time."""
+    """Run a network on samples.
+
+    FILE is what convert or map wrote. Printed are accuracy or error, spike rates, synaptic operations and
+    time.
+    """
     limit, out, save, load = (options.pop(name) for name in ("limit", "out", "save_state", "load_state"))
     from spikeflow.sim.checkpoint import Checkpoint
     from spikeflow.sim.classify import RunOptions, classify

@@ -16,14 +16,14 @@ SAME, DIFFERENT, TROUBLE = 0, 1, 2  # exit codes, those of diff
 @click.command("show")
 @click.argument("file", type=click.Path())
 @click.argument("other", type=click.Path(), required=False)
-@click.option("--chip", help="Dotted module that holds the CHIP of a mapping, where it is none of ours.")
+@click.option("--chip", help=console.CHIP_MODULE)
 @console.JSON
 @click.pass_context
 def command(ctx: click.Context, file: str, other: str | None, chip: str | None, as_json: bool) -> None:
-    """Print a network or a mapping as text; of two files, what differs from the first to the second.
+    """Print a network or a mapping as text, or compare two.
 
-    With two files the exit code is 0 where they are equal, 1 where they differ, 2 where one cannot be
-    read.
+    Of two files what differs is printed, as changes from the first to the second; the exit code is then 0
+    where they are equal, 1 where they differ, 2 where one cannot be read.
     """
     if other is None:
         _show(file, chip, as_json)

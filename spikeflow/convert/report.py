@@ -118,14 +118,14 @@ class ConversionReport:
             how = "data-free: thresholds from batch norm (beta + 3 |gamma|)"
         lines = [
             f"{how}; reset {o.reset}; input {o.coding}; {o.steps} steps",
-            f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels at the floor of their layer",
+            f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels hardly respond and have the "
+            "smallest threshold that their layer allows (the floor)",
         ]
         if self.ann_accuracy is not None:
             lines.append(f"accuracy of the ANN on these: {of_samples(self.ann_accuracy, self.samples)}")
         if self.difference is not None:
             lines.append(
-                f"captured graph against the network it came from: {self.difference:.1e} of the largest "
-                "answer"
+                f"the captured graph differs from the network by {self.difference:.1e} of the largest answer"
             )
         lines.append(str(self.fidelity))
         return "\n".join(lines)
