@@ -2,6 +2,8 @@
 
 loss, reading, regularise : what is minimised.
 metric : accuracy, latency to decision, and the counts of NeuroBench.
+norm, deploy : normalisation, and the network with it folded, as it is exported.
+init, quantise : weights that make every layer fire; weights trained as a chip's integers; clipping.
 """
 
 from __future__ import annotations

@@ -1,0 +1,146 @@
+"""Quantisation-aware weights: trained as the integers that a chip will hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from spikeflow.errors import DataError, GraphError
+from spikeflow.neurons.layer import Neuron
+from spikeflow.train.inside import SYNAPSES, drivers, members, synapses
+
+BITS = range(2, 17)
+BELOW_ONE = 1 - 2.0**-24  # times a float32 it gives the next one towards 0
+
+
+class _Straight(torch.autograd.Function):
+    """The second value, the gradient of the first: their difference added would round."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: torch.Tensor, made: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradients[0], None
+
+
+class FakeQuantised(nn.Module):
+    """w -> q unit, q = round(w / unit) of so many bits; the gradient passes straight through.
+
+    For layers that drive spiking neurons unit = threshold / L for each output, L the whole number with which
+    the largest weight is nearest to the largest code, which it then has. Weights and threshold are so whole
+    numbers of one unit, as on a chip, whose mapping then finds these very codes: where every source spikes on
+    the calibration samples, and no register asks for smaller scales. Read-outs have no threshold, and one
+    unit for all outputs. Source of the straight-through gradient: Bengio, Leonard, Courville 2013, arXiv
+    1308.3432.
+
+    Parameters
+    ----------
+    bits : of a weight, its sign included, 2 to 16.
+    threshold : of the neurons that it drives, ``(outputs,)`` or one; None for a read-out.
+    """
+
+    threshold: torch.Tensor | None
+
+    def __init__(self, bits: int = 8, threshold: torch.Tensor | None = None) -> None:
+        super().__init__()
+        if bits not in BITS:
+            raise DataError("quantised weights: bits", bits, f"{BITS[0]} to {BITS[-1]}")
+        self.most = 2 ** (bits - 1) - 1
+        self.register_buffer("threshold", threshold, persistent=False)
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """Weights ``(outputs, ...)`` to those of the integers, each the float32 next to it, towards 0."""
+        codes, unit = self.codes(weight)
+        exact = codes * unit
+        near = exact.to(weight.dtype)
+        # a largest weight rounded up would no longer fit into the chip's codes at this unit
+        over = near.double().abs() > exact.abs()
+        near = torch.where(over, near * BELOW_ONE, near)
+        made: torch.Tensor = _Straight.apply(weight, near)
+        return made
+
+    @torch.no_grad()
+    def codes(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The integers of the weights, whole numbers in float64, and the unit of each output."""
+        exact = weight.detach().double()
+        largest = exact.abs().flatten(1).amax(1)
+        largest = (largest if self.threshold is not None else largest.amax().expand_as(largest)).clamp(
+            min=2.0**-40
+        )
+        unit = largest / self.most
+        if self.threshold is not None:
+            threshold = self.threshold.double()
+            unit = threshold / (threshold / unit).round().clamp(min=1)
+        shape = (-1, *(1,) * (weight.ndim - 1))
+        # by the largest weight, not by the unit: so the largest code is in use however the unit was rounded
+        codes = (exact * (self.most / largest).reshape(shape)).round()
+        return codes, unit.reshape(shape)
+
+
+def quantised(net: nn.Module, bits: int = 8) -> None:
+    """Make the weights of all Linear and convolution layers trained as integers, from now on.
+
+    State dicts hold ``parametrizations.weight.original``, the float weights that the optimiser moves; layers
+    compute with the integers' weights, and so do capture and `train.deploy.deployed`.
+
+    Raises
+    ------
+    GraphError
+        Where there is no such layer, its weights are parametrised already, batch norm stands between it and
+        the neurons, or the threshold behind it is learned.
+    """
+    modules = dict(members(net))
+    layers = {path: module for path, module in modules.items() if isinstance(module, SYNAPSES)}
+    if not layers:
+        kinds = ", ".join(kind.__name__ for kind in SYNAPSES)
+        raise GraphError("quantised weights", "the network has no layer with weights", kinds)
+    driven = drivers(net)
+    made = {}
+    for path, layer in layers.items():
+        if parametrize.is_parametrized(layer, "weight"):
+            raise GraphError(path, "its weights are parametrised already", "quantised() once, before others")
+        targets = [modules[name] for name, sources in driven.items() if path in sources]
+        made[path] = FakeQuantised(bits, _threshold(path, targets))
+    for path, layer in layers.items():
+        parametrize.register_parametrization(layer, "weight", made[path], unsafe=True)
+
+
+def _threshold(path: str, targets: list[nn.Module]) -> torch.Tensor | None:
+    """The threshold of the neurons that a layer drives, one or one for each output; None for a read-out."""
+    if not targets:
+        hint = "deployed(net), which folds it, before quantised()"
+        raise GraphError(path, "batch norm, or nothing, stands between it and neurons", hint)
+    if any(not isinstance(target, Neuron) for target in targets):
+        raise GraphError(path, "drives neurons of normalised membranes", "deployed(net), which folds them")
+    found: list[torch.Tensor] = []
+    for target in targets:
+        if "threshold" in target._parameters:
+            raise GraphError(path, "the threshold behind it is learned, so its unit would move", "learn=()")
+        value = getattr(target, "threshold", None)
+        if isinstance(value, torch.Tensor):
+            found.append(value.detach().flatten())
+    if any(value.shape != found[0].shape or bool((value != found[0]).any()) for value in found[1:]):
+        raise GraphError(path, "drives neurons of different thresholds", "a layer for each of them")
+    return found[0].clone() if found else None
+
+
+@torch.no_grad()
+def clip(net: nn.Module, limit: float) -> int:
+    """Bring all weights of layers with synapses within [-limit, limit]; how many lay outside."""
+    if not limit > 0:
+        raise DataError("clipping: limit", limit, "a number above 0")
+    outside = 0
+    for layer in synapses(net).values():
+        held = (
+            layer.parametrizations.weight.original
+            if parametrize.is_parametrized(layer, "weight")
+            else layer.weight
+        )  # type: ignore[union-attr]
+        outside += int((held.abs() > limit).sum())
+        held.clamp_(-limit, limit)
+    return outside
