@@ -137,7 +137,7 @@ def _recording(path: Path, file: h5py.File, found: Found, options: Options) -> R
 
     said, differs = unit_said(path, options, _unit(found))
     table = ArrayTable(count, read, table_scale(path, count, read, said), close=file.close)
-    table.told = (*layout.told, *differs)
+    table.warnings = (*layout.warnings, *differs)
     return TableRecording(path, header, options, table)
 
 

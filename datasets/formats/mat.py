@@ -79,7 +79,7 @@ def _of_one(path: Path, name: str, value: mat.Variable, options: Options) -> Rec
 
 def _of_layout(path: Path, held: Any, layout: Layout, options: Options) -> Recording:
     columns = {letter: _numbers(path, name, held[name]) for letter, name in layout.at.items()}
-    p, told = columns.get("p"), list(layout.told)
+    p, told = columns.get("p"), list(layout.warnings)
     # MATLAB counts from 1, and so does the reader that came with N-MNIST: 1 is off, 2 is on; x and y stay as
     # they are
     if p is not None and p.dtype.kind != "b" and p.size and p.min() == 1 and p.max() == 2:

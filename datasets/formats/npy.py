@@ -68,7 +68,7 @@ def of_array(path: Path, format: str, array: Array, options: Options, missing: i
 
     said, differs = unit_said(path, options, layout.unit_us)
     table = ArrayTable(len(rows), read, table_scale(path, len(rows), read, said))
-    table.missing, table.told = missing, (*layout.told, *differs)
+    table.missing, table.warnings = missing, (*layout.warnings, *differs)
     return TableRecording(path, Header(format), options, table)
 
 

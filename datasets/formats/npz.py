@@ -57,7 +57,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     arrays = npz.read(path, npz.Wanted([*layout.at.values(), "width", "height"], width=AS_EVENTS))
     columns = {letter: arrays[name] for letter, name in layout.at.items()}
     header = Header("npz", _size(path, arrays, "width"), _size(path, arrays, "height"))
-    return of_columns(path, header, columns, Said(options, layout.unit_us, layout.told))
+    return of_columns(path, header, columns, Said(options, layout.unit_us, layout.warnings))
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,12 @@ class Said:
     ----------
     options : by the user.
     unit_us : by the file: microseconds of one tick, or None.
-    told : what was guessed in finding them.
+    warnings : what was guessed in finding them.
     """
 
     options: Options
     unit_us: float | None = None
-    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def of_columns(path: Path, header: Header, columns: Mapping[str, Array], said: Said) -> Recording:
@@ -89,7 +89,7 @@ def of_columns(path: Path, header: Header, columns: Mapping[str, Array], said: S
 
     unit_us, differs = unit_said(path, options, said.unit_us)
     table = ArrayTable(len(raw.t), read, table_scale(path, len(raw.t), read, unit_us))
-    table.told = (*said.told, *differs)
+    table.warnings = (*said.warnings, *differs)
     return TableRecording(path, header, options, table)
 
 

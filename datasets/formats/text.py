@@ -172,7 +172,7 @@ def _layout(path: Path, shape: Shape, options: Options) -> Layout:
     known = Known(options.width or shape.width, options.height or shape.height, not options.sort)
     found = inferred(str(path), rows, known)
     standard = shape.sized and "".join(sorted(found.at, key=lambda letter: found.at[letter])) == "txyp"
-    return replace(found, told=()) if standard else found
+    return replace(found, warnings=()) if standard else found
 
 
 class TextTable(Table):
@@ -188,7 +188,7 @@ class TextTable(Table):
         # scaled here, where decimals are exact
         self._told = scale_of(path, times, unit_us)
         self.scale = replace(self._told, us=1.0)
-        self.told = (*layout.told, *differs)
+        self.warnings = (*layout.warnings, *differs)
 
     def _some_times(self) -> Array:
         """Times of the first rows and of the last; what lies between is checked as it is read."""

@@ -40,14 +40,14 @@ class Layout:
     at : for ``t``, ``x`` and, where the table has them, ``y`` and ``p``: the number or name of the column.
     unit_us : microseconds of one tick, where a name such as ``t_us`` says it.
     width, height : of the sensor, where names such as ``x@640`` say them.
-    told : what is guessed, of which a user must hear.
+    warnings : what is guessed, of which a user must hear.
     """
 
     at: Mapping[str, Any]
     unit_us: float | None = None
     width: int | None = None
     height: int | None = None
-    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def named(what: str, names: Sequence[str]) -> Layout | None:
@@ -104,7 +104,7 @@ def ordered(what: str, columns: str, width: int) -> Layout:
     if wrong or len(columns) != width:
         raise DataError(f"{what}: columns", repr(columns), f"{width} of t, x, y, p and -", "--columns txyp")
     at = {letter: at for at, letter in enumerate(columns) if letter != "-"}
-    return Layout(at, told=_missing(what, at))
+    return Layout(at, warnings=_missing(what, at))
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def inferred(what: str, pieces: Iterable[Array], known: Known) -> Layout:
             break
     if len(left) == 1:
         told = f"{what}: columns without names are taken as {left[0]}, x before y assumed (--columns says it)"
-        return Layout({letter: at for at, letter in enumerate(left[0])}, told=(told,))
+        return Layout({letter: at for at, letter in enumerate(left[0])}, warnings=(told,))
     got = f"{rows} rows that can be read as {', '.join(left)}" if left else "rows that no order makes events"
     hint = "--columns txyp" if left else "--columns txyp, and --sort where times are out of order"
     raise DataError(f"{what}: columns", got, "exactly one order of t, x, y, p", hint)

@@ -27,13 +27,13 @@ class Table(ABC):
     Attributes
     ----------
     scale : what one tick of t is.
-    told : what was guessed when it was opened.
+    warnings : what was guessed when it was opened.
     missing : rows that the file declares and does not hold, or that are no rows.
     reason : the word for these.
     """
 
     scale: Scale
-    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     missing: int = 0
     reason: str = "truncated"
 
@@ -58,7 +58,7 @@ class TableRecording(Recording):
         super().__init__(path, header, options)
         self._table = table
         self._dropped: Mapping[str, int] = {}
-        self.tell(*table.told, *table.scale.told)
+        self.tell(*table.warnings, *table.scale.warnings)
         self.assume(*table.scale.assumed)
 
     @property

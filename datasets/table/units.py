@@ -40,13 +40,13 @@ class Scale:
     whole : whether a time between two ticks is a fault; else it is rounded to the nearest microsecond, half
         to even.
     assumed : what no one said, but every file of the kind means.
-    told : what is guessed, or was lost, of which a user must hear.
+    warnings : what is guessed, or was lost, of which a user must hear.
     """
 
     us: float = 1.0
     whole: bool = True
     assumed: tuple[str, ...] = field(default=(), compare=False)
-    told: tuple[str, ...] = field(default=(), compare=False)
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
 def unit_of(word: str) -> float | None:
@@ -86,7 +86,7 @@ def scale_of(path: Path, times: Array, said_us: float | None) -> Scale:
     if said_us is not None:
         if not (np.isfinite(said_us) and said_us > 0):
             raise DataError(f"{path}: unit_us", said_us, "microseconds of one tick, more than 0")
-        return Scale(said_us, whole=False, told=_coarse(path, finite, said_us))
+        return Scale(said_us, whole=False, warnings=_coarse(path, finite, said_us))
     if times.dtype.kind != "f":
         return _of_whole(path, finite)
     values = finite.astype(np.float64)
@@ -107,8 +107,8 @@ def _of_whole(path: Path, values: Array) -> Scale:
                 f"{path}: times of {most:.3g} are taken as microseconds, no unit is said; as {name} "
                 f"they would be of this century (--unit-us {unit:g})"
             )
-            return Scale(assumed=assumed, told=(told,))
-    return Scale(assumed=assumed, told=_coarse(path, values, 1.0))
+            return Scale(assumed=assumed, warnings=(told,))
+    return Scale(assumed=assumed, warnings=_coarse(path, values, 1.0))
 
 
 def _of_fractions(path: Path, finite: Array, values: Array) -> Scale:
@@ -121,7 +121,7 @@ def _of_fractions(path: Path, finite: Array, values: Array) -> Scale:
         got = f"numbers with fractions over a span of {span:g}, which may be seconds or milliseconds"
         raise DataError(f"{path}: unit of the times", got, "a unit", SAY)
     told = f"{path}: times have fractions and no unit is said: taken as seconds (--unit-us 1e3 for ms)"
-    return Scale(UNITS_US["s"], whole=False, told=(told, *_coarse(path, finite, UNITS_US["s"])))
+    return Scale(UNITS_US["s"], whole=False, warnings=(told, *_coarse(path, finite, UNITS_US["s"])))
 
 
 def _coarse(path: Path, finite: Array, us: float) -> tuple[str, ...]:

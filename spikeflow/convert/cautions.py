@@ -9,20 +9,20 @@ FEW = 10  # different samples, below which thresholds are told to be a guess
 
 
 def cautions(captured: Captured, options: ConvertOptions, setting: int | None) -> tuple[str, ...]:
-    """What is to be told, in order; `setting` counts the different samples that set thresholds, None without
+    """The warnings, in order; `setting` counts the different samples that set thresholds, None without
     data.
     """
-    told = list(captured.warnings)
+    warned = list(captured.warnings)
     if setting is not None and setting < FEW:
-        told.append(
+        warned.append(
             f"the thresholds were set by {setting} different calibration "
             f"sample{'s' if setting > 1 else ''}, and may hold "
             "for no other; give some hundreds of samples with --data"
         )
     if setting is None and options.scale is None and options.coding != "direct":
-        told.append(
+        warned.append(
             f"without calibration data a spike of --input {options.coding} stands for 1: inputs above 1 "
             "saturate and are "
             "answered as 1; give --data, or in Python scale=, the largest value"
         )
-    return tuple(told)
+    return tuple(warned)

@@ -82,7 +82,7 @@ def check_labels(y: Array | None, output: OutputRecord | None, shape: tuple[int,
         checked_labels(y, len(y), shape, answer.kind_of(shape, output.answer, y))
 
 
-def told(logits: Mapping[str, Array], outputs: Outputs, y: Array | None) -> tuple[str, ...]:
+def output_warnings(logits: Mapping[str, Array], outputs: Outputs, y: Array | None) -> tuple[str, ...]:
     """Of outputs that may be taken for what they are not."""
     found = [] if y is None else list(doubts(y))
     for output in outputs:

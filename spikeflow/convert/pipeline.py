@@ -12,8 +12,7 @@ from spikeflow.convert.capture.traced import Captured, capture
 from spikeflow.convert.cautions import cautions
 from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
-from spikeflow.convert.outputs import ann_accuracy, check_labels, described
-from spikeflow.convert.outputs import told as outputs_told
+from spikeflow.convert.outputs import ann_accuracy, check_labels, described, output_warnings
 from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
@@ -87,7 +86,7 @@ def convert(
     options = replace(options, **settings)
     entering = InputRecord("", options.coding, preprocessing=options.preprocessing)
     calibration = calibrated(x, y, entering)
-    network, opening = sources.opened_with_told(source, options.arch)
+    network, opening = sources.opened_with_warnings(source, options.arch)
     captured, difference = _captured(network, calibration, options)
     ann = behind_neurons(captured.graph)
     folded = fold_batch_norm(ann)
@@ -110,8 +109,10 @@ def convert(
     held = np.zeros((0, 1), np.float32) if calibration is None else calibration.held_back
     others = _alternatives(converted, folded.graph, thresholds, report, known.stats)
     case = Case(converted, folded.graph, held, others)
-    fidelity, told = verify(case, progress)
-    report = replace(report, fidelity=fidelity, warnings=(*opening, *known.told(captured, options), *told))
+    fidelity, warned = verify(case, progress)
+    report = replace(
+        report, fidelity=fidelity, warnings=(*opening, *known.warnings(captured, options), *warned)
+    )
     warn(report.warnings)
     converted = replace(converted, record=_record(graph, folded.graph, report, known))
     converted.check()
@@ -138,13 +139,13 @@ class _Known:
             check_labels(y, answering, self.stats.outputs[answering.node].shape[1:])
         return ann_accuracy(self.stats.outputs, y[self.calibration.parts.setting], answering)
 
-    def told(self, captured: Captured, options: ConvertOptions) -> tuple[str, ...]:
+    def warnings(self, captured: Captured, options: ConvertOptions) -> tuple[str, ...]:
         """What a user should know of the samples, the options and the outputs."""
         if self.calibration is None or self.stats is None:
             return tuple(cautions(captured, options, None))
         return (
             *cautions(captured, options, len(self.calibration.parts.digests)),
-            *outputs_told(self.stats.outputs, self.outputs, self.calibration.y),
+            *output_warnings(self.stats.outputs, self.outputs, self.calibration.y),
             *self.calibration.samples.warnings,
         )
 

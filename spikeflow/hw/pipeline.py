@@ -115,21 +115,21 @@ def map_network(
     x = None if given is None else given.x
     # the passes handle each value of a layer a few times, whatever the layer does
     forecast.expect_room(network.graph, forecast.Size(network.record.steps, AT_ONCE, AT_ONCE))
-    told = _Told(progress, len(network.graph.of_kind(Population)) + 3)
+    reached = _Steps(progress, len(network.graph.of_kind(Population)) + 3)
     fixed, loss = _fixed(network, chip, x, options)
-    told.at(1)
+    reached.at(1)
     messages = None if x is None else count_messages(fixed, x)
-    told.at(2)
+    reached.at(2)
     spikes = None if messages is None else messages.spikes
-    cut = partition(fixed.graph, chip, options.chips, spikes, lambda done, _: told.at(2 + done))
+    cut = partition(fixed.graph, chip, options.chips, spikes, lambda done, _: reached.at(2 + done))
     cut = replace(cut, traffic=None if messages is None else messages.traffic)
     mapping = build(fixed.graph, cut, place(cut, chip, options.seed), fixed.record, chip.name)
     _refuse(chip, over_limits(mapping, chip))
-    told.at(told.total)
+    reached.at(reached.total)
     return replace(mapping, loss=loss)
 
 
-class _Told:
+class _Steps:
     """Progress in steps of the whole."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:

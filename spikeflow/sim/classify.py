@@ -24,10 +24,10 @@ from spikeflow.samples import Samples, fitting
 from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, Runner, State, forecast, prepare
 from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.evaluation import Evaluation
-from spikeflow.sim.input_range import outside_told, share_outside, with_saturation
+from spikeflow.sim.input_range import outside_warnings, share_outside, with_saturation
 from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
-from spikeflow.sim.overflow import overflow_told
+from spikeflow.sim.overflow import overflow_warnings
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
 
@@ -123,7 +123,7 @@ def evaluate(
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     told += _beyond(found.outputs)
-    told += overflow_told(network.graph, found.counts, (before + steps, network.record.steps))
+    told += overflow_warnings(network.graph, found.counts, (before + steps, network.record.steps))
     outside = share_outside(network, parts)
     entered = {i.node: parts[i.node][:, before:] if i.timed else parts[i.node] for i in network.inputs}
     found = replace(found, counts=with_saturation(network, found.counts, entered, steps))
@@ -238,7 +238,7 @@ def _chosen(network: Network, wanted: str) -> str:
 
 
 def _told(network: Network, parts: Mapping[str, Array], brought: int | None, steps: int) -> tuple[str, ...]:
-    found = outside_told(network, parts)
+    found = outside_warnings(network, parts)
     if brought is not None and brought > steps:
         text = f"the samples have {brought} steps, of which the first {steps} are run. Try: --steps {brought}"
         return (*found, text)

@@ -197,7 +197,7 @@ def _flattened(fidelity: Fidelity) -> OutputFidelity | None:
     return max(found, key=lambda o: o.spread_error or 0.0, default=None)
 
 
-def told(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
+def fidelity_warnings(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
     """What a user has to be warned of: not or hardly measured, or answers that differ."""
     worst, of = fidelity.worst, fidelity.reference
     if worst is None:

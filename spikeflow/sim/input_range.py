@@ -50,21 +50,21 @@ def share_outside(network: Network, parts: Mapping[str, Array]) -> float | None:
     return sum(count for count, _ in found) / known if known else None
 
 
-def outside_told(network: Network, parts: Mapping[str, Array]) -> tuple[str, ...]:
+def outside_warnings(network: Network, parts: Mapping[str, Array]) -> tuple[str, ...]:
     """What a user is to be told of the share outside of each input, where it is worth a word."""
-    told = []
+    warned = []
     for described in network.inputs:
         known, (count, size) = input_range(described), _outside(described, parts[described.node])
         if known is None or size == 0 or count / size < WORTH_A_WORD:
             continue
         of = "" if len(network.inputs) == 1 else f" of {described.node}"
-        told.append(
+        warned.append(
             f"{100 * count / size:.2f} % of the input values{of} lie outside of the range {known[0]:.4g} "
             f"to {known[1]:.4g} "
             "that the calibration samples and the input's coding cover, so answers may be wrong. "
             "Try: the preprocessing of the calibration samples, or calibration on samples like these"
         )
-    return tuple(told)
+    return tuple(warned)
 
 
 def with_saturation(

@@ -40,7 +40,7 @@ def narrowed(node: Node, counts: Counts) -> Narrowed:
     return Narrowed(mild, added(rest, high))
 
 
-def overflow_told(graph: Graph, counts: Mapping[str, Counts], steps: tuple[int, int]) -> tuple[str, ...]:
+def overflow_warnings(graph: Graph, counts: Mapping[str, Counts], steps: tuple[int, int]) -> tuple[str, ...]:
     """What a user is to be told of overflow in the populations, if anything.
 
     Parameters

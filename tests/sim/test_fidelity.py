@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.ir.interval import of_samples, wilson
-from spikeflow.sim.fidelity import Fidelity, LayerFidelity, compare_outputs, correlation, lossy, told
+from spikeflow.sim.fidelity import (
+    Fidelity,
+    LayerFidelity,
+    compare_outputs,
+    correlation,
+    fidelity_warnings,
+    lossy,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,17 +92,17 @@ def measured(agreement: float, samples: int, *layers: LayerFidelity) -> Fidelity
 
 def test_what_is_told() -> None:
     first, second = LayerFidelity("a", 0.1, 0.97), LayerFidelity("b", 0.1, 0.5)
-    (text,) = told(measured(0.5, 100, first, second), "--steps 64")
+    (text,) = fidelity_warnings(measured(0.5, 100, first, second), "--steps 64")
     assert "50.00 %" in text and "95 % interval" in text and "100 held-back samples" in text
     assert "the first layer that differs is b (correlation 0.500)" in text and text.endswith(
         "Try: --steps 64"
     )
-    assert told(measured(1.0, 100, first)) == () and not lossy(measured(1.0, 100))
-    assert "3 held-back samples only" in told(measured(1.0, 3))[0]
-    assert "not measured" in told(Fidelity("the ANN", 0, 8))[0]
+    assert fidelity_warnings(measured(1.0, 100, first)) == () and not lossy(measured(1.0, 100))
+    assert "3 held-back samples only" in fidelity_warnings(measured(1.0, 3))[0]
+    assert "not measured" in fidelity_warnings(Fidelity("the ANN", 0, 8))[0]
     assert (
         "never spikes on the held-back samples: c"
-        in told(measured(1.0, 100, LayerFidelity("c", 0.0, None, True)))[0]
+        in fidelity_warnings(measured(1.0, 100, LayerFidelity("c", 0.0, None, True)))[0]
     )
 
 
@@ -122,7 +129,7 @@ def test_an_offset_that_all_samples_share_hides_no_error_of_values(seed: int) ->
     assert lossy(fidelity)
     assert any(
         "spread" in text or "agreement with" in text
-        for text in told(fidelity)
+        for text in fidelity_warnings(fidelity)
         if "held-back samples only" not in text
     )
 

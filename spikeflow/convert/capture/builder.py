@@ -182,9 +182,9 @@ class Builder(Draft):
         graph = self.graph()
         verdicts = (self.verdicts[node.name] for node in self.aten.nodes)
         standing = tuple(_standing(verdict, graph.nodes.keys()) for verdict in verdicts)
-        return Captured(graph, standing, tuple(self.heads), tuple(self._told()), tuple(self.outputs))
+        return Captured(graph, standing, tuple(self.heads), tuple(self._warnings()), tuple(self.outputs))
 
-    def _told(self) -> Iterator[str]:
+    def _warnings(self) -> Iterator[str]:
         put_back = {final_function(self.aten, output.name) for output in self.aten.outputs}
         for node in self.aten.nodes:
             if self.heads.get(node.name) == ERASED_HEAD:

@@ -107,20 +107,20 @@ def fitted(path: str, found: list[Reading], wanted: Shapes) -> tuple[dict[str, T
     if not fits:
         raise _unfit(path, found[0], wanted)
     taken, tensors = fits[0]
-    told = []
+    warned = []
     others = [reading for reading, _ in fits if reading.places() != taken.places()]
     if others:
         titles = ", ".join(dict.fromkeys(reading.title for reading in others))
-        told.append(
+        warned.append(
             f"{path}: {taken.title} was taken; tensors that fit as well stand under {titles} (save those "
             "alone to "
             "take them)"
         )
     if any(reading is taken and other != tensors for reading, other in fits):
-        told.append(
+        warned.append(
             f"{path}: its names fit the module in more than one way; the one that drops least was taken"
         )
-    return tensors, tuple(told)
+    return tensors, tuple(warned)
 
 
 def _fits(reading: Reading, wanted: Shapes) -> list[dict[str, Tensor]]:

@@ -73,21 +73,21 @@ def load(
         `arch` cannot be imported or makes no module.
     """
     opened = read(path, arch, limit=limit)
-    for text in opened.told:
+    for text in opened.warnings:
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
     return opened.network
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """What a file holds, and what is to be told of how it was read."""
+    """What a file holds, and the warnings that reading it gave."""
 
     network: nn.Module | AtenGraph
-    told: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT) -> Opened:
-    """As `load`, with what is to be told beside it instead of as a warning."""
+    """As `load`, with with its warnings beside it instead of issued."""
     name = os.fspath(path)
     file, length = open_regular(name)
     with file:

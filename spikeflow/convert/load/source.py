@@ -24,10 +24,10 @@ Source = nn.Module | AtenGraph | str | os.PathLike[str]
 
 def opened(source: Source, arch: str | None) -> nn.Module | AtenGraph:
     """A module or a traced graph; files are opened without running code from them."""
-    return opened_with_told(source, arch)[0]
+    return opened_with_warnings(source, arch)[0]
 
 
-def opened_with_told(source: Source, arch: str | None) -> tuple[nn.Module | AtenGraph, tuple[str, ...]]:
+def opened_with_warnings(source: Source, arch: str | None) -> tuple[nn.Module | AtenGraph, tuple[str, ...]]:
     """As `opened`, with what is to be told of how a file was read.
 
     Raises
@@ -45,7 +45,7 @@ def opened_with_told(source: Source, arch: str | None) -> tuple[nn.Module | Aten
         raise _no_source(source)
     if isinstance(found.network, nn.Module):
         refuse_spiking(found.network)
-    return found.network, found.told
+    return found.network, found.warnings
 
 
 def _no_source(value: object) -> ConversionError:

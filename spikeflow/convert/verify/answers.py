@@ -25,8 +25,8 @@ from spikeflow.sim.fidelity import (
     OutputFidelity,
     compare_layer,
     compare_outputs,
+    fidelity_warnings,
     lossy,
-    told,
 )
 from spikeflow.sim.spike_counts import samples_counted, spike_counts
 from spikeflow.typing import Array
@@ -63,12 +63,12 @@ def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tupl
     steps = case.network.record.steps
     if len(case.x) == 0:
         nothing = Fidelity("the ANN", 0, steps)
-        return nothing, told(nothing)
+        return nothing, fidelity_warnings(nothing)
     x = case.x[:VERIFIED]
     logits = ann_outputs(case.ann, x)
     found = _measured(case.network, x, logits, progress)
     whole = replace(found, layers=layers_against(case.network, case.ann, x))
-    return whole, told(whole, _advice(case, x, logits, found) if lossy(found) else "")
+    return whole, fidelity_warnings(whole, _advice(case, x, logits, found) if lossy(found) else "")
 
 
 def warn(texts: tuple[str, ...]) -> None:

@@ -20,7 +20,7 @@ from spikeflow.sim.fidelity import (
     LayerFidelity,
     compare_layer,
     compare_outputs,
-    told,
+    fidelity_warnings,
     where_lost,
 )
 from spikeflow.sim.spike_counts import samples_counted, spike_counts
@@ -121,7 +121,7 @@ def measure_loss(network: Network, found: Quantisation, fixed: Network, x: Array
     held = x[parts.held_back][:MEASURED]
     fidelity = _fidelity(network, fixed, held) if len(held) else Fidelity(REFERENCE, 0, network.record.steps)
     layers = tuple(_layer(report, found.network, fidelity) for report in found.layers)
-    warnings = (*found.warnings, *told(fidelity, _hint(fidelity, layers)))
+    warnings = (*found.warnings, *fidelity_warnings(fidelity, _hint(fidelity, layers)))
     return Loss(fidelity, layers, len(parts.setting), tuple(dict.fromkeys(warnings)))
 
 

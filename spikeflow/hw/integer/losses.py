@@ -46,9 +46,9 @@ class Finished:
 def report(done: Finished, inputs: Mapping[str, Fixed], x: Array, arithmetic: Arithmetic) -> Quantisation:
     """The integer network with its losses, and what the samples could not tell."""
     layers = tuple(_layer(done, n, arithmetic) for n in done.network.graph.of_kind(Population))
-    told = (*_blind(x), *_silent(done, layers))
+    warned = (*_blind(x), *_silent(done, layers))
     found = MappingProxyType(dict(inputs))
-    return Quantisation(done.fixed, layers, found, done.run.samples, _agreement(done), told)
+    return Quantisation(done.fixed, layers, found, done.run.samples, _agreement(done), warned)
 
 
 def _agreement(done: Finished) -> float:
