@@ -6,11 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spikeflow.errors import MissingPackage
+from spikeflow.neurons.adlif import AdLIF
+from spikeflow.neurons.alif import ALIF
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.integrator import Integrator
 from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import NeuronModel
+from spikeflow.neurons.models import MODELS
+from spikeflow.neurons.plif import ParametricLIF
 from spikeflow.neurons.two_point import TwoPointLIF
 
 if TYPE_CHECKING:
@@ -22,7 +26,6 @@ if TYPE_CHECKING:
     from spikeflow.neurons.residual import Residual
     from spikeflow.neurons.sequential import Sequential
 
-MODELS: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
 _LAYERS = {
     "GraphNet": "graph_net",
     "Net": "net",
@@ -34,6 +37,8 @@ _LAYERS = {
 }
 
 __all__ = [
+    "ALIF",
+    "AdLIF",
     "CubaLIF",
     "GraphNet",
     "IF",
@@ -44,6 +49,7 @@ __all__ = [
     "Neuron",
     "NeuronModel",
     "NodeLayer",
+    "ParametricLIF",
     "Recurrent",
     "Residual",
     "Sequential",

@@ -1,7 +1,8 @@
 """NeuronModel: a neuron declared once; its step is written in `Ops` and traced to a Program.
 
 A model is a frozen dataclass. Fields made by `param` become parameters of the program, numbers or arrays that
-broadcast to the population; other fields choose the program (kind of reset, for example). Models are final.
+broadcast to the population; other fields choose the program (kind of reset, for example), and a parameter may
+exist only with some choice. Models are final.
 Parameters are checked where they enter, and kept as read-only copies.
 """
 
@@ -9,7 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,14 +26,17 @@ from spikeflow.ir.program import Program
 
 Value = float | npt.NDArray[Any]
 RESETS = ("zero", "subtract")
+CONVENTIONS = ("raw", "normalised")
+When = tuple[str, tuple[Any, ...]]  # the name of a choice, and with which of its values
 
 
-def param(default: float, low: float = -np.inf, high: float = np.inf) -> Any:
-    """A parameter with its default and its legal range, ends included.
+def param(default: float, low: float = -np.inf, high: float = np.inf, when: When | None = None) -> Any:
+    """A parameter with its default and its legal range, ends included; only with the choices of `when`.
 
     Networks compute in float32, so that a limit means the float32 nearest to it.
     """
-    return field(default=default, metadata={"param": True, "low": _float32(low), "high": _float32(high)})
+    told = {"param": True, "default": default, "low": _float32(low), "high": _float32(high), "when": when}
+    return field(default=default, metadata=told)
 
 
 def _float32(limit: float) -> float:
@@ -41,6 +46,11 @@ def _float32(limit: float) -> float:
 def choice(default: str, *allowed: str) -> Any:
     """A field that selects one of several programs."""
     return field(default=default, metadata={"allowed": allowed})
+
+
+def whole(default: int, low: int, high: int) -> Any:
+    """A field that selects one of several programs by a whole number, ends included."""
+    return field(default=default, metadata={"whole": (low, high)})
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +66,15 @@ class NeuronModel(Frozen, ABC):
                 raise GraphError(
                     type(self).__name__, f"{f.name} {value!r}", f"one of {f.metadata['allowed']}"
                 )
+            if "whole" in f.metadata:
+                object.__setattr__(self, f.name, _whole(self.name, f, value))
             if "param" in f.metadata:
                 object.__setattr__(self, f.name, self._kept(f.name, value))
+        for f in fields(self):
+            if not _present(self, f) and np.any(getattr(self, f.name) != f.metadata["default"]):
+                chosen, values = f.metadata["when"]
+                options = " or ".join(f"{chosen}={v!r}" for v in values)
+                raise GraphError(self.name, f"{f.name} acts only with {options}", options)
 
     def _kept(self, name: str, value: Any) -> Value:
         """The parameter as a float or a read-only array of the user's own; GraphError outside its range."""
@@ -85,7 +102,9 @@ class NeuronModel(Frozen, ABC):
 
     def params(self) -> dict[str, Value]:
         """The parameters by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if "param" in f.metadata}
+        return {
+            f.name: getattr(self, f.name) for f in fields(self) if "param" in f.metadata and _present(self, f)
+        }
 
     def choices(self) -> dict[str, Any]:
         """The fields that choose the program, by name."""
@@ -120,6 +139,20 @@ class NeuronModel(Frozen, ABC):
         return Population(self.name, self.program(), params, tuple(shape), initial=initial or {})
 
 
+def _present(model: NeuronModel, f: Field[Any]) -> bool:
+    """Whether a field is there with the model's choices; only a parameter may not be."""
+    when = f.metadata.get("when")
+    return when is None or getattr(model, when[0]) in when[1]
+
+
+def _whole(model: str, f: Field[Any], value: Any) -> int:
+    low, high = f.metadata["whole"]
+    number = isinstance(value, Integral) and not isinstance(value, bool)
+    if not number or not low <= int(value) <= high:
+        raise GraphError(model, f"{f.name} {value!r}", f"a whole number from {low} to {high}")
+    return int(value)
+
+
 def decay_from_tau(tau_s: Value, dt: float) -> Value:
     """exp(-dt / tau): the exact decay over one step of dt seconds.
 
@@ -133,6 +166,11 @@ def decay_from_tau(tau_s: Value, dt: float) -> Value:
         if not (np.isfinite(seconds).all() and (seconds > 0).all()):
             raise GraphError("from_tau", f"{name} of {seconds} s", "finite numbers of seconds above 0")
     return np.exp(-step / tau).astype(np.float32)
+
+
+def entering(x: Any, decay: Any, mode: str) -> Any:
+    """What of an input enters a leaky state: x (`raw`), or (1 - decay) x (`normalised`)."""
+    return (1.0 - decay) * x if mode == "normalised" else x
 
 
 def reset(v: Any, z: Any, threshold: Any, kind: str, ops: Ops) -> Any:

@@ -14,17 +14,11 @@ from spikeflow.ir.nodes import Population
 from spikeflow.ir.nodes.base import Shape
 from spikeflow.ir.ops import Ops
 from spikeflow.ir.program import Program
-from spikeflow.neurons.cuba_lif import CubaLIF
-from spikeflow.neurons.iaf import IF
-from spikeflow.neurons.integrator import Integrator
 from spikeflow.neurons.layer import Neuron, State
-from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.members import Timed
 from spikeflow.neurons.model import NeuronModel, Value
+from spikeflow.neurons.models import MODELS
 from spikeflow.neurons.stretch import arriving, state_dtype
-from spikeflow.neurons.two_point import TwoPointLIF
-
-_DECLARED: tuple[type[NeuronModel], ...] = (IF, LIF, CubaLIF, TwoPointLIF, Integrator)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +53,7 @@ class ReadModel(NeuronModel):
 
     def ranges(self) -> dict[str, tuple[float, float]]:  # type: ignore[override]
         """The legal range of each parameter."""
-        known = next((m.ranges() for m in _DECLARED if m.__name__ == self.name), {})
+        known = next((m.ranges() for m in MODELS if m.__name__ == self.name), {})
         return {name: known.get(name, (-np.inf, np.inf)) for name in self.population.params}
 
     def program(self) -> Program:

@@ -9,7 +9,17 @@ import numpy as np
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Output
 from spikeflow.ir.program import Program
-from spikeflow.neurons import IF, LIF, CubaLIF, Integrator, NeuronModel, TwoPointLIF
+from spikeflow.neurons import (
+    ALIF,
+    IF,
+    LIF,
+    AdLIF,
+    CubaLIF,
+    Integrator,
+    NeuronModel,
+    ParametricLIF,
+    TwoPointLIF,
+)
 from spikeflow.neurons.surrogate import Surrogate
 
 SIZE = 7
@@ -29,6 +39,23 @@ CASES: tuple[NeuronModel, ...] = (
     CubaLIF(),
     CubaLIF(decay_current=_spread(0.1, 0.9), reset="subtract"),
     CubaLIF.from_tau(5e-3, 1e-2, 1e-3),
+    IF(reset="value", reset_value=_spread(-0.5, 0.5)),
+    IF(threshold=0.7, reset="none", refractory=1),
+    LIF(reset="none", convention="normalised", threshold=0.2),
+    LIF(decay=_spread(0, 1), reset="value", reset_value=-0.3, refractory=3),
+    LIF(threshold=0.5, reset="subtract", refractory=2),
+    CubaLIF(convention="normalised", threshold=0.1, refractory=5),
+    CubaLIF(reset="value", reset_value=0.25),
+    ParametricLIF(threshold=0.5),
+    ParametricLIF.from_tau_steps(_spread(1.5, 9), threshold=0.3),
+    ParametricLIF(leak=-1.0, reset="subtract", convention="raw", refractory=1),
+    ALIF(),
+    ALIF.from_tau(0.01, 0.02, 1e-3, adaptation=1.8),
+    ALIF(adaptation=_spread(0, 1), reset="zero", convention="normalised", threshold=0.2),
+    ALIF(0.5, 0.8, reset="value", refractory=2),
+    AdLIF(threshold=0.1),
+    AdLIF(0.818731, 0.983471, a=1.0, threshold=_spread(0.05, 0.3)),
+    AdLIF(0.5, _spread(0, 0.9), a=0.2, scale=4.0, threshold=0.1, reset="subtract", refractory=1),
     TwoPointLIF(),
     TwoPointLIF(gain=3.0, reset="subtract"),
     TwoPointLIF(bap=0.4, back_propagation=True),
@@ -64,6 +91,12 @@ def spikes_of(model: NeuronModel) -> set[int]:
 def slots_of(model: NeuronModel, derivative: Surrogate) -> dict[int, Program]:
     """One surrogate in every slot of the model's spikes, as a layer has it."""
     return dict.fromkeys(spikes_of(model), derivative.program())
+
+
+def needs(model: type[NeuronModel], name: str) -> dict[str, object]:
+    """The choice with which a model has this parameter."""
+    when = next(f for f in fields(model) if f.name == name).metadata.get("when")
+    return {when[0]: when[1][0]} if when else {}
 
 
 def ranges(model: type[NeuronModel]) -> dict[str, tuple[float, float]]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from spikeflow.ir.file import read as read_network
+from spikeflow.ir.file import write as write_network
+from spikeflow.ir.record import Network, RunRecord
 from spikeflow.neurons import MODELS, Neuron, NeuronModel
 from spikeflow.sim import Dense, run
 from spikeflow.sim.interpreter import FLUSH, Step
@@ -97,6 +102,19 @@ def test_state_decays_to_exact_zero(model: NeuronModel) -> None:
     for _ in range(2500):
         _, state = step(state, silence)
     assert not any(s.any() for s in state)
+
+
+@each
+def test_a_file_holds_the_neuron(model: NeuronModel, tmp_path: Path) -> None:
+    """The program and parameters come back, and with them the bits of a run."""
+    network = Network(lone_graph(model), RunRecord(20))
+    write_network(tmp_path / "net.h5", network)
+    back = read_network(tmp_path / "net.h5")
+    assert isinstance(back, Network) and back.graph.digest == network.graph.digest
+    assert back.graph.nodes["cells"].program == model.program()
+    inputs = {port: Dense(x) for port, x in currents(model, 20, 2).items()}
+    one, other = (run(n.graph, inputs, 20, engine="reference").output for n in (network, back))
+    np.testing.assert_array_equal(one, other)
 
 
 @each

@@ -31,9 +31,11 @@ from spikeflow.neurons import (
     TwoPointLIF,
 )
 from spikeflow.neurons.model import Value, param
-from tests.laws.models import CASES, SIZE, currents, label, ranges, read_by
+from tests.laws.models import CASES, SIZE, currents, label, needs, ranges, read_by
 
-PARAMETERS = [(model, name) for model in MODELS for name in model().params()]
+PARAMETERS = [
+    (model, name) for model in MODELS for name in ranges(model) if name in model(**needs(model, name)).params()
+]
 BOUNDED = [(m, n) for m, n in PARAMETERS if np.isfinite(ranges(m)[n]).any()]
 named = pytest.mark.parametrize(("model", "name"), PARAMETERS, ids=lambda x: getattr(x, "__name__", x))
 bounded = pytest.mark.parametrize(("model", "name"), BOUNDED, ids=lambda x: getattr(x, "__name__", x))
@@ -41,7 +43,7 @@ bounded = pytest.mark.parametrize(("model", "name"), BOUNDED, ids=lambda x: geta
 
 def made(model: type[NeuronModel], name: str, value: Any = None) -> NeuronModel:
     """The model, so declared that it reads the parameter."""
-    more = {"back_propagation": True} if model is TwoPointLIF else {}
+    more = needs(model, name) | ({"back_propagation": True} if model is TwoPointLIF else {})
     return model(**more, **({} if value is None else {name: value}))  # type: ignore[arg-type]
 
 

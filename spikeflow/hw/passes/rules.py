@@ -14,7 +14,7 @@ import numpy as np
 from spikeflow.errors import HardwareError, SpikeflowError, Violation
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.hw.integer.translate import operations
-from spikeflow.hw.passes.adapt import reset_of
+from spikeflow.hw.passes.adapt import VARIANTS, reset_of
 from spikeflow.hw.passes.advice import (
     Finding,
     Rule,
@@ -80,7 +80,7 @@ def models(graph: Graph, chip: Chip) -> Iterator[Violation]:
 def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
     kind = reset_of(node)
     if node.model not in chip.models or (kind is None and node.program not in _FIXED_PROGRAMS):
-        yield Finding(name, f"the neuron {node.model}", f"{', '.join(chip.models)} on {chip.title}")
+        yield Finding(name, _called(node), f"{', '.join(chip.models)} on {chip.title}")
     elif kind is not None and kind not in chip.resets:
         yield Finding(
             name,
@@ -88,6 +88,18 @@ def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
             f"reset to {' or '.join(chip.resets)} on {chip.title}",
             ways=(Way("--reset zero", reset_to_zero(name)),),
         )
+
+
+def _called(node: Population) -> str:
+    """The neuron, and what sets it apart from the plain form of its model."""
+    plain = next(iter(VARIANTS.get(node.model, {}).values()), None)
+    if plain is None or reset_of(node) is not None:
+        return f"the neuron {node.model}"
+    states = [s for s in node.program.states if s not in plain.states()]
+    params = [p for p in node.program.params if p not in plain.params()]
+    kinds = {"state": states, "parameter": params}
+    more = [f"the {kind}{'s'[: len(found) - 1]} {', '.join(found)}" for kind, found in kinds.items() if found]
+    return f"the neuron {node.model} with {' and '.join(more) or 'another step than its plain form'}"
 
 
 _FIXED_PROGRAMS = (Integrator().program(), CubaLIF().program())

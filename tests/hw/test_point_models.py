@@ -1,0 +1,80 @@
+"""Point neurons on the chips: integers that keep rates and answers where a chip takes the model, else a refusal by name.
+
+Networks: twelve inputs, sixteen neurons that feed back on themselves, a read-out; weights normal, seeds as stated.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+
+from spikeflow.hw import map_network
+from spikeflow.hw.chips.chip import NAMES, load
+from spikeflow.hw.passes.adapt import adapt
+from spikeflow.hw.passes.compose import compose
+from spikeflow.hw.passes.rules import check_rules
+from spikeflow.ir.graph import Graph
+from spikeflow.neurons import ALIF, IF, LIF, AdLIF, CubaLIF, NeuronModel, ParametricLIF
+from spikeflow.sim.classify import classify
+from tests.hw import nets
+from tests.hw.test_quantise import REFERENCE, loose, prepared
+
+PROGRAMMABLE = [name for name in NAMES if load(name).operations]
+TAKEN: tuple[NeuronModel, ...] = (
+    LIF(threshold=3.0, reset="none"),
+    LIF(reset="value", reset_value=-0.5),
+    LIF(0.8, 0.3, convention="normalised"),
+    LIF(refractory=3),
+    LIF(0.8, reset="subtract", refractory=1),
+    IF(reset="value", reset_value=0.2),
+    CubaLIF(threshold=0.15, convention="normalised"),
+    CubaLIF(refractory=4),
+    ParametricLIF(threshold=0.3),
+    ALIF(),
+    ALIF(0.9, 0.97, 0.5, 0.25, "zero", refractory=2),
+    AdLIF(threshold=0.1),
+    AdLIF(a=1.0, b=2.0, threshold=0.2, refractory=1),
+)
+
+
+def name_of(model: object) -> str:
+    return f"{getattr(model, 'name', model)}-{TAKEN.index(model)}" if model in TAKEN else str(model)
+
+
+@pytest.mark.parametrize("name", PROGRAMMABLE)
+@pytest.mark.parametrize("model", TAKEN, ids=name_of)
+def test_integers_keep_the_rate(model: NeuronModel, name: str) -> None:
+    found = prepared(loose(nets.layered(model, bias=model.name != "CubaLIF")), name, 60)
+    cells = next(layer for layer in found.layers if layer.name == "cells")
+    assert cells.rate > 0.02 and abs(cells.rate_fixed - cells.rate) < 0.1 * cells.rate + 0.002
+
+
+@pytest.mark.parametrize("name", PROGRAMMABLE)
+@pytest.mark.parametrize("model", TAKEN, ids=name_of)
+def test_a_mapping_answers_as_the_float_network(model: NeuronModel, name: str) -> None:
+    """Logits and classes of 60 samples that scale nothing; the cells do not feed back, which would be chaos."""
+    graph = nets.layered(model, bias=model.name != "CubaLIF")
+    nodes = {n: node for n, node in graph.nodes.items() if n != "back"}
+    graph = Graph(nodes, tuple(e for e in graph.edges if "back" not in (e.src, e.dst)))
+    network = nets.network(graph, 40, "spikes")
+    draw = np.random.default_rng(5)
+    samples, tried = ((draw.random((n, 40, 12)) < 0.3) * 1.0 for n in (24, 60))
+    mapping = map_network(network, name, samples, accept_loss=True)
+    logits, integers = (classify(n, tried, REFERENCE).logits[-1] for n in (network, mapping.as_network()))
+    assert (logits.argmax(1) == integers.argmax(1)).mean() >= 0.9
+    assert np.corrcoef(logits.ravel(), integers.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("model", TAKEN, ids=name_of)
+def test_a_chip_of_fixed_neurons_refuses_by_name_and_says_where_else(model: NeuronModel) -> None:
+    chip = load("loihi1")
+    graph = adapt(compose(loose(nets.layered(model))), chip)
+    found = [v for v in check_rules(graph, chip) if v.node == "cells"]
+    assert len(found) == 1 and f"the neuron {model.name}" in found[0].need
+    assert re.search("--chip (loihi2|spinnaker2)", found[0].hint)
+    if getattr(model, "refractory", 0) and model.name in ("IF", "LIF", "CubaLIF"):
+        assert "the state r" in found[0].need
+    if getattr(model, "reset", "") == "value":
+        assert "reset_value" in found[0].need
