@@ -382,7 +382,8 @@ NB_MODULE(_engine, m) {
         .def_ro("updates", &Counters::updates)
         .def_ro("idle", &Counters::idle)
         .def_ro("skipped", &Counters::skipped)
-        .def_ro("narrowed", &Counters::narrowed);
+        .def_ro("narrowed", &Counters::narrowed)
+        .def_ro("unbounded", &Counters::unbounded);
     bind_live<float>(m, "FloatLive");
     bind_live<int32_t>(m, "Int32Live");
     bind_live<int64_t>(m, "Int64Live");

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import expect_graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs
@@ -42,11 +43,19 @@ def run(
     threads : for the engine; 0 takes all cores. Results do not depend on it.
     progress : called with (samples done, samples).
 
+    Warns
+    -----
+    SpikeflowWarning
+        What `Result.warnings` holds: values beyond float32 (`spikeflow.sim.unbounded` says which are found).
+
     Raises
     ------
     DataError, SimulationError, GraphError
     """
-    return prepare(graph, engine, threads)(inputs, steps, record, progress, state)
+    found = prepare(graph, engine, threads)(inputs, steps, record, progress, state)
+    for text in found.warnings:
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)
+    return found
 
 
 class Runner(Protocol):

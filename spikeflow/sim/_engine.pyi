@@ -50,6 +50,9 @@ class Counters:
     @property
     def narrowed(self) -> list[list[int]]: ...
 
+    @property
+    def unbounded(self) -> list[list[int]]: ...
+
 class FloatLive:
     """A batch under way."""
 

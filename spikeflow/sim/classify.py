@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from spikeflow.sim.input_range import outside_warnings, share_outside, with_satu
 from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
 from spikeflow.sim.overflow import overflow_warnings
+from spikeflow.sim.unbounded import in_run, merged, unbounded_warnings
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
 
@@ -122,7 +123,7 @@ def evaluate(
     found = _standing(network, found, [r.state for r in results if r.after is not None], options)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
-    told += _beyond(found.outputs)
+    told += _beyond(found, results, at_once)
     told += overflow_warnings(network.graph, found.counts, (before + steps, network.record.steps))
     outside = share_outside(network, parts)
     entered = {i.node: parts[i.node][:, before:] if i.timed else parts[i.node] for i in network.inputs}
@@ -245,23 +246,20 @@ def _told(network: Network, parts: Mapping[str, Array], brought: int | None, ste
     return found
 
 
-def _beyond(outputs: Mapping[str, Array]) -> tuple[str, ...]:
-    """What is to be told of outputs in float32: those that left it, and zeros that carry a sign."""
-    told = []
-    for name, values in outputs.items():
-        if values.dtype.kind != "f":
-            continue
-        beyond = values.size - int(np.isfinite(values).sum())
-        signed = int(np.count_nonzero(np.signbit(values) & (values == 0)))
-        if beyond:
-            text = (
-                f"{name}: {beyond} of {values.size} values left the range of float32 (3.4e38): "
-                "infinite, or no number"
-            )
-            told.append(f"{text}. Try: inputs or weights of smaller size")
+def _beyond(found: Evaluation, results: Sequence[Result], at_once: int) -> tuple[str, ...]:
+    """What is to be told of float32: values that left it, and outputs that are zeros with a sign."""
+    samples = [
+        u.later(samples=i * at_once)
+        for i, r in enumerate(results)
+        for u in (*r.unbounded, *in_run(r.recorded))
+    ]
+    moments = [replace(u, step=found.kept[u.step] - 1) if found.kept else u for u in in_run(found.outputs)]
+    texts = list(unbounded_warnings((*merged(samples), *moments)))
+    for name, values in found.outputs.items():
+        signed = int(np.count_nonzero(np.signbit(values) & (values == 0))) if values.dtype.kind == "f" else 0
         if signed:
-            told.append(f"{name}: {signed} of {values.size} values are -0, which is taken for 0")
-    return tuple(told)
+            texts.append(f"{name}: {signed} of {values.size} values are -0, which is taken for 0")
+    return tuple(texts)
 
 
 def _add(parts: list[Counts]) -> Counts:

@@ -19,6 +19,7 @@ from spikeflow.ir.nodes import Input, Population, Synaptic
 from spikeflow.ir.outputs import expanded
 from spikeflow.sim import coded, forecast
 from spikeflow.sim.alphabets import EXACT
+from spikeflow.sim.first_step import with_first_steps
 from spikeflow.sim.inputs import (
     Constant,
     RunInput,
@@ -34,6 +35,7 @@ from spikeflow.sim.remembered import remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.room import Room, arrays_of
 from spikeflow.sim.state import State, check, rows_of, start_of
+from spikeflow.sim.unbounded import Unbounded, states_at_end
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
@@ -116,7 +118,7 @@ class Engine:
         sample = np.arange(run.samples) if state is None else state.sample
         # most runs end here: a state is made of what the engine wrote only when somebody asks for it
         after = None if room is None else partial(room.state, self.graph, done + steps, sample)
-        return run.result(lowered, found, after)
+        return with_first_steps(self, run.result(lowered, found, after), run.named, state)
 
     def begin(self, state: State | int = 1) -> LiveEngine:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new
@@ -269,8 +271,18 @@ class _Stretch:
         nodes = ((n, node) for n, node in self.graph.nodes.items() if n in self.counted)
         counts = {n: _counts(node, counters[lowered.index[n]]) for n, node in nodes}
         seconds = time.perf_counter() - self.begun
-        made = self._outputs(outputs)
-        return Result(self.steps, self.samples, made, counts, recorded | self.traces, seconds, after)
+        made, held = self._outputs(outputs), recorded | self.traces
+        found = self._unbounded(lowered, counters)
+        return Result(self.steps, self.samples, made, counts, held, seconds, after, found)
+
+    def _unbounded(self, lowered: Lowered, counters: Sequence[Any]) -> tuple[Unbounded, ...]:
+        ended = [
+            (name, node.program.states[state], sample, values)
+            for name, node in self.graph.nodes.items()
+            if isinstance(node, Population) and name in self.counted
+            for state, sample, values in sorted(counters[lowered.index[name]].unbounded)
+        ]
+        return states_at_end(ended, self.steps)
 
     def _outputs(self, arrays: Sequence[Array]) -> dict[str, Array]:
         by_order = dict(zip((n for n in self.graph.order if n in self.graph.outputs), arrays, strict=True))

@@ -97,6 +97,17 @@ def between(x: RunInput, first: int, last: int) -> RunInput:
     return Spikes(*columns, x.samples, last - first, x.shape, x.integers)
 
 
+def one_sample(x: RunInput, sample: int) -> RunInput:
+    """One of the samples alone."""
+    if isinstance(x, Constant):
+        return Constant(x.values[sample : sample + 1])
+    if isinstance(x, Dense):
+        return Dense(x.values[:, sample : sample + 1])
+    on = x.sample == sample
+    columns = x.sample[on] - sample, x.step[on], x.neuron[on], x.value[on]
+    return Spikes(*columns, 1, x.steps, x.shape, x.integers)
+
+
 def expect_steps(steps: int) -> None:
     """Raise SimulationError unless there is something to run."""
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:

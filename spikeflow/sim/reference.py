@@ -24,6 +24,7 @@ from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.outputs import expanded
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import coded, forecast
+from spikeflow.sim.first_step import with_first_steps
 from spikeflow.sim.inputs import (
     Constant,
     RunInput,
@@ -38,6 +39,7 @@ from spikeflow.sim.records import Trace, wanted
 from spikeflow.sim.remembered import Past, remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State, rows_of, start_of
+from spikeflow.sim.unbounded import Unbounded, states_at_end
 
 Array = npt.NDArray[Any]
 
@@ -71,10 +73,11 @@ class Reference:
     ) -> Result:
         """Run for so many steps, from a state or from the initial one."""
         expect_steps(steps)
-        samples = samples_of(next(iter(by_name(self.graph, inputs, steps).values())))
+        named = by_name(self.graph, inputs, steps)
+        samples = samples_of(next(iter(named.values())))
         _expect_room(self.graph, samples, steps)
         run = _Run(self, samples if state is None else state)
-        result = run.advance(inputs, steps, record)
+        result = with_first_steps(self, run.advance(inputs, steps, record), named, state)
         return replace(result, after=run.state) if keep_state else result
 
     def begin(self, state: State | int = 1) -> _Run:
@@ -129,7 +132,8 @@ class _Run:
         asked = wanted(self.graph, record)
         kept: dict[str, list[Array]] = {name: [] for name in (*self.graph.outputs, *record)}
         for step in range(steps):
-            self.step(step)
+            with np.errstate(all="ignore"):  # what leaves float32 is told of the result, not of numpy's lines
+                self.step(step)
             for name, values in kept.items():
                 trace = asked.traces.get(name)
                 values.append(self.values[name] if trace is None else _traced(self, trace))
@@ -141,7 +145,8 @@ class _Run:
         }
         outputs = {n: stacked[n] for n in self.graph.outputs}
         counts = {n: c for n, c in self.counts.items() if n in self.named}
-        return Result(steps, self.samples, outputs, counts, recorded, time.perf_counter() - begun)
+        seconds, found = time.perf_counter() - begun, _unbounded(self, steps)
+        return Result(steps, self.samples, outputs, counts, recorded, seconds, unbounded=found)
 
     def state(self) -> State:
         """What the next step depends on, as a value."""
@@ -249,6 +254,19 @@ def _traced(run: _Run, trace: Trace) -> Array:
     return run.arriving[trace.node][trace.port]
 
 
+def _unbounded(run: _Run, steps: int) -> tuple[Unbounded, ...]:
+    """The states of populations that are infinite or no number now."""
+    ended = [
+        (name, state, sample, int(values))
+        for name, cells in run.cells.items()
+        if name in run.named
+        for state, held in zip(cells.states, cells.state, strict=True)
+        for sample, values in enumerate((~np.isfinite(held)).reshape(run.samples, -1).sum(axis=1))
+        if values
+    ]
+    return states_at_end(ended, steps)
+
+
 def _count_operations(run: _Run, name: str, x: Array) -> None:
     """One operation for every non-zero value and synapse, counted in the step when the value arrives."""
     node = run.graph.nodes[name]
@@ -275,7 +293,8 @@ class _Cells:
     def __init__(self, node: Any, memory: Mapping[str, Array]) -> None:
         assert isinstance(node, Population)
         self.step = Step(node.program, node.params, node.fixed)
-        self.state = [memory[s].copy() for s in node.program.states]
+        self.states = node.program.states
+        self.state = [memory[s].copy() for s in self.states]
 
 
 def _busy(

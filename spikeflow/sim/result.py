@@ -14,6 +14,7 @@ from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.answer import CLASS, kind_of, predictions
 from spikeflow.sim.state import State
+from spikeflow.sim.unbounded import Unbounded, in_run, later_found, unbounded_warnings
 
 Array = npt.NDArray[Any]
 
@@ -105,6 +106,7 @@ class Result:
     recorded : by the names in `record`: of a node its `Spikes`; of a state or a port ("layer.v", "layer.in")
         an array ``(T, B, *shape)``, float32, or int64 at stage fixed.
     seconds : wall time of the run itself.
+    unbounded : states that ended infinite or as no number.
     after : makes the state behind the last step, where that was kept; `state` asks it.
     """
 
@@ -115,6 +117,12 @@ class Result:
     recorded: Mapping[str, Any]
     seconds: float
     after: Callable[[], State] | None = None
+    unbounded: tuple[Unbounded, ...] = ()
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of the run: values beyond float32 in states, outputs and records."""
+        return unbounded_warnings((*self.unbounded, *in_run({**self.outputs, **self.recorded})))
 
     @cached_property
     def state(self) -> State:
@@ -147,7 +155,8 @@ class Result:
         counts = {name: count + later.counts[name] for name, count in self.counts.items()}
         recorded = {name: _one_after(x, later.recorded[name]) for name, x in self.recorded.items()}
         steps, seconds = self.steps + later.steps, self.seconds + later.seconds
-        return Result(steps, self.samples, outputs, counts, recorded, seconds, later.after)
+        found = later_found(self.unbounded, later.unbounded, self.steps)
+        return Result(steps, self.samples, outputs, counts, recorded, seconds, later.after, found)
 
     @property
     def synaptic_operations(self) -> int:

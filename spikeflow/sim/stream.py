@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 
@@ -23,12 +24,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.files.write import PathLike, drafted
 from spikeflow.sim import Live
 from spikeflow.sim.inputs import RunInputs
 from spikeflow.sim.result import Counts
+from spikeflow.sim.unbounded import Unbounded, in_run, later_found, merged, unbounded_warnings
 
 Array = npt.NDArray[Any]
 CHUNK = 1 << 20  # bytes that are written at once
@@ -46,6 +48,11 @@ def stream(
         largest.
     record : as for `spikeflow.sim.run`.
 
+    Warns
+    -----
+    SpikeflowWarning
+        For values beyond float32, as `spikeflow.sim.run` does.
+
     Raises
     ------
     FileError
@@ -57,13 +64,21 @@ def stream(
     if not record:
         raise DataError("record", "nothing", "the names of nodes, states or ports")
     counts: dict[str, Counts] = {}
+    states: tuple[Unbounded, ...] = ()
+    values: list[Unbounded] = []
+    done = 0
     with drafted(path) as draft, _opened(path, draft.file) as writer:
         for inputs, steps in pieces:
             found = live.advance(inputs, steps, record)
             counts = {n: c + counts[n] if n in counts else c for n, c in found.counts.items()}
             writer.append({name: found.recorded[name] for name in record}, steps, found.samples)
+            states = later_found(states, found.unbounded, done)
+            values += [u.later(done) for u in in_run({**found.outputs, **found.recorded})]
+            done += steps
         if not counts:
             raise DataError("pieces", "none", "at least one")
+    for text in unbounded_warnings((*states, *merged(values))):
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)
     return counts
 
 

@@ -220,6 +220,7 @@ void work(const Crew<V>& crew, int32_t thread, const RunText<V>& text, RunResult
             worker.step(text, result, sample, t);
             if (poll) poll();
         }
+        worker.finish(sample);
         crew.leave(worker, sample);
         ++progress.done;
     }

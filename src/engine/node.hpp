@@ -16,6 +16,7 @@ namespace spikeflow {
 struct Counters {
     int64_t spikes = 0, accumulates = 0, multiplies = 0, cached = 0, updates = 0, idle = 0, skipped = 0;
     std::vector<std::array<int64_t, 2>> narrowed;      // for each narrow instruction: at the low end, at the high end
+    std::vector<std::array<int64_t, 3>> unbounded;     // state, sample, and how many values of it ended infinite or no number
 
     void add(const Counters& other) {
         spikes += other.spikes;
@@ -25,6 +26,7 @@ struct Counters {
         updates += other.updates;
         idle += other.idle;
         skipped += other.skipped;
+        unbounded.insert(unbounded.end(), other.unbounded.begin(), other.unbounded.end());
         narrowed.resize(std::max(narrowed.size(), other.narrowed.size()));
         for (std::size_t i = 0; i < other.narrowed.size(); ++i)
             for (std::size_t end = 0; end < 2; ++end) narrowed[i][end] += other.narrowed[i][end];
@@ -96,6 +98,7 @@ public:
     virtual std::size_t memories() const { return 0; }
     virtual void save(std::size_t, int64_t, std::span<Stored<V>>) const {}
     virtual void load(std::size_t, int64_t, std::span<const Stored<V>>) {}    // after a reset
+    virtual int64_t unbounded(std::size_t) const { return 0; }                // values of a memory that are infinite or no number
 };
 
 template <class V>

@@ -1,6 +1,8 @@
 #include "population.hpp"
 
 #include <bit>
+#include <cmath>
+#include <limits>
 
 namespace spikeflow {
 namespace {
@@ -94,6 +96,13 @@ public:
         check_size(from.size());
         for (int32_t i = 0; i < layout_.size; ++i)
             states_[state][static_cast<std::size_t>(layout_.physical(i))] = static_cast<R>(from[static_cast<std::size_t>(i)]);
+    }
+
+    int64_t unbounded(std::size_t state) const override {
+        int64_t count = 0;
+        if constexpr (std::is_floating_point_v<R>)
+            for (const R value : states_[state]) count += !(std::abs(value) <= std::numeric_limits<R>::max());
+        return count;
     }
 
     void step(Step<V>& step) override {

@@ -131,6 +131,13 @@ void Worker<V>::save(std::vector<Memory<Stored<V>>>& memories, int32_t sample, i
 }
 
 template <class V>
+void Worker<V>::finish(int32_t sample) {
+    for (Cell& cell : cells_)
+        for (std::size_t m = 0; cell.runner && m < cell.runner->memories(); ++m)
+            if (const int64_t count = cell.runner->unbounded(m)) cell.counters.unbounded.push_back({static_cast<int64_t>(m), sample, count});
+}
+
+template <class V>
 void Worker<V>::point_ports(std::size_t node) {
     const Entry<V>& entry = network_.entries()[node];
     for (std::size_t p = 0; p < entry.ports.size(); ++p) {

@@ -16,6 +16,7 @@ public:
     void begin(const Start<V>& start, int32_t sample);    // before a sample: the state in which it begins
     void enter(const RunText<V>& text, int32_t sample);   // before the steps of a run
     void step(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time);
+    void finish(int32_t sample);                          // after the steps of a run: what left the numbers is counted
     void save(std::vector<Memory<Stored<V>>>& memories, int32_t sample, int32_t samples);
     const Counters& counters(std::size_t node) const { return cells_[node].counters; }
 

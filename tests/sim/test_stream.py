@@ -80,7 +80,9 @@ def pieces_of(count: int, steps: int) -> Iterator[tuple[Dense, int]]:
         yield Dense(np.full((steps, 1, 1), number % 3, F32)), steps
 
 
-@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer's own memory is measured, too")
+@pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer's own memory is measured, too"
+)
 def test_memory_is_that_of_a_piece(tmp_path: Path) -> None:
     """20,000 steps of 1,000 potentials are 80 MB on the disk; at its peak the run takes a quarter of that."""
     path = tmp_path / "r.h5"
