@@ -39,7 +39,7 @@ def test_the_run_is_that_of_the_rebuilt_graph(mapped: ReportFacts, mapping: Mapp
     found = mapped.mapped.agreement
     assert (found.agreement, found.constant) == (alike.mean(), False)
     assert (found.low, found.high) == wilson(float(alike.mean()), 10)
-    assert mapped.mapped.loss == mapping.loss is not None
+    assert mapped.mapped.report.loss == mapping.loss is not None
 
 
 def test_use_is_within_the_limits_and_adds_up(mapped: ReportFacts, mapping: Mapping) -> None:
@@ -105,7 +105,10 @@ def test_text_json_and_page_tell_the_mapping(mapped: ReportFacts) -> None:
 def test_a_mesh_of_many_cores_is_drawn_whole(mapped: ReportFacts) -> None:
     assert mapped.mapped is not None
     core = mapped.mapped.cores[0]
-    many = tuple(replace(core, core=i, column=i % 64, row=i // 64, slot=i % 4) for i in range(2500))
+    many = tuple(
+        replace(core, core=i, column=i % 64, row=i // 64, report=replace(core.report, slot=i % 4))
+        for i in range(2500)
+    )
     mesh = replace(mapped.mapped.mesh, columns=64, rows=40)
     page = to_html(replace(mapped, mapped=replace(mapped.mapped, cores=many, mesh=mesh)))
     assert "the 1024 fullest" in page

@@ -117,7 +117,8 @@ def _warnings(evaluation: Evaluation, mapped: MappedFacts | None) -> tuple[str, 
     found = [*evaluation.warnings]
     if mapped is not None:
         found += mapped.warnings
-        found += [f"when it was mapped: {text}" for text in (mapped.loss.warnings if mapped.loss else ())]
+        loss = mapped.report.loss
+        found += [f"when it was mapped: {text}" for text in (loss.warnings if loss else ())]
     return tuple(dict.fromkeys(found))
 
 

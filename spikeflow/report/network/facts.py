@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikeflow.hw.integer.loss import Loss
+from spikeflow.hw.report import CoreReport, MappingReport
 from spikeflow.ir.interval import wilson
 from spikeflow.sim.fidelity import OutputFidelity
 
@@ -224,25 +224,25 @@ class Use:
 
 @dataclass(frozen=True)
 class CoreFacts:
-    """One core: its place, what it holds, how full it is, and what happens on it in one step.
+    """One core among all of its mapping.
 
     Parameters
     ----------
-    x, y : of its tile on its chip; `column` and `row` on the joint mesh of all chips.
+    column, row : of its tile on the joint mesh of all chips.
+    report : its place, what it holds, and what happens on it in one step.
+    uses : how full it is.
     """
 
     core: int
-    chip: int
-    x: int
-    y: int
-    slot: int
     column: int
     row: int
-    holds: str
+    report: CoreReport
     uses: tuple[Use, ...]
-    operations: float
-    spikes: float
-    received: float
+
+    @property
+    def holds(self) -> str:
+        """The populations on it, and how many of their neurons."""
+        return ", ".join(f"{name} ({count:,})" for name, count in self.report.holds.items())
 
 
 @dataclass(frozen=True)
@@ -279,35 +279,29 @@ class MeshFacts:
 
 @dataclass(frozen=True)
 class MappedFacts:
-    """A mapping: the chip, its cores, its mesh, and the run of exactly what is on it.
+    """A mapping: what it uses, its mesh, and the run of exactly what is on it.
 
     Parameters
     ----------
+    report : of the mapping, counted over its run; what ``spikeflow map`` prints, too.
     agreement : with the unmapped network, on the samples of the report; ties and constant answers count
         against it.
-    loss : what was lost in integers, as measured when it was mapped; None where that is not known.
-    costs : one for each published model.
-    assumed : every value of the chip's table for which nothing was published.
-    origin : digest of the network that was mapped; empty where the mapping does not say.
+    costs : of a sample, one for each published model.
     """
 
-    chip: str
-    title: str
-    chips: int
-    cores_available: int
-    neurons: int
-    synapses: int
+    report: MappingReport
     cores: tuple[CoreFacts, ...]
     mesh: MeshFacts
     run: RunFacts
     agreement: OutputFidelity
     layers: tuple[LayerFacts, ...]
     costs: tuple[CostFacts, ...]
-    assumed: tuple[str, ...]
-    notes: tuple[str, ...]
-    origin: str = ""
-    loss: Loss | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """Every value of the chip's table for which nothing was published."""
+        return tuple(f"{name} = {value:g}: {why}" for name, value, why in self.report.assumed)
 
     @property
     def overflowed(self) -> int:

@@ -91,22 +91,13 @@ def mapped_facts(
     moments = evaluation.steps + read_out_level(network)
     report = mapping_report(mapping, chip, evaluation.counts, evaluation.samples * moments)
     return MappedFacts(
-        mapping.chip,
-        report.title,
-        report.chips,
-        report.cores_available,
-        report.neurons,
-        report.synapses,
+        report,
         _cores(mapping, report),
         _mesh(mapping),
         _run(mapping, network, evaluation, samples),
         _agreement(unmapped, evaluation),
         joined_layers(mapping, network.graph, evaluation),
         tuple(cost_facts(estimate, moments) for estimate in report.estimates),
-        tuple(f"{name} = {value:g}: {why}" for name, value, why in report.assumed),
-        report.notes,
-        mapping.origin,
-        mapping.loss,
         evaluation.warnings,
     )
 
@@ -138,20 +129,7 @@ def _cores(mapping: ChipMapping, report: MappingReport) -> tuple[CoreFacts, ...]
     places = np.array([(c.chip, c.x, c.y, c.slot) for c in report.cores]).reshape(-1, 4)
     columns, rows = mesh_position(mapping.layout, places)
     return tuple(
-        CoreFacts(
-            index,
-            core.chip,
-            core.x,
-            core.y,
-            core.slot,
-            int(columns[index]),
-            int(rows[index]),
-            ", ".join(f"{name} ({count:,})" for name, count in core.holds.items()),
-            _uses(core, report.limits),
-            core.operations,
-            core.spikes,
-            core.received,
-        )
+        CoreFacts(index, int(columns[index]), int(rows[index]), core, _uses(core, report.limits))
         for index, core in enumerate(report.cores)
     )
 

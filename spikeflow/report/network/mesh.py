@@ -45,7 +45,7 @@ def _use(mapped: MappedFacts, index: int) -> str:
 
 
 def _work(mapped: MappedFacts) -> str:
-    counts = [core.operations for core in mapped.cores]
+    counts = [core.report.operations for core in mapped.cores]
     with picture("work", "synaptic operations a step on each core", WIDTH, _height(mapped.mesh)) as drawn:
         _bar(drawn, _shaded(drawn, mapped, counts, max(counts) or 1.0), "a step", percent=False)
         drawn.axes.set_title(f"synaptic operations a step: at most {max(counts):,.0f}")
@@ -120,8 +120,8 @@ def _box(mesh: MeshFacts, core: CoreFacts) -> Path:
     across = math.ceil(math.sqrt(mesh.cores_per_tile))
     side = 0.84 / across
     left, top = (
-        core.column - 0.42 + side * (core.slot % across),
-        core.row - 0.42 + side * (core.slot // across),
+        core.column - 0.42 + side * (core.report.slot % across),
+        core.row - 0.42 + side * (core.report.slot // across),
     )
     corners = [(left, top), (left + side, top), (left + side, top + side), (left, top + side), (left, top)]
     return Path(corners, [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY])

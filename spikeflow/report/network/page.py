@@ -74,7 +74,7 @@ def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
     found.append((words.count(facts.run.synaptic_operations), "synaptic operations a sample"))
     if facts.mapped is not None:
         cores, cost = len(facts.mapped.cores), facts.mapped.costs[0]
-        found.append((f"{cores:,}", f"core{'s' if cores != 1 else ''} of {facts.mapped.title}"))
+        found.append((f"{cores:,}", f"core{'s' if cores != 1 else ''} of {facts.mapped.report.title}"))
         if cost.joule is not None:
             found.append((words.energy(cost), "energy a sample, estimated"))
         if cost.second is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from spikeflow.report import words
 from spikeflow.report.network.facts import (
+    CoreFacts,
     CostFacts,
     LayerFacts,
     MappedFacts,
@@ -23,13 +24,42 @@ Row = Sequence[str]
 
 def to_json(facts: ReportFacts) -> dict[str, Any]:
     """All facts as plain data, and the verdict in words."""
-    loss = facts.mapped.loss if facts.mapped is not None else None
-    # asdict copies what is no dataclass, which frozen mappings do not allow
-    plain = facts if facts.mapped is None else replace(facts, mapped=replace(facts.mapped, loss=None))
-    found = asdict(plain)
+    found = asdict(replace(facts, mapped=None))
     if facts.mapped is not None:
-        found["mapped"]["loss"] = None if loss is None else loss.to_json()
+        found["mapped"] = _mapped_json(facts.mapped)
     return {"verdict": verdict(facts), **found}
+
+
+def _mapped_json(mapped: MappedFacts) -> dict[str, Any]:
+    report, loss = mapped.report, mapped.report.loss
+    names = ("chip", "title", "chips", "cores_available", "neurons", "synapses")
+    return {
+        **{name: getattr(report, name) for name in names},
+        "cores": [_core_json(core) for core in mapped.cores],
+        "mesh": asdict(mapped.mesh),
+        "run": asdict(mapped.run),
+        "agreement": asdict(mapped.agreement),
+        "layers": [asdict(layer) for layer in mapped.layers],
+        "costs": [asdict(cost) for cost in mapped.costs],
+        "assumed": mapped.assumed,
+        "notes": report.notes,
+        "origin": report.origin,
+        "loss": None if loss is None else loss.to_json(),
+        "warnings": mapped.warnings,
+    }
+
+
+def _core_json(core: CoreFacts) -> dict[str, Any]:
+    on = core.report
+    return {
+        "core": core.core,
+        **{name: getattr(on, name) for name in ("chip", "x", "y", "slot")},
+        "column": core.column,
+        "row": core.row,
+        "holds": core.holds,
+        "uses": [asdict(use) for use in core.uses],
+        **{name: getattr(on, name) for name in ("operations", "spikes", "received")},
+    }
 
 
 def to_text(facts: ReportFacts) -> str:
@@ -162,17 +192,17 @@ def conversion_lines(conversion: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _mapped(mapped: MappedFacts) -> Iterator[str]:
+    report = mapped.report
     yield (
-        f"Mapped onto {mapped.title} ({mapped.chip}): {len(mapped.cores)} of {mapped.cores_available} "
-        "cores on "
-        f"{mapped.chips} chip(s), {mapped.neurons:,} neurons, {mapped.synapses:,} synapses"
+        f"Mapped onto {report.title} ({report.chip}): {len(mapped.cores)} of {report.cores_available} "
+        f"cores on {report.chips} chip(s), {report.neurons:,} neurons, {report.synapses:,} synapses"
     )
-    yield f"  made from the network {mapped.origin}" if mapped.origin else "  origin unknown"
+    yield f"  made from the network {report.origin}" if report.origin else "  origin unknown"
     yield f"  answers as the unmapped network: {words.agreement(mapped)}"
-    if mapped.loss is not None:
-        yield from (f"  when it was mapped: {line}" for line in mapped.loss.to_text().splitlines())
+    if report.loss is not None:
+        yield from (f"  when it was mapped: {line}" for line in report.loss.to_text().splitlines())
     yield f"  values that overflow changed, over the whole run: {mapped.overflowed:,}"
-    yield from (f"  {note}" for note in mapped.notes)
+    yield from (f"  {note}" for note in report.notes)
     yield from (f"  assumed: {value}" for value in mapped.assumed)
 
 
@@ -181,10 +211,10 @@ def _cores(mapped: MappedFacts) -> Iterator[str]:
     rows = [
         (
             str(c.core),
-            f"{c.chip}:{c.x},{c.y}.{c.slot}",
+            f"{c.report.chip}:{c.report.x},{c.report.y}.{c.report.slot}",
             c.holds,
             *(f"{words.count(u.used)} / {words.count(u.limit)}" for u in c.uses),
-            words.count(c.operations),
+            words.count(c.report.operations),
         )
         for c in mapped.cores
     ]

@@ -34,14 +34,14 @@ def _mapped(facts: ReportFacts) -> str:
     mapped = facts.mapped
     if mapped is None:
         return ""
-    cores, chips = len(mapped.cores), mapped.chips
+    cores, chips = len(mapped.cores), mapped.report.chips
     own = (
         ""
         if mapped.run.accuracy is None
         else f", with an accuracy of {words.accuracy(mapped.run.accuracy, mapped.run.samples)}"
     )
     return (
-        f"Mapped onto {mapped.title} it takes {cores:,} core{'' if cores == 1 else 's'} on {chips} "
+        f"Mapped onto {mapped.report.title} it takes {cores:,} core{'' if cores == 1 else 's'} on {chips} "
         f"chip{'' if chips == 1 else 's'} and answers as before mapping in {words.agreement(mapped)}{own}."
     )
 
