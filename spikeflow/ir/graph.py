@@ -123,12 +123,12 @@ class Graph(Frozen):
         """Names of the nodes of these kinds, in order."""
         return tuple(name for name, node in self.nodes.items() if isinstance(node, kinds))
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the Input nodes, in order."""
         return self.of_kind(Input)
 
-    @property
+    @cached_property
     def outputs(self) -> tuple[str, ...]:
         """Names of the Output nodes, in order."""
         return self.of_kind(Output)

@@ -22,9 +22,9 @@ from spikeflow.sim.alphabets import EXACT
 from spikeflow.sim.first_step import with_first_steps
 from spikeflow.sim.inputs import (
     Constant,
+    Expected,
     RunInput,
     RunInputs,
-    by_name,
     expect_rows,
     expect_steps,
     samples_of,
@@ -70,16 +70,22 @@ class Engine:
     """
 
     def __init__(self, graph: Graph, threads: int = 0, isa: int = BEST_ISA) -> None:
-        self.named = frozenset(graph.nodes)  # twins are part of no result
+        self.counted = {name: _narrowing(node) for name, node in graph.nodes.items()}  # without twins
+        self.states = {
+            n: node.program.states for n, node in graph.nodes.items() if isinstance(node, Population)
+        }
         graph = expanded(graph)
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
         self.fixed = is_fixed(graph)
         self.coded = bool(coded.exact(graph))
-        self.layout = remembered(graph)
+        self.layout, self.needs, self.expected = remembered(graph), forecast.needs(graph), Expected(graph)
+        self.fed, self.read = (
+            [n for n in graph.order if n in names] for names in (graph.inputs, graph.outputs)
+        )
         self._lowered: dict[tuple[int, int, bool], Lowered] = {}
         self._longest = _longest(graph)
-        forecast.expect_ready(graph)
+        self.needs.expect_ready()
         self.lowered(1, 1)
 
     def __call__(
@@ -97,11 +103,11 @@ class Engine:
         Ctrl-C, ends the run.
         """
         run = _Stretch(self, inputs, steps, record)
+        before = 0
         if state is not None:
             check(state, self.graph, self.layout)
             expect_rows(run.named, state.rows)
-        done = np.zeros(run.samples, np.int64) if state is None else state.steps
-        before = int(done.max())
+            before = int(state.steps.max())
         largest = max(run.largest, self.remembered(state))
         held = self.layout.values(before + steps) * self.layout.dtype.itemsize if keep_state else 0
         self.expect_room(run, min(self.threads, run.samples), before, held)
@@ -111,28 +117,30 @@ class Engine:
             **run.asked(lowered),
             threads=self.threads,
             progress=progress,
-            begun=_NO_STARTS if state is None else done,
+            begun=_NO_STARTS if state is None else state.steps,
             start=[] if state is None else arrays_of(state, self.layout, lowered.index),
             end=[] if room is None else room.arrays(lowered.index),
         )
-        sample = np.arange(run.samples) if state is None else state.sample
         # most runs end here: a state is made of what the engine wrote only when somebody asks for it
-        after = None if room is None else partial(room.state, self.graph, done + steps, sample)
+        after = None if room is None else partial(self._after, run, state, room)
         return with_first_steps(self, run.result(lowered, found, after), run.named, state)
+
+    def _after(self, run: _Stretch, state: State | None, room: Room) -> State:
+        rows = np.arange(run.samples)
+        done, sample = (np.zeros_like(rows), rows) if state is None else (state.steps, state.sample)
+        return room.state(self.graph, done + run.steps, sample)
 
     def begin(self, state: State | int = 1) -> LiveEngine:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new
         samples.
         """
         samples = rows_of(state)
-        forecast.expect_room(self.graph, forecast.Size(1, samples, samples))
+        self.needs.expect_room(forecast.Size(1, samples, samples))
         return LiveEngine(self, start_of(self.graph, self.layout, state))
 
     def expect_room(self, run: _Stretch, workers: int, before: int, state: int = 0) -> None:
         """Raise NotEnoughMemory where a stretch of steps would find no room."""
-        forecast.expect_room(
-            self.graph, forecast.Size(run.steps, run.samples, max(workers, 1), before, state)
-        )
+        self.needs.expect_room(forecast.Size(run.steps, run.samples, max(workers, 1), before, state))
 
     def lowered(self, largest: int, steps: int, state: State | None = None) -> Lowered:
         """The network for inputs of this magnitude and runs of this length: lowered anew only where that
@@ -229,22 +237,21 @@ class _Stretch:
 
     def __init__(self, engine: Engine, inputs: RunInputs, steps: int, record: Sequence[str]) -> None:
         expect_steps(steps)
-        self.graph, self.fixed, self.steps, self.layout = engine.graph, engine.fixed, steps, engine.layout
-        self.counted = engine.named
+        self.engine, self.graph, self.steps = engine, engine.graph, steps
         self.wanted = wanted(self.graph, record)
-        self.named = by_name(self.graph, inputs, steps)
+        self.named = engine.expected.by_name(inputs, steps)
         self.samples = samples_of(next(iter(self.named.values())))
-        self.largest = _largest(self.graph, self.named, self.fixed) if self.fixed or engine.coded else 1
+        whole = engine.fixed or engine.coded
+        self.largest = _largest(self.graph, self.named, engine.fixed) if whole else 1
         self.begun = time.perf_counter()
         self.traces = {
-            name: np.empty((steps, self.samples, *self.graph.shapes[trace.node]), self.layout.dtype)
+            name: np.empty((steps, self.samples, *self.graph.shapes[trace.node]), engine.layout.dtype)
             for name, trace in self.wanted.traces.items()
         }
 
     def asked(self, lowered: Lowered) -> dict[str, Any]:
         """What both kinds of run take, as the engine takes it."""
-        order = [n for n in self.graph.order if n in self.named]
-        feeds = [_feed(name, self.named[name], self.steps, lowered.dtype) for name in order]
+        feeds = [_feed(name, self.named[name], self.steps, lowered.dtype) for name in self.engine.fed]
         traces = [
             (lowered.index[trace.node], trace.port, trace.state, self.traces[name])
             for name, trace in self.wanted.traces.items()
@@ -265,11 +272,10 @@ class _Stretch:
         outputs, counters, records = found
         extents = self.samples, self.steps
         recorded: dict[str, Any] = {
-            name: Spikes(sample, step, neuron, value, *extents, self.graph.shapes[name], self.fixed)
+            name: Spikes(sample, step, neuron, value, *extents, self.graph.shapes[name], self.engine.fixed)
             for name, (sample, step, neuron, value) in zip(self.wanted.nodes, records, strict=True)
         }
-        nodes = ((n, node) for n, node in self.graph.nodes.items() if n in self.counted)
-        counts = {n: _counts(node, counters[lowered.index[n]]) for n, node in nodes}
+        counts = {n: _counts(labels, counters[lowered.index[n]]) for n, labels in self.engine.counted.items()}
         seconds = time.perf_counter() - self.begun
         made, held = self._outputs(outputs), recorded | self.traces
         found = self._unbounded(lowered, counters)
@@ -277,16 +283,15 @@ class _Stretch:
 
     def _unbounded(self, lowered: Lowered, counters: Sequence[Any]) -> tuple[Unbounded, ...]:
         ended = [
-            (name, node.program.states[state], sample, values)
-            for name, node in self.graph.nodes.items()
-            if isinstance(node, Population) and name in self.counted
+            (name, states[state], sample, values)
+            for name, states in self.engine.states.items()
             for state, sample, values in sorted(counters[lowered.index[name]].unbounded)
         ]
         return states_at_end(ended, self.steps)
 
     def _outputs(self, arrays: Sequence[Array]) -> dict[str, Array]:
-        by_order = dict(zip((n for n in self.graph.order if n in self.graph.outputs), arrays, strict=True))
-        dtype = np.int64 if self.fixed else np.float32
+        by_order = dict(zip(self.engine.read, arrays, strict=True))
+        dtype = np.int64 if self.engine.fixed else np.float32
         return {name: by_order[name].astype(dtype, copy=False) for name in self.graph.outputs}
 
 
@@ -296,17 +301,22 @@ def _longest(graph: Graph) -> int:
     return max((*synapses, *map(graph.lag, graph.edges)), default=0)
 
 
-def _counts(node: object, c: Any) -> Counts:
+def _narrowing(node: object) -> list[str]:
+    """The labels of a node's registers that overflow, one for each instruction that narrows."""
+    code = node.program.code if isinstance(node, Population) else ()
+    return [i.name for i in code if i.op == "narrow"]
+
+
+def _counts(labels: list[str], c: Any) -> Counts:
+    what = c.spikes, c.accumulates, c.multiplies, c.cached, c.updates, c.idle, c.skipped
+    if not labels or not c.updates:
+        return Counts(*what)
     low: Counter[str] = Counter()
     high: Counter[str] = Counter()
-    if isinstance(node, Population) and c.updates:
-        labels = [i.name for i in node.program.code if i.op == "narrow"]
-        for label, (below, above) in zip(labels, c.narrowed, strict=True):
-            low[label] += below
-            high[label] += above
-    return Counts(
-        c.spikes, c.accumulates, c.multiplies, c.cached, c.updates, c.idle, c.skipped, dict(low), dict(high)
-    )
+    for label, (below, above) in zip(labels, c.narrowed, strict=True):
+        low[label] += below
+        high[label] += above
+    return Counts(*what, dict(low), dict(high))
 
 
 def _largest(graph: Graph, named: Mapping[str, RunInput], fixed: bool) -> int:

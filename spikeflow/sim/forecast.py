@@ -42,10 +42,56 @@ class Size:
     state: int = 0
 
 
-def made_ready(graph: Graph) -> int:
-    """Bytes of a graph made ready for the engine: where each moved value goes, and each neuron's
-    parameters.
+@dataclass(frozen=True)
+class Needs:
+    """What a graph takes, in bytes, found once for many runs.
+
+    Parameters
+    ----------
+    ready : the graph made ready for the engine.
+    sample : values and states of one sample under way.
+    past : for each delay how many steps are kept at most, and what one of them takes.
+    output : the outputs of one step of one sample.
     """
+
+    ready: int
+    sample: int
+    past: tuple[tuple[int, int], ...]
+    output: int
+
+    def under_way(self, steps: int) -> int:
+        """One sample under way; what delays keep is no more than the run is long."""
+        longest = reach(steps)
+        return self.sample + sum(min(kept, longest) * each for kept, each in self.past)
+
+    def expect_ready(self) -> None:
+        """Refuse a graph that there is no room for, however short a run; raises NotEnoughMemory."""
+        memory.expect("the network", self.ready + self.under_way(1))
+
+    def expect_room(self, size: Size) -> None:
+        """Refuse a run that there is no room for.
+
+        Raises
+        ------
+        NotEnoughMemory
+            With the figure.
+        """
+        kept, states = self.output * size.steps * size.samples, size.samples * size.state
+        needed = self.ready + size.workers * self.under_way(size.before + size.steps) + kept + states
+        hint = "fewer --steps, or fewer samples at a time (--limit)" if kept > needed // 2 else ""
+        hint = "keep_state=False, where no run is to go on from it" if states > needed // 2 else hint
+        memory.expect(f"a run of {size.samples} samples over {size.steps} steps", needed, hint)
+
+
+def needs(graph: Graph) -> Needs:
+    """What a graph takes, whatever the run."""
+    past = tuple(pair for name in graph.nodes for pair in _past(graph, name) if pair[0])
+    sample = sum(_sample(graph, name) for name in graph.nodes)
+    return Needs(_ready(graph), sample, past, _output(graph))
+
+
+def _ready(graph: Graph) -> int:
+    """Where each moved value goes, and each neuron's parameters."""
     total = 0
     for name, node in graph.nodes.items():
         if isinstance(node, Move):
@@ -58,28 +104,26 @@ def made_ready(graph: Graph) -> int:
     return total
 
 
-def under_way(graph: Graph, steps: int) -> int:
-    """Bytes of one sample under way: values, states, and what delays keep, which is no more than the run
-    is long.
-    """
-    total = 0
-    for name, node in graph.nodes.items():
-        size = prod(graph.shapes[name])
-        states = len(node.program.states) + 2 if isinstance(node, Population) else 0
-        total += INTEGER * size * (2 + states)
-        kept = min(longest_delay(graph, name), reach(steps))
-        total += kept * (RING + VALUE * size)
-        if isinstance(node, Joint):
-            shapes = [graph.port_shape(name, port) for port in node.ports]
-            total += 2 * INTEGER * sum(prod(shape) for shape in node.memory(shapes).values())
-        if isinstance(node, Synaptic):
-            total += (RING + VALUE * size) * min(node.reach, reach(steps))
+def _sample(graph: Graph, name: str) -> int:
+    """A node's value, what it makes it from, and its states."""
+    node, size = graph.nodes[name], prod(graph.shapes[name])
+    states = len(node.program.states) + 2 if isinstance(node, Population) else 0
+    total = INTEGER * size * (2 + states)
+    if isinstance(node, Joint):
+        shapes = [graph.port_shape(name, port) for port in node.ports]
+        total += 2 * INTEGER * sum(prod(shape) for shape in node.memory(shapes).values())
     return total
 
 
-def longest_delay(graph: Graph, name: str) -> int:
-    """The most steps for which what a node hands on is kept."""
-    return max((graph.lag(edge) for edge in graph.outputs_of(name)), default=0)
+def _past(graph: Graph, name: str) -> tuple[tuple[int, int], ...]:
+    """What edges read of a node later, and what its own synapses do."""
+    node, each = graph.nodes[name], RING + VALUE * prod(graph.shapes[name])
+    longest = max((graph.lag(edge) for edge in graph.outputs_of(name)), default=0)
+    return (longest, each), (node.reach if isinstance(node, Synaptic) else 0, each)
+
+
+def _output(graph: Graph) -> int:
+    return VALUE * sum(prod(graph.shapes[name]) for name in graph.outputs)
 
 
 def reach(steps: int) -> int:
@@ -89,30 +133,9 @@ def reach(steps: int) -> int:
     return max(64, 1 << (steps - 1).bit_length())
 
 
-def answers(graph: Graph, size: Size) -> int:
-    """Bytes of the outputs, which are kept for every step and sample."""
-    return VALUE * size.steps * size.samples * sum(prod(graph.shapes[name]) for name in graph.outputs)
-
-
-def expect_ready(graph: Graph) -> None:
-    """Refuse a graph that there is no room for, however short a run; raises NotEnoughMemory."""
-    memory.expect("the network", made_ready(graph) + under_way(graph, 1))
-
-
 def expect_room(graph: Graph, size: Size) -> None:
-    """Refuse a run that there is no room for.
-
-    Raises
-    ------
-    NotEnoughMemory
-        With the figure.
-    """
-    kept = answers(graph, size)
-    states = size.samples * size.state
-    needed = made_ready(graph) + size.workers * under_way(graph, size.before + size.steps) + kept + states
-    hint = "fewer --steps, or fewer samples at a time (--limit)" if kept > needed // 2 else ""
-    hint = "keep_state=False, where no run is to go on from it" if states > needed // 2 else hint
-    memory.expect(f"a run of {size.samples} samples over {size.steps} steps", needed, hint)
+    """`Needs.expect_room` of a graph that is asked once."""
+    needs(graph).expect_room(size)
 
 
 def expect_states(graph: Graph, samples: int, steps: int) -> None:
@@ -142,7 +165,7 @@ def samples_at_once(network: Network, x: Array, reading: Reading) -> int:
         Where there is no room for one sample, or for the outputs that are kept of all.
     """
     graph = network.graph
-    outputs = VALUE * sum(prod(graph.shapes[name]) for name in graph.outputs)
+    outputs = _output(graph)
     hint = "fewer --steps, or fewer samples (--limit)"
     memory.expect(f"outputs of {len(x)} samples", 2 * len(x) * outputs * reading.kept, hint)
     each = outputs * reading.steps

@@ -51,32 +51,41 @@ def samples_of(x: RunInput) -> int:
     return int(x.values.shape[1 if isinstance(x, Dense) else 0])
 
 
-def by_name(graph: Graph, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
-    """The inputs by the name of their Input node, checked against shape, kind, number of steps and samples.
+class Expected:
+    """What a graph expects of its inputs, found once for many runs."""
 
-    Raises
-    ------
-    DataError
-        Where an input is missing, of the wrong shape, too short, empty or not finite, or no whole numbers
-        where some node adds them up over the steps.
-    """
-    if not isinstance(inputs, Mapping):
-        if len(graph.inputs) != 1:
-            raise DataError("inputs", "one input", f"one for each of {graph.inputs}")
-        inputs = {graph.inputs[0]: inputs}
-    if set(inputs) != set(graph.inputs):
-        raise DataError("inputs", sorted(inputs), sorted(graph.inputs))
-    for name, x in inputs.items():
-        if not isinstance(x, Dense | Constant | Spikes):
-            raise DataError(name, f"a {type(x).__name__}", "Constant, Dense or Spikes", _KINDS)
-    if len({samples_of(x) for x in inputs.values()}) > 1:
-        raise DataError("inputs", "different numbers of samples", "one number for all")
-    fixed = any(isinstance(node, Population) and node.fixed for node in graph.nodes.values())
-    checked = {name: _checked(name, graph.nodes[name], inputs[name], steps, fixed) for name in graph.inputs}
-    for name in counted_inputs(graph):
-        x = checked[name]
-        _expect_counts(name, x.value if isinstance(x, Spikes) else x.values)
-    return checked
+    def __init__(self, graph: Graph) -> None:
+        self.nodes = {name: graph.nodes[name] for name in graph.inputs}
+        self.fixed = any(isinstance(node, Population) and node.fixed for node in graph.nodes.values())
+        self.counted = counted_inputs(graph)
+
+    def by_name(self, inputs: RunInputs, steps: int) -> dict[str, RunInput]:
+        """The inputs by the name of their Input node, checked against shape, kind, number of steps and
+        samples.
+
+        Raises
+        ------
+        DataError
+            Where an input is missing, of the wrong shape, too short, empty or not finite, or no whole
+            numbers where some node adds them up over the steps.
+        """
+        names = tuple(self.nodes)
+        if not isinstance(inputs, Mapping):
+            if len(names) != 1:
+                raise DataError("inputs", "one input", f"one for each of {names}")
+            inputs = {names[0]: inputs}
+        if inputs.keys() != self.nodes.keys():
+            raise DataError("inputs", sorted(inputs), sorted(names))
+        for name, x in inputs.items():
+            if not isinstance(x, Dense | Constant | Spikes):
+                raise DataError(name, f"a {type(x).__name__}", "Constant, Dense or Spikes", _KINDS)
+        if len({samples_of(x) for x in inputs.values()}) > 1:
+            raise DataError("inputs", "different numbers of samples", "one number for all")
+        checked = {n: _checked(n, node, inputs[n], steps, self.fixed) for n, node in self.nodes.items()}
+        for name in self.counted:
+            x = checked[name]
+            _expect_counts(name, x.value if isinstance(x, Spikes) else x.values)
+        return checked
 
 
 def _expect_counts(name: str, values: Array) -> None:

@@ -27,9 +27,9 @@ from spikeflow.sim import coded, forecast
 from spikeflow.sim.first_step import with_first_steps
 from spikeflow.sim.inputs import (
     Constant,
+    Expected,
     RunInput,
     RunInputs,
-    by_name,
     expect_rows,
     expect_steps,
     samples_of,
@@ -60,6 +60,7 @@ class Reference:
     def __init__(self, graph: Graph) -> None:
         self.graph = expanded(graph)
         self.layout = remembered(self.graph)
+        self.expected, self.needs = Expected(self.graph), forecast.needs(self.graph)
         self.named = frozenset(graph.nodes)  # twins are part of no result
 
     def __call__(
@@ -73,9 +74,9 @@ class Reference:
     ) -> Result:
         """Run for so many steps, from a state or from the initial one."""
         expect_steps(steps)
-        named = by_name(self.graph, inputs, steps)
+        named = self.expected.by_name(inputs, steps)
         samples = samples_of(next(iter(named.values())))
-        _expect_room(self.graph, samples, steps)
+        self.needs.expect_room(_size(samples, steps))
         run = _Run(self, samples if state is None else state)
         result = with_first_steps(self, run.advance(inputs, steps, record), named, state)
         return replace(result, after=run.state) if keep_state else result
@@ -84,12 +85,12 @@ class Reference:
         """A run that keeps its state and is advanced piece by piece, from a state or for so many new
         samples.
         """
-        _expect_room(self.graph, rows_of(state), 1)
+        self.needs.expect_room(_size(rows_of(state), 1))
         return _Run(self, state)
 
 
-def _expect_room(graph: Graph, samples: int, steps: int) -> None:
-    forecast.expect_room(graph, forecast.Size(steps, samples, 2 * samples))
+def _size(samples: int, steps: int) -> forecast.Size:
+    return forecast.Size(steps, samples, 2 * samples)
 
 
 class _Run:
@@ -97,6 +98,7 @@ class _Run:
 
     def __init__(self, of: Reference, start: State | int) -> None:
         graph, layout, self.named = of.graph, of.layout, of.named
+        self.expected, self.needs = of.expected, of.needs
         state = start_of(graph, layout, start)
         self.graph, self.layout, self.dtype = graph, layout, layout.dtype
         self.done, self.numbers, self.samples = state.steps, state.sample, state.rows
@@ -120,9 +122,9 @@ class _Run:
     ) -> Result:
         """Run so many further steps; `inputs` begin with the first of them."""
         expect_steps(steps)
-        named = by_name(self.graph, inputs, steps)
+        named = self.expected.by_name(inputs, steps)
         expect_rows(named, self.samples)
-        _expect_room(self.graph, self.samples, steps)
+        self.needs.expect_room(_size(self.samples, steps))
         begun = time.perf_counter()
         self.inputs = {name: _dense(self, x) for name, x in named.items()}
         self.counts = {name: Counts() for name in self.graph.nodes}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import prod
 from typing import Any
 
@@ -73,10 +73,12 @@ class Remembered:
 
     def values(self, steps: int) -> int:
         """How many values the state of one sample holds after so many steps."""
-        held = sum(prod(shape) for states in self.memory.values() for shape in states.values())
-        return held + sum(
-            past.kept(steps) * prod(past.shape) for past in (*self.emitted.values(), *self.arrived.values())
-        )
+        pasts = (*self.emitted.values(), *self.arrived.values())
+        return self._memories + sum(past.kept(steps) * prod(past.shape) for past in pasts)
+
+    @cached_property
+    def _memories(self) -> int:
+        return sum(prod(shape) for states in self.memory.values() for shape in states.values())
 
 
 def remembered(graph: Graph) -> Remembered:

@@ -52,6 +52,19 @@ public:
         if (whole_pixels) return offsets_[static_cast<std::size_t>(i)] + block_index * (block / channels);
         return logical(block_index * block + i);
     }
+    // All elements, from the order in which they lie to C order, and back.
+    template <class From, class To>
+    void to_logical(const From* from, To* to) const {
+        if (!permuted) return cast(from, to);
+        for (int32_t c = 0; c < channels; ++c)
+            for (int32_t p = 0; p < pixels; ++p) *to++ = static_cast<To>(from[p * channels + c]);
+    }
+    template <class From, class To>
+    void to_physical(const From* from, To* to) const {
+        if (!permuted) return cast(from, to);
+        for (int32_t p = 0; p < pixels; ++p)
+            for (int32_t c = 0; c < channels; ++c) *to++ = static_cast<To>(from[c * pixels + p]);
+    }
     int32_t first(int32_t block_index) const { return block_index * block; }
     int32_t length(int32_t block_index) const {
         const int32_t left = size - block_index * block;
@@ -64,6 +77,10 @@ public:
     bool permuted = false, whole_pixels = true;
 
 private:
+    template <class From, class To>
+    void cast(const From* from, To* to) const {
+        for (int32_t i = 0; i < size; ++i) to[i] = static_cast<To>(from[i]);
+    }
     void fill_offsets() {
         offsets_.resize(static_cast<std::size_t>(block));
         for (int32_t i = 0; i < block; ++i)

@@ -89,13 +89,11 @@ public:
     std::size_t memories() const override { return states_.size(); }
     void save(std::size_t state, int64_t, std::span<Stored<V>> to) const override {
         check_size(to.size());
-        for (int32_t i = 0; i < layout_.size; ++i)
-            to[static_cast<std::size_t>(i)] = static_cast<Stored<V>>(states_[state][static_cast<std::size_t>(layout_.physical(i))]);
+        layout_.to_logical(states_[state].data(), to.data());
     }
     void load(std::size_t state, int64_t, std::span<const Stored<V>> from) override {
         check_size(from.size());
-        for (int32_t i = 0; i < layout_.size; ++i)
-            states_[state][static_cast<std::size_t>(layout_.physical(i))] = static_cast<R>(from[static_cast<std::size_t>(i)]);
+        layout_.to_physical(from.data(), states_[state].data());
     }
 
     int64_t unbounded(std::size_t state) const override {

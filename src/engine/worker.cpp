@@ -33,6 +33,21 @@ Worker<V>::Worker(const Network<V>& network)
         if (entry.kind == NodeKind::input) cell.feed = inputs++;
         if (entry.kind == NodeKind::output) cell.feed = outputs++;
     }
+    join();
+}
+
+// Edges whose source keeps no past read the same slot in every step.
+template <class V>
+void Worker<V>::join() {
+    for (std::size_t n = 0; n < cells_.size(); ++n)
+        for (std::size_t p = 0; p < cells_[n].ports.size(); ++p)
+            for (std::size_t e = 0; e < cells_[n].ports[p].terms.size(); ++e) {
+                const EdgeRef& edge = network_.entries()[n].ports[p][e];
+                auto& ring = cells_[static_cast<std::size_t>(edge.source)].ring;
+                Slot<V>*& term = cells_[n].ports[p].terms[e];
+                if (ring.size() > 1) cells_[n].late.push_back({&term, ring, edge.delay});
+                term = ring.data();
+            }
 }
 
 template <class V>
@@ -65,13 +80,28 @@ void Worker<V>::begin(const Start<V>& start, int32_t sample) {
     for (const auto& memory : start.memories) load(memory, sample, static_cast<int32_t>(start.steps.size()));
 }
 
+namespace {
+
+// Without a way out, so that the compiler makes vectors of it.
+template <class V>
+bool all_one(std::span<const V> values) {
+    int32_t other = 0;
+    for (const V value : values) other |= value != V{1};
+    return other == 0;
+}
+
+}  // namespace
+
 template <class V>
 void Worker<V>::enter(const RunText<V>& text, int32_t sample) {
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         if (network_.entries()[n].kind != NodeKind::input) continue;
         const Feed<V>& feed = text.feeds[cells_[n].feed];
-        if (feed.kind == Feed<V>::Kind::spikes)
-            cells_[n].next_spike = static_cast<std::size_t>(feed.sample_start[static_cast<std::size_t>(sample)]);
+        if (feed.kind != Feed<V>::Kind::spikes) continue;
+        const auto first = static_cast<std::size_t>(feed.sample_start[static_cast<std::size_t>(sample)]);
+        const auto last = static_cast<std::size_t>(feed.sample_start[static_cast<std::size_t>(sample) + 1]);
+        cells_[n].next_spike = first;
+        cells_[n].unit = all_one(feed.values.subspan(first, last - first));
     }
 }
 
@@ -139,15 +169,10 @@ void Worker<V>::finish(int32_t sample) {
 
 template <class V>
 void Worker<V>::point_ports(std::size_t node) {
-    const Entry<V>& entry = network_.entries()[node];
-    for (std::size_t p = 0; p < entry.ports.size(); ++p) {
-        cells_[node].ports[p].summed = false;
-        for (std::size_t e = 0; e < entry.ports[p].size(); ++e) {
-            const EdgeRef& edge = entry.ports[p][e];
-            auto& ring = cells_[static_cast<std::size_t>(edge.source)].ring;
-            const auto size = static_cast<int64_t>(ring.size());
-            cells_[node].ports[p].terms[e] = &ring[static_cast<std::size_t>((now_ - edge.delay + size) % size)];
-        }
+    for (Port<V>& port : cells_[node].ports) port.summed = false;
+    for (const Late& late : cells_[node].late) {
+        const std::size_t size = late.ring.size();
+        *late.term = &late.ring[(static_cast<std::size_t>(now_) + size - static_cast<std::size_t>(late.delay)) % size];
     }
 }
 
@@ -195,9 +220,17 @@ void Worker<V>::read_input(std::size_t node, const RunText<V>& text, int32_t sam
     const Feed<V>& feed = text.feeds[cell.feed];
     Events<V>& events = slot(node, now_).write_events();
     if (feed.kind == Feed<V>::Kind::spikes) {
-        std::size_t& k = cell.next_spike;
+        const std::size_t first = cell.next_spike;
         const auto end = static_cast<std::size_t>(feed.sample_start[static_cast<std::size_t>(sample) + 1]);
-        for (; k < end && feed.step[k] <= time; ++k) {
+        std::size_t last = first;
+        while (last < end && feed.step[last] <= time) ++last;
+        cell.next_spike = last;
+        if (cell.unit) {
+            events.index.assign(feed.neuron.subspan(first, last - first));
+            cell.counters.spikes += static_cast<int64_t>(events.size());
+            return;
+        }
+        for (std::size_t k = first; k < last; ++k) {
             if (feed.values[k] == V{0}) continue;
             events.index.push(feed.neuron[k]);
             events.value.push(feed.values[k]);
@@ -232,12 +265,8 @@ void Worker<V>::write_output(Cell& cell, const Layout& layout, const RunText<V>&
         std::fill_n(to, size, V{0});
         const Events<V>& events = value.events();
         for (std::size_t e = 0; e < events.size(); ++e) to[events.index[e]] = events.at(e);
-    } else if (!layout.permuted) {
-        std::copy_n(value.dense(), size, to);
     } else {
-        const V* from = value.dense();
-        for (int32_t c = 0; c < layout.channels; ++c)
-            for (int32_t p = 0; p < layout.pixels; ++p) *to++ = from[static_cast<int64_t>(p) * layout.channels + c];
+        layout.to_logical(value.dense(), to);
     }
 }
 

@@ -21,22 +21,31 @@ public:
     const Counters& counters(std::size_t node) const { return cells_[node].counters; }
 
 private:
+    // A term of a port that is another slot of its source's ring in every step.
+    struct Late {
+        Slot<V>** term;
+        std::vector<Slot<V>>& ring;
+        int32_t delay;
+    };
     // One node in this worker.
     struct Cell {
         std::vector<Slot<V>> ring;                        // value of step t in ring[t % size]
         std::vector<Port<V>> ports;
+        std::vector<Late> late;
         std::unique_ptr<Runner<V>> runner;
         Counters counters;
         int64_t spikes = 0, accumulates = 0, multiplies = 0;   // of the last computed step
         int64_t steady = 0;                               // from this step on the value stays; never where INT64_MAX
         std::size_t feed = 0;                             // number among the inputs or outputs
         std::size_t next_spike = 0;
+        bool unit = false;                                // all spikes that enter in this sample are 1
     };
 
     Slot<V>& slot(std::size_t node, int64_t time) {
         auto& ring = cells_[node].ring;
-        return ring[static_cast<std::size_t>(time) % ring.size()];
+        return ring.size() == 1 ? ring[0] : ring[static_cast<std::size_t>(time) % ring.size()];
     }
+    void join();
     Runner<V>& remembering(std::size_t node, std::size_t memory) const;
     void point_ports(std::size_t node);
     void run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);

@@ -346,6 +346,36 @@ def population_network() -> Any:
 ONE = np.ones((1, 1), F32)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_one_wrong_spike_among_many_is_found(seed: int) -> None:
+    """0 to 200 spikes of 3 neurons, half of the runs with one number replaced: refused, or every spike arrives."""
+    drawn = np.random.default_rng(seed)
+    places = np.sort(drawn.choice(300, drawn.integers(0, 200), replace=False))
+    step, neuron = (places // 3).astype(I32), (places % 3).astype(I32)
+    value = drawn.choice([0, 1, 1, 2], len(places)).astype(F32) ** drawn.integers(0, 2)
+    if seed % 2 and len(places):
+        wrong = (step, neuron)[drawn.integers(2)]
+        wrong[drawn.integers(len(places))] = drawn.choice([-(2**31), -1, 0, 1, 2, 3, 50, 2**31 - 1])
+    pairs = list(zip(step.tolist(), neuron.tolist(), strict=True))
+    sound = pairs == sorted(set(pairs)) and all(t >= 0 and 0 <= n < 3 for t, n in pairs)
+    net = _engine.FloatNetwork()
+    net.input("x", [3], False)
+    net.output("y", [3])
+    net.connect(0, 1, 0, 0)
+    net.seal()
+    feed = ("spikes", value, np.asarray([0, len(places)]), step, neuron)
+    if not sound:
+        with pytest.raises(SimulationError):
+            run_native(net, 100, [feed], [])
+        return
+    (output,), counters, _ = run_native(net, 100, [feed], [])
+    wanted = np.zeros((100, 1, 3), F32)
+    on = step < 100
+    wanted[step[on], 0, neuron[on]] = value[on]
+    np.testing.assert_array_equal(output, wanted)
+    assert counters[0].spikes == np.count_nonzero(wanted)
+
+
 @pytest.mark.parametrize(
     "more",
     [
