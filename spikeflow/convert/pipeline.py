@@ -108,11 +108,9 @@ def convert(
     converted = Network(graph, _record(graph, folded.graph, report, known))
     held = np.zeros((0, 1), np.float32) if calibration is None else calibration.held_back
     others = _alternatives(converted, folded.graph, thresholds, report, known.stats)
-    case = Case(converted, folded.graph, held, others)
-    fidelity, warned = verify(case, progress)
-    report = replace(
-        report, fidelity=fidelity, warnings=(*opening, *known.warnings(captured, options), *warned)
-    )
+    fidelity, of_run = verify(Case(converted, folded.graph, held, others), progress)
+    warned = (*opening, *known.warnings(captured, options), *of_run)
+    report = replace(report, fidelity=fidelity, warnings=warned)
     warn(report.warnings)
     converted = replace(converted, record=_record(graph, folded.graph, report, known))
     converted.check()
