@@ -1,4 +1,5 @@
-"""Every page that says how to add something does: its steps are applied to a copy of the project, its commands run.
+"""Every page that says how to add something does: its steps are applied to a copy of the project, its commands run,
+each where it stands, so that what is said before a command is enough for it.
 
 A step is a line and the block of code that follows it: ``New file `PATH`:``, or ``In `PATH`, after `TEXT`:``, ``before`` or
 ``in place of``, where TEXT stands in exactly one line of the file, of which ``in place of`` changes only that text. Pages
@@ -118,18 +119,21 @@ def _built(copy: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_a_page_does_what_it_says(page: Path, copy: Path) -> None:
-    text = page.read_text()
-    changed = applied(text, copy)
-    assert changed, f"{page.name}: no step"
-    if any(name.startswith("src/") for name in changed):
-        _built(copy)
-    else:
-        _extensions(copy)
-    commands = re.findall(r"^```sh\n(.*?)^```", text, flags=re.S | re.M)
-    assert commands, f"{page.name}: no command"
+    *parts, last = re.split(r"^(```sh\n.*?^```\n)", page.read_text(), flags=re.S | re.M)
+    assert parts and not applied(last, copy), f"{page.name}: no command, or a step behind the last"
+    _extensions(copy)
+    for steps, command in zip(parts[::2], parts[1::2], strict=True):
+        changed = applied(steps, copy)
+        assert changed, f"{page.name}: no step"
+        if any(name.startswith("src/") for name in changed):
+            _built(copy)
+        _run(copy, command.removeprefix("```sh\n").removesuffix("```\n"))
+
+
+def _run(copy: Path, commands: str) -> None:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     settings = {**os.environ, "PATH": path, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
-    ran = ("bash", "-euo", "pipefail", "-c", "\n".join(commands))
+    ran = ("bash", "-euo", "pipefail", "-c", commands)
     done = subprocess.run(ran, cwd=copy, env=settings, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{done.stdout[-4000:]}\n{done.stderr[-2000:]}"
     origin = subprocess.run(

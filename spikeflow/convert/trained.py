@@ -174,4 +174,7 @@ def _prove(net: Net, network: Network, entries: Mapping[str, Input]) -> None:
             reason = (
                 f"{layer.unexplained} of {layer.neuron_steps} outputs differ beyond rounding from its graph's"
             )
-            raise ConversionError(layer.name, reason, "layers without hooks and without methods of their own")
+            hint = "layers without hooks and without methods of their own"
+            if layer.unbounded:
+                hint = f"a bound of the rounding of {', '.join(layer.unbounded)} in convert/verify/replay.py"
+            raise ConversionError(layer.name, reason, hint)

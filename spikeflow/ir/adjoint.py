@@ -15,15 +15,17 @@ Source: A. Griewank and A. Walther, Evaluating Derivatives, SIAM 2008, chapter 3
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import TypeVar
 
 from spikeflow.errors import GraphError, OperationRefused
-from spikeflow.ir.derivatives import DERIVATIVES, Local, Recording
 from spikeflow.ir.evaluate import evaluate
-from spikeflow.ir.instructions import FLOAT, Instruction
-from spikeflow.ir.ops import Symbol
+from spikeflow.ir.instructions import Instruction
+from spikeflow.ir.operations import FLOAT, Local, Parts
 from spikeflow.ir.program import Program, without_unused
+from spikeflow.ir.recording import Recording
+from spikeflow.ir.symbol import Symbol
 
 Slots = Mapping[int, Program]
 Key = TypeVar("Key", int, str)
@@ -115,7 +117,7 @@ class _Sweep:
 
     def __init__(self, program: Program, slots: Slots) -> None:
         for instruction in program.code:
-            _check(instruction)
+            _derivative(instruction)
         self.of, self.slots, self.ops = program, slots, Recording()
         self.params = list(program.params)
         parameters = _Leaves(lambda name: self.leaf("param", name))
@@ -148,8 +150,9 @@ class _Sweep:
         """From one register to the arguments of its instruction."""
         i = self.of.code[index]
         args = tuple(self.registers[a] for a in i.args)
-        local = Local(self.ops, i, args, self.registers[index], found[index], self._slope)
-        for argument, part in zip(i.args, DERIVATIVES[_name(i)](local), strict=True):
+        result, slope = self.registers[index], partial(self._slope, i)
+        local = Local(self.ops, i.value, args, result, found[index], slope, self.ops.product)
+        for argument, part in zip(i.args, _derivative(i)(local), strict=True):
             if part is not None and self.of.code[argument].op != "const":
                 self._add(found, argument, part)
 
@@ -167,7 +170,7 @@ class _Sweep:
             got = f"{len(surrogate.inputs)} inputs and {len(surrogate.states)} states"
             raise GraphError("adjoint", f"the surrogate of slot {slot} has {got}", "one input, no state")
         for part in surrogate.code:
-            _check(part)
+            _derivative(part)
         names = {name: f"slot{slot}.{name}" for name in surrogate.params}
         self.params += [name for name in names.values() if name not in self.params]
         parameters = _Leaves(lambda name: self.leaf("param", names[name]))
@@ -185,15 +188,12 @@ class _Sweep:
         return made
 
 
-def _name(i: Instruction) -> str:
-    return i.operation.name if i.operation else i.op
-
-
-def _check(i: Instruction) -> None:
-    """Raise unless an instruction has a derivative."""
-    integers = i.operation is not None and FLOAT not in i.operation.stages
-    if integers or (i.op == "mul" and i.value):
+def _derivative(i: Instruction) -> Callable[[Local], Parts]:
+    """Of an instruction; raises where it has none."""
+    row = i.operation
+    if (row is not None and FLOAT not in row.stages) or (i.op == "mul" and i.value):
         hint = "the float program that the integers were made from"
         raise GraphError("adjoint", f"{i.op} computes with integers, which have no gradient", hint)
-    if _name(i) not in DERIVATIVES:
-        raise OperationRefused("the adjoint", _name(i), "a line in ir/derivatives.py")
+    if row is None or row.derivative is None:
+        raise OperationRefused("the adjoint", row.name if row else i.op, "a derivative in ir/operations.py")
+    return row.derivative

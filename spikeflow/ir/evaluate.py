@@ -8,10 +8,11 @@ neurons.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from spikeflow.errors import OperationRefused
-from spikeflow.ir.instructions import BOTH, OPERATIONS, Operation
+from spikeflow.ir.operations import BOTH, OPERATIONS, Operation
 from spikeflow.ir.program import Program
 
 V = TypeVar("V")
@@ -28,7 +29,8 @@ class Domain(Generic[V]):
     """What each operation does on values of one kind: one method for each, named as in `OPERATIONS`.
 
     A method gets the arguments, then what the table's row says that the operation `takes` of its instruction:
-    ``add(a, b)``, ``mul(a, b, count, mode)``, ``spike(x, slot)``. What has no method is refused.
+    ``add(a, b)``, ``mul(a, b, count, mode)``, ``spike(x, slot)``. What has no method is refused, unless
+    `unlisted` says what is true of any operation.
 
     `stages` are those whose programs it evaluates; `refuses` names what it leaves out of these on purpose.
     """
@@ -39,6 +41,20 @@ class Domain(Generic[V]):
     def made(self, index: int, value: V) -> V:
         """Register `index` as it is kept; called once for each instruction."""
         return value
+
+    def unlisted(self, operation: Operation, *args: Any) -> V:
+        """What is true of an operation that has no method here, whatever it does.
+
+        Parameters
+        ----------
+        args : what its method would get.
+
+        Raises
+        ------
+        OperationRefused
+            Where nothing is.
+        """
+        raise OperationRefused(type(self).__name__, operation.name)
 
 
 def evaluate(
@@ -74,9 +90,12 @@ def evaluate(
 def rule(domain: Domain[V], operation: str) -> Callable[..., V]:
     """What the domain does for an operation; OperationRefused where it has no meaning for it."""
     found: Callable[..., V] | None = getattr(domain, operation, None)
-    if found is None:
+    if found is not None:
+        return found
+    row = OPERATIONS.get(operation)
+    if row is None or row not in offered(type(domain)):
         raise OperationRefused(type(domain).__name__, operation)
-    return found
+    return partial(domain.unlisted, row)
 
 
 def offered(domain: type[Domain[Any]]) -> tuple[Operation, ...]:

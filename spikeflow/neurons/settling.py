@@ -8,9 +8,10 @@ same bit.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from spikeflow.ir.evaluate import Domain, evaluate
-from spikeflow.ir.instructions import FLOAT
+from spikeflow.ir.operations import FLOAT, Operation
 from spikeflow.ir.program import Program
 
 SEEN = 2.0**-76
@@ -58,18 +59,6 @@ class _Decisions(Domain[_Register]):
         self.others |= not condition.spike
         return PLAIN
 
-    def floor(self, x: _Register, slot: int) -> _Register:
-        self.others = True
-        return PLAIN
-
-    def round(self, x: _Register, slot: int) -> _Register:
-        self.others = True
-        return PLAIN
-
-    def div(self, a: _Register, b: _Register) -> _Register:
-        self.others = True
-        return PLAIN
-
     def sub(self, a: _Register, b: _Register) -> _Register:
         return _Register(minus=b.param)
 
@@ -80,3 +69,7 @@ class _Decisions(Domain[_Register]):
         return PLAIN
 
     const = add = mul = minimum = maximum = abs = tanh = sigmoid = exp = _smooth
+
+    def unlisted(self, operation: Operation, *args: Any) -> _Register:
+        self.others = True  # its result may jump
+        return PLAIN

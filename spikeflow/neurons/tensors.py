@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from spikeflow.ir.evaluate import Domain, evaluate
-from spikeflow.ir.instructions import FLOAT
+from spikeflow.ir.operations import FLOAT
 from spikeflow.ir.program import Program
 from spikeflow.neurons import autograd
 

@@ -13,7 +13,7 @@ import numpy as np
 from spikeflow.ir import functions
 from spikeflow.ir.evaluate import Domain
 from spikeflow.ir.fixed import narrow, shift, shift_right
-from spikeflow.ir.instructions import FIXED, FLOAT
+from spikeflow.ir.operations import FIXED, FLOAT
 from spikeflow.typing import Array
 
 

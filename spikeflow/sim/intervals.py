@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from spikeflow.ir.evaluate import Domain
-from spikeflow.ir.instructions import FIXED
+from spikeflow.ir.operations import FIXED, Operation
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class Intervals(Domain[Interval]):
 
     def abs(self, x: Interval) -> Interval:
         return Interval(max(x.low, -x.high, 0), x.size)
+
+    def unlisted(self, operation: Operation, *args: Any) -> Interval:
+        return INT64
 
     def table(self, x: Interval, name: str) -> Interval:
         return of_array(np.asarray(self.tables[name], np.int64))

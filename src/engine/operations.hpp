@@ -1,4 +1,4 @@
-// The table of operations, as spikeflow/ir/instructions.py has it: a new one is one line here.
+// The table of operations, as spikeflow/ir/operations.py has it: a new one is one line here.
 //
 // X(name, word in Python, arguments, numbers, kind, formula)
 //   numbers: real, whole or any of them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 
 from spikeflow.convert import capture_trained
-from spikeflow.convert.verify.ties import compare_layers
+from spikeflow.convert.verify.replay import Bounded, Bounds
+from spikeflow.convert.verify.ties import _count, compare_layers
 from spikeflow.errors import ConversionError, UnsupportedLayer
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
@@ -125,6 +127,56 @@ def test_ties_of_a_decimal_grid_are_told_as_ties() -> None:
     network = capture_trained(net, (1000,), dt=1e-3, steps=30)
     found = compare_layers(net, network, spikes((1000,)), engine="reference")
     assert found.ties > 20 and found.unexplained == 0
+
+
+def two_point() -> Sequential:
+    """Sums of tenths beside a tanh, which hit a threshold of 1 now and then."""
+    torch.manual_seed(0)
+    net = Sequential(nn.Linear(1000, 64, bias=False), Neuron(TwoPointLIF(threshold=1.0)))
+    with torch.no_grad():
+        net.layers[0].weight.copy_(torch.randint(-5, 6, (64, 1000)) / 10)
+    return net
+
+
+def test_an_operation_whose_rounding_nobody_bounded_explains_no_difference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    net, x = two_point(), spikes((1000,))
+    network = capture_trained(net, (1000,), dt=1e-3, steps=30)
+    before = compare_layers(net, network, x, engine="reference")
+    monkeypatch.delattr(Bounds, "tanh")
+    after = compare_layers(net, network, x, engine="reference")
+    assert before.ties > 0 == before.unexplained and before.layers[0].unbounded == ()
+    assert (after.ties, after.unexplained) == (0, before.ties) and after.layers[0].unbounded == ("tanh",)
+    with pytest.raises(ConversionError, match="a bound of the rounding of tanh"):
+        capture_trained(net, (1000,), dt=1e-3, steps=30)
+    on_grid(net, 0.5)
+    assert compare_layers(net, capture_trained(net, (1000,), dt=1e-3, steps=30), x).unexplained == 0
+
+
+def test_a_number_that_is_none_is_a_difference() -> None:
+    wanted, got = np.zeros((3, 1, 4), np.float32), np.zeros((3, 1, 4), np.float32)
+    got[:, 0] = [np.nan, np.inf, 1.0, 0.5]
+    wanted[:, 0] = [0.0, 1.0, np.inf, 0.5]
+    bound = Bounded(wanted.astype(np.float64), np.full(wanted.shape, 1e-3))
+    assert _count("out", (got, wanted), bound, False).unexplained == 9
+    assert _count("out", (got, got), bound, False).unexplained == 0
+    assert _count("out", (got, wanted), replace(bound, error=np.full(wanted.shape, np.inf)), False).unexplained == 9
+
+
+def test_the_error_of_a_jump_reaches_as_far_as_its_argument() -> None:
+    """Arguments moved at random within their error, 200 of each, as float32 might have moved them."""
+    rng, bounds = np.random.default_rng(3), Bounds(np.zeros(1))
+    value, error = rng.normal(0, 3, 200), rng.choice([0.0, 1e-6, 0.4, 2.5], 200)
+    moved = [value + error * rng.uniform(-1, 1, 200) for _ in range(20)]
+    for name, exact in (("floor", np.floor), ("round", np.rint)):
+        found = getattr(bounds, name)(Bounded(value, error), 0)
+        assert all((np.abs(exact(m) - found.value) <= found.error).all() for m in moved)
+    yes, no = Bounded(np.ones(200), np.full(200, 0.1)), Bounded(np.full(200, 4.0), np.zeros(200))
+    steps = Bounded(np.floor(value), np.where(error > 0, np.floor(error) + 1, 0))
+    chosen = bounds.where(steps, yes, no)
+    for m in moved:
+        assert (np.abs(np.where(np.floor(m) != 0, 1.0, 4.0) - chosen.value) <= chosen.error).all()
 
 
 def changed(network: Network, name: str, node: Any) -> Network:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import GraphError
-from spikeflow.ir.instructions import OPERATIONS
+from spikeflow.ir.operations import OPERATIONS
 from spikeflow.ir.ops import Ops, Recorder
 from spikeflow.ir.program import MAX_INSTRUCTIONS, Instruction, Program
 
@@ -170,6 +170,7 @@ def test_every_operation_can_be_recorded() -> None:
         o.round(x, 2),
         o.exp(x),
     ]
+    made_ += [getattr(o, row.name)(*[x] * row.arguments) for row in OPERATIONS.values() if not row.takes]
     program = r.program(made_[13], [made_[0]], {"t": (1,)})
     program.check("n")
     assert program.operations() == {row.op for row in OPERATIONS.values()}

@@ -18,13 +18,14 @@ from spikeflow.hw.chips import chip
 from spikeflow.hw.integer.scales import Scales
 from spikeflow.hw.integer.translate import Port, _Translation
 from spikeflow.hw.passes.gains import _Known
-from spikeflow.ir.derivatives import DERIVATIVES, Recording
 from spikeflow.ir.evaluate import Domain, evaluate, offered, rule
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.instructions import FIXED, FLOAT, OPERATIONS, Operation, instruction
+from spikeflow.ir.instructions import instruction
 from spikeflow.ir.nodes import Input, Output, Population
+from spikeflow.ir.operations import FIXED, FLOAT, OPERATIONS, Operation
 from spikeflow.ir.ops import Ops, Recorder
 from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.recording import Recording
 from spikeflow.neurons import surrogate
 from spikeflow.neurons.settling import PLAIN, _Decisions
 from spikeflow.neurons.tensors import Tensors
@@ -32,7 +33,7 @@ from spikeflow.sim import Dense, _engine, engine
 from spikeflow.sim.alphabets import Alphabet, Alphabets
 from spikeflow.sim.domains import Float32, Float64, Integers
 from spikeflow.sim.interpreter import Step
-from spikeflow.sim.intervals import Interval, Intervals
+from spikeflow.sim.intervals import INT64, Interval, Intervals
 from tests.sim import random_programs
 
 TABLES = {"t": (3, 5, 7)}
@@ -76,7 +77,9 @@ LEGAL: dict[str, dict[str, Any]] = {
 
 
 # what chips have for numbers known before the run alone, and the word of the refusal
-KNOWN_ONLY = {"div": "division", "round": "ties to even", "exp": "exponential"}
+KNOWN_ONLY = {"div": "division", "round": "ties to even"} | {
+    name: f"{name} of something that changes" for name in OPERATIONS if not hasattr(_Translation, name)
+}
 
 
 def made(row: Operation) -> Instruction:
@@ -121,6 +124,50 @@ def test_a_domain_computes_an_operation_or_refuses_it_by_name(
         assert (caught.value.domain, caught.value.operation) == (kind.__name__, row.name)
 
 
+def _takes(operation: str, stage: str) -> bool:
+    return operation not in LEAVES and stage in OPERATIONS[operation].stages
+
+
+@pytest.mark.parametrize("name", [n for n in OPERATIONS if _takes(n, FLOAT)])
+def test_what_holds_of_any_operation_holds_of_each(name: str) -> None:
+    """What a domain says of an operation that it has no line for is true of those that it has one for."""
+    row, taken = OPERATIONS[name], made(OPERATIONS[name]).taken
+    for kind in (Float32, Float64, Tensors):
+        domain, value = MADE[kind]()
+        with pytest.raises(OperationRefused, match=name):
+            domain.unlisted(row, *[value] * row.arguments, *taken)
+    decisions = _Decisions()
+    assert decisions.unlisted(row, *[PLAIN] * row.arguments, *taken) == PLAIN and decisions.others
+    assert _Known().unlisted(row, *[np.asarray(2.0)] * row.arguments, *taken) is None
+    assert Alphabets().unlisted(row, *[Alphabet(0, 1, True)] * row.arguments, *taken) == Alphabet()
+    x = Bounded(np.array([0.5, -1.5, 2.0, -0.25]), np.full(4, 1e-3))
+    bounds, given = Bounds(np.ones(4)), [x, x, x][: row.arguments]
+    unknown = bounds.unlisted(row, *given, *taken)
+    if name not in ("spike", "const"):  # spikes are as recorded
+        np.testing.assert_allclose(unknown.value, rule(bounds, name)(*given, *taken).value)
+    assert np.isinf(unknown.error).all()
+    forms, moving = translation()
+    known = rule(forms, "const")(0.75)
+    if row.arguments:
+        with pytest.raises(HardwareError, match=f"t: needs {name} of something that changes"):
+            forms.unlisted(row, *[moving] * row.arguments, *taken)
+        wanted = rule(forms, name)(*[known] * row.arguments, *taken)
+        got = forms.unlisted(row, *[known] * row.arguments, *taken)
+        if name != "where":  # whose form chooses when it is asked for
+            np.testing.assert_allclose(got.value, wanted.value, rtol=1e-7)
+        assert Scales(LOIHI2).unlisted(row, *["static"] * row.arguments, *taken) == "static"
+        assert Scales(LOIHI2).unlisted(row, *[np.ones(())] * row.arguments, *taken) == "unknown"
+
+
+@pytest.mark.parametrize("name", [n for n in OPERATIONS if _takes(n, FIXED)])
+def test_any_integer_may_come_of_an_operation_that_intervals_do_not_know(name: str) -> None:
+    row, taken = OPERATIONS[name], made(OPERATIONS[name]).taken
+    given = [Interval(0, 1)] * row.arguments
+    assert Intervals(TABLES).unlisted(row, *given, *taken) == INT64
+    with pytest.raises(OperationRefused, match=name):
+        Integers(TABLES, (2,)).unlisted(row, *[np.ones(2, int)] * row.arguments, *taken)
+
+
 def test_the_engines_table_is_this_one() -> None:
     rows = {
         row.name: (row.arguments, FLOAT in row.stages, FIXED in row.stages) for row in OPERATIONS.values()
@@ -129,7 +176,7 @@ def test_the_engines_table_is_this_one() -> None:
 
 
 def test_every_float_operation_has_a_derivative() -> None:
-    assert {row.name for row in OPERATIONS.values() if FLOAT in row.stages} == set(DERIVATIVES)
+    assert all((row.derivative is not None) == (FLOAT in row.stages) for row in OPERATIONS.values())
 
 
 @pytest.mark.parametrize("word", ["cosine", "made", "begin", "__init__"])

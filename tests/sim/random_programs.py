@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from spikeflow.ir.fixed import NARROWINGS, ROUNDINGS, Fixed
 from spikeflow.ir.nodes import Population, Shape
-from spikeflow.ir.ops import Recorder, Symbol
+from spikeflow.ir.operations import FIXED, FLOAT, OPERATIONS
+from spikeflow.ir.ops import Ops, Recorder, Symbol
 
 FORMAT = Fixed(32)
 
@@ -75,21 +78,13 @@ def _random_float(r: Recorder, rng: np.random.Generator) -> Any:
     unary = [
         lambda x: ops.floor(x, x.index % 2),
         lambda x: ops.round(x, x.index % 2),
-        ops.abs,
-        ops.exp,
-        ops.tanh,
-        ops.sigmoid,
-        ops.stop_gradient,
+        *_written(ops, 1, FLOAT),
         ops.spike,
         lambda x: x * 0.25,
     ]
     binary = [
-        lambda a, b: a + b,
-        lambda a, b: a - b,
         lambda a, b: a * b,
-        lambda a, b: a / b,
-        ops.minimum,
-        ops.maximum,
+        *_written(ops, 2, FLOAT),
     ]
     for _ in range(rng.integers(4, 25)):
         a, b, c = (pool[i] for i in rng.integers(0, len(pool), 3))
@@ -103,6 +98,15 @@ def _random_float(r: Recorder, rng: np.random.Generator) -> Any:
     ends = [_clip(ops, pool[-1 - i]) for i in rng.integers(0, 4, 3)]
     output = ops.spike(ends[0] - r.p.a) if rng.random() < 0.7 else ends[0]
     return r.program(output, _ends(rng, r, ends))
+
+
+def _written(ops: Ops, arguments: int, stage: str) -> list[Callable[..., Symbol]]:
+    """All operations of the table that take so many registers and nothing else."""
+    return [
+        getattr(ops, row.name)
+        for row in OPERATIONS.values()
+        if row.arguments == arguments and not row.takes and stage in row.stages
+    ]
 
 
 def _ends(rng: np.random.Generator, r: Recorder, ends: list[Symbol]) -> list[Symbol]:
@@ -124,20 +128,16 @@ def _random_fixed(r: Recorder, rng: np.random.Generator) -> Any:
         a, b, c = (pool[i] for i in rng.integers(0, len(pool), 3))
         m = moving[rng.integers(len(moving))]
         mode = ROUNDINGS[rng.integers(3)]
-        made = [
-            lambda a=a, b=b: a + b,
-            lambda a=a, b=b: a - b,
-            lambda a=a, b=b: ops.minimum(a, b),
-            lambda a=a, b=b: ops.maximum(a, b),
+        kinds = [
+            *(partial(made, a, b) for made in _written(ops, 2, FIXED)),
             lambda a=a, b=b, c=c: ops.where(a, b, c),
             lambda a=a: ops.spike(a),
-            lambda a=a: ops.stop_gradient(a),
-            lambda a=a: ops.abs(a),
+            *(partial(made, a) for made in _written(ops, 1, FIXED)),
             lambda a=a: ops.table(a, "tw"[rng.integers(2)]),
             lambda a=a, mode=mode: ops.shift(a, int(rng.integers(-9, 4)), mode),
             lambda a=a, b=b, mode=mode: ops.mul(a, b, int(rng.integers(0, 9)), mode),
-        ][rng.integers(10)]()
-        pool.append(made)
+        ]
+        pool.append(kinds[rng.integers(len(kinds))]())
         if rng.random() < 0.3:
             pool.append(_narrow(ops, rng, m, f"r{k}"))
             moving.append(pool[-1])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from spikeflow.convert.verify.magnitude import UNIT, Bounded
 from spikeflow.errors import ConversionError
 from spikeflow.ir import functions
-from spikeflow.ir.evaluate import Domain, evaluate
-from spikeflow.ir.instructions import FLOAT
+from spikeflow.ir.evaluate import Domain, evaluate, rule
 from spikeflow.ir.nodes import Population
+from spikeflow.ir.operations import FLOAT, Operation
+from spikeflow.ir.program import Program
 from spikeflow.sim.domains import Float64
 from spikeflow.typing import Array
 
@@ -53,12 +55,19 @@ def _step(
 ) -> tuple[Bounded, dict[str, Bounded]]:
     program = node.program
     params = {n: Bounded(v.astype(np.float64), np.zeros(v.shape)) for n, v in node.params.items()}
-    registers = evaluate(program, Bounds(spikes.astype(np.float64)), params, state, inputs)
+    with np.errstate(invalid="ignore"):  # an unknown error times 0
+        registers = evaluate(program, Bounds(spikes.astype(np.float64)), params, state, inputs)
     after = {
         s: Bounded(registers[r].value, registers[r].error + _TINY)
         for s, r in zip(program.states, program.next_states, strict=True)
     }
     return registers[_deciding(node)], after
+
+
+def unbounded(program: Program) -> tuple[str, ...]:
+    """The operations of a program of which the error of float32 is not known."""
+    words = {operation for operation, _, _ in program.plan}
+    return tuple(sorted(words - vars(Bounds).keys() - {"param", "state", "input"}))
 
 
 def _deciding(node: Population) -> int:
@@ -75,7 +84,8 @@ def _deciding(node: Population) -> int:
 
 
 class Bounds(Domain[Bounded]):
-    """Operations in float64, each with the largest error that float32 makes of it.
+    """Operations in float64, each with the largest error that float32 makes of it, infinite where it is not
+    known.
 
     Parameters
     ----------
@@ -115,19 +125,23 @@ class Bounds(Domain[Bounded]):
     def floor(self, x: Bounded, slot: int) -> Bounded:
         value = np.floor(x.value)
         sure = np.minimum(x.value - value, value + 1 - x.value) > x.error
-        return Bounded(value, np.where(sure, 0.0, 1.0))
+        return _jumped(value, x, sure)
 
     def round(self, x: Bounded, slot: int) -> Bounded:
         value = np.rint(x.value)
         sure = 0.5 - np.abs(x.value - value) > x.error
-        return Bounded(value, np.where(sure, 0.0, 1.0))
+        return _jumped(value, x, sure)
 
     def abs(self, x: Bounded) -> Bounded:
         return Bounded(np.abs(x.value), x.error)
 
     def where(self, condition: Bounded, a: Bounded, b: Bounded) -> Bounded:
         chosen = condition.value != 0
-        return Bounded(np.where(chosen, a.value, b.value), np.where(chosen, a.error, b.error))
+        value, error = np.where(chosen, a.value, b.value), np.where(chosen, a.error, b.error)
+        # where the condition may be 0 or not, the other value may be the right one
+        sure = (condition.error == 0) | (np.abs(condition.value) > condition.error)
+        either = np.abs(a.value - b.value) + a.error + b.error
+        return Bounded(value, np.where(sure, error, np.where(np.isnan(either), np.inf, either)))
 
     def spike(self, x: Bounded, slot: int) -> Bounded:
         return Bounded(self.spikes, np.zeros(self.spikes.shape))
@@ -144,6 +158,17 @@ class Bounds(Domain[Bounded]):
     def exp(self, x: Bounded) -> Bounded:
         value = functions.exp(x.value, _FLOAT64)
         return Bounded(value, value * (np.expm1(x.error) + _FUNCTION_ROUNDINGS * UNIT) + SMALLEST)
+
+    def unlisted(self, operation: Operation, *args: Any) -> Bounded:
+        """Its value; how wrong float32 can be is not known, so that every difference stays one."""
+        given, taken = args[: operation.arguments], args[operation.arguments :]
+        value = np.asarray(rule(_FLOAT64, operation.name)(*(x.value for x in given), *taken))
+        return Bounded(value, np.full(value.shape, np.inf))
+
+
+def _jumped(value: Array, x: Bounded, sure: Array) -> Bounded:
+    """A whole number next to x; where it is not sure, as many others as the error of x reaches."""
+    return Bounded(value, np.where(sure, 0.0, np.floor(x.error) + 1))
 
 
 def _rounded(value: Array, error: Array) -> Bounded:

@@ -26,7 +26,7 @@ from spikeflow.convert.capture.assembled import assemble
 from spikeflow.convert.capture.flat import flatten, plain
 from spikeflow.convert.load.source import evaluating
 from spikeflow.convert.verify.magnitude import Currents
-from spikeflow.convert.verify.replay import Bounded, replay
+from spikeflow.convert.verify.replay import Bounded, replay, unbounded
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population
@@ -42,13 +42,17 @@ _BASE, _SHARE = 3, 100_000
 
 @dataclass(frozen=True)
 class LayerTies:
-    """One layer: spikes of the torch layer, differences that are ties, and differences that are not."""
+    """One layer: spikes of the torch layer, differences that are ties, and differences that are not.
+
+    `unbounded`: operations of which nobody said how wrong float32 may be, so that no difference is a tie.
+    """
 
     name: str
     neuron_steps: int
     spikes: int
     ties: int
     unexplained: int
+    unbounded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,8 @@ def _compare(name: str, graph: Graph, found: Currents, engine: str) -> LayerTies
     wanted = found.seen[name]
     got = _alone(name, graph, found.seen, engine)
     ports = {port: found.at(name, port) for port in node.ports if found.graph.inputs_of(name, port)}
-    return _count(name, (got, wanted), replay(node, ports, wanted), node.program.spikes())
+    counted = _count(name, (got, wanted), replay(node, ports, wanted), node.program.spikes())
+    return replace(counted, unbounded=unbounded(node.program))
 
 
 def _alone(name: str, graph: Graph, seen: Mapping[str, Array], engine: str) -> Array:
@@ -168,10 +173,12 @@ def _alone(name: str, graph: Graph, seen: Mapping[str, Array], engine: str) -> A
 def _count(name: str, outputs: tuple[Array, Array], bound: Bounded, spiking: bool) -> LayerTies:
     got, wanted = outputs
     steps = prod(wanted.shape)
+    differs = (got != wanted) & ~(np.isnan(got) & np.isnan(wanted))
+    known = np.isfinite(bound.error)  # what has no bound explains no difference
     if not spiking:
-        apart = np.abs(got.astype(np.float64) - wanted) > 2 * bound.error
-        return LayerTies(name, steps, 0, 0, int(apart.sum()))
-    differs = got != wanted
+        with np.errstate(invalid="ignore"):
+            near = known & (np.abs(got.astype(np.float64) - wanted) <= 2 * bound.error)
+        return LayerTies(name, steps, 0, 0, int((differs & ~near).sum()))
     first = differs & (np.cumsum(differs, axis=0) == 1)
-    tie = first & (np.abs(bound.value) <= bound.error)
+    tie = first & known & (np.abs(bound.value) <= bound.error)
     return LayerTies(name, steps, int(np.count_nonzero(wanted)), int(tie.sum()), int((first & ~tie).sum()))

@@ -7,7 +7,7 @@ and tanh is read from a table.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,14 @@ from spikeflow.hw.integer.values import (
     multiplied,
     scale_of,
 )
-from spikeflow.ir.evaluate import Domain
+from spikeflow.ir.evaluate import Domain, rule
 from spikeflow.ir.functions import tanh_table
-from spikeflow.ir.instructions import FLOAT
+from spikeflow.ir.operations import FLOAT, Operation
 from spikeflow.ir.ops import Symbol
 from spikeflow.ir.program import Program
+from spikeflow.sim.domains import Float64
+
+_FLOAT64 = Float64()
 
 
 class Forms(Domain[Value]):
@@ -121,17 +124,13 @@ class Forms(Domain[Value]):
         assert isinstance(x, Static)
         return Static(np.rint(x.value), x.label)
 
-    def exp(self, x: Value) -> Value:
-        if not isinstance(x, Static):
-            hint = "a model whose exponentials are of parameters alone"
-            self.w.refuse("an exponential of something that changes", "tanh and sigmoid, from a table", hint)
-        assert isinstance(x, Static)
-        return Static(np.exp(x.value), f"exp_{x.label}")
-
     def abs(self, x: Value) -> Value:
         if isinstance(x, Static):
             return Static(np.abs(x.value), f"abs_{x.label}", x.literal)
         return self.maximum(x, self.sub(Static(np.zeros(()), "zero", literal=True), x))
+
+    def unlisted(self, operation: Operation, *args: Any) -> Value:
+        return _of_known(self, operation, args)
 
     def add(self, a: Value, b: Value) -> Value:
         return _folded("add", a, b) or self._alike(self.w.ops.add, a, b)
@@ -204,6 +203,16 @@ def _of_two(forms: Forms, a: Value, b: Value) -> Value:
     count, scale = resolve(first, second)
     product = forms.w.ops.mul(a.at(forms.w, first), b.at(forms.w, second), count, "zero")
     return Moving(product, scale)
+
+
+def _of_known(forms: Forms, operation: Operation, args: Sequence[Any]) -> Static:
+    """An operation without a form of its own, of numbers known before the run."""
+    given, taken = args[: operation.arguments], args[operation.arguments :]
+    if not all(isinstance(x, Static) for x in given):
+        need, limit = f"{operation.name} of something that changes", "operations with an integer form"
+        forms.w.refuse(need, limit, f"a model whose {operation.name} is of parameters alone")
+    value = rule(_FLOAT64, operation.name)(*(x.value for x in given), *taken)
+    return Static(np.asarray(value, np.float64), "_".join([operation.name, *(x.label for x in given)]))
 
 
 def _divided(forms: Forms, a: Value, b: Value) -> Value:

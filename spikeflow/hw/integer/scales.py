@@ -5,13 +5,14 @@ currents.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from spikeflow.hw.chips.arithmetic import Arithmetic
 from spikeflow.ir.evaluate import Domain, evaluate
-from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import Population
+from spikeflow.ir.operations import FLOAT, Operation
 from spikeflow.ir.program import Program
 from spikeflow.typing import Float
 
@@ -148,13 +149,18 @@ class Scales(Domain[Kind]):
     def tanh(self, x: Kind) -> Kind:
         return self.entry
 
-    sigmoid = exp = tanh
+    sigmoid = tanh
 
     def round(self, x: Kind, slot: int) -> Kind:
         return np.ones(())
 
     def abs(self, x: Kind) -> Kind:
         return x
+
+    def unlisted(self, operation: Operation, *args: Any) -> Kind:
+        """Of numbers known before the run, one; else the integers have no form of it (`Forms.unlisted`)."""
+        known = all(isinstance(a, str) and a == STATIC for a in args[: operation.arguments])
+        return STATIC if known else UNKNOWN
 
 
 def resolve(a: Float, b: Float) -> tuple[int, Float]:

@@ -7,13 +7,14 @@ in every step, and no multiplication in the neuron.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.instructions import FLOAT
 from spikeflow.ir.nodes import Node, Population, Synaptic
+from spikeflow.ir.operations import FLOAT, Operation
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.synapses import by_part, times_rows
 from spikeflow.typing import Float
@@ -101,8 +102,5 @@ class _Known(Domain[Float | None]):
     def stop_gradient(self, x: Float | None) -> Float | None:
         return x
 
-    def _not_followed(self, *args: object) -> Float | None:
+    def unlisted(self, operation: Operation, *args: Any) -> Float | None:
         return None
-
-    div = minimum = maximum = where = spike = _not_followed
-    floor = round = abs = tanh = sigmoid = exp = _not_followed
