@@ -119,7 +119,7 @@ class _Smooth(_CompiledSmooth):
         return tangents[0] * _SLOPES[ctx.name](y)
 
 
-# from the function's value, as in ir.derivatives
+# from the function's value, as in ir.operations
 _SLOPES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "tanh": lambda y: 1.0 - y * y,
     "sigmoid": lambda y: y * (1.0 - y),
