@@ -20,6 +20,7 @@ from spikeflow.neurons.two_point import TwoPointLIF
 if TYPE_CHECKING:
     from spikeflow.neurons.graph_net import GraphNet
     from spikeflow.neurons.layer import Neuron
+    from spikeflow.neurons.learned import Learned
     from spikeflow.neurons.net import Net
     from spikeflow.neurons.node_layer import NodeLayer
     from spikeflow.neurons.recurrent import Recurrent
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _LAYERS = {
     "GraphNet": "graph_net",
     "Net": "net",
+    "Learned": "learned",
     "Neuron": "layer",
     "NodeLayer": "node_layer",
     "Recurrent": "recurrent",
@@ -44,6 +46,7 @@ __all__ = [
     "IF",
     "Integrator",
     "LIF",
+    "Learned",
     "MODELS",
     "Net",
     "Neuron",

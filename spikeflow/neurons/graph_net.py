@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import nn
@@ -11,6 +11,7 @@ from spikeflow.errors import GraphError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Population
+from spikeflow.neurons.learned import Learn, Learned
 from spikeflow.neurons.net import Net, names_of
 from spikeflow.neurons.node_layer import Late, NodeLayer
 from spikeflow.neurons.read_model import Cells, Waking
@@ -26,7 +27,8 @@ class GraphNet(Net):
     Parameters
     ----------
     graph : as ``ir.file.read(path).graph`` gives it.
-    learn : names of parameters of neurons to train too, such as ``decay``, in every population that has them.
+    learn : names of parameters of neurons to train too, such as ``decay``, in every population that has
+        them; or by name how, as `Neuron` takes it.
 
     Raises
     ------
@@ -34,9 +36,9 @@ class GraphNet(Net):
         For a graph of another stage, for integers of a chip, for neurons that read nothing.
     """
 
-    def __init__(self, graph: Graph, learn: Iterable[str] = ()) -> None:
+    def __init__(self, graph: Graph, learn: Learn = ()) -> None:
         stages.check(graph, "snn")
-        wanted = names_of("learn", learn)
+        wanted = learn if isinstance(learn, Mapping) else dict.fromkeys(names_of("learn", learn), "declared")
         known = {p for node in graph.nodes.values() if isinstance(node, Population) for p in node.params}
         for name in wanted:
             if name not in known:
@@ -54,7 +56,7 @@ class GraphNet(Net):
         self.order, self.dt = tuple(graph.nodes), graph.dt
 
 
-def _layer(node: Node, learn: tuple[str, ...]) -> nn.Module:
+def _layer(node: Node, learn: Mapping[str, str | Learned]) -> nn.Module:
     if not isinstance(node, Population):
         return Late(node) if isinstance(node, Delay) else NodeLayer(node)
     cells = Cells(node, learn)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections import namedtuple
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +19,7 @@ from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.evaluate import evaluate
 from spikeflow.neurons import surrogate
 from spikeflow.neurons.bounds import limited, settled
+from spikeflow.neurons.learned import Learn, Learned, learned
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.settling import SEEN, compared
 from spikeflow.neurons.slots import Given, Slotted, filled
@@ -43,36 +43,41 @@ class Neuron(Slotted):
     Parameters
     ----------
     model : the declaration; its parameters become buffers, or trained parameters where named in `learn`.
-    learn : names of parameters to train, or one name.
+    learn : names of parameters to train, or one name; or by name who has a value of its own ("shared",
+        "channel", "neuron"), or a `Learned`, which also keeps the parameter within bounds of its own.
     derivative : the surrogate gradient, a `surrogate.Surrogate` or a function of tensors, of (v - threshold);
         or a dict of such by slot. A module is registered; it shapes gradients and gets none itself from an
         ordinary backward pass. It may be set anew at any time: parameters and state stay what they are.
+    shape : of the population, where a parameter is learned for each channel or neuron.
 
     Raises
     ------
     GraphError
-        For what is no model, and for names that the model lacks. A name that its program never reads is told.
+        For what is no model, for names that the model lacks, a scope that needs the shape. A name that its
+        program never reads is told.
     """
 
     def __init__(
         self,
         model: NeuronModel,
-        learn: Iterable[str] | str = (),
+        learn: Learn = (),
         derivative: Given = surrogate.atan,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(model, NeuronModel):
             raise GraphError("Neuron", f"{model!r} is no neuron model", "an instance, such as LIF(0.9)")
-        learned = _learned(model, learn)
+        self._ways = learned(model, learn)
         self.model = model
         self._prepare()
         self._fill(derivative, 3)
         for name, value in model.params().items():
-            tensor = torch.tensor(value, dtype=torch.float32)
-            if name in learned:
-                self.register_parameter(name, nn.Parameter(tensor))
-            else:
-                self.register_buffer(name, tensor)
+            if name not in self._ways:
+                self.register_buffer(name, torch.tensor(value, dtype=torch.float32))
+                continue
+            way = self._ways[name]
+            start = torch.tensor(way.start(f"{model.name}, {name}", value, shape), dtype=torch.float32)
+            self.register_parameter(f"{name}_raw" if way.bounded else name, nn.Parameter(start))
 
     def _prepare(self) -> None:
         """What follows from the model alone."""
@@ -95,6 +100,7 @@ class Neuron(Slotted):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self.__dict__.setdefault("_ways", dict.fromkeys(self._parameters, Learned()))
         self._prepare()
         self._slots = filled(self.model.name, self._program, self.derivative)
 
@@ -104,8 +110,8 @@ class Neuron(Slotted):
         shown += [f"{n}={v!r}" for n, v in self.model.choices().items()]
         if isinstance(self.derivative, surrogate.Surrogate) and self.derivative != surrogate.atan:
             shown.append(f"derivative={self.derivative}")
-        learned = [n for n in self.model.params() if n in self._parameters]
-        return f"{self.model.name}({', '.join(shown)})" + (f", learn={learned}" if learned else "")
+        names = [n for n in self.model.params() if n in self._ways]
+        return f"{self.model.name}({', '.join(shown)})" + (f", learn={names}" if names else "")
 
     def _apply(self, fn: Any, recurse: bool = True) -> Neuron:
         """Moves as any module's; but `half()` and `bfloat16()` leave the neurons' own numbers as they are."""
@@ -137,10 +143,17 @@ class Neuron(Slotted):
         """The parameters that the layer computes with, in this type, each within its legal range."""
         found: Parameters = {}
         for name, (low, high) in self._limits.items():
-            value = getattr(self, name)
-            learned = name in self._parameters or value.requires_grad
-            bounded = limited(value, low, high) if learned else value.clamp(low, high)
+            value = self.held(name)
+            trained = name in self._parameters or value.requires_grad
+            bounded = limited(value, low, high) if trained else value.clamp(low, high)
             found[name] = bounded.to(dtype)
+        return found
+
+    def held(self, name: str) -> torch.Tensor:
+        """A parameter as training left it; the layer computes with it within its legal range (`values`)."""
+        way = self._ways.get(name)
+        found: torch.Tensor
+        found = way.value(getattr(self, f"{name}_raw")) if way and way.bounded else getattr(self, name)
         return found
 
     def initial(self, like: torch.Tensor) -> State:
@@ -157,7 +170,7 @@ class Neuron(Slotted):
     def check(self, like: torch.Tensor, state: State) -> None:
         """Raise unless parameters and state fit a moment ``(B, *shape)``."""
         for name in self._limits:
-            check_parameter(f"{self.model.name}, {name}", getattr(self, name), like)
+            check_parameter(f"{self.model.name}, {name}", self.held(name), like)
         check_state(self.model.name, state, self._names, like)
 
     def advance(
@@ -195,24 +208,6 @@ class Neuron(Slotted):
             z, state = self.advance(values, moment, state)
             outputs.append(z)
         return self.handed_on(torch.stack(outputs), x), state
-
-
-def _learned(model: NeuronModel, learn: Iterable[str] | str) -> tuple[str, ...]:
-    """The names, each of which the model has and reads."""
-    if not isinstance(learn, Iterable):
-        raise GraphError(model.name, f"learn={learn!r} names no parameters", "learn=('threshold',)")
-    names = (learn,) if isinstance(learn, str) else tuple(learn)
-    for name in names:
-        if not isinstance(name, str) or name not in model.params():
-            known = ", ".join(model.params()) or "learn=(), since it has no parameters"
-            raise GraphError(model.name, f"has no parameter {name!r} to learn", known)
-        if name in model.unused():
-            warnings.warn(
-                f"{model.name} as it is declared never reads {name!r}: nothing of it will be learned.",
-                SpikeflowWarning,
-                stacklevel=3,
-            )
-    return names
 
 
 def _shown(value: torch.Tensor) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from spikeflow.ir.nodes.base import Shape
 from spikeflow.ir.ops import Ops
 from spikeflow.ir.program import Program
 from spikeflow.neurons.layer import Neuron, State
+from spikeflow.neurons.learned import Learned
 from spikeflow.neurons.members import Timed
 from spikeflow.neurons.model import NeuronModel, Value
 from spikeflow.neurons.models import MODELS
@@ -69,15 +70,17 @@ class Cells(Neuron):
     Parameters
     ----------
     node : of stage snn.
-    learn : names of parameters to train; those that the population lacks are passed over.
+    learn : parameters to train, and how; those that the population lacks are passed over.
     """
 
-    def __init__(self, node: Population, learn: Iterable[str] = ()) -> None:
+    def __init__(self, node: Population, learn: Mapping[str, str | Learned] | None = None) -> None:
         if node.fixed:
             hint = "the float network that the integers were made from"
             raise UnsupportedLayer(node.model, "a population of integers", hint)
         model = ReadModel(node)
-        super().__init__(model, [n for n in learn if n in node.params and n not in model.unused()])
+        unused = model.unused()
+        wanted = {n: way for n, way in (learn or {}).items() if n in node.params and n not in unused}
+        super().__init__(model, wanted, shape=node.shape)
         self.shape = node.shape
         for name, value in node.initial.items():
             start = torch.from_numpy(np.array(value, np.float32))

@@ -63,7 +63,7 @@ def population_of(layer: Neuron, name: str, shape: Shape) -> Population:
     """The population of a layer, with the parameters that training left in its tensors."""
     params = {n: v.detach().cpu().numpy() for n, v in layer.values().items()}
     for key, value in params.items():
-        held = getattr(layer, key).detach().cpu().float().numpy()
+        held = layer.held(key).detach().cpu().float().numpy()
         if not np.isfinite(held).all():
             hint = "train again with a smaller step"
             raise ConversionError(f"{name}.{key}", "holds NaN or infinite values", hint)
