@@ -19,6 +19,7 @@
     │   └── UnsafeFile              the file would have to run code
     ├── MissingPackage(ImportError) package, purpose, reason, hint
     ├── NotEnoughMemory(MemoryError) what, needed, room, hint
+    ├── TrainingError(ValueError)   node, reason, hint
     └── SimulationError             node, reason, hint
 
     SpikeflowWarning(UserWarning)   what a user should know of an answer that is given all the same
@@ -213,6 +214,14 @@ class MissingPackage(SpikeflowError, ImportError):
 
 class SimulationError(SpikeflowError, ValueError):
     """A run that cannot give a true answer, such as an overflow in strict integer mode."""
+
+    def __init__(self, node: str, reason: str, hint: str = "") -> None:
+        self.node, self.reason, self.hint = node, reason, hint
+        super().__init__(_sentence(f"{node}: {reason}.", hint))
+
+
+class TrainingError(SpikeflowError, ValueError):
+    """Training that cannot go on: a loss or a gradient that is no number, named by layer and step."""
 
     def __init__(self, node: str, reason: str, hint: str = "") -> None:
         self.node, self.reason, self.hint = node, reason, hint

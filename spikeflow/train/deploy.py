@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -48,12 +49,12 @@ def _plain_weights(net: nn.Module) -> None:
         if not parametrize.is_parametrized(layer):
             continue
         # torch's own removal would take the weights from the class, which copies of the layer share
-        kind = type(layer).__mro__[1]
-        made = kind.__new__(kind)
+        kind: Any = type(layer).__mro__[1]
+        made: nn.Module = kind.__new__(kind)
         made.__dict__.update(layer.__dict__)
         values = {name: getattr(layer, name) for name in layer.parametrizations}  # type: ignore[union-attr]
         made.__dict__["_modules"] = {n: m for n, m in layer.named_children() if n != "parametrizations"}
-        made.__dict__["_parameters"] = dict(layer._parameters)
+        made.__dict__["_parameters"] = dict(vars(layer)["_parameters"])
         for name, value in values.items():
             made.register_parameter(name, nn.Parameter(value.detach().clone()))
         net.set_submodule(path, made)

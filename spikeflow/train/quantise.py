@@ -119,7 +119,7 @@ def _threshold(path: str, targets: list[nn.Module]) -> torch.Tensor | None:
         raise GraphError(path, "drives neurons of normalised membranes", "deployed(net), which folds them")
     found: list[torch.Tensor] = []
     for target in targets:
-        if "threshold" in target._parameters:
+        if "threshold" in dict(target.named_parameters(recurse=False)):
             raise GraphError(path, "the threshold behind it is learned, so its unit would move", "learn=()")
         value = getattr(target, "threshold", None)
         if isinstance(value, torch.Tensor):
@@ -136,11 +136,9 @@ def clip(net: nn.Module, limit: float) -> int:
         raise DataError("clipping: limit", limit, "a number above 0")
     outside = 0
     for layer in synapses(net).values():
-        held = (
-            layer.parametrizations.weight.original
-            if parametrize.is_parametrized(layer, "weight")
-            else layer.weight
-        )  # type: ignore[union-attr]
+        owner: Any = layer
+        quantised_here = parametrize.is_parametrized(layer, "weight")
+        held: torch.Tensor = owner.parametrizations.weight.original if quantised_here else owner.weight
         outside += int((held.abs() > limit).sum())
         held.clamp_(-limit, limit)
     return outside

@@ -1,0 +1,108 @@
+"""Checkpoints: everything that training goes on from, as a file of ours, written whole or not at all.
+
+They hold plain numbers and text behind a hash (`spikeflow.ir.store`); reading one runs nothing of it.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikeflow.errors import FileError, SpikeflowError
+from spikeflow.files.opened import PathLike
+from spikeflow.ir import store
+from spikeflow.train import tree
+from spikeflow.train.inside import network
+
+KIND = "training"
+VERSION = 1
+
+
+def write(path: PathLike, state: dict[str, Any]) -> None:
+    """Write a state; FileError leaves behind what was there before, also where the disk is full."""
+    arrays: list[Any] = []
+    manifest = {"version": VERSION, "state": tree.encoded(state, arrays)}
+    store.write_whole(path, KIND, manifest, arrays)
+
+
+def read(path: PathLike, limits: store.Limits | None = None) -> dict[str, Any]:
+    """The state in a file.
+
+    Raises
+    ------
+    FileError
+        For any other file.
+    """
+    manifest, arrays = store.read(path, KIND, limits)
+    if not isinstance(manifest, dict) or manifest.keys() != {"version", "state"}:
+        raise FileError(path, "does not hold a checkpoint as spikeflow writes it")
+    if manifest["version"] != VERSION:
+        reason = f"is a checkpoint of version {manifest['version']!r}; this spikeflow reads {VERSION}"
+        raise FileError(path, reason, "the spikeflow that wrote it")
+    try:
+        state = tree.decoded(manifest["state"], arrays)
+        if not isinstance(state, dict):
+            raise TypeError("no table")
+    except (SpikeflowError, TypeError, ValueError, RuntimeError) as error:
+        raise FileError(path, f"does not hold a checkpoint as spikeflow writes it ({error})") from error
+    return state
+
+
+def random_state() -> dict[str, Any]:
+    """The states of the random numbers of torch, numpy and Python."""
+    version, numbers, normal = random.getstate()
+    kind, keys, place, has, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    return {
+        "torch": torch.get_rng_state(),
+        "numpy": (str(kind), np.asarray(keys, np.uint32), int(place), int(has), float(cached)),
+        "python": (version, np.asarray(numbers, np.uint32), normal),
+    }
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Go on with random numbers where `random_state` was asked."""
+    torch.set_rng_state(state["torch"])
+    np.random.set_state(state["numpy"])
+    version, numbers, normal = state["python"]
+    random.setstate((version, tuple(int(n) for n in numbers), normal))
+
+
+def seed_all(seed: int) -> None:
+    """Seed torch, numpy and Python."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
+def signature(net: nn.Module) -> dict[str, Any]:
+    """What a network is, without its numbers: classes by path, shapes of its tensors, edges."""
+    plain = network(net)
+    classes = {
+        path: getattr(getattr(module, "model", None), "name", type(module).__name__)
+        for path, module in plain.named_modules()
+    }
+    shapes = {name: (str(value.dtype), tuple(value.shape)) for name, value in plain.state_dict().items()}
+    edges = [(e.src, e.src_port, e.dst, e.port, e.delay) for e in plain.edges]
+    return {"classes": classes, "shapes": shapes, "edges": edges}
+
+
+def check_same(path: Path, held: Any, wanted: dict[str, Any]) -> None:
+    """Raise FileError where a checkpoint is one of another network or recipe, naming the first difference."""
+    for name, value in wanted.items():
+        found = held.get(name) if isinstance(held, dict) else None
+        if found == value:
+            continue
+        if isinstance(value, dict) and isinstance(found, dict):
+            keys = [*value, *(key for key in found if key not in value)]
+            key = next(k for k in keys if found.get(k) != value.get(k))
+            got, expected = found.get(key, "nothing"), value.get(key, "nothing")
+            where = f"{name}, {key}: {got!s:.60} in the file, {expected!s:.60} here"
+        else:
+            where = f"{name}: {found!s:.60} in the file, {value!s:.60} here"
+        hint = "the network and recipe that it was made with, or another folder"
+        raise FileError(path, f"is a checkpoint of another training ({where})", hint)

@@ -1,0 +1,257 @@
+"""fit: train a network by a recipe; selected on validation, tested once, resumed bit for bit."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
+from spikeflow.files.write import check_folder, replace_file
+from spikeflow.train import checkpoint, history
+from spikeflow.train.batches import Batches, Splits
+from spikeflow.train.epochs import Model, Score, evaluate, train_epoch
+from spikeflow.train.health import check_shapes
+from spikeflow.train.history import Epoch
+from spikeflow.train.inside import network, neurons
+from spikeflow.train.recipe import Recipe, plain
+from spikeflow.version import __version__
+
+LAST, BEST, TABLE, RECORD = "last.checkpoint", "best.checkpoint", "metrics.csv", "record.json"
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a training is written, and whether it goes on.
+
+    Parameters
+    ----------
+    folder : of checkpoints, metrics and record; None: nothing is written.
+    resume : go on from the folder's last checkpoint, where there is one; the outcome is that of a training
+        without a break, bit for bit, on machines of one kind.
+    tell : called with each epoch.
+    notes : kept in the record: the data, for example.
+    """
+
+    folder: str | Path | None = None
+    resume: bool = False
+    tell: Callable[[Epoch], None] | None = None
+    notes: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training gave.
+
+    Parameters
+    ----------
+    net : the network, with the weights that were selected, in evaluation mode.
+    history : every epoch.
+    best : number of the epoch that was selected.
+    valid : its score on the validation split, by which it was selected; None without that split.
+    test : the score on the test split, measured once, with these weights; None without that split.
+    """
+
+    net: nn.Module
+    history: tuple[Epoch, ...]
+    best: int
+    valid: Score | None
+    test: Score | None
+
+
+def fit(
+    net: nn.Module,
+    splits: Splits,
+    recipe: Recipe = Recipe(),  # noqa: B008  (frozen)
+    session: Session = Session(),
+) -> Fitted:
+    """Train a network; the weights of the best epoch on the validation split are kept and tested once.
+
+    The best epoch is the first of the largest accuracy, among equal ones that of the lowest loss. Without a
+    validation split it is the last. The test split is looked at once, at the very end. In `session.folder`
+    stand `last.checkpoint`, `best.checkpoint`, `metrics.csv` and `record.json`, which says what was selected
+    by which split; each is written whole or not at all, so that a kill at any moment loses an epoch at most.
+
+    Random numbers of torch, numpy and Python are seeded from the recipe, and are part of the checkpoints.
+
+    Raises
+    ------
+    TrainingError
+        For a loss or gradient that is no finite number, by layer and step.
+    DataError
+        For a class without a training sample, and for a patience without a validation split.
+    FileError
+        For a folder that cannot be written, a full disk, and a checkpoint of another network or recipe.
+    """
+    network(net)
+    if recipe.patience and splits.valid is None:
+        raise DataError("patience", recipe.patience, "0 where no validation split is given", "valid=...")
+    _check_classes(splits)
+    check_shapes(net, next(iter(splits.train.epoch(0))).x)
+    run = _Run(net, splits, recipe, session)
+    run.begin()
+    while not run.ended:
+        run.one_epoch()
+    return run.end()
+
+
+def _check_classes(splits: Splits) -> None:
+    """Every class up to the largest label of any split has a training sample."""
+    known = {name: _labels(getattr(splits, name)) for name in ("train", "valid", "test")}
+    if (train := known["train"]) is None:
+        return
+    most = max(int(labels.max()) for labels in known.values() if labels is not None)
+    counts = np.bincount(train[train >= 0], minlength=most + 1)
+    if empty := np.flatnonzero(counts == 0).tolist():
+        hint = "another split, or labels numbered without gaps"
+        raise DataError(f"class {empty[0]}", "no training sample", "at least one of every class", hint)
+    for name in ("valid", "test"):
+        labels = known[name]
+        if labels is not None and (left := set(range(most + 1)) - set(labels.ravel().tolist())):
+            text = f"the {name} split holds no sample of class {min(left)}: nothing is measured of it"
+            warnings.warn(text, SpikeflowWarning, stacklevel=4)
+
+
+def _labels(batches: Batches | None) -> Any:
+    labels = getattr(batches, "labels", getattr(getattr(batches, "dataset", None), "labels", None))
+    return None if labels is None or len(labels) == 0 else np.asarray(labels).ravel()
+
+
+class _Run:
+    """A training on its way: what its checkpoints hold."""
+
+    def __init__(self, net: nn.Module, splits: Splits, recipe: Recipe, session: Session) -> None:
+        self.splits, self.recipe, self.session = splits, recipe, session
+        self.folder = None if session.folder is None else Path(session.folder)
+        checkpoint.seed_all(recipe.seed)
+        self.model = Model(net, recipe, len(splits.train))
+        self.identity = {"recipe": plain(recipe), **checkpoint.signature(net)}
+        self.history: list[Epoch] = []
+        self.best: dict[str, Any] = {}
+        self.tested: dict[str, Any] | None = None
+        self.board: Any = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether all epochs are done, or the patience is."""
+        done, best = len(self.history), self.best.get("epoch", 0)
+        return done >= self.recipe.epochs or bool(
+            self.recipe.patience and done - best >= self.recipe.patience
+        )
+
+    def begin(self) -> None:
+        """Start, or go on from the last checkpoint."""
+        if self.folder is None:
+            self.model.begin(self.splits.train)
+            return
+        check_folder(self.folder)
+        last = self.folder / LAST
+        if last.exists() and not self.session.resume:
+            raise FileError(self.folder, "holds a training already", "--resume, or another folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if last.exists():
+            self._restore(last)
+        else:
+            self.model.begin(self.splits.train)
+        self.board = history.board(self.folder, len(self.history) + 1)
+
+    def one_epoch(self) -> None:
+        """Train an epoch, validate, and write it all down."""
+        number = len(self.history)
+        score, norm = train_epoch(self.model, self.splits.train, number)
+        valid = Score() if self.splits.valid is None else evaluate(self.model, self.splits.valid)
+        rate = float(self.model.optimiser.param_groups[0]["lr"])
+        best = self.splits.valid is None or not self.best or valid.better(Score(**self.best["valid"]))
+        row = Epoch(number + 1, rate, score.loss, score.accuracy, valid.loss, valid.accuracy, norm, best)
+        self.history.append(row)
+        if best:
+            kept = {n: v.detach().clone() for n, v in self.model.selected.state_dict().items()}
+            self.best = {"epoch": number + 1, "valid": asdict(valid), "net": kept}
+        self._write(best)
+        if self.board is not None:
+            history.to_board(self.board, row)
+        if self.session.tell is not None:
+            self.session.tell(row)
+
+    def end(self) -> Fitted:
+        """The selected weights, tested once; where that was done before the break, its result."""
+        self.model.net.load_state_dict(self.best["net"])
+        self.model.net.eval()
+        if self.splits.test is not None and self.tested is None:
+            self.tested = asdict(evaluate(self.model, self.splits.test, self.model.net))
+            self._write(False)
+        self._record()
+        if self.board is not None:
+            self.board.close()
+        valid = None if self.splits.valid is None else Score(**self.best["valid"])
+        test = None if self.tested is None else Score(**self.tested)
+        return Fitted(self.model.net, tuple(self.history), self.best["epoch"], valid, test)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "identity": self.identity,
+            "model": self.model.state(),
+            "random": checkpoint.random_state(),
+            "history": [asdict(row) for row in self.history],
+            "best": self.best,
+            "tested": self.tested,
+            "machine": self._machine(),
+        }
+
+    def _machine(self) -> dict[str, Any]:
+        kernels = {name: layer.kernel for name, layer in neurons(self.model.net).items()}
+        return {"threads": torch.get_num_threads(), "torch": torch.__version__, "kernels": kernels}
+
+    def _write(self, best: bool) -> None:
+        if self.folder is None:
+            return
+        state = self._state()
+        # the best first: where the last is there, all that it speaks of is
+        if best:
+            checkpoint.write(self.folder / BEST, {"identity": self.identity, **self.best})
+        history.write_table(self.folder / TABLE, self.history)
+        checkpoint.write(self.folder / LAST, state)
+
+    def _restore(self, path: Path) -> None:
+        state = checkpoint.read(path)
+        try:
+            checkpoint.check_same(path, state["identity"], self.identity)
+            self.model.restore(state["model"])
+            self.history = [Epoch(**row) for row in state["history"]]
+            self.best, self.tested = state["best"], state["tested"]
+            held, here = state["machine"], self._machine()
+            checkpoint.set_random_state(state["random"])
+        except FileError:
+            raise
+        except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise FileError(path, f"does not hold a checkpoint as fit writes it ({error!s:.200})") from error
+        if held != here:
+            name = next(n for n in here if held.get(n) != here[n])
+            text = f"{name} was {held.get(name)!s:.60} before the break and is {here[name]!s:.60}"
+            text += ": results may differ"
+            warnings.warn(text, SpikeflowWarning, stacklevel=5)
+
+    def _record(self) -> None:
+        if self.folder is None:
+            return
+        selection = {"epoch": self.best["epoch"], "by": "the last epoch, no validation split"}
+        if self.splits.valid is not None:
+            selection = {"epoch": self.best["epoch"], "by": "validation split", **self.best["valid"]}
+        test = None if self.tested is None else {"measured": "once, on the selected weights", **self.tested}
+        facts = {
+            "spikeflow": __version__,
+            "recipe": self.identity["recipe"],
+            "selection": selection,
+            "test": test,
+            "epochs": len(self.history),
+            "machine": self._machine(),
+            **self.session.notes,
+        }
+        replace_file(self.folder / RECORD, (json.dumps(facts, indent=1).encode(),))

@@ -1,0 +1,236 @@
+"""Recipes: how a network is trained, as plain data; read from a table, such as that of a TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from spikeflow.errors import DataError
+
+T = TypeVar("T")
+LOSSES = ("cross_entropy", "per_step", "tet", "rate", "count")
+OPTIMISERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "one_cycle", "step")
+READINGS = ("last", "sum", "mean", "max", "summed_softmax")
+
+
+def _among(where: str, value: str, words: tuple[str, ...]) -> None:
+    if value not in words:
+        near = difflib.get_close_matches(value, words, 1)
+        raise DataError(f"recipe: {where}", repr(value), f"one of {', '.join(words)}", *near)
+
+
+def _within(where: str, value: float, low: float, high: float = math.inf) -> None:
+    if not low <= value <= high:
+        wanted = f"{low:g} or more" if high == math.inf else f"{low:g} to {high:g}"
+        raise DataError(f"recipe: {where}", value, wanted)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What is minimised; the numbers are those of `train.loss`.
+
+    Parameters
+    ----------
+    kind : cross_entropy, per_step, tet, rate or count.
+    reading : what is read of the outputs, for the loss where it takes one, and for the answer: last, sum,
+        mean, max, summed_softmax.
+    """
+
+    kind: str = "cross_entropy"
+    reading: str = "last"
+    smoothing: float = 0.0
+    share: float = 1e-3
+    level: float = 1.0
+    correct: float = 0.9
+    incorrect: float = 0.1
+
+    def __post_init__(self) -> None:
+        _among("loss.kind", self.kind, LOSSES)
+        _among("loss.reading", self.reading, READINGS)
+        _within("loss.smoothing", self.smoothing, 0, 1)
+        _within("loss.share", self.share, 0, 1)
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """Torch's optimiser; `clip` is the largest norm of the gradient, 0 for none."""
+
+    kind: str = "adam"
+    rate: float = 2e-3
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    clip: float = 0.0
+
+    def __post_init__(self) -> None:
+        _among("optimiser.kind", self.kind, OPTIMISERS)
+        for name in ("rate", "weight_decay", "momentum", "clip"):
+            _within(f"optimiser.{name}", getattr(self, name), 0)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the step size falls, batch by batch: torch's schedules; `step` multiplies by `factor` every so many
+    epochs.
+    """
+
+    kind: str = "cosine"
+    factor: float = 0.5
+    every: int = 10
+
+    def __post_init__(self) -> None:
+        _among("schedule.kind", self.kind, SCHEDULES)
+        _within("schedule.factor", self.factor, 0, 1)
+        _within("schedule.every", self.every, 1)
+
+
+@dataclass(frozen=True)
+class Regularise:
+    """What spikes cost, in every layer that spikes: `train.regularise.rate` and `silence`, times a weight."""
+
+    rate_weight: float = 0.0
+    rate_low: float = 0.0
+    rate_high: float = 1.0
+    silence_weight: float = 0.0
+    silence_least: float = 1.0
+
+    def __post_init__(self) -> None:
+        _within("regularise.rate_weight", self.rate_weight, 0)
+        _within("regularise.silence_weight", self.silence_weight, 0)
+        _within("regularise.rate_high", self.rate_high, self.rate_low)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is done to weights besides descent.
+
+    Parameters
+    ----------
+    average : decay of an exponential average over batches, which is what is selected and kept; 0 for none.
+    quantise_bits : weights are trained as integers of so many bits; 0 for floats.
+    clip : the largest magnitude of a weight; 0 for none.
+    fire : scale them at first until every layer fires on the first batch (`train.init.make_fire`).
+    """
+
+    average: float = 0.0
+    quantise_bits: int = 0
+    clip: float = 0.0
+    fire: bool = False
+
+    def __post_init__(self) -> None:
+        _within("weights.average", self.average, 0, 1)
+        _within("weights.clip", self.clip, 0)
+        if self.quantise_bits:
+            _within("weights.quantise_bits", self.quantise_bits, 2, 16)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    epochs : at most so many.
+    seed : of everything that is drawn.
+    patience : stop after so many epochs without a better validation; 0: never.
+    others : see each.
+
+    Raises
+    ------
+    DataError
+        For a value out of range, by its key.
+    """
+
+    epochs: int = 20
+    seed: int = 0
+    patience: int = 0
+    loss: Loss = field(default=Loss())
+    optimiser: Optimiser = field(default=Optimiser())
+    schedule: Schedule = field(default=Schedule())
+    regularise: Regularise = field(default=Regularise())
+    weights: Weights = field(default=Weights())
+
+    def __post_init__(self) -> None:
+        _within("epochs", self.epochs, 1)
+        _within("seed", self.seed, 0, 2**32 - 1)
+        _within("patience", self.patience, 0)
+
+
+_WORDS = {
+    str(kind): words
+    for kind, words in ((int, "a whole number"), (float, "a number"), (str, "text"), (bool, "true or false"))
+}
+
+
+def of_table(kind: type[T], table: Mapping[str, Any], where: str = "") -> T:
+    """A frozen dataclass of a table, tables within it those of its fields.
+
+    Raises
+    ------
+    DataError
+        For a key that it does not have, with the nearest that it has, and for a value of another type.
+    """
+    hints, names = get_type_hints(kind), [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    for key in table:
+        if key not in names:
+            near = difflib.get_close_matches(str(key), names, 1)
+            known = f"one of {', '.join(names)}"
+            raise DataError(f"recipe: {_at(where, str(key))}", "an unknown key", known, *near)
+    missing = [f.name for f in fields(kind) if f.name not in table and _required(f)]  # type: ignore[arg-type]
+    if missing:
+        raise DataError(f"recipe: {_at(where, missing[0])}", "nothing", "a value: it has no default")
+    return kind(**{key: _value(hints[key], value, _at(where, key)) for key, value in table.items()})
+
+
+def plain(record: Any) -> dict[str, Any]:
+    """A recipe as a table, the inverse of `of_table`."""
+    return {f.name: _plain(getattr(record, f.name)) for f in fields(record)}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return plain(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
+def _at(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
+
+
+def _required(each: Any) -> bool:
+    return each.default is MISSING and each.default_factory is MISSING
+
+
+def _value(kind: Any, value: Any, where: str) -> Any:
+    origin = get_origin(kind)
+    if is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, Mapping):
+            raise _wrong(where, value, f"a table [{where}]")
+        return of_table(kind, value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise _wrong(where, value, "a list")
+        return tuple(_value(get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    if origin in (dict, Mapping) or getattr(origin, "__name__", "") == "Mapping":
+        if not isinstance(value, Mapping):
+            raise _wrong(where, value, f"a table [{where}]")
+        return types.MappingProxyType(
+            {str(k): _value(get_args(kind)[1], v, _at(where, k)) for k, v in value.items()}
+        )
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is not Any and (type(value) is not kind):
+        raise _wrong(where, value, _WORDS.get(str(kind), str(kind)))
+    if kind is float and not math.isfinite(value):
+        raise _wrong(where, value, "a finite number")
+    return value
+
+
+def _wrong(where: str, value: Any, wanted: str) -> DataError:
+    return DataError(f"recipe: {where}", f"{value!r:.60} ({type(value).__name__})", wanted)
