@@ -16,7 +16,6 @@ from spikeflow.datasets.formats import compression, flatbuffer
 from spikeflow.datasets.formats.compression import Compression
 from spikeflow.datasets.formats.flatbuffer import Table
 from spikeflow.errors import FileError
-from spikeflow.files.opened import reading
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 MOST = 1 << 22  # bytes of a header; some kilobytes are usual
@@ -73,7 +72,7 @@ def read_layout(path: Path) -> Layout:
         Where it is cut or damaged.
     """
     try:
-        with reading(path) as file:
+        with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             content = _content(path, file, size)
             return _layout(content, len(MAGIC) + 4 + len(content), size)
@@ -150,7 +149,7 @@ def read_table(path: Path, layout: Layout) -> list[Packet]:
     """
     if layout.table is None:
         return []
-    with reading(path) as file:
+    with open(path, "rb") as file:
         file.seek(layout.table)
         data = file.read(compression.MOST)
     try:

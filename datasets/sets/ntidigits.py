@@ -16,7 +16,6 @@ from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.stored.layouts import roots
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
-from spikeflow.files.hdf5_open import open_hdf5
 from spikeflow.typing import Array
 
 CHANNELS = 64
@@ -98,7 +97,7 @@ class NTIDIGITS(Dataset[Events]):
         process = os.getpid()  # a file must not be shared with a forked worker
         if process not in self._opened:
             self._opened.clear()
-            self._opened[process] = open_hdf5(self.root / FILE)
+            self._opened[process] = hdf5_file.open_file(self.root / FILE)
         return self._opened[process]
 
     def utterances(self) -> tuple[str, ...]:
@@ -126,7 +125,7 @@ class NTIDIGITS(Dataset[Events]):
 
 
 def _index(root: Path, split: str) -> Index:
-    with open_hdf5(root / FILE) as file:
+    with hdf5_file.open_file(root / FILE) as file:
         names = _names(file, split, root / FILE)
     places, labels, speakers = [], [], []
     for name in names:

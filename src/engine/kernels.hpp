@@ -60,6 +60,13 @@ struct RowKernels {
 template <class R>
 using Word = std::conditional_t<sizeof(R) == 4, uint32_t, uint64_t>;
 
+// The end of a step of a population with one port and one state: neurons in which nothing happened, and whether a bit of
+// any state changed.
+struct Settled {
+    int32_t idle = 0;
+    bool changed = false;
+};
+
 template <class R>
 struct Kernels {
     Operation<R> operations[64];                 // by Op, see operations.hpp
@@ -70,6 +77,11 @@ struct Kernels {
     // The end of a step: a float below 2**-100 becomes +0. Marks the neurons of which a bit of the state changed;
     // returns whether there are any.
     bool (*settle)(R* state, const R* next, Word<R>* marks, int32_t n);
+    // The same where one array arrives and one state is kept, without marks.
+    Settled (*settle_single)(R* state, const R* next, const R* arrived, const R* output, int32_t n);
+    // All of such a step for neurons that add up, fire at a threshold and subtract it; see Program::Integration. Floats;
+    // `decay` may be null.
+    Settled (*integrate)(R* state, R* output, const R* decay, const R* arrived, const R* threshold, int32_t n);
     void (*mark_nonzero)(Word<R>* marks, const R* x, int32_t n);
     void (*mark_different)(Word<R>* marks, const R* a, const R* b, int32_t n);
     int32_t (*unmarked)(const Word<R>* marks, int32_t n);

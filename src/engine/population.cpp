@@ -72,7 +72,8 @@ public:
           value_kernels_(kernels<V>(context.isa)), casts_(cast_kernels(context.isa)),
           frame_(node.program.frame(node.layout.block)), zero_(static_cast<std::size_t>(node.layout.block), R{0}),
           arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)),
-          marks_(static_cast<std::size_t>(node.layout.block), Word<R>{0}) {
+          marks_(static_cast<std::size_t>(node.layout.block), Word<R>{0}),
+          single_(node.ports == 1 && node.program.states() == 1 && node.program.narrows() == 0) {
         for (int32_t s = 0; s < node.program.states(); ++s) states_.emplace_back(static_cast<std::size_t>(layout_.size));
         resting_.assign(static_cast<std::size_t>(layout_.blocks), 0);
     }
@@ -136,16 +137,44 @@ private:
             step.counters.idle += n;
             return;
         }
-        std::fill_n(marks_.data(), n, Word<R>{0});
-        for (std::size_t p = 0; p < step.ports.size(); ++p) arrive(p, step.ports[p], b, n);
+        const Settled settled = single_ ? run_single(b, n, step) : run_marked(b, n, step);
+        step.counters.idle += settled.idle;
+        resting_[at] = silent && !settled.changed;
+    }
+
+    // One port, one state, and nothing is narrowed: the last loop counts what is idle.
+    Settled run_single(int32_t b, int32_t n, Step<V>& step) {
+        arrive(0, step.ports[0], b, n);
         place_operands(b);
-        const bool narrowed = node_.program.run(frame_, kernels_, n, {step.counters.narrowed, marks_.data()});
-        const int32_t emitted = emit(b, n, step);
-        bool changed = narrowed || emitted != 0;
+        const Program<R>& program = node_.program;
+        R* const state = states_[0].data() + layout_.first(b);
+        const R* const arrived = frame_.places[program.input_place(0)];
+        if (const auto& whole = program.integration()) {
+            const R* const decay = whole->decay ? frame_.places[*whole->decay] : nullptr;
+            Settled settled = kernels_.integrate(state, program.output(frame_), decay, arrived, frame_.places[whole->threshold], n);
+            settled.changed |= emit(b, n, step) != 0;
+            return settled;
+        }
+        program.run(frame_, kernels_, n, {step.counters.narrowed, marks_.data()});
+        const bool emitted = emit(b, n, step) != 0;      // before the state, which may be the output, is written
+        Settled settled = kernels_.settle_single(state, program.next_state(frame_, 0), arrived, program.output(frame_), n);
+        settled.changed |= emitted;
+        return settled;
+    }
+
+    Settled run_marked(int32_t b, int32_t n, Step<V>& step) {
+        std::fill_n(marks_.data(), n, Word<R>{0});
+        for (std::size_t p = 0; p < step.ports.size(); ++p)
+            if (const R* arrived = arrive(p, step.ports[p], b, n)) kernels_.mark_nonzero(marks_.data(), arrived, n);
+        place_operands(b);
+        bool changed = node_.program.run(frame_, kernels_, n, {step.counters.narrowed, marks_.data()});
+        if (emit(b, n, step) != 0) {
+            kernels_.mark_nonzero(marks_.data(), node_.program.output(frame_), n);
+            changed = true;
+        }
         for (std::size_t s = 0; s < states_.size(); ++s)
             changed |= kernels_.settle(states_[s].data() + layout_.first(b), node_.program.next_state(frame_, s), marks_.data(), n);
-        step.counters.idle += silent && !changed ? n : kernels_.unmarked(marks_.data(), n);
-        resting_[at] = silent && !changed;
+        return {kernels_.unmarked(marks_.data(), n), changed};
     }
 
     bool silent_port(const Port<V>& port, int32_t b) const {
@@ -165,8 +194,8 @@ private:
             frame_.places[program.state_place(s)] = states_[static_cast<std::size_t>(s)].data() + layout_.first(b);
     }
 
-    // The sum of a port's terms, left to right; where one array holds it already, that array.
-    void arrive(std::size_t p, Port<V>& port, int32_t b, int32_t n) {
+    // The sum of a port's terms, left to right; where one array holds it already, that array. Null where it is 0.
+    const R* arrive(std::size_t p, Port<V>& port, int32_t b, int32_t n) {
         const V* sum = nullptr;
         V* own = values_.data();
         for (Slot<V>* term : port.terms) {
@@ -188,16 +217,16 @@ private:
             }
         }
         const R* arrived = as_register(p, sum, own, n);
-        if (sum != nullptr) kernels_.mark_nonzero(marks_.data(), arrived, n);
         // operands are only read; the table of places is not const because registers are written
         frame_.places[node_.program.input_place(static_cast<int32_t>(p))] = const_cast<R*>(arrived);
+        return sum != nullptr ? arrived : nullptr;
     }
 
     const R* as_register(std::size_t p, const V* sum, const V* own, int32_t n) {
         if (sum == nullptr) return zero_.data();
         R* kept = arrived_.data() + p * static_cast<std::size_t>(layout_.block);
         if constexpr (std::is_same_v<V, R>) {
-            if (sum != own) return sum;
+            if (sum != own || node_.ports == 1) return sum;
             std::copy_n(sum, n, kept);       // the next port needs the space
         } else {
             casts_.widen(kept, sum, n);
@@ -212,7 +241,6 @@ private:
         const int32_t count = kernels_.nonzero(output, n, scratch.masks);
         if (count == 0) return 0;
         step.counters.spikes += count;
-        kernels_.mark_nonzero(marks_.data(), output, n);
         if (dense_) {
             write_block(const_cast<V*>(step.out.block(b)), output, n);
             step.out.touch(b);
@@ -243,6 +271,7 @@ private:
     Buffer<R> zero_, arrived_;
     Buffer<V> values_;
     Buffer<Word<R>> marks_;                 // of the block that runs: neurons in which something happens
+    bool single_;                           // see run_single
     std::vector<Buffer<R>> states_;
     std::vector<uint8_t> resting_;
     Events<V>* events_ = nullptr;

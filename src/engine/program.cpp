@@ -43,6 +43,7 @@ Program<R>::Program(const std::string& node, const ProgramText& text) {
     if constexpr (std::is_floating_point_v<R>) fuse(text);
     separate_states();
     share_registers();
+    if constexpr (std::is_floating_point_v<R>) find_integration();
 }
 
 template <class R>
@@ -187,6 +188,21 @@ void Program<R>::share_registers() {
     for (std::size_t& p : next_) p = moved(p);
     for (std::size_t* first : {&first_constant_, &first_input_, &first_param_, &first_state_}) *first = *first - old + used;
     registers_ = used;
+}
+
+template <class R>
+void Program<R>::find_integration() {
+    if (code_.size() != 3 || states_ != 1 || inputs() != 1) return;
+    const Compiled &sum = code_[0], &spike = code_[1], &left = code_[2];
+    const std::size_t state = first_state_, input = first_input_;
+    const auto pair = [](const Compiled& i, std::size_t x, std::size_t y) { return (i.a == x && i.b == y) || (i.a == y && i.b == x); };
+    const auto given = [&](std::size_t place) { return place >= first_constant_ && place != state && place != input; };
+    const bool fires = spike.op == Op::sub_spike && spike.a == sum.dst && given(spike.b) && output_ == spike.dst;
+    const bool subtracts = left.op == Op::sub_mul && left.c == sum.dst && pair(left, spike.b, spike.dst) && next_[0] == left.dst;
+    if (!fires || !subtracts) return;
+    if (sum.op == Op::add && pair(sum, state, input)) integration_ = {input, spike.b, {}};
+    const std::size_t decay = sum.a == state ? sum.b : sum.a;
+    if (sum.op == Op::mul_add && pair(sum, state, decay) && given(decay) && sum.c == input) integration_ = {input, spike.b, decay};
 }
 
 template <class R>

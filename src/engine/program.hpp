@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,6 +59,15 @@ public:
     // Run n neurons; returns whether anything was narrowed.
     bool run(Frame& frame, const Kernels<R>& kernels, int32_t n, const Narrowed& narrowed) const;
 
+    // Whether the program is `sum = state * decay + input` (or without decay), a spike where sum - threshold >= 0, and
+    // `sum - threshold * spike` as next state, which runs as one loop; then where its operands lie.
+    struct Integration {
+        std::size_t input, threshold;
+        std::optional<std::size_t> decay;
+    };
+    const std::optional<Integration>& integration() const { return integration_; }
+
+    R* output(Frame& frame) const { return frame.places[output_]; }
     const R* output(const Frame& frame) const { return frame.places[output_]; }
     const R* next_state(const Frame& frame, std::size_t i) const { return frame.places[next_[i]]; }
     bool keeps_state(std::size_t i) const { return next_[i] == first_state_ + i; }
@@ -81,6 +91,7 @@ private:
     void fuse(const ProgramText& text);
     void separate_states();
     void share_registers();
+    void find_integration();
 
     std::vector<Compiled> code_;
     std::vector<R> constants_;
@@ -89,6 +100,7 @@ private:
     std::size_t registers_ = 0, first_constant_ = 0, first_input_ = 0, first_param_ = 0, first_state_ = 0;
     std::size_t states_ = 0, output_ = 0, narrows_ = 0;
     bool spikes_ = false;
+    std::optional<Integration> integration_;
 };
 
 }  // namespace spikeflow

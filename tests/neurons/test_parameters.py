@@ -43,9 +43,7 @@ bounded = pytest.mark.parametrize(("model", "name"), BOUNDED, ids=lambda x: geta
 
 def made(model: type[NeuronModel], name: str, value: Any = None) -> NeuronModel:
     """The model, so declared that it reads the parameter."""
-    more = needs(model, name)
-    if model is TwoPointLIF and more.get("mode") != "coupled":
-        more = more | {"back_propagation": True}
+    more = needs(model, name) | ({"back_propagation": True} if model is TwoPointLIF else {})
     return model(**more, **({} if value is None else {name: value}))  # type: ignore[arg-type]
 
 
