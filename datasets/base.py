@@ -10,6 +10,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, SupportsIndex, TypeVar
 
@@ -21,6 +22,7 @@ from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.moved import Renamed
 from spikeflow.typing import Array
 
+T = TypeVar("T")
 Item = TypeVar("Item")  # what a sample is: Events; for a still image or a drive something else
 
 __all__ = ["Archive", "Metadata", "Dataset", "Index", "NothingFound", "PartialCopy"]
@@ -80,7 +82,25 @@ class Index:
         )
 
 
-class Dataset(ABC, Generic[Item]):
+class Keeping:
+    """What is read of files once and stays in memory; copies in other workers start without it."""
+
+    @cached_property
+    def _kept(self) -> dict[Any, Any]:
+        return {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_kept"}
+
+    def _once(self, path: Path, load: Callable[[Path], T]) -> T:
+        """What `load` makes of a file, which is read when it is first asked for."""
+        if path not in self._kept:
+            self._kept[path] = load(path)
+        made: T = self._kept[path]
+        return made
+
+
+class Dataset(Keeping, ABC, Generic[Item]):
     """Samples of one split, ``[i] -> (sample, label)``; a class gives `metadata`, `find` and `read`.
 
     Opening lists files and checks their number; events are read when asked for, so that a data set is small,

@@ -136,7 +136,10 @@ class NotExpressible(SpikeflowError, ValueError):
 
 @dataclass(frozen=True)
 class Violation:
-    """One limit of a chip that one node breaks: what it needs, what there is, what to try."""
+    """One limit of a chip that one node breaks: what it needs, what there is, what to try.
+
+    Without a need the limit is a sentence of its own.
+    """
 
     node: str
     need: str
@@ -144,7 +147,8 @@ class Violation:
     hint: str = ""
 
     def __str__(self) -> str:
-        return _sentence(f"{self.node}: needs {self.need}; the limit is {self.limit}.", self.hint)
+        said = f"needs {self.need}; available: {self.limit}" if self.need else self.limit
+        return _sentence(f"{self.node}: {said}.", self.hint)
 
 
 class HardwareError(SpikeflowError, ValueError):
@@ -153,7 +157,9 @@ class HardwareError(SpikeflowError, ValueError):
     def __init__(self, chip: str, violations: Sequence[Violation]) -> None:
         self.chip, self.violations = chip, tuple(violations)
         lines = "\n".join(f"  {violation}" for violation in self.violations)
-        super().__init__(f"{chip} cannot take this network, {len(self.violations)} reason(s):\n{lines}")
+        count = f"{len(self.violations)} reason{'s' * (len(self.violations) != 1)}"
+        whole = [v.node for v in self.violations] == [chip]  # the chip's name is at fault, no network
+        super().__init__(lines.strip() if whole else f"{chip} cannot take this network, {count}:\n{lines}")
 
 
 @dataclass(frozen=True)

@@ -76,17 +76,20 @@ def circles(edges: Edges) -> list[list[str]]:
 
 
 def depth(edges: Edges) -> dict[str, int]:
-    """How many modules stand one upon the other below each, itself counted; modules of a circle count once."""
+    """How many modules stand one upon the other below each, itself counted; a circle counts as one."""
+    one = {name: circle[0] for circle in circles(edges) for name in circle}
+    joined: Edges = {}
+    for name, others in edges.items():
+        joined.setdefault(one.get(name, name), set()).update(one.get(other, other) for other in others)
     found: dict[str, int] = {}
 
-    def measure(name: str, above: frozenset[str]) -> int:
+    def measure(name: str) -> int:
         if name not in found:
-            below = (measure(other, above | {name}) for other in edges[name] - above)
-            found[name] = 1 + max(below, default=0)
+            found[name] = 1 + max((measure(other) for other in joined[name] - {name}), default=0)
         return found[name]
 
-    for name in edges:
-        measure(name, frozenset())
+    for name in joined:
+        measure(name)
     return found
 
 

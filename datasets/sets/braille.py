@@ -6,7 +6,6 @@ import gzip
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -124,21 +123,13 @@ class Braille(Dataset[Events]):
                     )
         return None
 
-    @cached_property
-    def _trials(self) -> dict[str, Trials]:
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_trials"}
-
     def taxels(self, i: int) -> Array:
         """Values of trial i, uint8, ``(steps, 12)``."""
         return self._values(self.locate(i))
 
     def _values(self, place: Row) -> Array:
-        if place.path not in self._trials:
-            self._trials[place.path] = _load(self.root / place.path)
-        return self._trials[place.path].trial(place.row)
+        trials: Trials = self._once(self.root / place.path, _load)
+        return trials.trial(place.row)
 
     def read(self, place: Row) -> Events:
         """Events of one trial."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from spikeflow.datasets.base import Archive, Dataset, Index
 from spikeflow.datasets.formats.hdf5_spikes import SpikeFile
@@ -54,16 +52,6 @@ class HeidelbergDataset(Dataset[Events]):
             self.metadata = replace(self.metadata, classes=names)
         return Index(root, "original", rows(path, len(file)), file.labels, file.speakers)
 
-    @cached_property
-    def _opened(self) -> dict[str, SpikeFile]:
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # a worker opens files of its own
-        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
-
     def read(self, place: Row) -> Events:
         """Spikes of one word."""
-        if place.path not in self._opened:
-            self._opened[place.path] = SpikeFile(self.root / place.path)
-        return self._opened[place.path][place.row]
+        return self._once(self.root / place.path, SpikeFile)[place.row]

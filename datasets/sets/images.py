@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +43,8 @@ class ImageDataset(Dataset[Events]):
         """All images of one file, uint8, ``(images, height, width)`` or ``(images, height, width, 3)``."""
         raise NotImplementedError
 
-    @cached_property
-    def _loaded(self) -> dict[str, Array]:
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_loaded"}
-
-    def _file(self, path: str) -> Array:
-        if path not in self._loaded:
-            self._loaded[path] = self.load(self.root / path)
-        return self._loaded[path]
-
     def _pick(self, path: str, chosen: Sequence[int] | Array) -> Array:
-        images, most = self._file(path), int(np.max(chosen))
+        images, most = self._once(self.root / path, self.load), int(np.max(chosen))
         if most >= len(images):
             raise DataError(
                 f"{self.root / path}", f"{len(images)} images", f"more than {most}, as its labels say"

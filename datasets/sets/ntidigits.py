@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -86,19 +85,12 @@ class NTIDIGITS(Dataset[Events]):
                 return _index(root, split)
         return None
 
-    @cached_property
-    def _opened(self) -> dict[int, h5py.File]:
-        return {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_opened"}
-
     def _file(self) -> h5py.File:
         process = os.getpid()  # a file must not be shared with a forked worker
-        if process not in self._opened:
-            self._opened.clear()
-            self._opened[process] = hdf5_file.open_file(self.root / FILE)
-        return self._opened[process]
+        if process not in self._kept:
+            self._kept.clear()
+            self._kept[process] = hdf5_file.open_file(self.root / FILE)
+        return self._kept[process]
 
     def utterances(self) -> tuple[str, ...]:
         """Names of all utterances of the split, sequences included."""

@@ -55,7 +55,7 @@ def test_subsets_workers_and_transforms_keep_the_draws(tmp_path: Path) -> None:
     assert part[0] == digits[3] == (len(Rate()(IMAGES[3], 3)), 3)
     digits.transform = None
     other = pickle.loads(pickle.dumps(digits))
-    assert "_loaded" not in other.__dict__ and other[1][0].sha256 == digits[1][0].sha256
+    assert "_kept" not in other.__dict__ and other[1][0].sha256 == digits[1][0].sha256
 
 
 @pytest.mark.filterwarnings("ignore::spikeflow.datasets.base.PartialCopy")

@@ -184,7 +184,7 @@ def test_its_own_network_is_shown(chip: str, mappings: dict[str, Mapping], tmp_p
     facts = collect(
         network, Samples(samples(3)), again, options=ReportOptions("reference", date="2026-01-01")
     )
-    assert facts.mapped is not None and facts.mapped.origin == facts.network.digest
+    assert facts.mapped is not None and facts.mapped.report.origin == facts.network.digest
 
 
 def test_a_mapping_without_origin_is_told_of(mappings: dict[str, Mapping]) -> None:

@@ -122,7 +122,7 @@ def test_a_loop_too_short_is_refused_by_name() -> None:
 
 
 def test_a_delay_too_long_is_refused_by_name() -> None:
-    with pytest.raises(HardwareError, match=r"wba: needs a delay of .* from b to a.*the limit is 8 steps"):
+    with pytest.raises(HardwareError, match=r"wba: needs a delay of .* from b to a.*available: 8 steps"):
         retime(loop(40), load("loihi1"))
     assert retime(loop(40), load("loihi2")).edges[4].delay == 39
 

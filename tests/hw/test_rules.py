@@ -71,7 +71,7 @@ def wide(inputs: int, neurons: int) -> Graph:
 def test_neurons_on_so_many_chips() -> None:
     graph = wide(1, 131073)
     (found,) = texts(graph, "loihi1")
-    assert found.startswith("neurons: needs 131073; the limit is 131072 of 1 chip.") and "--chips 2" in found
+    assert found.startswith("neurons: needs 131073; available: 131072 of 1 chip.") and "--chips 2" in found
     assert texts(graph, "loihi1", 2) == []
 
 

@@ -7,6 +7,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# of a core that runs programs; the words are those of files (`ir.instructions`)
+PROGRAMMABLE = frozenset(
+    [
+        "const",
+        "param",
+        "state",
+        "input",
+        "add",
+        "sub",
+        "mul",
+        "shift",
+        "min",
+        "max",
+        "where",
+        "spike",
+        "hold",
+        "narrow",
+        "table",
+    ]
+)
+
 
 @dataclass(frozen=True)
 class Register:

@@ -218,8 +218,8 @@ def load(name: str | Chip) -> Chip:
         limit = f"no such chip: {found}"
     near = near_misses(name)
     hint = f"{' or '.join(near)}; " if near else ""
-    hint += f"the chips are {', '.join(NAMES)}; a dotted module name may hold a CHIP of your own"
-    raise HardwareError(name, [Violation(name, "a chip of this name", limit, hint)])
+    hint += f"the chips are {', '.join(NAMES)}, and any CHIP of a Python module by its dotted name"
+    raise HardwareError(name, [Violation(name, "", limit, hint)])
 
 
 def _of_module(name: str) -> Chip | str:

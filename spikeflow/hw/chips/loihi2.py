@@ -4,7 +4,7 @@ sum.
 
 from __future__ import annotations
 
-from spikeflow.hw.chips.arithmetic import Arithmetic, Register
+from spikeflow.hw.chips.arithmetic import PROGRAMMABLE, Arithmetic, Register
 from spikeflow.hw.chips.chip import Chip, Delays, Energy, Fact, Formats, Grid, Memory
 from spikeflow.hw.chips.loihi1 import list_bits
 from spikeflow.hw.integer.translate import translate
@@ -15,25 +15,6 @@ DAVIES = "Loihi 1 by Davies et al., IEEE Micro 2018"
 RATIO = "bound: Intel states a ratio to Loihi 1 of"
 LOIHI1 = "no figure published for Loihi 2; taken from Loihi 1"
 INDEX_BITS = (0, 6, 7, 8, 9, 10, 11, 12, 13)
-OPERATIONS = frozenset(
-    {
-        "const",
-        "param",
-        "state",
-        "input",
-        "add",
-        "sub",
-        "mul",
-        "shift",
-        "min",
-        "max",
-        "where",
-        "spike",
-        "hold",
-        "narrow",
-        "table",
-    }
-)
 
 
 def synapse_bits(index_bits: int, delay_bits: int) -> int:
@@ -98,7 +79,7 @@ CHIP = Chip(
     models=("IF", "LIF", "CubaLIF", "TwoPointLIF", "Integrator"),
     resets=("zero", "subtract"),
     inputs=("spikes", "current"),
-    operations=OPERATIONS,
+    operations=PROGRAMMABLE,
     energy=Energy(
         picojoule={"synaptic_operation": None, "neuron_update": None, "hop": None},
         nanosecond={

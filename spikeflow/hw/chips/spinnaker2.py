@@ -7,31 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from spikeflow.hw.chips.arithmetic import Arithmetic, Register
+from spikeflow.hw.chips.arithmetic import PROGRAMMABLE, Arithmetic, Register
 from spikeflow.hw.chips.chip import Chip, Delays, Energy, Fact, Formats, Grid, IntArray, Memory
 from spikeflow.hw.integer.translate import translate
 
 PAPER = "SpiNNaker2 chip paper, arXiv:2607.24396"
 OURS = "declared by this project's kernel"
-OPERATIONS = frozenset(
-    {
-        "const",
-        "param",
-        "state",
-        "input",
-        "add",
-        "sub",
-        "mul",
-        "shift",
-        "min",
-        "max",
-        "where",
-        "spike",
-        "hold",
-        "narrow",
-        "table",
-    }
-)
 
 
 def list_bits(synapses: IntArray, bits: int) -> IntArray:
@@ -107,7 +88,7 @@ CHIP = Chip(
     models=("IF", "LIF", "CubaLIF", "TwoPointLIF", "Integrator"),
     resets=("zero", "subtract"),
     inputs=("spikes", "current"),
-    operations=OPERATIONS,
+    operations=PROGRAMMABLE,
     energy=Energy(
         picojoule={"synaptic_operation": None, "neuron_update": None, "hop": None},
         nanosecond={

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from spikeflow.errors import ShapeError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import Array, Quantised, Weight, weight_values
 from spikeflow.ir.nodes.base import Shape
@@ -191,6 +192,29 @@ class Synaptic(LinearKind):
         return total + self.bias.reshape(
             shape if prod(shape) == self.rows else (-1, *(1,) * (len(shape) - 1))
         )
+
+
+class Joining(Synaptic):
+    """Kinds of synapses between any source and any target, whose shapes they say themselves."""
+
+    in_shape: Shape
+    out_shape: Shape
+
+    @property
+    def rows(self) -> int:
+        """Targets."""
+        return prod(self.out_shape)
+
+    @property
+    def columns(self) -> int:
+        """Sources."""
+        return prod(self.in_shape)
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        """`out_shape`; ShapeError where the source has another one than `in_shape`."""
+        if shapes[0] != self.in_shape:
+            raise ShapeError(name, f"an input of shape {shapes[0]}", self.in_shape)
+        return self.out_shape
 
 
 class Plain(Frozen):

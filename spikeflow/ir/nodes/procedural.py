@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from spikeflow.errors import GraphError, ShapeError
+from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Array, Codes, Weight, check_weight, frozen
 from spikeflow.ir.nodes.base import Shape, check_bias, check_shape, set_frozen
-from spikeflow.ir.nodes.families import Past, Synapses, Synaptic
+from spikeflow.ir.nodes.families import Joining, Past, Synapses
 from spikeflow.ir.nodes.sparse import Sparse
 from spikeflow.ir.projections import FixedInDegree, FixedTotal, Normal, Probability, Projection, drawn
 
@@ -21,7 +20,7 @@ MOST_LISTED = 2**27  # synapses that are written out where somebody needs each o
 
 
 @dataclass(frozen=True, eq=False)
-class Procedural(Synaptic):
+class Procedural(Joining):
     """A Sparse whose synapses are drawn by rules and stored nowhere; `listed` writes them out.
 
     The order of its sums is that of the list: oldest emission first, then source, then order of drawing
@@ -62,11 +61,6 @@ class Procedural(Synaptic):
             raise GraphError(name, f"codes of {self.bits} bits", "8, 16, or 0 for float32")
         check_weight(name, Codes(np.zeros(1, np.int8), self.scale))
         check_bias(name, self.bias, self.rows)
-
-    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
-        if shapes[0] != self.in_shape:
-            raise ShapeError(name, f"an input of shape {shapes[0]}", self.in_shape)
-        return self.out_shape
 
     @property
     def expected(self) -> int:
@@ -124,16 +118,6 @@ class Procedural(Synaptic):
             delay[order] if self.reach else None,
             delay_scope="synapse",
         )
-
-    @property
-    def rows(self) -> int:
-        """Targets."""
-        return prod(self.out_shape)
-
-    @property
-    def columns(self) -> int:
-        """Sources."""
-        return prod(self.in_shape)
 
     @property
     def stored(self) -> int:

@@ -23,13 +23,13 @@ from spikeflow.ir.arrays import (
 )
 from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes.base import Shape, check_bias, check_shape, set_frozen
-from spikeflow.ir.nodes.families import Past, Synapses, Synaptic
+from spikeflow.ir.nodes.families import Joining, Past, Synapses
 
 SCOPES = ("one", "source", "synapse")
 
 
 @dataclass(frozen=True, eq=False)
-class Sparse(Synaptic):
+class Sparse(Joining):
     """y[j] = sum over the rows of the sources: synapses listed by source, in stored order.
 
     Whole numbers are held in the narrowest type that fits.
@@ -108,21 +108,6 @@ class Sparse(Synaptic):
             _check_scope(self, name, "delays", self.delays.shape, self.scopes[1])
             if self.delays.min(initial=0) < 0:
                 raise ShapeError(name, f"a delay of {self.delays.min()}", "whole steps >= 0")
-
-    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
-        if shapes[0] != self.in_shape:
-            raise ShapeError(name, f"an input of shape {shapes[0]}", self.in_shape)
-        return self.out_shape
-
-    @property
-    def rows(self) -> int:
-        """Targets."""
-        return prod(self.out_shape)
-
-    @property
-    def columns(self) -> int:
-        """Sources."""
-        return prod(self.in_shape)
 
     @property
     def stored(self) -> int:
