@@ -19,6 +19,7 @@ from typing import IO
 
 from spikeflow.datasets.sets.metadata import Archive
 from spikeflow.errors import FileError
+from spikeflow.files.opened import read_text, reading
 
 Progress = Callable[[str, int, int | None], None]  # what, bytes done, bytes in all where known
 PIECE = 1 << 20
@@ -38,7 +39,7 @@ class _Part:
         return self.path.with_name(self.path.name + ".tag")
 
     def tag(self) -> str:
-        return self.tag_path.read_text("utf-8") if self.tag_path.is_file() else ""
+        return read_text(self.tag_path) if self.tag_path.is_file() else ""
 
     def have(self) -> int:
         return self.path.stat().st_size if self.path.is_file() else 0
@@ -100,7 +101,7 @@ def verify(path: Path, archive: Archive) -> None:
 
 def _digest(path: Path, name: str) -> str:
     digest = hashlib.new(name, usedforsecurity=False)
-    with open(path, "rb") as file:
+    with reading(path) as file:
         while piece := file.read(PIECE):
             digest.update(piece)
     return digest.hexdigest()

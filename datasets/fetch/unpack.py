@@ -4,6 +4,7 @@ nothing.
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import os
@@ -16,9 +17,10 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any, cast
 
-from spikeflow.errors import FileError, UnsafeFile
+from spikeflow.errors import FileError, SpikeflowError, UnsafeFile
+from spikeflow.files.opened import open_regular, reading
 from spikeflow.files.write import drafted_folder
 
 Progress = Callable[[str, int, int | None], None]
@@ -26,6 +28,7 @@ PIECE = 1 << 20
 MAX_FILES = 2_000_000
 MAX_RATIO = 250  # bytes out for a byte in; recordings shrink to a tenth, and rarely to a fiftieth
 MAX_DEPTH = 3  # archives in archives
+MAX_HEADERS = 1 << 20  # bytes before an entry of a tar archive: long names, tables of extended fields
 INNER = (".zip", ".tar", ".tar.gz", ".tgz")
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -35,7 +38,13 @@ _DAMAGE = (
     EOFError,
     NotImplementedError,
     RuntimeError,
+    MemoryError,
 )
+_PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
 
 
 @dataclass
@@ -72,13 +81,18 @@ def unpack(path: Path, folder: Path, progress: Progress | None = None) -> None:
     FileError
         Where it is missing, damaged, encrypted, or no archive.
     """
-    if not path.is_file():
-        raise FileError(path, "no such file")
+    size = _size(path)
     folder.mkdir(parents=True, exist_ok=True)
-    room = min(shutil.disk_usage(folder).free, MAX_RATIO * max(path.stat().st_size, 1 << 16))
+    room = min(shutil.disk_usage(folder).free, MAX_RATIO * max(size, 1 << 16))
     with drafted_folder(folder) as draft:
         _unpack(path, draft, _Budget(path, room, MAX_FILES), progress, 0)
         _merge(draft, folder)
+
+
+def _size(path: Path) -> int:
+    file, size = open_regular(path)
+    file.close()
+    return size
 
 
 def _unpack(path: Path, folder: Path, budget: _Budget, progress: Progress | None, depth: int) -> None:
@@ -129,19 +143,26 @@ def _safe(name: str, archive: Path) -> PurePosixPath:
 
 def _entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
     """Names and contents of all files of an archive, one after the other."""
-    if zipfile.is_zipfile(path):
-        yield from _zip_entries(path)
-    elif tarfile.is_tarfile(path):
-        yield from _tar_entries(path)
-    elif path.suffix == ".gz" and not path.name.endswith(".tar.gz"):
-        with gzip.open(path) as file:
-            yield path.stem, file  # type: ignore[misc]
-    else:
-        raise FileError(path, "no archive of a known kind (zip, tar, gz), or damaged", "fetch it again")
+    with reading(path) as file:
+        zipped = zipfile.is_zipfile(file)
+        file.seek(0)
+        if zipped:
+            yield from _zip_entries(path, file)
+            return
+        archive = _tar(path, file)
+        if archive is not None:
+            with archive:
+                yield from _tar_entries(path, archive)
+        elif path.suffix == ".gz" and not path.name.endswith(".tar.gz"):
+            file.seek(0)
+            with gzip.GzipFile(fileobj=file) as content:
+                yield path.stem, content  # type: ignore[misc]
+        else:
+            raise FileError(path, "no archive of a known kind (zip, tar, gz), or damaged", "fetch it again")
 
 
-def _zip_entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with zipfile.ZipFile(path) as archive:
+def _zip_entries(path: Path, file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    with zipfile.ZipFile(file) as archive:
         for info in archive.infolist():
             mode = info.external_attr >> 16
             if stat.S_ISLNK(mode):
@@ -152,16 +173,66 @@ def _zip_entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 yield info.filename, file
 
 
-def _tar_entries(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    with tarfile.open(path, "r:*") as archive:
-        for member in archive:
-            if member.isdir():
-                continue
-            file = archive.extractfile(member) if member.isreg() else None
-            if file is None:
-                raise UnsafeFile(path, f"the entry {member.name!r} is a link or a device")
-            yield member.name, file
-        _to_the_end(archive)
+class _Metered:
+    """A stream of a tar archive. `tarfile` reads the headers before an entry, long names and tables of any
+    declared size among them, whole into memory: what it may read for one entry is limited.
+    """
+
+    def __init__(self, path: Path, stream: IO[bytes]) -> None:
+        self.path, self.stream = path, stream
+        self.left: int | None = MAX_HEADERS  # None: no limit, as for an entry's content
+
+    def read(self, count: int) -> bytes:
+        if self.left is not None:
+            self.left -= count
+            if not count >= 0 or self.left < 0:
+                raise UnsafeFile(self.path, f"an entry with headers of more than {MAX_HEADERS >> 20} MiB")
+        return self.stream.read(count)
+
+    def seek(self, place: int) -> int:
+        return self.stream.seek(place)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+
+def _tar(path: Path, file: IO[bytes]) -> tarfile.TarFile | None:
+    """The tar archive in a file, packed or not; None where it is none."""
+    start = file.read(6)
+    file.seek(0)
+    packed = next((make for magic, make in _PACKED.items() if start.startswith(magic)), None)
+    stream = cast(IO[bytes], file if packed is None else packed(file))
+    try:
+        return tarfile.open(fileobj=_Metered(path, stream), mode="r:")  # type: ignore[call-overload]
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, SpikeflowError):
+            raise
+        return None
+
+
+def _members(path: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The entries in order; none is kept, and each lies behind the one before."""
+    metered, at = cast(_Metered, archive.fileobj), -1
+    while True:
+        metered.left = MAX_HEADERS
+        member = archive.next()
+        if member is None:
+            return
+        if archive.offset <= at:
+            raise UnsafeFile(path, f"the entry {member.name!r} leads back to one before")
+        at, metered.left, cast(Any, archive).members = archive.offset, None, []
+        yield member
+
+
+def _tar_entries(path: Path, archive: tarfile.TarFile) -> Iterator[tuple[str, IO[bytes]]]:
+    for member in _members(path, archive):
+        if member.isdir():
+            continue
+        file = archive.extractfile(member) if member.isreg() else None
+        if file is None:
+            raise UnsafeFile(path, f"the entry {member.name!r} is a link or a device")
+        yield member.name, file
+    _to_the_end(archive)
 
 
 def _to_the_end(archive: tarfile.TarFile) -> None:
@@ -169,6 +240,7 @@ def _to_the_end(archive: tarfile.TarFile) -> None:
     one.
     """
     assert archive.fileobj is not None
+    cast(_Metered, archive.fileobj).left = None
     archive.fileobj.seek(archive.offset)
     if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("it is cut")

@@ -39,6 +39,7 @@ from spikeflow.datasets.recording import Columns, Header, Options, Recording
 from spikeflow.datasets.table.faults import hint_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.opened import reading
 
 AT_ONCE = 1 << 16  # least events in a piece of a stream, but for the last
 MOST_GROWTH = 8  # times that packets are expected to grow when unpacked; two is usual
@@ -112,7 +113,9 @@ class Aedat4Recording(Recording):
 
     def _opened(self) -> BinaryIO:
         try:
-            return open(self.path, "rb", buffering=READ)
+            return reading(self.path, READ)
+        except FileError:
+            raise
         except OSError as error:
             raise FileError(self.path, str(error.strerror)) from None
 

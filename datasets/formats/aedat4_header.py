@@ -16,6 +16,7 @@ from spikeflow.datasets.formats import compression, flatbuffer
 from spikeflow.datasets.formats.compression import Compression
 from spikeflow.datasets.formats.flatbuffer import Table
 from spikeflow.errors import FileError
+from spikeflow.files.opened import reading
 
 MAGIC = b"#!AER-DAT4.0\r\n"
 MOST = 1 << 22  # bytes of a header; some kilobytes are usual
@@ -72,7 +73,7 @@ def read_layout(path: Path) -> Layout:
         Where it is cut or damaged.
     """
     try:
-        with open(path, "rb") as file:
+        with reading(path) as file:
             size = os.fstat(file.fileno()).st_size
             content = _content(path, file, size)
             return _layout(content, len(MAGIC) + 4 + len(content), size)
@@ -149,7 +150,7 @@ def read_table(path: Path, layout: Layout) -> list[Packet]:
     """
     if layout.table is None:
         return []
-    with open(path, "rb") as file:
+    with reading(path) as file:
         file.seek(layout.table)
         data = file.read(compression.MOST)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from spikeflow.errors import FileError
+from spikeflow.files.opened import reading
 
 MOST = 1 << 24  # bytes of a header; jAER writes all preferences of its user there, some tens of kilobytes
 ENDS = (b"#!END-HEADER", b"#End Of ASCII Header")
@@ -43,8 +44,10 @@ def read_header(path: Path) -> TextHeader:
         Where there is no such file or no line that names the version, or the header does not end.
     """
     try:
-        with open(path, "rb") as file:
+        with reading(path) as file:
             lines, begin = _lines(file)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(path, str(error.strerror)) from None
     if begin >= MOST:

@@ -12,6 +12,7 @@ import numpy as np
 
 from spikeflow.datasets.formats.aedat_header import TextHeader
 from spikeflow.errors import FileError
+from spikeflow.files.opened import reading
 
 PIECE = 1 << 17  # records looked at at a time
 DVS128_BITS, COCHLEA_BITS = 15, 10  # of an address
@@ -119,7 +120,7 @@ def of_aedat(asked: Asked) -> tuple[Camera, tuple[str, ...]]:
 
 
 def _addresses(asked: Asked) -> Iterator[np.ndarray]:
-    with open(asked.path, "rb") as file:
+    with reading(asked.path) as file:
         file.seek(asked.text.begin)
         while data := file.read(PIECE * asked.record.itemsize):
             whole = len(data) // asked.record.itemsize

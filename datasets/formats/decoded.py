@@ -6,7 +6,9 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from spikeflow.datasets.recording import Columns, Header, Options, Recording
 from spikeflow.datasets.table.faults import hint_of
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.opened import reading
 
 READ = 1 << 20  # bytes of the file at a time
 APART = 1 << 23  # least bytes between two checkpoints
@@ -78,7 +81,7 @@ class DecodedRecording(Recording):
     def _pass(self, start: Checkpoint, whole: bool) -> Iterator[Columns]:
         decoder, position, given = start.decoder, start.position, 0
         try:
-            with open(self.path, "rb", buffering=0) as file:
+            with cast(FileIO, reading(self.path, 0)) as file:
                 left = max(os.fstat(file.fileno()).st_size - position, 0)
                 buffer = np.empty(min(READ, left + 1), np.uint8)
                 file.seek(position)
@@ -93,6 +96,8 @@ class DecodedRecording(Recording):
                         given += len(piece[0])
                         yield piece
             decoder.finish()
+        except FileError:
+            raise
         except OSError as error:
             raise FileError(self.path, str(error.strerror)) from None
         except DecodeError as error:

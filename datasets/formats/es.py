@@ -22,6 +22,7 @@ from spikeflow.datasets.formats.format import Format, Head
 from spikeflow.datasets.recording import Header, Options, Recording
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.opened import reading
 
 MAGIC = b"Event Stream"
 HEADER = struct.Struct("<12s4BHH")  # magic, version (3 numbers), type, width, height
@@ -46,8 +47,10 @@ def open_recording(path: Path, options: Options) -> Recording:
         Where the version is not 2, or the stream is of another type than DVS or ATIS.
     """
     try:
-        with open(path, "rb") as file:
+        with reading(path) as file:
             start = file.read(HEADER.size)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(path, str(error.strerror)) from None
     if len(start) < len(MAGIC) + 4:

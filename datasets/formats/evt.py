@@ -20,6 +20,7 @@ from spikeflow.datasets.formats.format import HEAD
 from spikeflow.datasets.recording import Header
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.opened import reading
 from spikeflow.typing import Array
 
 PIECE = 1 << 20  # events that are encoded at a time
@@ -72,8 +73,10 @@ def read_start(path: Path) -> bytes:
         Where the file cannot be read.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
+        with reading(path, 0) as file:
             return file.read(HEAD)
+    except FileError:
+        raise
     except OSError as error:
         raise FileError(path, str(error.strerror)) from None
 

@@ -39,6 +39,7 @@ from spikeflow.datasets.table.units import unit_of
 from spikeflow.datasets.table.validate import Raw
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import COLUMNS, Events
+from spikeflow.files.hdf5_open import open_hdf5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     DataError
         Where it holds no events, or several recordings and `key` names none.
     """
-    file = hdf5_file.open_file(path)
+    file = open_hdf5(path)
     try:
         with hdf5_file.damage(path):
             if is_spikes(file):

@@ -7,7 +7,6 @@ is missing is named, with the package that brings it.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from math import prod
@@ -18,8 +17,7 @@ import h5py
 
 from spikeflow.errors import FileError, SpikeflowError, UnsafeFile
 from spikeflow.files import limits
-from spikeflow.files.hdf5 import check_structure
-from spikeflow.files.opened import open_regular
+from spikeflow.files.hdf5_open import first_line
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 DEPTH, OBJECTS = 8, 4096  # how deep, and how many, are looked at
@@ -50,26 +48,7 @@ def damage(path: Path) -> Generator[None, None, None]:
         MemoryError,
         OverflowError,
     ) as error:
-        raise FileError(path, f"damaged HDF5 ({_plain(error)})") from None
-
-
-def open_file(path: Path) -> h5py.File:
-    """The file, for reading.
-
-    Raises
-    ------
-    FileError
-        Where it is damaged, cut off, or no HDF5.
-    """
-    held, length = open_regular(path)
-    with held:
-        if length:
-            with mmap.mmap(held.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                check_structure(path, content)
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise FileError(path, f"damaged, cut off, or no HDF5 ({_plain(error)})") from None
+        raise FileError(path, f"damaged HDF5 ({first_line(error)})") from None
 
 
 def member(group: h5py.Group, name: str) -> Any:
@@ -246,7 +225,3 @@ def attributes(here: Any) -> dict[str, str]:
 def _encodable(text: str) -> str:
     """Text that can be printed: h5py keeps bytes that are no UTF-8 as halves of signs."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _plain(error: Exception) -> str:
-    return str(error).split("\n")[0][:200]

@@ -16,6 +16,7 @@ import numpy as np
 from spikeflow.datasets.formats import hdf5_file
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.hdf5_open import open_hdf5
 from spikeflow.typing import Array
 
 CHANNELS = 700
@@ -53,7 +54,7 @@ class SpikeFile:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
-        self._file = hdf5_file.open_file(self.path)
+        self._file = open_hdf5(self.path)
         try:
             with hdf5_file.damage(self.path):
                 self._open()

@@ -29,6 +29,7 @@ from spikeflow.datasets.table.tabular import (
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
 from spikeflow.files.npy import read_header
+from spikeflow.files.opened import reading
 from spikeflow.typing import Array
 
 MAGIC = b"\x93NUMPY"
@@ -101,7 +102,7 @@ def mapped(path: Path) -> Stored:
     FileError
         Where the header is damaged, declares no rows, or the array is of Python objects.
     """
-    with open(path, "rb") as file:
+    with reading(path) as file:
         header = read_header(path, file)
         shape, by_columns, dtype = header.shape, header.by_columns, header.dtype
         begin, size = file.tell(), file.seek(0, 2)
@@ -115,7 +116,8 @@ def mapped(path: Path) -> Stored:
     if not there:
         return Stored(np.empty((0, *row), dtype), declared)
     order: Literal["F", "C"] = "F" if by_columns else "C"
-    return Stored(np.memmap(path, dtype, "r", begin, (there, *row), order), declared)
+    with reading(path) as file:
+        return Stored(np.memmap(file, dtype, "r", begin, (there, *row), order), declared)
 
 
 def write(file: BinaryIO, events: Events) -> None:

@@ -27,6 +27,7 @@ from spikeflow.datasets.table.units import UNITS_US, scale_of
 from spikeflow.datasets.table.validate import Raw
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.opened import reading
 from spikeflow.typing import Array
 
 BLOCK = 1 << 18  # bytes at a time: what they become still lies in the cache
@@ -149,7 +150,7 @@ def open_recording(path: Path, options: Options) -> Recording:
     DataError
         Where its columns, or the unit of its times, cannot be told.
     """
-    with open(path, "rb") as file:
+    with reading(path) as file:
         shape = shape_of(file.read(HEAD))
     if shape is None:
         raise FileError(
@@ -223,7 +224,7 @@ def blocks(path: Path, shape: Shape, strict: bool) -> Iterator[Rows]:
     FileError
         Where a line is endless, or, if strict, no row.
     """
-    with open(path, "rb") as file:
+    with reading(path) as file:
         file.seek(shape.begin)
         line = shape.lines + 1
         for block in _whole_lines(path, file):
@@ -251,7 +252,7 @@ def _whole_lines(path: Path, file: IO[bytes]) -> Iterator[bytes]:
 
 def _tail(path: Path, begin: int) -> bytes:
     """The last whole lines of a file."""
-    with open(path, "rb") as file:
+    with reading(path) as file:
         size = file.seek(0, 2)
         at = max(begin, size - LONGEST)
         file.seek(at)

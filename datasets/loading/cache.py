@@ -17,6 +17,7 @@ from typing import Any, SupportsIndex
 from spikeflow.datasets.loading import entry, source
 from spikeflow.datasets.transforms.transform import transform_key
 from spikeflow.errors import DataError
+from spikeflow.files.opened import reading
 from spikeflow.files.write import drafted
 from spikeflow.version import __version__
 
@@ -148,10 +149,11 @@ class Cached:
 
 def _read(path: Path) -> tuple[Any, int] | None:
     try:
-        return entry.from_bytes(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, entry.Damaged):
+        with reading(path) as file:
+            return entry.from_bytes(file.read())
+    except (OSError, entry.Damaged) as error:
+        if isinstance(error.__context__, FileNotFoundError | NotADirectoryError):
+            return None
         warnings.warn(f"{path}: a damaged entry of the cache, made anew", CacheWarning, stacklevel=3)
         return None
 

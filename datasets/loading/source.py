@@ -13,6 +13,7 @@ from typing import Any
 from spikeflow.datasets.base import Dataset
 from spikeflow.datasets.loading.entry import to_bytes
 from spikeflow.datasets.transforms.transform import transform_key
+from spikeflow.files.opened import reading
 
 WHOLE = 1 << 26  # bytes of a file up to which all of it is looked at
 PART = 1 << 20  # bytes of either end of a larger one
@@ -72,7 +73,7 @@ def _digest(path: Path, memory: Memory) -> str:
     if known is not None and known[0] == now:
         return known[1]
     digest = hashlib.blake2b(digest_size=20)
-    with open(path, "rb") as file:
+    with reading(path) as file:
         if state.st_size <= WHOLE:
             digest.update(file.read())
         else:

@@ -14,7 +14,7 @@ from spikeflow.datasets.stored.layouts import listed, roots
 from spikeflow.datasets.stored.pickled_arrays import load_pickled
 from spikeflow.datasets.stored.rows import rows
 from spikeflow.errors import DataError, FileError
-from spikeflow.files.opened import read_regular
+from spikeflow.files.opened import read_regular, read_text, reading
 
 SIZE = 32
 RECORD = 1 + 3 * SIZE * SIZE  # of the binary version: the label, then all red, all green, all blue
@@ -129,8 +129,8 @@ def _strips(root: Path, split: str) -> Index | None:
 
 def _labels(table: Path) -> Array:
     try:
-        with open(table, newline="", encoding="utf-8") as file:
-            found = [(int(row["index"]), int(row["label"])) for row in csv.DictReader(file)]
+        lines = read_text(table).splitlines()
+        found = [(int(row["index"]), int(row["label"])) for row in csv.DictReader(lines)]
     except (KeyError, TypeError, ValueError) as error:
         raise FileError(table, f"not a table with the columns index and label ({error})") from None
     if [at for at, _ in found] != list(range(len(found))):
@@ -142,7 +142,7 @@ def _strip(path: Path) -> Array:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=("PNG",)) as image:
+        with reading(path) as file, Image.open(file, formats=("PNG",)) as image:
             width, height = image.size
             if image.mode != "RGB" or width != SIZE or height % SIZE or not 0 < height <= SIZE * STRIP:
                 raise FileError(path, f"{image.mode}, {width} x {height} pixels; a strip is RGB, {SIZE} wide")

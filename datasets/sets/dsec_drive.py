@@ -18,6 +18,8 @@ from spikeflow.datasets.stored.layouts import listed
 from spikeflow.datasets.stored.png import read_png
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.hdf5_open import open_hdf5
+from spikeflow.files.opened import read_text
 from spikeflow.typing import Array
 
 WIDTH, HEIGHT = 640, 480
@@ -159,7 +161,7 @@ class Drive:
     def rectify_map(self, side: str = "left") -> Array:
         """Where each pixel lies in the rectified view: float32 of shape ``(height, width, 2)``, x and y."""
         path = self.path(f"rectify_map_{side}")
-        with hdf5_file.open_file(path) as file, hdf5_file.damage(path):
+        with open_hdf5(path) as file, hdf5_file.damage(path):
             table = hdf5_file.checked(hdf5_file.member(file, "rectify_map"), path)
             if table.shape != (HEIGHT, WIDTH, 2) or table.dtype.kind != "f":
                 raise FileError(path, f"rectify_map is not of shape ({HEIGHT}, {WIDTH}, 2)")
@@ -215,7 +217,7 @@ def _times(path: Path, columns: int) -> Array:
     remarks.
     """
     try:
-        lines = [line for line in path.read_text("utf-8").splitlines() if line.strip() and line[0] != "#"]
+        lines = [line for line in read_text(path).splitlines() if line.strip() and line[0] != "#"]
         rows = [[int(word) for word in line.split(",")] for line in lines]
     except (OSError, ValueError) as error:
         raise FileError(path, f"not a table of times ({error})") from None

@@ -17,6 +17,7 @@ from spikeflow.datasets.read import open_recording
 from spikeflow.datasets.stored.layouts import events_of, listed, natural, roots
 from spikeflow.errors import FileError
 from spikeflow.events import Events
+from spikeflow.files.opened import MAX_TEXT, read_regular, read_text
 
 _URL = "https://ibm.ent.box.com/s/3hiq58ww1pbbjrinh367ykfdf60xsfm8/folder/50167556794"
 METADATA = Metadata(
@@ -146,7 +147,7 @@ def _trials(root: Path, split: str) -> tuple[list[str], list[str]]:
         return [], []
     table = f"trials_to_{split}.txt"
     if (root / table).is_file():
-        lines = (root / table).read_text("utf-8", errors="replace").split()
+        lines = read_regular(root / table, MAX_TEXT).decode(errors="replace").split()
         return [name for name in lines if "/" not in name], [table]
     return [n for n, user in _by_users(there) if (user <= LAST_TRAINING_USER) == (split == "train")], []
 
@@ -154,8 +155,8 @@ def _trials(root: Path, split: str) -> tuple[list[str], list[str]]:
 def _table(path: Path) -> Iterator[tuple[int, int, int]]:
     """Label, start and stop of each row ``class,startTime_usec,endTime_usec``."""
     try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except FileError as error:
         raise FileError(path, f"cannot be read ({error})", "the whole archive DvsGesture.tar.gz") from None
     for row in csv.DictReader(lines):
         try:

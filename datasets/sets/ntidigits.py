@@ -15,6 +15,7 @@ from spikeflow.datasets.formats import hdf5_file
 from spikeflow.datasets.stored.layouts import roots
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Events
+from spikeflow.files.hdf5_open import open_hdf5
 from spikeflow.typing import Array
 
 CHANNELS = 64
@@ -89,7 +90,7 @@ class NTIDIGITS(Dataset[Events]):
         process = os.getpid()  # a file must not be shared with a forked worker
         if process not in self._kept:
             self._kept.clear()
-            self._kept[process] = hdf5_file.open_file(self.root / FILE)
+            self._kept[process] = open_hdf5(self.root / FILE)
         return self._kept[process]
 
     def utterances(self) -> tuple[str, ...]:
@@ -117,7 +118,7 @@ class NTIDIGITS(Dataset[Events]):
 
 
 def _index(root: Path, split: str) -> Index:
-    with hdf5_file.open_file(root / FILE) as file:
+    with open_hdf5(root / FILE) as file:
         names = _names(file, split, root / FILE)
     places, labels, speakers = [], [], []
     for name in names:

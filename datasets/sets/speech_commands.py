@@ -11,6 +11,7 @@ from spikeflow.datasets.sets.audio import AudioDataset
 from spikeflow.datasets.stored.layouts import listed, roots
 from spikeflow.datasets.transforms.cochlea import Cochlea
 from spikeflow.errors import FileError
+from spikeflow.files.opened import read_text
 
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 METADATA = Metadata(
@@ -96,8 +97,8 @@ def _index(root: Path, split: str) -> Index | None:
 
 def _list(path: Path) -> frozenset[str]:
     try:
-        return frozenset(path.read_text("utf-8").split())
-    except (OSError, UnicodeDecodeError) as error:
+        return frozenset(read_text(path).split())
+    except FileError as error:
         raise FileError(path, f"the list of a split cannot be read ({error})", "the whole archive") from None
 
 

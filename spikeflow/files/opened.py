@@ -11,8 +11,11 @@ from spikeflow.errors import FileError
 PathLike = str | os.PathLike[str]
 
 
-def open_regular(path: PathLike) -> tuple[BinaryIO, int]:
-    """Open an ordinary file for reading, and its length in bytes.
+MAX_TEXT = 16 << 20  # bytes of a list or a table that is read at once
+
+
+def open_regular(path: PathLike, buffering: int = -1) -> tuple[BinaryIO, int]:
+    """Open an ordinary file for reading, and its length in bytes; `buffering` as for the built-in open.
 
     Raises
     ------
@@ -32,7 +35,26 @@ def open_regular(path: PathLike) -> tuple[BinaryIO, int]:
         os.close(number)
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
         raise FileError(path, f"not an ordinary file but {what}")
-    return os.fdopen(number, "rb"), found.st_size
+    return os.fdopen(number, "rb", buffering), found.st_size  # type: ignore[return-value]
+
+
+def reading(path: PathLike, buffering: int = -1) -> BinaryIO:
+    """An ordinary file, opened as `open_regular` does."""
+    return open_regular(path, buffering)[0]
+
+
+def read_text(path: PathLike, most: int = MAX_TEXT) -> str:
+    """All text of an ordinary file in UTF-8.
+
+    Raises
+    ------
+    FileError
+        As `read_regular`, and where it is no such text.
+    """
+    try:
+        return read_regular(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise FileError(path, f"is no text in UTF-8 ({error})") from None
 
 
 def read_regular(path: PathLike, most: int) -> bytes:

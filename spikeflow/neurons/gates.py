@@ -66,8 +66,8 @@ def _cooperation(p: Any, basal: Any, a: Any, ops: Ops) -> Any:
 
 GATES: Mapping[str, Gate] = MappingProxyType(
     {
-        "isolation": Gate(_isolation),
         "gate": Gate(_gate, ("gain",)),
+        "isolation": Gate(_isolation),
         "amplify": Gate(_amplify, ("gain", "strength", "apical_threshold")),
         "drive": Gate(_drive, ("strength",)),
         "amplify_drive": Gate(_amplify_drive, ("gain", "strength", "apical_threshold")),

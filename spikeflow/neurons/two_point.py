@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,9 +10,26 @@ import numpy as np
 from spikeflow.errors import GraphError
 from spikeflow.ir.ops import Ops
 from spikeflow.neurons.gates import BURST_SLOT, GATES
-from spikeflow.neurons.model import RESETS, NeuronModel, Value, choice, decay_from_tau, param, reset
+from spikeflow.neurons.model import (
+    CONVENTIONS,
+    RESETS,
+    NeuronModel,
+    Value,
+    When,
+    choice,
+    decay_from_tau,
+    entering,
+    param,
+    reset,
+)
 
 COUPLED = "coupled"
+_LEAKING: When = ("mode", tuple(GATES))
+
+
+def _readers(name: str) -> When:
+    """The modes whose gate reads a parameter."""
+    return "mode", tuple(mode for mode, gate in GATES.items() if name in gate.reads)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,24 +91,24 @@ class TwoPointLIF(NeuronModel):
         For a parameter other than its default that the declared mode does not read.
     """
 
-    decay: Value = param(0.904837, low=0, high=1)
-    decay_apical: Value = param(0.951229, low=0, high=1)
-    gain: Value = param(1.0)
-    bap: Value = param(0.0)
+    decay: Value = param(0.904837, low=0, high=1, when=_LEAKING)
+    decay_apical: Value = param(0.951229, low=0, high=1, when=_LEAKING)
+    gain: Value = param(1.0, when=_readers("gain"))
+    bap: Value = param(0.0, when=_LEAKING)
     threshold: Value = param(1.0, low=0)
     reset: str = choice("zero", *RESETS, "value")
     back_propagation: bool = False
     mode: str = choice("gate", *GATES, COUPLED)
-    convention: str = choice("raw", "raw", "normalised")
+    convention: str = choice("raw", *CONVENTIONS)
     apical_discharge: bool = False
     burst: bool = False
-    strength: Value = param(1.313262, low=0)
-    apical_threshold: Value = param(0.5)
-    reset_value: Value = param(0.0)
+    strength: Value = param(1.313262, low=0, when=_readers("strength"))
+    apical_threshold: Value = param(0.5, when=_readers("apical_threshold"))
+    reset_value: Value = param(0.0, when=("reset", ("value",)))
     discharge: Value = param(0.5)
-    burst_threshold: Value = param(1.0)
-    to_dendrite: Value = param(0.5, low=0, high=1)
-    to_soma: Value = param(0.5, low=0, high=1)
+    burst_threshold: Value = param(1.0, when=("burst", (True,)))
+    to_dendrite: Value = param(0.5, low=0, high=1, when=("mode", (COUPLED,)))
+    to_soma: Value = param(0.5, low=0, high=1, when=("mode", (COUPLED,)))
     inputs: ClassVar[tuple[str, ...]] = ("basal", "apical")
 
     def __post_init__(self) -> None:
@@ -101,11 +118,8 @@ class TwoPointLIF(NeuronModel):
         if self.mode == COUPLED and (self.back_propagation or self.convention != "raw"):
             reason = "mode 'coupled' has neither back_propagation nor a normalised input"
             raise GraphError(self.name, reason, "back_propagation=False, convention='raw'")
-        for f in fields(self):
-            default: Any = f.default
-            idle = "param" in f.metadata and f.name not in self._read()
-            if idle and not np.array_equal(getattr(self, f.name), default):
-                raise GraphError(self.name, f"nothing reads {f.name} in mode {self.mode!r}", _NEEDS[f.name])
+        if not self._discharges and np.any(self.discharge != 0.5):
+            raise GraphError(self.name, "discharge acts only with apical_discharge", "apical_discharge=True")
 
     @staticmethod
     def from_tau(
@@ -115,21 +129,14 @@ class TwoPointLIF(NeuronModel):
         soma, apical = decay_from_tau(tau_s, dt), decay_from_tau(tau_apical_s, dt)
         return TwoPointLIF(soma, apical, gain, mode=mode)
 
-    def _read(self) -> tuple[str, ...]:
-        """The parameters of this declaration; `bap` always was one of a cell that leaks."""
-        coupled = self.mode == COUPLED
-        return (
-            *(("to_dendrite", "to_soma") if coupled else ("decay", "decay_apical", "bap")),
-            *(() if coupled else GATES[self.mode].reads),
-            *(("discharge",) if coupled or self.apical_discharge else ()),
-            *(("reset_value",) if self.reset == "value" else ()),
-            *(("burst_threshold",) if self.burst else ()),
-            "threshold",
-        )
+    @property
+    def _discharges(self) -> bool:
+        return self.apical_discharge or self.mode == COUPLED
 
     def params(self) -> dict[str, Value]:
-        """The parameters that this mode reads."""
-        return {name: value for name, value in super().params().items() if name in self._read()}
+        """The parameters by name."""
+        found = super().params()
+        return found if self._discharges else {n: v for n, v in found.items() if n != "discharge"}
 
     def states(self) -> tuple[str, ...]:
         return ("u", "a", "z") if self.back_propagation else ("u", "a")
@@ -138,7 +145,7 @@ class TwoPointLIF(NeuronModel):
         u, a = self._charged(p, s, x, ops)
         z = ops.spike(u - p.threshold)
         u = self._reset(p, u, z, ops)
-        after = a - p.discharge * ops.stop_gradient(z) if self.mode == COUPLED or self.apical_discharge else a
+        after = a - p.discharge * ops.stop_gradient(z) if self._discharges else a
         output = z * (1.0 + ops.spike(a - p.burst_threshold, BURST_SLOT)) if self.burst else z
         return output, (u, after, ops.stop_gradient(z)) if self.back_propagation else (u, after)
 
@@ -152,25 +159,9 @@ class TwoPointLIF(NeuronModel):
         if self.back_propagation:
             a = a + p.bap * s.z
         drive = GATES[self.mode].drive(p, basal, a, ops)
-        u = p.decay * s.u + (drive if self.convention == "raw" else (1.0 - p.decay) * drive)
-        return u, a
+        return p.decay * s.u + entering(drive, p.decay, self.convention), a
 
     def _reset(self, p: Any, u: Any, z: Any, ops: Ops) -> Any:
         if self.reset == "value":
             return ops.where(ops.stop_gradient(z), p.reset_value, u)
         return reset(u, z, p.threshold, self.reset, ops)
-
-
-_NEEDS = {
-    "decay": "a mode other than 'coupled'",
-    "decay_apical": "a mode other than 'coupled'",
-    "bap": "a mode other than 'coupled'",
-    "gain": "mode='gate', 'amplify' or 'amplify_drive'",
-    "strength": "mode='amplify', 'drive' or 'amplify_drive'",
-    "apical_threshold": "mode='amplify', 'amplify_drive' or 'pass'",
-    "reset_value": "reset='value'",
-    "discharge": "apical_discharge=True",
-    "burst_threshold": "burst=True",
-    "to_dendrite": "mode='coupled'",
-    "to_soma": "mode='coupled'",
-}

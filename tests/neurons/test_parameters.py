@@ -43,7 +43,9 @@ bounded = pytest.mark.parametrize(("model", "name"), BOUNDED, ids=lambda x: geta
 
 def made(model: type[NeuronModel], name: str, value: Any = None) -> NeuronModel:
     """The model, so declared that it reads the parameter."""
-    more = needs(model, name) | ({"back_propagation": True} if model is TwoPointLIF else {})
+    more = needs(model, name)
+    if model is TwoPointLIF and more.get("mode") != "coupled":
+        more = more | {"back_propagation": True}
     return model(**more, **({} if value is None else {name: value}))  # type: ignore[arg-type]
 
 

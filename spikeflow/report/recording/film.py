@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from spikeflow.errors import DataError, FileError
+from spikeflow.files.opened import read_regular
 from spikeflow.files.write import drafted_folder
 from spikeflow.report.recording.facts import RecordingFacts, time_unit
 from spikeflow.report.recording.paint import (
@@ -79,7 +80,7 @@ def to_mp4(facts: RecordingFacts, fps: int) -> bytes:
         command += ["-video_size", f"{width}x{height}", "-framerate", str(fps), "-i", "pipe:0"]
         command += ["-pix_fmt", "yuv420p", "-movflags", "+faststart", str(target)]
         _piped(command, (colours[picture].tobytes() for picture in _all(first, shown)))
-        return target.read_bytes()
+        return read_regular(target, most=1 << 40)
 
 
 def _all(first: Array, rest: Iterator[Array]) -> Iterator[Array]:
