@@ -72,7 +72,7 @@ METADATA = Metadata(
     ),
     notes="Still images; an encoder makes events of them. The files do not tell who wrote a digit.",
 )
-FASHION_CARD = Metadata(
+FASHION_METADATA = Metadata(
     name="fashion_mnist",
     title="Fashion-MNIST",
     kind="images",
@@ -156,7 +156,7 @@ class MNIST(ImageDataset):
 class FashionMNIST(MNIST):
     """Fashion-MNIST; the files are named and laid out as those of MNIST."""
 
-    metadata = FASHION_CARD
+    metadata = FASHION_METADATA
     folders = (
         "FashionMNIST/raw",
         "FashionMNIST",

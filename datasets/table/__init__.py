@@ -1,3 +1,3 @@
-"""Events from tables: which `columns`, which `units`, which rows are events (`screen`), and a recording of
+"""Events from tables: which `columns`, which `units`, which rows are events (`validate`), and a recording of
 them.
 """

@@ -81,15 +81,15 @@ class TableRecording(Recording):
         row = self._table.row_before(start_us) if start_us is not None and strict else 0
         options, scale = self.options, self._table.scale
         limits = Limits(self.width, self.height, scale, strict, options.origin, not options.sort)
-        screen = Validator(self.path, limits)
-        screen.start(row)
+        validator = Validator(self.path, limits)
+        validator.start(row)
         for raw in self._table.pieces(row):
-            yield screen.take(raw)
-        screen.drop(self._table.reason, self._table.missing)
-        self._dropped = screen.dropped
+            yield validator.take(raw)
+        validator.drop(self._table.reason, self._table.missing)
+        self._dropped = validator.dropped
         if not row:
-            self.ended(screen.seen.events, screen.dropped)
-            self._look_at(screen.seen)
+            self.ended(validator.seen.events, validator.dropped)
+            self._look_at(validator.seen)
 
     def _look_at(self, seen: Seen) -> None:
         """Tell what all events together make unlikely: a unit, or pixels that count from 0."""
