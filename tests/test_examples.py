@@ -65,6 +65,11 @@ def test_how_to_wire_a_network(tmp_path: Path) -> None:
     assert (tmp_path / "trained.h5").stat().st_size > 1000
 
 
+def test_how_to_train_a_network(tmp_path: Path) -> None:
+    _follow(ROOT / "docs/how-to/train_a_network.md", tmp_path)
+    assert {"last.checkpoint", "record.json", "metrics.csv"} <= {p.name for p in (tmp_path / "mine").iterdir()}
+
+
 def test_how_to_surrogate_gradients(tmp_path: Path) -> None:
     _follow(ROOT / "docs/how-to/surrogate_gradients.md", tmp_path)
 

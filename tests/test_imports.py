@@ -10,6 +10,7 @@ from tests.structure import circles, importing, imports, module, sources
 # load their parts that way and are not listed; nor are packages from elsewhere below.
 LATE = {
     "spikeflow": "importlib spikeflow.moved",  # quick to load: Ctrl-C is taken only behind it
+    "spikeflow.flows.data": "sklearn.datasets",  # no dependency: the digits alone need it
     "spikeflow.report.network.ann": "spikeflow.convert",  # torch
     "spikeflow.report.network.collect": "spikeflow.report.network.hardware spikeflow.hw.tables.origin",  # hw
     "spikeflow.report.network.write": "spikeflow.report.network.page",  # jinja2 and matplotlib

@@ -13,7 +13,7 @@ import click
 from spikeflow.errors import SpikeflowError
 from spikeflow.version import __version__
 
-COMMANDS = ("convert", "run", "map", "show", "report", "data", "doctor")
+COMMANDS = ("convert", "train", "run", "map", "show", "report", "data", "doctor")
 
 
 class LazyGroup(click.Group):

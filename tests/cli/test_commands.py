@@ -31,6 +31,7 @@ def test_version_and_help(call: Call) -> None:
         assert ended.code == 0
         assert [line.split()[0] for line in ended.out.split("Commands:")[1].strip().splitlines()] == [
             "convert",
+            "train",
             "run",
             "map",
             "show",
@@ -40,7 +41,7 @@ def test_version_and_help(call: Call) -> None:
         ]
 
 
-@pytest.mark.parametrize("command", ["convert", "run", "map", "show", "report"])
+@pytest.mark.parametrize("command", ["convert", "train", "run", "map", "show", "report"])
 def test_every_command_explains_itself(call: Call, command: str) -> None:
     ended = call(command, "--help")
     assert ended.code == 0

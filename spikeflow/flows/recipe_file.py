@@ -1,0 +1,132 @@
+"""A task: data, network and training, read from a TOML file; plain data, of which nothing is run."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikeflow.errors import DataError, FileError
+from spikeflow.files.opened import PathLike, open_regular
+from spikeflow.train.recipe import Recipe, of_table
+
+MAX_BYTES = 1 << 20
+CODINGS = ("direct", "rate", "frames")
+KINDS = ("dense", "conv", "recurrent")
+
+
+def _check(where: str, fine: bool, got: object, wanted: str) -> None:
+    if not fine:
+        raise DataError(f"recipe: {where}", got, wanted)
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained on.
+
+    Parameters
+    ----------
+    set : ``digits`` (of scikit-learn), ``ecg_qtdb``, or a name of the catalogue (`spikeflow data list`).
+    folder : where it lies; empty: ``SPIKEFLOW_DATA``, or where `spikeflow data prepare` puts it.
+    coding : ``direct`` and ``rate`` for still pictures; ``frames`` for events.
+    steps : of a sample.
+    dt_us : length of a step: of frames in the recording; for all in the file that is written.
+    clip : frames hold no more than 1 a pixel and step.
+    batch_size : samples of a batch.
+    valid : share of the training split that selects, whole groups (speakers) where the set has them.
+    partial : whether an incomplete copy will do.
+    limit : only so many samples of each split; 0 for all.
+    workers : processes that read; 0 reads everything into memory first.
+    """
+
+    set: str
+    folder: str = ""
+    coding: str = "direct"
+    steps: int = 8
+    dt_us: int = 1000
+    clip: bool = True
+    batch_size: int = 64
+    valid: float = 0.1
+    partial: bool = False
+    limit: int = 0
+    workers: int = 0
+
+    def __post_init__(self) -> None:
+        _check("data.coding", self.coding in CODINGS, self.coding, f"one of {', '.join(CODINGS)}")
+        for name in ("steps", "dt_us", "batch_size"):
+            _check(f"data.{name}", getattr(self, name) >= 1, getattr(self, name), "at least 1")
+        _check("data.valid", 0 < self.valid < 1, self.valid, "a share between 0 and 1")
+        for name in ("limit", "workers"):
+            _check(f"data.{name}", getattr(self, name) >= 0, getattr(self, name), "0 or more")
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What is trained: layers of neurons one after the other, and a read-out that adds up.
+
+    Parameters
+    ----------
+    kind : ``dense``: one layer for each of `hidden`; ``conv``: one for each of `channels`, average pooling
+        behind each, then those of `hidden`; ``recurrent``: layers of `hidden` whose spikes come back.
+    kernel, pool : of convolutions.
+    batch_norm : tdBN before every layer of neurons.
+    neuron : name of a model in `spikeflow.neurons`, with its `parameters`; `learn` names those that are
+        trained.
+    surrogate : name in `spikeflow.neurons.surrogate`.
+    dropout : behind every layer of neurons.
+    read_out : whether the outputs add up over the steps; else each step has its own, for labels of steps.
+    """
+
+    kind: str = "dense"
+    hidden: tuple[int, ...] = (128,)
+    channels: tuple[int, ...] = (16, 32)
+    kernel: int = 3
+    pool: int = 2
+    batch_norm: bool = False
+    neuron: str = "LIF"
+    parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    learn: tuple[str, ...] = ()
+    surrogate: str = "atan"
+    dropout: float = 0.0
+    read_out: bool = True
+
+    def __post_init__(self) -> None:
+        _check("network.kind", self.kind in KINDS, self.kind, f"one of {', '.join(KINDS)}")
+        for name in ("hidden", "channels"):
+            sizes = getattr(self, name)
+            _check(f"network.{name}", all(size >= 1 for size in sizes), sizes, "sizes from 1")
+        _check("network.kernel", self.kernel >= 1, self.kernel, "at least 1")
+        _check("network.pool", self.pool >= 1, self.pool, "at least 1")
+        _check("network.dropout", 0 <= self.dropout < 1, self.dropout, "0 to below 1")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A recipe file: ``[data]``, ``[network]``, ``[training]``."""
+
+    data: Data
+    network: Layers = field(default=Layers())
+    training: Recipe = field(default=Recipe())
+    title: str = ""
+
+
+def read(path: PathLike) -> Task:
+    """The task in a TOML file.
+
+    Raises
+    ------
+    FileError
+        Where it is missing, too large, or no TOML.
+    DataError
+        For a key that is not known, with the nearest known, and a value of a wrong type or out of range.
+    """
+    file, size = open_regular(path)
+    with file:
+        if size > MAX_BYTES:
+            raise FileError(path, f"has {size} bytes; a recipe has at most {MAX_BYTES}")
+        text = file.read()
+    try:
+        return of_table(Task, tomllib.loads(text.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise FileError(path, f"is no TOML ({error})", "examples/recipes of the project") from error

@@ -1,0 +1,142 @@
+"""train: a recipe file from data to a network that run, map and report take."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikeflow.convert import capture_trained
+from spikeflow.errors import SpikeflowWarning
+from spikeflow.files.write import check_folder
+from spikeflow.flows.data import Loaded, load
+from spikeflow.flows.networks import network
+from spikeflow.flows.recipe_file import Task
+from spikeflow.ir import file
+from spikeflow.ir.input_record import InputRecord
+from spikeflow.ir.nodes import Input
+from spikeflow.ir.record import Network
+from spikeflow.samples import Samples
+from spikeflow.sim.classify import evaluate
+from spikeflow.train.batches import Arrays
+from spikeflow.train.deploy import deployed
+from spikeflow.train.history import Epoch
+from spikeflow.train.loop import Fitted, Session, fit
+from spikeflow.train.recipe import plain
+
+NETWORK = "net.h5"
+COMPARED = 200  # validation samples on which the file is run
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of a recipe.
+
+    Parameters
+    ----------
+    fitted : the training.
+    path : of the network's file.
+    same : share of validation samples that the engine answers, from the file, as the torch network does; None
+        where that is not comparable.
+    compared : how many those are.
+    """
+
+    fitted: Fitted
+    path: Path
+    same: float | None
+    compared: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Facts for machines."""
+        fitted = self.fitted
+        valid = None if fitted.valid is None else {"epoch": fitted.best, "accuracy": fitted.valid.accuracy}
+        test = (
+            None
+            if fitted.test is None
+            else {"accuracy": fitted.test.accuracy, "samples": fitted.test.samples}
+        )
+        engine = {"same": self.same, "samples": self.compared}
+        return {
+            "out": str(self.path),
+            "epochs": len(fitted.history),
+            "selection": valid,
+            "test": test,
+            "engine": engine,
+        }
+
+    def to_text(self) -> str:
+        """In words."""
+        fitted, lines = self.fitted, list[str]()
+        if fitted.valid is not None:
+            share, count = 100 * fitted.valid.accuracy, fitted.valid.samples
+            lines.append(
+                f"selected: epoch {fitted.best}, by {share:.2f} % of {count} on the validation split"
+            )
+        if fitted.test is not None:
+            share, count = 100 * fitted.test.accuracy, fitted.test.samples
+            lines.append(f"test, once: {share:.2f} % of {count}")
+        if self.same is not None:
+            lines.append(
+                f"engine: answers as torch on {100 * self.same:.1f} % of {self.compared} validation samples"
+            )
+        return "\n".join([*lines, f"Written: {self.path}"])
+
+
+def train(
+    task: Task, folder: str | Path, resume: bool = False, tell: Callable[[Epoch], None] | None = None
+) -> Trained:
+    """Train as a recipe says, and write the selected network as `net.h5` into the folder.
+
+    The file holds the preprocessing: ``spikeflow run net.h5 --data`` takes samples as they are, event
+    recordings where it was trained on frames of them. Checkpoints, metrics and record: see `train.loop.fit`.
+
+    Raises
+    ------
+    DataError, FileError, TrainingError
+        As data sets and `fit` do.
+    """
+    out = check_folder(folder)
+    data = load(task.data, task.training.seed)
+    torch.manual_seed(task.training.seed)
+    net = network(task.network, data.shape, len(data.labels))
+    notes = {"title": task.title, "network": plain(task.network), **data.facts}
+    fitted = fit(net, data.splits, task.training, Session(out, resume, tell, notes))
+    found = exported(fitted, data, task.data.dt_us * 1e-6)
+    file.write(out / NETWORK, found)
+    same, compared = _compared(fitted, data, found)
+    return Trained(fitted, out / NETWORK, same, compared)
+
+
+def exported(fitted: Fitted, data: Loaded, dt: float) -> Network:
+    """The selected network as a graph, its record with the preprocessing of its samples."""
+    source = Input(data.shape, "current" if data.kind == "current" else "spikes")
+    made = capture_trained(deployed(fitted.net), source, dt, data.steps, data.labels)
+    node = made.graph.inputs[0]
+    described = InputRecord(node, preprocessing=data.preprocessing)
+    record = replace(made.record, coding=data.coding, inputs=(described,) if data.preprocessing else ())
+    if isinstance(data.splits.train, Arrays):
+        record = replace(record, seed=data.splits.train.seed)
+    found = Network(made.graph, record)
+    found.check()
+    return found
+
+
+def _compared(fitted: Fitted, data: Loaded, found: Network) -> tuple[float | None, int]:
+    """How far the engine answers, from the file, as torch does."""
+    valid = data.splits.valid
+    if not isinstance(valid, Arrays):
+        return None, 0
+    if valid.y.ndim == 2:
+        text = "the labels are of steps; the answer of the file is what its outputs add up to over all steps"
+        warnings.warn(text, SpikeflowWarning, stacklevel=3)
+        return None, 0
+    few = Arrays(valid.x[:COMPARED], valid.y[:COMPARED], valid.coding, valid.batch_size, valid.seed, False)
+    with torch.no_grad():
+        answers = [fitted.net(batch.x)[0][-1].argmax(1).numpy() for batch in few.epoch(0)]
+    engine = evaluate(found, Samples(few.x, prepared=True)).predictions()
+    return float((engine == np.concatenate(answers)).mean()), len(few.x)
