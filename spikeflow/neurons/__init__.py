@@ -6,21 +6,32 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spikeflow.errors import MissingPackage
+from spikeflow.neurons.adex import AdEx
 from spikeflow.neurons.adlif import AdLIF
 from spikeflow.neurons.alif import ALIF
+from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
+from spikeflow.neurons.dh_lif import DHLIF, branch_masks
+from spikeflow.neurons.egru import EGRU
 from spikeflow.neurons.iaf import IF
+from spikeflow.neurons.ilif import ILIF
 from spikeflow.neurons.integrator import Integrator
+from spikeflow.neurons.izhikevich import Izhikevich
+from spikeflow.neurons.leaky_integrator import LeakyIntegrator
 from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.models import MODELS
 from spikeflow.neurons.plif import ParametricLIF
+from spikeflow.neurons.silif import SiLIF
+from spikeflow.neurons.sliding_psn import SlidingPSN
+from spikeflow.neurons.tc_lif import TCLIF
 from spikeflow.neurons.two_point import TwoPointLIF
 
 if TYPE_CHECKING:
     from spikeflow.neurons.graph_net import GraphNet
     from spikeflow.neurons.layer import Neuron
     from spikeflow.neurons.learned import Learned
+    from spikeflow.neurons.masked_psn import MaskedPSN
     from spikeflow.neurons.net import Net
     from spikeflow.neurons.node_layer import NodeLayer
     from spikeflow.neurons.recurrent import Recurrent
@@ -29,6 +40,7 @@ if TYPE_CHECKING:
 
 _LAYERS = {
     "GraphNet": "graph_net",
+    "MaskedPSN": "masked_psn",
     "Net": "net",
     "Learned": "learned",
     "Neuron": "layer",
@@ -40,14 +52,22 @@ _LAYERS = {
 
 __all__ = [
     "ALIF",
+    "AdEx",
     "AdLIF",
+    "CSiLIF",
     "CubaLIF",
+    "DHLIF",
+    "EGRU",
     "GraphNet",
     "IF",
+    "ILIF",
     "Integrator",
+    "Izhikevich",
     "LIF",
     "Learned",
+    "LeakyIntegrator",
     "MODELS",
+    "MaskedPSN",
     "Net",
     "Neuron",
     "NeuronModel",
@@ -56,7 +76,11 @@ __all__ = [
     "Recurrent",
     "Residual",
     "Sequential",
+    "SiLIF",
+    "SlidingPSN",
+    "TCLIF",
     "TwoPointLIF",
+    "branch_masks",
 ]
 
 

@@ -168,6 +168,13 @@ def decay_from_tau(tau_s: Value, dt: float) -> Value:
     return np.exp(-step / tau).astype(np.float32)
 
 
+def logarithm(model: str, value: npt.NDArray[Any]) -> Value:
+    """The natural logarithm of rates or steps; GraphError for what is not a finite number above 0."""
+    if not (np.isfinite(value).all() and (value > 0).all()):
+        raise GraphError(model, f"a rate or a step of {value}", "finite numbers above 0")
+    return np.log(value.astype(np.float64))
+
+
 def entering(x: Any, decay: Any, mode: str) -> Any:
     """What of an input enters a leaky state: x (`raw`), or (1 - decay) x (`normalised`)."""
     return (1.0 - decay) * x if mode == "normalised" else x

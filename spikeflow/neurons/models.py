@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from spikeflow.neurons.adex import AdEx
 from spikeflow.neurons.adlif import AdLIF
 from spikeflow.neurons.alif import ALIF
+from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
+from spikeflow.neurons.dh_lif import DHLIF
+from spikeflow.neurons.egru import EGRU
 from spikeflow.neurons.iaf import IF
+from spikeflow.neurons.ilif import ILIF
 from spikeflow.neurons.integrator import Integrator
+from spikeflow.neurons.izhikevich import Izhikevich
+from spikeflow.neurons.leaky_integrator import LeakyIntegrator
 from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.plif import ParametricLIF
+from spikeflow.neurons.silif import SiLIF
+from spikeflow.neurons.sliding_psn import SlidingPSN
+from spikeflow.neurons.tc_lif import TCLIF
 from spikeflow.neurons.two_point import TwoPointLIF
 
 MODELS: tuple[type[NeuronModel], ...] = (
@@ -19,6 +29,16 @@ MODELS: tuple[type[NeuronModel], ...] = (
     ParametricLIF,
     ALIF,
     AdLIF,
+    SiLIF,
+    CSiLIF,
+    TCLIF,
+    ILIF,
+    Izhikevich,
+    AdEx,
+    EGRU,
+    DHLIF,
+    SlidingPSN,
     TwoPointLIF,
     Integrator,
+    LeakyIntegrator,
 )

@@ -37,6 +37,10 @@ class Spiking(NeuronModel):
         """The states of the refractory period, which come last."""
         return ("r",) if self.refractory else ()
 
+    def held(self, s: Any, v: Any, ops: Ops) -> Any:
+        """The membrane v before reset, or the one of the step before where the neuron may not spike."""
+        return ops.where(s.r, s.v, v) if self.refractory else v
+
     def fire(
         self, p: Any, s: Any, v: Any, ops: Ops, raised: Any = None
     ) -> tuple[Any, Any, tuple[Any, ...]]:
@@ -47,8 +51,7 @@ class Spiking(NeuronModel):
         v : the membrane before reset; its state is ``s.v``.
         raised : by how much the threshold stands above ``p.threshold``; None for nothing.
         """
-        if self.refractory:
-            v = ops.where(s.r, s.v, v)
+        v = self.held(s, v, ops)
         reached = v if raised is None else v - raised
         if self.refractory:
             # less than any threshold, all of which are 0 or more

@@ -107,6 +107,12 @@ def _spiking(graph: Graph, node: str, _: re.Match[str]) -> Graph:
     return graph.with_nodes({node: IF().node(graph.shapes[node])})
 
 
+def _plain(graph: Graph, node: str, _: re.Match[str]) -> Graph:
+    nodes = {**graph.nodes, node: LIF(reset="zero").node(graph.shapes[node])}
+    edges = [replace(e, port="in") if e.dst == node else e for e in graph.edges]
+    return replace(graph, nodes=nodes, edges=tuple(edges))
+
+
 def _integrator(graph: Graph, node: str, _: re.Match[str]) -> Graph:
     (edge,) = graph.inputs_of(node)
     nodes = {**graph.nodes, "added": Integrator().node(graph.shapes[edge.src])}
@@ -152,6 +158,7 @@ APPLY: dict[str, Callable[[Graph, str, re.Match[str]], Graph]] = {
     r"a delay of (\d+) steps from (\S+) to (\S+)": _loop,
     r"training without this bias": _no_bias,
     r"a spiking population in its place": _spiking,
+    r"a LIF that resets to zero in its place, trained again": _plain,
     r"an Integrator as the read-out": _integrator,
     r"(\d+) population\(s\) more between .*": _more,
     r"at most (\d+) inputs for each neuron": _fewer,

@@ -16,7 +16,21 @@ from spikeflow.hw.passes.adapt import adapt
 from spikeflow.hw.passes.compose import compose
 from spikeflow.hw.passes.rules import check_rules
 from spikeflow.ir.graph import Graph
-from spikeflow.neurons import ALIF, IF, LIF, AdLIF, CubaLIF, NeuronModel, ParametricLIF
+from spikeflow.neurons import (
+    ALIF,
+    DHLIF,
+    IF,
+    LIF,
+    TCLIF,
+    AdLIF,
+    CSiLIF,
+    CubaLIF,
+    Izhikevich,
+    NeuronModel,
+    ParametricLIF,
+    SiLIF,
+    SlidingPSN,
+)
 from spikeflow.sim.classify import classify
 from tests.hw import nets
 from tests.hw.test_quantise import REFERENCE, loose, prepared
@@ -36,6 +50,16 @@ TAKEN: tuple[NeuronModel, ...] = (
     ALIF(0.9, 0.97, 0.5, 0.25, "zero", refractory=2),
     AdLIF(threshold=0.1),
     AdLIF(a=1.0, b=2.0, threshold=0.2, refractory=1),
+    SiLIF(threshold=0.15),
+    SiLIF.from_rates(100.0, 5.0, 4e-3, a=0.05, b=0.5),
+    CSiLIF(),
+    CSiLIF.from_rates(2.0, 1.0, 0.2),
+    TCLIF(threshold=1.8),
+    TCLIF(-1.4, 1.4, refractory=1),
+    Izhikevich(gain=30.0),
+    SlidingPSN(order=4),
+    DHLIF(1, 0.8, 0.1, decay_1=0.9),
+    DHLIF(3, 0.5, 0.02),
 )
 
 

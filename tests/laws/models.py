@@ -11,16 +11,26 @@ from spikeflow.ir.nodes import Input, Output
 from spikeflow.ir.program import Program
 from spikeflow.neurons import (
     ALIF,
+    DHLIF,
+    EGRU,
     IF,
+    ILIF,
     LIF,
+    TCLIF,
+    AdEx,
     AdLIF,
+    CSiLIF,
     CubaLIF,
     Integrator,
+    Izhikevich,
+    LeakyIntegrator,
     NeuronModel,
     ParametricLIF,
+    SiLIF,
+    SlidingPSN,
     TwoPointLIF,
 )
-from spikeflow.neurons.surrogate import Surrogate
+from spikeflow.neurons.surrogate import Surrogate, straight_through
 
 SIZE = 7
 
@@ -56,6 +66,30 @@ CASES: tuple[NeuronModel, ...] = (
     AdLIF(threshold=0.1),
     AdLIF(0.818731, 0.983471, a=1.0, threshold=_spread(0.05, 0.3)),
     AdLIF(0.5, _spread(0, 0.9), a=0.2, scale=4.0, threshold=0.1, reset="subtract", refractory=1),
+    SiLIF(threshold=0.3),
+    SiLIF.from_rates(_spread(10, 250), 5.0, 4e-3, a=-0.5),
+    SiLIF(reset="zero", threshold=0.2, refractory=2),
+    CSiLIF(),
+    CSiLIF.from_rates(0.5, _spread(0, 6), _spread(0.01, 0.6)),
+    CSiLIF(reset="value", refractory=3),
+    TCLIF(),
+    TCLIF(-1.4, 1.4, threshold=1.8),
+    TCLIF(beta_dendrite=_spread(-2, 2), reset="zero", refractory=1),
+    ILIF(),
+    ILIF(decay=_spread(0, 1), threshold=0.4, levels=8),
+    Izhikevich(gain=60.0),
+    Izhikevich.from_published(0.02, 0.25, -50.0, 2.0, dt=0.5, gain=150.0),
+    AdEx(dt=1.0, gain=3000.0),
+    AdEx(dt=0.5, gain=9000.0, a=_spread(0, 8)),
+    EGRU(),
+    EGRU(threshold=_spread(0.05, 0.4), reset="zero"),
+    EGRU(reset="none"),
+    DHLIF(threshold=0.1),
+    DHLIF(1, 0.0, 0.05, decay_1=0.0),
+    DHLIF(branches=2, threshold=0.05, decay_2=_spread(0, 1), reset="zero", refractory=2),
+    SlidingPSN(),
+    SlidingPSN(order=1, threshold=0.5),
+    SlidingPSN(order=8, weight_7=_spread(-1, 1)),
     TwoPointLIF(),
     TwoPointLIF(gain=3.0, reset="subtract"),
     TwoPointLIF(bap=0.4, back_propagation=True),
@@ -70,6 +104,9 @@ CASES: tuple[NeuronModel, ...] = (
     TwoPointLIF(mode="coupled", reset="subtract"),
     TwoPointLIF(mode="coupled", to_soma=_spread(0, 1), burst=True),
     Integrator(),
+    LeakyIntegrator(),
+    LeakyIntegrator(decay=_spread(0, 1), convention="raw"),
+    LeakyIntegrator.from_tau(0.02, 1e-3),
 )
 
 
@@ -89,8 +126,10 @@ def spikes_of(model: NeuronModel) -> set[int]:
 
 
 def slots_of(model: NeuronModel, derivative: Surrogate) -> dict[int, Program]:
-    """One surrogate in every slot of the model's spikes, as a layer has it."""
-    return dict.fromkeys(spikes_of(model), derivative.program())
+    """One surrogate in every slot of the model's spikes, and straight through roundings, as a layer has it."""
+    rounds = {int(i.value) for i in model.program().code if i.op in ("floor", "round") and i.value}
+    straight = dict.fromkeys(rounds, straight_through.program())
+    return straight | dict.fromkeys(spikes_of(model), derivative.program())
 
 
 def needs(model: type[NeuronModel], name: str) -> dict[str, object]:

@@ -15,8 +15,10 @@ from spikeflow.hw.chips.chip import NAMES, Chip, load
 from spikeflow.hw.passes.adapt import VARIANTS, adapt, reset_of
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Population, Synaptic
+from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.integrator import Integrator
+from spikeflow.neurons.model import NeuronModel
 
 Rule = Callable[[Graph, Chip], Iterable[Violation]]
 
@@ -103,9 +105,21 @@ def reset_to_zero(name: str) -> Callable[[Graph], Graph]:
 
 def spiking_instead(name: str) -> Callable[[Graph], Graph]:
     """A spiking population in place of one that hands on its state."""
+    return _in_place(name, IF())
+
+
+def plain_instead(name: str) -> Callable[[Graph], Graph]:
+    """A leaky neuron that every chip has in place of any other."""
+    return _in_place(name, CubaLIF(0.0))
+
+
+def _in_place(name: str, model: NeuronModel) -> Callable[[Graph], Graph]:
+    """Another model in a population's place, whose one port takes what all ports took."""
 
     def change(graph: Graph) -> Graph:
-        return graph.with_nodes({name: IF().node(graph.shapes[name])})
+        edges = tuple(replace(e, port="in") if e.dst == name else e for e in graph.edges)
+        nodes: dict[str, Node] = {**graph.nodes, name: model.node(graph.shapes[name])}
+        return replace(graph, nodes=nodes, edges=edges)
 
     return change
 

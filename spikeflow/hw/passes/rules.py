@@ -20,6 +20,7 @@ from spikeflow.hw.passes.advice import (
     Rule,
     Way,
     broken,
+    plain_instead,
     read_by_integrators,
     reset_to_zero,
     spikes_in,
@@ -80,7 +81,12 @@ def models(graph: Graph, chip: Chip) -> Iterator[Violation]:
 def _listed(name: str, node: Population, chip: Chip) -> Iterator[Violation]:
     kind = reset_of(node)
     if node.model not in chip.models or (kind is None and node.program not in _FIXED_PROGRAMS):
-        yield Finding(name, _called(node), f"{', '.join(chip.models)} on {chip.title}")
+        yield Finding(
+            name,
+            _called(node),
+            f"{', '.join(chip.models)} on {chip.title}",
+            ways=(Way("a LIF that resets to zero in its place, trained again", plain_instead(name)),),
+        )
     elif kind is not None and kind not in chip.resets:
         yield Finding(
             name,
