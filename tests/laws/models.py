@@ -125,6 +125,17 @@ def spikes_of(model: NeuronModel) -> set[int]:
     return {int(i.value) for i in model.program().code if i.op == "spike"}
 
 
+def feeds_back(model: NeuronModel) -> bool:
+    """Whether the gradient of a jump (a spike, a rounding with a slot) reaches more than the output that it is."""
+    program, jumps = model.program(), list[bool]()
+    for i in program.code:
+        args = i.args[1:] if i.op == "where" else i.args
+        own = i.op == "spike" or (i.op in ("floor", "round") and bool(i.value))
+        jumps.append(i.op != "hold" and (own or any(jumps[a] for a in args)))
+    handed_on = jumps[program.output] and program.code[program.output].op != "spike"
+    return handed_on or any(jumps[r] for r in program.next_states)
+
+
 def slots_of(model: NeuronModel, derivative: Surrogate) -> dict[int, Program]:
     """One surrogate in every slot of the model's spikes, and straight through roundings, as a layer has it."""
     rounds = {int(i.value) for i in model.program().code if i.op in ("floor", "round") and i.value}

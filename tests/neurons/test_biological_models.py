@@ -150,7 +150,7 @@ def test_egru_is_the_gated_recursion(kind: str) -> None:
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
-        (AdEx(dt=1.0, gain=1000.0), "an exponential of something that changes"),
+        (AdEx(dt=1.0, gain=1000.0), "exp of something that changes"),
         (EGRU(), "to hand on its state"),
         (ILIF(), "to hand on its state"),
     ],
