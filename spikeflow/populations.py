@@ -11,7 +11,7 @@ the concatenation of their sources, so that a port has one sum, in one order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -20,7 +20,17 @@ import numpy.typing as npt
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Concat, Flatten, Input, Node, Output, Population, Procedural, Shape
+from spikeflow.ir.nodes import (
+    Concat,
+    Flatten,
+    Input,
+    Node,
+    Output,
+    Population,
+    Procedural,
+    Shape,
+    check_shape,
+)
 from spikeflow.ir.projections import Normal, Projection, Rule
 from spikeflow.neurons import NeuronModel
 
@@ -61,6 +71,8 @@ class Populations:
     """
 
     def __init__(self, dt_s: float, seed: int = 0, bits: int = 0, scale: float = 1.0) -> None:
+        if isinstance(dt_s, str) or not 0 < dt_s < np.inf:
+            raise GraphError("Populations", f"steps of {dt_s!r} s", "a number of seconds above 0")
         self.dt_s, self.seed, self.bits, self.scale = dt_s, seed, bits, scale
         self._nodes: dict[str, Population | Input] = {}
         self._said: dict[tuple[str, str], list[_Said]] = {}
@@ -69,11 +81,13 @@ class Populations:
 
     def add(self, name: str, neuron: NeuronModel, shape: int | Shape, initial: Initial | None = None) -> None:
         """A population of one neuron model; `initial` are states before the first step."""
-        self._place(name, neuron.node(_shape(shape), initial))
+        if not isinstance(neuron, NeuronModel):
+            raise GraphError(name, f"{neuron!r} is no neuron model", "an instance, such as LIF(0.9)")
+        self._place(name, neuron.node(_shape(name, shape), initial))
 
     def enter(self, name: str, shape: int | Shape) -> None:
         """An Input of spikes, from which projections lead like from a population."""
-        self._place(name, Input(_shape(shape), "spikes"))
+        self._place(name, Input(_shape(name, shape), "spikes"))
 
     def feed(self, name: str, post: str, port: str = "in") -> None:
         """An Input of currents that enter a port as they are, one value a neuron and step."""
@@ -114,6 +128,8 @@ class Populations:
 
     def graph(self, record: Sequence[str] = ()) -> Graph:
         """The network; each of `record` is an output, named ``NAME out``."""
+        if isinstance(record, str):
+            raise GraphError("record", f"is the text {record!r}, no sequence of names", f"[{record!r}]")
         nodes: dict[str, Node] = dict(self._nodes)
         edges = list(self._fed)
         for (post, port), said in self._said.items():
@@ -167,6 +183,8 @@ class Populations:
         return self._whole(name, delay) - 1
 
     def _whole(self, name: str, delay: float) -> int:
+        if isinstance(delay, str):
+            raise GraphError(name, f"a delay of {delay!r}", "a number of seconds, or a Normal")
         steps = round(delay / self.dt_s)
         if steps < 1 or abs(delay / self.dt_s - steps) > 1e-6 * steps:
             raise GraphError(
@@ -175,5 +193,9 @@ class Populations:
         return steps
 
 
-def _shape(shape: int | Shape) -> Shape:
-    return (shape,) if isinstance(shape, int) else tuple(shape)
+def _shape(name: str, shape: int | Shape) -> Shape:
+    found = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    if not all(isinstance(n, int | np.integer) for n in found):
+        raise GraphError(name, f"a shape of {shape!r}", "a number of neurons, or a tuple of whole numbers")
+    check_shape(name, found)
+    return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from spikeflow.errors import GraphError, HardwareError
+from spikeflow.errors import GraphError, HardwareError, SpikeflowError
 from spikeflow.hw.pipeline import map_network
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.listed import listed
@@ -111,3 +113,27 @@ BAD = {
 def test_what_is_refused_by_name(what: str) -> None:
     with pytest.raises(GraphError):
         BAD[what](two())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda net: net.add("z", "LIF", 3), "'LIF' is no neuron model"),
+        (lambda net: net.add("z", LIF, 3), "is no neuron model.*LIF"),
+        (lambda net: net.add("z", LIF(0.9), 2.5), "z: a shape of 2.5"),
+        (lambda net: net.add("z", LIF(0.9), "12"), "z: a shape of '12'"),
+        (lambda net: net.add("z", LIF(0.9), -3), r"z: got \(-3,\)"),
+        (lambda net: net.project("a", "a", 80, 1.0, 1e-3), "80 is no rule"),
+        (lambda net: net.project("a", "a", FixedInDegree(2), "heavy", 1e-3), "a weight of 'heavy'"),
+        (lambda net: net.project("a", "a", FixedInDegree(2), 1.0, "long"), "a delay of 'long'"),
+        (lambda net: net.graph("a"), "the text 'a'.*\\['a'\\]"),
+        (lambda net: Populations(0), "steps of 0 s"),
+        (lambda net: Populations("1 ms"), "steps of '1 ms' s"),
+    ],
+)
+def test_things_of_another_kind_are_named(wrong: Any, said: str) -> None:
+    net = Populations(1e-3)
+    net.add("a", LIF(0.9), 5)
+    with pytest.raises(SpikeflowError, match=said):
+        wrong(net)
+    net.graph(["a"])  # nothing of it stays

@@ -103,6 +103,8 @@ class Projection:
     number: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.weight, str):
+            raise GraphError("projection", f"a weight of {self.weight!r}", "a number, or a Normal")
         if not isinstance(self.weight, Normal):
             object.__setattr__(self, "weight", float(self.weight))
         if not isinstance(self.delay, Normal):
@@ -160,6 +162,8 @@ class Projection:
 
 
 def _check_rule(name: str, rule: Rule, sources: int, targets: int) -> None:
+    if not isinstance(rule, Rule):
+        raise GraphError(name, f"{rule!r} is no rule", "such as FixedInDegree(80) or Probability(0.1)")
     if not rule.autapses and sources != targets:
         raise GraphError(
             name,
