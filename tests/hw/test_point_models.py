@@ -15,17 +15,21 @@ from spikeflow.hw.chips.chip import NAMES, load
 from spikeflow.hw.passes.adapt import adapt
 from spikeflow.hw.passes.compose import compose
 from spikeflow.hw.passes.rules import check_rules
-from spikeflow.ir.graph import Graph
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Input, Linear, Node, Output
 from spikeflow.neurons import (
     ALIF,
     DHLIF,
+    EGRU,
     IF,
+    ILIF,
     LIF,
     TCLIF,
     AdLIF,
     CSiLIF,
     CubaLIF,
     Izhikevich,
+    LeakyIntegrator,
     NeuronModel,
     ParametricLIF,
     SiLIF,
@@ -102,3 +106,30 @@ def test_a_chip_of_fixed_neurons_refuses_by_name_and_says_where_else(model: Neur
         assert "the state r" in found[0].need
     if getattr(model, "reset", "") == "value":
         assert "reset_value" in found[0].need
+
+
+READ = (LeakyIntegrator(), LeakyIntegrator(0.8, "raw"), ILIF(0.5, 0.3, 8), EGRU(threshold=0.05))
+
+
+@pytest.mark.parametrize("name", PROGRAMMABLE)
+@pytest.mark.parametrize("model", READ, ids=lambda m: m.name)
+def test_a_read_out_of_values_keeps_them(model: NeuronModel, name: str) -> None:
+    """Its integers follow the float values over all 40 steps of 60 samples; the classes of the last step agree."""
+    nodes: dict[str, Node] = {
+        "x": Input((12,), "spikes"),
+        "w": Linear(nets.normal(0, 16, 12) * 0.4 + 0.1),
+        "cells": LIF().node((16,)),
+        "readout": model.node((3,)),
+        "out": Output(),
+    }
+    edges = [Edge("x", "w"), Edge("w", "cells"), Edge("readout", "out")]
+    for i, port in enumerate(model.inputs):
+        nodes[f"to {port}"] = Linear(nets.normal(5 + i, 3, 16) * 0.5)
+        edges += [Edge("cells", f"to {port}"), Edge(f"to {port}", "readout", port)]
+    network = nets.network(Graph(nodes, tuple(edges)), 40, "spikes")
+    draw = np.random.default_rng(5)
+    samples, tried = ((draw.random((n, 40, 12)) < 0.3) * 1.0 for n in (24, 60))
+    mapping = map_network(network, name, samples, accept_loss=True)
+    values, integers = (classify(n, tried, REFERENCE).logits for n in (network, mapping.as_network()))
+    assert np.corrcoef(values.ravel(), integers.ravel())[0, 1] > 0.97
+    assert (values[-1].argmax(1) == integers[-1].argmax(1)).mean() >= 0.9
