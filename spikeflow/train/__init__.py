@@ -4,6 +4,7 @@ loss, reading, regularise : what is minimised.
 metric : accuracy, latency to decision, and the counts of NeuroBench.
 norm, deploy : normalisation, and the network with it folded, as it is exported.
 init, quantise : weights that make every layer fire; weights trained as a chip's integers; clipping.
+rules : learning rules by one switch, from back-propagation through time to local losses.
 loop : `fit`, by a `recipe`, over `batches`; epochs, checkpoint, history and health are its parts.
 """
 

@@ -17,6 +17,7 @@ from spikeflow.train.init import make_fire
 from spikeflow.train.inside import spiking
 from spikeflow.train.metric import accuracy
 from spikeflow.train.recipe import Loss, Recipe
+from spikeflow.train.rules import backward
 
 NAN = float("nan")
 
@@ -172,21 +173,33 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
     for index, batch in enumerate(batches.epoch(number)):
         when = f"in epoch {number + 1}, batch {index + 1}"
         model.optimiser.zero_grad()
-        found, _ = model.net(batch.x, record=model.spiking)
-        outputs = found["output"] if model.spiking else found
-        value = loss_of(recipe.loss, outputs, batch)
-        total = value + _penalty(recipe, found, model.spiking) if model.spiking else value
-        if not bool(torch.isfinite(total)):
-            raise not_a_number(model.net, batch.x, when)
-        total.backward()
+        outputs, value = _backward(model, batch, when)
         gradients.see(when)
         if recipe.optimiser.clip:
             nn.utils.clip_grad_norm_(model.net.parameters(), recipe.optimiser.clip)
         model.optimiser.step()
         model.after_step()
-        sums.add(value.item(), _right(recipe, outputs.detach(), batch), batch)
+        sums.add(float(value), _right(recipe, outputs, batch), batch)
     gradients.tell(number + 1)
     return sums.score(), gradients.largest
+
+
+def _backward(model: Model, batch: Any, when: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients by the recipe's rule; outputs and loss of a batch."""
+    recipe = model.recipe
+    if recipe.rule.kind == "bptt":
+        found, _ = model.net(batch.x, record=model.spiking)
+        outputs = found["output"] if model.spiking else found
+        value = loss_of(recipe.loss, outputs, batch)
+        total = value + _penalty(recipe, found, model.spiking) if model.spiking else value
+        if bool(torch.isfinite(total)):
+            total.backward()
+            return outputs.detach(), value.detach()
+    else:
+        outputs, value = backward(recipe.rule, model.net, batch.x, lambda o: loss_of(recipe.loss, o, batch))
+        if bool(torch.isfinite(value)):
+            return outputs, value
+    raise not_a_number(model.net, batch.x, when)
 
 
 @torch.no_grad()

@@ -11,21 +11,10 @@ from torch.nn.utils import parametrize
 from spikeflow.errors import DataError, GraphError
 from spikeflow.neurons.layer import Neuron
 from spikeflow.train.inside import SYNAPSES, drivers, members, synapses
+from spikeflow.train.straight import straight
 
 BITS = range(2, 17)
 BELOW_ONE = 1 - 2.0**-24  # times a float32 it gives the next one towards 0
-
-
-class _Straight(torch.autograd.Function):
-    """The second value, the gradient of the first: their difference added would round."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: torch.Tensor, made: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return made
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradients[0], None
 
 
 class FakeQuantised(nn.Module):
@@ -61,8 +50,7 @@ class FakeQuantised(nn.Module):
         # a largest weight rounded up would no longer fit into the chip's codes at this unit
         over = near.double().abs() > exact.abs()
         near = torch.where(over, near * BELOW_ONE, near)
-        made: torch.Tensor = _Straight.apply(weight, near)
-        return made
+        return straight(weight, near)
 
     @torch.no_grad()
     def codes(self, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -10,6 +10,7 @@ from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from spikeflow.errors import DataError
+from spikeflow.train.rules import Rule
 
 T = TypeVar("T")
 LOSSES = ("cross_entropy", "per_step", "tet", "rate", "count")
@@ -137,6 +138,7 @@ class Recipe:
     epochs : at most so many.
     seed : of everything that is drawn.
     patience : stop after so many epochs without a better validation; 0: never.
+    rule : how gradients come about; all but bptt go without `regularise`.
     others : see each.
 
     Raises
@@ -153,8 +155,14 @@ class Recipe:
     schedule: Schedule = field(default=Schedule())
     regularise: Regularise = field(default=Regularise())
     weights: Weights = field(default=Weights())
+    rule: Rule = field(default=Rule())
 
     def __post_init__(self) -> None:
+        regular = self.regularise.rate_weight or self.regularise.silence_weight
+        if self.rule.kind != "bptt" and regular:
+            raise DataError(
+                "recipe: regularise", "a penalty", f"none with rule {self.rule.kind}", "rule bptt"
+            )
         _within("epochs", self.epochs, 1)
         _within("seed", self.seed, 0, 2**32 - 1)
         _within("patience", self.patience, 0)

@@ -29,6 +29,7 @@ from spikeflow.train import checkpoint
 from spikeflow.train.batches import Arrays, Coding, Splits
 from spikeflow.train.loop import Session, fit
 from spikeflow.train.recipe import Loss, Optimiser, Recipe, Regularise, Schedule, Weights
+from spikeflow.train.rules import Rule
 from tests.train.digits import network, splits
 
 QUICK = Recipe(epochs=2)
@@ -116,6 +117,15 @@ def test_every_part_of_a_recipe_and_the_same_seed_twice(name: str) -> None:
         assert torch.equal(value, found[1].net.state_dict()[key]), key
     other = fit(network(), splits(100, "rate"), replace(RECIPES[name], seed=1))
     assert any(not torch.equal(v, other.net.state_dict()[k]) for k, v in found[0].net.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ("truncated", "sltt", "ottt", "eprop", "local"))
+def test_every_rule_by_one_switch(kind: str) -> None:
+    torch.manual_seed(0)
+    net = Sequential(nn.Linear(64, 24), Neuron(LIF(0.8)), nn.Linear(24, 10), Neuron(Integrator()))
+    found = fit(net, splits(200), Recipe(epochs=3, rule=Rule(kind, 2), optimiser=Optimiser(rate=2e-2)))
+    assert found.valid is not None and found.valid.accuracy > 0.3
+    assert found.history[-1].train_loss < found.history[0].train_loss
 
 
 def test_integer_weights_are_trained() -> None:

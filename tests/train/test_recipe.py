@@ -28,6 +28,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a word": ({"loss": {"kind": "cross-entropy"}}, r"recipe: loss\.kind.*Try: cross_entropy"),
     "infinite": ({"optimiser": {"rate": float("inf")}}, r"optimiser\.rate: got inf .float., expected a finite number"),
     "negative": ({"optimiser": {"rate": -1.0}}, r"recipe: optimiser\.rate: got -1\.0, expected 0 or more"),
+    "a rule": ({"rule": {"kind": "e-prop"}}, r"rule\.kind.*Try: eprop"),
+    "a rule with penalties": ({"rule": {"kind": "ottt"}, "regularise": {"rate_weight": 1.0}}, "none with rule ottt"),
     "none": ({"epochs": 0}, r"recipe: epochs: got 0, expected 1 or more"),
     "bounds": ({"regularise": {"rate_low": 0.5, "rate_high": 0.1}}, r"recipe: regularise\.rate_high: got 0\.1"),
 }  # fmt: skip
