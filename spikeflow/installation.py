@@ -96,6 +96,7 @@ class Installation:
     threads: int
     engine: Engine
     decoders: str
+    sweeps: str
     parts: tuple[Found, ...]
 
     @property
@@ -121,6 +122,7 @@ def examine() -> Installation:
         threads=len(cores),
         engine=_engine(),
         decoders=_problem("spikeflow.datasets._decode"),
+        sweeps=_problem("spikeflow.neurons._sweep"),
         parts=parts,
     )
 

@@ -89,6 +89,7 @@ def _extensions(copy: Path) -> None:
     for module, folder in (
         ("spikeflow.sim._engine", "spikeflow/sim"),
         ("spikeflow.datasets._decode", "datasets"),
+        ("spikeflow.neurons._sweep", "spikeflow/neurons"),
     ):
         found = importlib.util.find_spec(module)
         assert found and found.origin
@@ -112,7 +113,8 @@ def _built(copy: Path) -> None:
     )
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    for folder, to in (("spikeflow/sim", "spikeflow/sim"), ("spikeflow/datasets", "datasets")):
+    places = ("spikeflow/sim", "spikeflow/sim"), ("spikeflow/neurons", "spikeflow/neurons")
+    for folder, to in (*places, ("spikeflow/datasets", "datasets")):
         for extension in (made / folder).glob("*.so"):
             shutil.copy(extension, copy / to)
 

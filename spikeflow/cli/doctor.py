@@ -34,6 +34,7 @@ def _text(found: Installation) -> str:
         f"{found.python} on {found.system}",
         f"engine: {engine.problem or works}",
         f"decoders of event files: {found.decoders or 'work'}",
+        f"kernels of neuron layers: {found.sweeps or 'work'}",
         f"threads: {found.threads} (--threads 0 takes them all)",
         "",
     ]

@@ -16,15 +16,15 @@ import torch
 from torch import nn
 
 from spikeflow.errors import GraphError, SpikeflowWarning
-from spikeflow.ir.evaluate import evaluate
 from spikeflow.neurons import surrogate
-from spikeflow.neurons.bounds import limited, settled
+from spikeflow.neurons.bounds import limited
 from spikeflow.neurons.learned import Learn, Learned, learned
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.settling import SEEN, compared
 from spikeflow.neurons.slots import Given, Slotted, filled
 from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
-from spikeflow.neurons.tensors import Tensors
+from spikeflow.neurons.sweep import Parts, evaluated, evaluated_step
+from spikeflow.neurons.sweeping import eager_because, swept
 
 State = tuple[torch.Tensor, ...]
 Parameters = dict[str, torch.Tensor]
@@ -49,6 +49,8 @@ class Neuron(Slotted):
         or a dict of such by slot. A module is registered; it shapes gradients and gets none itself from an
         ordinary backward pass. It may be set anew at any time: parameters and state stay what they are.
     shape : of the population, where a parameter is learned for each channel or neuron.
+    budget : bytes that the states of a stretch may take until its backward pass; those that are not kept are
+        computed again. None: those of every 16th step are kept. Gradients are the same.
 
     Raises
     ------
@@ -63,12 +65,15 @@ class Neuron(Slotted):
         learn: Learn = (),
         derivative: Given = surrogate.atan,
         shape: tuple[int, ...] | None = None,
+        budget: int | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(model, NeuronModel):
             raise GraphError("Neuron", f"{model!r} is no neuron model", "an instance, such as LIF(0.9)")
         self._ways = learned(model, learn)
-        self.model = model
+        if budget is not None and (isinstance(budget, bool) or not isinstance(budget, int) or budget < 0):
+            raise GraphError(model.name, f"budget={budget!r} is no number of bytes", "budget=2**20, or None")
+        self.model, self.budget = model, budget
         self._prepare()
         self._fill(derivative, 3)
         for name, value in model.params().items():
@@ -96,13 +101,15 @@ class Neuron(Slotted):
 
     def __getstate__(self) -> dict[str, Any]:
         # the state's class is made, not imported, so that pickle could not find it
-        return {k: v for k, v in self.__dict__.items() if k != "state_type"}
+        # and what is compiled is compiled anew
+        return {k: v for k, v in self.__dict__.items() if k not in ("state_type", "_compiled")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self.__dict__.setdefault("_ways", dict.fromkeys(self._parameters, Learned()))
+        self.__dict__.setdefault("budget", None)
         self._prepare()
-        self._slots = filled(self.model.name, self._program, self.derivative)
+        self._put(filled(self.model.name, self._program, self.derivative))
 
     def extra_repr(self) -> str:
         """The model with the parameters as they are now."""
@@ -177,12 +184,24 @@ class Neuron(Slotted):
         self, values: Parameters, moment: tuple[torch.Tensor, ...], state: State
     ) -> tuple[torch.Tensor, State]:
         """One moment of what was checked: inputs in the order of the ports, in the type of the state."""
-        program, like = self._program, moment[0]
-        domain = Tensors(self._slots, like)
-        before, arriving = zip(program.states, state, strict=True), zip(program.inputs, moment, strict=True)
-        registers = evaluate(program, domain, values, dict(before), dict(arriving))
-        z, *after = (domain.full(registers[i]) for i in program.ends)
-        return z, self.state_type(*(settled(v) if self._settles else v for v in after))
+        z, after = self._run(values, moment, state, timed=False)
+        return z, after
+
+    def _run(
+        self, values: Parameters, ports: tuple[torch.Tensor, ...], state: State, timed: bool
+    ) -> tuple[torch.Tensor, State]:
+        """A stretch ``(T, B, *shape)``, or a moment ``(B, *shape)``, by what can run it."""
+        parts = Parts(ports, tuple(values[name] for name in self._program.params), tuple(state))
+        reason = self._function or eager_because(self._compiled, parts)
+        if reason != self._because:
+            self._because = reason
+        if not reason:
+            z, after = swept(self._compiled, parts, timed, self.budget)
+        elif timed:
+            z, after = evaluated(self._program, self._slots, parts, self._settles)
+        else:
+            z, after = evaluated_step(self._program, self._slots, parts, self._settles)
+        return z, self.state_type(*after)
 
     def handed_on(self, z: torch.Tensor, x: Stretch) -> torch.Tensor:
         """Spikes in the type of what came in; a spike is 0 or 1 in any."""
@@ -202,12 +221,8 @@ class Neuron(Slotted):
         like = inputs[0][0]
         state = self.initial(like) if state is None else state
         self.check(like, state)
-        values = self.values(like.dtype)
-        outputs: list[torch.Tensor] = []
-        for moment in zip(*(port.unbind(0) for port in inputs), strict=True):
-            z, state = self.advance(values, moment, state)
-            outputs.append(z)
-        return self.handed_on(torch.stack(outputs), x), state
+        z, state = self._run(self.values(like.dtype), inputs, state, timed=True)
+        return self.handed_on(z, x), state
 
 
 def _shown(value: torch.Tensor) -> str:

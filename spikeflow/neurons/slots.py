@@ -13,6 +13,7 @@ from torch import nn
 from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.program import Program
 from spikeflow.neurons.autograd import Derivative
+from spikeflow.neurons.compiled import Compiled
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.surrogate import Surrogate, atan, straight_through
 from spikeflow.neurons.tensors import Slopes
@@ -64,15 +65,19 @@ class Slotted(nn.Module):
     derivative: Given
     _program: Program
     _slots: dict[int, Derivative]
+    _because: str = ""  # why the last run was eager; empty where it was not
 
     @property
     def kernel(self) -> str:
         """What computes the layer and its gradient.
 
-        ``program``: the evaluated program, with surrogates that are programs themselves. ``eager``: the same,
-        with a function of tensors in one of its slots, which no kernel can be printed from.
+        ``compiled forward and backward``: the C++ core (`neurons.compiled`), from the program and its
+        adjoint. ``eager: REASON``: the program evaluated by torch's operations, where a function of tensors
+        stands for a derivative, or where the last run was on another device, in forward mode or within a
+        transform.
         """
-        return "program" if all(isinstance(d, Slopes) for d in self._slots.values()) else "eager"
+        reason = self._function or self._because
+        return f"eager: {reason}" if reason else "compiled forward and backward"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "derivative":
@@ -80,9 +85,17 @@ class Slotted(nn.Module):
         else:
             super().__setattr__(name, value)
 
+    def _put(self, slots: dict[int, Derivative]) -> None:
+        self._slots = slots
+        programs = {slot: d.program for slot, d in slots.items() if isinstance(d, Slopes)}
+        function = next((slot for slot in slots if slot not in programs), None)
+        told = f"a function of tensors is the derivative of slot {function}"
+        self._function = "" if function is None else told
+        self._compiled = Compiled(self._program, programs)
+
     def _fill(self, derivative: Given, level: int) -> None:
         """Put surrogates into the slots; what is told of them names the line so many calls above."""
-        self._slots = filled(self.model.name, self._program, derivative)
+        self._put(filled(self.model.name, self._program, derivative))
         # torch lets nothing but a module take the place of one
         self._modules.pop("derivative", None)
         super().__setattr__("derivative", derivative)  # type: ignore[arg-type]

@@ -17,7 +17,6 @@ import spikeflow.sim._engine as _engine
 from spikeflow.errors import SimulationError, StageError
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Weight, weight_values
-from spikeflow.ir.fixed import ROUNDINGS
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
     Activation,
@@ -40,7 +39,7 @@ from spikeflow.ir.nodes import (
 from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.ir.nodes.sparse import SCOPES
 from spikeflow.ir.outputs import expanded
-from spikeflow.ir.program import Instruction, Program
+from spikeflow.ir.program_arrays import numbered, program_arrays
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import coded
 from spikeflow.sim.alphabets import EXACT, carries_spikes
@@ -54,7 +53,7 @@ Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
 BEST_ISA = 2
 
 # the engine's number of each operation
-_NUMBERS = {row[0]: number for number, row in enumerate(_engine.operations())}
+_NUMBERS = numbered([row[0] for row in _engine.operations()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,7 +246,7 @@ class _Lowering:
         add = self.network.population_wide if wide else self.network.population
         dtype = np.int64 if wide else self.dtype
         program = node.program
-        code, constants = program_arrays(program)
+        code, constants = program_arrays(program, _NUMBERS)
         counts = (len(program.inputs), len(program.states), len(program.params), program.output)
         tables = [np.asarray(table, np.int64) for table in program.tables.values()]
         zero = np.zeros(1, dtype)
@@ -296,20 +295,3 @@ def operand(x: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:
     if len(shape) == 3 and padded == (shape[0], 1, 1) and prod(shape) > shape[0]:
         return np.ascontiguousarray(x, dtype).reshape(-1)
     return np.ascontiguousarray(np.broadcast_to(x, shape), dtype).reshape(-1)
-
-
-def program_arrays(program: Program) -> tuple[Array, Array]:
-    """A program as rows of (operation, a, b, c, name, mode, value), and its constants as float64."""
-    rows = [_row(program, i) for i in program.code]
-    constants = [float(np.float32(i.value)) if i.op == "const" else 0.0 for i in program.code]
-    return np.asarray(rows, np.int64), np.asarray(constants, np.float64)
-
-
-def _row(program: Program, i: Instruction) -> tuple[int, ...]:
-    row = i.operation
-    assert row is not None, "programs are checked where graphs are made"
-    args = (*i.args, 0, 0, 0)[:3]
-    name = list(getattr(program, row.names)).index(i.name) if row.names else 0
-    mode = (row.modes or ROUNDINGS).index(i.mode) if i.mode else 0
-    value = int(i.value) if row.takes and isinstance(i.value, int) else 0
-    return (_NUMBERS[row.name], *args, name, mode, value)

@@ -35,6 +35,7 @@ static const Tables& tables(Isa isa) {
 }
 
 template <> const Kernels<float>& kernels<float>(Isa isa) { return tables(isa).floats; }
+template <> const Kernels<double>& kernels<double>(Isa isa) { return tables(isa).doubles; }
 template <> const Kernels<int32_t>& kernels<int32_t>(Isa isa) { return tables(isa).int32s; }
 template <> const Kernels<int64_t>& kernels<int64_t>(Isa isa) { return tables(isa).int64s; }
 template <> const RowKernels<float, float>& row_kernels<float, float>(Isa isa) { return tables(isa).rows_float; }

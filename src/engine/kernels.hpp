@@ -85,6 +85,8 @@ struct Kernels {
     void (*mark_nonzero)(Word<R>* marks, const R* x, int32_t n);
     void (*mark_different)(Word<R>* marks, const R* a, const R* b, int32_t n);
     int32_t (*unmarked)(const Word<R>* marks, int32_t n);
+    // Floats: to = from, with +0 for what is of magnitude below `least`.
+    void (*keep)(R* to, const R* from, R least, int32_t n);
     void (*shift)(R* x, int32_t n, int32_t amount);                             // integers: x 2**amount, floor
 };
 

@@ -24,7 +24,7 @@
     X(div,      div,     2, real,  computed, a / b)                              \
     X(minimum,  minimum, 2, any,   computed, a < b ? a : b)                      \
     X(maximum,  maximum, 2, any,   computed, a > b ? a : b)                      \
-    X(floor,    floor,   1, real,  computed, __builtin_floorf(a))                \
+    X(floor,    floor,   1, real,  computed, whole_below(a))                     \
     X(where,    where,   3, any,   computed, a != R{0} ? b : c)                  \
     X(spike,    spike,   1, any,   computed, a >= R{0} ? R{1} : R{0})            \
     X(stop_gradient, stop_gradient, 1, any, read, )                              \
@@ -34,7 +34,7 @@
     X(narrow,   narrow,  1, whole, special,  )                                   \
     X(table,    table,   1, whole, special,  )                                   \
     X(abs,      abs,     1, any,   computed, magnitude(a))                       \
-    X(round,    round,   1, real,  computed, __builtin_rintf(a))                 \
+    X(round,    round,   1, real,  computed, nearest(a))                         \
     X(exp,      exp,     1, real,  computed, exp_formula(a))
 // clang-format on
 

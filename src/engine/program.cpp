@@ -244,6 +244,7 @@ bool Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, const N
 }
 
 template class Program<float>;
+template class Program<double>;
 template class Program<int32_t>;
 template class Program<int64_t>;
 

@@ -75,6 +75,7 @@ public:
     int32_t states() const { return static_cast<int32_t>(states_); }
     int32_t params() const { return static_cast<int32_t>(first_state_ - first_param_); }
     std::size_t narrows() const { return narrows_; }
+    std::size_t operations() const { return code_.size(); }
     bool spikes() const { return spikes_; }     // the output can only be 0 or 1
 
 private:

@@ -14,6 +14,7 @@ static_assert(static_cast<std::size_t>(Op::sub_spike) < std::size(Kernels<float>
 
 struct Tables {
     Kernels<float> floats;
+    Kernels<double> doubles;
     Kernels<int32_t> int32s;
     Kernels<int64_t> int64s;
     RowKernels<float, float> rows_float;

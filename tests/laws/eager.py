@@ -12,6 +12,7 @@ from spikeflow.ir import functions
 from spikeflow.neurons import Neuron, NeuronModel, autograd
 from spikeflow.neurons.bounds import settled
 from spikeflow.neurons.stretch import arriving
+from spikeflow.neurons.sweep import Parts, evaluated, evaluated_step
 from spikeflow.sim.domains import Float32
 
 
@@ -93,6 +94,16 @@ class TorchOps:
 
     def stop_gradient(self, x: torch.Tensor) -> torch.Tensor:
         return x.detach()
+
+
+class Evaluated(Neuron):
+    """A layer that always evaluates its program, operation by operation in torch."""
+
+    def _run(self, values: Any, ports: Any, state: Any, timed: bool) -> Any:
+        parts = Parts(ports, tuple(values[name] for name in self._program.params), tuple(state))
+        run = evaluated if timed else evaluated_step
+        z, after = run(self._program, self._slots, parts, self._settles)
+        return z, self.state_type(*after)
 
 
 def numpy_step(model: NeuronModel, state: tuple[Any, ...], x: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:

@@ -17,26 +17,13 @@ from spikeflow.ir.adjoint import adjoint
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Output, Population
 from spikeflow.neurons import Neuron, NeuronModel, surrogate
-from spikeflow.neurons.surrogate import Surrogate
 from spikeflow.sim import Dense
 from spikeflow.sim import run as simulate
 from spikeflow.sim.gradient import Gradients, backward, forward
 from tests.laws.models import CASES, SIZE, currents, label, read_by, slots_of
 from tests.laws.rounding import assert_within, bounds
+from tests.laws.surrogates import SURROGATES
 
-SURROGATES: tuple[Surrogate, ...] = (
-    surrogate.atan,
-    surrogate.triangle,
-    surrogate.rectangle,
-    surrogate.sigmoid,
-    surrogate.fast_sigmoid,
-    surrogate.slayer_exponential,
-    surrogate.multi_gaussian,
-    surrogate.straight_through,
-    surrogate.ArcTangent(0.7),
-    surrogate.Triangle(0.3, 2.0),
-    surrogate.traced(lambda x, ops: ops.where(ops.spike(x), 0.25, 1.0)),
-)
 each = pytest.mark.parametrize("model", CASES, ids=label)
 types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 

@@ -23,7 +23,8 @@ from spikeflow.sim.domains import Float64
 from spikeflow.sim.gradient import Forward, Gradients, backward, forward, summed_to
 from tests.laws.models import CASES, label, slots_of
 from tests.laws.rounding import assert_within, bounds
-from tests.laws.test_adjoint import SURROGATES, drawn, weights
+from tests.laws.surrogates import SURROGATES
+from tests.laws.test_adjoint import drawn, weights
 from tests.sim.random_programs import population
 
 T, B, N = 5, 2, 3

@@ -1,4 +1,6 @@
-"""The layer evaluates the traced program: its bits are those of `model.step` run on tensors, gradients included.
+"""The evaluated program has the bits of `model.step` run on tensors, gradients included.
+
+How the C++ core compares with it is in `test_layer_compiled`.
 
 Currents are normal (mean 0.2, deviation 0.6) with a stretch of silence; states start at rest or normal; every
 parameter is learned. Until commit 2bb3037 the layer ran the step itself; `tests.laws.eager` keeps that way.
@@ -14,7 +16,7 @@ import pytest
 import torch
 
 from spikeflow.ir.ops import Ops
-from spikeflow.neurons import Neuron, NeuronModel, surrogate
+from spikeflow.neurons import NeuronModel, surrogate
 from spikeflow.neurons.model import Value, param
 from tests.laws import eager
 from tests.laws.models import CASES, SIZE, label, read_by
@@ -76,7 +78,7 @@ def test_spikes_states_and_gradients_are_those_of_the_step_itself(
     for seed, shape in enumerate(SHAPES):
         seen = []
         for run in (lambda layer, x, s: layer(x, s), eager.stretch):
-            layer = Neuron(model, learn=read_by(model), derivative=surrogate.fast_sigmoid)
+            layer = eager.Evaluated(model, learn=read_by(model), derivative=surrogate.fast_sigmoid)
             x, state = drawn(model, shape, dtype, seed)
             z, after = run(layer, x, state if started else None)
             weights = torch.linspace(0.5, 1.5, z.numel(), dtype=z.dtype).reshape(z.shape)

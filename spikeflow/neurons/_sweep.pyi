@@ -1,0 +1,46 @@
+"""
+Layers of neurons over a stretch of time; built from src/ and used by spikeflow.neurons.compiled alone.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+
+def isa() -> int:
+    """The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512."""
+
+def operations() -> list[str]:
+    """The operations by number."""
+
+class Program32:
+    """
+    A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa.
+    """
+
+    def __init__(self, code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None: ...
+
+    def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> None:
+        """All steps of a stretch."""
+
+    def backward(self, adjoint: Program32, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
+        """
+        Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; into: for the wanted ports, the states, the wanted parameters.
+        """
+
+class Program64:
+    """
+    A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa.
+    """
+
+    def __init__(self, code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None: ...
+
+    def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> None:
+        """All steps of a stretch."""
+
+    def backward(self, adjoint: Program64, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
+        """
+        Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; into: for the wanted ports, the states, the wanted parameters.
+        """

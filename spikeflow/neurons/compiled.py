@@ -1,0 +1,209 @@
+"""Compiled: a neuron's step and its adjoint, run by the C++ core over a stretch of time, without torch.
+
+The core (``src/sweep``) takes addresses of arrays and checks nothing; who calls has checked them, and holds
+them while it runs. Values are ``(T, B, *shape)`` in C order, of float32 or float64. On the same inputs
+outputs and states are those of the reference bit for bit, whatever the number of threads; gradients are those
+of `sim.gradient` to the rounding of their sums. Of these, cotangents below 2^-120 in float32 (2^-1000 in
+float64) count as 0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import spikeflow.neurons._sweep as _sweep
+from spikeflow.errors import GraphError, OperationRefused
+from spikeflow.ir.adjoint import adjoint
+from spikeflow.ir.codec import decode_record, encode_record
+from spikeflow.ir.program import Program, without_unused
+from spikeflow.ir.program_arrays import numbered, program_arrays
+
+_NUMBERS = numbered(_sweep.operations())
+_KINDS = {4: _sweep.Program32, 8: _sweep.Program64}
+FASTEST = 2  # the widest vectors that the processor has
+USUAL = 16  # steps between states that are kept: a segment of that many lies in the second-level cache
+
+Values = tuple[int, int]  # an address, and how many values lie there: all, or one that stands for all
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The size of a stretch of time, and how it is run.
+
+    Parameters
+    ----------
+    shape : ``(T, B, *shape)``.
+    bytes_each : of a value, 4 or 8.
+    interval : states are kept every so many steps; those between are computed again on the way back.
+    """
+
+    shape: tuple[int, ...]
+    bytes_each: int = 4
+    interval: int = USUAL
+    threads: int = 1
+    isa: int = FASTEST
+
+    @property
+    def elements(self) -> int:
+        """Neurons times samples."""
+        return prod(self.shape[1:])
+
+    @property
+    def moments(self) -> int:
+        """How often states are kept; those before the first step are not."""
+        return (self.shape[0] - 1) // self.interval
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int, int, int]:
+        """As the core reads them."""
+        population = prod(self.shape[2:])
+        return (self.shape[0], self.elements, population, self.interval, self.threads, self.isa)
+
+
+def interval(shape: tuple[int, ...], states: int, bytes_each: int, budget: int | None) -> int:
+    """How often to keep states, so that they take at most `budget` bytes; None: every 16 steps."""
+    if budget is None:
+        return USUAL
+    each, steps = states * prod(shape[1:]) * bytes_each, shape[0]
+    moments = min(steps - 1, budget // each) if each else steps - 1
+    return -(-steps // (moments + 1))
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a step reads, by address: ports, parameters with their shapes, the state before the first step."""
+
+    ports: Sequence[Values]
+    params: Sequence[tuple[int, tuple[int, ...]]]
+    state: Sequence[int]
+
+
+class Compiled:
+    """A float program and the slopes of its slots; compiled for a type of numbers when it first meets it.
+
+    `text` is what `of_text` makes it of anew; `refused` says why the core does not run it, and is empty where
+    it does.
+    """
+
+    def __init__(self, program: Program, slots: Mapping[int, Program]) -> None:
+        self.program, self.slots = program, dict(slots)
+        self._made: dict[Any, Any] = {}
+        # neither may be computed while torch.compile traces
+        self.text, self.refused = _text(program, slots), self._refused()
+
+    def _refused(self) -> str:
+        try:
+            self._backward(4, self._others)
+        except (GraphError, OperationRefused) as error:
+            return str(error)
+        return ""
+
+    @property
+    def _others(self) -> tuple[str, ...]:
+        return (*(f"input.{n}" for n in self.program.inputs), *(f"param.{n}" for n in self.program.params))
+
+    def forward(self, extent: Extent, given: Given, out: int, after: Sequence[int], kept: int) -> None:
+        """All steps; writes the output ``(T, B, *shape)``, the states after them, and into `kept` (0:
+        nowhere) ``(moments, states, B, *shape)``.
+        """
+        held = _parameters(given, extent)
+        key = ("forward", extent.bytes_each)
+        if key not in self._made:
+            self._made[key] = _native(self.program, extent.bytes_each)
+        self._made[key].forward(extent.sizes, given.ports, held[0], given.state, out, after, kept)
+
+    def backward(
+        self,
+        extent: Extent,
+        given: Given,
+        kept: int,
+        cotangents: Sequence[Values],
+        into: tuple[Mapping[str, int], Sequence[int]],
+    ) -> None:
+        """Back from the last step to the first.
+
+        Parameters
+        ----------
+        cotangents : of the output, then of each state after the last step.
+        into : where gradients are written: of inputs and parameters by name (``input.in``, ``param.decay``),
+            those wanted; and of each state before the first step.
+        """
+        wanted, to_state = into
+        again, back, (ports, params) = self._backward(extent.bytes_each, wanted)
+        held, names = _parameters(given, extent), self.program
+        to = (
+            [wanted[f"input.{names.inputs[i]}"] for i in ports],
+            to_state,
+            [wanted[f"param.{names.params[i]}"] for i in params],
+        )
+        again.backward(
+            back, extent.sizes, (ports, params), given.ports, held[0], given.state, kept, cotangents, to
+        )
+
+    def _backward(
+        self, bytes_each: int, wanted: Collection[str]
+    ) -> tuple[Any, Any, tuple[list[int], list[int]]]:
+        key = (bytes_each, *(name for name in self._others if name in wanted))
+        if key not in self._made:
+            text, program = adjoint(self.program, self.slots, key[1:]), self.program
+            numbers = (
+                [i for i, name in enumerate(program.inputs) if f"input.{name}" in wanted],
+                [i for i, name in enumerate(program.params) if f"param.{name}" in wanted],
+            )
+            made = _native(_without_output(program), bytes_each), _native(text, bytes_each)
+            self._made[key] = (*made, numbers)
+        return self._made[key]
+
+
+def _text(program: Program, slots: Mapping[int, Program]) -> str:
+    slopes = {str(slot): encode_record(slope, []) for slot, slope in slots.items()}
+    return json.dumps({"program": encode_record(program, []), "slots": slopes})
+
+
+@lru_cache(maxsize=256)
+def of_text(text: str) -> Compiled:
+    """What `Compiled.text` was made of."""
+    data = json.loads(text)
+    slots = {int(slot): decode_record(Program, slope, []) for slot, slope in data["slots"].items()}
+    return Compiled(decode_record(Program, data["program"], []), slots)
+
+
+def _without_output(program: Program) -> Program:
+    """The same step, of which the next states alone are read."""
+    if not program.next_states:
+        return program
+    code, ends = without_unused(program.code, program.next_states)
+    return replace(program, code=code, output=ends[0], next_states=tuple(ends))
+
+
+def _native(program: Program, bytes_each: int) -> Any:
+    code, constants = program_arrays(program, _NUMBERS)
+    counts = (len(program.inputs), len(program.states), len(program.params), program.output)
+    return _KINDS[bytes_each](code, constants, counts, np.asarray(program.next_states, np.int64))
+
+
+def _parameters(given: Given, extent: Extent) -> tuple[list[tuple[int, int, int]], list[Any]]:
+    """As the core reads them, and the arrays of owners, to be held while it does."""
+    owners = [owner(shape, extent.shape[2:]) for _, shape in given.params]
+    found = [
+        (address, prod(shape), 0 if own is None else own.ctypes.data)
+        for (address, shape), own in zip(given.params, owners, strict=True)
+    ]
+    return found, owners
+
+
+@lru_cache(maxsize=256)
+def owner(shape: tuple[int, ...], population: tuple[int, ...]) -> npt.NDArray[np.int32] | None:
+    """For each neuron the entry of a parameter that is its own; None where there is one for all."""
+    if prod(shape) == 1:
+        return None
+    entries = np.arange(prod(shape), dtype=np.int32).reshape(shape)
+    return np.ascontiguousarray(np.broadcast_to(entries, population)).reshape(-1)

@@ -1,0 +1,57 @@
+"""Which way a layer of neurons runs: swept by the C++ core, or evaluated; and why."""
+
+from __future__ import annotations
+
+from itertools import chain
+
+import torch
+from torch.autograd import forward_ad
+
+from spikeflow.neurons import sweep_ops
+from spikeflow.neurons.compiled import Compiled
+from spikeflow.neurons.sweep import Parts, Sweep, onward
+
+PLAIN = (torch.Tensor, torch.nn.Parameter)
+
+
+def eager_because(compiled: Compiled, parts: Parts) -> str:
+    """Why the core does not run these tensors; empty where it does."""
+    device = parts.ports[0].device
+    if device.type != "cpu":
+        return f"tensors on {device.type}"
+    if compiled.refused:
+        return compiled.refused
+    if torch.compiler.is_compiling():
+        return ""
+    if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]
+        return "a transform of torch.func"
+    if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
+        return "differentiated in forward mode"
+    strange = next((type(t).__name__ for t in chain(*parts) if type(t) not in PLAIN), "")
+    return f"tensors of type {strange}" if strange else ""
+
+
+def swept(
+    compiled: Compiled, parts: Parts, timed: bool, budget: int | None
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    """A stretch ``(T, B, *shape)``, or a moment ``(B, *shape)``, through the core."""
+    if torch.compiler.is_compiling():
+        return _in_a_graph(compiled, parts, timed, budget)
+    parts = parts.plain()
+    like = parts.ports[0]
+    extent = sweep_ops.extent_of(like if timed else like[None], len(parts.state), budget)
+    if torch.is_grad_enabled() and any(t.requires_grad for t in chain(*parts)):
+        counts = len(parts.ports), len(parts.ports) + len(parts.params)
+        z, *after = Sweep.apply(compiled, extent, counts, *chain(*parts))  # type: ignore[no-untyped-call]
+    else:
+        z, *after, _ = onward(compiled, extent, parts, keeps=False)
+    return z, tuple(after)
+
+
+def _in_a_graph(
+    compiled: Compiled, parts: Parts, timed: bool, budget: int | None
+) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+    ports = parts.ports if timed else tuple(p[None] for p in parts.ports)
+    given = list(ports), list(parts.params), list(parts.state)
+    z, *after, _ = sweep_ops.sweep(compiled.text, -1 if budget is None else budget, *given)
+    return z if timed else z[0], tuple(after)

@@ -1,0 +1,110 @@
+// Python meets the sweeps here: addresses of arrays in, nothing out; no logic. Whoever calls has checked the arrays.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+
+#include "sweep/sweep.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using namespace spikeflow;
+
+namespace {
+
+using Address = uintptr_t;
+using Addresses = std::vector<Address>;
+using Streams = std::vector<std::tuple<Address, int64_t>>;                 // address, number of values
+using Parameters = std::vector<std::tuple<Address, int64_t, Address>>;     // and the owners' address, 0 for none
+using Sizes = std::array<int64_t, 6>;                                      // as Stretch has them
+using Code = nb::ndarray<const int64_t, nb::shape<-1, 7>, nb::c_contig, nb::device::cpu>;
+template <class T>
+using In = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+template <class T>
+T* pointer(Address address) { return reinterpret_cast<T*>(address); }
+
+template <class T>
+std::vector<T*> pointers(const Addresses& addresses) {
+    std::vector<T*> out;
+    for (const Address address : addresses) out.push_back(pointer<T>(address));
+    return out;
+}
+
+template <class R>
+Stream<R> stream(const std::tuple<Address, int64_t>& given) { return {pointer<const R>(std::get<0>(given)), std::get<1>(given)}; }
+
+template <class R>
+std::vector<Stream<R>> streams(const Streams& given) {
+    std::vector<Stream<R>> out;
+    for (const auto& one : given) out.push_back(stream<R>(one));
+    return out;
+}
+
+template <class R>
+std::vector<Parameter<R>> parameters(const Parameters& given) {
+    std::vector<Parameter<R>> out;
+    for (const auto& [values, count, owner] : given) out.push_back({pointer<const R>(values), count, pointer<const int32_t>(owner)});
+    return out;
+}
+
+Stretch stretch(const Sizes& sizes) {
+    const auto [steps, elements, population, interval, threads, isa] = sizes;
+    return {steps, elements, population, interval, static_cast<int32_t>(threads), static_cast<int32_t>(std::clamp<int64_t>(isa, 0, 2))};
+}
+
+template <class R>
+void bind_program(nb::module_& m, const char* name) {
+    nb::class_<Program<R>> c(m, name, "A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa.");
+    c.def("__init__", [](Program<R>* made, const Code& code, const In<double>& constants, std::array<int64_t, 4> counts, const In<int64_t>& next_states) {
+        static_assert(sizeof(Instruction) == 7 * sizeof(int64_t));
+        ProgramText text;
+        text.code = {reinterpret_cast<const Instruction*>(code.data()), code.shape(0)};
+        text.constants = {constants.data(), constants.size()};
+        text.inputs = counts[0];
+        text.states = counts[1];
+        text.params = counts[2];
+        text.output = counts[3];
+        text.next_states = {next_states.data(), next_states.size()};
+        new (made) Program<R>("program", text);
+    }, "code"_a, "constants"_a, "counts"_a, "next_states"_a);
+    c.def("forward", [](const Program<R>& program, const Sizes& sizes, const Streams& ports, const Parameters& params, const Addresses& state,
+                        Address out, const Addresses& after, Address kept) {
+        const ForwardText<R> text{stretch(sizes), streams<R>(ports), parameters<R>(params), pointers<const R>(state),
+                                  pointer<R>(out), pointers<R>(after), pointer<R>(kept)};
+        const nb::gil_scoped_release released;
+        sweep_forward(program, text);
+    }, "sizes"_a, "ports"_a, "params"_a, "state"_a, "out"_a, "after"_a, "kept"_a, "All steps of a stretch.");
+    c.def("backward", [](const Program<R>& again, const Program<R>& adjoint, const Sizes& sizes, const std::array<std::vector<int32_t>, 2>& wanted,
+                         const Streams& ports, const Parameters& params, const Addresses& state, Address kept, const Streams& cotangents,
+                         const std::array<Addresses, 3>& into) {
+        std::vector<Stream<R>> after = streams<R>(cotangents);
+        const Stream<R> out = after.front();
+        after.erase(after.begin());
+        const BackwardText<R> text{stretch(sizes), streams<R>(ports), parameters<R>(params), pointers<const R>(state), pointer<const R>(kept),
+                                   out, after, pointers<R>(into[0]), pointers<R>(into[1]), pointers<R>(into[2])};
+        const nb::gil_scoped_release released;
+        sweep_backward(again, adjoint, {wanted[0], wanted[1]}, text);
+    }, "adjoint"_a, "sizes"_a, "wanted"_a, "ports"_a, "params"_a, "state"_a, "kept"_a, "cotangents"_a, "into"_a,
+       "Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; "
+       "into: for the wanted ports, the states, the wanted parameters.");
+}
+
+}  // namespace
+
+NB_MODULE(_sweep, m) {
+    m.doc() = "Layers of neurons over a stretch of time; built from src/ and used by spikeflow.neurons.compiled alone.";
+    nb::set_leak_warnings(false);           // layers that live until the end of Python hold programs
+    m.def("isa", [] { return static_cast<int>(best_isa()); }, "The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512.");
+    m.def("operations", [] {
+        std::vector<const char*> words;
+        for (const OperationFacts& row : kOperations) words.push_back(row.word);
+        return words;
+    }, "The operations by number.");
+    bind_program<float>(m, "Program32");
+    bind_program<double>(m, "Program64");
+}

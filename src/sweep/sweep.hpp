@@ -1,0 +1,78 @@
+// Sweep: a layer of neurons over all steps of a stretch of time, and backward through it.
+//
+// A neuron needs nothing of its neighbours within a layer, so a block of neurons runs through all steps before the
+// next one begins, and its registers and states stay in the first-level cache. Threads take blocks; no number depends
+// on which. Arrays are (steps, elements), an element one neuron of one sample. The states are those before each step;
+// every `interval` steps they are kept, and those between are computed again on the way back.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/program.hpp"
+
+namespace spikeflow {
+
+// Values (steps, elements), or one number for all where `count` is 1.
+template <class R>
+struct Stream {
+    const R* values = nullptr;
+    int64_t count = 0;
+};
+
+// A parameter: one number for all, or for each neuron of the population the entry `owner` says.
+template <class R>
+struct Parameter {
+    const R* values = nullptr;
+    int64_t count = 0;
+    const int32_t* owner = nullptr;         // (population), null where count is 1
+};
+
+// The size of a stretch, and what runs it.
+struct Stretch {
+    int64_t steps = 0, elements = 0, population = 1, interval = 1;
+    int32_t threads = 1, isa = 2;
+
+    int64_t kept() const { return (steps - 1) / interval; }     // moments at which states are kept, the first excluded
+};
+
+template <class R>
+struct ForwardText {
+    Stretch stretch;
+    std::vector<Stream<R>> ports;
+    std::vector<Parameter<R>> params;
+    std::vector<const R*> state;            // (elements) each
+    R* out = nullptr;                       // (steps, elements)
+    std::vector<R*> after;                  // (elements) each
+    R* kept = nullptr;                      // (kept, states, elements); null where none is wanted
+};
+
+template <class R>
+struct BackwardText {
+    Stretch stretch;
+    std::vector<Stream<R>> ports;
+    std::vector<Parameter<R>> params;
+    std::vector<const R*> state;
+    const R* kept = nullptr;
+    Stream<R> out;                          // cotangents of the output
+    std::vector<Stream<R>> after;           // of the states after the last step
+    std::vector<R*> to_ports;               // what is wanted, in the order of the adjoint's states; null for no room
+    std::vector<R*> to_state;               // (elements) each
+    std::vector<R*> to_params;              // as many as the parameter has entries
+};
+
+// What a step of the adjoint hands on besides the cotangents of the states: of which port or parameter.
+struct Wanted {
+    std::vector<int32_t> ports, params;
+};
+
+template <class R>
+void sweep_forward(const Program<R>& program, const ForwardText<R>& text);
+
+// `again`: the same step, of which only the next states are read. `adjoint`: its states are the cotangents of the
+// states, then of the wanted ports, then of the wanted parameters; its ports those of the step, its states, and the
+// cotangent of the output.
+template <class R>
+void sweep_backward(const Program<R>& again, const Program<R>& adjoint, const Wanted& wanted, const BackwardText<R>& text);
+
+}  // namespace spikeflow
