@@ -136,7 +136,8 @@ def __getattr__(name: str) -> object:
         for listed in names.split():
             stable, _, inside = listed.partition("=")
             if stable == name:
-                return getattr(import_module(f"spikeflow.{module}"), inside or stable)
+                globals()[name] = found = getattr(import_module(f"spikeflow.{module}"), inside or stable)
+                return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

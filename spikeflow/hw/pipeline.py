@@ -180,7 +180,7 @@ def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -
         _refuse(chip, found)
     graph = retime(graph, chip)
     if x is None:
-        raise DataError("calibration data", "none", "samples as the network takes them", "--data")
+        raise DataError("calibration data", "none", "samples as the network takes them", "--data, data=")
     _refuse(chip, check_pooled(network, x))
     parts = split(x, network.record.calibration)
     found = quantise(replace(network, graph=graph), chip, x[parts.setting])

@@ -120,7 +120,7 @@ def _example(module: nn.Module, x: Array | None, input_shape: Shape | None) -> t
         raise ConversionError(
             type(module).__name__,
             "the shape of its input is not known",
-            "--data with calibration samples, or --input-shape",
+            "calibration samples (--data, x=), or the shape of one (--input-shape, input_shape=)",
         )
     values = x[:2] if x is not None else np.zeros((2, *(input_shape or ())), np.float32)
     return like(module, values)

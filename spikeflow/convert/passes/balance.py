@@ -63,7 +63,7 @@ def population(theta: Array, shape: Shape, reset: str) -> Population:
 
 def _threshold(name: str, thresholds: Mapping[str, Array], shape: Shape) -> Array:
     if name not in thresholds:
-        raise ConversionError(name, "has no threshold", "--data with calibration samples")
+        raise ConversionError(name, "has no threshold", "calibration samples (--data, x=)")
     theta = np.asarray(thresholds[name], np.float32)
     if theta.shape != shape[:1] or not np.isfinite(theta).all() or theta.min() <= 0:
         raise ConversionError(

@@ -22,6 +22,7 @@ from spikeflow.ir.nodes import Activation, BatchNorm, MaxPool, Move, Node, Scale
 from spikeflow.typing import Array
 
 FLOOR = 2.0**-10
+SAMPLES = "calibration samples (--data, x=)"  # what to try: the option, and the argument in Python
 _SPREAD = 3.0  # standard deviations above the mean that batch norm gives
 
 
@@ -86,7 +87,7 @@ Method = Callable[[Graph, Stats | None, float], Thresholds]
 
 def _observed(stats: Stats | None, method: str) -> Stats:
     if stats is None:
-        raise ConversionError("thresholds", f"the method {method} needs what activations come to", "--data")
+        raise ConversionError("thresholds", f"the method {method} needs what activations come to", SAMPLES)
     return stats
 
 
@@ -134,7 +135,7 @@ class _Bounds:
             raise ConversionError(
                 asked,
                 f"no batch norm determines its threshold (it reads {name})",
-                "--data with calibration samples",
+                SAMPLES,
             )
         return _through(node, [self._port(name, port, asked) for port in node.ports], shape)
 
