@@ -28,10 +28,12 @@ from spikeflow.ir.nodes import Input, Population, Shape
 from spikeflow.ir.record import Network, OutputRecord, RunRecord
 from spikeflow.neurons.graph_net import GraphNet
 from spikeflow.neurons.integrator import Integrator
+from spikeflow.neurons.leaky_integrator import LeakyIntegrator
 from spikeflow.neurons.net import Net
 
 ASSUMED_DT = 1e-3
 _MOMENTS, _SAMPLES = 8, 2  # of the proof
+READ_OUTS = (Integrator.__name__, LeakyIntegrator.__name__)
 
 
 def capture_trained(
@@ -44,9 +46,9 @@ def capture_trained(
     """The network of trained layers, spiking as they do, up to ties (see `convert.verify.ties`).
 
     The topology is that of the `Net`: its names, edges, ports and delays, networks within it opened (a node
-    ``cells`` of a network ``block`` becomes ``block.cells``). An output that is one layer of `Integrator` is
-    read out as it is; before any other a read-out is added, which adds up what arrives. Learned parameters
-    are those that the layers compute with, within their legal ranges.
+    ``cells`` of a network ``block`` becomes ``block.cells``). An output that is one layer of `Integrator` or
+    `LeakyIntegrator` is read out as it is; before any other a read-out is added, which adds up what arrives.
+    Learned parameters are those that the layers compute with, within their legal ranges.
 
     Parameters
     ----------
@@ -156,7 +158,7 @@ def _with_readouts(graph: Graph) -> Graph:
     for output in graph.outputs:
         edges = graph.inputs_of(output)
         last = graph.nodes[edges[0].src]
-        ready = isinstance(last, Population) and last.model == Integrator().name and not edges[0].delay
+        ready = isinstance(last, Population) and last.model in READ_OUTS and not edges[0].delay
         if len(edges) > 1 or not ready:
             graph = read_out(graph, output)
     return graph
