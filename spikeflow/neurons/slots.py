@@ -68,6 +68,11 @@ class Slotted(nn.Module):
     _because: str = ""  # why the last run was eager; empty where it was not
 
     @property
+    def declared(self) -> bool:
+        """Whether every slot holds a surrogate that is a program, not a function of tensors."""
+        return not self._function
+
+    @property
     def kernel(self) -> str:
         """What computes the layer and its gradient.
 

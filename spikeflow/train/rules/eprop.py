@@ -134,7 +134,7 @@ def _layer(parts: Parts) -> _Layer:
         or not (back is None or isinstance(back, nn.Linear))
     ):
         raise UnsupportedLayer(f"{first.path}, rule eprop", type(cells).__name__, hint)
-    if neuron.kernel != "program" or any(True for _ in neuron.parameters()):
-        what = "a function for a surrogate" if neuron.kernel != "program" else "learned parameters of neurons"
+    if not neuron.declared or any(True for _ in neuron.parameters()):
+        what = "a function for a surrogate" if not neuron.declared else "learned parameters of neurons"
         raise UnsupportedLayer(f"{first.path}, rule eprop", what, "a Surrogate, and learn=()")
     return _Layer(weights[0][0], neuron, back, weights[1][0])  # type: ignore[arg-type]
