@@ -128,3 +128,14 @@ def test_wrong_recipes_by_key(tmp_path: Path) -> None:
             train(recipe_file.read(path), tmp_path / "out")
     with pytest.raises(FileError):
         recipe_file.read(tmp_path / "none.toml")
+
+
+def test_workers_change_nothing(data_folder: Path, tmp_path: Path) -> None:
+    task = recipe_file.read(next(path for path in RECIPES if path.stem == "nmnist_conv"))
+    found = []
+    for workers in (0, 1):
+        data = replace(task.data, folder=str(data_folder), limit=40, steps=6, dt_us=50_000, workers=workers)
+        layers, training = replace(task.network, channels=(4,)), replace(task.training, epochs=2)
+        whole = replace(task, data=data, network=layers, training=training)
+        found.append(train(whole, tmp_path / str(workers)).fitted.net.state_dict())
+    assert all(np.array_equal(value, found[1][name]) for name, value in found[0].items())

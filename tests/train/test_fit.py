@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from spikeflow.datasets.loading.loader import DataLoader, Loading
 from spikeflow.errors import (
     DataError,
     FileError,
@@ -281,3 +282,27 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     for name in ("last.checkpoint", "best.checkpoint", "metrics.csv"):
         assert (tmp_path / "broken" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     shutil.rmtree(tmp_path)
+
+
+class _Lengths:
+    """Samples of different lengths, as a data set gives them."""
+
+    def __len__(self) -> int:
+        return 30
+
+    def __getitem__(self, i: int) -> tuple[np.ndarray, int]:
+        draw = np.random.default_rng(i)
+        return (draw.random((int(draw.integers(2, 9)), 5)) < 0.4).astype(np.float32), i % 3
+
+
+@pytest.mark.parametrize("reading", ("last", "sum", "max"))
+def test_the_data_loader_with_lengths_and_masks(reading: str) -> None:
+    torch.manual_seed(0)
+    net = Sequential(nn.Linear(5, 8), Neuron(LIF(0.8, 0.3)), nn.Linear(8, 3), Neuron(Integrator()))
+    found = []
+    for size in (1, 7):  # alone no sample has a step that is not its own
+        loader = DataLoader(_Lengths(), Loading(size, shuffle=False))
+        still = Recipe(epochs=1, loss=Loss(reading=reading), optimiser=Optimiser("sgd", 0.0))
+        found.append(fit(net, Splits(DataLoader(_Lengths(), Loading(5)), loader), still).valid)
+    assert found[0] is not None and found[1] is not None and found[0].samples == 30
+    assert found[0].loss == pytest.approx(found[1].loss) and found[0].accuracy == found[1].accuracy
