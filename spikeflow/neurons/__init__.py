@@ -37,6 +37,12 @@ if TYPE_CHECKING:
     from spikeflow.neurons.recurrent import Recurrent
     from spikeflow.neurons.residual import Residual
     from spikeflow.neurons.sequential import Sequential
+    from spikeflow.neurons.surrogate_schedule import (
+        SurrogateSchedule,
+        between,
+        replace_surrogates,
+        surrogates_of,
+    )
 
 _LAYERS = {
     "GraphNet": "graph_net",
@@ -48,6 +54,10 @@ _LAYERS = {
     "Recurrent": "recurrent",
     "Residual": "residual",
     "Sequential": "sequential",
+    "SurrogateSchedule": "surrogate_schedule",
+    "between": "surrogate_schedule",
+    "replace_surrogates": "surrogate_schedule",
+    "surrogates_of": "surrogate_schedule",
 }
 
 __all__ = [
@@ -78,9 +88,13 @@ __all__ = [
     "Sequential",
     "SiLIF",
     "SlidingPSN",
+    "SurrogateSchedule",
     "TCLIF",
     "TwoPointLIF",
+    "between",
     "branch_masks",
+    "replace_surrogates",
+    "surrogates_of",
 ]
 
 

@@ -6,15 +6,29 @@ Each has a twin for torch.compile, whose tracer refuses functions that define `j
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import nn
 
 from spikeflow.errors import ShapeError
 from spikeflow.ir import functions
 
 Derivative = Callable[[torch.Tensor], torch.Tensor]
+
+
+class Watching(nn.Module):
+    """A derivative whose slope depends on the arguments that went before it in a sequence."""
+
+    @abstractmethod
+    def begin(self) -> None:
+        """A sequence starts."""
+
+    @abstractmethod
+    def watch(self, x: torch.Tensor) -> Derivative:
+        """The slope of this moment, whose arguments are x."""
 
 
 def spike(x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
@@ -26,6 +40,8 @@ def jump(name: str, x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
     """An operation of `JUMPS` by name; differentiated, in any mode of torch and as often as asked,
     `derivative(x)`.
     """
+    if isinstance(derivative, Watching):
+        derivative = derivative.watch(x.detach())
     function = _CompiledSpike if torch.compiler.is_compiling() else Spike
     z: torch.Tensor = function.apply(x, derivative, name)  # type: ignore[no-untyped-call]
     return z

@@ -165,6 +165,7 @@ class Neuron(Slotted):
 
     def initial(self, like: torch.Tensor) -> State:
         """The state at rest for inputs of the shape of `like`, ``(B, *shape)``."""
+        self._begin()
         return self.state_type(*(torch.zeros_like(like, dtype=state_dtype(like.dtype)) for _ in self._names))
 
     def step(self, x: Stretch, state: State) -> tuple[torch.Tensor, State]:

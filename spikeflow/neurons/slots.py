@@ -12,7 +12,7 @@ from torch import nn
 
 from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.program import Program
-from spikeflow.neurons.autograd import Derivative
+from spikeflow.neurons.autograd import Derivative, Watching
 from spikeflow.neurons.compiled import Compiled
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.surrogate import Surrogate, atan, straight_through
@@ -49,6 +49,9 @@ def filled(name: str, program: Program, given: Given) -> dict[int, Derivative]:
         if listed and isinstance(derivative, nn.Module):
             hint = "the module itself, for all spikes, or a function"
             raise GraphError(name, "a module in a dict of derivatives is no part of the layer", hint)
+    if isinstance(given, Watching) and len(spikes) > 1:
+        reason = f"{type(given).__name__} follows one spike, and there are {len(spikes)}"
+        raise GraphError(name, reason, "surrogate.atan")
     by_slot = dict(given) if listed else dict.fromkeys(spikes, given)
     if unknown := set(by_slot) - set(chosen):
         raise GraphError(name, f"there is no slot {unknown.pop()!r}", f"one of {sorted(chosen)}")
@@ -97,6 +100,12 @@ class Slotted(nn.Module):
         told = f"a function of tensors is the derivative of slot {function}"
         self._function = "" if function is None else told
         self._compiled = Compiled(self._program, programs)
+
+    def _begin(self) -> None:
+        """A sequence starts: what watches the spikes' arguments starts anew."""
+        for derivative in self._slots.values():
+            if isinstance(derivative, Watching):
+                derivative.begin()
 
     def _fill(self, derivative: Given, level: int) -> None:
         """Put surrogates into the slots; what is told of them names the line so many calls above."""

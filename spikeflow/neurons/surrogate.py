@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spikeflow.neurons.autograd import Derivative as Derivative
     from spikeflow.neurons.autograd import Spike as Spike
     from spikeflow.neurons.autograd import spike as spike
+    from spikeflow.neurons.pdsg import PDSG as PDSG
 
 # of the numbers of a surrogate: squares of them, and of their inverses, are floats of 32 bits
 LOWEST, HIGHEST = 1e-15, 1e15
@@ -208,7 +209,12 @@ slayer_exponential = SlayerExponential()
 multi_gaussian = MultiGaussian()
 straight_through = StraightThrough()
 
-_TORCH = ("Derivative", "Spike", "spike")
+_TORCH = {
+    "Derivative": "autograd",
+    "PDSG": "pdsg",
+    "Spike": "autograd",
+    "spike": "autograd",
+}
 
 
 def _with_torch(module: str, name: str) -> Any:
@@ -221,5 +227,5 @@ def _with_torch(module: str, name: str) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name in _TORCH:
-        return _with_torch("autograd", name)
+        return _with_torch(_TORCH[name], name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
