@@ -25,7 +25,9 @@ from spikeflow.neurons.plif import ParametricLIF
 from spikeflow.neurons.silif import SiLIF
 from spikeflow.neurons.sliding_psn import SlidingPSN
 from spikeflow.neurons.tc_lif import TCLIF
+from spikeflow.neurons.telemetry import telemetry, telemetry_by_context
 from spikeflow.neurons.two_point import TwoPointLIF
+from spikeflow.neurons.two_point_analog import TwoPointAnalog
 
 if TYPE_CHECKING:
     from spikeflow.neurons.graph_net import GraphNet
@@ -90,11 +92,14 @@ __all__ = [
     "SlidingPSN",
     "SurrogateSchedule",
     "TCLIF",
+    "TwoPointAnalog",
     "TwoPointLIF",
     "between",
     "branch_masks",
     "replace_surrogates",
     "surrogates_of",
+    "telemetry",
+    "telemetry_by_context",
 ]
 
 

@@ -21,6 +21,7 @@ from spikeflow.neurons.silif import SiLIF
 from spikeflow.neurons.sliding_psn import SlidingPSN
 from spikeflow.neurons.tc_lif import TCLIF
 from spikeflow.neurons.two_point import TwoPointLIF
+from spikeflow.neurons.two_point_analog import TwoPointAnalog
 
 MODELS: tuple[type[NeuronModel], ...] = (
     IF,
@@ -39,6 +40,7 @@ MODELS: tuple[type[NeuronModel], ...] = (
     DHLIF,
     SlidingPSN,
     TwoPointLIF,
+    TwoPointAnalog,
     Integrator,
     LeakyIntegrator,
 )

@@ -1,4 +1,4 @@
-"""Laws of modulation: what a context c makes of the evidence r, before the rectifier, in one step of a rate cell."""
+"""Laws of modulation: what a context c makes of the evidence r of a rate cell, before its rectifier."""
 
 from __future__ import annotations
 

@@ -56,7 +56,9 @@ def telemetry_by_context(outputs: Any, congruent: Any) -> Split:
     """
     values, mask = _array("outputs", outputs), _array("congruent", congruent) != 0
     if values.ndim < 2 or mask.shape != values.shape[1:2]:
-        raise ShapeError("congruent", mask.shape, f"one value for each sample of {values.shape}, (T, B, *shape)")
+        raise ShapeError(
+            "congruent", mask.shape, f"one value for each sample of {values.shape}, (T, B, *shape)"
+        )
     return Split(_of(values), _of(values[:, mask]), _of(values[:, ~mask]))
 
 

@@ -1,4 +1,4 @@
-"""TwoPointAnalog: a context-sensitive rate cell, whose context says how strongly its evidence is passed on."""
+"""TwoPointAnalog: a rate cell whose context says how strongly its evidence is passed on."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from spikeflow.neurons import (
     ParametricLIF,
     SiLIF,
     SlidingPSN,
+    TwoPointAnalog,
     TwoPointLIF,
 )
 from spikeflow.neurons.surrogate import Surrogate, straight_through
@@ -103,6 +104,15 @@ CASES: tuple[NeuronModel, ...] = (
     TwoPointLIF(mode="cooperation", decay=0.8),
     TwoPointLIF(mode="coupled", reset="subtract"),
     TwoPointLIF(mode="coupled", to_soma=_spread(0, 1), burst=True),
+    TwoPointAnalog(),
+    TwoPointAnalog(gain=_spread(-2, 2), memory=0.5, phi="relu"),
+    TwoPointAnalog(law="additive", phi="relu"),
+    TwoPointAnalog(law="kay_phillips"),
+    TwoPointAnalog(law="linear"),
+    TwoPointAnalog(law="tanh_rc", memory=_spread(0, 1)),
+    TwoPointAnalog(law="pow2"),
+    TwoPointAnalog(law="cooperation"),
+    TwoPointAnalog(law="published_cooperation", phi="relu"),
     Integrator(),
     LeakyIntegrator(),
     LeakyIntegrator(decay=_spread(0, 1), convention="raw"),
