@@ -111,7 +111,7 @@ def test_pdsg_is_the_density_of_what_was_seen(shape: tuple[int, ...]) -> None:
     x.requires_grad_()
     z, _ = layer(x)
     plain, _ = Neuron(LIF(0.75, reset="zero")).double()(x)
-    assert torch.equal(z, plain) and layer.kernel == "eager"
+    assert torch.equal(z, plain) and layer.kernel.startswith("eager")
     z[3].sum().backward()  # at step 3 the gradient of that step's input is the slope itself
     model = LIF(0.75)
     seen = potentials(model, x.detach())[:4]
