@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     )
     from spikeflow.sim import Constant, Dense, Result, State, run
     from spikeflow.sim.classify import RunOptions, classify
+    from spikeflow.sim.record_file import read_records
     from spikeflow.version import __version__
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "quantize",
     "read_mapping",
     "read_network",
+    "read_records",
     "run",
     "write_mapping",
     "write_network",
@@ -105,6 +107,7 @@ _HOMES = {
     "neurons": "IF LIF CubaLIF Integrator Net Neuron NeuronModel Recurrent Residual Sequential TwoPointLIF",
     "sim": "Constant Dense Result State run",
     "sim.classify": "RunOptions classify",
+    "sim.record_file": "read_records",
     "version": "__version__",
 }
 

@@ -53,7 +53,7 @@ ALLOWED = {
         "spikeflow/ir/store.py",
         "h5py.File",
     ): "an image in memory: ours being written, or bytes that `_checked_image` has read",
-    ("spikeflow/sim/stream.py", "h5py.File"): WRITES,
+    ("spikeflow/sim/record_file.py", "h5py.File"): WRITES,
     (
         "spikeflow/report/network/page.py",
         "read_text",
@@ -63,6 +63,7 @@ ALLOWED = {
         "read_text",
     ): "a part of the page that is installed with the package",
     ("datasets/formats/hdf5.py", "h5py.File"): "an image in memory, being written",
+    ("datasets/formats/decoded.py", "io.FileIO"): "a cast's type",
     ("datasets/formats/npy.py", "np.memmap"): "of a file that `reading` has opened, no larger than it is",
     ("datasets/fetch/unpack.py", "open"): WRITES,
     ("datasets/fetch/unpack.py", "zipfile.is_zipfile"): "of a file that `reading` has opened",

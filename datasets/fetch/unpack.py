@@ -5,6 +5,7 @@ nothing.
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -106,6 +107,12 @@ def _unpack(path: Path, folder: Path, budget: _Budget, progress: Progress | None
                 progress(path.name, budget.done, None)
     except _DAMAGE as error:
         raise FileError(budget.path, f"a damaged or encrypted archive ({error})", "fetch it again") from None
+    except OSError as error:
+        if isinstance(error, SpikeflowError):
+            raise
+        if error.errno in (None, errno.EINVAL):  # no system's error, or a place before the file's beginning
+            raise FileError(budget.path, f"a damaged archive ({error})", "fetch it again") from None
+        raise FileError(budget.path, f"cannot be unpacked: {error.strerror}") from None
     for inner in written:
         if inner.name.lower().endswith(INNER):
             packed = inner.rename(inner.with_name(f".{inner.name}.packed"))  # it may hold one of its own name

@@ -34,6 +34,18 @@ from spikeflow.cli import console, opened
     help="File to write, with the state of every sample, from which another run can go on (.h5).",
 )
 @click.option(
+    "--record",
+    metavar="NAME",
+    multiple=True,
+    help="Keep what a node does in every step: its spikes (layer), a state (layer.v), or what arrives at a "
+    "port (layer.in). May be given several times, with --record-out.",
+)
+@click.option(
+    "--record-out",
+    type=console.OutputPath(dir_okay=False),
+    help="File to write, with what --record names; spikeflow.read_records reads it (.h5).",
+)
+@click.option(
     "--load-state",
     type=click.Path(),
     help="File of --save-state to go on from, for --steps more. Data with a time axis are those of the "
@@ -48,8 +60,12 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
     time.
     """
     limit, out, save, load = (options.pop(name) for name in ("limit", "out", "save_state", "load_state"))
+    record_out = options.pop("record_out")
+    if bool(options["record"]) != bool(record_out):
+        raise click.UsageError("--record NAME and --record-out FILE belong together.")
     from spikeflow.sim.checkpoint import Checkpoint
     from spikeflow.sim.classify import RunOptions, classify
+    from spikeflow.sim.record_file import sink_of
     from spikeflow.sim.save import write_answers
     from spikeflow.sim.summary import reading_points, summarise
 
@@ -59,8 +75,9 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
         network = network.with_seed(seed)
     options["kept"] = reading_points(options["steps"] or network.record.steps)
     options["start"] = Checkpoint.load(load) if load else None
-    with console.heard() as warned, console.progress("running") as progress:
-        evaluation = classify(network, samples, RunOptions(**options, keep_state=bool(save)), progress)
+    with console.heard() as warned, console.progress("running") as progress, sink_of(record_out) as sink:
+        asked = RunOptions(**options, keep_state=bool(save), sink=sink)
+        evaluation = classify(network, samples, asked, progress)
     summary = summarise(network, evaluation, samples.y)
     if out:
         write_answers(out, evaluation)
@@ -76,5 +93,5 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
         else [f"integers for {made.chip}, made from the network {made.origin or 'unknown'}"]
     )
     told += [f"goes on behind step {evaluation.before} of {load}"] if load else []
-    written = [f"Written: {path}" for path in (out, save) if path]
+    written = [f"Written: {path}" for path in (out, save, record_out) if path]
     console.emit(as_json, {**facts, "warnings": warned}, "\n".join([*told, summary.to_text(), *written]))

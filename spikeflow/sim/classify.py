@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow import encode
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
-from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.input_record import InputRecord
-from spikeflow.ir.nodes import Input, Population
+from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import MAX_STEPS, Network, RunRecord, expect_network
 from spikeflow.ir.score import doubts
 from spikeflow.ir.stages import stage_of
 from spikeflow.samples import Samples, fitting
-from spikeflow.sim import ENGINES, Constant, Counts, Dense, Result, Runner, State, forecast, prepare
+from spikeflow.sim import Counts, Result, State, forecast, prepare
+from spikeflow.sim.batch import DEFAULT, RunOptions, When, encode_batch, run_batch
 from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_warnings, share_outside, with_saturation
-from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
 from spikeflow.sim.overflow import overflow_warnings
-from spikeflow.sim.unbounded import in_run, merged, unbounded_warnings
+from spikeflow.sim.unbounded import Unbounded, in_run, merged, unbounded_warnings
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
 
@@ -36,37 +33,8 @@ Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class RunOptions:
-    """How to run: engine, threads (0: all cores), samples at a time, steps (None: as recorded), output
-    that answers.
-
-    `kept` are the steps after which outputs are kept, ascending; without it every step is. A long run of many
-    samples that is read at a few moments then takes no more memory than a short one.
-
-    `start` is a checkpoint from which the run goes on, `keep_state` whether the evaluation holds one behind
-    its last step. Samples with a time axis, and random spikes, are those of the whole run: a run that goes on
-    takes their later steps.
-    """
-
-    engine: str = ENGINES[0]
-    threads: int = 0
-    batch: int = 250
-    steps: int | None = None
-    record: tuple[str, ...] = ()
-    output: str = ""
-    kept: tuple[int, ...] = ()
-    start: Checkpoint | None = None
-    keep_state: bool = False
-
-    @property
-    def before(self) -> int:
-        """Steps that lie behind the samples already."""
-        return 0 if self.start is None else self.start.steps
-
-
 def classify(
-    network: Network, x: object, options: RunOptions = RunOptions(), progress: Progress | None = None
+    network: Network, x: object, options: RunOptions = DEFAULT, progress: Progress | None = None
 ) -> Evaluation:
     """Run samples ``(N, *shape)`` through a network as its run record says; for several inputs a mapping
     by their names.
@@ -92,7 +60,7 @@ def classify(
 def evaluate(
     network: Network,
     given: Samples | Array,
-    options: RunOptions = RunOptions(),
+    options: RunOptions = DEFAULT,
     progress: Progress | None = None,
 ) -> Evaluation:
     """The same as `classify` for samples that are prepared (`joined.taken`), what is to be told only in
@@ -113,17 +81,18 @@ def evaluate(
     if options.keep_state:
         forecast.expect_states(network.graph, len(array), before + steps)
     runner = prepare(network.graph, options.engine, options.threads)
-    begun, results = time.perf_counter(), []
+    begun, results, handed_on = time.perf_counter(), list[Result](), list[Unbounded]()
     for first, batch in _batches(array, at_once):
-        result = _run_batch(network, runner, batch, options, _When(steps, level, first, before=before))
+        result, more = run_batch(network, runner, batch, options, When(steps, level, first, before=before))
         results.append(_reduced(network, result, kept))
+        handed_on += more
         if progress is not None:
             progress(first + len(batch), len(array))
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
     found = _standing(network, found, [r.state for r in results if r.after is not None], options)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
-    told += _beyond(found, results, at_once)
+    told += _beyond(found, handed_on, [(i * at_once, r) for i, r in enumerate(results)])
     told += overflow_warnings(network.graph, found.counts, (before + steps, network.record.steps))
     outside = share_outside(network, parts)
     entered = {i.node: parts[i.node][:, before:] if i.timed else parts[i.node] for i in network.inputs}
@@ -144,30 +113,6 @@ def _continued(network: Network, samples: int, start: Checkpoint | None) -> int:
     if start.seed != seed and any(not i.timed and i.coding != "direct" for i in network.inputs):
         raise DataError("seed", seed, f"{start.seed}, of the run that goes on", f"--seed {start.seed}")
     return start.steps
-
-
-def _run_batch(network: Network, runner: Runner, batch: Array, options: RunOptions, when: _When) -> Result:
-    """One batch, from its rows of the checkpoint; the state that is kept is that before a read-out's last
-    steps.
-    """
-    inputs = encode_batch(network, batch, when.steps, when.level, when.first, when.before)
-    start = options.start
-    state = None if start is None else start.state[when.first : when.first + len(batch)]
-    if not options.keep_state or not when.level:
-        steps = when.steps + when.level
-        found = runner(inputs, steps, options.record, state=state, keep_state=options.keep_state)
-    else:
-        # the last steps only let the answer arrive: a run that goes on has other inputs there
-        named = inputs if isinstance(inputs, Mapping) else {network.graph.inputs[0]: inputs}
-        begin = {name: between(x, 0, when.steps) for name, x in named.items()}
-        end = {name: between(x, when.steps, when.steps + when.level) for name, x in named.items()}
-        found = runner(begin, when.steps, options.record, state=state)
-        rest = runner(end, when.level, options.record, state=found.state, keep_state=False)
-        found = replace(found.followed_by(rest), after=found.after)
-    if found.after is None or state is not None:
-        return found
-    renumbered = replace(found.state, sample=found.state.sample + when.first)
-    return replace(found, after=lambda: renumbered)
 
 
 def _standing(network: Network, found: Evaluation, states: list[State], options: RunOptions) -> Evaluation:
@@ -246,13 +191,16 @@ def _told(network: Network, parts: Mapping[str, Array], brought: int | None, ste
     return found
 
 
-def _beyond(found: Evaluation, results: Sequence[Result], at_once: int) -> tuple[str, ...]:
-    """What is to be told of float32: values that left it, and outputs that are zeros with a sign."""
-    samples = [
-        u.later(samples=i * at_once)
-        for i, r in enumerate(results)
-        for u in (*r.unbounded, *in_run(r.recorded))
-    ]
+def _beyond(
+    found: Evaluation, handed_on: list[Unbounded], results: list[tuple[int, Result]]
+) -> tuple[str, ...]:
+    """What is to be told of float32: values that left it, and outputs that are zeros with a sign.
+
+    Of a state that was recorded the record tells more.
+    """
+    samples = [*handed_on, *(u.later(samples=n) for n, r in results for u in in_run(r.recorded))]
+    recorded = {u.name for u in samples}
+    samples += [u.later(samples=n) for n, r in results for u in r.unbounded if u.name not in recorded]
     moments = [replace(u, step=found.kept[u.step] - 1) if found.kept else u for u in in_run(found.outputs)]
     texts = list(unbounded_warnings((*merged(samples), *moments)))
     for name, values in found.outputs.items():
@@ -330,59 +278,3 @@ def _read(graph: Graph, output: str) -> list[Population]:
                 seen.add(edge.src)
                 todo.append(edge.src)
     return found
-
-
-def encode_batch(
-    network: Network, x: Array, steps: int, level: int, first: int, before: int = 0
-) -> RunInputs:
-    """Samples as the network's inputs: `first` is the running number of the first, for random coding.
-
-    The first `before` steps of the whole run are left out.
-    """
-    graph, parts = network.graph, parted(network, x)
-    found: dict[str, RunInput] = {}
-    for described, seed in zip(network.inputs, _seeds(network), strict=True):
-        when = _When(before + steps, level, first, seed)
-        whole = _encoded(_input(graph, described.node), described, parts[described.node], when)
-        found[described.node] = between(whole, before, before + steps + level) if before else whole
-    return found if len(found) > 1 else found[graph.inputs[0]]
-
-
-def _seeds(network: Network) -> Iterator[int]:
-    """One seed for each input, the run record's for the first, so that no two draw the same numbers."""
-    for number in range(len(network.graph.inputs)):
-        yield (network.record.seed + number * 0x9E3779B97F4A7C15) % 2**63
-
-
-@dataclass(frozen=True)
-class _When:
-    """The moment of a batch: steps, level of the read-out, number of the first sample, the seed, steps
-    before.
-    """
-
-    steps: int
-    level: int
-    first: int
-    seed: int = 0
-    before: int = 0
-
-
-def _encoded(node: Input, described: InputRecord, x: Array, when: _When) -> RunInput:
-    """One input's samples as its coding says."""
-    if described.coding == "direct":
-        return Constant(x if node.format is None else node.format.quantise(x))
-    if described.timed:
-        moments = np.moveaxis(x[:, : when.steps], 1, 0)
-        values = np.concatenate([moments, np.zeros((when.level, *moments.shape[1:]), moments.dtype)])
-        if node.kind == "spikes":
-            return Spikes.from_dense(values)
-        return Dense(values if node.format is None else node.format.quantise(values))
-    coder = encode.rate if described.coding == "rate" else encode.onoff
-    spikes = coder(x, when.steps, described.scale, when.seed, when.first)
-    return replace(spikes, steps=when.steps + when.level)
-
-
-def _input(graph: Graph, name: str) -> Input:
-    node = graph.nodes[name]
-    assert isinstance(node, Input)
-    return node

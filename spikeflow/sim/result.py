@@ -122,7 +122,9 @@ class Result:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What a user should know of the run: values beyond float32 in states, outputs and records."""
-        return unbounded_warnings((*self.unbounded, *in_run({**self.outputs, **self.recorded})))
+        kept = in_run({**self.outputs, **self.recorded})
+        states = (u for u in self.unbounded if u.name not in {k.name for k in kept})  # a record tells more
+        return unbounded_warnings((*states, *kept))
 
     @cached_property
     def state(self) -> State:

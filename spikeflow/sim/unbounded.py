@@ -46,9 +46,8 @@ class Unbounded:
 
 def in_values(name: str, values: Any) -> tuple[Unbounded, ...]:
     """What is found in values of every step, ``(T, B, *shape)`` or `Spikes`; one entry or none."""
-    if isinstance(values, Spikes):
-        found = ~np.isfinite(values.value)
-        return _first(name, values.sample[found], values.step[found])
+    if isinstance(values, Spikes):  # which take finite values alone
+        return ()
     if values.dtype.kind != "f" or not values.size or np.isfinite([values.min(), values.max()]).all():
         return ()
     step, sample, *_ = np.nonzero(~np.isfinite(values))

@@ -106,4 +106,7 @@ def test_a_version_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(metadata, "version", lambda name: "0.9.1+local")
     found = {part.name: part for part in examine().parts}
     for part in NEEDED:
-        assert found[part.name].problem == f"is older than {part.least}" and part.least in found[part.name].advice
+        assert (
+            found[part.name].problem == f"is older than {part.least}"
+            and part.least in found[part.name].advice
+        )

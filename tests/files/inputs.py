@@ -23,14 +23,33 @@ PACKED = (
     ".h5",
     ".aedat4",
     ".raw",
+    ".gz",
+    ".png",
+    ".zip",
 )  # formats that pack, and EVT3, whose words hold up to 12 events
 ARCHIVES = {
     "model of an archive": "ann.pt2",
     "model of a rich archive": "rich.pt2",
     "pickle of a module": "ann.pt",
 }
+MANIFESTS = {
+    "manifest of a network": ("network", "net.h5"),
+    "manifest of a mapping": ("mapping", "net.map.h5"),
+    "manifest of a state": ("state", "state.h5"),
+    "manifest of a checkpoint": ("state", "checkpoint.h5"),
+}
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "run": ("--steps", "--limit", "--threads", "--engine", "--seed", "--out", "--output"),
+    "run": (
+        "--steps",
+        "--limit",
+        "--threads",
+        "--engine",
+        "--seed",
+        "--out",
+        "--output",
+        "--record",
+        "--record-out",
+    ),
     "map": ("--chip", "--chips", "--seed", "--min-agreement"),
     "report": ("--limit", "--steps", "--engine", "--seed", "--chip", "--arch"),
     "convert": ("--steps", "--input-shape", "--reset", "--input", "--percentile", "--seed", "--arch"),
@@ -78,7 +97,46 @@ def good_files(folder: Path) -> dict[str, Path]:
     torch.export.save(torch.export.export(net, (torch.zeros(2, 6),)), folder / "ann.pt2")
     torch.export.save(torch.export.export(_many_operations(), (torch.zeros(2, 6),)), folder / "rich.pt2")
     (folder / "data.pkl").write_bytes(_pickled())
+    _runs(folder, network)
+    _stored(folder)
     return {path.name: path for path in (*sorted(folder.iterdir()), *_event_files(folder))}
+
+
+def _runs(folder: Path, network: Any) -> None:
+    """What runs write: a state, a checkpoint, records."""
+    from spikeflow.sim.classify import RunOptions, classify
+    from spikeflow.sim.record_file import sink_of
+    from spikeflow.sim.records import recordable
+
+    with np.load(folder / "data.npz") as held, sink_of(folder / "records.h5") as sink:
+        options = RunOptions(keep_state=True, record=tuple(recordable(network.graph)), sink=sink)
+        found = classify(network, held["x"], options)
+    assert found.checkpoint is not None
+    found.checkpoint.save(folder / "checkpoint.h5")
+    found.checkpoint.state.save(folder / "state.h5")
+
+
+def _stored(folder: Path) -> None:
+    """Pictures, sounds and archives as data sets hold them."""
+    import tarfile
+    import zipfile
+
+    from PIL import Image
+
+    from spikeflow.datasets.stored.idx import write_idx
+    from spikeflow.datasets.stored.wave import Sound, write_wave
+
+    picture = np.arange(300, dtype=np.uint8).reshape(10, 10, 3)
+    Image.fromarray(picture).save(folder / "picture.png")
+    write_idx(folder / "images.idx", picture)
+    write_idx(folder / "images.idx.gz", picture)
+    write_wave(folder / "sound.wav", Sound(np.sin(np.arange(400, dtype=np.float32)), 8000))
+    for packing in ("", ".gz"):
+        with tarfile.open(folder / f"archive.tar{packing}", f"w:{packing[1:]}") as archive:
+            archive.add(folder / "picture.png", "a/b/" + "long" * 40)
+            archive.add(folder / "images.idx", "images.idx")
+    with zipfile.ZipFile(folder / "archive.zip", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(folder / "picture.png", "a/picture.png")
 
 
 def _many_operations() -> Any:
@@ -142,7 +200,7 @@ def warm(good: dict[str, Path], folder: Path) -> None:
 
 def kinds(good: dict[str, Path]) -> tuple[str, ...]:
     """The kinds of inputs: each good file with its bytes changed, manifests, archives, bombs, options."""
-    return (*good, "manifest of a network", "manifest of a mapping", *ARCHIVES, "bombs", "options")
+    return (*good, *MANIFESTS, *ARCHIVES, "bombs", "options")
 
 
 def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
@@ -156,8 +214,12 @@ def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
         path.write_bytes(changed_bytes(case.make(draw.randrange(100, 20_000)), draw))
         return Input(READERS[case.reader], path, True)
     if kind.startswith("manifest"):
-        what, path = kind.split()[-1], folder / "input.h5"
-        changed_file(what, good["net.h5" if what == "network" else "net.map.h5"], path, draw)
+        (what, name), path = MANIFESTS[kind], folder / "input.h5"
+        changed_file(what, good[name], path, draw)
+        if what == "state":
+            words = ["run", good["net.h5"], "--data", good["data.npz"], "--load-state", path]
+            reader = READERS[name.removesuffix(".h5")]
+            return Input(reader if draw.random() < 0.5 else lambda _: called(words), path, True)
         return Input(lambda p: called(_of_file(p, draw, good, folder)), path, True)
     if kind in ARCHIVES:
         path = folder / ARCHIVES[kind]
@@ -172,6 +234,9 @@ def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
 def _reader(name: str) -> str:
     known = {
         "data.npz": "samples", "net.h5": "network", "net.map.h5": "mapping", "data.pkl": "pickle",
+        "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "picture.png": "picture",
+        "images.idx": "idx", "images.idx.gz": "idx", "sound.wav": "wave",
+        "archive.tar": "archive", "archive.tar.gz": "archive", "archive.zip": "archive",
         "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
     }  # fmt: skip
     return known.get(name, "events")

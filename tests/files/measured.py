@@ -109,7 +109,9 @@ def timed(reader: Reader, path: Path) -> Outcome:
     except BaseException as error:
         ended, said = type(error).__name__, str(error)[:300]
     peak = now("VmHWM") - before
-    peak -= max(now("RssFile") - mapped, 0)  # pages of libraries: a fork maps each anew when its code is first run
+    peak -= max(
+        now("RssFile") - mapped, 0
+    )  # pages of libraries: a fork maps each anew when its code is first run
     return Outcome(ended, max(peak, 0), time.perf_counter() - begun, said)
 
 
