@@ -8,7 +8,9 @@ from typing import Any
 from torch import nn
 
 from spikeflow.errors import UnsupportedLayer
+from spikeflow.neurons.integrator import Integrator
 from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.leaky_integrator import LeakyIntegrator
 from spikeflow.neurons.members import bare, is_opened
 from spikeflow.neurons.net import Net
 from spikeflow.neurons.wiring import FIRST, chain, source_of
@@ -106,9 +108,14 @@ def neurons(net: nn.Module) -> dict[str, Neuron]:
     return {name: layer for name, layer in members(net) if isinstance(layer, Neuron)}
 
 
+def is_read_out(layer: nn.Module) -> bool:
+    """Whether a layer of neurons only adds up what it is given."""
+    return isinstance(layer, Neuron) and isinstance(layer.model, Integrator | LeakyIntegrator)
+
+
 def spiking(net: nn.Module) -> dict[str, Neuron]:
-    """The layers of neurons that spike, without read-outs."""
-    return {name: layer for name, layer in neurons(net).items() if layer.model.program().spikes()}
+    """The layers of neurons that hand on spikes or graded events, without read-outs."""
+    return {name: layer for name, layer in neurons(net).items() if not is_read_out(layer)}
 
 
 def synapses(net: nn.Module) -> dict[str, nn.Module]:

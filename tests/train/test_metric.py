@@ -11,6 +11,9 @@ from spikeflow.convert import capture_trained
 from spikeflow.errors import DataError, UnsupportedLayer
 from spikeflow.ir.nodes import Input
 from spikeflow.neurons import LIF, Integrator, Neuron, Recurrent, Residual, Sequential
+from spikeflow.neurons.ilif import ILIF
+from spikeflow.neurons.leaky_integrator import LeakyIntegrator
+from spikeflow.neurons.model import NeuronModel
 from spikeflow.sim import Dense, run
 from spikeflow.train.metric import accuracy, decision_steps, work
 from spikeflow.train.regularise import fan_out, synaptic_operations
@@ -60,6 +63,21 @@ def test_work_is_what_the_engine_counts(seed: int, kind: str) -> None:
     assert found.connection_sparsity == pytest.approx(zeros / sum(w.numel() for w in weights))
     assert 0 < found.effective_accumulates < found.accumulates < found.dense
     assert found.footprint == sum(4 * t.numel() for t in (*net.parameters(), *net.buffers()))
+
+
+@pytest.mark.parametrize("read_out", (Integrator(), LeakyIntegrator(0.9)), ids=lambda m: m.name)
+def test_work_of_graded_spikes_is_what_the_engine_counts(read_out: NeuronModel) -> None:
+    torch.manual_seed(0)
+    cells = Neuron(ILIF(0.8))
+    net = Sequential(nn.Linear(5, 20), cells, nn.Linear(20, 3), Neuron(read_out)).eval()
+    with torch.no_grad():
+        net.layers[0].weight.mul_(8)
+    x = (torch.rand(T, B, 5) < 0.5).float()
+    graph = capture_trained(net, (5,), dt=1e-3, steps=T).graph
+    counts, found = run(graph, Dense(x.numpy()), T).counts, work(net, x)
+    assert found.accumulates * B == sum(c.accumulates for c in counts.values())
+    assert found.multiply_accumulates * B == sum(c.multiply_accumulates for c in counts.values()) > 0
+    assert found.spikes * B == counts["layers.1"].spikes > 0
 
 
 def test_effective_operations_of_a_layer_by_hand() -> None:

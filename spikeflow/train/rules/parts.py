@@ -15,6 +15,7 @@ from spikeflow.errors import UnsupportedLayer
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.members import bare, has_state
 from spikeflow.neurons.sequential import Sequential
+from spikeflow.train.inside import is_read_out
 
 LossOf = Callable[[torch.Tensor], torch.Tensor]
 
@@ -71,7 +72,7 @@ def parts_of(rule: str, net: nn.Module) -> Parts:
             hint = "eval() on it, or rule bptt: it would see each step or piece by itself"
             raise UnsupportedLayer(f"{path}, rule {rule}", f"{type(layer).__name__} while training", hint)
     layers = list(inner.layers)
-    read_out = layers.pop() if layers and _reads_out(layers[-1]) else None
+    read_out = layers.pop() if layers and is_read_out(layers[-1]) else None
     blocks, waiting = list[Block](), list[nn.Module]()
     for index, layer in enumerate(layers):
         if has_state(layer):
@@ -83,10 +84,6 @@ def parts_of(rule: str, net: nn.Module) -> Parts:
         hint = "neurons, then a Linear and a read-out such as Neuron(Integrator())"
         raise UnsupportedLayer(f"the rule {rule}", "a network without neurons or that ends in spikes", hint)
     return Parts((*blocks, Block(f"layers.{len(layers)}", tuple(waiting), None)), read_out)  # type: ignore[arg-type]
-
-
-def _reads_out(layer: nn.Module) -> bool:
-    return isinstance(layer, Neuron) and not layer.model.program().spikes()
 
 
 def detached(state: Any) -> Any:
