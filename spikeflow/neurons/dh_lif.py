@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.ops import Ops
-from spikeflow.neurons.model import Value, choice, param, whole
+from spikeflow.neurons.model import Value, choice, decay_from_tau, param, whole
 from spikeflow.neurons.spiking import POINT_RESETS, Spiking
 
 MOST = 8  # branches
@@ -43,6 +44,14 @@ class DHLIF(Spiking):
     decay_6: Value = param(0.994, low=0, high=1, when=("branches", (6, 7, 8)))
     decay_7: Value = param(0.996, low=0, high=1, when=("branches", (7, 8)))
     decay_8: Value = param(0.998, low=0, high=1, when=("branches", (8,)))
+
+    @staticmethod
+    def from_tau(tau_s: Value, tau_branches_s: Sequence[Value], dt: float, threshold: Value = 1.0) -> DHLIF:
+        """A DHLIF of these time constants in seconds, one for each branch, at steps of `dt` seconds."""
+        decays = {f"decay_{k}": decay_from_tau(tau, dt) for k, tau in enumerate(tau_branches_s, 1)}
+        if len(decays) > MOST:
+            raise GraphError("DHLIF", f"{len(decays)} branches", f"1 to {MOST}")
+        return DHLIF(len(decays), decay_from_tau(tau_s, dt), threshold, **decays)
 
     @property
     def inputs(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -196,6 +196,12 @@ def test_branches_beyond_those_declared_have_no_parameters() -> None:
     assert list(DHLIF(2).params()) == ["decay", "threshold", "decay_1", "decay_2"]
     with pytest.raises(GraphError, match="decay_3 acts only with branches=3 or"):
         DHLIF(2, decay_3=0.5)
+    model = DHLIF.from_tau(0.01, (0.005, 0.02, 0.1), 1e-3)
+    assert model.branches == 3
+    assert [float(v) for v in (model.decay, model.decay_1, model.decay_3)] == pytest.approx(np.exp([-0.1, -0.2, -0.01]))
+    for taus in ((), (0.1,) * 9):
+        with pytest.raises(GraphError, match="branches"):
+            DHLIF.from_tau(0.01, taus, 1e-3)
     for wrong in (0, 9, 2.5):
         with pytest.raises(GraphError, match="branches"):
             DHLIF(wrong)  # type: ignore[arg-type]
