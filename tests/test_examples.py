@@ -51,6 +51,22 @@ def test_tutorial(folder: Path) -> None:
     _follow(ROOT / "docs/tutorials/from_ann_to_chip.md", folder)
 
 
+def test_tutorial_of_two_point_cells(tmp_path: Path) -> None:
+    _follow(ROOT / "docs/tutorials/two_point.md", tmp_path)
+    page = (ROOT / "docs/tutorials/two_point.md").read_text()
+    said = {}
+    for figure in re.findall(r"python examples/two_point_curves.py (\w+) --out", page):
+        script = str(ROOT / "examples/two_point_curves.py")
+        said[figure] = _run(sys.executable, script, figure, "--out", f"{figure}.png", cwd=tmp_path)
+        assert (tmp_path / f"{figure}.png").stat().st_size > 5_000
+    low, plain, high = (float(v) for v in re.findall(r"rate ([\d.]+)", said["curves"]))
+    assert low < 0.2 * plain and 1.8 * plain < high < 2.1 * plain
+    alone = {m: float(v) for m, v in re.findall(r"(\w+), context alone: rate ([\d.]+)", said["context"])}
+    assert {m for m, v in alone.items() if v} == {"drive", "amplify_drive", "cooperation"} and len(alone) == 7
+    ratios = [float(a) / float(b) for a, b in re.findall(r"rate ([\d.]+) in context, ([\d.]+)", said["selective"])]
+    assert ratios[0] == 1 and ratios[1] > 5 and ratios[2] > 1.5
+
+
 def test_how_to_stop_and_go_on(folder: Path) -> None:
     _follow(ROOT / "docs/how-to/stop_and_go_on.md", folder)
 
