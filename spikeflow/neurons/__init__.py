@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from spikeflow.neurons.recurrent import Recurrent
     from spikeflow.neurons.residual import Residual
     from spikeflow.neurons.sequential import Sequential
+    from spikeflow.neurons.spike_linear import SpikeLinear
     from spikeflow.neurons.surrogate_schedule import (
         SurrogateSchedule,
         between,
@@ -60,6 +61,7 @@ _LAYERS = {
     "between": "surrogate_schedule",
     "replace_surrogates": "surrogate_schedule",
     "surrogates_of": "surrogate_schedule",
+    "SpikeLinear": "spike_linear",
 }
 
 __all__ = [
@@ -88,6 +90,7 @@ __all__ = [
     "Recurrent",
     "Residual",
     "Sequential",
+    "SpikeLinear",
     "SiLIF",
     "SlidingPSN",
     "SurrogateSchedule",

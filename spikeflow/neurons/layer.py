@@ -20,10 +20,11 @@ from spikeflow.neurons import surrogate
 from spikeflow.neurons.bounds import limited
 from spikeflow.neurons.learned import Learn, Learned, learned
 from spikeflow.neurons.model import NeuronModel
+from spikeflow.neurons.parts import Parts
 from spikeflow.neurons.settling import SEEN, compared
 from spikeflow.neurons.slots import Given, Slotted, filled
 from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
-from spikeflow.neurons.sweep import Parts, evaluated, evaluated_step
+from spikeflow.neurons.sweep import evaluated, evaluated_step
 from spikeflow.neurons.sweeping import eager_because, swept
 
 State = tuple[torch.Tensor, ...]

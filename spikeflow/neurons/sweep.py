@@ -8,56 +8,28 @@ evaluated program.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from spikeflow.ir.evaluate import evaluate
 from spikeflow.ir.program import Program
+from spikeflow.neurons import sweep_gpu
 from spikeflow.neurons.autograd import Derivative
 from spikeflow.neurons.bounds import settled
-from spikeflow.neurons.compiled import Compiled, Extent, Given, Values
+from spikeflow.neurons.compiled import Compiled, Extent
+from spikeflow.neurons.parts import Cotangents, Parts, values
 from spikeflow.neurons.tensors import Slopes, Tensors
 
 Tensor = torch.Tensor
 
 
-class Parts(NamedTuple):
-    """What enters a stretch: by port ``(T, B, *shape)``; parameters; states ``(B, *shape)``."""
-
-    ports: tuple[Tensor, ...]
-    params: tuple[Tensor, ...]
-    state: tuple[Tensor, ...]
-
-    def given(self) -> Given:
-        """By address; parameters and states are contiguous."""
-        return Given(
-            [values(p) for p in self.ports],
-            [(p.data_ptr(), tuple(p.shape)) for p in self.params],
-            [s.data_ptr() for s in self.state],
-        )
-
-    def plain(self) -> Parts:
-        """Of tensors in C order; one number that was expanded stays as it is."""
-        state, params = (tuple(x.contiguous() for x in part) for part in (self.state, self.params))
-        return Parts(tuple(map(dense, self.ports)), params, state)
-
-
-def values(x: Tensor) -> Values:
-    """Its address, and how many values lie there."""
-    return x.data_ptr(), x.numel() if any(x.stride()) else 1
-
-
-def dense(x: Tensor) -> Tensor:
-    """In C order, but for one number that was expanded."""
-    return x.contiguous() if any(x.stride()) else x
-
-
 def onward(compiled: Compiled, extent: Extent, parts: Parts, keeps: bool) -> tuple[Tensor, ...]:
     """Outputs, states after the last step, and the states kept on the way where they are wanted."""
     like = parts.ports[0]
+    if like.is_cuda:
+        return sweep_gpu.onward(compiled, extent, parts, keeps)
     # the moments between which a stretch is computed again; the first state is at hand
     kept = like.new_empty((extent.moments if keeps else 0, len(parts.state), *extent.shape[1:]))
     out, after = like.new_empty(like.shape), [torch.empty_like(s) for s in parts.state]
@@ -66,25 +38,13 @@ def onward(compiled: Compiled, extent: Extent, parts: Parts, keeps: bool) -> tup
     return (out, *after, kept)
 
 
-@dataclass(frozen=True)
-class Cotangents:
-    """Those of the output and of the states after the last step, None for 0; and the states kept."""
-
-    kept: Tensor
-    out: Tensor | None
-    after: Sequence[Tensor | None]
-
-    def dense(self, like: Tensor) -> list[Tensor]:
-        """One for each, in C order; 0 is one number."""
-        none = like.new_zeros(())
-        return [none if x is None else dense(x) for x in (self.out, *self.after)]
-
-
 def backward(
     compiled: Compiled, extent: Extent, parts: Parts, cotangents: Cotangents, wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     """The gradients of ports, parameters and states, in this order; None where not wanted."""
     program, like = compiled.program, parts.ports[0]
+    if like.is_cuda:
+        return sweep_gpu.backward(compiled, extent, parts, cotangents, wanted)
     given = cotangents.dense(like)
     ports, params = wanted[: len(parts.ports)], wanted[len(parts.ports) :]
     to_ports = [like.new_empty(like.shape) if wants else None for wants in ports]

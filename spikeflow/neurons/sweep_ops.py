@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from spikeflow.neurons.compiled import Extent, interval, of_text
-from spikeflow.neurons.sweep import Cotangents, Parts, backward, onward
+from spikeflow.neurons.parts import Cotangents, Parts
+from spikeflow.neurons.sweep import backward, onward
 
 Tensor = torch.Tensor
 Tensors = Sequence[Tensor]
@@ -22,7 +23,9 @@ Tensors = Sequence[Tensor]
 def extent_of(like: Tensor, states: int, budget: int | None) -> Extent:
     """Of a stretch ``(T, B, *shape)``, with as many threads as torch has."""
     shape, each = tuple(like.shape), like.element_size()
-    return Extent(shape, each, interval(shape, states, each, budget), torch.get_num_threads())
+    # on a GPU to compute states again costs more than to keep them, unless memory is short
+    every = 1 if like.is_cuda and budget is None else interval(shape, states, each, budget)
+    return Extent(shape, each, every, torch.get_num_threads())
 
 
 def _extent(like: Tensor, state: Tensors, budget: int) -> Extent:

@@ -1,4 +1,4 @@
-"""Which way a layer of neurons runs: swept by the C++ core, or evaluated; and why."""
+"""Which way a layer of neurons runs: swept by the C++ core or a GPU's kernels, or evaluated; and why."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from itertools import chain
 import torch
 from torch.autograd import forward_ad
 
-from spikeflow.neurons import sweep_ops
+from spikeflow.neurons import sweep_gpu, sweep_ops
 from spikeflow.neurons.compiled import Compiled
-from spikeflow.neurons.sweep import Parts, Sweep, onward
+from spikeflow.neurons.parts import Parts
+from spikeflow.neurons.sweep import Sweep, onward
 
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -17,12 +18,14 @@ PLAIN = (torch.Tensor, torch.nn.Parameter)
 def eager_because(compiled: Compiled, parts: Parts) -> str:
     """Why the core does not run these tensors; empty where it does."""
     device = parts.ports[0].device
-    if device.type != "cpu":
+    if device.type not in ("cpu", "cuda"):
         return f"tensors on {device.type}"
     if compiled.refused:
         return compiled.refused
     if torch.compiler.is_compiling():
-        return ""
+        return "" if device.type == "cpu" else "torch.compile on a GPU"
+    if device.type == "cuda" and (missing := sweep_gpu.missing(compiled)):
+        return missing
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]
         return "a transform of torch.func"
     if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]

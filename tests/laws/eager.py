@@ -11,8 +11,9 @@ import torch
 from spikeflow.ir import functions
 from spikeflow.neurons import Neuron, NeuronModel, autograd
 from spikeflow.neurons.bounds import settled
+from spikeflow.neurons.parts import Parts
 from spikeflow.neurons.stretch import arriving
-from spikeflow.neurons.sweep import Parts, evaluated, evaluated_step
+from spikeflow.neurons.sweep import evaluated, evaluated_step
 from spikeflow.sim.domains import Float32
 
 

@@ -27,6 +27,7 @@ from spikeflow.ir.ops import Ops, Recorder
 from spikeflow.ir.program import Instruction, Program
 from spikeflow.ir.recording import Recording
 from spikeflow.neurons import surrogate
+from spikeflow.neurons.printed import Kernel
 from spikeflow.neurons.settling import PLAIN, _Decisions
 from spikeflow.neurons.tensors import Tensors
 from spikeflow.sim import Dense, _engine, engine
@@ -66,6 +67,7 @@ MADE: dict[type[Domain[Any]], Callable[[], tuple[Domain[Any], Any]]] = {
     _Known: lambda: (_Known(), np.asarray(0.5)),
     _Translation: translation,
     Ops: lambda: (ops := Ops(), ops.const(0.5)),
+    Kernel: lambda: (kernel := Kernel("float32"), kernel.const(0.5)),
     Recording: lambda: (ops := Recording(), ops.const(0.5)),
 }
 # of `value` and `mode`, where an operation needs some

@@ -22,10 +22,12 @@ from spikeflow.ir.nodes import Activation, Input, Output, Shape
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.node_layer import Late, NodeLayer
 from spikeflow.neurons.read_model import Cells, Waking
+from spikeflow.neurons.spike_linear import SpikeLinear
 
 INPUT, OUTPUT = "input", "output"
 STATELESS = (
     nn.Linear,
+    SpikeLinear,
     nn.Conv1d,
     nn.Conv2d,
     nn.AvgPool2d,
