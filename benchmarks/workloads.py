@@ -10,7 +10,7 @@ import hashlib
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ LAYERS = (784, 1024, 1024, 10)
 DENSITIES = (0.01, 0.05, 0.2)
 BATCHES = (1, 32)
 STEPS = 100
-WEIGHT_SEED, INPUT_SEED = 7, 3
+WEIGHT_SEED, INPUT_SEED, DELAY_SEED = 7, 3, 11
 # by `calibrated_gains`, on this density of input spikes
 GAINS = {
     0.01: (1.497988157220795, 1.3454756784613087, 1.0391533561420667),
@@ -130,6 +130,16 @@ def lif_network(density: float, batch: int, steps: int = STEPS) -> Workload:
             ("input_seed", INPUT_SEED),
         ),
     )
+
+
+def delayed_network(batch: int) -> Workload:
+    """The same network at 5 % with a delay of 0 to 7 steps on every synapse."""
+    work, r = lif_network(0.05, batch), np.random.default_rng(DELAY_SEED)
+    linear = {n: node for n, node in work.graph.nodes.items() if isinstance(node, Linear)}
+    delays = {n: r.integers(0, 8, node.weight.shape).astype(np.int32) for n, node in linear.items()}
+    later = {n: replace(node, delays=delays[n]) for n, node in linear.items()}
+    name, facts = f"delays batch {batch}", (*work.facts, ("delay_seed", DELAY_SEED))
+    return replace(work, name=name, family=name, graph=work.graph.with_nodes(later), facts=facts)
 
 
 def digits(batch: int, steps: int = 64) -> Workload:

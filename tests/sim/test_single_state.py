@@ -62,7 +62,8 @@ def test_equal_to_the_reference(form: str, seed: int) -> None:
     rng = np.random.default_rng([seed, *form.encode()])
     size, samples, steps = int(rng.integers(1, 1301)), int(rng.integers(1, 4)), 25
     r = Recorder(("in",), ("v",), ("d", "t"))
-    program = r.program(*(lambda z, v: (z, [v]))(*FORMS[form](r, r.s.v, r.x[0], r.p.d, r.p.t)))
+    output, after = FORMS[form](r, r.s.v, r.x[0], r.p.d, r.p.t)
+    program = r.program(output, [after])
     params = {
         "d": _param(rng, size, [0.5, 0.9, 1.0, 0.0, -0.5, 3e5]),
         "t": _param(rng, size, [1.0, 0.25, 0.0, -1.0, 3e38]),
