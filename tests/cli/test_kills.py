@@ -46,6 +46,53 @@ def test_a_killed_conversion_leaves_a_whole_file(files: Path, tmp_path: Path, se
     assert names == {"net.h5"}
 
 
+def _commands(files: Path, folder: Path) -> dict[str, list[object]]:
+    """Each command that writes, and the file that it writes."""
+    data = ("--data", files / "data.npz")
+    run = ["run", files / "net.h5", *data, "--steps", "20000"]
+    return {
+        "map": ["map", files / "net.h5", *data, "--chip", "loihi2", "--accept-loss", "--out", folder / "out"],
+        "report": ["report", files / "net.h5", *data, "--out", folder / "out"],
+        "save": [*run, "--save-state", folder / "out"],
+        "record": [*run, "--record", "hidden", "--record", "hidden.v", "--record-out", folder / "out"],
+        "data": ["data", "convert", files / "events.csv", folder / "out", "--to-format", "npz"],
+    }
+
+
+@pytest.mark.parametrize("ended", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+@pytest.mark.parametrize("name", ["map", "report", "save", "record", "data"])
+def test_a_command_that_is_ended_leaves_the_old_file_or_the_new_one(
+    files: Path, tmp_path: Path, name: str, ended: signal.Signals
+) -> None:
+    """Ended after 0.3 to 5 s, drawn by name and signal: what lies there is the old file, or what a whole run writes."""
+    events = files / "events.csv"
+    if not events.exists():
+        events.write_text(
+            "t,x,y,p\n" + "".join(f"{7 * i},{i % 30},{i % 20},{i % 2}\n" for i in range(40_000))
+        )
+    target, old = tmp_path / "out", b"what was there before"
+    target.write_bytes(old)
+    running = _begun(*_commands(files, tmp_path)[name])
+    time.sleep(random.Random(f"{name} {ended}").uniform(0.3, 5))
+    running.send_signal(ended)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode in (-ended, 128 + ended, 0), said
+    assert "Traceback" not in said
+    if target.read_bytes() != old:  # all that a whole run writes
+        whole = tmp_path / "whole"
+        whole.mkdir()
+        again = _begun(*_commands(files, whole)[name])
+        assert again.communicate(timeout=120) and again.returncode == 0
+        made, wanted = target.read_bytes(), (whole / "out").read_bytes()
+        # a page tells times, whose digits differ; its end is its end
+        assert made[-20:] == wanted[-20:] and (name == "report" or len(made) == len(wanted))
+        shutil.rmtree(whole)
+    else:
+        assert running.returncode != 0, "it said that all is well"
+    names = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".spikeflow-")}
+    assert names == {"out"}
+
+
 @pytest.mark.parametrize("after_ms", [30, 50, 70, 100, 150, 250, 400, 800])
 def test_an_early_interrupt_prints_no_traceback(files: Path, after_ms: int) -> None:
     running = _begun("run", files / "net.h5", "--data", files / "data.npz", "--steps", "200000")
