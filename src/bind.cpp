@@ -13,7 +13,7 @@
 #include "bind_projections.hpp"
 #include "engine/coded.hpp"
 #include "engine/conv.hpp"
-#include "engine/max_pool.hpp"
+#include "engine/joint.hpp"
 #include "engine/moves.hpp"
 #include "engine/network.hpp"
 #include "engine/population.hpp"
@@ -285,9 +285,10 @@ void bind_nodes(Class& c) {
     c.def("pool", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride) {
         return net.add(make_pool<V>(name, in, out, kernel, stride));
     }, "name"_a, "inputs"_a, "out"_a, "kernel"_a, "stride"_a);
-    c.def("max_pool", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<int32_t>& start, const In<int32_t>& members, bool running) {
-        return net.add(make_max_pool<V>(name, in, out, {view<int32_t>(start), view<int32_t>(members)}, running));
-    }, "name"_a, "inputs"_a, "out"_a, "start"_a, "members"_a, "running"_a);
+    c.def("joint", [](Network<V>& net, const std::string& kind, const std::string& name, const std::vector<Shape>& in, const Shape& out,
+                      const std::vector<In<int32_t>>& lists, const std::vector<int64_t>& numbers) {
+        return net.add(make_joint<V>(kind, {name, in, out, views<int32_t>(lists), numbers}));
+    }, "kind"_a, "name"_a, "inputs"_a, "out"_a, "lists"_a, "numbers"_a);
     c.def("scale", [](Network<V>& net, const std::string& name, const Shape& shape, const In<W>& factor, int32_t exponent) {
         return net.add(make_scale<V>(name, shape, view<W>(factor), exponent));
     }, "name"_a, "shape"_a, "factor"_a, "exponent"_a);

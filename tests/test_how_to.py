@@ -145,6 +145,27 @@ def _run(copy: Path, commands: str) -> None:
     assert str(copy) in origin.stdout, f"the project itself was tested, not its copy: {origin.stdout}"
 
 
+# as docs/design.md tells: what the steps before the first command change in spikeflow, datasets and src
+SOURCES = {
+    "add_a_balancing_method": 1,
+    "add_a_chip": 2,
+    "add_a_command": 2,
+    "add_a_data_set": 4,
+    "add_a_neuron": 3,
+    "add_a_node_kind": 2,
+    "add_an_operation": 4,
+}
+
+
+def test_an_addition_touches_as_few_source_files_as_told() -> None:
+    touched = {}
+    for page in PAGES:
+        steps = STEP.finditer(page.read_text().partition("```sh")[0])
+        names = {step["new"] or step["old"] for step in steps}
+        touched[page.stem] = sum(name.startswith(("spikeflow/", "datasets/", "src/")) for name in names)
+    assert touched == SOURCES
+
+
 def test_a_text_in_several_lines_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("x = 1\nx = 2\n")
     for wrong in (

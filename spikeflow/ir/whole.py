@@ -12,18 +12,7 @@ from typing import Protocol
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Quantised
-from spikeflow.ir.nodes import (
-    Delay,
-    Input,
-    Joint,
-    Move,
-    Node,
-    Population,
-    Procedural,
-    Scale,
-    SumPool,
-    Synaptic,
-)
+from spikeflow.ir.nodes import Input, Joint, Node, Passing, Population, Procedural, Scale, Synaptic
 
 
 class Wire(Protocol):
@@ -72,7 +61,7 @@ def sources(graph: Wired, name: str) -> frozenset[str]:
     todo = [name]
     while todo:
         for edge in graph.inputs_of(todo.pop()):
-            if not isinstance(graph.nodes[edge.src], Move | SumPool | Joint | Delay):
+            if not isinstance(graph.nodes[edge.src], Passing):
                 found.add(edge.src)
             elif edge.src not in seen:
                 seen.add(edge.src)

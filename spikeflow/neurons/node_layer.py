@@ -13,8 +13,9 @@ from torch import nn
 
 from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.ir.arrays import Quantised, weight_values
-from spikeflow.ir.nodes import Conv2d, Delay, Linear, MaxPool, Move, Node, Scale, Sparse, SumPool, Synaptic
+from spikeflow.ir.nodes import Conv2d, Delay, Joint, Linear, Move, Node, Scale, Sparse, SumPool, Synaptic
 from spikeflow.ir.nodes.base import Shape
+from spikeflow.neurons.joints import joined
 from spikeflow.neurons.members import Timed
 
 _HELD = ("weight", "bias", "factor")
@@ -38,7 +39,7 @@ class NodeLayer(Timed):
 
     def __init__(self, node: Node) -> None:
         super().__init__()
-        if not isinstance(node, Synaptic | SumPool | MaxPool | Scale | Delay | Move):
+        if not isinstance(node, Synaptic | SumPool | Joint | Scale | Delay | Move):
             raise UnsupportedLayer("NodeLayer", type(node).__name__, "a node of a spiking network")
         self.ports = node.ports
         self.source = node
@@ -75,8 +76,8 @@ class NodeLayer(Timed):
         arriving = list(x.values()) if isinstance(x, Mapping) else [x]
         node, shapes = self.source, tuple(tuple(value.shape[2:]) for value in arriving)
         shape = node.output_shape(type(node).__name__, shapes)
-        if isinstance(node, MaxPool) and node.counts:
-            return _running(node, arriving[0], state)
+        if isinstance(node, Joint):
+            return joined(node, arriving, state)
         if self.depth:
             return self._late(arriving[0], state, shape)
         if state is not None:
@@ -114,8 +115,6 @@ class NodeLayer(Timed):
             return convolved(node, x[0], self.weight, self.bias if node.bias is not None else None)
         if isinstance(node, SumPool):
             return F.avg_pool2d(x[0], node.kernel, node.stride, divisor_override=1)
-        if isinstance(node, MaxPool):
-            return _largest(node, x[0])
         if isinstance(node, Scale):
             return x[0] * self.factor
         total = self._sum(x[0], None)
@@ -184,25 +183,3 @@ def _arrays(node: Node) -> dict[str, Any]:
 
 def _like(values: Any, like: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.array(values)).to(like)
-
-
-def _largest(node: MaxPool, x: torch.Tensor) -> torch.Tensor:
-    """The maximum of every window of ``(B, C, ...)``."""
-    shape = tuple(x.shape[1:])
-    windows = torch.from_numpy(node.windows(shape).astype(np.int64)).to(x.device)
-    inside = x.flatten(2)[..., windows.clamp(min=0)]
-    most = torch.where(windows >= 0, inside, inside.new_full((), float("-inf"))).amax(-1)
-    return most.reshape(len(x), *node.output_shape("pool", (shape,)))
-
-
-def _running(
-    node: MaxPool, x: torch.Tensor, before: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The windows' growth of the largest running sum; the state is the sums, ``(B, *shape)``."""
-    if before is None:
-        before = torch.zeros_like(x[0])
-    if not isinstance(before, torch.Tensor) or before.shape != x.shape[1:]:
-        raise ShapeError("max pooling", "a state of another shape", tuple(x.shape[1:]))
-    sums = torch.cat([before[None], before + x.cumsum(0)])
-    most = _largest(node, sums.flatten(0, 1)).unflatten(0, sums.shape[:2])
-    return most[1:] - most[:-1], sums[-1]

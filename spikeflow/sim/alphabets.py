@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, prod
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Delay, Input, Joint, Move, Node, Population, SumPool
+from spikeflow.ir.nodes import Input, Passing, Population
 from spikeflow.ir.operations import FLOAT, Operation
 
 EXACT = 2.0**24  # up to here float32 holds every integer
@@ -122,8 +122,8 @@ def arriving(graph: Graph, largest_input: int = 1) -> dict[str, int]:
     found: dict[str, Any] = {name: _source(node, largest_input) for name, node in graph.nodes.items()}
     for name in graph.order:
         node = graph.nodes[name]
-        if isinstance(node, Move | SumPool | Joint | Delay):
-            found[name] = _moved(node, [_port(graph, found, name, port) for port in node.ports])
+        if isinstance(node, Passing):
+            found[name] = _passed(node, [_port(graph, found, name, port) for port in node.ports])
     ports = {
         name: _port(graph, found, name, "in") for name, node in graph.nodes.items() if "in" in node.ports
     }
@@ -149,11 +149,11 @@ def _port(graph: Graph, found: Mapping[str, Alphabet], name: str, port: str) -> 
     return total
 
 
-def _moved(node: Node, ports: Sequence[Alphabet]) -> Alphabet:
-    """Of a move, a delay, a maximum: what arrives, and 0; a sum of windows: so many times as much."""
+def _passed(node: Passing, ports: Sequence[Alphabet]) -> Alphabet:
+    """So many times what arrives, and 0."""
     total = ports[0]
     for other in ports[1:]:
         total = total.hull(other)
-    if isinstance(node, SumPool):
-        return Alphabets().mul(total, of_array(np.asarray([prod(node.kernel)], np.float32)), 0, "")
-    return total
+    if node.growth == 1:
+        return total
+    return Alphabets().mul(total, of_array(np.asarray([node.growth], np.float32)), 0, "")

@@ -182,8 +182,8 @@ class _Lowering:
                 return self.network.move(name, shapes, out, index_map(self.graph, name))
             case Joint():
                 shapes = [self.graph.port_shape(name, port) for port in node.ports]
-                make, parts = node.lowered(shapes)
-                return getattr(self.network, make)(name, shapes[0], out, *parts)
+                kind, lists, numbers = node.lowered(shapes)
+                return self.network.joint(kind, name, shapes, out, lists, numbers)
             case Delay():  # its edges take longer
                 return self.network.move(name, [out], out, np.arange(prod(out), dtype=np.int32))
             case _:

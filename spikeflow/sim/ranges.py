@@ -12,7 +12,7 @@ import numpy as np
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.evaluate import evaluate
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input, Population, Scale, SumPool, Synaptic
+from spikeflow.ir.nodes import Input, Passing, Population, Scale, Synaptic
 from spikeflow.ir.program import Program
 from spikeflow.ir.synapses import largest_sum
 from spikeflow.sim.intervals import INT32, INT64, ZERO, Interval, Intervals, of_array
@@ -65,12 +65,9 @@ def _emitted(graph: Graph, name: str, arriving: Sequence[Interval]) -> Interval:
             exact, (exact << node.exponent) if node.exponent >= 0 else (exact >> -node.exponent) + slots
         )
         return Interval(-most, most)
-    if isinstance(node, SumPool):
-        return Interval(
-            arriving[0].low * node.kernel[0] * node.kernel[1],
-            arriving[0].high * node.kernel[0] * node.kernel[1],
-        )
-    return Interval(min(r.low for r in arriving), max(r.high for r in arriving))
+    if not isinstance(node, Passing):
+        return INT64
+    return Interval(min(r.low for r in arriving) * node.growth, max(r.high for r in arriving) * node.growth)
 
 
 def _row_sum(node: Synaptic | Scale) -> int:

@@ -1,10 +1,18 @@
-#include "max_pool.hpp"
+// MaxPool: the largest value of each window, or the rise of the largest running sum of each window.
 
 #include <algorithm>
 #include <cmath>
 
+#include "joint.hpp"
+
 namespace spikeflow {
 namespace {
+
+// Windows are those of one channel, all channels alike: window w holds members[start[w]] to members[start[w + 1] - 1],
+// numbers of the channel's own elements in C order.
+struct Windows {
+    std::span<const int32_t> start, members;
+};
 
 // Sums of whole numbers, as a state holds them; what float cannot hold ends the run.
 template <class V>
@@ -201,10 +209,13 @@ std::unique_ptr<Runner<V>> MaxPoolNode<V>::runner(const Context<V>& context) con
 }  // namespace
 
 template <class V>
-std::unique_ptr<Node<V>> make_max_pool(const std::string& name, const Shape& in, const Shape& out, const Windows& windows,
-                                       bool running) {
-    const Layout source(in, name), layout(out, name);
-    require(!in.empty() && !out.empty() && in[0] == out[0], name, "a pool of a shape without channels, or of other channels");
+MadeJoint<V> make_max_pool(const JointText& text) {
+    text.require_form(1, 2, 1);
+    const std::string& name = text.name;
+    const Shape& in = text.in[0];
+    const Windows windows{text.lists[0], text.lists[1]};
+    const Layout source(in, name), layout(text.out, name);
+    require(!in.empty() && !text.out.empty() && in[0] == text.out[0], name, "a pool of a shape without channels, or of other channels");
     const auto count = static_cast<std::size_t>(layout.size / in[0]);
     require(windows.start.size() == count + 1 && windows.start[0] == 0 &&
             windows.start[count] == static_cast<int64_t>(windows.members.size()), name, "windows of another number");
@@ -212,14 +223,9 @@ std::unique_ptr<Node<V>> make_max_pool(const std::string& name, const Shape& in,
         require(windows.start[w] < windows.start[w + 1], name, "a window that holds nothing");
     for (const int32_t m : windows.members)
         require(m >= 0 && m < source.size / in[0], name, "a window of an element that does not exist");
-    return std::make_unique<MaxPoolNode<V>>(name, source, layout, windows, running);
+    return std::make_unique<MaxPoolNode<V>>(name, source, layout, windows, text.numbers[0] != 0);
 }
 
-#define SF_MAKE(V)                                                                                                     \
-    template std::unique_ptr<Node<V>> make_max_pool<V>(const std::string&, const Shape&, const Shape&, const Windows&, \
-                                                       bool);
-SF_MAKE(float)
-SF_MAKE(int32_t)
-SF_MAKE(int64_t)
+SPIKEFLOW_INSTANTIATE_JOINT(max_pool)
 
 }  // namespace spikeflow

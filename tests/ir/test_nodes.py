@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from spikeflow.ir import file, stages
 from spikeflow.ir.arrays import Quantised, frozen
 from spikeflow.ir.difference import difference
 from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     KINDS,
     Activation,
@@ -25,9 +27,12 @@ from spikeflow.ir.nodes import (
     Flatten,
     Input,
     Linear,
+    MaxPool,
     Output,
     Pad,
+    Passing,
     Permute,
+    Pool,
     Population,
     Scale,
     Slice,
@@ -74,6 +79,40 @@ def test_reference_and_engine_run_every_kind(kind: str, make: Any) -> None:
     for name, counts in expected.counts.items():
         assert got.counts[name].accumulates == counts.accumulates, name
         assert got.counts[name].multiply_accumulates == counts.multiply_accumulates, name
+
+
+PASSING = [kind for kind, example in EXAMPLES.items() if isinstance(example.node, Passing)]
+
+
+@pytest.mark.parametrize("kind", [*PASSING, "MaxPool any"])
+def test_what_passes_stays_whole_and_grows_no_further_than_it_says(kind: str) -> None:
+    """Whole numbers of -3 to 5, 20 steps of 4 samples; with other numbers of the same interval, too."""
+    node = EXAMPLES[kind.partition(" ")[0]].node
+    node = replace(node, mode="any") if isinstance(node, MaxPool) and kind != "MaxPool" else node
+    assert isinstance(node, Passing)
+    nodes = {"out": Output(), "n": node}
+    nodes |= {f"in{i}": Input(EXAMPLES[node.__class__.__name__].arriving, "spikes") for i in range(len(node.ports))}
+    edges = [Edge("n", "out"), *(Edge(f"in{i}", "n", port) for i, port in enumerate(node.ports))]
+    graph, rng = Graph(nodes, tuple(edges)), np.random.default_rng(5)
+    inputs = {n: rng.integers(-3, 6, (20, 4, *graph.shapes[n])).astype(np.float32) for n in graph.inputs}
+    found = reference.simulate(graph, {n: Dense(x) for n, x in inputs.items()}, 20).outputs["out"]
+    assert (found == np.round(found)).all() and np.any(found)
+    assert -3 * node.growth <= found.min() <= found.max() <= 5 * node.growth
+    if isinstance(node, Pool):
+        factor = np.array([0.5, 2.0], np.float32)[:, None, None]
+        assert node.carries(factor)
+        scaled = {n: Dense(x * factor) for n, x in inputs.items()}
+        whole = not isinstance(node, MaxPool) or not node.counts  # which sums halves as whole numbers
+        if whole:
+            again = reference.simulate(graph, scaled, 20).outputs["out"]
+            np.testing.assert_array_equal(again, found * factor)
+        assert node.carries(-factor) == np.array_equal(
+            _at_once(node, -factor * inputs["in0"][0]), -factor * _at_once(node, inputs["in0"][0])
+        )
+
+
+def _at_once(node: Any, x: np.ndarray) -> np.ndarray:
+    return node.largest(x) if isinstance(node, MaxPool) else node.value([x])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -21,7 +21,6 @@ from spikeflow.ir.nodes import (
     Conv2d,
     Joint,
     Linear,
-    MaxPool,
     Move,
     Node,
     Output,
@@ -31,6 +30,7 @@ from spikeflow.ir.nodes import (
     SumPool,
     Synaptic,
 )
+from spikeflow.neurons.joints import STRETCHES, joined
 from spikeflow.neurons.node_layer import convolved, moved
 from spikeflow.typing import Array
 
@@ -94,6 +94,8 @@ def value_of(name: str, node: Node, arriving: list[torch.Tensor], shape: Shape) 
         raise StageError(name, "ann", "delays of synapses, where nothing has a time")
     if isinstance(node, Joint) and node.counts:
         raise StageError(name, "ann", "a count over steps, where nothing has a time")
+    if isinstance(node, Joint) and type(node) in STRETCHES:
+        return joined(node, [x[None] for x in arriving])[0][0]
     if type(node) not in _KINDS:
         raise StageError(name, "ann", f"{type(node).__name__} is not run here")
     return _KINDS[type(node)](node, arriving, shape)
@@ -130,13 +132,6 @@ def _sum_pool(node: SumPool, x: list[torch.Tensor], shape: Shape) -> torch.Tenso
     return F.avg_pool2d(x[0], node.kernel, node.stride, divisor_override=1)
 
 
-def _max_pool(node: MaxPool, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    ends = [n for pair in reversed(node.padding) for n in pair]
-    padded = F.pad(x[0], ends, value=-torch.inf) if any(ends) else x[0]
-    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[len(node.kernel)]
-    return pool(padded, node.kernel, node.stride, 0, node.dilation)
-
-
 def _batch_norm(node: BatchNorm, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
     mean, variance, gamma, beta = (
         _tensor(a, x[0]) for a in (node.mean, node.variance, node.gamma, node.beta)
@@ -149,7 +144,6 @@ _KINDS: Mapping[type, Callable[[Any, list[torch.Tensor], Shape], torch.Tensor]] 
     Conv2d: _conv2d,
     Sparse: _sparse,
     SumPool: _sum_pool,
-    MaxPool: _max_pool,
     BatchNorm: _batch_norm,
     Scale: lambda node, x, shape: x[0] * _tensor(weight_values(node.factor), x[0]),
     Activation: lambda node, x, shape: torch.relu(x[0]),

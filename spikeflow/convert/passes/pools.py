@@ -15,7 +15,7 @@ from spikeflow.convert.capture.affine import per_channel
 from spikeflow.errors import ConversionError
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Activation, BatchNorm, Input, MaxPool, Move, Node, Population, Scale, SumPool
+from spikeflow.ir.nodes import Activation, BatchNorm, Input, MaxPool, Move, Node, Pool, Population, Scale
 from spikeflow.ir.whole import sources
 
 _NEURON = "a ReLU right before or behind the pooling"
@@ -71,7 +71,7 @@ def _unsettled(graph: Graph, name: str) -> str | None:
     node = graph.nodes[name]
     if isinstance(node, Activation | Input):
         return None
-    keeps = isinstance(node, Move | SumPool | MaxPool) or _rises(graph, name, Scale)
+    keeps = isinstance(node, Move | Pool) or _rises(graph, name, Scale)
     if not keeps:
         return name
     several = [e.src for port in node.ports if len(edges := graph.inputs_of(name, port)) > 1 for e in edges]

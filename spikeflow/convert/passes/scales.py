@@ -18,7 +18,7 @@ import numpy.typing as npt
 from spikeflow.convert.capture.affine import per_channel
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import MaxPool, Move, Node, Scale, Shape, SumPool, Synaptic
+from spikeflow.ir.nodes import Move, Node, Pool, Scale, Shape, Synaptic
 from spikeflow.ir.synapses import by_part, times_columns, times_rows
 from spikeflow.typing import Array
 
@@ -102,7 +102,7 @@ class _Forwards:
         factor = one(shape)
         if isinstance(node, Synaptic):
             node = into_sources(node, common[0], self.graph.port_shape(name, "in"))
-        elif isinstance(node, SumPool | MaxPool | Move):
+        elif isinstance(node, Pool | Move):
             factor = narrow(
                 _moved(
                     node,
@@ -153,9 +153,9 @@ class _Forwards:
 
 def _takes(node: Node, factor: Array, shape: Shape) -> bool:
     """Whether a node can take a factor of its input into its weights, or hand it on, exactly."""
-    if isinstance(node, MaxPool) and factor.min() <= 0:
+    if isinstance(node, Pool) and not node.carries(factor):
         return False
-    if isinstance(node, Synaptic | SumPool | MaxPool):
+    if isinstance(node, Synaptic | Pool):
         columns = node.columns if isinstance(node, Synaptic) else shape[0]
         return by_part(np.broadcast_to(factor, shape), columns) is not None
     return isinstance(node, Move)
@@ -184,7 +184,7 @@ def into_targets(node: Node, factor: Array, shift: Array, shape: Shape) -> Node:
 def _moved(node: Node, factors: Sequence[Array], shape: Shape) -> Array:
     """The factors of a node's output from those of its inputs, at full shape."""
     x = factors[0]
-    if isinstance(node, SumPool | MaxPool):
+    if isinstance(node, Pool):
         return x[:, *(slice(1),) * (x.ndim - 1)]
     assert isinstance(node, Move)
     # zeros have any factor; the neighbour's keeps one number for each channel
@@ -230,7 +230,7 @@ def _makers(graph: Graph, name: str, factor: Array) -> tuple[str, ...]:
         node = graph.nodes[source]
         if len(graph.outputs_of(source)) != 1:
             return ()
-        if channel and (isinstance(node, SumPool) or (isinstance(node, MaxPool) and factor.min() > 0)):
+        if channel and isinstance(node, Pool) and node.carries(factor):
             todo += [edge.src for edge in graph.inputs_of(source)]
         elif isinstance(node, Synaptic) and (channel or node.rows == prod(graph.shapes[source])):
             found.append(source)

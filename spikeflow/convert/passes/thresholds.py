@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import prod
 from types import MappingProxyType
 
 import numpy as np
@@ -18,7 +17,7 @@ from spikeflow.errors import ConversionError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, BatchNorm, MaxPool, Move, Node, Scale, Shape, SumPool
+from spikeflow.ir.nodes import Activation, BatchNorm, Move, Node, Pool, Scale, Shape
 from spikeflow.typing import Array
 
 FLOOR = 2.0**-10
@@ -131,7 +130,7 @@ class _Bounds:
             return self.thresholds[name].astype(np.float64).reshape(column)
         if isinstance(node, BatchNorm):
             return (node.beta + _SPREAD * np.abs(node.gamma.astype(np.float64))).reshape(column)
-        if isinstance(node, Scale) and weight_values(node.factor).min() < 0 or not isinstance(node, _PASSING):
+        if not _bounded(node):
             raise ConversionError(
                 asked,
                 f"no batch norm determines its threshold (it reads {name})",
@@ -140,18 +139,20 @@ class _Bounds:
         return _through(node, [self._port(name, port, asked) for port in node.ports], shape)
 
 
-_PASSING = (Scale, SumPool, MaxPool, Move)
+def _bounded(node: Node) -> bool:
+    """Whether a bound of what arrives is one of what it hands on."""
+    if isinstance(node, Scale):
+        return bool(weight_values(node.factor).min() >= 0)
+    return isinstance(node, Move | Pool)
 
 
 def _through(node: Node, bounds: list[Array], shape: Shape) -> Array:
     x = bounds[0]
     if isinstance(node, Scale):
         return x * weight_values(node.factor)
-    if isinstance(node, SumPool):
-        # the bound of a channel is one number, so a window holds at most kernel times that
-        return np.broadcast_to(x.reshape(shape[0], -1).max(axis=1)[:, None, None] * prod(node.kernel), shape)
-    if isinstance(node, MaxPool):
-        most = x.reshape(shape[0], -1).max(axis=1)
+    if isinstance(node, Pool):
+        # the bound of a channel is one number, so a window makes at most so many times that
+        most = x.reshape(shape[0], -1).max(axis=1) * node.growth
         return np.broadcast_to(most.reshape(-1, *(1,) * (len(shape) - 1)), shape)
     assert isinstance(node, Move)
     return node.moved(bounds, 0)

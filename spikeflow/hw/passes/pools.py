@@ -19,7 +19,7 @@ from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Delay, Input, MaxPool, Move, Node, Population, Shape, Sparse
+from spikeflow.ir.nodes import Delay, Input, Joint, MaxPool, Move, Node, Population, Shape, Sparse
 from spikeflow.ir.ops import Ops
 from spikeflow.ir.record import Network
 from spikeflow.neurons.lif import LIF
@@ -58,10 +58,12 @@ def without_pools(graph: Graph, chip: Chip) -> Graph:
     Raises
     ------
     HardwareError
-        For each pool that reads anything but spikes of 0 or 1, and for `running` on a chip without programs.
+        For each pool that reads anything but spikes of 0 or 1, for `running` on a chip without programs, and
+        for any other joint kind.
     """
     pools = graph.of_kind(MaxPool)
-    if refused := [v for name in pools for v in _violations(graph, name, chip)]:
+    others = [name for name in graph.of_kind(Joint) if name not in pools]
+    if refused := [v for name in (*pools, *others) for v in _violations(graph, name, chip)]:
         raise HardwareError(chip.name, refused)
     for name in pools:
         graph = _replaced(graph, name)
@@ -87,7 +89,9 @@ def _ones(weight: object) -> bool:
 
 def _violations(graph: Graph, name: str, chip: Chip) -> Iterator[Violation]:
     node, edges = graph.nodes[name], graph.inputs_of(name)
-    assert isinstance(node, MaxPool)
+    if not isinstance(node, MaxPool):
+        yield Violation(name, f"a {type(node).__name__}", f"sums and neurons on {chip.title}", "max pooling")
+        return
     if node.counts and not chip.operations >= OPERATIONS:
         need = "neurons with two inputs, for the running maximum of max pooling"
         yield Violation(name, need, f"{', '.join(chip.models)} on {chip.title}", "average pooling")

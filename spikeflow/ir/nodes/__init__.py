@@ -15,7 +15,7 @@ from spikeflow.ir.nodes.conv2d import Conv2d
 from spikeflow.ir.nodes.delay import Delay
 from spikeflow.ir.nodes.elementwise import Activation, BatchNorm, Scale
 from spikeflow.ir.nodes.ends import Input, Output
-from spikeflow.ir.nodes.families import Joint, LinearKind, Move, Plain, Synapses, Synaptic
+from spikeflow.ir.nodes.families import Joint, LinearKind, Move, Passing, Plain, Pool, Synapses, Synaptic
 from spikeflow.ir.nodes.linear import Linear
 from spikeflow.ir.nodes.max_pool import MaxPool
 from spikeflow.ir.nodes.moves import Concat, Flatten, Pad, Permute, Slice, Upsample
@@ -44,8 +44,10 @@ __all__ = [
     "Output",
     "Pad",
     "Pair",
+    "Passing",
     "Permute",
     "Plain",
+    "Pool",
     "Population",
     "Procedural",
     "Scale",

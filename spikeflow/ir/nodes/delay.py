@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.nodes.base import Shape
-from spikeflow.ir.nodes.families import Plain
+from spikeflow.ir.nodes.families import Passing, Plain
 
 LONGEST = 2**20 - 1  # steps, of an edge too
 
 
 @dataclass(frozen=True, eq=False)
-class Delay(Plain):
+class Delay(Plain, Passing):
     """y(t) = x(t - steps), and 0 before: as if each of its edges took so many steps more (``Graph.lag``).
 
     Not at stage ann, where nothing has a time.
@@ -29,6 +29,10 @@ class Delay(Plain):
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]
+
+    @property
+    def growth(self) -> int:
+        return 1
 
     def value(self, arriving: Sequence[Array]) -> Array:
         return arriving[0]

@@ -10,7 +10,7 @@ from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes.base import Shape, check_shape
-from spikeflow.ir.nodes.families import Plain
+from spikeflow.ir.nodes.families import Passing, Plain
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class Input(Frozen):
 
 
 @dataclass(frozen=True, eq=False)
-class Output(Plain):
+class Output(Plain, Passing):
     """Where results leave: the value of its source is recorded at every step."""
 
     ports = ("in",)
@@ -45,6 +45,10 @@ class Output(Plain):
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]
+
+    @property
+    def growth(self) -> int:
+        return 1
 
     def value(self, arriving: Sequence[Array]) -> Array:
         return arriving[0]

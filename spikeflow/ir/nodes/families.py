@@ -2,6 +2,9 @@
 
 `Move`
     values at other places, none changed: one index map, one gather.
+`Passing`
+    those of any family that hand on what arrives, moved, late, summed or joined, so that whole numbers stay
+    whole and grow by a known factor at most; `Pool` where each value is made of a window of one channel.
 `LinearKind`
     sums of its input, as synapses: `Synaptic` kinds store weights (Linear, Conv2d, Sparse), SumPool and Scale
     do not.
@@ -30,10 +33,31 @@ from spikeflow.ir.nodes.base import Shape
 Past = Callable[[int], Array]  # what arrived at a node so many steps ago, (B, *in_shape)
 
 
-class Move(Frozen):
+class Passing(Frozen):
+    """Family: what it hands on is made of what arrives alone; of whole numbers it makes whole numbers."""
+
+    @property
+    def growth(self) -> int:
+        """What it hands on lies within so many times the interval of what arrives, 0 included."""
+        raise NotImplementedError
+
+
+class Pool(Passing):
+    """Family: each value is made of a window of one channel's values."""
+
+    def carries(self, factor: Array) -> bool:
+        """Whether factors of what arrives, one a channel, are the same factors of what it hands on."""
+        return False
+
+
+class Move(Passing):
     """Family: values at other places, none changed; 0 where none lies. Each value handed on is one that
     arrived.
     """
+
+    @property
+    def growth(self) -> int:
+        return 1
 
     def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
         """The arrays of all ports, moved: `fill` where no value lies, or where it is None what the edge
@@ -247,6 +271,6 @@ class Joint(Frozen):
         """The numbers that say which values it joins: what it takes to keep them."""
         raise NotImplementedError
 
-    def lowered(self, shapes: Sequence[Shape]) -> tuple[str, tuple[object, ...]]:
-        """The engine's function that makes it, and what that takes behind name, arriving shape and shape."""
+    def lowered(self, shapes: Sequence[Shape]) -> tuple[str, tuple[Array, ...], tuple[int, ...]]:
+        """Its word in ``src/engine/joint.hpp``, and the lists (int32) and numbers that its function takes."""
         raise NotImplementedError

@@ -11,7 +11,7 @@ import numpy as np
 from spikeflow.errors import GraphError, ShapeError, SimulationError
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.nodes.base import Pair, Shape, positions
-from spikeflow.ir.nodes.families import Joint
+from spikeflow.ir.nodes.families import Joint, Pool
 
 MODES = ("any", "running")
 MAX_PLACES = 2**28  # values of all windows of one channel
@@ -21,7 +21,7 @@ SUMS = "sums"
 
 
 @dataclass(frozen=True, eq=False)
-class MaxPool(Joint):
+class MaxPool(Joint, Pool):
     """Maximum over windows of ``(C, L)``, ``(C, H, W)``, ...; what lies in the padding does not count.
 
     ::
@@ -116,7 +116,14 @@ class MaxPool(Joint):
             found = np.maximum(found, padded[:, :, *cuts])
         return found
 
-    # --- as a joint kind ---
+    # --- as a joint kind, and a pool ---
+
+    @property
+    def growth(self) -> int:
+        return 1
+
+    def carries(self, factor: Array) -> bool:
+        return bool(factor.min() > 0)
 
     @property
     def counts(self) -> bool:
@@ -136,8 +143,8 @@ class MaxPool(Joint):
     def links(self, shapes: Sequence[Shape]) -> int:
         return prod(self.kernel) * prod(self.output_shape("pool", tuple(shapes))[1:])
 
-    def lowered(self, shapes: Sequence[Shape]) -> tuple[str, tuple[object, ...]]:
+    def lowered(self, shapes: Sequence[Shape]) -> tuple[str, tuple[Array, ...], tuple[int, ...]]:
         windows = self.windows(shapes[0])
         inside = windows >= 0
         start = np.concatenate([[0], np.cumsum(inside.sum(axis=1))]).astype(np.int32)
-        return "max_pool", (start, windows[inside], self.counts)
+        return "max_pool", (start, windows[inside]), (int(self.counts),)

@@ -11,11 +11,11 @@ import numpy as np
 from spikeflow.errors import GraphError, ShapeError
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.nodes.base import Pair, Shape, cut, positions
-from spikeflow.ir.nodes.families import LinearKind, Plain, Synapses
+from spikeflow.ir.nodes.families import LinearKind, Plain, Pool, Synapses
 
 
 @dataclass(frozen=True, eq=False)
-class SumPool(LinearKind, Plain):
+class SumPool(LinearKind, Plain, Pool):
     """Sum over windows of ``(C, H, W)``; an average is this times 1 / (ky kx), folded into the next
     weights.
     """
@@ -23,6 +23,13 @@ class SumPool(LinearKind, Plain):
     kernel: Pair
     stride: Pair
     ports = ("in",)
+
+    @property
+    def growth(self) -> int:
+        return prod(self.kernel)
+
+    def carries(self, factor: Array) -> bool:
+        return True
 
     def check(self, name: str) -> None:
         if min(self.kernel + self.stride) < 1:
