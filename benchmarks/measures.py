@@ -76,9 +76,9 @@ def tangle(root: Path) -> dict[str, int]:
 
 
 def to_touch(root: Path) -> dict[str, int]:
-    """How many source files each page of how to add something changes."""
+    """How many source files each page of how to add something changes before its first command."""
     pages = sorted((root / "docs/how-to").glob("add_a*.md"))
-    named = {page.stem.removeprefix("add_").replace("_", " "): set(PLACE.findall(page.read_text())) for page in pages}
+    named = {page.stem.removeprefix("add_").replace("_", " "): set(PLACE.findall(page.read_text().partition("```sh")[0])) for page in pages}
     return {what: sum(not f.startswith(NOT_SOURCES) for f in files) for what, files in named.items()}
 
 
