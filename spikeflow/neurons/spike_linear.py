@@ -8,8 +8,8 @@ from torch import nn
 from spikeflow.neurons import bfloat16_parts
 
 # multiplications from which three products of 16 bits, and what goes round them, cost less than one of 32:
-# between 2e9 (0.41 ms against 0.12) and 1.3e11 (1.6 against 5.5) on an H200, benchmarks/train_gpu.py
-WORTH = 2e10
+# a training step at 3.4e10 took 4.7 ms against 3.6, at 1.3e11 6.2 against 11.7 (H200, benchmarks/train_gpu.py)
+WORTH = 1e11
 
 
 class SpikeLinear(nn.Linear):
