@@ -21,7 +21,7 @@ $(STAMP)/torch:
 	$(BIN)/pip install -q "scikit-build-core>=0.10" "nanobind>=2.4" ninja "cmake>=3.20"
 	@mkdir -p $(STAMP) && touch $@
 
-$(STAMP)/installed: $(STAMP)/torch pyproject.toml CMakeLists.txt $(wildcard src/*.cpp src/engine/* src/events/*)
+$(STAMP)/installed: $(STAMP)/torch pyproject.toml CMakeLists.txt $(wildcard src/*.cpp src/*/*)
 	$(BIN)/pip install -q --no-build-isolation -e ".[test,demo]"
 	@touch $@
 

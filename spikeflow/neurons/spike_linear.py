@@ -8,7 +8,7 @@ from torch import nn
 from spikeflow.neurons import bfloat16_parts
 
 # multiplications from which three products of 16 bits, and what goes round them, cost less than one of 32:
-# a training step at 3.4e10 took 4.7 ms against 3.6, at 1.3e11 6.2 against 11.7 (H200, benchmarks/train_gpu.py)
+# a step of training at 3.4e10 took 4.7 ms against 3.6, at 1.3e11 6.2 against 11.7: H200, benchmarks/train_gpu
 WORTH = 1e11
 
 
