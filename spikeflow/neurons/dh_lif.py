@@ -48,7 +48,9 @@ class DHLIF(Spiking):
     @staticmethod
     def from_tau(tau_s: Value, tau_branches_s: Sequence[Value], dt: float, threshold: Value = 1.0) -> DHLIF:
         """A DHLIF of these time constants in seconds, one for each branch, at steps of `dt` seconds."""
-        decays = {f"decay_{k}": decay_from_tau(tau, dt) for k, tau in enumerate(tau_branches_s, 1)}
+        decays: dict[str, Any] = {
+            f"decay_{k}": decay_from_tau(tau, dt) for k, tau in enumerate(tau_branches_s, 1)
+        }
         if len(decays) > MOST:
             raise GraphError("DHLIF", f"{len(decays)} branches", f"1 to {MOST}")
         return DHLIF(len(decays), decay_from_tau(tau_s, dt), threshold, **decays)
