@@ -30,6 +30,7 @@ from spikeflow.neurons.two_point import TwoPointLIF
 from spikeflow.neurons.two_point_analog import TwoPointAnalog
 
 if TYPE_CHECKING:
+    from spikeflow.neurons.delayed import DelayedLinear
     from spikeflow.neurons.graph_net import GraphNet
     from spikeflow.neurons.layer import Neuron
     from spikeflow.neurons.learned import Learned
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     )
 
 _LAYERS = {
+    "DelayedLinear": "delayed",
     "GraphNet": "graph_net",
     "MaskedPSN": "masked_psn",
     "Net": "net",
@@ -71,6 +73,7 @@ __all__ = [
     "CSiLIF",
     "CubaLIF",
     "DHLIF",
+    "DelayedLinear",
     "EGRU",
     "GraphNet",
     "IF",

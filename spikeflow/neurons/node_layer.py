@@ -98,13 +98,19 @@ class NodeLayer(Timed):
         after = whole[len(whole) - self.depth :]
         if isinstance(node, Delay):
             return whole[: len(x)], after
-        assert isinstance(node, Linear | Sparse) and node.delays is not None
-        total = x.new_zeros((x.shape[0] * x.shape[1], node.rows))
-        for slot in sorted(np.unique(node.delays).tolist(), reverse=True):
-            late = whole[self.depth - slot :][: len(x)].flatten(0, 1)
-            total = total + self._sum(late, slot)
-        biased = total if node.bias is None else total + self.bias
+        total = self._delayed(whole, len(x))
+        biased = total if getattr(node, "bias", None) is None else total + self.bias
         return biased.reshape(*x.shape[:2], *shape), after
+
+    def _delayed(self, whole: torch.Tensor, steps: int) -> torch.Tensor:
+        """One sum for each delay, the oldest value first, of the past and the stretch in one."""
+        node = self.source
+        assert isinstance(node, Linear | Sparse) and node.delays is not None
+        total = whole.new_zeros((steps * whole.shape[1], node.rows))
+        for slot in sorted(np.unique(node.delays).tolist(), reverse=True):
+            late = whole[self.depth - slot :][:steps].flatten(0, 1)
+            total = total + self._sum(late, slot)
+        return total
 
     def _value(self, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
         """Of ``(B, *shape)`` at each port, a node that reads this step alone."""

@@ -6,6 +6,7 @@ Networks: twelve inputs, sixteen neurons that feed back on themselves, a read-ou
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ TAKEN: tuple[NeuronModel, ...] = (
     AdLIF(threshold=0.1),
     AdLIF(a=1.0, b=2.0, threshold=0.2, refractory=1),
     SiLIF(threshold=0.15),
-    SiLIF.from_rates(100.0, 5.0, 4e-3, a=0.05, b=0.5),
+    replace(SiLIF.from_rates(100.0, 5.0, 4e-3, a=0.05, b=0.5), threshold=0.5),
     CSiLIF(),
     CSiLIF.from_rates(2.0, 1.0, 0.2),
     TCLIF(threshold=1.8),

@@ -19,6 +19,7 @@ from spikeflow.convert.trace.aten import from_module
 from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Input, Output, Shape
+from spikeflow.neurons.delayed import DelayedLinear
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.node_layer import Late, NodeLayer
 from spikeflow.neurons.read_model import Cells, Waking
@@ -56,7 +57,7 @@ HINT = (
 
 def refusals(name: str, layer: nn.Module) -> Iterator[tuple[str, str, str]]:
     """Path, class and advice for a layer that has no counterpart in a graph."""
-    if type(layer) in (Cells, Late, NodeLayer, Waking):
+    if type(layer) in (Cells, DelayedLinear, Late, NodeLayer, Waking):
         return
     if isinstance(layer, Neuron):
         if _kind(layer) is not Neuron:
