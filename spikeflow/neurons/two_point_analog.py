@@ -41,8 +41,8 @@ class TwoPointAnalog(NeuronModel):
 
     The published cooperation is positive again below r = -2: what is strongly inhibited switches on.
 
-    Its values are rates, which no chip here hands on between neurons; mapping refuses it by name. `telemetry`
-    counts its active cells.
+    Its values are rates, which no chip here hands on between neurons: mapping refuses it by name, but for a
+    read-out, which programmable chips take. `telemetry` counts its active cells.
 
     Source: Adeel et al., IEEE TETCI 2023, doi 10.1109/TETCI.2022.3228537.
     """

@@ -333,8 +333,9 @@ def test_a_new_epoch_ends_the_old_one(data: Tiny) -> None:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import numpy as np
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 from spikeflow.datasets.loading.loader import DataLoader, Loading
 samples = [(np.zeros((1, 2)), 0)] * 1000
 for batch in DataLoader(samples, Loading(2, workers=2)).epoch(0):

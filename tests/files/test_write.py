@@ -218,9 +218,20 @@ def test_every_command_that_writes_a_file_asks_first() -> None:
     assert {"convert", "map", "report", "data convert", "data show", "data frames"} <= set(writing)
     for name, one in _commands():
         outputs = [p.name for p in one.params if isinstance(p.type, console.OutputPath)]
+        folders = [p for p in one.params if isinstance(p.type, click.Path) and not p.type.file_okay]
         named = [p.name for p in one.params if p.name in ("out", "save") or p.human_readable_name == "OUT"]
+        named = [n for n in named if n not in {p.name for p in folders}]  # these are checked by what fills them
         assert set(named) <= set(outputs), f"{name}: {named} should be of the type console.OutputPath"
         assert bool(outputs) == isinstance(one, console.Writing), name
+
+
+@pytest.mark.parametrize("out", ["a file/folder", "a file/within/it"])
+def test_a_folder_that_cannot_be_made_is_told_before_the_training(tmp_path: Path, out: str) -> None:
+    (tmp_path / "a file").touch()
+    (recipe := tmp_path / "recipe.toml").write_text(
+        'title = "none"\n[data]\nset = "digits"\nfolder = "missing"\n[network]\nkind = "dense"\nhidden = [4]\n'
+    )
+    assert str(tmp_path / out) in _refused(["train", recipe, "--out", tmp_path / out], tmp_path)
 
 
 def _refused(arguments: list[Any], folder: Path) -> str:
