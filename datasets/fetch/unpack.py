@@ -11,6 +11,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -40,6 +41,10 @@ _DAMAGE = (
     NotImplementedError,
     RuntimeError,
     MemoryError,
+    ValueError,  # a name that is no UTF-8, a negative size
+    ArithmeticError,
+    LookupError,
+    struct.error,
 )
 _PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
@@ -105,11 +110,11 @@ def _unpack(path: Path, folder: Path, budget: _Budget, progress: Progress | None
             written.append(_write(folder, name, entry, budget))
             if progress:
                 progress(path.name, budget.done, None)
+    except SpikeflowError:
+        raise
     except _DAMAGE as error:
         raise FileError(budget.path, f"a damaged or encrypted archive ({error})", "fetch it again") from None
     except OSError as error:
-        if isinstance(error, SpikeflowError):
-            raise
         if error.errno in (None, errno.EINVAL):  # no system's error, or a place before the file's beginning
             raise FileError(budget.path, f"a damaged archive ({error})", "fetch it again") from None
         raise FileError(budget.path, f"cannot be unpacked: {error.strerror}") from None
