@@ -65,7 +65,7 @@ class Samples:
 
 
 def labels_of(given: object, samples: int | None = None) -> Array:
-    """Labels as int64 (classes) or float64 (values); what they must be for an answer `ir.score` says.
+    """Labels as int64 (classes), float64 (values) or bool; what they must be for an answer `ir.score` says.
 
     Raises
     ------
@@ -81,7 +81,8 @@ def labels_of(given: object, samples: int | None = None) -> Array:
         return y.astype(np.float64, copy=False)
     if y.size and int(y.max()) > np.iinfo(np.int64).max:
         raise DataError("labels", f"up to {y.max()}", "numbers of at most 63 bits")
-    return y.astype(np.int64, copy=False)
+    # true and false stay so: they name one of two classes, never one of ten
+    return y if y.dtype.kind == "b" else y.astype(np.int64, copy=False)
 
 
 def samples_of(given: object, y: object = None) -> Samples:

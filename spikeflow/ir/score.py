@@ -109,6 +109,9 @@ def _classes(array: Array, wanted: Shape, classes: int) -> Array:
     # real numbers come here only where the run record says that they are classes
     if array.dtype.kind not in "iubf" or not np.array_equal(array, np.floor(array.astype(np.float64))):
         raise DataError("labels", f"{array.dtype}, not all whole", "whole numbers, the classes")
+    if array.dtype.kind == "b" and classes > 2:
+        hint = "y.astype(int), where they are the classes 0 and 1"
+        raise DataError("labels", "true and false alone", f"numbers of {classes} classes", hint)
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= classes:
         hint = "y - 1" if low == 1 and high == classes else "labels numbered as the network was trained"
