@@ -65,7 +65,10 @@ def load(data: Data, seed: int) -> Loaded:
         return _digits(data, seed)
     if data.set == ECG:
         return _ecg(data, seed)
-    kind = catalog.dataset_class(data.set)
+    try:
+        kind = catalog.dataset_class(data.set)
+    except DataError as error:
+        raise DataError("data set", data.set, f"digits, {ECG}, or {error.expected}") from None
     train, test = (
         catalog.load(data.set, data.folder or None, split, data.partial) for split in ("train", "test")
     )

@@ -106,10 +106,22 @@ def train(
     net = network(task.network, data.shape, len(data.labels))
     notes = {"title": task.title, "network": plain(task.network), **data.facts}
     fitted = fit(net, data.splits, task.training, Session(out, resume, tell, notes))
+    _warn_of_chance(fitted, len(data.labels))
     found = exported(fitted, data, task.data.dt_us * 1e-6)
     file.write(out / NETWORK, found)
     same, compared = _compared(fitted, data, found)
     return Trained(fitted, out / NETWORK, same, compared)
+
+
+def _warn_of_chance(fitted: Fitted, classes: int) -> None:
+    """Tell of a training after which the network answers no better than one that guesses."""
+    if classes > 1 and fitted.valid is not None and fitted.valid.accuracy <= 1.2 / classes:
+        right, guessed = fitted.valid.accuracy, 1 / classes
+        text = (
+            f"the selected network is right in {right:.1%} of the validation samples, and guessing among "
+            f"{classes} classes in {guessed:.1%}: it has learned nothing. Try: a smaller rate, or more epochs"
+        )
+        warnings.warn(text, SpikeflowWarning, stacklevel=3)
 
 
 def exported(fitted: Fitted, data: Loaded, dt: float) -> Network:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 
 Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -60,6 +61,7 @@ class _Product(torch.autograd.Function):
         return _sum(rows, tuple(part.T for part in split(weight))).reshape(*x.shape[:-1], len(weight))
 
     @staticmethod
+    @once_differentiable  # the parts are cut by their bits, which a second derivative would not see
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         rows, weight = ctx.saved_tensors
         given = gradients[0].reshape(-1, gradients[0].shape[-1])

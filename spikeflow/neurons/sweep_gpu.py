@@ -146,7 +146,8 @@ def _launch(kernel: Any, like: Tensor, arguments: Sequence[Any]) -> None:
     if neurons:
         sizes = neurons, max(like.shape[2:].numel(), 1)
         # without contraction of a product and a sum, which would round once where numpy rounds twice
-        kernel[(-(-neurons // BLOCK),)](*arguments, *sizes, BLOCK=BLOCK, enable_fp_fusion=False)
+        with torch.cuda.device_of(like):  # Triton launches on the current device, whatever its arguments' is
+            kernel[(-(-neurons // BLOCK),)](*arguments, *sizes, BLOCK=BLOCK, enable_fp_fusion=False)
 
 
 @lru_cache(256)

@@ -10,6 +10,8 @@ import numpy as np
 from spikeflow.ir.program import Program
 from spikeflow.neurons.compiled import Compiled, Extent, Given
 from spikeflow.sim.gradient import Gradients
+from tests.laws.surrogates import SURROGATES
+from tests.sim.random_programs import population
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -66,3 +68,23 @@ def with_slots(program: Program, slope: Program) -> Compiled:
     """A program with one surrogate in every slot."""
     slots = {int(i.value) for i in program.code if i.op in ("spike", "floor", "round")}
     return Compiled(program, dict.fromkeys(slots, slope))
+
+
+def random_case(
+    draw: np.random.Generator, seed: int, shapes: tuple[tuple[int, ...], ...], dtype: Any
+) -> tuple[Compiled, Arrays, Arrays, Arrays]:
+    """A random program of every float operation with its parameters, 6 steps of inputs and a first state.
+
+    Values are 0 in a fifth of the places and whole in three tenths; shape and surrogate go round with the seed.
+    """
+    shape = shapes[seed % len(shapes)]
+    cells = population(draw, shape, False, 1 + seed % 2)
+    program, size = cells.program, (6, 2, *shape)
+
+    def values(*sizes: int) -> np.ndarray:
+        x, kind = draw.normal(0, 2, sizes), draw.random(sizes)
+        return np.where(kind < 0.2, 0.0, np.where(kind < 0.5, np.round(x), x)).astype(dtype)
+
+    x = {port: values(*size) for port in program.inputs}
+    state = {name: values(*size[1:]) for name in program.states}
+    return with_slots(program, SURROGATES[seed % len(SURROGATES)].program()), cells.params, x, state

@@ -23,8 +23,7 @@ from spikeflow.sim.gradient import Forward, backward, forward
 from tests.laws.models import CASES, SIZE, currents, label
 from tests.laws.rounding import assert_within, bounds
 from tests.laws.surrogates import SURROGATES
-from tests.laws.sweeps import Swept, same, with_slots
-from tests.sim.random_programs import population
+from tests.laws.sweeps import Swept, random_case, same, with_slots
 
 ROOT = Path(__file__).parents[2]
 each = pytest.mark.parametrize("model", CASES, ids=label)
@@ -77,19 +76,9 @@ def test_every_model_with_every_surrogate(model: NeuronModel, slope: Surrogate, 
 @types
 def test_random_programs(seed: int, dtype: Any) -> None:
     draw = np.random.default_rng(seed)
-    shape = ((7,), (3, 4), (2, 3, 3))[seed % 3]
-    cells = population(draw, shape, False, 1 + seed % 2)
-    program, size = cells.program, (6, 2, *shape)
-
-    def values(*sizes: int) -> np.ndarray:
-        x, kind = draw.normal(0, 2, sizes), draw.random(sizes)
-        return np.where(kind < 0.2, 0.0, np.where(kind < 0.5, np.round(x), x)).astype(dtype)
-
-    x = {port: values(*size) for port in program.inputs}
-    state = {name: values(*size[1:]) for name in program.states}
-    compiled = with_slots(program, SURROGATES[seed % len(SURROGATES)].program())
-    run = forward(program, cells.params, x, state)
-    swept = Swept(compiled, cells.params, x, state, interval=1 + seed % 4)
+    compiled, params, x, state = random_case(draw, seed, ((7,), (3, 4), (2, 3, 3)), dtype)
+    run = forward(compiled.program, params, x, state)
+    swept = Swept(compiled, params, x, state, interval=1 + seed % 4)
     compared(run, swept, compiled.slots, draw)
 
 

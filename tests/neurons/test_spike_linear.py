@@ -56,6 +56,13 @@ def test_products_and_gradients_are_those_of_float64_to_the_rounding_of_sums(see
         assert ((one - exact).abs() <= bound * 2.0**-23).all()
 
 
+def test_a_second_derivative_is_refused() -> None:
+    x, weight = torch.eye(3, requires_grad=True), torch.ones(2, 3, requires_grad=True)
+    (first,) = torch.autograd.grad(bfloat16_parts.linear(x, weight).square().sum(), weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        first.sum().backward()
+
+
 def test_a_layer_says_which_product_it_took() -> None:
     layer = SpikeLinear(3, 2)
     assert layer.product == "not run yet"

@@ -26,10 +26,9 @@ from spikeflow.sim.gradient import Gradients, backward, forward
 from tests.laws.models import CASES, SIZE, currents, label
 from tests.laws.rounding import assert_within, bounds
 from tests.laws.surrogates import SURROGATES
-from tests.laws.sweeps import with_slots
+from tests.laws.sweeps import random_case, with_slots
 from tests.laws.test_sweep import at_the_end
 from tests.neurons import numpy_triton
-from tests.sim.random_programs import population
 
 types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 STEPS = 12
@@ -94,19 +93,8 @@ def test_every_model(model: NeuronModel, dtype: Any) -> None:
 @pytest.mark.parametrize("seed", range(40))
 @types
 def test_random_programs(seed: int, dtype: Any) -> None:
-    draw = np.random.default_rng(seed)
-    shape = ((7,), (3, 4), (2, 9, 8))[seed % 3]
-    cells = population(draw, shape, False, 1 + seed % 2)
-    program, size = cells.program, (6, 2, *shape)
-
-    def values(*sizes: int) -> np.ndarray:
-        x, kind = draw.normal(0, 2, sizes), draw.random(sizes)
-        return np.where(kind < 0.2, 0.0, np.where(kind < 0.5, np.round(x), x)).astype(dtype)
-
-    x = {port: values(*size) for port in program.inputs}
-    state = {name: values(*size[1:]) for name in program.states}
-    compiled = with_slots(program, SURROGATES[seed % len(SURROGATES)].program())
-    compared(compiled, dict(cells.params), x, state, 1 + seed % 4)
+    compiled, params, x, state = random_case(np.random.default_rng(seed), seed, ((7,), (3, 4), (2, 9, 8)), dtype)
+    compared(compiled, dict(params), x, state, 1 + seed % 4)
 
 
 def test_one_number_stands_for_a_port_and_for_a_cotangent() -> None:

@@ -1,0 +1,31 @@
+"""What a recipe's training tells: a network that learned nothing, a data set that there is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spikeflow.errors import DataError, SpikeflowWarning
+from spikeflow.flows import recipe_file
+from spikeflow.flows.train import train
+
+RECIPE = (
+    'title = "t"\n[data]\nset = "digits"\nlimit = 200\nsteps = 4\n[network]\nkind = "dense"\nhidden = [8]\n'
+    "[training]\nepochs = 1\n[training.optimiser]\nrate = 1e7\n"
+)
+
+
+def test_a_network_that_learned_nothing_is_told(tmp_path: Path) -> None:
+    (path := tmp_path / "recipe.toml").write_text(RECIPE)
+    with pytest.warns(SpikeflowWarning, match="it has learned nothing"):
+        train(recipe_file.read(path), tmp_path / "out")
+
+
+def test_a_data_set_that_there_is_not_is_refused_with_all_that_there_are(tmp_path: Path) -> None:
+    (path := tmp_path / "recipe.toml").write_text(RECIPE)
+    task = recipe_file.read(path)
+    with pytest.raises(DataError, match="digits, ecg_qtdb, or one of nmnist"):
+        train(replace(task, data=replace(task.data, set="digitz")), tmp_path / "out")
+    assert not list(tmp_path.glob("out/*"))
