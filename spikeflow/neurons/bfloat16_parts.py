@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.autograd.function import once_differentiable
+
+from spikeflow.errors import UnsupportedLayer
 
 Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -61,8 +62,10 @@ class _Product(torch.autograd.Function):
         return _sum(rows, tuple(part.T for part in split(weight))).reshape(*x.shape[:-1], len(weight))
 
     @staticmethod
-    @once_differentiable  # the parts are cut by their bits, which a second derivative would not see
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        if torch.is_grad_enabled():  # parts are cut by their bits, which a second derivative would not see
+            hint = "torch.nn.Linear, where a derivative of the gradient is wanted"
+            raise UnsupportedLayer("SpikeLinear", "a second derivative of a product in parts", hint)
         rows, weight = ctx.saved_tensors
         given = gradients[0].reshape(-1, gradients[0].shape[-1])
         by_x = (given @ weight).reshape(ctx.shape) if ctx.needs_input_grad[0] else None
