@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,19 @@ class Braille(Dataset[Events]):
                         trials.labels[chosen],
                     )
         return None
+
+    def repetitions(self, first: int, last: int) -> Braille:
+        """All trials of these repetitions, whichever the split, as a data set."""
+        name = self.locate(0).path
+        trials: Trials = self._once(self.root / name, _load)
+        chosen = np.flatnonzero((trials.repetitions >= first) & (trials.repetitions <= last))
+        if not len(chosen):
+            raise DataError("braille: repetitions", f"{first} to {last}", f"0 to {trials.repetitions.max()}")
+        part = copy.copy(self)
+        part.split, part.selection = "both", f"repetitions {first} to {last} of each letter"
+        places = [Row(name, int(i)) for i in chosen]
+        part.index = replace(self.index, places=places, labels=trials.labels[chosen])
+        return part
 
     def taxels(self, i: int) -> Array:
         """Values of trial i, uint8, ``(steps, 12)``."""

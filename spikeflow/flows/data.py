@@ -19,6 +19,7 @@ from spikeflow.datasets.sets.splits import held_out
 from spikeflow.errors import DataError, FileError, MissingPackage
 from spikeflow.files import mat
 from spikeflow.flows.recipe_file import Data
+from spikeflow.flows.splits import FOLDED, TENTH, parted
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.preprocessing import Frames, Normalise, Step, applied
 from spikeflow.train.batches import Arrays, Batch, Batches, Coding, Splits
@@ -61,6 +62,8 @@ def load(data: Data, seed: int) -> Loaded:
     DataError, FileError
         For a set that there is not, or whose samples the coding does not fit; as the data sets do.
     """
+    if data.fold >= 0 and data.set not in FOLDED:
+        raise DataError("recipe: data.fold", data.fold, f"-1: {data.set} has no folds")
     if data.set == "digits":
         return _digits(data, seed)
     if data.set == ECG:
@@ -72,8 +75,7 @@ def load(data: Data, seed: int) -> Loaded:
     train, test = (
         catalog.load(data.set, data.folder or None, split, data.partial) for split in ("train", "test")
     )
-    fitting, valid = train.validation(data.valid, seed)
-    parts = tuple(_limited(part, data.limit) for part in (fitting, valid, test))
+    parts = tuple(_limited(part, data.limit) for part in parted(data, train, test, seed))
     facts = {name: part.facts() for name, part in zip(("train", "valid", "test"), parts, strict=True)}
     if issubclass(kind, ImageDataset) and data.coding != "frames":
         return _pictures(data, seed, parts, facts)
@@ -103,7 +105,7 @@ def _digits(data: Data, seed: int) -> Loaded:
     order = np.random.default_rng(0).permutation(len(x))
     x, y = x[order].reshape(-1, 1, 8, 8), y[order]
     rest, labels = x[DIGITS_TEST:], y[DIGITS_TEST:]
-    chosen = held_out(labels, None, data.valid, seed)
+    chosen = held_out(labels, None, data.valid or TENTH, seed)
     limit = data.limit or len(x)
     parts = [
         (rest[~chosen][:limit], labels[~chosen][:limit]),
@@ -183,11 +185,17 @@ def _ecg(data: Data, seed: int) -> Loaded:
         raise FileError(folder, "holds no QTDB_train.mat", f"data.folder: the folder that holds {ECG}")
     x, y = _steps(root / "QTDB_train.mat", data.steps)
     test = _steps(root / "QTDB_test.mat", data.steps)
-    valid = max(1, round(data.valid * len(x)))
+    valid = max(1, round((data.valid or TENTH) * len(x)))
     parts = [(x[:-valid], y[:-valid]), (x[-valid:], y[-valid:]), test]
     parts = [(a[: data.limit or None], b[: data.limit or None]) for a, b in parts]
     labels = ("P", "PQ", "QR", "RS", "ST", "TP")
-    facts = {"dataset": ECG, **{n: len(p[1]) for n, p in zip(("train", "valid", "test"), parts, strict=True)}}
+    facts: dict[str, Any] = {
+        "dataset": ECG,
+        **{n: len(p[1]) for n, p in zip(("train", "valid", "test"), parts, strict=True)},
+        "selection": f"train the first {len(x) - valid} of the training file, valid its last {valid}, "
+        "test the test file",
+        "limit": data.limit,
+    }
     splits = _arrays(data, Coding(), seed, parts)
     return Loaded(splits, parts[0][0].shape[2:], labels, "spikes", "current", data.steps, (), {"data": facts})
 

@@ -34,7 +34,9 @@ class Data:
     dt_us : length of a step: of frames in the recording; for all in the file that is written.
     clip : frames hold no more than 1 a pixel and step.
     batch_size : samples of a batch.
-    valid : share of the training split that selects, whole groups (speakers) where the set has them.
+    valid : share of the training split that selects, whole groups (speakers) where the set has them; 0 for a
+        tenth, or as the rule of the set says: see `spikeflow.flows.splits`.
+    fold : of a set with folds, the part that is tested, from 0; -1 for the set's own test split.
     partial : whether an incomplete copy will do.
     limit : only so many samples of each split; 0 for all.
     workers : processes that read; 0 reads everything into memory first.
@@ -47,7 +49,8 @@ class Data:
     dt_us: int = 1000
     clip: bool = True
     batch_size: int = 64
-    valid: float = 0.1
+    valid: float = 0.0
+    fold: int = -1
     partial: bool = False
     limit: int = 0
     workers: int = 0
@@ -56,7 +59,8 @@ class Data:
         _check("data.coding", self.coding in CODINGS, self.coding, f"one of {', '.join(CODINGS)}")
         for name in ("steps", "dt_us", "batch_size"):
             _check(f"data.{name}", getattr(self, name) >= 1, getattr(self, name), "at least 1")
-        _check("data.valid", 0 < self.valid < 1, self.valid, "a share between 0 and 1")
+        _check("data.valid", 0 <= self.valid < 1, self.valid, "a share from 0 to below 1")
+        _check("data.fold", self.fold >= -1, self.fold, "-1 or more")
         for name in ("limit", "workers"):
             _check(f"data.{name}", getattr(self, name) >= 0, getattr(self, name), "0 or more")
 

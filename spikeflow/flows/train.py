@@ -88,12 +88,17 @@ class Trained:
 
 
 def train(
-    task: Task, folder: str | Path, resume: bool = False, tell: Callable[[Epoch], None] | None = None
+    task: Task,
+    folder: str | Path,
+    resume: bool = False,
+    tell: Callable[[Epoch], None] | None = None,
+    test: bool = True,
 ) -> Trained:
     """Train as a recipe says, and write the selected network as `net.h5` into the folder.
 
     The file holds the preprocessing: ``spikeflow run net.h5 --data`` takes samples as they are, event
-    recordings where it was trained on frames of them. Checkpoints, metrics and record: see `train.loop.fit`.
+    recordings where it was trained on frames of them. Checkpoints, metrics, record, and what `resume`, `tell`
+    and `test` mean: see `train.loop`.
 
     Raises
     ------
@@ -105,8 +110,9 @@ def train(
     torch.manual_seed(task.training.seed)
     net = network(task.network, data.shape, len(data.labels))
     notes = {"title": task.title, "network": plain(task.network), **data.facts}
-    fitted = fit(net, data.splits, task.training, Session(out, resume, tell, notes))
+    fitted = fit(net, data.splits, task.training, Session(out, resume, tell, notes, test))
     _warn_of_chance(fitted, len(data.labels))
+    fitted.net.cpu()
     found = exported(fitted, data, task.data.dt_us * 1e-6)
     file.write(out / NETWORK, found)
     same, compared = _compared(fitted, data, found)

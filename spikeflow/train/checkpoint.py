@@ -53,20 +53,23 @@ def read(path: PathLike, limits: store.Limits | None = None) -> dict[str, Any]:
     return state
 
 
-def random_state() -> dict[str, Any]:
-    """The states of the random numbers of torch, numpy and Python."""
+def random_state(device: torch.device) -> dict[str, Any]:
+    """The states of the random numbers of torch, also of a GPU, of numpy and of Python."""
     version, numbers, normal = random.getstate()
     kind, keys, place, has, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
     return {
         "torch": torch.get_rng_state(),
+        "device": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
         "numpy": (str(kind), np.asarray(keys, np.uint32), int(place), int(has), float(cached)),
         "python": (version, np.asarray(numbers, np.uint32), normal),
     }
 
 
-def set_random_state(state: dict[str, Any]) -> None:
+def set_random_state(state: dict[str, Any], device: torch.device) -> None:
     """Go on with random numbers where `random_state` was asked."""
     torch.set_rng_state(state["torch"])
+    if device.type == "cuda" and state["device"] is not None:
+        torch.cuda.set_rng_state(state["device"], device)
     np.random.set_state(state["numpy"])
     version, numbers, normal = state["python"]
     random.setstate((version, tuple(int(n) for n in numbers), normal))

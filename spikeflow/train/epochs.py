@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from spikeflow.errors import DataError
 from spikeflow.train import loss, quantise, regularise
 from spikeflow.train.batches import Batches
+from spikeflow.train.device import moved
 from spikeflow.train.health import Gradients, not_a_number
 from spikeflow.train.init import make_fire
 from spikeflow.train.inside import spiking
@@ -41,10 +42,11 @@ class Model:
     Parameters
     ----------
     batches : of an epoch.
+    device : on which the network lies.
     """
 
-    def __init__(self, net: nn.Module, recipe: Recipe, batches: int) -> None:
-        self.net, self.recipe = net, recipe
+    def __init__(self, net: nn.Module, recipe: Recipe, batches: int, device: torch.device) -> None:
+        self.net, self.recipe, self.device = net, recipe, device
         if recipe.weights.quantise_bits:
             quantise.quantised(net, recipe.weights.quantise_bits)
         self.optimiser = _optimiser(net, recipe)
@@ -63,7 +65,7 @@ class Model:
     def begin(self, train: Batches) -> None:
         """What is done once before the first epoch."""
         if self.recipe.weights.fire:
-            make_fire(self.net, next(iter(train.epoch(0))).x)
+            make_fire(self.net, moved(next(iter(train.epoch(0))), self.device).x)
         if self.averaged is not None:
             self.averaged.module.load_state_dict(self.net.state_dict())
 
@@ -170,7 +172,8 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
     recipe, sums = model.recipe, _Sum()
     gradients = Gradients(model.net.named_parameters())
     model.net.train()
-    for index, batch in enumerate(batches.epoch(number)):
+    for index, given in enumerate(batches.epoch(number)):
+        batch = moved(given, model.device)
         when = f"in epoch {number + 1}, batch {index + 1}"
         model.optimiser.zero_grad()
         outputs, value = _backward(model, batch, when)
@@ -208,7 +211,8 @@ def evaluate(model: Model, batches: Batches, net: nn.Module | None = None) -> Sc
     chosen, sums = net or model.selected, _Sum()
     modes = {module: module.training for module in chosen.modules()}
     chosen.eval()
-    for batch in batches.epoch(0):
+    for given in batches.epoch(0):
+        batch = moved(given, model.device)
         outputs, _ = chosen(batch.x)
         value = loss_of(model.recipe.loss, outputs, batch)
         sums.add(float(value), _right(model.recipe, outputs, batch), batch)

@@ -99,7 +99,8 @@ class Gradients:
             Where one is no finite number, by the parameter's name.
         """
         held = [(name, p.grad) for name, p in self.named if p.grad is not None]
-        norms = torch.tensor([float(g.norm()) for _, g in held])
+        # brought from a GPU together
+        norms = torch.stack([g.norm().float() for _, g in held]).cpu() if held else torch.zeros(0)
         total = float(norms.norm())
         if not total < float("inf"):
             name = next(

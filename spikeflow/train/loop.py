@@ -17,6 +17,7 @@ from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.files.write import check_folder, replace_file
 from spikeflow.train import checkpoint, history
 from spikeflow.train.batches import Batches, Splits
+from spikeflow.train.device import described, exact, moved, placed
 from spikeflow.train.epochs import Model, Score, evaluate, train_epoch
 from spikeflow.train.health import check_shapes
 from spikeflow.train.history import Epoch
@@ -38,12 +39,15 @@ class Session:
         without a break, bit for bit, on machines of one kind.
     tell : called with each epoch.
     notes : kept in the record: the data, for example.
+    test : whether the test split is looked at; False while recipes are still chosen between: the one that is
+        chosen is then resumed with True.
     """
 
     folder: str | Path | None = None
     resume: bool = False
     tell: Callable[[Epoch], None] | None = None
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
+    test: bool = True
 
 
 @dataclass(frozen=True)
@@ -80,13 +84,15 @@ def fit(
     by which split; each is written whole or not at all, so that a kill at any moment loses an epoch at most.
 
     Random numbers of torch, numpy and Python are seeded from the recipe, and are part of the checkpoints.
+    The network goes to `recipe.device` and stays there; checkpoints know no device, the record names it.
 
     Raises
     ------
     TrainingError
         For a loss or gradient that is no finite number, by layer and step.
     DataError
-        For a class without a training sample, and for a patience without a validation split.
+        For a class without a training sample, a patience without a validation split, and a device that is
+        not there.
     FileError
         For a folder that cannot be written, a full disk, and a checkpoint of another network or recipe.
     """
@@ -94,12 +100,14 @@ def fit(
     if recipe.patience and splits.valid is None:
         raise DataError("patience", recipe.patience, "0 where no validation split is given", "valid=...")
     _check_classes(splits)
-    check_shapes(net, next(iter(splits.train.epoch(0))).x)
-    run = _Run(net, splits, recipe, session)
-    run.begin()
-    while not run.ended:
-        run.one_epoch()
-    return run.end()
+    device = placed(net, recipe.device)
+    with exact(device):
+        check_shapes(net, moved(next(iter(splits.train.epoch(0))), device).x)
+        run = _Run(net, splits, recipe, session, device)
+        run.begin()
+        while not run.ended:
+            run.one_epoch()
+        return run.end()
 
 
 def _check_classes(splits: Splits) -> None:
@@ -127,12 +135,16 @@ def _labels(batches: Batches | None) -> Any:
 class _Run:
     """A training on its way: what its checkpoints hold."""
 
-    def __init__(self, net: nn.Module, splits: Splits, recipe: Recipe, session: Session) -> None:
+    def __init__(
+        self, net: nn.Module, splits: Splits, recipe: Recipe, session: Session, device: torch.device
+    ) -> None:
         self.splits, self.recipe, self.session = splits, recipe, session
         self.folder = None if session.folder is None else Path(session.folder)
         checkpoint.seed_all(recipe.seed)
-        self.model = Model(net, recipe, len(splits.train))
-        self.identity = {"recipe": plain(recipe), **checkpoint.signature(net)}
+        self.model = Model(net, recipe, len(splits.train), device)
+        # another device may go on, and is told as another machine
+        same = {name: value for name, value in plain(recipe).items() if name != "device"}
+        self.identity = {"recipe": same, **checkpoint.signature(net)}
         self.history: list[Epoch] = []
         self.best: dict[str, Any] = {}
         self.tested: dict[str, Any] | None = None
@@ -184,7 +196,7 @@ class _Run:
         """The selected weights, tested once; where that was done before the break, its result."""
         self.model.net.load_state_dict(self.best["net"])
         self.model.net.eval()
-        if self.splits.test is not None and self.tested is None:
+        if self.splits.test is not None and self.tested is None and self.session.test:
             self.tested = asdict(evaluate(self.model, self.splits.test, self.model.net))
             self._write(False)
         self._record()
@@ -198,7 +210,7 @@ class _Run:
         return {
             "identity": self.identity,
             "model": self.model.state(),
-            "random": checkpoint.random_state(),
+            "random": checkpoint.random_state(self.model.device),
             "history": [asdict(row) for row in self.history],
             "best": self.best,
             "tested": self.tested,
@@ -207,7 +219,8 @@ class _Run:
 
     def _machine(self) -> dict[str, Any]:
         kernels = {name: layer.kernel for name, layer in neurons(self.model.net).items()}
-        return {"threads": torch.get_num_threads(), "torch": torch.__version__, "kernels": kernels}
+        device, threads = described(self.model.device), torch.get_num_threads()
+        return {"device": device, "threads": threads, "torch": torch.__version__, "kernels": kernels}
 
     def _write(self, best: bool) -> None:
         if self.folder is None:
@@ -227,7 +240,7 @@ class _Run:
             self.history = [Epoch(**row) for row in state["history"]]
             self.best, self.tested = state["best"], state["tested"]
             held, here = state["machine"], self._machine()
-            checkpoint.set_random_state(state["random"])
+            checkpoint.set_random_state(state["random"], self.model.device)
         except FileError:
             raise
         except (LookupError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -247,7 +260,7 @@ class _Run:
         test = None if self.tested is None else {"measured": "once, on the selected weights", **self.tested}
         facts = {
             "spikeflow": __version__,
-            "recipe": self.identity["recipe"],
+            "recipe": plain(self.recipe),
             "selection": selection,
             "test": test,
             "epochs": len(self.history),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
@@ -16,6 +17,7 @@ T = TypeVar("T")
 LOSSES = ("cross_entropy", "per_step", "tet", "rate", "count")
 OPTIMISERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
+DEVICES = r"cpu|cuda(:[0-9]{1,3})?"
 READINGS = ("last", "sum", "mean", "max", "summed_softmax")
 
 
@@ -138,6 +140,7 @@ class Recipe:
     epochs : at most so many.
     seed : of everything that is drawn.
     patience : stop after so many epochs without a better validation; 0: never.
+    device : cpu, cuda or cuda:NUMBER; where it is not there, training is refused.
     rule : how gradients come about; all but bptt go without `regularise`.
     others : see each.
 
@@ -150,6 +153,7 @@ class Recipe:
     epochs: int = 20
     seed: int = 0
     patience: int = 0
+    device: str = "cpu"
     loss: Loss = field(default=Loss())
     optimiser: Optimiser = field(default=Optimiser())
     schedule: Schedule = field(default=Schedule())
@@ -166,6 +170,8 @@ class Recipe:
         _within("epochs", self.epochs, 1)
         _within("seed", self.seed, 0, 2**32 - 1)
         _within("patience", self.patience, 0)
+        if not re.fullmatch(DEVICES, self.device):
+            raise DataError("recipe: training.device", repr(self.device), "cpu, cuda or cuda:NUMBER")
 
 
 _WORDS = {
