@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +90,10 @@ def _limited(part: Dataset[Any], limit: int) -> Dataset[Any]:
 
 
 def _arrays(data: Data, coding: Coding, seed: int, parts: list[tuple[Array, Array]]) -> Splits:
+    codings = (replace(coding, augment=data.augment), coding, coding)
     made = [
-        Arrays(x, y, coding, data.batch_size, seed, shuffle=index == 0) for index, (x, y) in enumerate(parts)
+        Arrays(x, y, how, data.batch_size, seed, shuffle=how is codings[0])
+        for how, (x, y) in zip(codings, parts, strict=True)
     ]
     return Splits(*made)
 

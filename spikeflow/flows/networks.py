@@ -6,17 +6,32 @@ import difflib
 from math import prod
 from typing import Any
 
+import torch
 from torch import nn
 
 from spikeflow.errors import DataError
 from spikeflow.flows.recipe_file import Layers
 from spikeflow.ir.nodes import Shape
-from spikeflow.neurons import MODELS, Integrator, Neuron, Recurrent, Sequential, surrogate
+from spikeflow.neurons import (
+    MODELS,
+    Integrator,
+    LeakyIntegrator,
+    Neuron,
+    Recurrent,
+    Sequential,
+    TwoPointLIF,
+    surrogate,
+)
+from spikeflow.neurons.surrogate import Surrogate
 from spikeflow.train.norm import td_batch_norm
+
+_POOLS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
 
 
 def network(layers: Layers, shape: Shape, classes: int) -> Sequential:
     """Layers for moments of a shape, and a read-out for so many classes.
+
+    What is drawn, weights and `spread`, comes from torch's random numbers.
 
     Raises
     ------
@@ -31,21 +46,31 @@ def network(layers: Layers, shape: Shape, classes: int) -> Sequential:
     for width in layers.hidden:
         _dense(parts, layers, size, width)
         size = width
-    read_out = (Neuron(Integrator()),) if layers.read_out else ()
-    return Sequential(*parts, nn.Linear(size, classes), *read_out)
+    return Sequential(*parts, nn.Linear(size, classes), *_read_out(layers, classes))
+
+
+def _read_out(layers: Layers, classes: int) -> tuple[Neuron, ...]:
+    if not layers.read_out:
+        return ()
+    if layers.read_out_decay == 1:
+        return (Neuron(Integrator()),)
+    learn = {"decay": layers.scope} if "decay" in layers.learn else ()
+    return (Neuron(LeakyIntegrator(layers.read_out_decay), learn, shape=(classes,)),)
 
 
 def _convolutions(parts: list[nn.Module], layers: Layers, shape: Shape) -> int:
     if len(shape) != 3:
         raise DataError("recipe: network.kind", "conv", "dense or recurrent: moments are no pictures")
     channels, height, width = shape
-    for more in layers.channels:
+    for more, pool in zip(
+        layers.channels, layers.pools or (layers.pool,) * len(layers.channels), strict=True
+    ):
         parts.append(nn.Conv2d(channels, more, layers.kernel, padding=layers.kernel // 2))
-        _neurons(parts, layers, more, 2)
         height, width = (n + 2 * (layers.kernel // 2) - layers.kernel + 1 for n in (height, width))
-        height, width, channels = height // layers.pool, width // layers.pool, more
-        if layers.pool > 1:
-            parts.append(nn.AvgPool2d(layers.pool))
+        _neurons(parts, layers, (more, height, width))
+        height, width, channels = height // pool, width // pool, more
+        if pool > 1:
+            parts.append(_POOLS[layers.pooling](pool))
         if min(height, width) < 1:
             raise DataError(
                 "recipe: network.channels", f"{len(layers.channels)} layers", "fewer, or no pooling"
@@ -55,36 +80,59 @@ def _convolutions(parts: list[nn.Module], layers: Layers, shape: Shape) -> int:
 
 def _dense(parts: list[nn.Module], layers: Layers, size: int, width: int) -> None:
     parts.append(nn.Linear(size, width))
-    back = nn.Linear(width, width, bias=False) if layers.kind == "recurrent" else None
+    back = nn.Linear(width, width, bias=False) if layers.kind in ("recurrent", "two_point") else None
     if back is not None:
-        nn.init.orthogonal_(back.weight, 0.5)
-    _neurons(parts, layers, width, 1, back)
+        nn.init.orthogonal_(back.weight, layers.feedback_gain)
+    _neurons(parts, layers, (width,), back)
 
 
 def _neurons(
-    parts: list[nn.Module], layers: Layers, size: int, dims: int, back: nn.Module | None = None
+    parts: list[nn.Module], layers: Layers, shape: tuple[int, ...], back: nn.Module | None = None
 ) -> None:
     if layers.batch_norm:
-        parts.append(td_batch_norm(size, dims))
-    cells = neuron(layers)
-    parts.append(cells if back is None else Recurrent(cells, back))
+        parts.append(td_batch_norm(shape[0], max(1, len(shape) - 1), layers.batch_norm_start))
+    cells = neuron(layers, shape)
+    port = "apical" if layers.kind == "two_point" else cells.model.inputs[0]
+    parts.append(cells if back is None else Recurrent(cells, back, port))
     if layers.dropout:
         parts.append(nn.Dropout(layers.dropout))
 
 
-def neuron(layers: Layers) -> Neuron:
-    """The layer of neurons of a recipe."""
+def neuron(layers: Layers, shape: tuple[int, ...]) -> Neuron:
+    """The layer of neurons of a recipe, of this population."""
     models: dict[str, Any] = {model.__name__: model for model in MODELS}
-    if layers.neuron not in models:
+    kind = models.get(layers.neuron)
+    if kind is None:
         near = difflib.get_close_matches(layers.neuron, models, 1)
         raise DataError("recipe: network.neuron", layers.neuron, f"one of {', '.join(models)}", *near)
-    made = getattr(surrogate, layers.surrogate, None)
-    if not isinstance(made, surrogate.Surrogate):
-        known = [n for n, value in vars(surrogate).items() if isinstance(value, surrogate.Surrogate)]
+    if layers.kind == "two_point" and kind is not TwoPointLIF:
+        raise DataError("recipe: network.neuron", layers.neuron, "TwoPointLIF in networks of kind two_point")
+    learn, known = dict.fromkeys(layers.learn, layers.scope), kind().params() | kind().choices()
+    if unknown := [name for name in (*layers.parameters, *layers.spread) if name not in known]:
+        near = difflib.get_close_matches(unknown[0], known, 1)
+        raise DataError("recipe: network.parameters", unknown[0], ", ".join(known), *near)
+    model = kind(**{**layers.parameters, **_drawn(layers, shape)})
+    return Neuron(model, learn, _surrogate(layers), shape)
+
+
+def _drawn(layers: Layers, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Numbers between two ends, one a neuron, or a channel where there are several axes."""
+    size = (shape[0], *(1,) * (len(shape) - 1))
+    return {
+        name: (low + (high - low) * torch.rand(size)).numpy() for name, (low, high) in layers.spread.items()
+    }
+
+
+def _surrogate(layers: Layers) -> Surrogate:
+    given = getattr(surrogate, layers.surrogate, None)
+    if not isinstance(given, Surrogate):
+        known = [n for n, value in vars(surrogate).items() if isinstance(value, Surrogate)]
         near = difflib.get_close_matches(layers.surrogate, known, 1)
         raise DataError("recipe: network.surrogate", layers.surrogate, f"one of {', '.join(known)}", *near)
     try:
-        return Neuron(models[layers.neuron](**layers.parameters), layers.learn, made)
+        return type(given)(**layers.surrogate_parameters)
     except TypeError as error:
-        known = ", ".join(models[layers.neuron]().params() | models[layers.neuron]().choices())
-        raise DataError("recipe: network.parameters", f"{dict(layers.parameters)}", known) from error
+        known = ", ".join(vars(given))
+        raise DataError(
+            "recipe: network.surrogate_parameters", f"{dict(layers.surrogate_parameters)}", known
+        ) from error

@@ -9,11 +9,14 @@ from typing import Any
 
 from spikeflow.errors import DataError, FileError
 from spikeflow.files.opened import PathLike, open_regular
+from spikeflow.neurons.learned import SCOPES
+from spikeflow.train.augment import Augment
 from spikeflow.train.recipe import Recipe, of_table
 
 MAX_BYTES = 1 << 20
 CODINGS = ("direct", "rate", "frames")
-KINDS = ("dense", "conv", "recurrent")
+POOLING = ("average", "max")
+KINDS = ("dense", "conv", "recurrent", "two_point")
 
 
 def _check(where: str, fine: bool, got: object, wanted: str) -> None:
@@ -40,6 +43,7 @@ class Data:
     partial : whether an incomplete copy will do.
     limit : only so many samples of each split; 0 for all.
     workers : processes that read; 0 reads everything into memory first.
+    augment : `train.augment.Augment`, for the training split alone; not with workers.
     """
 
     set: str
@@ -54,6 +58,7 @@ class Data:
     partial: bool = False
     limit: int = 0
     workers: int = 0
+    augment: Augment = field(default=Augment())
 
     def __post_init__(self) -> None:
         _check("data.coding", self.coding in CODINGS, self.coding, f"one of {', '.join(CODINGS)}")
@@ -61,6 +66,7 @@ class Data:
             _check(f"data.{name}", getattr(self, name) >= 1, getattr(self, name), "at least 1")
         _check("data.valid", 0 <= self.valid < 1, self.valid, "a share from 0 to below 1")
         _check("data.fold", self.fold >= -1, self.fold, "-1 or more")
+        _check("data.augment", not (self.augment.acts and self.workers), "workers", "workers = 0")
         for name in ("limit", "workers"):
             _check(f"data.{name}", getattr(self, name) >= 0, getattr(self, name), "0 or more")
 
@@ -71,15 +77,23 @@ class Layers:
 
     Parameters
     ----------
-    kind : ``dense``: one layer for each of `hidden`; ``conv``: one for each of `channels`, average pooling
-        behind each, then those of `hidden`; ``recurrent``: layers of `hidden` whose spikes come back.
-    kernel, pool : of convolutions.
-    batch_norm : tdBN before every layer of neurons.
-    neuron : name of a model in `spikeflow.neurons`, with its `parameters`; `learn` names those that are
-        trained.
-    surrogate : name in `spikeflow.neurons.surrogate`.
+    kind : ``dense``: one layer for each of `hidden`; ``conv``: one for each of `channels`, pooling behind
+        each, then those of `hidden`; ``recurrent``: layers of `hidden` whose spikes come back; ``two_point``:
+        they come back to the apical port of two-point cells.
+    kernel, pool : of convolutions; `pools`: one number for each, where they differ.
+    pooling : ``average`` or ``max``.
+    batch_norm : tdBN before every layer of neurons, whose weights start at `batch_norm_start`.
+    feedback_gain : of the orthogonal weights from which feedback starts.
+    neuron : name of a model in `spikeflow.neurons`, with its `parameters`.
+    spread : parameters by name that start at a number for each neuron, of convolutions for each channel,
+        drawn between two.
+    learn : parameters that are trained, for each `scope`: declared (a number for each that it starts with),
+        shared, channel or neuron.
+    surrogate : name in `spikeflow.neurons.surrogate`, with its `surrogate_parameters`.
     dropout : behind every layer of neurons.
     read_out : whether the outputs add up over the steps; else each step has its own, for labels of steps.
+    read_out_decay : below 1 the outputs leak as they add up; this decay starts there and is trained where
+        `learn` names a decay.
     """
 
     kind: str = "dense"
@@ -87,13 +101,21 @@ class Layers:
     channels: tuple[int, ...] = (16, 32)
     kernel: int = 3
     pool: int = 2
+    pools: tuple[int, ...] = ()
+    pooling: str = "average"
     batch_norm: bool = False
+    batch_norm_start: float = 1.0
+    feedback_gain: float = 0.5
     neuron: str = "LIF"
     parameters: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    spread: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     learn: tuple[str, ...] = ()
+    scope: str = "declared"
     surrogate: str = "atan"
+    surrogate_parameters: Mapping[str, float] = field(default_factory=dict[str, float])
     dropout: float = 0.0
     read_out: bool = True
+    read_out_decay: float = 1.0
 
     def __post_init__(self) -> None:
         _check("network.kind", self.kind in KINDS, self.kind, f"one of {', '.join(KINDS)}")
@@ -101,7 +123,17 @@ class Layers:
             sizes = getattr(self, name)
             _check(f"network.{name}", all(size >= 1 for size in sizes), sizes, "sizes from 1")
         _check("network.kernel", self.kernel >= 1, self.kernel, "at least 1")
+        fits = len(self.pools) in (0, len(self.channels)) and all(pool >= 1 for pool in self.pools)
+        _check(
+            "network.pools", fits, self.pools, f"one from 1 on for each of {len(self.channels)} convolutions"
+        )
         _check("network.pool", self.pool >= 1, self.pool, "at least 1")
+        _check("network.pooling", self.pooling in POOLING, self.pooling, f"one of {', '.join(POOLING)}")
+        for name, ends in self.spread.items():
+            _check(f"network.spread.{name}", len(ends) == 2 and ends[0] <= ends[1], ends, "two, low and high")
+        _check("network.scope", self.scope in SCOPES, self.scope, f"one of {', '.join(SCOPES)}")
+        _check("network.batch_norm_start", self.batch_norm_start > 0, self.batch_norm_start, "above 0")
+        _check("network.read_out_decay", 0 <= self.read_out_decay <= 1, self.read_out_decay, "0 to 1")
         _check("network.dropout", 0 <= self.dropout < 1, self.dropout, "0 to below 1")
 
 

@@ -15,6 +15,7 @@ import torch
 
 from spikeflow import encode, intake
 from spikeflow.errors import DataError
+from spikeflow.train.augment import Augment
 from spikeflow.typing import Array
 
 CODINGS = ("spikes", "direct", "rate")
@@ -51,11 +52,13 @@ class Coding:
         ``rate``: spikes with probability x / scale, drawn anew in every epoch, the same for the same seed.
     steps : where samples have no time axis.
     scale : of `rate`.
+    augment : what is done to samples before; for the training split alone.
     """
 
     kind: str = "spikes"
     steps: int = 0
     scale: float = 1.0
+    augment: Augment = Augment()
 
     def __post_init__(self) -> None:
         if self.kind not in CODINGS:
@@ -119,11 +122,17 @@ class Arrays:
         if self.shuffle:
             order = np.random.Generator(np.random.PCG64([self.seed, number])).permutation(len(self.x))
         draw = number * len(self.x) if self.shuffle else 0
+        changes = (
+            self.coding.augment.drawn(len(order), self.seed, number) if self.coding.augment.acts else None
+        )
         for first in range(0, len(order), self.batch_size):
-            yield self._batch(order[first : first + self.batch_size], draw)
+            chosen = order[first : first + self.batch_size]
+            yield self._batch(chosen, draw, None if changes is None else changes[chosen])
 
-    def _batch(self, chosen: Array, draw: int) -> Batch:
+    def _batch(self, chosen: Array, draw: int, changes: Array | None = None) -> Batch:
         x, coding = self.x[chosen], self.coding
+        if changes is not None:
+            x = coding.augment.applied(x, changes, x.ndim - (2 if coding.kind == "spikes" else 1))
         if coding.kind == "rate":
             spikes = [self._drawn(p, draw + int(i)) for p, i in zip(x, chosen, strict=True)]
             moments = torch.from_numpy(np.stack(spikes, axis=1))

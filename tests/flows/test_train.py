@@ -31,11 +31,13 @@ valid = 0.2
 kind = "{kind}"
 hidden = [32]
 channels = [6]
+{more}
 [training]
 epochs = 3
 [training.optimiser]
 rate = 1e-2
 """
+MORE = {"two_point": 'neuron = "TwoPointLIF"\nfeedback_gain = 1.0', "conv": "batch_norm = true"}
 
 
 def _raw(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +50,7 @@ def _raw(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("kind", recipe_file.KINDS)
 @pytest.mark.parametrize("coding", ("direct", "rate"))
 def test_the_file_answers_raw_samples_as_the_trained_network(tmp_path: Path, kind: str, coding: str) -> None:
-    (tmp_path / "a.toml").write_text(SMALL.format(kind=kind, coding=coding))
+    (tmp_path / "a.toml").write_text(SMALL.format(kind=kind, coding=coding, more=MORE.get(kind, "")))
     task = recipe_file.read(tmp_path / "a.toml")
     trained = train(task, tmp_path / "out")
     assert trained.same is not None and trained.same >= 0.99 and trained.compared == 200
@@ -63,7 +65,7 @@ def test_the_file_answers_raw_samples_as_the_trained_network(tmp_path: Path, kin
 
 
 def test_by_command_and_on_to_run_map_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.toml").write_text(SMALL.format(kind="dense", coding="direct"))
+    (tmp_path / "a.toml").write_text(SMALL.format(kind="dense", coding="direct", more=""))
     out = tmp_path / "out"
     x, y = _raw()
     np.savez(tmp_path / "raw.npz", x=x, y=y)
@@ -76,11 +78,15 @@ def test_by_command_and_on_to_run_map_and_report(tmp_path: Path, capsys: pytest.
 
     found = call("train", str(tmp_path / "a.toml"), "--out", str(out), "--epochs", "2", "--seed", "5")
     assert found["epochs"] == 2 and "epoch 2: loss" in str(found["stderr"])
-    again = call("train", str(tmp_path / "a.toml"), "--out", str(out), "--epochs", "2", "--seed", "5", "--resume")
+    again = call(
+        "train", str(tmp_path / "a.toml"), "--out", str(out), "--epochs", "2", "--seed", "5", "--resume"
+    )
     assert again["test"] == found["test"] and "epoch" not in str(again["stderr"])
     ran = call("run", net, "--data", data)
     assert ran["samples"] == 60
-    call("map", net, "--chip", "loihi2", "--data", data, "--out", str(tmp_path / "net.map.h5"), "--accept-loss")
+    call(
+        "map", net, "--chip", "loihi2", "--data", data, "--out", str(tmp_path / "net.map.h5"), "--accept-loss"
+    )
     assert call("run", str(tmp_path / "net.map.h5"), "--data", data)["samples"] == 60
     with pytest.raises(FileError, match="holds a training already"):
         cli(["train", str(tmp_path / "a.toml"), "--out", str(out)], standalone_mode=False)
@@ -92,7 +98,10 @@ def test_recipes_that_come_along_are_whole(path: Path) -> None:
     assert task.title and isinstance(task.training, Recipe)
 
 
-@pytest.mark.parametrize("name", ("nmnist_conv", "braille_recurrent", "spoken_digits_recurrent", "ecg_recurrent", "fashion_mnist_conv"))
+@pytest.mark.parametrize(
+    "name",
+    ("nmnist_conv", "braille_recurrent", "spoken_digits_recurrent", "ecg_recurrent", "fashion_mnist_conv"),
+)
 def test_recipes_on_real_recordings(name: str, data_folder: Path, tmp_path: Path) -> None:
     path = next(path for path in RECIPES if path.stem == name)
     task = recipe_file.read(path)
@@ -117,8 +126,16 @@ def test_wrong_recipes_by_key(tmp_path: Path) -> None:
         ("[network]\nkind = 'dense'", DataError, r"recipe: data: got nothing"),
         ("[data]\nset = 3", DataError, r"recipe: data\.set: got 3 \(int\), expected text"),
         ("[data]\nset = 'digits'\n[network]\nhidden = ['a']", DataError, r"network\.hidden\[0\]: got 'a'"),
-        ("[data]\nset = 'digits'\n[network]\nneuron = 'LIFF'", DataError, r"network\.neuron: got LIFF.*Try: LIF"),
-        ("[data]\nset = 'digits'\n[network]\nparameters = {decoy = 1}", DataError, r"network\.parameters.*decay"),
+        (
+            "[data]\nset = 'digits'\n[network]\nneuron = 'LIFF'",
+            DataError,
+            r"network\.neuron: got LIFF.*Try: LIF",
+        ),
+        (
+            "[data]\nset = 'digits'\n[network]\nparameters = {decoy = 1}",
+            DataError,
+            r"network\.parameters.*decay",
+        ),
         ("[data]\nset = 'digits'\ncoding = 'frames'", DataError, r"data\.coding: got frames"),
         ("[data]\nset = 'digit'", DataError, "data set: got digit"),
         ("[data\nset", FileError, "is no TOML"),
