@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,26 @@ import torch
 from torch import nn
 
 from spikeflow.convert import capture_trained
-from spikeflow.convert.verify.replay import Bounded, Bounds
+from spikeflow.convert.verify.replay import Bounded, Bounds, Replayed
 from spikeflow.convert.verify.ties import _count, compare_layers
 from spikeflow.errors import ConversionError, UnsupportedLayer
 from spikeflow.ir import stages
-from spikeflow.ir.graph import Graph
+from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import BatchNorm, Linear, Population, Scale
 from spikeflow.ir.record import Network
-from spikeflow.neurons import IF, LIF, CubaLIF, Integrator, Neuron, Recurrent, Sequential, TwoPointLIF
+from spikeflow.neurons import (
+    EGRU,
+    IF,
+    LIF,
+    CubaLIF,
+    Integrator,
+    Net,
+    Neuron,
+    NeuronModel,
+    Recurrent,
+    Sequential,
+    TwoPointLIF,
+)
 from spikeflow.sim import Dense, run
 from spikeflow.sim.classify import RunOptions, classify
 from tests.convert.networks import settled
@@ -74,6 +86,19 @@ NETWORKS: dict[str, tuple[Any, tuple[int, ...]]] = {
     "recurrent": (recurrent, (16,)),
     "back-propagating": (back_propagating, (16,)),
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Twice(NeuronModel):
+    """Passes its input where it is large, by a spike of the same slot as that of its output."""
+
+    def states(self) -> tuple[str, ...]:
+        return ("v",)
+
+    def step(self, p: Any, s: Any, x: tuple[Any, ...], ops: Any) -> tuple[Any, tuple[Any, ...]]:
+        v = s.v + x[0] * ops.spike(x[0] - 0.5)
+        z = ops.spike(v - 1.0)
+        return z, (ops.where(z, 0.0, v),)
 
 
 def spikes(shape: tuple[int, ...], steps: int = 30, batch: int = 20) -> Array:
@@ -154,14 +179,57 @@ def test_an_operation_whose_rounding_nobody_bounded_explains_no_difference(
     assert compare_layers(net, capture_trained(net, (1000,), dt=1e-3, steps=30), x).unexplained == 0
 
 
+GATED = {
+    # thresholds that sums of tenths hit: of the gate, of the burst, of the event that hands on its cell
+    "pass": TwoPointLIF(0.0, 0.0, mode="pass", apical_threshold=0.5, threshold=0.4),
+    "pass, discharged": TwoPointLIF(0.9, 0.5, mode="pass", apical_threshold=0.3, apical_discharge=True),
+    "burst": TwoPointLIF(0.0, 0.0, mode="isolation", burst=True, burst_threshold=0.5),
+    "pass and burst": TwoPointLIF(0.8, 0.0, mode="pass", apical_threshold=0.2, burst=True, burst_threshold=0.7),
+    "EGRU": EGRU(threshold=0.2),
+}
+
+
+def gated(name: str) -> Net:
+    """The model with weights in tenths into each port."""
+    torch.manual_seed(0)
+    model, nodes, edges = GATED[name], {}, []
+    for port in model.inputs:
+        nodes[port] = nn.Linear(1000, 64, bias=False)
+        edges += [Edge("input", port), Edge(port, "cells", port)]
+        with torch.no_grad():
+            nodes[port].weight.copy_(torch.randint(-5, 6, (64, 1000)) / 10)
+    return Net({**nodes, "cells": Neuron(model)}, [*edges, Edge("cells", "output")])
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_gates_bursts_and_events_differ_by_ties_alone(name: str) -> None:
+    """Each slot's argument may lie within rounding of 0; a wrong threshold of any is no tie."""
+    net, x = gated(name), spikes((1000,), 20, 8)
+    network = capture_trained(net, (1000,), dt=1e-3, steps=20)
+    found = compare_layers(net, network, x, engine="reference")
+    assert found.unexplained == 0 and (found.ties > 0 or name == "EGRU"), str(found)
+    node = network.graph.nodes["cells"]
+    assert isinstance(node, Population)
+    for threshold in (n for n in node.params if "threshold" in n):
+        wrong = replace(node, params={**node.params, threshold: node.params[threshold] + np.float32(0.05)})
+        assert compare_layers(net, changed(network, "cells", wrong), x, engine="reference").unexplained > 0, threshold
+
+
+def test_two_spikes_of_one_slot_are_refused_by_name() -> None:
+    net = Sequential(nn.Linear(4, 3), Neuron(Twice()))
+    with pytest.raises(ConversionError, match="several spikes share slot 0"):
+        capture_trained(net, (4,), dt=1e-3, steps=4)
+
+
 def test_a_number_that_is_none_is_a_difference() -> None:
     wanted, got = np.zeros((3, 1, 4), np.float32), np.zeros((3, 1, 4), np.float32)
     got[:, 0] = [np.nan, np.inf, 1.0, 0.5]
     wanted[:, 0] = [0.0, 1.0, np.inf, 0.5]
-    bound = Bounded(wanted.astype(np.float64), np.full(wanted.shape, 1e-3))
-    assert _count("out", (got, wanted), bound, False).unexplained == 9
-    assert _count("out", (got, got), bound, False).unexplained == 0
-    assert _count("out", (got, wanted), replace(bound, error=np.full(wanted.shape, np.inf)), False).unexplained == 9
+    for error in (1e-3, np.inf):
+        bound = Bounded(wanted.astype(np.float64), np.full(wanted.shape, error))
+        found = Replayed(bound, None, np.zeros((), bool))
+        assert _count("out", (got, wanted), found).unexplained == 9
+        assert _count("out", (got, got), found).unexplained == 0
 
 
 def test_the_error_of_a_jump_reaches_as_far_as_its_argument() -> None:

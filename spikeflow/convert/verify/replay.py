@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,15 +24,31 @@ SMALLEST = 2.0**-149
 _FLOAT64 = Float64()
 
 
-def replay(node: Population, ports: Mapping[str, Bounded], spikes: Array) -> Bounded:
-    """What decides each output: the argument of the spike, or the output itself where nothing spikes.
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """A population replayed, ``(T, B, *shape)``.
+
+    Parameters
+    ----------
+    output : what it hands on; a spike is the recorded one.
+    event : the argument of the spike that the output is, or is multiplied by; None where there is none.
+    unsure : where another spike, a gate or a burst, may have been decided either way.
+    """
+
+    output: Bounded
+    event: Bounded | None
+    unsure: Array
+
+
+def replay(node: Population, ports: Mapping[str, Bounded], outputs: Array) -> Replayed:
+    """The population with the recorded outputs' events, so that it resets as recorded.
 
     Parameters
     ----------
     ports : currents ``(T, B, *shape)`` with their bounds.
-    spikes : ``(T, B, *shape)``, which the neurons are made to emit, so that they reset as recorded.
+    outputs : as recorded, ``(T, B, *shape)``.
     """
-    shape = spikes.shape[1:]
+    shape = outputs.shape[1:]
     zero = Bounded(np.zeros(shape), np.zeros(shape))
     state = {
         s: Bounded(
@@ -39,29 +56,39 @@ def replay(node: Population, ports: Mapping[str, Bounded], spikes: Array) -> Bou
         )
         for s in node.program.states
     }
-    values, errors = [], []
-    for t in range(len(spikes)):
+    steps = []
+    for t in range(len(outputs)):
         inputs = {
             p: Bounded(ports[p].value[t], ports[p].error[t]) if p in ports else zero for p in node.ports
         }
-        decided, state = _step(node, state, inputs, spikes[t])
-        values.append(np.broadcast_to(decided.value, shape))
-        errors.append(np.broadcast_to(decided.error, shape))
+        found, state = _step(node, state, inputs, outputs[t])
+        steps.append(found)
+    events = [step.event for step in steps if step.event is not None]
+    output = _stacked([step.output for step in steps], shape)
+    unsure = np.stack([np.broadcast_to(step.unsure, shape) for step in steps])
+    return Replayed(output, _stacked(events, shape) if events else None, unsure)
+
+
+def _stacked(parts: list[Bounded], shape: tuple[int, ...]) -> Bounded:
+    values, errors = ([np.broadcast_to(getattr(p, k), shape) for p in parts] for k in ("value", "error"))
     return Bounded(np.stack(values), np.stack(errors))
 
 
 def _step(
-    node: Population, state: Mapping[str, Bounded], inputs: Mapping[str, Bounded], spikes: Array
-) -> tuple[Bounded, dict[str, Bounded]]:
-    program = node.program
+    node: Population, state: Mapping[str, Bounded], inputs: Mapping[str, Bounded], outputs: Array
+) -> tuple[Replayed, dict[str, Bounded]]:
+    program, event = node.program, _event(node)
     params = {n: Bounded(v.astype(np.float64), np.zeros(v.shape)) for n, v in node.params.items()}
+    slot = None if event is None else int(program.code[event].value)
+    bounds = Bounds((outputs != 0).astype(np.float64), slot)
     with np.errstate(invalid="ignore"):  # an unknown error times 0
-        registers = evaluate(program, Bounds(spikes.astype(np.float64)), params, state, inputs)
+        registers = evaluate(program, bounds, params, state, inputs)
     after = {
         s: Bounded(registers[r].value, registers[r].error + _TINY)
         for s, r in zip(program.states, program.next_states, strict=True)
     }
-    return registers[_deciding(node)], after
+    argument = None if event is None else registers[program.code[event].args[0]]
+    return Replayed(registers[program.output], argument, bounds.unsure), after
 
 
 def unbounded(program: Program) -> tuple[str, ...]:
@@ -70,17 +97,21 @@ def unbounded(program: Program) -> tuple[str, ...]:
     return tuple(sorted(words - vars(Bounds).keys() - {"param", "state", "input"}))
 
 
-def _deciding(node: Population) -> int:
-    """The register whose sign decides the spike; the output itself where nothing spikes."""
-    code = node.program.code
-    slots = [index for index, i in enumerate(code) if i.op == "spike"]
-    if not node.program.spikes():
-        return node.program.output
-    if len(slots) != 1:
+def _event(node: Population) -> int | None:
+    """The spike that the output is, or is multiplied by (a graded event, a burst), which the output tells."""
+    code, index = node.program.code, node.program.output
+    while code[index].op == "hold":
+        index = code[index].args[0]
+    factors = code[index].args if code[index].op == "mul" else (index,)
+    found = [f for f in factors if code[f].op == "spike"]
+    if not found:
+        return None
+    slot = code[found[0]].value
+    if sum(i.op == "spike" and i.value == slot for i in code) > 1:
         raise ConversionError(
-            node.model, f"its program has {len(slots)} spike slots; ties are told for one", "one slot"
+            node.model, f"several spikes share slot {slot}, its output's", "a slot for each, ops.spike(x, 1)"
         )
-    return code[slots[0]].args[0]
+    return found[0]
 
 
 class Bounds(Domain[Bounded]):
@@ -89,13 +120,15 @@ class Bounds(Domain[Bounded]):
 
     Parameters
     ----------
-    spikes : what every spike is made to be.
+    spikes : what the spike of a slot is made to be; others are decided by their arguments.
+    slot : of that spike; None for none.
     """
 
     stages = (FLOAT,)
 
-    def __init__(self, spikes: Array) -> None:
-        self.spikes = spikes
+    def __init__(self, spikes: Array, slot: int | None = 0) -> None:
+        self.spikes, self.slot = spikes, slot
+        self.unsure = np.zeros((), bool)  # where a spike that was decided may have fallen otherwise
 
     def const(self, value: float | int) -> Bounded:
         # a constant that float32 rounds is the same number in torch and in the engine
@@ -144,7 +177,11 @@ class Bounds(Domain[Bounded]):
         return Bounded(value, np.where(sure, error, np.where(np.isnan(either), np.inf, either)))
 
     def spike(self, x: Bounded, slot: int) -> Bounded:
-        return Bounded(self.spikes, np.zeros(self.spikes.shape))
+        if slot == self.slot:
+            return Bounded(self.spikes, np.zeros(self.spikes.shape))
+        sure = np.abs(x.value) > x.error
+        self.unsure = self.unsure | ~sure
+        return Bounded((x.value >= 0).astype(np.float64), np.where(sure, 0.0, 1.0))
 
     def stop_gradient(self, x: Bounded) -> Bounded:
         return x

@@ -5,6 +5,7 @@ its threshold. So each layer is compared alone, on the torch layer's recorded in
 The layer is replayed in float64 with a running error bound e, which holds for any order of sums; where torch
 and graph first differ in a neuron of a sample, the argument of the spike must lie within e of 0: a tie. Else
 the difference is unexplained. After its first difference a neuron is not compared further in that sample.
+A gate whose argument lies within e of 0 may be open or shut: both enter e; a burst that differs must be one.
 
 e of a current is gamma_K M: M the sum of the magnitudes of all products and biases, K the most roundings that
 one of them passes, gamma_K = K u / (1 - K u), u = 2^-24 (Higham 2002, section 3.1). Through the program e
@@ -26,7 +27,7 @@ from spikeflow.convert.capture.assembled import assemble
 from spikeflow.convert.capture.flat import flatten, plain
 from spikeflow.convert.load.source import evaluating
 from spikeflow.convert.verify.magnitude import Currents
-from spikeflow.convert.verify.replay import Bounded, replay, unbounded
+from spikeflow.convert.verify.replay import Replayed, replay, unbounded
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Node, Output, Population
@@ -142,7 +143,7 @@ def _compare(name: str, graph: Graph, found: Currents, engine: str) -> LayerTies
     wanted = found.seen[name]
     got = _alone(name, graph, found.seen, engine)
     ports = {port: found.at(name, port) for port in node.ports if found.graph.inputs_of(name, port)}
-    counted = _count(name, (got, wanted), replay(node, ports, wanted), node.program.spikes())
+    counted = _count(name, (got, wanted), replay(node, ports, wanted))
     return replace(counted, unbounded=unbounded(node.program))
 
 
@@ -170,15 +171,17 @@ def _alone(name: str, graph: Graph, seen: Mapping[str, Array], engine: str) -> A
     return run(lone, {n: Dense(v) for n, v in inputs.items()}, len(seen[name]), engine=engine).output
 
 
-def _count(name: str, outputs: tuple[Array, Array], bound: Bounded, spiking: bool) -> LayerTies:
+def _count(name: str, outputs: tuple[Array, Array], found: Replayed) -> LayerTies:
     got, wanted = outputs
-    steps = prod(wanted.shape)
     differs = (got != wanted) & ~(np.isnan(got) & np.isnan(wanted))
-    known = np.isfinite(bound.error)  # what has no bound explains no difference
-    if not spiking:
-        with np.errstate(invalid="ignore"):
-            near = known & (np.abs(got.astype(np.float64) - wanted) <= 2 * bound.error)
-        return LayerTies(name, steps, 0, 0, int((differs & ~near).sum()))
-    first = differs & (np.cumsum(differs, axis=0) == 1)
-    tie = first & known & (np.abs(bound.value) <= bound.error)
-    return LayerTies(name, steps, int(np.count_nonzero(wanted)), int(tie.sum()), int((first & ~tie).sum()))
+    error = found.output.error
+    with np.errstate(invalid="ignore"):  # what has no bound explains no difference
+        near = differs & np.isfinite(error) & (np.abs(got.astype(np.float64) - wanted) <= 2 * error)
+    apart, tie = differs & ~near, np.zeros(wanted.shape, bool)
+    if found.event is not None:
+        apart &= np.cumsum(apart, axis=0) == 1
+        tie = apart & np.isfinite(found.event.error) & (np.abs(found.event.value) <= found.event.error)
+    spikes = 0 if found.event is None else int(np.count_nonzero(wanted))
+    # a burst decided otherwise is a tie too; a value that is rounded otherwise is none
+    ties = int((tie | (near & found.unsure)).sum())
+    return LayerTies(name, prod(wanted.shape), spikes, ties, int((apart & ~tie).sum()))

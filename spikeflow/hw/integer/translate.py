@@ -27,6 +27,7 @@ from spikeflow.hw.integer.values import (
 )
 from spikeflow.ir.evaluate import evaluate
 from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.instructions import Instruction
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.ops import Symbol
 from spikeflow.ir.program import Program, without_unused
@@ -101,7 +102,7 @@ class _Translation(Forms):
         self.thresholds = {
             self.code[i.args[0]].args[1]
             for i in self.code
-            if i.op == "spike" and self.code[i.args[0]].op == "sub"
+            if i.op == "spike" and self.code[i.args[0]].op == "sub" and not self._gate_below_0(i)
         }
         scales = {
             p: np.asarray(port.scale, np.float64) * 2.0**arithmetic.state_shift for p, port in ports.items()
@@ -109,6 +110,12 @@ class _Translation(Forms):
         self.scales = state_scales(node.program, scales, arithmetic)
         self.state_at = dict(zip(node.program.next_states, node.program.states, strict=True))
         self.following: dict[int, Symbol] = {}  # the next states, where they differ from what is read on
+
+    def _gate_below_0(self, spike: Instruction) -> bool:
+        """Whether a gate compares with numbers that no neuron's threshold may be: then a state does."""
+        compared = self.code[self.code[spike.args[0]].args[1]]
+        known = bool(spike.value) and compared.op == "param"
+        return known and bool((self.node.params[compared.name] <= 0).any())
 
     def translate(self) -> None:
         """Every instruction, in order."""
