@@ -24,7 +24,6 @@ from spikeflow.datasets.sets.catalog import dataset_class
 from spikeflow.datasets.sets.catalog import metadata as metadata_of
 from spikeflow.datasets.sets.images import ImageDataset
 from spikeflow.datasets.stored.rows import Row
-from spikeflow.datasets.stored.wave import Sound
 from spikeflow.datasets.twins.layouts import LAYOUTS
 from spikeflow.datasets.twins.made import NOWHERE, Made
 from spikeflow.datasets.twins.picture import Picture
@@ -33,6 +32,7 @@ from spikeflow.datasets.twins.touch import Touch
 from spikeflow.datasets.twins.voice import Voice
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.sound import Sound
 from spikeflow.typing import Array
 
 EACH = 10  # samples of each class, unless the user says otherwise

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from spikeflow import intake
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowError
 from spikeflow.files import npz
 from spikeflow.files.npy import read_header, read_values
 from spikeflow.files.opened import open_regular
@@ -166,6 +166,8 @@ def _told(items: Iterable[Any]) -> Iterator[Any]:
             item = next(rest)
         except StopIteration:
             return
+        except SpikeflowError:
+            raise
         except Exception as error:
             raise DataError("data", f"an error of the data set itself ({error!r:.200})", "samples") from error
         yield item

@@ -19,6 +19,7 @@ FLOORS = {
     "events": 0,
     "installation": 4,
     "files": 0,
+    "sound": 0,
     "intake": 0,
     "calibration": 0,
     "samples": 1,

@@ -9,9 +9,10 @@ from typing import Any, Protocol, SupportsIndex
 import numpy as np
 
 from spikeflow.datasets.base import Dataset
-from spikeflow.datasets.stored.wave import Sound, read_wave
+from spikeflow.datasets.stored.wave import read_wave
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.sound import Sound
 from spikeflow.typing import Array
 
 

@@ -9,25 +9,19 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from spikeflow.errors import DataError, FileError
 from spikeflow.files.opened import read_regular
 from spikeflow.files.write import replace_file
+from spikeflow.sound import Sound
 from spikeflow.typing import Array
 
+__all__ = ["Sound", "read_wave", "write_wave"]
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 MAX_BYTES = 1 << 30
 MAX_RATE_HZ = 10_000_000
-
-
-class Sound(NamedTuple):
-    """Samples (float32, ``(n,)``, -1 to 1) and how many of them make a second."""
-
-    samples: Array
-    rate_hz: int
 
 
 @dataclass(frozen=True)

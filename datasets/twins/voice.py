@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikeflow.datasets.stored.wave import Sound
 from spikeflow.datasets.twins.draws import Draws, of_class, of_group
+from spikeflow.sound import Sound
 
 TONES = 3
 LOUDEST = 0.6

@@ -8,7 +8,7 @@ from typing import TypedDict
 from spikeflow.convert.passes.thresholds import METHODS
 from spikeflow.errors import ConversionError
 from spikeflow.ir.nodes import Shape
-from spikeflow.ir.preprocessing import Frames, Step, plain
+from spikeflow.ir.preprocessing import FIRST, Step, plain
 from spikeflow.neurons.model import RESETS
 
 CODINGS = ("direct", "rate", "onoff")
@@ -53,11 +53,9 @@ class ConvertOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preprocessing", plain(self.preprocessing))
-        if any(isinstance(step, Frames) for step in self.preprocessing):
-            reason = (
-                "frames of events have a time axis, which a network of one sample at a time does not take"
-            )
-            raise ConversionError("preprocessing", reason, "frames that are added up before the conversion")
+        if any(isinstance(step, FIRST) for step in self.preprocessing):
+            reason = "recordings have a time axis, which a network of one sample at a time does not take"
+            raise ConversionError("preprocessing", reason, "arrays without time, made before the conversion")
         if self.reset not in RESETS:
             raise ConversionError("--reset", f"{self.reset!r} is unknown", f"one of {', '.join(RESETS)}")
         if self.coding not in CODINGS:

@@ -1,7 +1,8 @@
 """Preprocessing as plain data: what is done to samples before they enter a network, kept in the run record.
 
 A step is a frozen dataclass of numbers and words, so a file holds it and nothing of a file is run. `Frames`
-makes arrays of events and can only come first; the others take samples ``(N, ..., *shape)`` and give such.
+makes arrays of events, `MelSpikes` of sound; they can only come first. The others take samples
+``(N, ..., *shape)`` and give such.
 """
 
 from __future__ import annotations
@@ -15,11 +16,24 @@ import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.ir.binning import Frames
+from spikeflow.ir.mel_spikes import MelSpikes
 
 Array = npt.NDArray[Any]
 MAX_SIDE = 1 << 14
 AT_ONCE = 1 << 24  # values resized at a time
-__all__ = ["CentreCrop", "Frames", "Normalise", "Resize", "Step", "applied", "of_text", "plain"]
+__all__ = [
+    "FIRST",
+    "CentreCrop",
+    "First",
+    "Frames",
+    "MelSpikes",
+    "Normalise",
+    "Resize",
+    "Step",
+    "applied",
+    "of_text",
+    "plain",
+]
 
 
 @dataclass(frozen=True)
@@ -132,8 +146,10 @@ class CentreCrop:
         return f"crop={self.width}x{self.height}"
 
 
-Step = Frames | Normalise | Resize | CentreCrop
-_STEPS: tuple[type[Any], ...] = (Frames, Normalise, Resize, CentreCrop)
+First = Frames | MelSpikes  # makes an array, time first, of a recording
+Step = First | Normalise | Resize | CentreCrop
+FIRST = (Frames, MelSpikes)
+_STEPS: tuple[type[Any], ...] = (*FIRST, Normalise, Resize, CentreCrop)
 
 
 def plain(steps: Sequence[object]) -> tuple[Step, ...]:
@@ -143,7 +159,7 @@ def plain(steps: Sequence[object]) -> tuple[Step, ...]:
     Raises
     ------
     DataError
-        For anything else, and for `Frames` that are not the first.
+        For anything else, and for `Frames` or `MelSpikes` that are not the first.
     """
     found: list[Step] = []
     for step in steps:
@@ -151,17 +167,21 @@ def plain(steps: Sequence[object]) -> tuple[Step, ...]:
         if kind is None:
             wanted = ", ".join(k.__name__ for k in _STEPS)
             raise DataError("preprocessing", f"a {type(step).__name__}", f"one of {wanted}")
-        if kind is Frames and found:
-            raise DataError("preprocessing", "Frames behind another step", "Frames first: they take events")
+        if kind in FIRST and found:
+            raise DataError(
+                "preprocessing",
+                f"{kind.__name__} behind another step",
+                f"{kind.__name__} first: it takes recordings",
+            )
         same = type(step) is kind
         found.append(step if same else kind(**{f.name: getattr(step, f.name) for f in fields(kind)}))  # type: ignore[arg-type]
     return tuple(found)
 
 
 def applied(steps: Sequence[Step], x: Array, lead: int) -> Array:
-    """Samples after all steps behind `Frames`; `lead` axes stand before a sample's own shape."""
+    """Samples after all steps behind the `First`; `lead` axes stand before a sample's own shape."""
     for step in steps:
-        if not isinstance(step, Frames):
+        if not isinstance(step, FIRST):
             x = step(x, lead)
     return x
 

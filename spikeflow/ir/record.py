@@ -16,7 +16,7 @@ from spikeflow.ir import answer
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.input_record import CODINGS, InputRecord
 from spikeflow.ir.nodes import Input, Population, Shape
-from spikeflow.ir.preprocessing import Frames
+from spikeflow.ir.preprocessing import FIRST
 
 MAX_STEPS = 2**20
 
@@ -215,9 +215,9 @@ class Network:
         if len(set(nodes)) < len(nodes):
             raise GraphError("graph", "the run record describes an input twice")
         for described in self.inputs:
-            frames = any(isinstance(step, Frames) for step in described.preprocessing)
-            if frames and not described.timed:
-                reason = f"its events become frames in time, but its coding is {described.coding}"
+            timed = any(isinstance(step, FIRST) for step in described.preprocessing)
+            if timed and not described.timed:
+                reason = f"its recordings become frames in time, but its coding is {described.coding}"
                 raise GraphError(described.node, reason, 'coding="spikes"')
 
     def _check_input_shape(self) -> None:

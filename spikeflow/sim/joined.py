@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
@@ -16,15 +17,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import Events
 from spikeflow.files import npz
 from spikeflow.ir.input_record import InputRecord
-from spikeflow.ir.preprocessing import Frames, Normalise, applied
+from spikeflow.ir.preprocessing import FIRST, First, MelSpikes, Normalise, applied
 from spikeflow.ir.record import Network
 from spikeflow.samples import BYTES, FLOAT32, MAX_BYTES, Samples, gathered, samples_of
+from spikeflow.sound import Sound
 
 Array = npt.NDArray[Any]
+RECORDINGS = (Events, Sound)
 
 
 def taken(network: Network, given: object) -> Samples:
@@ -32,8 +35,8 @@ def taken(network: Network, given: object) -> Samples:
     their names.
 
     The preprocessing of the run record is done here, once: `Samples` that are prepared are taken as they are.
-    Where it begins with `Frames`, samples are `Events`, a sequence of them, or a data set of pairs (events,
-    label); an array is taken for frames that were made before.
+    Where it begins with `Frames` or `MelSpikes`, samples are recordings (`Events`, `Sound`), a sequence of
+    them, or a data set of pairs (recording, label); an array is taken for what was made of them before.
 
     For several inputs `x` is ``(N, values)``, all values of the first input in C order, then those of the
     next; where every input has a time axis ``(N, T, values)``. An array of this form is taken as it is where
@@ -64,8 +67,9 @@ def taken(network: Network, given: object) -> Samples:
 def prepared(described: InputRecord, given: object) -> Samples:
     """Samples of one input after its preprocessing, whatever `taken` takes for it."""
     steps = described.preprocessing
-    events = _events(given) if steps and isinstance(steps[0], Frames) else None
-    found = samples_of(given) if events is None else gathered(_framed(events, steps[0]), single=True)
+    first = steps[0] if steps and isinstance(steps[0], FIRST) else None
+    recordings = None if first is None else _recordings(given)
+    found = samples_of(given) if first is None or recordings is None else made(recordings, first)
     if not steps:
         return replace(found, prepared=True)
     scaled = any(isinstance(step, Normalise) for step in steps)
@@ -73,9 +77,9 @@ def prepared(described: InputRecord, given: object) -> Samples:
     return Samples(applied(steps, found.x, 2 if described.timed else 1), found.y, told, prepared=True)
 
 
-def _events(given: Any) -> Iterable[Any] | None:
-    """Items of events, or of pairs (events, label); None where something else was given."""
-    if isinstance(given, Events):
+def _recordings(given: Any) -> Iterable[Any] | None:
+    """Recordings, or pairs (recording, label); None where something else was given."""
+    if isinstance(given, RECORDINGS):
         return [given]
     sized = (
         hasattr(given, "__getitem__") and hasattr(given, "__len__") and not isinstance(given, str | Mapping)
@@ -83,13 +87,40 @@ def _events(given: Any) -> Iterable[Any] | None:
     if not sized or len(given) == 0 or isinstance(given, np.ndarray):
         return None
     first = given[0]
-    first = first[0] if isinstance(first, Sequence) and len(first) else first
-    return (given[i] for i in range(len(given))) if isinstance(first, Events) else None
+    if isinstance(first, Sequence) and len(first) and not isinstance(first, RECORDINGS):
+        first = first[0]
+    return (given[i] for i in range(len(given))) if isinstance(first, RECORDINGS) else None
 
 
-def _framed(items: Iterable[Any], frames: Any) -> Iterable[Any]:
-    for item in items:
-        yield frames(item) if isinstance(item, Events) else (frames(item[0]), *item[1:])
+def made(items: Iterable[Any], step: First, names: Sequence[object] = ()) -> Samples:
+    """Arrays of recordings, or of pairs (recording, label), with what the step warned of.
+
+    Raises
+    ------
+    DataError
+        As the step does, with the name of the recording, or its number.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", SpikeflowWarning)
+        found = gathered(_each(items, step, names), single=True)
+    told = dict.fromkeys(str(w.message) for w in caught)
+    return replace(found, warnings=(*found.warnings, *told))
+
+
+def _each(items: Iterable[Any], step: First, names: Sequence[object]) -> Iterable[Any]:
+    wanted = Sound if isinstance(step, MelSpikes) else Events
+    make: Any = step
+    for number, item in enumerate(items):
+        name = names[number] if names else f"recording {number}"
+        recording, rest = (item, ()) if isinstance(item, RECORDINGS) else (item[0], item[1:])
+        if not isinstance(recording, wanted):
+            raise DataError(f"{name}", f"a {type(recording).__name__}", f"{wanted.__name__}, for {step}")
+        try:
+            array = make(recording)
+        except DataError as error:
+            text = f"{name}: {error.what}"
+            raise DataError(text, error.got, error.expected, error.hint) from error
+        yield (array, *rest) if rest else array
 
 
 def _of_file(network: Network, path: str | os.PathLike[str]) -> Samples:
