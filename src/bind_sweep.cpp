@@ -70,6 +70,7 @@ void bind_program(nb::module_& m, const char* name) {
         text.params = counts[2];
         text.output = counts[3];
         text.next_states = {next_states.data(), next_states.size()};
+        text.once = true;
         new (made) Program<R>("program", text);
     }, "code"_a, "constants"_a, "counts"_a, "next_states"_a);
     c.def("forward", [](const Program<R>& program, const Sizes& sizes, const Streams& ports, const Parameters& params, const Addresses& state,
@@ -79,7 +80,7 @@ void bind_program(nb::module_& m, const char* name) {
         const nb::gil_scoped_release released;
         sweep_forward(program, text);
     }, "sizes"_a, "ports"_a, "params"_a, "state"_a, "out"_a, "after"_a, "kept"_a, "All steps of a stretch.");
-    c.def("backward", [](const Program<R>& again, const Program<R>& adjoint, const Sizes& sizes, const std::array<std::vector<int32_t>, 2>& wanted,
+    c.def("backward", [](const Program<R>& again, const Program<R>& adjoint, const Program<R>* gathered, const Sizes& sizes, const std::array<std::vector<int32_t>, 2>& wanted,
                          const Streams& ports, const Parameters& params, const Addresses& state, Address kept, const Streams& cotangents,
                          const std::array<Addresses, 3>& into) {
         std::vector<Stream<R>> after = streams<R>(cotangents);
@@ -88,8 +89,8 @@ void bind_program(nb::module_& m, const char* name) {
         const BackwardText<R> text{stretch(sizes), streams<R>(ports), parameters<R>(params), pointers<const R>(state), pointer<const R>(kept),
                                    out, after, pointers<R>(into[0]), pointers<R>(into[1]), pointers<R>(into[2])};
         const nb::gil_scoped_release released;
-        sweep_backward(again, adjoint, {wanted[0], wanted[1]}, text);
-    }, "adjoint"_a, "sizes"_a, "wanted"_a, "ports"_a, "params"_a, "state"_a, "kept"_a, "cotangents"_a, "into"_a,
+        sweep_backward<R>({again, adjoint, gathered}, {wanted[0], wanted[1]}, text);
+    }, "adjoint"_a, "gathered"_a.none(), "sizes"_a, "wanted"_a, "ports"_a, "params"_a, "state"_a, "kept"_a, "cotangents"_a, "into"_a,
        "Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; "
        "into: for the wanted ports, the states, the wanted parameters.");
 }

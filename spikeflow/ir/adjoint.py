@@ -57,13 +57,10 @@ def adjoint(program: Program, slots: Slots = NO_SLOTS, wrt: Collection[str] | No
         For integers, an operation without a derivative, a slot without a surrogate, a name that the program
         lacks.
     """
-    sweep = _Sweep(program, slots)
-    wanted = _wanted(program, wrt)
-    seeds = [(program.output, sweep.leaf("input", "d.out"))]
-    for name, register in zip(program.states, program.next_states, strict=True):
-        seeds.append((register, sweep.leaf("state", f"d.state.{name}")))
-    found = sweep.cotangents(seeds)
-    return sweep.program(("d.out",), {f"d.{name}": found.get(name) for name in wanted})
+    reverse = Reverse(program, slots)
+    wanted = asked(program, wrt)
+    found = reverse.leaves(reverse.cotangents(reverse.seeds()))
+    return reverse.program(("d.out",), {f"d.{name}": found.get(name) for name in wanted})
 
 
 def jacobian(program: Program, slots: Slots = NO_SLOTS, wrt: Collection[str] | None = None) -> Program:
@@ -80,17 +77,18 @@ def jacobian(program: Program, slots: Slots = NO_SLOTS, wrt: Collection[str] | N
         ``state.*``, and what it depends on: ``d.state.v/d.input.in``. They are never read. An entry that is 0
         whatever enters is the constant 0.
     """
-    sweep = _Sweep(program, slots)
-    wanted = _wanted(program, wrt)
+    reverse = Reverse(program, slots)
+    wanted = asked(program, wrt)
     handed_on = ("out", *(f"state.{name}" for name in program.states))
     ends: dict[str, Symbol | None] = {}
     for result, register in zip(handed_on, program.ends, strict=True):
-        found = sweep.cotangents([(register, sweep.ops.const(1.0))])
+        found = reverse.leaves(reverse.cotangents([(register, reverse.ops.const(1.0))]))
         ends |= {f"d.{result}/d.{name}": found.get(name) for name in wanted}
-    return sweep.program((), ends)
+    return reverse.program((), ends)
 
 
-def _wanted(program: Program, wrt: Collection[str] | None) -> tuple[str, ...]:
+def asked(program: Program, wrt: Collection[str] | None) -> tuple[str, ...]:
+    """The names of which cotangents are wanted; GraphError for one that the program lacks."""
     states = [f"state.{name}" for name in program.states]
     others = [f"input.{name}" for name in program.inputs] + [f"param.{name}" for name in program.params]
     for name in () if wrt is None else wrt:
@@ -112,8 +110,11 @@ class _Leaves:
         return self.leaf(name)
 
 
-class _Sweep:
-    """A program that begins as a copy of another and goes on with cotangents of its registers."""
+class Reverse:
+    """A program that begins as a copy of another and goes on with cotangents of its registers.
+
+    `registers` are those of the copy, by number; who puts others there has them read instead.
+    """
 
     def __init__(self, program: Program, slots: Slots) -> None:
         for instruction in program.code:
@@ -130,16 +131,28 @@ class _Sweep:
         """A parameter, state or input of the new program."""
         return self.ops.emit(kind, name=name)
 
-    def cotangents(self, seeds: Sequence[tuple[int, Symbol]]) -> dict[str, Symbol]:
-        """Those of the leaves by name, from those of some registers; a leaf on which nothing depends is
-        not there.
+    def seeds(self) -> list[tuple[int, Symbol]]:
+        """The cotangents that enter a step of the adjoint, with their registers."""
+        states = zip(self.of.states, self.of.next_states, strict=True)
+        carried = [(register, self.leaf("state", f"d.state.{name}")) for name, register in states]
+        return [(self.of.output, self.leaf("input", "d.out")), *carried]
+
+    def cotangents(
+        self, seeds: Sequence[tuple[int, Symbol]], ends: Collection[int] = ()
+    ) -> dict[int, Symbol]:
+        """Those of the registers, from those of some; none goes on behind a register of `ends`. A register on
+        which nothing depends is not there.
         """
         found: dict[int, Symbol] = {}
         for register, seed in seeds:
             self._add(found, register, seed)
         for index in reversed(range(len(self.of.code))):
-            if index in found:
+            if index in found and index not in ends:
                 self._spread(found, index)
+        return found
+
+    def leaves(self, found: Mapping[int, Symbol]) -> dict[str, Symbol]:
+        """Those of the parameters, states and inputs by name, from those of the registers."""
         leaves: dict[str, Symbol] = {}
         for index, i in enumerate(self.of.code):
             if i.op in ("param", "state", "input") and index in found:

@@ -25,7 +25,7 @@ class Program32:
     def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> None:
         """All steps of a stretch."""
 
-    def backward(self, adjoint: Program32, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
+    def backward(self, adjoint: Program32, gathered: Program32 | None, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
         """
         Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; into: for the wanted ports, the states, the wanted parameters.
         """
@@ -40,7 +40,7 @@ class Program64:
     def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> None:
         """All steps of a stretch."""
 
-    def backward(self, adjoint: Program64, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
+    def backward(self, adjoint: Program64, gathered: Program64 | None, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
         """
         Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; into: for the wanted ports, the states, the wanted parameters.
         """

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 import spikeflow.neurons._sweep as _sweep
 from spikeflow.errors import GraphError, OperationRefused
-from spikeflow.ir.adjoint import adjoint
 from spikeflow.ir.codec import decode_record, encode_record
-from spikeflow.ir.program import Program, without_unused
+from spikeflow.ir.program import Program
 from spikeflow.ir.program_arrays import numbered, program_arrays
+from spikeflow.ir.way_back import way_back
 
 _NUMBERS = numbered(_sweep.operations())
 _KINDS = {4: _sweep.Program32, 8: _sweep.Program64}
@@ -137,7 +137,7 @@ class Compiled:
             those wanted; and of each state before the first step.
         """
         wanted, to_state = into
-        again, back, (ports, params) = self._backward(extent.bytes_each, wanted)
+        (again, *back), (ports, params) = self._backward(extent.bytes_each, wanted)
         held, names = _parameters(given, extent), self.program
         to = (
             [wanted[f"input.{names.inputs[i]}"] for i in ports],
@@ -145,21 +145,21 @@ class Compiled:
             [wanted[f"param.{names.params[i]}"] for i in params],
         )
         again.backward(
-            back, extent.sizes, (ports, params), given.ports, held[0], given.state, kept, cotangents, to
+            *back, extent.sizes, (ports, params), given.ports, held[0], given.state, kept, cotangents, to
         )
 
     def _backward(
         self, bytes_each: int, wanted: Collection[str]
-    ) -> tuple[Any, Any, tuple[list[int], list[int]]]:
+    ) -> tuple[list[Any], tuple[list[int], list[int]]]:
         key = (bytes_each, *(name for name in self._others if name in wanted))
         if key not in self._made:
-            text, program = adjoint(self.program, self.slots, key[1:]), self.program
+            programs, program = way_back(self.program, self.slots, key[1:]), self.program
             numbers = (
                 [i for i, name in enumerate(program.inputs) if f"input.{name}" in wanted],
                 [i for i, name in enumerate(program.params) if f"param.{name}" in wanted],
             )
-            made = _native(_without_output(program), bytes_each), _native(text, bytes_each)
-            self._made[key] = (*made, numbers)
+            made = (programs.again, programs.adjoint, programs.gathered)
+            self._made[key] = [p and _native(p, bytes_each) for p in made], numbers
         return self._made[key]
 
 
@@ -174,14 +174,6 @@ def of_text(text: str) -> Compiled:
     data = json.loads(text)
     slots = {int(slot): decode_record(Program, slope, []) for slot, slope in data["slots"].items()}
     return Compiled(decode_record(Program, data["program"], []), slots)
-
-
-def _without_output(program: Program) -> Program:
-    """The same step, of which the next states alone are read."""
-    if not program.next_states:
-        return program
-    code, ends = without_unused(program.code, program.next_states)
-    return replace(program, code=code, output=ends[0], next_states=tuple(ends))
 
 
 def _native(program: Program, bytes_each: int) -> Any:

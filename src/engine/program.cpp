@@ -40,10 +40,14 @@ template <class R>
 Program<R>::Program(const std::string& node, const ProgramText& text) {
     check(node, text);
     translate(text);
+    if (text.once) mark_once();
     if constexpr (std::is_floating_point_v<R>) fuse(text);
+    const auto rest = std::stable_partition(code_.begin(), code_.end(), [](const Compiled& i) { return i.once; });
+    once_ = static_cast<std::size_t>(rest - code_.begin());
     separate_states();
     share_registers();
     if constexpr (std::is_floating_point_v<R>) find_integration();
+    count_places();
 }
 
 template <class R>
@@ -86,7 +90,7 @@ void Program<R>::translate(const ProgramText& text) {
         else if (op == Op::state) place[r] = first_state_ + name;
         else if (op == Op::stop_gradient) place[r] = arg(i.a, 0);
         else {
-            Compiled next{op, r, arg(i.a, 0), arg(i.b, 1), arg(i.c, 2), {}, 0, -1, r};
+            Compiled next{op, r, arg(i.a, 0), arg(i.b, 1), arg(i.c, 2), {}, 0, -1, r, false};
             next.immediate.value = static_cast<int32_t>(i.value);
             next.immediate.mode = static_cast<int32_t>(i.mode);
             if (op == Op::narrow) next.counter = narrows_++;
@@ -99,6 +103,13 @@ void Program<R>::translate(const ProgramText& text) {
     const auto is_output = [this](const Compiled& i) { return i.dst == output_; };
     const auto made_by = std::find_if(code_.begin(), code_.end(), is_output);
     spikes_ = made_by != code_.end() && made_by->op == Op::spike;
+}
+
+template <class R>
+void Program<R>::mark_once() {
+    std::vector<char> known(first_state_ + states_, 0);
+    for (std::size_t p = first_constant_; p < first_state_; ++p) known[p] = p < first_input_ || p >= first_param_;
+    for (Compiled& i : code_) known[i.dst] = i.once = known[i.a] && known[i.b] && known[i.c];
 }
 
 // A product or difference that is read once, by the next operation, needs no register of its own.
@@ -117,7 +128,9 @@ void Program<R>::fuse(const ProgramText& text) {
     for (std::size_t k = 0; k < code_.size(); ++k) {
         Compiled& i = code_[k];
         const auto single = [&](std::size_t place, Op op) {
-            return place < registers_ && maker[place] >= 0 && uses[place] == 1 && code_[static_cast<std::size_t>(maker[place])].op == op;
+            if (place >= registers_ || maker[place] < 0 || uses[place] != 1) return false;
+            const Compiled& made = code_[static_cast<std::size_t>(maker[place])];
+            return made.op == op && made.once == i.once;
         };
         const auto take = [&](std::size_t place, Op op, std::size_t other) {
             const auto from = static_cast<std::size_t>(maker[place]);
@@ -147,11 +160,11 @@ void Program<R>::separate_states() {
         if (next_[s] < first_state_ || next_[s] == first_state_ + s) continue;
         const std::size_t fresh = registers_++;
         const auto shifted = [fresh](std::size_t place) { return place >= fresh ? place + 1 : place; };
-        for (Compiled& i : code_) i = {i.op, i.dst, shifted(i.a), shifted(i.b), shifted(i.c), i.immediate, i.counter, i.table, i.reg};
+        for (Compiled& i : code_) i = {i.op, i.dst, shifted(i.a), shifted(i.b), shifted(i.c), i.immediate, i.counter, i.table, i.reg, i.once};
         for (std::size_t& r : next_) r = shifted(r);
         output_ = shifted(output_);
         for (std::size_t* first : {&first_constant_, &first_input_, &first_param_, &first_state_}) ++*first;
-        code_.push_back({Op::copy, fresh, next_[s], next_[s], next_[s], {}, 0, -1, fresh});
+        code_.push_back({Op::copy, fresh, next_[s], next_[s], next_[s], {}, 0, -1, fresh, false});
         next_[s] = fresh;
     }
 }
@@ -166,6 +179,7 @@ void Program<R>::share_registers() {
     const auto keep = [&](std::size_t p) { if (p < registers_) last[p] = SIZE_MAX; };
     keep(output_);
     for (const std::size_t p : next_) keep(p);
+    for (std::size_t k = 0; k < once_; ++k) keep(code_[k].dst);    // what `prepare` leaves is read in every run
     std::size_t used = 0;
     const std::size_t old = registers_;
     for (std::size_t k = 0; k < code_.size(); ++k) {
@@ -183,7 +197,7 @@ void Program<R>::share_registers() {
         if (last[reg] == 0 && reg != output_) free.push_back(buffer[reg]);      // nobody reads it
     }
     const auto moved = [&](std::size_t p) { return p < old ? (buffer[p] == SIZE_MAX ? 0 : buffer[p]) : p - old + used; };
-    for (Compiled& i : code_) i = {i.op, buffer[i.dst], moved(i.a), moved(i.b), moved(i.c), i.immediate, i.counter, i.table, i.reg};
+    for (Compiled& i : code_) i = {i.op, buffer[i.dst], moved(i.a), moved(i.b), moved(i.c), i.immediate, i.counter, i.table, i.reg, i.once};
     output_ = moved(output_);
     for (std::size_t& p : next_) p = moved(p);
     for (std::size_t* first : {&first_constant_, &first_input_, &first_param_, &first_state_}) *first = *first - old + used;
@@ -206,6 +220,22 @@ void Program<R>::find_integration() {
 }
 
 template <class R>
+void Program<R>::count_places() {
+    std::vector<char> met(first_state_ + states_, 0);
+    for (std::size_t k = once_; k < code_.size(); ++k)
+        for (const std::size_t p : {code_[k].dst, code_[k].a, code_[k].b, code_[k].c}) met[p] = 1;
+    places_ = static_cast<std::size_t>(std::count(met.begin(), met.end(), 1));
+}
+
+template <class R>
+bool Program<R>::alone(std::size_t place) const {
+    const auto made = [place](const Compiled& i) { return i.dst == place; };
+    const auto rest = code_.begin() + static_cast<std::ptrdiff_t>(once_);
+    const auto ends = std::count(next_.begin(), next_.end(), place) + (place == output_);
+    return place < registers_ && ends == 1 && std::any_of(rest, code_.end(), made) && std::none_of(code_.begin(), rest, made);
+}
+
+template <class R>
 typename Program<R>::Frame Program<R>::frame(int32_t block) const {
     Frame frame;
     const auto width = static_cast<std::size_t>(block);
@@ -219,10 +249,11 @@ typename Program<R>::Frame Program<R>::frame(int32_t block) const {
 }
 
 template <class R>
-bool Program<R>::run(Frame& frame, const Kernels<R>& kernels, int32_t n, const Narrowed& narrowed) const {
+bool Program<R>::run_from(std::size_t first, std::size_t last, Frame& frame, const Kernels<R>& kernels, int32_t n, const Narrowed& narrowed) const {
     bool any = false;
     R* const* at = frame.places.data();
-    for (const Compiled& i : code_) {
+    for (std::size_t k = first; k < last; ++k) {
+        const Compiled& i = code_[k];
         const Operation<R> operation = kernels.operations[static_cast<int>(i.op)];
         if (i.op == Op::table) {
             const auto& table = tables_[static_cast<std::size_t>(i.table)];

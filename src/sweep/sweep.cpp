@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <optional>
 #include <thread>
 
 namespace spikeflow {
@@ -13,6 +14,7 @@ inline constexpr R kFaint = sizeof(R) == 4 ? R(0x1p-120) : R(0x1p-1000);
 template <class R>
 inline constexpr R kFlush = R(0x1p-100);
 constexpr int64_t kCache = 24 * 1024, kNarrowest = 64, kWidest = 1024;
+constexpr int64_t kAhead = 4;                       // rows by which memory is asked for before its turn
 constexpr int64_t kWorth = 1 << 18;                 // operations on elements below which a thread costs more than it brings
 
 std::size_t at(int64_t i) { return static_cast<std::size_t>(i); }
@@ -20,7 +22,7 @@ std::size_t at(int64_t i) { return static_cast<std::size_t>(i); }
 // Elements of a block: as many as let the registers of a program lie in the first-level cache.
 template <class R>
 int64_t width_of(const Program<R>& program, int64_t elements, int32_t threads) {
-    const auto places = static_cast<int64_t>(program.frame(1).places.size());
+    const auto places = static_cast<int64_t>(std::max<std::size_t>(1, program.places()));
     const int64_t fitting = std::clamp(kCache / (places * static_cast<int64_t>(sizeof(R))), kNarrowest, kWidest);
     const int64_t shared = (elements + threads - 1) / threads;
     return (std::min(fitting, std::max(kNarrowest, shared)) + kNarrowest - 1) / kNarrowest * kNarrowest;
@@ -59,6 +61,7 @@ public:
             frame_.places[program.param_place(static_cast<int32_t>(p))] = filled_.data() + p * width_;
             if (params[p].owner == nullptr) std::fill_n(filled_.data() + p * width_, width_, params[p].values[0]);
         }
+        for (std::size_t i = 0; i < at(program.states()); ++i) next_alone_.push_back(program.next_alone(i));
     }
 
     void begin(int64_t first, int32_t n) {
@@ -71,13 +74,18 @@ public:
                 if (++neuron == stretch_.population) neuron = 0;
             }
         }
+        program_.prepare(frame_, kernels_, n);
     }
 
     void port(std::size_t i, const R* values) { frame_.places[program_.input_place(static_cast<int32_t>(i))] = const_cast<R*>(values); }
     void state(std::size_t i, const R* values) { frame_.places[program_.state_place(static_cast<int32_t>(i))] = const_cast<R*>(values); }
     void run() { program_.run(frame_, kernels_, n_, {{}, nullptr}); }
-    void output(R* to) const { std::copy_n(program_.output(frame_), n_, to); }
     const R* next(std::size_t i) const { return program_.next_state(frame_, i); }
+    // Where the output and a next state of the coming run are wanted; `fetch` and `fetch_next` after it.
+    void lead(R* to) { if (output_alone_) frame_.places[program_.output_place()] = to; }
+    void lead_next(std::size_t i, R* to) { if (next_alone_[i]) frame_.places[program_.next_place(i)] = to; }
+    void fetch(R* to) const { if (!output_alone_) std::copy_n(program_.output(frame_), n_, to); }
+    void fetch_next(std::size_t i, R* to) const { if (!next_alone_[i]) std::copy_n(next(i), n_, to); }
     void keep(R* to, std::size_t i, R least) const { kernels_.keep(to, next(i), least, n_); }
     void add(R* to, const R* from) const { kernels_.add(to, to, from, n_); }
 
@@ -89,30 +97,35 @@ private:
     typename Program<R>::Frame frame_;
     std::size_t width_;
     Buffer<R> filled_;
+    bool output_alone_ = program_.output_alone();
+    std::vector<char> next_alone_;
     int32_t n_ = 0;
 };
+
+// Memory is asked for before its turn, to be read or written: no prefetcher follows strides of this length.
+template <bool kWritten, class R>
+void ask_for(const R* row, int32_t n) {
+    for (int32_t i = 0; i < n; i += static_cast<int32_t>(64 / sizeof(R))) __builtin_prefetch(row + i, kWritten);
+}
 
 // A stream as a block reads it: its row of a step, or a row of the one number.
 template <class R>
 class Reader {
 public:
     Reader(const Stream<R>& stream, const Stretch& stretch, int64_t width)
-        : stream_(stream), elements_(stretch.elements), one_(stream.count == 1 ? at(width) : 0) {
+        : stream_(stream), elements_(stretch.elements), steps_(stretch.steps), one_(stream.count == 1 ? at(width) : 0) {
         if (stream.count == 1) std::fill_n(one_.data(), width, stream.values[0]);
     }
     const R* row(int64_t step, int64_t first) const {
         return stream_.count == 1 ? one_.data() : stream_.values + step * elements_ + first;
     }
-    // The next row is asked for while this one is worked on: no prefetcher follows strides of this length.
     void ahead(int64_t step, int64_t first, int32_t n) const {
-        if (stream_.count == 1) return;
-        const R* next = row(step, first);
-        for (int32_t i = 0; i < n; i += static_cast<int32_t>(64 / sizeof(R))) __builtin_prefetch(next + i);
+        if (stream_.count != 1 && step >= 0 && step < steps_) ask_for<false>(row(step, first), n);
     }
 
 private:
     Stream<R> stream_;
-    int64_t elements_;
+    int64_t elements_, steps_;
     Buffer<R> one_;
 };
 
@@ -139,10 +152,13 @@ public:
             if (text_.kept != nullptr && t > 0 && t % stretch_.interval == 0) file(t / stretch_.interval - 1, first, n);
             for (std::size_t p = 0; p < ports_.size(); ++p) {
                 bench_.port(p, ports_[p].row(t, first));
-                if (t + 1 < stretch_.steps) ports_[p].ahead(t + 1, first, n);
+                ports_[p].ahead(t + kAhead, first, n);
             }
+            R* const out = text_.out + t * stretch_.elements + first;
+            bench_.lead(out);
+            if (t + kAhead < stretch_.steps) ask_for<true>(out + kAhead * stretch_.elements, n);
             bench_.run();
-            bench_.output(text_.out + t * stretch_.elements + first);
+            bench_.fetch(out);
             for (std::size_t s = 0; s < states_; ++s) bench_.keep(state(s), s, kFlush<R>);
         }
         for (std::size_t s = 0; s < states_; ++s) std::copy_n(state(s), n, text_.after[s] + first);
@@ -167,20 +183,24 @@ private:
 template <class R>
 class Back {
 public:
-    Back(const Program<R>& again, const Program<R>& adjoint, const Wanted& wanted, const BackwardText<R>& text, R* sums, int64_t width)
-        : text_(text), stretch_(text.stretch), wanted_(wanted), again_(again, stretch_, text.params, width),
-          adjoint_(adjoint, stretch_, text.params, width), ports_(readers(text.ports, stretch_, width)),
-          out_(text.out, stretch_, width), after_(readers(text.after, stretch_, width)), sums_(sums), width_(width),
-          states_(text.state.size()), rows_(at(stretch_.interval) * states_ * at(width)), cotangents_(states_ * at(width)),
-          unread_(at(width), R{0}) {
+    Back(const Backward<R>& programs, const Wanted& wanted, const BackwardText<R>& text, R* totals, int64_t width)
+        : text_(text), stretch_(text.stretch), wanted_(wanted), again_(programs.again, stretch_, text.params, width),
+          adjoint_(programs.adjoint, stretch_, text.params, width), ports_(readers(text.ports, stretch_, width)),
+          out_(text.out, stretch_, width), after_(readers(text.after, stretch_, width)), totals_(totals), width_(width),
+          states_(text.state.size()), kept_(at(programs.again.states())), rows_(at(stretch_.interval) * kept_ * at(width)),
+          cotangents_(states_ * at(width)), sums_(programs.sums() * at(width)), unread_(at(width), R{0}) {
+        if (programs.gathered != nullptr) gathered_.emplace(*programs.gathered, stretch_, text.params, width);
         for (std::size_t s = 0; s < states_; ++s) adjoint_.state(s, cotangents_.data() + s * at(width));
-        // the adjoint never reads these, but every place must be somewhere
-        for (std::size_t i = 0; i < wanted.ports.size() + wanted.params.size(); ++i) adjoint_.state(states_ + i, unread_.data());
+        // the programs never read these, but every place must be somewhere
+        for (std::size_t i = states_; i < kept_; ++i) again_.state(i, unread_.data());
+        for (std::size_t i = 0; i < wanted.ports.size() + programs.sums(); ++i) adjoint_.state(states_ + i, unread_.data());
+        for (std::size_t i = 0; i < wanted.params.size(); ++i) gathered_->state(i, unread_.data());
     }
 
     void operator()(int64_t first, int32_t n) {
         again_.begin(first, n);
         adjoint_.begin(first, n);
+        std::fill(sums_.begin(), sums_.end(), R{0});
         for (std::size_t s = 0; s < states_; ++s) std::copy_n(after_[s].row(0, first), n, cotangent(s));
         for (int64_t segment = stretch_.kept(); segment >= 0; --segment) {
             const int64_t begin = segment * stretch_.interval, end = std::min(stretch_.steps, begin + stretch_.interval);
@@ -189,29 +209,33 @@ public:
         }
         for (std::size_t s = 0; s < states_; ++s)
             if (text_.to_state[s] != nullptr) std::copy_n(cotangent(s), n, text_.to_state[s] + first);
+        if (gathered_) gather(first, n);
     }
 
 private:
-    // State s before step begin + row.
-    R* row(int64_t row, std::size_t s) { return rows_.data() + (at(row) * states_ + s) * at(width_); }
+    // State s before step begin + row; behind the states, what that step leaves on the tape.
+    R* row(int64_t row, std::size_t s) { return rows_.data() + (at(row) * kept_ + s) * at(width_); }
     R* cotangent(std::size_t s) { return cotangents_.data() + s * at(width_); }
 
-    // The states before each step of a segment, from those kept at its beginning.
+    // The states before each step of a segment, from those kept at its beginning, and the tape of each.
     void restore(int64_t segment, int64_t begin, int64_t end, int64_t first, int32_t n) {
         for (std::size_t s = 0; s < states_; ++s) {
             const int64_t filed = (segment - 1) * static_cast<int64_t>(states_) + static_cast<int64_t>(s);
             const R* from = segment == 0 ? text_.state[s] : text_.kept + filed * stretch_.elements;
             std::copy_n(from + first, n, row(0, s));
         }
-        if (states_ == 0) return;
-        for (int64_t t = begin; t + 1 < end; ++t) {
+        if (kept_ == 0) return;
+        const int64_t runs = kept_ == states_ ? end - 1 : end;      // the last states are those that follow
+        for (int64_t t = begin; t < runs; ++t) {
             for (std::size_t p = 0; p < ports_.size(); ++p) {
                 again_.port(p, ports_[p].row(t, first));
-                ports_[p].ahead(t + 1, first, n);
+                ports_[p].ahead(t - stretch_.interval, first, n);    // a segment earlier is next
             }
             for (std::size_t s = 0; s < states_; ++s) again_.state(s, row(t - begin, s));
+            for (std::size_t i = states_; i < kept_; ++i) again_.lead_next(i, row(t - begin, i));
             again_.run();
-            for (std::size_t s = 0; s < states_; ++s) again_.keep(row(t + 1 - begin, s), s, kFlush<R>);
+            for (std::size_t i = states_; i < kept_; ++i) again_.fetch_next(i, row(t - begin, i));
+            for (std::size_t s = 0; s < states_ && t + 1 < end; ++s) again_.keep(row(t + 1 - begin, s), s, kFlush<R>);
         }
     }
 
@@ -219,28 +243,43 @@ private:
         std::size_t port = 0;
         for (const Reader<R>& reader : ports_) adjoint_.port(port++, reader.row(t, first));
         for (std::size_t s = 0; s < states_; ++s) adjoint_.port(port++, row(at_row, s));
-        adjoint_.port(port, out_.row(t, first));
-        if (t > 0) out_.ahead(t - 1, first, n);
+        adjoint_.port(port++, out_.row(t, first));
+        for (std::size_t i = states_; i < kept_; ++i) adjoint_.port(port++, row(at_row, i));
+        out_.ahead(t - kAhead, first, n);
+        const auto to_port = [&](std::size_t i) { return text_.to_ports[i] + t * stretch_.elements + first; };
+        for (std::size_t i = 0; i < wanted_.ports.size(); ++i) {
+            adjoint_.lead_next(states_ + i, to_port(i));
+            if (t >= kAhead) ask_for<true>(to_port(i) - kAhead * stretch_.elements, n);
+        }
         adjoint_.run();
         std::size_t made = states_;
-        for (std::size_t i = 0; i < wanted_.ports.size(); ++i)
-            std::copy_n(adjoint_.next(made++), n, text_.to_ports[i] + t * stretch_.elements + first);
-        for (std::size_t i = 0; i < wanted_.params.size(); ++i)
-            adjoint_.add(sums_ + static_cast<int64_t>(i) * stretch_.elements + first, adjoint_.next(made++));
+        for (std::size_t i = 0; i < wanted_.ports.size(); ++i) adjoint_.fetch_next(made++, to_port(i));
+        for (R* to = sums_.begin(); to != sums_.end(); to += width_) adjoint_.add(to, adjoint_.next(made++));
         for (std::size_t s = 0; s < states_; ++s) adjoint_.keep(cotangent(s), s, kFaint<R>);
+    }
+
+    // From the sums over all steps to the parameters.
+    void gather(int64_t first, int32_t n) {
+        gathered_->begin(first, n);
+        std::size_t port = 0;
+        for (R* from = sums_.begin(); from != sums_.end(); from += width_) gathered_->port(port++, from);
+        gathered_->run();
+        for (std::size_t i = 0; i < wanted_.params.size(); ++i)
+            std::copy_n(gathered_->next(i), n, totals_ + static_cast<int64_t>(i) * stretch_.elements + first);
     }
 
     const BackwardText<R>& text_;
     const Stretch& stretch_;
     const Wanted& wanted_;
     Bench<R> again_, adjoint_;
+    std::optional<Bench<R>> gathered_;
     std::vector<Reader<R>> ports_;
     Reader<R> out_;
     std::vector<Reader<R>> after_;
-    R* sums_;
+    R* totals_;                             // (wanted params, elements)
     int64_t width_;
-    std::size_t states_;
-    Buffer<R> rows_, cotangents_, unread_;
+    std::size_t states_, kept_;             // states, and with what goes on the tape
+    Buffer<R> rows_, cotangents_, sums_, unread_;
 };
 
 // What the elements bring to each entry of a parameter, added in their order.
@@ -265,19 +304,19 @@ void sweep_forward(const Program<R>& program, const ForwardText<R>& text) {
 }
 
 template <class R>
-void sweep_backward(const Program<R>& again, const Program<R>& adjoint, const Wanted& wanted, const BackwardText<R>& text) {
+void sweep_backward(const Backward<R>& programs, const Wanted& wanted, const BackwardText<R>& text) {
     const Stretch& stretch = text.stretch;
-    const int32_t threads = threads_of(stretch, again.operations() + adjoint.operations());
-    const int64_t width = width_of(adjoint, stretch.elements, threads);
-    Buffer<R> sums(wanted.params.size() * at(stretch.elements), R{0});
-    share(stretch.elements, width, threads, [&] { return Back<R>(again, adjoint, wanted, text, sums.data(), width); });
+    const int32_t threads = threads_of(stretch, programs.again.operations() + programs.adjoint.operations());
+    const int64_t width = width_of(programs.adjoint, stretch.elements, threads);
+    Buffer<R> totals(wanted.params.size() * at(stretch.elements));
+    share(stretch.elements, width, threads, [&] { return Back<R>(programs, wanted, text, totals.data(), width); });
     for (std::size_t i = 0; i < wanted.params.size(); ++i)
-        add_up(stretch, text.params[at(wanted.params[i])], sums.data() + static_cast<int64_t>(i) * stretch.elements, text.to_params[i]);
+        add_up(stretch, text.params[at(wanted.params[i])], totals.data() + static_cast<int64_t>(i) * stretch.elements, text.to_params[i]);
 }
 
 template void sweep_forward(const Program<float>&, const ForwardText<float>&);
 template void sweep_forward(const Program<double>&, const ForwardText<double>&);
-template void sweep_backward(const Program<float>&, const Program<float>&, const Wanted&, const BackwardText<float>&);
-template void sweep_backward(const Program<double>&, const Program<double>&, const Wanted&, const BackwardText<double>&);
+template void sweep_backward(const Backward<float>&, const Wanted&, const BackwardText<float>&);
+template void sweep_backward(const Backward<double>&, const Wanted&, const BackwardText<double>&);
 
 }  // namespace spikeflow

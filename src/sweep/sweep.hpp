@@ -61,18 +61,30 @@ struct BackwardText {
     std::vector<R*> to_params;              // as many as the parameter has entries
 };
 
-// What a step of the adjoint hands on besides the cotangents of the states: of which port or parameter.
+// Of which ports and parameters a gradient is wanted.
 struct Wanted {
     std::vector<int32_t> ports, params;
+};
+
+// The programs of the way back, as neurons/backward.py writes them.
+// `again`: the same step, of which the next states are read, and behind them what the adjoint takes from the tape.
+// `adjoint`: its states are the cotangents of the states, then of the wanted ports, then of what is made of parameters
+// alone; its ports those of the step, its states, the cotangent of the output, the tape.
+// `gathered`: from the sums over all steps of the latter, its ports, the cotangents of the wanted parameters, its
+// states; null where none is wanted.
+template <class R>
+struct Backward {
+    const Program<R>& again;
+    const Program<R>& adjoint;
+    const Program<R>* gathered;
+
+    std::size_t sums() const { return gathered == nullptr ? 0 : static_cast<std::size_t>(gathered->inputs()); }
 };
 
 template <class R>
 void sweep_forward(const Program<R>& program, const ForwardText<R>& text);
 
-// `again`: the same step, of which only the next states are read. `adjoint`: its states are the cotangents of the
-// states, then of the wanted ports, then of the wanted parameters; its ports those of the step, its states, and the
-// cotangent of the output.
 template <class R>
-void sweep_backward(const Program<R>& again, const Program<R>& adjoint, const Wanted& wanted, const BackwardText<R>& text);
+void sweep_backward(const Backward<R>& programs, const Wanted& wanted, const BackwardText<R>& text);
 
 }  // namespace spikeflow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -44,13 +44,17 @@ class Swept:
     def _states(self) -> dict[str, np.ndarray]:
         return {n: np.empty(self.shape[1:], self.dtype) for n in self.program.states}
 
-    def back(self, out: np.ndarray, after: Arrays) -> Gradients:
-        """From the cotangents of the output and of the states after the last step; 0-dimensional ones are for all."""
-        ports = {n: np.empty(self.shape, self.dtype) for n in self.program.inputs}
-        params = {n: np.empty(x.shape, self.dtype) for n, x in self.params.items()}
+    def back(self, out: np.ndarray, after: Arrays, chosen: Collection[str] | None = None) -> Gradients:
+        """From the cotangents of the output and of the states after the last step; 0-dimensional ones are for all.
+
+        `chosen`: of which ports and parameters (``input.in``, ``param.decay``), those of the others stay 0; None for all.
+        """
+        ports = {n: np.zeros(self.shape, self.dtype) for n in self.program.inputs}
+        params = {n: np.zeros(x.shape, self.dtype) for n, x in self.params.items()}
         state, held = self._states(), [np.ascontiguousarray(x) for x in (out, *after.values())]
         wanted = {f"input.{n}": x.ctypes.data for n, x in ports.items()}
         wanted |= {f"param.{n}": x.ctypes.data for n, x in params.items()}
+        wanted = {n: address for n, address in wanted.items() if chosen is None or n in chosen}
         given = [(x.ctypes.data, x.size) for x in held]
         into: Any = wanted, [x.ctypes.data for x in state.values()]
         self.compiled.backward(self.extent, self.given, self.kept.ctypes.data, given, into)

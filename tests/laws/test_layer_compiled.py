@@ -86,8 +86,12 @@ def test_every_model_with_every_surrogate_is_swept(model: type[NeuronModel], slo
     assert set(SLOPES) >= {s for s in Surrogate.__subclasses__() if s is not surrogate.Traced}
     layer = Neuron(model(), learn=read_by(model()), derivative=slope)
     x = {port: torch.randn(4, 2, 3).requires_grad_() for port in layer.model.inputs}
-    z, state = layer(x)
+    begin = layer.state_type(*(torch.randn(2, 3).requires_grad_() for _ in layer.model.states()))
+    z, state = layer(x, begin)
     assert z.grad_fn is not None and z.grad_fn.name() == "SweepBackward"
+    sum(v.sum() for v in (z, *state)).backward()
+    assert layer.kernel == COMPILED
+    assert all(v.grad is not None for v in (*x.values(), *begin, *layer.parameters()))
     z, _ = layer.step({port: v[0] for port, v in x.items()}, state)
     assert z.grad_fn is not None and z.grad_fn.name() == "SweepBackward"
     z.sum().backward()

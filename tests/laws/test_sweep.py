@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.neurons import LIF, NeuronModel, TwoPointLIF, surrogate
+from spikeflow.neurons import LIF, CSiLIF, NeuronModel, TwoPointLIF, surrogate
 from spikeflow.neurons.compiled import Compiled, Extent, interval, of_text
 from spikeflow.neurons.surrogate import Surrogate
-from spikeflow.sim.gradient import Forward, backward, forward
+from spikeflow.sim.gradient import Forward, Gradients, backward, forward
 from tests.laws.models import CASES, SIZE, currents, label
 from tests.laws.rounding import assert_within, bounds
 from tests.laws.surrogates import SURROGATES
@@ -83,7 +83,7 @@ def test_random_programs(seed: int, dtype: Any) -> None:
 
 
 @types
-@pytest.mark.parametrize("model", [LIF(np.linspace(0.5, 0.9, 2311)), TwoPointLIF()], ids=str)
+@pytest.mark.parametrize("model", [LIF(np.linspace(0.5, 0.9, 2311)), CSiLIF(np.linspace(-2, 0, 2311)), TwoPointLIF()], ids=str)
 def test_threads_vectors_and_intervals_change_no_bit(model: NeuronModel, dtype: Any) -> None:
     """Of a population of several blocks; the number of neurons is no multiple of anything."""
     draw = np.random.default_rng(0)
@@ -101,6 +101,24 @@ def test_threads_vectors_and_intervals_change_no_bit(model: NeuronModel, dtype: 
         other = Swept(compiled, params, x, state, **changed)
         np.testing.assert_array_equal(other.output, first.output)
         same(other.back(out, last), wanted)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_not_asked_for_changes_no_bit_of_the_rest(seed: int) -> None:
+    """Gradients of any choice of ports and parameters are those of all."""
+    draw = np.random.default_rng(seed)
+    compiled, params, x, state = random_case(draw, seed, ((7,), (3, 4)), np.float32)
+    swept = Swept(compiled, params, x, state, interval=1 + seed % 4)
+    out = draw.normal(0, 1, swept.shape).astype(np.float32)
+    last = {n: draw.normal(0, 1, v.shape).astype(np.float32) for n, v in state.items()}
+    every = swept.back(out, last)
+    chosen = [n for n in compiled._others if draw.random() < 0.5]
+    part = swept.back(out, last, chosen)
+    for kind, got, wanted in (("input", part.inputs, every.inputs), ("param", part.params, every.params)):
+        for name in wanted:
+            asked = f"{kind}.{name}" in chosen
+            np.testing.assert_array_equal(got[name], wanted[name] if asked else np.zeros_like(wanted[name]), name)
+    same(Gradients({}, part.state, {}), Gradients({}, every.state, {}))
 
 
 @each
