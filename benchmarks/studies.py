@@ -1,0 +1,75 @@
+"""What `benchmarks/recipes.py` runs: for each set a recipe, folds, seeds, and the candidates chosen between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Study:
+    """A recipe of `examples/recipes` on all folds and seeds.
+
+    Parameters
+    ----------
+    candidates : by name, what each changes of the recipe, by dotted key; chosen on validation.
+    """
+
+    recipe: str
+    folds: tuple[int, ...] = (-1,)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    candidates: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"recipe": {}})
+
+
+_ECG = {
+    "alif": {},
+    "alif_128": {"network.hidden": [128], "training.optimiser.rate": 5e-3},
+    "alif_atan": {"network.surrogate": "atan", "training.optimiser.rate": 5e-3},
+    "adlif": {
+        "network.neuron": "AdLIF",
+        "network.parameters": {"scale": 20.0},
+        "network.spread": {"decay": [0.6, 0.95], "decay_adaptation": [0.97, 0.998]},
+        "network.learn": ["decay", "decay_adaptation", "a", "b"],
+        "network.surrogate": "slayer_exponential",
+        "training.weights.fire": True,
+    },
+    "lif": {
+        "network.neuron": "LIF",
+        "network.spread": {"decay": [0.6, 0.995]},
+        "network.learn": ["decay", "threshold"],
+        "network.surrogate": "atan",
+    },
+    "two_point": {
+        "network.kind": "two_point",
+        "network.neuron": "TwoPointLIF",
+        "network.feedback_gain": 1.5,
+        "network.spread": {"decay": [0.6, 0.98], "decay_apical": [0.8, 0.99]},
+        "network.learn": ["decay", "decay_apical", "threshold"],
+        "network.surrogate": "atan",
+    },
+}
+_BRAILLE = {
+    "lif": {},
+    "two_point": {
+        "network.kind": "two_point",
+        "network.neuron": "TwoPointLIF",
+        "network.feedback_gain": 1.5,
+        "network.spread": {"decay": [0.7, 0.98], "decay_apical": [0.8, 0.99]},
+        "network.learn": ["decay", "decay_apical"],
+    },
+    "alif": {
+        "network.neuron": "ALIF",
+        "network.spread": {"decay": [0.7, 0.98], "decay_adaptation": [0.9, 0.99]},
+        "network.learn": ["decay", "decay_adaptation", "adaptation"],
+    },
+}
+_NMNIST = {"recipe": {}, "wide": {"network.channels": [32, 64, 96], "network.dropout": 0.2}}
+
+STUDIES = {
+    "digits": Study("digits_lif", candidates={"slow": {"training.optimiser.rate": 1e-3}, "recipe": {}}),
+    "fashion_mnist": Study("fashion_mnist_conv"),
+    "nmnist": Study("nmnist_conv", (0, 1, 2, 3, 4, -1), candidates=_NMNIST),
+    "ecg_qtdb": Study("ecg_recurrent", candidates=_ECG),
+    "braille": Study("braille_recurrent", candidates=_BRAILLE),
+}
