@@ -32,10 +32,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 class SpikeflowError(Exception):
-    """Root of all errors of this package."""
+    """Root of all errors of this package; each goes from process to process with its fields."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[SpikeflowError], args: tuple[Any, ...], fields: dict[str, Any]) -> SpikeflowError:
+    """An error as it was; its constructor takes the fields, not the sentence."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(fields)
+    return error
 
 
 class SpikeflowWarning(UserWarning):

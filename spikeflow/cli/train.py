@@ -23,6 +23,7 @@ def command(
     """Train a network: selected on validation, tested once, written as a file that run and map take."""
     from spikeflow.flows import recipe_file
     from spikeflow.flows.train import train
+    from spikeflow.train.ranks import current
 
     task = recipe_file.read(recipe)
     if data:
@@ -31,4 +32,5 @@ def command(
     task = replace(task, training=replace(task.training, **chosen))
     with console.heard() as warned:
         trained = train(task, out, resume, lambda row: click.echo(row.to_text(), err=True))
-    console.emit(as_json, {**trained.to_json(), "warnings": warned}, trained.to_text())
+    if current().rank == 0:  # of several processes under torchrun the first speaks
+        console.emit(as_json, {**trained.to_json(), "warnings": warned}, trained.to_text())

@@ -27,7 +27,10 @@ _DRAWS: Mapping[Callable[..., Any], tuple[int, str, bool]] = {
 }
 
 
-def _drawing(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+def draws(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a call of one of torch's functions is dropout that draws."""
+    if func not in _DRAWS:
+        return False
     index, word, default = _DRAWS[func]
     return bool(args[index] if len(args) > index else kwargs.get(word, default))
 
@@ -49,7 +52,7 @@ class OneMask(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         named = dict(kwargs or {})
-        if func not in _DRAWS or not _drawing(func, args, named):
+        if not draws(func, args, named):
             return func(*args, **named)
         x, rest = (args[0], args[1:]) if args else (named.pop("input"), ())
         if x.shape[:1] != (self.steps * self.batch,):
@@ -76,7 +79,7 @@ class NoMask(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in _DRAWS and _drawing(func, args, kwargs or {}):
+        if draws(func, args, kwargs or {}):
             raise UnsupportedLayer(
                 self.name, "dropout in a cycle while training", "dropout outside the cycle"
             )

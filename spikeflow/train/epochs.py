@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, TrainingError
 from spikeflow.train import loss, quantise, regularise
 from spikeflow.train.batches import Batches
 from spikeflow.train.device import moved
@@ -17,10 +17,13 @@ from spikeflow.train.health import Gradients, not_a_number
 from spikeflow.train.init import make_fire
 from spikeflow.train.inside import spiking
 from spikeflow.train.metric import accuracy
+from spikeflow.train.ranks import Place, Ranks
 from spikeflow.train.recipe import Loss, Recipe
 from spikeflow.train.rules import backward
+from spikeflow.train.shares import Share, share_of, shared, weighted, whole_rates
 
 NAN = float("nan")
+BY_STEPS = ("per_step", "tet")  # losses that are means over steps
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ class Model:
     Parameters
     ----------
     batches : of an epoch.
-    device : on which the network lies.
+    place : where it is trained.
     """
 
-    def __init__(self, net: nn.Module, recipe: Recipe, batches: int, device: torch.device) -> None:
-        self.net, self.recipe, self.device = net, recipe, device
+    def __init__(self, net: nn.Module, recipe: Recipe, batches: int, place: Place) -> None:
+        self.net, self.recipe, self.device, self.ranks = net, recipe, place.device, place.ranks
         if recipe.weights.quantise_bits:
             quantise.quantised(net, recipe.weights.quantise_bits)
         self.optimiser = _optimiser(net, recipe)
@@ -135,30 +138,41 @@ def loss_of(chosen: Loss, outputs: torch.Tensor, batch: Any) -> torch.Tensor:
     return function(outputs, labels, mask, chosen.correct, chosen.incorrect)
 
 
-def _penalty(recipe: Recipe, found: dict[str, torch.Tensor], names: tuple[str, ...]) -> torch.Tensor:
-    chosen, terms = recipe.regularise, []
-    for name in names:
+def _penalty(model: Model, found: dict[str, torch.Tensor], share: Share) -> torch.Tensor:
+    """What spikes of the whole batch cost; of several ranks each adds its part."""
+    chosen, terms = model.recipe.regularise, []
+    for name in model.spiking:
+        spikes = found[name]
+        if not model.ranks.alone:
+            # one step of one sample that holds the rates: what is made of rates is the same
+            spikes = whole_rates(spikes, share, model.ranks)
         if chosen.rate_weight:
-            cost = regularise.rate(found[name], chosen.rate_low, chosen.rate_high)
+            cost = regularise.rate(spikes, chosen.rate_low, chosen.rate_high)
             terms.append(chosen.rate_weight * cost)
         if chosen.silence_weight:
-            terms.append(chosen.silence_weight * regularise.silence(found[name], chosen.silence_least))
-    return torch.stack(terms).sum()
+            times = 1 if model.ranks.alone else len(found[name]) * share.whole
+            terms.append(chosen.silence_weight * regularise.silence(spikes * times, chosen.silence_least))
+    return torch.stack(terms).sum() / model.ranks.world
 
 
 class _Sum:
     """Loss and accuracy over batches, each counted by its samples; of labels a step by its steps."""
 
     def __init__(self) -> None:
-        self.loss, self.right, self.samples = 0.0, 0.0, 0
+        self.loss, self.right, self.samples = 0.0, 0, 0
 
-    def add(self, value: float, share: float, batch: Any) -> None:
-        count = int(batch.mask.sum()) if batch.labels.ndim == 2 else len(batch.labels)
-        self.loss, self.right = self.loss + value * count, self.right + round(share * count)
-        self.samples += count
+    def add(self, value: float, recipe: Recipe, outputs: torch.Tensor, share: Share) -> None:
+        """A share's part of a batch's loss, and how many of its answers are right."""
+        self.loss, self.samples = self.loss + value * share.of, self.samples + share.of
+        if share.counted:
+            batch = share.batch
+            right = accuracy(outputs, batch.labels, batch.mask, recipe.loss.reading)
+            self.right += round(right * share.counted)
 
-    def score(self) -> Score:
-        return Score(self.loss / self.samples, self.right / self.samples, self.samples)
+    def score(self, ranks: Ranks) -> Score:
+        own = torch.tensor([self.loss, self.right], dtype=torch.float64)
+        loss, right = ranks.added(own).tolist()
+        return Score(loss / self.samples, right / self.samples, self.samples)
 
 
 def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, float]:
@@ -173,53 +187,57 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
     gradients = Gradients(model.net.named_parameters())
     model.net.train()
     for index, given in enumerate(batches.epoch(number)):
-        batch = moved(given, model.device)
         when = f"in epoch {number + 1}, batch {index + 1}"
+        share = share_of(moved(given, model.device), model.ranks, recipe.loss.kind in BY_STEPS)
         model.optimiser.zero_grad()
-        outputs, value = _backward(model, batch, when)
+        outputs, value = _backward(model, share, when)
+        model.ranks.add_gradients(model.net.parameters())
         gradients.see(when)
         if recipe.optimiser.clip:
             nn.utils.clip_grad_norm_(model.net.parameters(), recipe.optimiser.clip)
         model.optimiser.step()
         model.after_step()
-        sums.add(float(value), _right(recipe, outputs, batch), batch)
+        sums.add(float(value), recipe, outputs, share)
     gradients.tell(number + 1)
-    return sums.score(), gradients.largest
+    return sums.score(model.ranks), gradients.largest
 
 
-def _backward(model: Model, batch: Any, when: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Gradients by the recipe's rule; outputs and loss of a batch."""
-    recipe = model.recipe
+def _backward(model: Model, share: Share, when: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradients by the recipe's rule; outputs of a share and its part of the loss."""
+    recipe, x = model.recipe, share.batch.x
+    part = weighted(lambda outputs: loss_of(recipe.loss, outputs, share.batch), share)
+    with shared(model.net, share, model.ranks):
+        if recipe.rule.kind != "bptt":
+            outputs, value = backward(recipe.rule, model.net, x, part)
+            total = value
+        else:
+            found, _ = model.net(x, record=model.spiking)
+            outputs = found["output"] if model.spiking else found
+            total = value = part(outputs)
+            if model.spiking:
+                total = value + _penalty(model, found, share)
+    bad = model.ranks.which(not bool(torch.isfinite(total)))
+    if model.ranks.rank in bad:
+        raise not_a_number(model.net, x, when)
+    if bad:
+        raise TrainingError(f"process {bad[0]}", f"met a loss that is no finite number {when}")
     if recipe.rule.kind == "bptt":
-        found, _ = model.net(batch.x, record=model.spiking)
-        outputs = found["output"] if model.spiking else found
-        value = loss_of(recipe.loss, outputs, batch)
-        total = value + _penalty(recipe, found, model.spiking) if model.spiking else value
-        if bool(torch.isfinite(total)):
-            total.backward()
-            return outputs.detach(), value.detach()
-    else:
-        outputs, value = backward(recipe.rule, model.net, batch.x, lambda o: loss_of(recipe.loss, o, batch))
-        if bool(torch.isfinite(value)):
-            return outputs, value
-    raise not_a_number(model.net, batch.x, when)
+        total.backward()
+    return outputs.detach(), value.detach()
 
 
 @torch.no_grad()
 def evaluate(model: Model, batches: Batches, net: nn.Module | None = None) -> Score:
     """The score of the selected network, or of another, on all batches of a split."""
-    chosen, sums = net or model.selected, _Sum()
+    chosen, sums, recipe = net or model.selected, _Sum(), model.recipe
     modes = {module: module.training for module in chosen.modules()}
     chosen.eval()
     for given in batches.epoch(0):
-        batch = moved(given, model.device)
-        outputs, _ = chosen(batch.x)
-        value = loss_of(model.recipe.loss, outputs, batch)
-        sums.add(float(value), _right(model.recipe, outputs, batch), batch)
+        share = share_of(moved(given, model.device), model.ranks, recipe.loss.kind in BY_STEPS)
+        with shared(chosen, share, model.ranks):
+            outputs, _ = chosen(share.batch.x)
+        value = loss_of(recipe.loss, outputs, share.batch) * share.weight
+        sums.add(float(value), recipe, outputs, share)
     for module, mode in modes.items():
         module.training = mode
-    return sums.score()
-
-
-def _right(recipe: Recipe, outputs: torch.Tensor, batch: Any) -> float:
-    return accuracy(outputs, batch.labels, batch.mask, recipe.loss.reading)
+    return sums.score(model.ranks)

@@ -16,13 +16,15 @@ from torch import nn
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.files.write import check_folder, replace_file
 from spikeflow.train import checkpoint, history
-from spikeflow.train.batches import Batches, Splits
-from spikeflow.train.device import described, exact, moved, placed
+from spikeflow.train.batches import Batch, Batches, Splits
+from spikeflow.train.device import WHERE, described, exact, moved, placed
 from spikeflow.train.epochs import Model, Score, evaluate, train_epoch
 from spikeflow.train.health import check_shapes
 from spikeflow.train.history import Epoch
 from spikeflow.train.inside import network, neurons
+from spikeflow.train.ranks import Place, current, digests
 from spikeflow.train.recipe import Recipe, plain
+from spikeflow.train.shares import check_shareable
 from spikeflow.version import __version__
 
 LAST, BEST, TABLE, RECORD = "last.checkpoint", "best.checkpoint", "metrics.csv", "record.json"
@@ -99,15 +101,34 @@ def fit(
     network(net)
     if recipe.patience and splits.valid is None:
         raise DataError("patience", recipe.patience, "0 where no validation split is given", "valid=...")
-    _check_classes(splits)
-    device = placed(net, recipe.device)
-    with exact(device):
-        check_shapes(net, moved(next(iter(splits.train.epoch(0))), device).x)
-        run = _Run(net, splits, recipe, session, device)
+    place = Place(placed(net, recipe.device), current())
+    with exact(place.device), place.ranks.quiet():
+        _check_classes(splits)
+        batch = moved(next(iter(splits.train.epoch(0))), place.device)
+        check_shapes(net, batch.x)
+        if not place.ranks.alone:
+            _gather(net, splits, batch, place)
+        run = _Run(net, splits, recipe, session, place)
         run.begin()
         while not run.ended:
             run.one_epoch()
         return run.end()
+
+
+def _gather(net: nn.Module, splits: Splits, batch: Batch, place: Place) -> None:
+    """What several processes begin with: the same batches, and the network of rank 0."""
+    if place.device.type != "cpu":
+        raise DataError(WHERE, str(place.device), "cpu in several processes", "one process for each GPU")
+    check_shareable(net)
+    x: Any = batch.x
+    parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+    sizes = {f"batches of {name}": len(part) for name, part in parts.items() if part is not None}
+    first = digests({**(x if isinstance(x, dict) else {"x": x}), "labels": batch.labels})
+    hint = "all samples to every process, in one order: each takes its share of a batch itself"
+    ranks = place.ranks
+    ranks.check_same("data", {**sizes, **first}, hint)
+    ranks.check_same("the network", checkpoint.signature(net), "the same program in every process")
+    net.load_state_dict(ranks.first(lambda: dict(net.state_dict())))
 
 
 def _check_classes(splits: Splits) -> None:
@@ -136,15 +157,16 @@ class _Run:
     """A training on its way: what its checkpoints hold."""
 
     def __init__(
-        self, net: nn.Module, splits: Splits, recipe: Recipe, session: Session, device: torch.device
+        self, net: nn.Module, splits: Splits, recipe: Recipe, session: Session, place: Place
     ) -> None:
-        self.splits, self.recipe, self.session = splits, recipe, session
+        self.splits, self.recipe, self.session, self.ranks = splits, recipe, session, place.ranks
         self.folder = None if session.folder is None else Path(session.folder)
         checkpoint.seed_all(recipe.seed)
-        self.model = Model(net, recipe, len(splits.train), device)
+        self.model = Model(net, recipe, len(splits.train), place)
         # another device may go on, and is told as another machine
         same = {name: value for name, value in plain(recipe).items() if name != "device"}
         self.identity = {"recipe": same, **checkpoint.signature(net)}
+        self.ranks.check_same("recipe", same, "the same recipe in every process")
         self.history: list[Epoch] = []
         self.best: dict[str, Any] = {}
         self.tested: dict[str, Any] | None = None
@@ -160,24 +182,30 @@ class _Run:
 
     def begin(self) -> None:
         """Start, or go on from the last checkpoint."""
-        if self.folder is None:
+        state = self.ranks.first(self._opened)
+        if state is None:
             self.model.begin(self.splits.train)
-            return
+        else:
+            self._restore(state)
+        if self.folder is not None and self.ranks.rank == 0:
+            self.board = history.board(self.folder, len(self.history) + 1)
+
+    def _opened(self) -> dict[str, Any] | None:
+        """The folder made; of a training that goes on what its last checkpoint holds."""
+        if self.folder is None:
+            return None
         check_folder(self.folder)
         last = self.folder / LAST
         if last.exists() and not self.session.resume:
             raise FileError(self.folder, "holds a training already", "--resume, or another folder")
         self.folder.mkdir(parents=True, exist_ok=True)
-        if last.exists():
-            self._restore(last)
-        else:
-            self.model.begin(self.splits.train)
-        self.board = history.board(self.folder, len(self.history) + 1)
+        return checkpoint.read(last) if last.exists() else None
 
     def one_epoch(self) -> None:
         """Train an epoch, validate, and write it all down."""
         number = len(self.history)
         score, norm = train_epoch(self.model, self.splits.train, number)
+        self._check_alike(number + 1)
         valid = Score() if self.splits.valid is None else evaluate(self.model, self.splits.valid)
         rate = float(self.model.optimiser.param_groups[0]["lr"])
         best = self.splits.valid is None or not self.best or valid.better(Score(**self.best["valid"]))
@@ -186,11 +214,18 @@ class _Run:
         if best:
             kept = {n: v.detach().clone() for n, v in self.model.selected.state_dict().items()}
             self.best = {"epoch": number + 1, "valid": asdict(valid), "net": kept}
-        self._write(best)
+        self.ranks.first(lambda: self._write(best))
         if self.board is not None:
             history.to_board(self.board, row)
-        if self.session.tell is not None:
+        if self.session.tell is not None and self.ranks.rank == 0:
             self.session.tell(row)
+
+    def _check_alike(self, epoch: int) -> None:
+        """Several processes hold one network: what became different was not shared."""
+        if not self.ranks.alone:
+            state = digests({**self.model.net.state_dict(), "random numbers": torch.get_rng_state()})
+            hint = "one process: this part follows the samples, or draws numbers, of each process by itself"
+            self.ranks.check_same(f"the network after epoch {epoch}", state, hint)
 
     def end(self) -> Fitted:
         """The selected weights, tested once; where that was done before the break, its result."""
@@ -198,8 +233,8 @@ class _Run:
         self.model.net.eval()
         if self.splits.test is not None and self.tested is None and self.session.test:
             self.tested = asdict(evaluate(self.model, self.splits.test, self.model.net))
-            self._write(False)
-        self._record()
+            self.ranks.first(lambda: self._write(False))
+        self.ranks.first(self._record)
         if self.board is not None:
             self.board.close()
         valid = None if self.splits.valid is None else Score(**self.best["valid"])
@@ -219,8 +254,8 @@ class _Run:
 
     def _machine(self) -> dict[str, Any]:
         kernels = {name: layer.kernel for name, layer in neurons(self.model.net).items()}
-        device, threads = described(self.model.device), torch.get_num_threads()
-        return {"device": device, "threads": threads, "torch": torch.__version__, "kernels": kernels}
+        here = {"processes": self.ranks.world, "device": described(self.model.device)}
+        return {**here, "threads": torch.get_num_threads(), "torch": torch.__version__, "kernels": kernels}
 
     def _write(self, best: bool) -> None:
         if self.folder is None:
@@ -232,14 +267,16 @@ class _Run:
         history.write_table(self.folder / TABLE, self.history)
         checkpoint.write(self.folder / LAST, state)
 
-    def _restore(self, path: Path) -> None:
-        state = checkpoint.read(path)
+    def _restore(self, state: dict[str, Any]) -> None:
+        assert self.folder is not None
+        path = self.folder / LAST
         try:
             checkpoint.check_same(path, state["identity"], self.identity)
             self.model.restore(state["model"])
             self.history = [Epoch(**row) for row in state["history"]]
             self.best, self.tested = state["best"], state["tested"]
-            held, here = state["machine"], self._machine()
+            # what was written before there were several processes says nothing of them
+            held, here = {"processes": 1, **state["machine"]}, self._machine()
             checkpoint.set_random_state(state["random"], self.model.device)
         except FileError:
             raise
