@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +18,17 @@ from spikeflow.datasets.sets.images import ImageDataset
 from spikeflow.datasets.sets.splits import held_out
 from spikeflow.errors import DataError, FileError, MissingPackage
 from spikeflow.files import mat
+from spikeflow.flows import keywords, sounds
+from spikeflow.flows.loaded import Loaded
 from spikeflow.flows.recipe_file import Data
 from spikeflow.flows.splits import FOLDED, TENTH, parted
-from spikeflow.ir.nodes import Shape
 from spikeflow.ir.preprocessing import Frames, Normalise, Step, applied
 from spikeflow.train.batches import Arrays, Batch, Batches, Coding, Splits
 from spikeflow.typing import Array
 
 DIGITS_TEST = 500  # of the 1,797 digits, drawn once
 ECG = "ecg_qtdb"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """Splits, and how their samples enter.
-
-    Parameters
-    ----------
-    shape : of a moment, after preprocessing.
-    labels : names of the classes.
-    coding : of the run record: direct, rate, or spikes for samples with a time axis.
-    kind : of the input: current or spikes.
-    steps : of a sample.
-    preprocessing : what `run` has to do to a sample of a user's.
-    facts : for the record.
-    """
-
-    splits: Splits
-    shape: Shape
-    labels: tuple[str, ...]
-    coding: str
-    kind: str
-    steps: int
-    preprocessing: tuple[Step, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict[str, Any])
+__all__ = ["Loaded", "load"]
 
 
 def load(data: Data, seed: int) -> Loaded:
@@ -62,6 +39,10 @@ def load(data: Data, seed: int) -> Loaded:
     DataError, FileError
         For a set that there is not, or whose samples the coding does not fit; as the data sets do.
     """
+    if data.coding == "mel":
+        return sounds.load(data, seed)
+    if data.set == keywords.SET:
+        return keywords.load(data, seed)
     if data.fold >= 0 and data.set not in FOLDED:
         raise DataError("recipe: data.fold", data.fold, f"-1: {data.set} has no folds")
     if data.set == "digits":
@@ -71,7 +52,7 @@ def load(data: Data, seed: int) -> Loaded:
     try:
         kind = catalog.dataset_class(data.set)
     except DataError as error:
-        raise DataError("data set", data.set, f"digits, {ECG}, or {error.expected}") from None
+        raise DataError("data set", data.set, f"digits, {ECG}, {keywords.SET}, or {error.expected}") from None
     train, test = (
         catalog.load(data.set, data.folder or None, split, data.partial) for split in ("train", "test")
     )

@@ -16,6 +16,7 @@ from spikeflow.neurons import (
     MODELS,
     Integrator,
     LeakyIntegrator,
+    Learned,
     Neuron,
     Recurrent,
     Sequential,
@@ -54,7 +55,7 @@ def _read_out(layers: Layers, classes: int) -> tuple[Neuron, ...]:
         return ()
     if layers.read_out_decay == 1:
         return (Neuron(Integrator()),)
-    learn = {"decay": layers.scope} if "decay" in layers.learn else ()
+    learn = {"decay": _learned(layers, "decay")} if "decay" in layers.learn else ()
     return (Neuron(LeakyIntegrator(layers.read_out_decay), learn, shape=(classes,)),)
 
 
@@ -107,12 +108,17 @@ def neuron(layers: Layers, shape: tuple[int, ...]) -> Neuron:
         raise DataError("recipe: network.neuron", layers.neuron, f"one of {', '.join(models)}", *near)
     if layers.kind == "two_point" and kind is not TwoPointLIF:
         raise DataError("recipe: network.neuron", layers.neuron, "TwoPointLIF in networks of kind two_point")
-    learn, known = dict.fromkeys(layers.learn, layers.scope), kind().params() | kind().choices()
+    learn = {name: _learned(layers, name) for name in layers.learn}
+    known = kind().params() | kind().choices()
     if unknown := [name for name in (*layers.parameters, *layers.spread) if name not in known]:
         near = difflib.get_close_matches(unknown[0], known, 1)
         raise DataError("recipe: network.parameters", unknown[0], ", ".join(known), *near)
     model = kind(**{**layers.parameters, **_drawn(layers, shape)})
     return Neuron(model, learn, _surrogate(layers), shape)
+
+
+def _learned(layers: Layers, name: str) -> Learned:
+    return Learned(layers.scope, *layers.bounds.get(name, ()))
 
 
 def _drawn(layers: Layers, shape: tuple[int, ...]) -> dict[str, Any]:

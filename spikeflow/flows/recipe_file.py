@@ -14,7 +14,7 @@ from spikeflow.train.augment import Augment
 from spikeflow.train.recipe import Recipe, of_table
 
 MAX_BYTES = 1 << 20
-CODINGS = ("direct", "rate", "frames")
+CODINGS = ("direct", "rate", "frames", "mel")
 POOLING = ("average", "max")
 KINDS = ("dense", "conv", "recurrent", "two_point")
 
@@ -25,14 +25,50 @@ def _check(where: str, fine: bool, got: object, wanted: str) -> None:
 
 
 @dataclass(frozen=True)
+class Hearing:
+    """How recordings become spikes with the coding ``mel``, and how those that train are varied.
+
+    Parameters
+    ----------
+    ear : fields of `ir.preprocessing.MelSpikes`, besides steps and length of a step.
+    variants : of each recording that trains; the first is the recording itself. Every epoch draws one.
+    warp, stretch : the frequencies and the length of a variant are multiplied by a number between two.
+    noise : white noise of up to so many times the recording's own root mean square is added to it.
+    bands, steps : what enters is moved by up to so many of them either way.
+    mask : up to so many neighbouring bands, twice, and steps, once, fall silent.
+    """
+
+    ear: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    variants: int = 1
+    warp: tuple[float, ...] = (1.0, 1.0)
+    stretch: tuple[float, ...] = (1.0, 1.0)
+    noise: float = 0.0
+    bands: int = 0
+    steps: int = 0
+    mask: int = 0
+
+    def __post_init__(self) -> None:
+        _check("data.hearing.variants", 1 <= self.variants <= 64, self.variants, "1 to 64")
+        for name in ("warp", "stretch"):
+            ends = getattr(self, name)
+            fine = len(ends) == 2 and 0.5 <= ends[0] <= ends[1] <= 2
+            _check(f"data.hearing.{name}", fine, ends, "two numbers from 0.5 to 2, low and high")
+        _check("data.hearing.noise", 0 <= self.noise <= 10, self.noise, "0 to 10")
+        for name in ("bands", "steps", "mask"):
+            _check(f"data.hearing.{name}", 0 <= getattr(self, name) <= 64, getattr(self, name), "0 to 64")
+
+
+@dataclass(frozen=True)
 class Data:
     """What is trained on.
 
     Parameters
     ----------
-    set : ``digits`` (of scikit-learn), ``ecg_qtdb``, or a name of the catalogue (`spikeflow data list`).
+    set : ``digits`` (of scikit-learn), ``ecg_qtdb``, ``keywords``, or a name of the catalogue
+        (`spikeflow data list`).
     folder : where it lies; empty: ``SPIKEFLOW_DATA``, or where `spikeflow data prepare` puts it.
-    coding : ``direct`` and ``rate`` for still pictures; ``frames`` for events.
+    coding : ``direct`` and ``rate`` for still pictures; ``frames`` for events; ``mel`` for sound, as
+        `hearing` says.
     steps : of a sample.
     dt_us : length of a step: of frames in the recording; for all in the file that is written.
     clip : frames hold no more than 1 a pixel and step.
@@ -40,6 +76,8 @@ class Data:
     valid : share of the training split that selects, whole groups (speakers) where the set has them; 0 for a
         tenth, or as the rule of the set says: see `spikeflow.flows.splits`.
     fold : of a set with folds, the part that is tested, from 0; -1 for the set's own test split.
+    whole : of sound, whether the samples that select train, too, and the last epoch is kept: for settings
+        that were chosen before.
     partial : whether an incomplete copy will do.
     limit : only so many samples of each split; 0 for all.
     workers : processes that read; 0 reads everything into memory first.
@@ -59,12 +97,15 @@ class Data:
     limit: int = 0
     workers: int = 0
     augment: Augment = field(default=Augment())
+    hearing: Hearing = field(default=Hearing())
+    whole: bool = False
 
     def __post_init__(self) -> None:
         _check("data.coding", self.coding in CODINGS, self.coding, f"one of {', '.join(CODINGS)}")
         for name in ("steps", "dt_us", "batch_size"):
             _check(f"data.{name}", getattr(self, name) >= 1, getattr(self, name), "at least 1")
         _check("data.valid", 0 <= self.valid < 1, self.valid, "a share from 0 to below 1")
+        _check("data.whole", self.coding == "mel" or not self.whole, self.whole, "false: only sound has it")
         _check("data.fold", self.fold >= -1, self.fold, "-1 or more")
         _check("data.augment", not (self.augment.acts and self.workers), "workers", "workers = 0")
         for name in ("limit", "workers"):
@@ -89,6 +130,7 @@ class Layers:
         drawn between two.
     learn : parameters that are trained, for each `scope`: declared (a number for each that it starts with),
         shared, channel or neuron.
+    bounds : of those, two ends for each name within which it stays; without, it acts within its legal range.
     surrogate : name in `spikeflow.neurons.surrogate`, with its `surrogate_parameters`.
     dropout : behind every layer of neurons.
     read_out : whether the outputs add up over the steps; else each step has its own, for labels of steps.
@@ -111,6 +153,7 @@ class Layers:
     spread: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     learn: tuple[str, ...] = ()
     scope: str = "declared"
+    bounds: Mapping[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     surrogate: str = "atan"
     surrogate_parameters: Mapping[str, float] = field(default_factory=dict[str, float])
     dropout: float = 0.0
@@ -131,6 +174,9 @@ class Layers:
         _check("network.pooling", self.pooling in POOLING, self.pooling, f"one of {', '.join(POOLING)}")
         for name, ends in self.spread.items():
             _check(f"network.spread.{name}", len(ends) == 2 and ends[0] <= ends[1], ends, "two, low and high")
+        for name, ends in self.bounds.items():
+            fine = name in self.learn and len(ends) == 2 and ends[0] < ends[1]
+            _check(f"network.bounds.{name}", fine, ends, "two ends, low and high, of what `learn` names")
         _check("network.scope", self.scope in SCOPES, self.scope, f"one of {', '.join(SCOPES)}")
         _check("network.batch_norm_start", self.batch_norm_start > 0, self.batch_norm_start, "above 0")
         _check("network.read_out_decay", 0 <= self.read_out_decay <= 1, self.read_out_decay, "0 to 1")

@@ -8,6 +8,12 @@ fashion_mnist                                      official training split
 nmnist         official, without the selection     every tenth by number        official
 nmnist, fold k official whose number is not k      of these every tenth         official training split
                modulo 5, without the selection                                  whose number is k
+spoken_digits, numbers 5 to 44 of each digit and   45 to 49                     official (0 to 4)
+mel            speaker
+spoken_digits, all recordings of the others, all   the speaker who follows in   all recordings of
+mel, fold k    recordings but the selection's      the alphabet                 speaker k
+keywords,      the others, without the selection   of the others every tenth    position k modulo 5
+fold k
 braille        repetitions 0 to 24 of each letter  25 to 27                     28 to 34
 ecg_qtdb       the first nine tenths               the last tenth (62 of 618)   official
 others         official, without the selection     a share drawn from the seed, official

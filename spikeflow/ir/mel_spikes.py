@@ -127,12 +127,11 @@ class MelSpikes:
     def levels(self, sound: Sound) -> Array:
         """L, float64, ``(steps, bands)``."""
         frames = self._frames(resampled(checked(sound), sound.rate_hz, self.rate_hz))
-        waves, weights = _tables(self)
-        parts = (frames @ waves) * (1 / (WHOLE * BASIS))  # exact: whole numbers below 2^53
+        parts = (frames @ _waves(self._window)) * (1 / (WHOLE * BASIS))  # exact: whole numbers below 2^53
         real, imaginary = parts[:, : WAVES + 1], parts[:, WAVES + 1 :]
         power = real * real + imaginary * imaginary
         energy = np.zeros((len(power), self.bands))
-        for k, row in enumerate(weights):
+        for k, row in enumerate(_weights(self)):
             energy += power[:, k, None] * row
         most = float(energy.max())
         if most <= 0:
@@ -248,22 +247,28 @@ def _loud(frames: Array) -> Array:
     return known >= quiet + (float(known.max()) - quiet) * 0.25
 
 
-@lru_cache(maxsize=32)
-def _tables(step: MelSpikes) -> tuple[Array, Array]:
-    """Windowed waves ``(window, 2 (WAVES + 1))``, whole numbers, and weights ``(WAVES + 1, bands)``."""
-    size = step._window  # pyright: ignore[reportPrivateUsage]
+@lru_cache(maxsize=4)
+def _waves(size: int) -> Array:
+    """Windowed waves ``(size, 2 (WAVES + 1))``, whole numbers: cosines, then sines."""
     n, k = np.arange(size)[:, None], np.arange(WAVES + 1)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * (n + 0.5) / size)
     turn = np.pi * k * n / WAVES
     waves = np.rint(np.concatenate([window * np.cos(turn), window * np.sin(turn)], axis=1) * BASIS)
+    waves.setflags(write=False)
+    return waves
+
+
+@lru_cache(maxsize=256)
+def _weights(step: MelSpikes) -> Array:
+    """Triangles ``(WAVES + 1, bands)``, whole numbers of 1 / WEIGHTS."""
     feet = np.linspace(_mel(step.low_hz), _mel(step.high_hz), step.bands + 2)
-    at = _mel(k * (step.rate_hz / (2 * WAVES)) * step.warp)[:, None]
+    hz = np.arange(WAVES + 1) * (step.rate_hz / (2 * WAVES))
+    at = _mel(hz * step.warp)[:, None]
     rise, fall = (at - feet[:-2]) / (feet[1:-1] - feet[:-2]), (feet[2:] - at) / (feet[2:] - feet[1:-1])
-    tilt = (np.arange(WAVES + 1) * (step.rate_hz / (2 * WAVES)) / 1000) ** step.tilt
-    weights = np.rint(np.maximum(np.minimum(rise, fall), 0) * tilt[:, None] * WEIGHTS) / WEIGHTS
-    for table in (waves, weights):
-        table.setflags(write=False)
-    return waves, weights
+    triangles = np.maximum(np.minimum(rise, fall), 0) * ((hz / 1000) ** step.tilt)[:, None]
+    weights = np.rint(triangles * WEIGHTS) / WEIGHTS
+    weights.setflags(write=False)
+    return weights
 
 
 def _mel(hz: Any) -> Any:

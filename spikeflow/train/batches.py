@@ -130,9 +130,7 @@ class Arrays:
             yield self._batch(chosen, draw, None if changes is None else changes[chosen])
 
     def _batch(self, chosen: Array, draw: int, changes: Array | None = None) -> Batch:
-        x, coding = self.x[chosen], self.coding
-        if changes is not None:
-            x = coding.augment.applied(x, changes, x.ndim - (2 if coding.kind == "spikes" else 1))
+        x, coding = self._samples(chosen, draw, changes), self.coding
         if coding.kind == "rate":
             spikes = [self._drawn(p, draw + int(i)) for p, i in zip(x, chosen, strict=True)]
             moments = torch.from_numpy(np.stack(spikes, axis=1))
@@ -144,6 +142,13 @@ class Arrays:
         labels = labels.T if labels.ndim == 2 else labels
         every = torch.ones(moments.shape[:2], dtype=torch.bool)
         return Batch(moments, labels, labels >= 0 if labels.ndim == 2 else every)
+
+    def _samples(self, chosen: Array, draw: int, changes: Array | None) -> Array:
+        """The samples of a batch, augmented; `draw` counts those of all epochs before."""
+        x, coding = self.x[chosen], self.coding
+        if changes is None:
+            return x
+        return coding.augment.applied(x, changes, x.ndim - (2 if coding.kind == "spikes" else 1))
 
     def _drawn(self, x: Array, sample: int) -> Array:
         """Spikes of one sample ``(T, *shape)``, as `encode.rate` draws them."""
