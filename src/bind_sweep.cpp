@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "sweep/product.hpp"
 #include "sweep/sweep.hpp"
 
 namespace nb = nanobind;
@@ -95,6 +96,27 @@ void bind_program(nb::module_& m, const char* name) {
        "into: for the wanted ports, the states, the wanted parameters.");
 }
 
+// sizes: rows, inputs, outputs, threads, isa
+Product product(const std::array<int64_t, 5>& sizes) {
+    const auto [rows, inputs, outputs, threads, isa] = sizes;
+    return {rows, inputs, outputs, static_cast<int32_t>(threads), static_cast<int32_t>(std::clamp<int64_t>(isa, 0, 2))};
+}
+
+void bind_products(nb::module_& m) {
+    m.def("active", [](Address values, int64_t count, int32_t threads) {
+        const nb::gil_scoped_release released;
+        return active(pointer<const float>(values), count, threads, 2);
+    }, "values"_a, "count"_a, "threads"_a, "How many of float32 values are not 0.");
+    m.def("product", [](const std::array<int64_t, 5>& sizes, Address s, Address weight, Address bias, Address y) {
+        const nb::gil_scoped_release released;
+        product_forward(product(sizes), pointer<const float>(s), pointer<const float>(weight), pointer<const float>(bias), pointer<float>(y));
+    }, "sizes"_a, "s"_a, "weight"_a, "bias"_a, "y"_a, "y = s weight^T + bias, of what is active; sizes: rows, inputs, outputs, threads, isa.");
+    m.def("product_weight", [](const std::array<int64_t, 5>& sizes, Address s, Address cotangent, Address to_weight) {
+        const nb::gil_scoped_release released;
+        product_weight(product(sizes), pointer<const float>(s), pointer<const float>(cotangent), pointer<float>(to_weight));
+    }, "sizes"_a, "s"_a, "cotangent"_a, "to_weight"_a, "The gradient of the weight.");
+}
+
 }  // namespace
 
 NB_MODULE(_sweep, m) {
@@ -108,4 +130,5 @@ NB_MODULE(_sweep, m) {
     }, "The operations by number.");
     bind_program<float>(m, "Program32");
     bind_program<double>(m, "Program64");
+    bind_products(m);
 }

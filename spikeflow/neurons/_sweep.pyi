@@ -44,3 +44,14 @@ class Program64:
         """
         Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; into: for the wanted ports, the states, the wanted parameters.
         """
+
+def active(values: int, count: int, threads: int) -> int:
+    """How many of float32 values are not 0."""
+
+def product(sizes: Sequence[int], s: int, weight: int, bias: int, y: int) -> None:
+    """
+    y = s weight^T + bias, of what is active; sizes: rows, inputs, outputs, threads, isa.
+    """
+
+def product_weight(sizes: Sequence[int], s: int, cotangent: int, to_weight: int) -> None:
+    """The gradient of the weight."""

@@ -17,6 +17,7 @@ from spikeflow.ir.nodes import Conv2d, Delay, Joint, Linear, Move, Node, Scale, 
 from spikeflow.ir.nodes.base import Shape
 from spikeflow.neurons.joints import joined
 from spikeflow.neurons.members import Timed
+from spikeflow.neurons.spike_linear import linear
 
 _HELD = ("weight", "bias", "factor")
 
@@ -52,6 +53,7 @@ class NodeLayer(Timed):
     weight: torch.Tensor
     bias: torch.Tensor
     factor: torch.Tensor
+    product: str = ""  # of a Linear: which one its last call took, as `SpikeLinear.product`
     lag = 0  # steps that the edges into it take for it
 
     def extra_repr(self) -> str:
@@ -133,7 +135,8 @@ class NodeLayer(Timed):
         if isinstance(node, Linear):
             on = None if slot is None else np.broadcast_to(node.delays == slot, node.weight.shape)
             weight = self.weight if on is None else self.weight * _like(on, self.weight)
-            return F.linear(x.flatten(1), weight)
+            total, self.product = linear(x.flatten(1), weight)
+            return total
         if not isinstance(node, Sparse):
             raise UnsupportedLayer("NodeLayer", type(node).__name__, "Linear, Conv2d or Sparse")
         source = node.over_columns(np.arange(node.columns))

@@ -1,24 +1,38 @@
-"""SpikeLinear: torch's Linear for spikes, whose product takes the fastest way that is as exact."""
+"""Linear layers of spikes: which product they take, the fastest way that is as exact as torch's float32.
+
+`called` runs any `torch.nn.Linear` of a network so, `SpikeLinear` is one that runs so anywhere.
+"""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules import module as torch_module
 
-from spikeflow.neurons import bfloat16_parts
+from spikeflow.neurons import active_rows, bfloat16_parts
+from spikeflow.neurons.sweeping import untouchable
 
 # multiplications from which three products of 16 bits, and what goes round them, cost less than one of 32:
 # a step of training at 3.4e10 took 4.7 ms against 3.6, at 1.3e11 6.2 against 11.7: H200, benchmarks/train_gpu
 WORTH = 1e11
+# to find an active source costs as much as to add its weights to 300 outputs, an addition as much as 1 to 1.2
+# multiplications of a dense product; to lay the weights out and to call, as much as a small product: measured with
+# one thread of an EPYC with AVX-512 for 32 to 8,000 rows, 64 to 1,024 inputs, 10 to 1,024 outputs, 5 to 40 % active
+FOUND, ADDED, LEAST_ROWS, LEAST = 300, 1.2, 128, 4e6
+ACTIVE = "rows of active sources"
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class SpikeLinear(nn.Linear):
-    """``y = x W^T + b`` for spikes, or other whole numbers up to 256, ``(..., inputs)``.
+    """``y = x W^T + b`` for spikes, ``(..., inputs)``: a Linear that takes the fastest product as exact as its own.
 
-    On a GPU a large product is computed in three parts on matrix units of 16 bits (`bfloat16_parts`):
-    nearer to the exact sum than the product in float32, and 3 to 4 times faster at the sizes measured. Other
-    devices, types, sizes and inputs get torch's own product. `product` says which the last call took and why.
-    Weights, gradients and files are those of a Linear.
+    On a CPU, of inputs that are mostly 0, the rows of active sources are added (`active_rows`), forward and
+    for the weights' gradient. On a GPU a large product of spikes, or other whole numbers up to 256, is
+    computed in three parts on matrix units of 16 bits (`bfloat16_parts`), nearer to the exact sum than the
+    product in float32 and 3 to 4 times faster at the sizes measured. Other devices, types, sizes and inputs
+    get torch's own product. `product` says which the last call took and why. Weights, gradients and files are
+    those of a Linear. In a network of `spikeflow.neurons` any `torch.nn.Linear` does the same on a CPU.
     """
 
     product: str = "not run yet"
@@ -26,15 +40,75 @@ class SpikeLinear(nn.Linear):
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         if torch.compiler.is_compiling():  # a graph holds torch's own operation
             return super().forward(input)
-        reason = self._plain_because(input)
-        self.product = f"float32: {reason}" if reason else "three bfloat16 parts"
-        return super().forward(input) if reason else bfloat16_parts.linear(input, self.weight, self.bias)
+        y, self.product = (_in_parts if input.is_cuda else linear)(input, self.weight, self.bias)
+        return y
 
-    def _plain_because(self, x: torch.Tensor) -> str:
-        if not x.is_cuda:
-            return f"tensors on {x.device.type}"
-        if x.dtype is not torch.float32 or self.weight.dtype is not torch.float32:
-            return f"an input of {x.dtype} and weights of {self.weight.dtype}"
-        if x.numel() * self.out_features < WORTH:
-            return "a small product"
-        return "" if bfloat16_parts.exact(x) else "an input that is not of spikes or small whole numbers"
+
+def called(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """What a layer without neurons answers; a Linear, also within a torch Sequential, as `SpikeLinear`
+    does.
+
+    Linears that a user has changed (hooks, parametrised weights, another forward) run as they are.
+    """
+    if type(layer) not in (nn.Linear, nn.Sequential) or torch.compiler.is_compiling() or _changed(layer):
+        answer: torch.Tensor = layer(x)
+        return answer
+    if isinstance(layer, nn.Linear):
+        y, product = linear(x, layer.weight, layer.bias)
+        if layer.__dict__.get("product") != product:
+            layer.product = product  # type: ignore[assignment]
+        return y
+    assert isinstance(layer, nn.Sequential)
+    for part in layer:
+        x = called(part, x)
+    return x
+
+
+def _changed(layer: nn.Module) -> bool:
+    hooked = any(getattr(layer, name) for name in _HOOKS) or torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    return hooked or "forward" in layer.__dict__
+
+
+def linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None
+) -> tuple[torch.Tensor, str]:
+    """``x weight^T + bias`` for ``(..., inputs)``, and which product it was and why."""
+    reason = _dense_because(x, weight, bias)
+    if not reason and active_rows.share(x.contiguous()) > (most := most_active(len(weight))):
+        reason = f"an input of which more than {most:.0%} is active"
+    if reason:
+        return F.linear(x, weight, bias), f"float32: {reason}"
+    y = active_rows.active_rows(x.reshape(-1, x.shape[-1]), weight, bias)
+    return y.reshape(*x.shape[:-1], len(weight)), ACTIVE
+
+
+def most_active(outputs: int) -> float:
+    """The share of active inputs up to which their rows cost less than a dense product."""
+    return outputs / (ADDED * (outputs + FOUND))
+
+
+def _dense_because(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> str:
+    if x.device.type != "cpu" or weight.device.type != "cpu":
+        return f"tensors on {x.device.type}"
+    if strange := untouchable([t for t in (x, weight, bias) if t is not None]):
+        return strange
+    if x.dtype is not torch.float32 or weight.dtype is not torch.float32:
+        return f"an input of {x.dtype} and weights of {weight.dtype}"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast"
+    fits = x.ndim > 0 and weight.ndim == 2 and x.shape[-1] == weight.shape[1]
+    rows = x.numel() // max(1, x.shape[-1]) if fits else 0  # torch tells what does not fit
+    return "a small product" if rows < LEAST_ROWS or x.numel() * len(weight) < LEAST else ""
+
+
+def _in_parts(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> tuple[torch.Tensor, str]:
+    reason = ""
+    if x.dtype is not torch.float32 or weight.dtype is not torch.float32:
+        reason = f"an input of {x.dtype} and weights of {weight.dtype}"
+    elif x.numel() * len(weight) < WORTH:
+        reason = "a small product"
+    elif not bfloat16_parts.exact(x):
+        reason = "an input that is not of spikes or small whole numbers"
+    if reason:
+        return F.linear(x, weight, bias), f"float32: {reason}"
+    return bfloat16_parts.linear(x, weight, bias), "three bfloat16 parts"

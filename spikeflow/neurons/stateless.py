@@ -16,6 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd  # pyright: ignore[reportPrivate
 from spikeflow.errors import ShapeError, UnsupportedLayer
 from spikeflow.neurons.dropout import OneMask
 from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.spike_linear import called
 
 _LISTS = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 _REMEMBERING = (nn.RNNBase, nn.RNNCellBase)
@@ -74,7 +75,7 @@ def through(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     flat = _in_its_type(layer, x.flatten(0, 1))
     _check_axes(name, layer, flat)
     with OneMask(name, steps, batch) if may_draw(layer) else nullcontext():
-        y = layer(flat)
+        y = called(layer, flat)
     if not isinstance(y, torch.Tensor) or y.shape[:1] != flat.shape[:1]:
         got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         raise ShapeError(name, f"an answer {got}", f"a tensor with {len(flat)} (steps x samples) first")
@@ -85,7 +86,7 @@ def through_moment(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor
     """One step ``(B, *shape)`` through a stateless layer that draws nothing."""
     flat = _in_its_type(layer, x)
     _check_axes(name, layer, flat)
-    y = layer(flat)
+    y = called(layer, flat)
     if not isinstance(y, torch.Tensor) or y.shape[:1] != x.shape[:1]:
         got = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
         raise ShapeError(name, f"an answer {got}", f"a tensor with {len(x)} samples first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import chain
 
 import torch
@@ -26,11 +27,16 @@ def eager_because(compiled: Compiled, parts: Parts) -> str:
         return "" if device.type == "cpu" else "torch.compile on a GPU"
     if device.type == "cuda" and (missing := sweep_gpu.missing(compiled)):
         return missing
+    return untouchable(chain(*parts))
+
+
+def untouchable(tensors: Iterable[torch.Tensor]) -> str:
+    """Why these tensors are not simply arrays of numbers; empty where they are."""
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]
         return "a transform of torch.func"
     if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
         return "differentiated in forward mode"
-    strange = next((type(t).__name__ for t in chain(*parts) if type(t) not in PLAIN), "")
+    strange = next((type(t).__name__ for t in tensors if type(t) not in PLAIN), "")
     return f"tensors of type {strange}" if strange else ""
 
 

@@ -51,6 +51,8 @@ template <class V, class W>
 struct RowKernels {
     // to[j] += value[e] * weights[index[e] * n + j] for e in order; all values are 1 where value is null.
     void (*dense)(V* to, int32_t n, const W* weights, const int32_t* index, const V* value, int64_t count);
+    // The same, each to[j] with a sum that is made for itself, in groups; n is a multiple of 16.
+    void (*grouped)(V* to, int32_t n, const W* weights, const int32_t* index, const V* value, int64_t count);
     // The same through the taps of a convolution, with the active blocks of the target marked.
     void (*conv)(V* to, uint8_t* active, const W* weights, const ConvView& view, const int32_t* index,
                  const V* value, int64_t count);

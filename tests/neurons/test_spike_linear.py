@@ -69,7 +69,7 @@ def test_a_layer_says_which_product_it_took() -> None:
     assert layer.product == "not run yet"
     x = torch.eye(3)
     assert torch.equal(layer(x), torch.nn.functional.linear(x, layer.weight, layer.bias))
-    assert layer.product == "float32: tensors on cpu"
+    assert layer.product == "float32: a small product"
     assert not bfloat16_parts.exact(torch.tensor([0.1])) and bfloat16_parts.exact(torch.tensor([0.0, 1.0, -256.0]))
 
 
