@@ -1,8 +1,8 @@
 """Products of spikes and weights on a CPU by rows of active sources, as exact as torch's float32.
 
-``y = x W^T`` adds, for each row of x, the weights of the sources that are not 0 in it; the gradient of W adds,
-for each source, the rows of y's cotangent in which it is not 0. Of 5 % active inputs a twentieth of the
-additions is left, both ways. Terms are summed in groups of 8 and groups in blocks of 512 rows (``src/sweep``).
+``y = x W^T`` adds, for each row of x, the weights of the sources that are not 0 in it; the gradient of W
+adds, for each source, the rows of y's cotangent in which it is not 0. Of 5 % active inputs a twentieth of the
+additions is left, both ways. Terms are summed in groups of 8, groups in blocks of 512 terms (``src/sweep``).
 
 The operation ``torch.ops.spikeflow.active_rows`` and its derivatives of any order are torch's to
 differentiate.

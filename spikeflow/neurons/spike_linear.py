@@ -17,15 +17,16 @@ from spikeflow.neurons.sweeping import untouchable
 # a step of training at 3.4e10 took 4.7 ms against 3.6, at 1.3e11 6.2 against 11.7: H200, benchmarks/train_gpu
 WORTH = 1e11
 # to find an active source costs as much as to add its weights to 300 outputs, an addition as much as 1 to 1.2
-# multiplications of a dense product; to lay the weights out and to call, as much as a small product: measured with
-# one thread of an EPYC with AVX-512 for 32 to 8,000 rows, 64 to 1,024 inputs, 10 to 1,024 outputs, 5 to 40 % active
+# multiplications of a dense product; to lay the weights out and to call, as much as a small product: measured
+# with one thread of an EPYC with AVX-512 for 32 to 8,000 rows, 64 to 1,024 inputs, 10 to 1,024 outputs, of
+# which 5 to 40 % were active
 FOUND, ADDED, LEAST_ROWS, LEAST = 300, 1.2, 128, 4e6
 ACTIVE = "rows of active sources"
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 class SpikeLinear(nn.Linear):
-    """``y = x W^T + b`` for spikes, ``(..., inputs)``: a Linear that takes the fastest product as exact as its own.
+    """``y = x W^T + b`` for spikes ``(..., inputs)``: a Linear with the fastest product as exact as its own.
 
     On a CPU, of inputs that are mostly 0, the rows of active sources are added (`active_rows`), forward and
     for the weights' gradient. On a GPU a large product of spikes, or other whole numbers up to 256, is
@@ -65,7 +66,7 @@ def called(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def _changed(layer: nn.Module) -> bool:
-    hooked = any(getattr(layer, name) for name in _HOOKS) or torch_module._has_any_global_hook()  # type: ignore[no-untyped-call]
+    hooked = any(getattr(layer, name) for name in _HOOKS) or bool(torch_module._has_any_global_hook())  # type: ignore[no-untyped-call]
     return hooked or "forward" in layer.__dict__
 
 

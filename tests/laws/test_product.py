@@ -26,7 +26,12 @@ def drawn(seed: int, kind: str) -> tuple[Array, Array, Array, Array]:
     active = draw.random((rows, inputs)) < draw.uniform(0, 0.4)
     values = {"spikes": 1.0, "whole": draw.integers(-3, 4, inputs), "normal": draw.normal(0, 1, inputs)}[kind]
     x, weight = (active * values).astype(np.float32), draw.normal(0, 1, (outputs, inputs)).astype(np.float32)
-    return x, weight, draw.normal(0, 1, outputs).astype(np.float32), draw.normal(0, 1, (rows, outputs)).astype(np.float32)
+    return (
+        x,
+        weight,
+        draw.normal(0, 1, outputs).astype(np.float32),
+        draw.normal(0, 1, (rows, outputs)).astype(np.float32),
+    )
 
 
 def summed(values: Array, table: Array) -> Array:
@@ -45,11 +50,15 @@ def summed(values: Array, table: Array) -> Array:
     return total
 
 
-def made(x: Array, weight: Array, bias: Array | None, given: Array, threads: int = 1, isa: int = 2) -> tuple[Array, Array]:
+def made(
+    x: Array, weight: Array, bias: Array | None, given: Array, threads: int = 1, isa: int = 2
+) -> tuple[Array, Array]:
     """The product, and the gradient of the weight."""
     sizes = (*x.shape, len(weight), threads, isa)
     y, to_weight = np.full((len(x), len(weight)), np.nan, np.float32), np.full_like(weight, np.nan)
-    _sweep.product(sizes, x.ctypes.data, weight.ctypes.data, 0 if bias is None else bias.ctypes.data, y.ctypes.data)
+    _sweep.product(
+        sizes, x.ctypes.data, weight.ctypes.data, 0 if bias is None else bias.ctypes.data, y.ctypes.data
+    )
     _sweep.product_weight(sizes, x.ctypes.data, given.ctypes.data, to_weight.ctypes.data)
     return y, to_weight
 
@@ -82,8 +91,12 @@ def test_threads_and_vectors_change_no_bit(seed: int, kind: str) -> None:
 def test_what_is_silent_brings_nothing_and_nothing_at_all_is_a_product_too() -> None:
     x, weight = np.array([[0, 1], [-0.0, 0]], np.float32), np.array([[np.nan, 2], [np.inf, 3]], np.float32)
     assert made(x, weight, None, np.ones((2, 2), np.float32))[0].tolist() == [[2, 3], [0, 0]]
-    assert np.isnan(made(np.array([[np.nan, 1]], np.float32), weight, None, np.ones((1, 2), np.float32))[0]).all()
+    assert np.isnan(
+        made(np.array([[np.nan, 1]], np.float32), weight, None, np.ones((1, 2), np.float32))[0]
+    ).all()
     for rows, inputs, outputs in ((0, 3, 2), (3, 0, 2), (3, 2, 0)):
-        x, weight, given = (np.ones(size, np.float32) for size in ((rows, inputs), (outputs, inputs), (rows, outputs)))
+        x, weight, given = (
+            np.ones(size, np.float32) for size in ((rows, inputs), (outputs, inputs), (rows, outputs))
+        )
         y, to_weight = made(x, weight, np.ones(outputs, np.float32), given)
         assert (y == 1 + inputs).all() and (to_weight == rows).all()

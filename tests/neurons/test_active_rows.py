@@ -33,7 +33,9 @@ def drawn(seed: int, kind: str, most: int = 1300) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(np.asarray(x, np.float32)) for x in found)
 
 
-def both(function: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, given: torch.Tensor) -> list[torch.Tensor]:
+def both(
+    function: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, given: torch.Tensor
+) -> list[torch.Tensor]:
     leaves = [part.clone().requires_grad_() for part in (x, weight, bias)]
     y = function(*leaves)
     return [y.detach(), *torch.autograd.grad(y, leaves, given)]
@@ -67,7 +69,10 @@ def test_they_are_as_near_to_float64_as_torchs_own(share: float, inputs: int) ->
 
 
 def test_what_is_silent_brings_nothing_and_nothing_at_all_is_a_product_too() -> None:
-    x, weight = torch.tensor([[0.0, 1.0], [-0.0, 0.0]]), torch.tensor([[float("nan"), 2.0], [float("inf"), 3.0]])
+    x, weight = (
+        torch.tensor([[0.0, 1.0], [-0.0, 0.0]]),
+        torch.tensor([[float("nan"), 2.0], [float("inf"), 3.0]]),
+    )
     assert product(x, weight, None).tolist() == [[2.0, 3.0], [0.0, 0.0]]
     assert product(torch.tensor([[float("nan"), 1.0]]), torch.ones(1, 2), None).isnan().all()
     for rows, inputs, outputs in ((0, 3, 2), (3, 0, 2), (3, 2, 0)):
