@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from spikeflow.neurons import _sweep
+import spikeflow.neurons._sweep as _sweep
 from spikeflow.neurons.compiled import FASTEST
 
 Tensor = torch.Tensor
