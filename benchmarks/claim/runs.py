@@ -42,8 +42,11 @@ class Cell:
 
 
 # the arc tangent lets gradients of recurrence that is added explode; a low triangle (Bellec et al. 2018) does not
-SURROGATES = {"atan": surrogate.atan, "triangle 0.3": surrogate.Triangle(height=0.3)}
-GRID = tuple(Cell(*cell) for cell in product((3e-3, 1e-2), (1.0, 3.0), SURROGATES))
+SURROGATES = {"triangle 0.3": surrogate.Triangle(height=0.3)}
+# In a first grid, on the speaker who selects for george, the arc tangent did worse than the triangle in each of seven
+# pairs of cells (by 2 to 21 points), and a step size of 3e-3 worse than 1e-2 in each of six (4 to 14), for the gate and
+# for recurrence that is added alike.
+GRID = tuple(Cell(*cell) for cell in product((1e-2, 3e-2), (1.0, 3.0), SURROGATES))
 
 
 @dataclass(frozen=True)
