@@ -98,6 +98,30 @@ def check_folder(path: PathLike) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Generator[None, None, None]:
+    """The folder, made where it is not there, for one process at a time; nothing of that is left in it.
+
+    Raises
+    ------
+    FileError
+        Where it cannot be made, or another process has it.
+    """
+    check_folder(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY) if fcntl else -1
+    except OSError as error:
+        raise _cannot(folder, error) from None
+    try:
+        if fcntl and not _locked(descriptor, wait=False):
+            raise FileError(folder, "another process writes there at this moment", "another folder")
+        yield
+    finally:
+        if fcntl:
+            os.close(descriptor)
+
+
 def _there(path: Path) -> bool:
     try:
         path.lstat()  # a link to nothing is there: no folder can be made in its place

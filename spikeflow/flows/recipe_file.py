@@ -11,10 +11,11 @@ from spikeflow.errors import DataError, FileError
 from spikeflow.files.opened import PathLike, open_regular
 from spikeflow.neurons.learned import SCOPES
 from spikeflow.train.augment import Augment
-from spikeflow.train.recipe import Recipe, of_table
+from spikeflow.train.recipe import Recipe, check_types, of_table
 
 MAX_BYTES = 1 << 20
-CODINGS = ("direct", "rate", "frames", "mel")
+STILL = ("direct", "rate")  # pictures, for as many steps as one likes
+CODINGS = (*STILL, "frames", "mel")
 POOLING = ("average", "max")
 KINDS = ("dense", "conv", "recurrent", "two_point")
 
@@ -101,6 +102,7 @@ class Data:
     whole: bool = False
 
     def __post_init__(self) -> None:
+        check_types("data", self)
         _check("data.coding", self.coding in CODINGS, self.coding, f"one of {', '.join(CODINGS)}")
         for name in ("steps", "dt_us", "batch_size"):
             _check(f"data.{name}", getattr(self, name) >= 1, getattr(self, name), "at least 1")
@@ -161,6 +163,7 @@ class Layers:
     read_out_decay: float = 1.0
 
     def __post_init__(self) -> None:
+        check_types("network", self)
         _check("network.kind", self.kind in KINDS, self.kind, f"one of {', '.join(KINDS)}")
         for name in ("hidden", "channels"):
             sizes = getattr(self, name)
@@ -184,13 +187,35 @@ class Layers:
 
 
 @dataclass(frozen=True)
+class Reduce:
+    """Training that begins with `first` steps and goes on with one fewer, down to those of the data; 0: with
+    these alone. The epochs are those of all stages together (`train.reduce`).
+    """
+
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        check_types("reduce", self)
+        _check("reduce.first", self.first >= 0, self.first, "0 or more")
+
+
+@dataclass(frozen=True)
 class Task:
-    """A recipe file: ``[data]``, ``[network]``, ``[training]``."""
+    """A recipe file: ``[data]``, ``[network]``, ``[training]``, ``[reduce]``."""
 
     data: Data
     network: Layers = field(default=Layers())
     training: Recipe = field(default=Recipe())
+    reduce: Reduce = field(default=Reduce())
     title: str = ""
+
+    def __post_init__(self) -> None:
+        check_types("", self)
+        first, steps = self.reduce.first, self.data.steps
+        if first:
+            _check("reduce.first", first > steps, first, f"more than the {steps} of data.steps")
+            _check("reduce", self.data.coding in STILL, self.data.coding, "direct or rate coding: of frames "
+                   "fewer steps would be another recording")  # fmt: skip
 
 
 def read(path: PathLike) -> Task:

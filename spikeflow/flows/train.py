@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from spikeflow.convert import capture_trained
 from spikeflow.errors import SpikeflowWarning
@@ -23,12 +24,13 @@ from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import Network
 from spikeflow.samples import Samples
 from spikeflow.sim.classify import evaluate
-from spikeflow.train.batches import Arrays
+from spikeflow.train.batches import Arrays, Splits
 from spikeflow.train.deploy import deployed
 from spikeflow.train.history import Epoch
 from spikeflow.train.loop import Fitted, Session, fit
 from spikeflow.train.ranks import current
 from spikeflow.train.recipe import plain
+from spikeflow.train.reduce import fit_reduced
 
 NETWORK = "net.h5"
 COMPARED = 200  # validation samples on which the file is run
@@ -113,7 +115,7 @@ def train(
         torch.manual_seed(task.training.seed)
         net = network(task.network, data.shape, len(data.labels))
         notes = {"title": task.title, "network": plain(task.network), **data.facts}
-        fitted = fit(net, data.splits, task.training, Session(out, resume, tell, notes, test))
+        fitted = _fitted(task, net, data, Session(out, resume, tell, notes, _same(task), test))
         _warn_of_chance(fitted, len(data.labels))
         fitted.net.cpu()
         same, compared = ranks.first(lambda: _written(fitted, data, task, out / NETWORK))
@@ -125,6 +127,27 @@ def _written(fitted: Fitted, data: Loaded, task: Task, path: Path) -> tuple[floa
     found = exported(fitted, data, task.data.dt_us * 1e-6)
     file.write(path, found)
     return _compared(fitted, data, found)
+
+
+def _same(task: Task) -> dict[str, Any]:
+    """What a checkpoint has to be of: all that the recipe says but where data lie, and how they are read."""
+    data = {k: v for k, v in plain(task.data).items() if k not in ("folder", "workers")}
+    tables = {"data": data, "network": plain(task.network), "reduce": plain(task.reduce)}
+    return {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
+
+
+def _fitted(task: Task, net: nn.Module, data: Loaded, session: Session) -> Fitted:
+    """The training, or the last of those with fewer and fewer steps."""
+    first, steps = task.reduce.first, task.data.steps
+    if not first:
+        return fit(net, data.splits, task.training, session)
+
+    def splits_at(number: int) -> Splits:
+        if number == steps:
+            return data.splits
+        return load(replace(task.data, steps=number), task.training.seed).splits
+
+    return fit_reduced(net, splits_at, task.training, range(first, steps - 1, -1), session)[-1].fitted
 
 
 def _warn_of_chance(fitted: Fitted, classes: int) -> None:

@@ -37,6 +37,8 @@ def arriving(name: str, x: Stretch, ports: tuple[str, ...], timed: bool) -> tupl
     shapes = {port: tuple(value.shape) for port, value in given.items()}
     if len(set(shapes.values())) > 1:
         raise ShapeError(name, f"inputs of shapes {shapes}", "one shape for all ports")
+    if len(devices := {str(value.device) for value in given.values()}) > 1:
+        raise DataError(name, f"inputs on {', '.join(sorted(devices))}", "one device for all ports")
     dtype = torch.float64 if any(v.dtype is torch.float64 for v in given.values()) else torch.float32
     plain = {port: value.to(dtype) for port, value in given.items()}
     like = next(iter(plain.values()))
@@ -52,6 +54,8 @@ def check_stretch(name: str, x: Any, timed: bool = True) -> None:
         raise DataError(name, f"an input of type {type(x).__name__}", f"a tensor {axes}", "torch.as_tensor")
     if x.dtype.is_complex:
         raise DataError(name, f"an input of {x.dtype}", "real numbers", "x.real, or two channels")
+    if x.layout is not torch.strided:
+        raise DataError(name, f"an input of layout {x.layout}", "a dense tensor", "x.to_dense()")
     if x.ndim < 1 + timed:
         raise ShapeError(name, f"an input of shape {tuple(x.shape)}", axes, "x[:, None] for a single sample")
     if timed and x.shape[0] == 0:
@@ -89,5 +93,5 @@ def check_parameter(what: str, value: torch.Tensor, like: torch.Tensor) -> None:
         p not in (1, n) for p, n in zip(padded, population, strict=True)
     ):
         raise ShapeError(what, f"shape {shape}", f"one that broadcasts to the neurons, {population}")
-    if value.device != like.device and value.ndim:
+    if value.device != like.device:
         raise DataError(what, f"on {value.device}", f"on {like.device} like the input", "layer.to(x.device)")

@@ -32,6 +32,8 @@ def eager_because(compiled: Compiled, parts: Parts) -> str:
 
 def untouchable(tensors: Iterable[torch.Tensor]) -> str:
     """Why these tensors are not simply arrays of numbers; empty where they are."""
+    if torch.jit.is_tracing():
+        return "torch.jit"
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]
         return "a transform of torch.func"
     if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +44,10 @@ class Batch:
     mask: torch.Tensor
 
 
+def _whole_from_1(value: Any) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+
+
 @dataclass(frozen=True)
 class Coding:
     """How samples enter.
@@ -63,8 +69,8 @@ class Coding:
     def __post_init__(self) -> None:
         if self.kind not in CODINGS:
             raise DataError("coding", self.kind, f"one of {', '.join(CODINGS)}")
-        if self.kind != "spikes" and self.steps < 1:
-            raise DataError(f"{self.kind} coding: steps", self.steps, "at least 1")
+        if self.kind != "spikes" and not _whole_from_1(self.steps):
+            raise DataError(f"{self.kind} coding: steps", self.steps, "a whole number from 1")
         if not self.scale > 0:
             raise DataError("coding: scale", self.scale, "a number above 0")
 
@@ -103,14 +109,24 @@ class Arrays:
         if self.y.dtype.kind not in "iu" or self.y.shape[:1] != self.x.shape[:1] or self.y.ndim > 2:
             got = f"{self.y.dtype} of shape {self.y.shape}"
             raise DataError("labels", got, f"whole numbers, one for each of {len(self.x)} samples")
-        if batch_size < 1:
-            raise DataError("batch size", batch_size, "at least 1")
+        if not _whole_from_1(batch_size):
+            raise DataError("batch size", batch_size, "a whole number from 1")
         self.coding, self.batch_size, self.seed, self.shuffle = coding, batch_size, seed, shuffle
 
     @property
     def labels(self) -> Array:
         """Of all samples."""
         return self.y
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides which batches an epoch gives."""
+        found = hashlib.blake2b(repr((self.x.shape, self.x.dtype, self.y.shape, self.y.dtype)).encode())
+        for array in (self.x, self.y):
+            found.update(np.ascontiguousarray(array).data)
+        settings = (self.coding, self.batch_size, self.seed, self.shuffle)
+        found.update(repr(settings).encode())
+        return found.hexdigest()[:32]
 
     def __len__(self) -> int:
         """Batches of an epoch."""

@@ -5,7 +5,9 @@ They hold plain numbers and text behind a hash (`spikeflow.ir.store`); reading o
 
 from __future__ import annotations
 
+import hashlib
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from torch import nn
 from spikeflow.errors import FileError, SpikeflowError
 from spikeflow.files.opened import PathLike
 from spikeflow.ir import store
+from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.surrogate import Surrogate
 from spikeflow.train import tree
 from spikeflow.train.inside import network
 
@@ -83,7 +87,9 @@ def seed_all(seed: int) -> None:
 
 
 def signature(net: nn.Module) -> dict[str, Any]:
-    """What a network is, without its numbers: classes by path, shapes of its tensors, edges."""
+    """What a network is, without what it learns: classes by path, shapes of its tensors, edges, and the
+    options that its layers were made with.
+    """
     plain = network(net)
     classes = {
         path: getattr(getattr(module, "model", None), "name", type(module).__name__)
@@ -91,7 +97,34 @@ def signature(net: nn.Module) -> dict[str, Any]:
     }
     shapes = {name: (str(value.dtype), tuple(value.shape)) for name, value in plain.state_dict().items()}
     edges = [(e.src, e.src_port, e.dst, e.port, e.delay) for e in plain.edges]
-    return {"classes": classes, "shapes": shapes, "edges": edges}
+    options = {path: _options(module) for path, module in plain.named_modules()}
+    return {"classes": classes, "shapes": shapes, "edges": edges, "options": options}
+
+
+def _options(module: nn.Module) -> str:
+    """Of neurons the model as it was declared and the surrogate, of torch's layers what they show."""
+    if isinstance(module, Neuron):
+        declared = {**module.model.params(), **module.model.choices()}
+        shown = [f"{name}={_shown(value)}" for name, value in declared.items()]
+        learned = [name for name in module.model.params() if name not in dict(module.named_buffers())]
+        return f"{', '.join(shown)}, learn={learned}, derivative={_named(module.derivative)}"
+    return module.extra_repr() if type(module).__module__.startswith("torch.nn") else ""
+
+
+def _shown(value: Any) -> str:
+    array = np.asarray(value)
+    if not array.ndim:
+        return repr(array.item())
+    return f"{array.shape} {hashlib.blake2b(np.ascontiguousarray(array).tobytes()).hexdigest()[:16]}"
+
+
+def _named(derivative: Any) -> str:
+    """A surrogate's declaration; a function's name."""
+    if isinstance(derivative, Mapping):
+        return str({slot: _named(each) for slot, each in derivative.items()})
+    if isinstance(derivative, Surrogate):
+        return repr(derivative)
+    return str(getattr(derivative, "__qualname__", type(derivative).__name__))
 
 
 def check_same(path: Path, held: Any, wanted: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from spikeflow.errors import DataError, TrainingError
 from spikeflow.train import loss, quantise, regularise
 from spikeflow.train.batches import Batches
 from spikeflow.train.device import moved
-from spikeflow.train.health import Gradients, not_a_number
+from spikeflow.train.health import Gradients, check_lone, check_shapes, not_a_number
 from spikeflow.train.init import make_fire
 from spikeflow.train.inside import spiking
 from spikeflow.train.metric import accuracy
@@ -188,7 +188,9 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
     model.net.train()
     for index, given in enumerate(batches.epoch(number)):
         when = f"in epoch {number + 1}, batch {index + 1}"
-        share = share_of(moved(given, model.device), model.ranks, recipe.loss.kind in BY_STEPS)
+        batch = moved(given, model.device)
+        check_lone(model.net, batch.x, when)
+        share = share_of(batch, model.ranks, recipe.loss.kind in BY_STEPS)
         model.optimiser.zero_grad()
         outputs, value = _backward(model, share, when)
         model.ranks.add_gradients(model.net.parameters())
@@ -234,8 +236,12 @@ def evaluate(model: Model, batches: Batches, net: nn.Module | None = None) -> Sc
     chosen.eval()
     for given in batches.epoch(0):
         share = share_of(moved(given, model.device), model.ranks, recipe.loss.kind in BY_STEPS)
-        with shared(chosen, share, model.ranks):
-            outputs, _ = chosen(share.batch.x)
+        try:
+            with shared(chosen, share, model.ranks):
+                outputs, _ = chosen(share.batch.x)
+        except RuntimeError:  # torch has no class for shapes that do not fit
+            check_shapes(chosen, share.batch.x)
+            raise
         value = loss_of(recipe.loss, outputs, share.batch) * share.weight
         sums.add(float(value), recipe, outputs, share)
     for module, mode in modes.items():

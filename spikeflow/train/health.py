@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikeflow.errors import ShapeError, SpikeflowWarning, TrainingError
+from spikeflow.errors import DataError, ShapeError, SpikeflowWarning, TrainingError
 from spikeflow.train.inside import members, network, neurons
 
 LARGE = 1e4  # norm of a gradient from which on it is told
@@ -36,6 +36,18 @@ def not_a_number(net: nn.Module, x: Any, when: str) -> TrainingError:
     # of those that begin first the first in order: what it feeds follows in the same step
     name = min(bad, key=lambda n: (bad[n], names.index(n)))
     return TrainingError(name, f"is NaN or infinite from step {bad[name]} on {when}", SMALLER)
+
+
+def check_lone(net: nn.Module, x: Any, when: str) -> None:
+    """Raise DataError where one sample in one step leaves a batch norm of vectors nothing to take statistics
+    of.
+    """
+    first = next(iter(x.values())) if isinstance(x, dict) else x
+    if first.shape[0] * first.shape[1] == 1:
+        for path, module in net.named_modules():
+            if isinstance(module, nn.BatchNorm1d) and module.training:
+                hint = "a batch_size that leaves no sample alone, more steps, or no batch norm"
+                raise DataError(path, f"one sample of one step {when}", "more: it is a batch norm", hint)
 
 
 @torch.no_grad()
@@ -116,7 +128,8 @@ class Gradients:
         lost = [name for name, _ in self.named if name not in self.reached]
         if lost:
             shown = ", ".join(lost[:4]) + (f" and {len(lost) - 4} more" if len(lost) > 4 else "")
-            text = f"epoch {epoch}: no gradient reached {shown}: it vanished, as behind silent layers"
+            why = "it vanished, as behind silent layers, or of a decay with one step"
+            text = f"epoch {epoch}: no gradient reached {shown}: {why}"
             hint = "weights.fire = true, a wider surrogate, or regularise.silence_weight"
             warnings.warn(f"{text}. Try: {hint}", SpikeflowWarning, stacklevel=4)
         if self.largest > LARGE:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
-from spikeflow.files.write import check_folder, replace_file
+from spikeflow.files.write import alone_in, replace_file
 from spikeflow.train import checkpoint, history
-from spikeflow.train.batches import Batch, Batches, Splits
+from spikeflow.train.batches import Batch, Splits
 from spikeflow.train.device import WHERE, described, exact, moved, placed
 from spikeflow.train.epochs import Model, Score, evaluate, train_epoch
-from spikeflow.train.health import check_shapes
+from spikeflow.train.given import check_classes, check_given, first_batch
+from spikeflow.train.given import described as described_splits
+from spikeflow.train.health import SMALLER, check_shapes
 from spikeflow.train.history import Epoch
 from spikeflow.train.inside import network, neurons
 from spikeflow.train.ranks import Place, current, digests
@@ -41,6 +44,8 @@ class Session:
         without a break, bit for bit, on machines of one kind.
     tell : called with each epoch.
     notes : kept in the record: the data, for example.
+    same : which data a checkpoint must be of to be gone on from, in plain values; empty: digests of arrays
+        say it, of other splits the number of their batches.
     test : whether the test split is looked at; False while recipes are still chosen between: the one that is
         chosen is then resumed with True.
     """
@@ -49,6 +54,7 @@ class Session:
     resume: bool = False
     tell: Callable[[Epoch], None] | None = None
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
+    same: dict[str, Any] = field(default_factory=dict[str, Any])
     test: bool = True
 
 
@@ -96,19 +102,21 @@ def fit(
         For a class without a training sample, a patience without a validation split, and a device that is
         not there.
     FileError
-        For a folder that cannot be written, a full disk, and a checkpoint of another network or recipe.
+        For a folder that cannot be written or that another training writes at this moment, a full disk, and a
+        checkpoint of other data, another network or recipe.
     """
     network(net)
-    if recipe.patience and splits.valid is None:
-        raise DataError("patience", recipe.patience, "0 where no validation split is given", "valid=...")
+    check_given(splits, recipe)
     place = Place(placed(net, recipe.device), current())
-    with exact(place.device), place.ranks.quiet():
-        _check_classes(splits)
-        batch = moved(next(iter(splits.train.epoch(0))), place.device)
+    with exact(place.device), place.ranks.quiet(), ExitStack() as held:
+        check_classes(splits)
+        batch = moved(first_batch(splits.train), place.device)
         check_shapes(net, batch.x)
         if not place.ranks.alone:
             _gather(net, splits, batch, place)
         run = _Run(net, splits, recipe, session, place)
+        if (folder := run.folder) is not None:
+            place.ranks.first(lambda: held.enter_context(alone_in(folder)))
         run.begin()
         while not run.ended:
             run.one_epoch()
@@ -131,28 +139,6 @@ def _gather(net: nn.Module, splits: Splits, batch: Batch, place: Place) -> None:
     net.load_state_dict(ranks.first(lambda: dict(net.state_dict())))
 
 
-def _check_classes(splits: Splits) -> None:
-    """Every class up to the largest label of any split has a training sample."""
-    known = {name: _labels(getattr(splits, name)) for name in ("train", "valid", "test")}
-    if (train := known["train"]) is None:
-        return
-    most = max(int(labels.max()) for labels in known.values() if labels is not None)
-    counts = np.bincount(train[train >= 0], minlength=most + 1)
-    if empty := np.flatnonzero(counts == 0).tolist():
-        hint = "another split, or labels numbered without gaps"
-        raise DataError(f"class {empty[0]}", "no training sample", "at least one of every class", hint)
-    for name in ("valid", "test"):
-        labels = known[name]
-        if labels is not None and (left := set(range(most + 1)) - set(labels.ravel().tolist())):
-            text = f"the {name} split holds no sample of class {min(left)}: nothing is measured of it"
-            warnings.warn(text, SpikeflowWarning, stacklevel=4)
-
-
-def _labels(batches: Batches | None) -> Any:
-    labels = getattr(batches, "labels", getattr(getattr(batches, "dataset", None), "labels", None))
-    return None if labels is None or len(labels) == 0 else np.asarray(labels).ravel()
-
-
 class _Run:
     """A training on its way: what its checkpoints hold."""
 
@@ -165,7 +151,8 @@ class _Run:
         self.model = Model(net, recipe, len(splits.train), place)
         # another device may go on, and is told as another machine
         same = {name: value for name, value in plain(recipe).items() if name != "device"}
-        self.identity = {"recipe": same, **checkpoint.signature(net)}
+        data = session.same or described_splits(splits)
+        self.identity = {"recipe": same, "data": data, **checkpoint.signature(net)}
         self.ranks.check_same("recipe", same, "the same recipe in every process")
         self.history: list[Epoch] = []
         self.best: dict[str, Any] = {}
@@ -191,14 +178,12 @@ class _Run:
             self.board = history.board(self.folder, len(self.history) + 1)
 
     def _opened(self) -> dict[str, Any] | None:
-        """The folder made; of a training that goes on what its last checkpoint holds."""
+        """Of a training that goes on what its last checkpoint holds."""
         if self.folder is None:
             return None
-        check_folder(self.folder)
         last = self.folder / LAST
         if last.exists() and not self.session.resume:
             raise FileError(self.folder, "holds a training already", "--resume, or another folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
         return checkpoint.read(last) if last.exists() else None
 
     def one_epoch(self) -> None:
@@ -207,6 +192,9 @@ class _Run:
         score, norm = train_epoch(self.model, self.splits.train, number)
         self._check_alike(number + 1)
         valid = Score() if self.splits.valid is None else evaluate(self.model, self.splits.valid)
+        if self.splits.valid is not None and not math.isfinite(valid.loss):
+            text = f"epoch {number + 1}: the loss on the validation split is {valid.loss}"
+            warnings.warn(f"{text}. Try: {SMALLER}", SpikeflowWarning, stacklevel=3)
         rate = float(self.model.optimiser.param_groups[0]["lr"])
         best = self.splits.valid is None or not self.best or valid.better(Score(**self.best["valid"]))
         row = Epoch(number + 1, rate, score.loss, score.accuracy, valid.loss, valid.accuracy, norm, best)

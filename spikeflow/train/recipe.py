@@ -8,6 +8,7 @@ import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from numbers import Integral, Real
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from spikeflow.errors import DataError
@@ -25,6 +26,21 @@ def _among(where: str, value: str, words: tuple[str, ...]) -> None:
     if value not in words:
         near = difflib.get_close_matches(value, words, 1)
         raise DataError(f"recipe: {where}", repr(value), f"one of {', '.join(words)}", *near)
+
+
+def check_types(where: str, record: Any) -> None:
+    """Raise DataError for a value, of a record made in Python, that is of another type than its field."""
+    hints: dict[str, Any] = get_type_hints(type(record))
+    for name, kind in hints.items():
+        value = getattr(record, name)
+        at = ".".join(filter(None, (where, name)))
+        if isinstance(kind, type) and hasattr(kind, "__dataclass_fields__") and not isinstance(value, kind):
+            raise _wrong(at, value, f"a {kind.__name__}")
+        numeric: Any = {int: Integral, float: Real}.get(kind)
+        if numeric and (isinstance(value, bool) or not isinstance(value, numeric)):
+            raise _wrong(at, value, _WORDS[str(kind)])
+        if kind in (str, bool) and not isinstance(value, kind):
+            raise _wrong(at, value, _WORDS[str(kind)])
 
 
 def _within(where: str, value: float, low: float, high: float = math.inf) -> None:
@@ -53,6 +69,7 @@ class Loss:
     incorrect: float = 0.1
 
     def __post_init__(self) -> None:
+        check_types("loss", self)
         _among("loss.kind", self.kind, LOSSES)
         _among("loss.reading", self.reading, READINGS)
         _within("loss.smoothing", self.smoothing, 0, 1)
@@ -70,6 +87,7 @@ class Optimiser:
     clip: float = 0.0
 
     def __post_init__(self) -> None:
+        check_types("optimiser", self)
         _among("optimiser.kind", self.kind, OPTIMISERS)
         for name in ("rate", "weight_decay", "momentum", "clip"):
             _within(f"optimiser.{name}", getattr(self, name), 0)
@@ -86,6 +104,7 @@ class Schedule:
     every: int = 10
 
     def __post_init__(self) -> None:
+        check_types("schedule", self)
         _among("schedule.kind", self.kind, SCHEDULES)
         _within("schedule.factor", self.factor, 0, 1)
         _within("schedule.every", self.every, 1)
@@ -102,6 +121,7 @@ class Regularise:
     silence_least: float = 1.0
 
     def __post_init__(self) -> None:
+        check_types("regularise", self)
         _within("regularise.rate_weight", self.rate_weight, 0)
         _within("regularise.silence_weight", self.silence_weight, 0)
         _within("regularise.rate_high", self.rate_high, self.rate_low)
@@ -125,6 +145,7 @@ class Weights:
     fire: bool = False
 
     def __post_init__(self) -> None:
+        check_types("weights", self)
         _within("weights.average", self.average, 0, 1)
         _within("weights.clip", self.clip, 0)
         if self.quantise_bits:
@@ -153,15 +174,16 @@ class Recipe:
     epochs: int = 20
     seed: int = 0
     patience: int = 0
-    device: str = "cpu"
     loss: Loss = field(default=Loss())
     optimiser: Optimiser = field(default=Optimiser())
     schedule: Schedule = field(default=Schedule())
     regularise: Regularise = field(default=Regularise())
     weights: Weights = field(default=Weights())
     rule: Rule = field(default=Rule())
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
+        check_types("", self)
         regular = self.regularise.rate_weight or self.regularise.silence_weight
         if self.rule.kind != "bptt" and regular:
             raise DataError(

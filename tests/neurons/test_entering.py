@@ -288,3 +288,37 @@ def test_layers_are_made_on_any_device() -> None:
         layer = Neuron(LIF(0.9), learn="decay")
     assert layer.decay.is_meta and "LIF" in repr(layer)
     assert Neuron(CubaLIF()).to("meta")(torch.zeros(2, 3, 4, device="meta"))[1].u.is_meta
+
+
+def test_what_has_no_plain_numbers_here_is_refused_by_name() -> None:
+    """A kernel reads memory: tensors without any, or with another order in it, must not get there."""
+    x = torch.ones(3, 2, 4)
+    for model in (LIF(), TwoPointLIF(), CubaLIF(np.full(4, 0.5))):
+        with pytest.raises(DataError, match=r"got on meta, expected on cpu.*layer\.to"):
+            Neuron(model).to("meta")(x)
+        with pytest.raises(DataError, match=r"got on meta, expected on cpu"):
+            Neuron(model).to("meta").step(x[0], Neuron(model).initial(x[0]))
+    with pytest.raises(DataError, match="inputs on cpu, meta, expected one device"):
+        Neuron(TwoPointLIF())({"basal": x, "apical": x.to("meta")})
+    with pytest.raises(DataError, match=r"layout torch\.sparse_coo.*to_dense"):
+        Neuron(LIF())(x.to_sparse())
+
+
+def test_a_tensor_whose_sign_is_a_mark_enters_as_its_values() -> None:
+    x = torch.rand(5, 2, 4) - 0.3
+    marked = torch._neg_view(-x)
+    imaginary = torch.complex(x, -x).conj().imag
+    for model in (LIF(0.8, 0.5), TwoPointLIF(threshold=0.3)):
+        assert marked.is_neg() and imaginary.is_neg()
+        wanted, state = Neuron(model)(x)
+        for given in (marked, imaginary):
+            z, after = Neuron(model)(given)
+            assert torch.equal(z, wanted) and all(torch.equal(a, b) for a, b in zip(after, state, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore")  # of torch, that tracing is old and follows no Python
+def test_a_traced_layer_is_the_layer_on_other_values() -> None:
+    x, y = torch.rand(5, 2, 4), torch.rand(5, 2, 4)
+    for model in (LIF(0.8, 0.5), TwoPointLIF(threshold=0.3, mode="pass", apical_threshold=0.0)):
+        traced = torch.jit.trace(Neuron(model), x, check_trace=False)
+        assert torch.equal(traced(y)[0], Neuron(model)(y)[0])

@@ -1,0 +1,153 @@
+"""What strangers give `fit`: each is right, refused by name, or told; nothing passes without a word."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikeflow.errors import DataError, FileError, ShapeError, SpikeflowWarning
+from spikeflow.neurons import LIF, Integrator, Neuron, Sequential, surrogate
+from spikeflow.train.batches import Arrays, Coding, Splits
+from spikeflow.train.loop import Session, fit
+from spikeflow.train.recipe import Optimiser, Recipe, Schedule, Weights
+
+QUICK = Recipe(epochs=1)
+
+
+PLAIN = LIF(0.8, 0.5)
+
+
+def net(cells: Any = PLAIN, derivative: Any = surrogate.atan, norm: bool = False, p: float = 0.0) -> Sequential:
+    torch.manual_seed(0)
+    middle = [nn.BatchNorm1d(16)] if norm else []
+    middle += [nn.Dropout(p)] if p else []
+    return Sequential(nn.Linear(8, 16), *middle, Neuron(cells, derivative=derivative), nn.Linear(16, 3), Neuron(Integrator()))
+
+
+def data(samples: int = 12, steps: int = 4, classes: int = 3, width: int = 8, **options: Any) -> Arrays:
+    draw = np.random.default_rng(samples)
+    x = (draw.random((samples, steps, width)) < 0.5).astype(np.float32)
+    return Arrays(x, np.arange(samples) % classes, **options)
+
+
+class Nothing:
+    """A split without a batch."""
+
+    labels = np.arange(3)
+
+    def __len__(self) -> int:
+        return 1
+
+    def epoch(self, number: int) -> Iterator[Any]:
+        return iter(())
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "a tuple of splits": (lambda: fit(net(), (data(),), QUICK), DataError, r"splits: got tuple.*Splits\(train"),
+    "no training split": (lambda: fit(net(), Splits(None)), DataError, "splits: got no training split"),
+    "a table for a recipe": (lambda: fit(net(), Splits(data()), {"epochs": 1}), DataError, "recipe: got dict.*of_table"),
+    "a split of nothing": (lambda: fit(net(), Splits(Nothing()), QUICK), DataError, "no batch in its epoch"),
+    "validation of another width": (
+        lambda: fit(net(), Splits(data(), data(width=9)), QUICK), ShapeError, r"layers\.0: got moments of shape \(9,\)"
+    ),
+    "test of another width": (
+        lambda: fit(net(), Splits(data(), data(), data(width=9)), QUICK), ShapeError, r"layers\.0: got moments of shape \(9,\)"
+    ),
+    "a lone sample of one step": (
+        lambda: fit(net(norm=True), Splits(data(13, 1, batch_size=4)), QUICK), DataError,
+        r"layers\.1: got one sample of one step in epoch 1, batch 4.*batch norm",
+    ),
+    "epochs of 2.5": (lambda: Recipe(epochs=2.5), DataError, r"recipe: epochs: got 2\.5 \(float\), expected a whole number"),
+    "epochs that are true": (lambda: Recipe(epochs=True), DataError, r"epochs: got True \(bool\)"),
+    "a rate in words": (lambda: Optimiser(rate="fast"), DataError, r"optimiser\.rate: got 'fast' \(str\), expected a number"),
+    "every 0.5 epochs": (lambda: Schedule(every=0.5), DataError, r"schedule\.every: got 0\.5"),
+    "a switch of 1": (lambda: Weights(fire=1), DataError, r"weights\.fire: got 1 \(int\)"),
+    "a loss in words": (lambda: Recipe(loss="tet"), DataError, r"recipe: loss: got 'tet' \(str\)"),
+    "batches of 2.5": (lambda: data(batch_size=2.5), DataError, r"batch size: got 2\.5, expected a whole number from 1"),
+    "batches of true": (lambda: data(batch_size=True), DataError, "batch size: got True"),
+    "steps of 2.5": (lambda: Coding("direct", 2.5), DataError, r"direct coding: steps: got 2\.5"),
+    "labels of halves": (lambda: Arrays(np.ones((3, 4, 8)), np.arange(3) / 2), DataError, "labels: got float64"),
+    "time first": (lambda: Arrays(np.ones((4, 6, 8)), np.arange(6)), DataError, "one for each of 4 samples"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_work_is_refused_by_name(name: str) -> None:
+    given, error, said = REFUSED[name]
+    with pytest.raises(error, match=said):
+        given()
+
+
+def test_what_is_odd_is_told() -> None:
+    with pytest.warns(SpikeflowWarning, match="every training sample is of class 0"):
+        fit(net(), Splits(data(classes=1)), QUICK)
+    with pytest.warns(SpikeflowWarning, match=r"no gradient reached layers\.1\.decay.*one step"):
+        cells = Sequential(nn.Linear(8, 16), Neuron(LIF(0.8, 0.5), learn="decay"), nn.Linear(16, 3), Neuron(Integrator()))
+        fit(cells, Splits(data(steps=1)), QUICK)
+    with pytest.warns(SpikeflowWarning, match="epoch 1: the loss on the validation split is (inf|nan)"):
+        wide = Sequential(nn.Linear(8, 3), Neuron(Integrator()))
+        with torch.no_grad():
+            wide.layers[0].weight.fill_(1e38)
+            wide.layers[0].weight[1:] *= -1
+        zeros = np.zeros((12, 4, 8), np.float32)
+        fit(wide, Splits(Arrays(zeros, np.arange(12) % 3), Arrays(zeros + 1, np.arange(12) % 3)), QUICK)
+
+
+def test_ordinary_small_trainings_pass() -> None:
+    """One sample, batches of one with and without batch norm, one step, labels and samples of small types."""
+    for parts in (
+        data(1, classes=1), data(12, batch_size=1), data(12, 1), Arrays(np.ones((6, 4, 8), bool), np.arange(6, dtype=np.uint8) % 3),
+        Arrays(np.ones((6, 4, 8), np.int64)[::-1], np.arange(12)[::2] // 2 % 3),
+    ):  # fmt: skip
+        found = fit(net(norm=len(parts.x[0]) > 1), Splits(parts, parts), QUICK)
+        assert found.history[0].train_loss > 0 and found.valid is not None and found.valid.samples == len(parts.x)
+
+
+def test_a_checkpoint_is_of_its_data_and_of_its_layers_options(tmp_path: Path) -> None:
+    fit(net(), Splits(data(), data(9)), QUICK, Session(tmp_path))
+    on = Session(tmp_path, resume=True)
+    again = fit(net(), Splits(data(), data(9)), QUICK, on)
+    assert len(again.history) == 1
+    for splits, where in (
+        (Splits(data(24), data(9)), "train"), (Splits(data(), data(10)), "valid"), (Splits(data()), "valid"),
+        (Splits(data(batch_size=5), data(9)), "train"), (Splits(data(seed=4), data(9)), "train"),
+        (Splits(data(), data(9), data(6)), "test"),
+    ):  # fmt: skip
+        with pytest.raises(FileError, match=f"another training .data, {where}"):
+            fit(net(), splits, QUICK, on)
+    for other in (
+        net(LIF(0.8, 0.7)), net(LIF(0.8, 0.5, reset="subtract")), net(LIF(0.8, 0.5, convention="normalised")),
+        net(derivative=surrogate.triangle), net(derivative=torch.sigmoid), net(LIF(np.full(16, 0.8), 0.5)),
+    ):  # fmt: skip
+        with pytest.raises(FileError, match=r"another training .(options|shapes), layers\.1"):
+            fit(other, Splits(data(), data(9)), QUICK, on)
+    dropped = tmp_path / "dropped"
+    fit(net(p=0.2), Splits(data()), QUICK, Session(dropped))
+    with pytest.raises(FileError, match=r"options, layers\.1: p=0\.2.* in the file, p=0\.3"):
+        fit(net(p=0.3), Splits(data()), QUICK, Session(dropped, resume=True))
+
+
+HOLDS = (
+    "import sys, time; from pathlib import Path; from spikeflow.files.write import alone_in\n"
+    "with alone_in(Path(sys.argv[1])):\n    print('there', flush=True); time.sleep(60)"
+)
+
+
+def test_one_process_at_a_time_writes_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with subprocess.Popen((sys.executable, "-c", HOLDS, str(folder)), stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None and other.stdout.readline() == "there\n"
+        with pytest.raises(FileError, match="another process writes there at this moment"):
+            fit(net(), Splits(data()), QUICK, Session(folder))
+        other.kill()
+    assert len(fit(net(), Splits(data()), QUICK, Session(folder)).history) == 1
+    left = {path.name for path in folder.iterdir()} - {"tensorboard"}
+    assert left == {"last.checkpoint", "best.checkpoint", "metrics.csv", "record.json"}
