@@ -49,7 +49,7 @@ CHIP_MODULE = (
 )
 SAMPLES = (
     "Samples: a .npz file with x and, where known, y; a .npy file with x; or a folder of x.npy and y.npy, or "
-    "of one .npy file for each sample."
+    "of one .npy file for each sample; recordings, or an idx file of pictures as they are."
 )
 OUT = click.option("--out", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 

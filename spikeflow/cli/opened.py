@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikeflow.cli import recordings
+from spikeflow.cli import pictures, recordings
 from spikeflow.errors import FileError
 from spikeflow.ir import file, store
 from spikeflow.ir.preprocessing import FIRST
@@ -51,13 +51,15 @@ def network(path: str) -> Network:
 
 def samples(network: Network, path: str) -> Samples:
     """The samples in a file or folder, prepared as the network's record says; recordings where it begins
-    with such: see `cli.recordings`.
+    with such: see `cli.recordings`; pictures of an idx file.
 
     Raises
     ------
     FileError, DataError
         Where there are none, or they do not fit.
     """
+    if pictures.is_idx(Path(path)):
+        return taken(network, pictures.read(Path(path)))
     steps = network.inputs[0].preprocessing if len(network.inputs) == 1 else ()
     if not (steps and isinstance(steps[0], FIRST)) or recordings.holds_arrays(Path(path)):
         return taken(network, path)

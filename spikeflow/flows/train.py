@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from spikeflow.convert import capture_trained
-from spikeflow.errors import SpikeflowWarning
+from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.files.write import check_folder
 from spikeflow.flows.data import Loaded, load
 from spikeflow.flows.networks import network
 from spikeflow.flows.recipe_file import Task
+from spikeflow.flows.teacher import logits
 from spikeflow.ir import file
 from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Input
@@ -112,6 +113,7 @@ def train(
     with ranks.quiet():
         out = check_folder(folder)
         data = load(task.data, task.training.seed)
+        _teach(task, data)
         torch.manual_seed(task.training.seed)
         net = network(task.network, data.shape, len(data.labels))
         notes = {"title": task.title, "network": plain(task.network), **data.facts}
@@ -145,9 +147,23 @@ def _fitted(task: Task, net: nn.Module, data: Loaded, session: Session) -> Fitte
     def splits_at(number: int) -> Splits:
         if number == steps:
             return data.splits
-        return load(replace(task.data, steps=number), task.training.seed).splits
+        fewer = load(replace(task.data, steps=number), task.training.seed)
+        _teach(task, fewer)
+        return fewer.splits
 
     return fit_reduced(net, splits_at, task.training, range(first, steps - 1, -1), session)[-1].fitted
+
+
+def _teach(task: Task, data: Loaded) -> None:
+    """Give the training samples the logits of the ANN that is followed, where there is one."""
+    chosen, train = task.training.distillation, data.splits.train
+    if not chosen.weight:
+        return
+    if not isinstance(train, Arrays) or train.coding.kind == "spikes":
+        raise DataError(
+            "recipe: distillation", f"samples of {task.data.set} with a time axis", "still pictures"
+        )
+    train.teacher = logits(chosen.file, train.x, len(data.labels))
 
 
 def _warn_of_chance(fitted: Fitted, classes: int) -> None:

@@ -37,11 +37,14 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples side by side, time first; `mask` ``(T, B)`` says which steps belong to each."""
+    """Samples side by side, time first; `mask` ``(T, B)`` says which steps belong to each, `teacher`
+    ``(B, C)`` the logits that are followed.
+    """
 
     x: torch.Tensor
     labels: torch.Tensor
     mask: torch.Tensor
+    teacher: torch.Tensor | None = None
 
 
 def _whole_from_1(value: Any) -> bool:
@@ -112,6 +115,7 @@ class Arrays:
         if not _whole_from_1(batch_size):
             raise DataError("batch size", batch_size, "a whole number from 1")
         self.coding, self.batch_size, self.seed, self.shuffle = coding, batch_size, seed, shuffle
+        self.teacher: Array | None = None  # logits of every sample, for distillation
 
     @property
     def labels(self) -> Array:
@@ -157,7 +161,8 @@ class Arrays:
         labels = torch.from_numpy(self.y[chosen].astype(np.int64))
         labels = labels.T if labels.ndim == 2 else labels
         every = torch.ones(moments.shape[:2], dtype=torch.bool)
-        return Batch(moments, labels, labels >= 0 if labels.ndim == 2 else every)
+        teacher = None if self.teacher is None else torch.from_numpy(self.teacher[chosen])
+        return Batch(moments, labels, labels >= 0 if labels.ndim == 2 else every, teacher)
 
     def _samples(self, chosen: Array, draw: int, changes: Array | None) -> Array:
         """The samples of a batch, augmented; `draw` counts those of all epochs before."""

@@ -53,7 +53,8 @@ def moved(batch: Any, device: torch.device) -> Batch:
     x: Any = batch.x
     x = {name: value.to(device) for name, value in x.items()} if isinstance(x, dict) else x.to(device)
     mask: Any = None if batch.mask is None else batch.mask.to(device)
-    return Batch(x, batch.labels.to(device), mask)
+    teacher = getattr(batch, "teacher", None)
+    return Batch(x, batch.labels.to(device), mask, None if teacher is None else teacher.to(device))
 
 
 def exact(device: torch.device) -> AbstractContextManager[Any]:

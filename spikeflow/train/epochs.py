@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -10,9 +11,12 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from spikeflow.errors import DataError, TrainingError
-from spikeflow.train import loss, quantise, regularise
+from spikeflow.neurons.surrogate import Surrogate
+from spikeflow.neurons.surrogate_schedule import between, replace_surrogates, surrogates_of
+from spikeflow.train import loss, quantise, reading, regularise
 from spikeflow.train.batches import Batches
 from spikeflow.train.device import moved
+from spikeflow.train.fans import fan_outs
 from spikeflow.train.health import Gradients, check_lone, check_shapes, not_a_number
 from spikeflow.train.init import make_fire
 from spikeflow.train.inside import spiking
@@ -58,12 +62,19 @@ class Model:
         if recipe.weights.average:
             update = get_ema_multi_avg_fn(recipe.weights.average)
             self.averaged = AveragedModel(net, multi_avg_fn=update, use_buffers=True)
-        self.spiking = tuple(spiking(net)) if _regular(recipe) else ()
+        self.spiking = tuple(spiking(net)) if recipe.regularise.acts else ()
+        self.fans: dict[str, torch.Tensor] = {}
+        self.surrogates = _surrogates(net, recipe)
 
     @property
     def selected(self) -> nn.Module:
         """The network that is evaluated and kept: the averaged one where there is one."""
         return self.net if self.averaged is None else self.averaged.module
+
+    def see(self, x: Any) -> None:
+        """Look at a first batch: how large a moment is."""
+        if self.recipe.regularise.operations_weight:
+            self.fans = fan_outs(self.net, tuple(x.shape[2:]))
 
     def begin(self, train: Batches) -> None:
         """What is done once before the first epoch."""
@@ -97,10 +108,6 @@ class Model:
             quantise.clip(self.net, self.recipe.weights.clip)
         if self.averaged is not None:
             self.averaged.update_parameters(self.net)
-
-
-def _regular(recipe: Recipe) -> bool:
-    return bool(recipe.regularise.rate_weight or recipe.regularise.silence_weight)
 
 
 def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
@@ -138,6 +145,36 @@ def loss_of(chosen: Loss, outputs: torch.Tensor, batch: Any) -> torch.Tensor:
     return function(outputs, labels, mask, chosen.correct, chosen.incorrect)
 
 
+def _taught(recipe: Recipe, outputs: torch.Tensor, batch: Any) -> torch.Tensor:
+    """The loss of training: the recipe's, and how far the outputs are from the ANN's that is followed."""
+    value, chosen = loss_of(recipe.loss, outputs, batch), recipe.distillation
+    if not chosen.weight:
+        return value
+    if batch.teacher is None:
+        raise DataError("distillation", "batches without logits of a teacher", "Arrays whose teacher is set")
+    found = reading.read(outputs, recipe.loss.reading, batch.mask)
+    follows = loss.distillation(found, batch.teacher, chosen.temperature)
+    return (1 - chosen.weight) * value + chosen.weight * follows
+
+
+def _surrogates(net: nn.Module, recipe: Recipe) -> dict[str, Callable[[int], Surrogate]]:
+    """For each layer that spikes, by its path, the surrogate of each epoch; none where they stay."""
+    chosen, found = recipe.surrogate, dict[str, Callable[[int], Surrogate]]()
+    if not chosen.last:
+        return found
+    cells = {id(layer) for layer in spiking(net).values()}
+    for path, first in surrogates_of(net).items():
+        if id(net.get_submodule(path)) in cells:
+            known = [f.name for f in fields(first)] if isinstance(first, Surrogate) else []
+            if not isinstance(first, Surrogate) or set(chosen.last) - set(known):
+                wanted = f"numbers of {first}: {', '.join(known)}"
+                raise DataError("recipe: surrogate.last", f"{dict(chosen.last)}", wanted)
+            found[path] = between(
+                first, replace(first, **chosen.last), chosen.epochs or max(2, recipe.epochs)
+            )
+    return found
+
+
 def _penalty(model: Model, found: dict[str, torch.Tensor], share: Share) -> torch.Tensor:
     """What spikes of the whole batch cost; of several ranks each adds its part."""
     chosen, terms = model.recipe.regularise, []
@@ -152,6 +189,9 @@ def _penalty(model: Model, found: dict[str, torch.Tensor], share: Share) -> torc
         if chosen.silence_weight:
             times = 1 if model.ranks.alone else len(found[name]) * share.whole
             terms.append(chosen.silence_weight * regularise.silence(spikes * times, chosen.silence_least))
+        if chosen.operations_weight:
+            most = torch.stack([fan.sum() for fan in model.fans.values()]).sum()
+            terms.append(chosen.operations_weight * (spikes.mean((0, 1)) * model.fans[name]).sum() / most)
     return torch.stack(terms).sum() / model.ranks.world
 
 
@@ -186,6 +226,8 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
     recipe, sums = model.recipe, _Sum()
     gradients = Gradients(model.net.named_parameters())
     model.net.train()
+    if model.surrogates:
+        replace_surrogates(model.net, {path: at(number) for path, at in model.surrogates.items()})
     for index, given in enumerate(batches.epoch(number)):
         when = f"in epoch {number + 1}, batch {index + 1}"
         batch = moved(given, model.device)
@@ -207,7 +249,7 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
 def _backward(model: Model, share: Share, when: str) -> tuple[torch.Tensor, torch.Tensor]:
     """Gradients by the recipe's rule; outputs of a share and its part of the loss."""
     recipe, x = model.recipe, share.batch.x
-    part = weighted(lambda outputs: loss_of(recipe.loss, outputs, share.batch), share)
+    part = weighted(lambda outputs: _taught(recipe, outputs, share.batch), share)
     with shared(model.net, share, model.ranks):
         if recipe.rule.kind != "bptt":
             outputs, value = backward(recipe.rule, model.net, x, part)

@@ -115,6 +115,7 @@ def fit(
         if not place.ranks.alone:
             _gather(net, splits, batch, place)
         run = _Run(net, splits, recipe, session, place)
+        run.model.see(batch.x)
         if (folder := run.folder) is not None:
             place.ranks.first(lambda: held.enter_context(alone_in(folder)))
         run.begin()

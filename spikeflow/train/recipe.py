@@ -112,19 +112,68 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Regularise:
-    """What spikes cost, in every layer that spikes: `train.regularise.rate` and `silence`, times a weight."""
+    """What spikes cost, in every layer that spikes: `train.regularise.rate` and `silence`, times a weight;
+    and `operations_weight` times the synaptic operations, as a share of those if every neuron spiked in every
+    step.
+    """
 
     rate_weight: float = 0.0
     rate_low: float = 0.0
     rate_high: float = 1.0
     silence_weight: float = 0.0
     silence_least: float = 1.0
+    operations_weight: float = 0.0
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything costs."""
+        return bool(self.rate_weight or self.silence_weight or self.operations_weight)
 
     def __post_init__(self) -> None:
         check_types("regularise", self)
+        _within("regularise.operations_weight", self.operations_weight, 0)
         _within("regularise.rate_weight", self.rate_weight, 0)
         _within("regularise.silence_weight", self.silence_weight, 0)
         _within("regularise.rate_high", self.rate_high, self.rate_low)
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """An ANN that is followed: (1 - weight) of the loss, and weight times `train.loss.distillation`.
+
+    Parameters
+    ----------
+    file : of the ANN, as `spikeflow convert` reads it; it sees training samples before augmentation.
+    """
+
+    file: str = ""
+    weight: float = 0.0
+    temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        check_types("distillation", self)
+        _within("distillation.weight", self.weight, 0, 1)
+        if not self.temperature > 0:
+            raise DataError("recipe: distillation.temperature", self.temperature, "a number above 0")
+
+
+@dataclass(frozen=True)
+class SurrogateSchedule:
+    """Surrogates that change epoch by epoch, each number of them geometrically, from those of the network.
+
+    Parameters
+    ----------
+    last : numbers, by name, that they have at epoch `epochs` and after; none: they stay.
+    epochs : 0 for all.
+    """
+
+    last: Mapping[str, float] = field(default_factory=dict[str, float])
+    epochs: int = 0
+
+    def __post_init__(self) -> None:
+        check_types("surrogate", self)
+        if self.epochs != 0:
+            _within("surrogate.epochs", self.epochs, 2)
 
 
 @dataclass(frozen=True)
@@ -179,13 +228,14 @@ class Recipe:
     schedule: Schedule = field(default=Schedule())
     regularise: Regularise = field(default=Regularise())
     weights: Weights = field(default=Weights())
+    distillation: Distillation = field(default=Distillation())
+    surrogate: SurrogateSchedule = field(default=SurrogateSchedule())
     rule: Rule = field(default=Rule())
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         check_types("", self)
-        regular = self.regularise.rate_weight or self.regularise.silence_weight
-        if self.rule.kind != "bptt" and regular:
+        if self.rule.kind != "bptt" and self.regularise.acts:
             raise DataError(
                 "recipe: regularise", "a penalty", f"none with rule {self.rule.kind}", "rule bptt"
             )

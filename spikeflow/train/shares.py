@@ -82,7 +82,9 @@ def _cut(batch: Any, chosen: slice) -> Batch:
     x = batch.x
     x = {name: value[:, chosen] for name, value in x.items()} if isinstance(x, dict) else x[:, chosen]
     mask = None if batch.mask is None else batch.mask[:, chosen]
-    return Batch(x, batch.labels[..., chosen], mask)  # type: ignore[arg-type]
+    teacher = getattr(batch, "teacher", None)
+    taught = None if teacher is None else teacher[chosen]
+    return Batch(x, batch.labels[..., chosen], mask, taught)  # type: ignore[arg-type]
 
 
 def check_shareable(net: nn.Module) -> None:

@@ -8,16 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
+from torch import nn
 
 from spikeflow.cli import cli
 from spikeflow.datasets import NMNIST
 from spikeflow.errors import DataError, FileError
 from spikeflow.flows import recipe_file
+from spikeflow.flows.data import load
+from spikeflow.flows.teacher import logits
 from spikeflow.flows.train import train
 from spikeflow.ir import file
 from spikeflow.sim.classify import classify
-from spikeflow.train.recipe import Recipe
+from spikeflow.train.batches import Arrays
+from spikeflow.train.recipe import Distillation, Recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "examples/recipes").glob("*.toml"))
 SMALL = """
@@ -156,3 +161,26 @@ def test_workers_change_nothing(data_folder: Path, tmp_path: Path) -> None:
         whole = replace(task, data=data, network=layers, training=training)
         found.append(train(whole, tmp_path / str(workers)).fitted.net.state_dict())
     assert all(np.array_equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def test_an_ann_in_a_file_teaches(tmp_path: Path) -> None:
+    ann = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    torch.save(ann, tmp_path / "ann.pt")
+    (tmp_path / "a.toml").write_text(SMALL.format(kind="dense", coding="direct", more=""))
+    task = recipe_file.read(tmp_path / "a.toml")
+    chosen = Distillation(str(tmp_path / "ann.pt"), 1.0, 1.0)
+    task = replace(task, training=replace(task.training, epochs=1, distillation=chosen))
+    data = load(task.data, 0)
+    assert isinstance(data.splits.train, Arrays)
+    x = data.splits.train.x
+    with torch.no_grad():
+        wanted = ann(torch.from_numpy(x)).numpy()
+    found = logits(str(tmp_path / "ann.pt"), x, 10)
+    assert np.allclose(found, wanted, atol=1e-5) and found.shape == (300, 10)
+    taught, alone = (
+        train(each, tmp_path / name).fitted.history[-1].train_loss
+        for name, each in (("a", task), ("b", replace(task, training=Recipe(epochs=1))))
+    )
+    assert taught != alone
+    with pytest.raises(DataError, match=r"distillation\.file"):
+        logits(str(tmp_path / "ann.pt"), x, 7)
