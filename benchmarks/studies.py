@@ -24,8 +24,6 @@ class Study:
 
 _ECG = {
     "alif": {},
-    "alif_128": {"network.hidden": [128], "training.optimiser.rate": 5e-3},
-    "alif_atan": {"network.surrogate": "atan", "training.optimiser.rate": 5e-3},
     "adlif": {
         "network.neuron": "AdLIF",
         "network.parameters": {"scale": 20.0},
@@ -57,11 +55,6 @@ _BRAILLE = {
         "network.feedback_gain": 1.5,
         "network.spread": {"decay": [0.7, 0.98], "decay_apical": [0.8, 0.99]},
         "network.learn": ["decay", "decay_apical"],
-    },
-    "alif": {
-        "network.neuron": "ALIF",
-        "network.spread": {"decay": [0.7, 0.98], "decay_adaptation": [0.9, 0.99]},
-        "network.learn": ["decay", "decay_adaptation", "adaptation"],
     },
 }
 _NMNIST = {"recipe": {}, "wide": {"network.channels": [32, 64, 96], "network.dropout": 0.2}}

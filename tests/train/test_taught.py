@@ -98,7 +98,7 @@ def test_a_penalty_on_operations_makes_fewer() -> None:
                 epochs=12, optimiser=Optimiser(rate=2e-2), regularise=Regularise(operations_weight=weight)
             ),
         )
-        made.append(work(net, next(iter(splits(200).valid.epoch(0))).x).accumulates)  # type: ignore[union-attr]
+        made.append(work(net, next(iter(splits(200).valid.epoch(0))).x).spikes)  # type: ignore[union-attr]
     assert made[1] < 0.7 * made[0]
 
 
