@@ -143,7 +143,28 @@ def loading_report(record: dict[str, Any]) -> Iterator[str]:
             yield f"| tonic, {w} workers, {words} | {r['samples_a_second']:,.0f} | {r['loading_s'] / alone:.3g} | | |"
 
 
+def two_point_claim_report(record: dict[str, Any]) -> Iterator[str]:
+    """Accuracy and spikes of every arm, and the gate's paired differences with their intervals."""
+    for name, part in record["parts"].items():
+        folds, seeds = len(part["splits"]), len(part["arms"]["gate"]["accuracy_by_fold_and_seed"][0])
+        made = "; ".join(f"{m['runs']} trainings on {m['machine']}" for m in part["made by"])
+        yield f"\n### {name}: {folds} folds x {seeds} seeds ({', '.join(part['splits'])})\n\n{made}.\n"
+        yield "| arm | parameters | test accuracy | spikes a sample | gate's lead, points | 95 %, folds | 95 %, pairs | bootstrap | better in |"
+        yield "|---|---|---|---|---|---|---|---|---|"
+        for arm, r in part["arms"].items():
+            first = f"| {arm} | {r['parameters']:,} | {100 * r['accuracy']:.1f} % | {r['spikes_a_sample']:,.0f} | "
+            d = part["gate against"].get(arm)
+            kinds = [_points(d[k]) for k in ("t_folds", "t_pairs", "bootstrap")] if d else [""] * 3
+            lead = f"{100 * d['mean']:+.1f}" if d else ""
+            yield first + " | ".join([lead, *kinds, d["better_in"] if d else ""]) + " |"
+
+
+def _points(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}"
+
+
 REPORTS = {
+    "two_point_claim": two_point_claim_report,
     "loading": loading_report,
     "engine": engine_report,
     "resnet": resnet_report,

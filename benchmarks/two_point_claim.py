@@ -152,7 +152,12 @@ def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     here, code = machine(), given.commit or commit()
     place = Place(Path(given.data), Path(given.runs), f"{here['processor']}, torch {torch.__version__}", code)
-    settings = {"grid": [asdict(cell) for cell in GRID], "seeds": given.seeds, "claimed": WANTED}
+    settings = {
+        "kind": "two_point_claim",
+        "grid": [asdict(cell) for cell in GRID],
+        "seeds": given.seeds,
+        "claimed": WANTED,
+    }
     head = {"commit": code, "machine": here, "settings": settings}
     parts: dict[str, Any] = {}
     one_thread()
