@@ -32,8 +32,9 @@ FOLDS = range(5)
 VARIED: dict[str, dict[str, dict[str, Any]]] = {
     "spoken_digits": {
         "base": {},
+        "plain": {"data.hearing.variants": 1, "network.hidden": [256], "network.dropout": 0.3},
         "wide": {"network.hidden": [256], "network.dropout": 0.3},
-        "deep": {"network.hidden": [128, 128]},
+        "deep": {"data.hearing.variants": 1, "network.hidden": [128, 128]},
         "mild": {
             "data.hearing.warp": [0.92, 1.08],
             "data.hearing.noise": 0.0,

@@ -38,12 +38,14 @@ class Samples:
     y : labels, one for each sample, ``(N, ...)``: int64 classes or float64 values; None where not known.
     warnings : what a user should know of how they were taken.
     prepared : whether a network's own preprocessing has been done, see `spikeflow.sim.joined.taken`.
+    names : of recordings, one for each sample; empty where they have none.
     """
 
     x: Array
     y: Array | None = None
     warnings: tuple[str, ...] = field(default=())
     prepared: bool = False
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         x = intake.array_of("data: x", self.x)
@@ -61,7 +63,8 @@ class Samples:
         """The first `count` samples; all where None."""
         if count is None:
             return self
-        return replace(self, x=self.x[:count], y=None if self.y is None else self.y[:count])
+        y = None if self.y is None else self.y[:count]
+        return replace(self, x=self.x[:count], y=y, names=self.names[:count])
 
 
 def labels_of(given: object, samples: int | None = None) -> Array:

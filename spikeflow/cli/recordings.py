@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikeflow.errors import FileError
+from spikeflow.ir.answer import VALUE
 from spikeflow.ir.preprocessing import First, MelSpikes
 from spikeflow.ir.record import Network
+from spikeflow.ir.show import one_line
 from spikeflow.samples import Samples
 from spikeflow.sim.joined import made
 
 if TYPE_CHECKING:
     from spikeflow.events import Events
+    from spikeflow.sim.evaluation import Evaluation
     from spikeflow.sound import Sound
 
 WAVES = (".wav", ".wave")
+SHOWN = 40  # answers that are printed
 
 
 def holds_arrays(path: Path) -> bool:
@@ -47,6 +51,27 @@ def read(network: Network, step: First, path: Path) -> Samples:
     )
     samples = made(items, step, [file for file, _ in found])
     return replace(samples, warnings=(*told, *samples.warnings))
+
+
+def answered(network: Network, samples: Samples, evaluation: Evaluation) -> dict[str, str]:
+    """The class that each recording was answered with, by its path; empty for samples without names and for
+    answers that are no single class.
+    """
+    name = evaluation.chosen
+    if not samples.names or not name or evaluation.kind(name, evaluation.y) == VALUE:
+        return {}
+    found, labels = evaluation.predictions(), network.record.labels
+    if found.ndim != 1:
+        return {}
+    words = [labels[k] if k < len(labels) else str(k) for k in found.tolist()]
+    return dict(zip(samples.names, words, strict=True))
+
+
+def listed(answers: dict[str, str]) -> list[str]:
+    """Answers of recordings as lines."""
+    lines = [f"{one_line(name)}: {one_line(word)}" for name, word in list(answers.items())[:SHOWN]]
+    more = len(answers) - SHOWN
+    return [*lines, f"... and {more} more: --json tells all"] if more > 0 else lines
 
 
 def _found(network: Network, path: Path, sound: bool, told: list[str]) -> list[tuple[Path, int]]:
@@ -79,7 +104,7 @@ def _files(folder: Path, sound: bool, told: list[str]) -> list[Path]:
         return found
     waves = [p for p in found if p.suffix.lower() in WAVES and not p.name.startswith(".")]
     if left := [p.name for p in found if p not in waves and not p.name.startswith(".")]:
-        told.append(f"{folder}: {len(left)} files that are no .wav are left out, such as {left[0]}")
+        told.append(f"{folder}: {len(left)} other files than .wav are left out, such as {left[0]}")
     return waves
 
 

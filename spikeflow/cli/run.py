@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from spikeflow.cli import console, opened
+from spikeflow.cli import console, opened, recordings
 
 
 @click.command("run", cls=console.Writing)
@@ -85,13 +85,16 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
         evaluation.checkpoint.save(save)
     made = network.graph.integers
     integers = {} if made is None else {"integers": {"chip": made.chip, "origin": made.origin}}
+    named = recordings.answered(network, samples, evaluation)
+    answers = {"answers": named} if named else {}
     went_on = {"before": evaluation.before, "load_state": load} if load else {}
-    facts = {"file": file, "engine": options["engine"], **integers, **went_on, **summary.to_json()}
+    facts = {"file": file, "engine": options["engine"], **integers, **went_on, **answers, **summary.to_json()}
     told = (
         []
         if made is None
         else [f"integers for {made.chip}, made from the network {made.origin or 'unknown'}"]
     )
     told += [f"goes on behind step {evaluation.before} of {load}"] if load else []
+    told += recordings.listed(named)
     written = [f"Written: {path}" for path in (out, save, record_out) if path]
     console.emit(as_json, {**facts, "warnings": warned}, "\n".join([*told, summary.to_text(), *written]))

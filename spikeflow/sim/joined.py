@@ -74,7 +74,8 @@ def prepared(described: InputRecord, given: object) -> Samples:
         return replace(found, prepared=True)
     scaled = any(isinstance(step, Normalise) for step in steps)
     told = tuple(text for text in found.warnings if not (scaled and text.startswith(BYTES)))
-    return Samples(applied(steps, found.x, 2 if described.timed else 1), found.y, told, prepared=True)
+    x = applied(steps, found.x, 2 if described.timed else 1)
+    return replace(found, x=x, warnings=told, prepared=True)
 
 
 def _recordings(given: Any) -> Iterable[Any] | None:
@@ -104,7 +105,7 @@ def made(items: Iterable[Any], step: First, names: Sequence[object] = ()) -> Sam
         warnings.simplefilter("always", SpikeflowWarning)
         found = gathered(_each(items, step, names), single=True)
     told = dict.fromkeys(str(w.message) for w in caught)
-    return replace(found, warnings=(*found.warnings, *told))
+    return replace(found, warnings=(*found.warnings, *told), names=tuple(map(str, names)))
 
 
 def _each(items: Iterable[Any], step: First, names: Sequence[object]) -> Iterable[Any]:

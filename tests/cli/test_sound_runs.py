@@ -68,16 +68,19 @@ def test_a_folder_of_recordings_of_any_name(call: Call, tmp_path: Path) -> None:
     ended = call("run", net, "--data", folder, "--out", tmp_path / "all.npz", "--json")
     assert ended.code == 0, ended
     told = json.loads(ended.out)["warnings"]
-    assert any("1 files that are no .wav are left out, such as notes.txt" in text for text in told)
+    answers = json.loads(ended.out)["answers"]
+    assert any("1 other files than .wav are left out, such as notes.txt" in text for text in told)
     sounds = [read_wave(folder / name) for name in sorted([*names, "old.wav"])]
     wanted = classify(file.read(net), sounds)
     assert wanted.accumulated().any()
     with np.load(tmp_path / "all.npz") as found:
         np.testing.assert_array_equal(found["accumulators"], wanted.accumulated())
+    words = [LABELS[k] for k in wanted.predictions()]
+    assert answers == {str(folder / n): w for n, w in zip(sorted([*names, "old.wav"]), words, strict=True)}
     spikes = np.stack([STEP(sound) for sound in sounds])
     np.testing.assert_array_equal(classify(file.read(net), spikes).accumulated(), wanted.accumulated())
     ended = call("run", net, "--data", folder / "old.wav", "--out", tmp_path / "one.npz")
-    assert ended.code == 0, ended
+    assert ended.code == 0 and f"old.wav: {answers[str(folder / 'old.wav')]}" in ended.out, ended
 
 
 def test_folders_of_labels(call: Call, tmp_path: Path) -> None:
