@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from spikeflow.errors import DataError
 from spikeflow.hw.chips.chip import load
 from spikeflow.hw.integer.observe import observe
 from spikeflow.hw.integer.probes import COARSE, Reach
@@ -14,9 +15,9 @@ from spikeflow.hw.integer.quantise import quantise
 from spikeflow.hw.passes.compose import compose
 from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Linear, Output, Population
-from spikeflow.ir.record import Network
-from spikeflow.neurons import IF, Integrator
+from spikeflow.ir.nodes import Input, Linear, Node, Output, Population
+from spikeflow.ir.record import Network, RunRecord
+from spikeflow.neurons import IF, LIF, Integrator, Izhikevich
 from spikeflow.sim.classify import RunOptions, classify
 from tests.hw import nets
 
@@ -99,3 +100,21 @@ def test_a_probe_of_integers_rounds_away_from_0() -> None:
     seen = observe(fixed, x, RunOptions(threads=1), {"cells": wanted}).reaches["cells"]
     assert (seen[wanted[0]] % 2**COARSE == 0).all() and (seen[wanted[0]] <= 0).all()
     assert seen[wanted[0]].min() < 0 < seen[wanted[1]].max()
+
+
+def test_a_population_whose_registers_are_beyond_floats_is_named() -> None:
+    """In eight substeps a quadratic potential runs away before its reset; the cells beside it do not."""
+    draw = np.random.default_rng(0)
+    nodes: dict[str, Node] = {"x": Input((12,), "spikes"), "w": Linear(draw.normal(2, 4, (16, 12)))}
+    nodes |= {"still": LIF().node((16,)), "wild": Izhikevich(substeps=8).node((16,))}
+    nodes |= {"v": Linear(draw.normal(size=(3, 16))), "readout": Integrator().node((3,)), "out": Output()}
+    pairs = ("x", "w"), ("w", "still"), ("w", "wild"), ("still", "v"), ("wild", "v"), ("v", "readout"), ("readout", "out")
+    network = Network(Graph(nodes, tuple(Edge(*pair) for pair in pairs)), RunRecord(24, "spikes", readout="readout"))
+    wanted = {
+        name: [Reach(i, "high") for i, found in enumerate(nodes[name].program.code) if found.op in ("add", "mul")]  # type: ignore[union-attr]
+        for name in ("still", "wild")
+    }
+    x = (draw.random((6, 24, 12)) < 0.5) * 1.0
+    assert classify(network, x).logits.any()
+    with pytest.raises(DataError, match="wild: got values within its step that are NaN or infinite"):
+        observe(network, x, wanted=wanted)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.errors import DataError
 from spikeflow.events import Spikes
 from spikeflow.hw.integer.probes import Float, Reach, extremes, probed
 from spikeflow.ir import stages
@@ -86,13 +87,29 @@ def observe(
     for first in range(0, len(array), size):
         batch = array[first : first + size]
         inputs = encode_batch(network, batch, network.record.steps, level + extra, number + first)
-        result = runner(inputs, end + extra, (*names, *probes.values()), keep_state=False)
+        try:
+            result = runner(inputs, end + extra, (*names, *probes.values()), keep_state=False)
+        except DataError:  # what spikes hand on is finite, what a register comes to need not be
+            _name_unbounded(network, batch, options, wanted)
+            raise
         part = reading.of(result)
         if found:  # what registers came to is as large as the network: only the hull is kept
             found[0] = replace(found[0], reaches=_hulls((found[0], part)))
             part = replace(part, reaches={})
         found.append(part)
     return replace(joined(found), steps=network.record.steps)
+
+
+def _name_unbounded(
+    network: Network, x: npt.NDArray[Any], options: RunOptions, wanted: Mapping[str, Sequence[Reach]]
+) -> None:
+    """Raise DataError for the population whose registers are no finite numbers, each followed alone."""
+    for name in wanted if len(wanted) > 1 else ():
+        observe(network, x, options, {name: wanted[name]})
+    for name in wanted:
+        reason = "values within its step that are NaN or infinite on these samples"
+        hint = "smaller weights into it, or a shorter step of its equation: integers need a range"
+        raise DataError(name, reason, "finite numbers", hint)
 
 
 def _spikes(graph: Graph, name: str) -> bool:
