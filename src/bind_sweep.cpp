@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "sweep/product.hpp"
+#include "sweep/recurrent.hpp"
 #include "sweep/sweep.hpp"
 
 namespace nb = nanobind;
@@ -96,6 +97,41 @@ void bind_program(nb::module_& m, const char* name) {
        "into: for the wanted ports, the states, the wanted parameters.");
 }
 
+using Fed = std::tuple<Address, Address, Address, int64_t>;                // weight, bias, last outputs; the port's number
+
+Feedback feedback(const Fed& given) {
+    const auto& [weight, bias, last, port] = given;
+    return {pointer<const float>(weight), pointer<const float>(bias), pointer<const float>(last), static_cast<std::size_t>(port)};
+}
+
+void bind_recurrent(nb::module_& m) {
+    m.def("recurrent", [](const Program<float>& program, const Fed& fed, const Sizes& sizes, const Streams& ports, const Parameters& params,
+                          const Addresses& state, const std::array<Address, 3>& into, const Addresses& after) {
+        const auto [out, kept, currents] = into;
+        const ForwardText<float> text{stretch(sizes), streams<float>(ports), parameters<float>(params), pointers<const float>(state),
+                                      pointer<float>(out), pointers<float>(after), pointer<float>(kept)};
+        const nb::gil_scoped_release released;
+        recurrent_forward(program, feedback(fed), text, pointer<float>(currents));
+    }, "program"_a, "fed"_a, "sizes"_a, "ports"_a, "params"_a, "state"_a, "into"_a, "after"_a,
+       "A layer whose outputs come back. fed: weight, bias, last outputs, number of the port; into: outputs, states kept, currents.");
+    m.def("recurrent_back", [](const Program<float>& program, const Program<float>& again, const Program<float>& adjoint, const Fed& fed,
+                               const Sizes& sizes, const Streams& ports, const Parameters& params, const Addresses& state, Address kept,
+                               const Streams& cotangents, Address total) {
+        BackwardText<float> text;
+        text.stretch = stretch(sizes);
+        text.ports = streams<float>(ports);
+        text.params = parameters<float>(params);
+        text.state = pointers<const float>(state);
+        text.kept = pointer<const float>(kept);
+        text.after = streams<float>(cotangents);
+        text.out = text.after.front();
+        text.after.erase(text.after.begin());
+        const nb::gil_scoped_release released;
+        recurrent_backward({program, {again, adjoint, nullptr}}, feedback(fed), text, pointer<float>(total));
+    }, "program"_a, "again"_a, "adjoint"_a, "fed"_a, "sizes"_a, "ports"_a, "params"_a, "state"_a, "kept"_a, "cotangents"_a, "total"_a,
+       "Into `total` the cotangents of the outputs: those given, and what comes back through the feedback.");
+}
+
 // sizes: rows, inputs, outputs, threads, isa
 Product product(const std::array<int64_t, 5>& sizes) {
     const auto [rows, inputs, outputs, threads, isa] = sizes;
@@ -131,4 +167,5 @@ NB_MODULE(_sweep, m) {
     bind_program<float>(m, "Program32");
     bind_program<double>(m, "Program64");
     bind_products(m);
+    bind_recurrent(m);
 }

@@ -55,3 +55,13 @@ def product(sizes: Sequence[int], s: int, weight: int, bias: int, y: int) -> Non
 
 def product_weight(sizes: Sequence[int], s: int, cotangent: int, to_weight: int) -> None:
     """The gradient of the weight."""
+
+def recurrent(program: Program32, fed: tuple[int, int, int, int], sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], into: Sequence[int], after: Sequence[int]) -> None:
+    """
+    A layer whose outputs come back. fed: weight, bias, last outputs, number of the port; into: outputs, states kept, currents.
+    """
+
+def recurrent_back(program: Program32, again: Program32, adjoint: Program32, fed: tuple[int, int, int, int], sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], total: int) -> None:
+    """
+    Into `total` the cotangents of the outputs: those given, and what comes back through the feedback.
+    """

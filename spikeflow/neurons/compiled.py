@@ -32,6 +32,8 @@ FASTEST = 2  # the widest vectors that the processor has
 USUAL = 16  # steps between states that are kept: a segment of that many lies in the second-level cache
 
 Values = tuple[int, int]  # an address, and how many values lie there: all, or one that stands for all
+# of a feedback: addresses of weight, bias (0: none) and the outputs before the first step; the number of the port
+Fed = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -115,10 +117,42 @@ class Compiled:
         nowhere) ``(moments, states, B, *shape)``.
         """
         held = _parameters(given, extent)
-        key = ("forward", extent.bytes_each)
+        self._forward(extent.bytes_each).forward(
+            extent.sizes, given.ports, held[0], given.state, out, after, kept
+        )
+
+    def _forward(self, bytes_each: int) -> Any:
+        key = ("forward", bytes_each)
         if key not in self._made:
-            self._made[key] = _native(self.program, extent.bytes_each)
-        self._made[key].forward(extent.sizes, given.ports, held[0], given.state, out, after, kept)
+            self._made[key] = _native(self.program, bytes_each)
+        return self._made[key]
+
+    def recurrent(
+        self, extent: Extent, given: Given, fed: Fed, into: tuple[int, int, int], after: Sequence[int]
+    ) -> None:
+        """All steps, of float32, the outputs of each coming back in the next one.
+
+        Parameters
+        ----------
+        into : where the output, the states kept (0: nowhere) and the currents that arrived in all at the fed
+            port are written.
+        """
+        held, step = _parameters(given, extent), self._forward(4)
+        _sweep.recurrent(step, fed, extent.sizes, given.ports, held[0], given.state, into, after)
+
+    def recurrent_back(
+        self, extent: Extent, given: Given, fed: Fed, kept: int, cotangents: Sequence[Values], total: int
+    ) -> None:
+        """Into `total` the cotangents of the outputs, what comes back through the feedback included.
+
+        Parameters
+        ----------
+        given : at the fed port the currents that arrived in all.
+        """
+        (again, adjoint, _), _ = self._backward(4, (f"input.{self.program.inputs[fed[3]]}",))
+        held, step = _parameters(given, extent), self._forward(4)
+        backward = (extent.sizes, given.ports, held[0], given.state, kept, cotangents, total)
+        _sweep.recurrent_back(step, again, adjoint, fed, *backward)
 
     def backward(
         self,

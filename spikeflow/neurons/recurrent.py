@@ -14,8 +14,11 @@ from spikeflow.neurons.advance import NetState
 from spikeflow.neurons.layer import Neuron, State
 from spikeflow.neurons.members import Timed
 from spikeflow.neurons.net import Net, names_of
+from spikeflow.neurons.spike_linear import SpikeLinear, changed
 from spikeflow.neurons.stateless import check_stateless
-from spikeflow.neurons.stretch import check_stretch, check_tensor, state_dtype
+from spikeflow.neurons.stretch import arriving, check_stretch, check_tensor, state_dtype
+from spikeflow.neurons.sweep_recurrent import Feedback
+from spikeflow.neurons.sweeping import untouchable
 from spikeflow.neurons.wiring import FIRST, wire
 
 Fed = tuple[State, torch.Tensor]
@@ -54,6 +57,8 @@ class Recurrent(Net):
         edges = (Edge("input", "neuron", FIRST), Edge("neuron", "feedback", FIRST, 1), back)
         self.wiring = wire(("neuron", "feedback"), (*edges, Edge("neuron", "output", FIRST)))
 
+    _because: str = "not run yet"
+
     def extra_repr(self) -> str:
         """The port."""
         return f"port={self.port!r}"
@@ -89,6 +94,9 @@ class Recurrent(Net):
             For no step at all, a state that does not fit, a feedback whose current has not the input's shape.
         """
         check_stretch(self.neuron.model.name, x)
+        self._because = "states that are recorded" if names_of("record", record) else self._stepped_because(x)
+        if not self._because and (found := self._at_once(x, state)) is not None:
+            return found
         states = self.neuron.model.states()
         inner = {name: f"neuron.{name}" if name in states else name for name in names_of("record", record)}
         before = None if state is None else self._entered(state, x)
@@ -96,6 +104,47 @@ class Recurrent(Net):
         if inner:
             answer = {"output": answer["output"], **{name: answer[path] for name, path in inner.items()}}
         return answer, (after.nodes["neuron"], after.past["neuron"][-1].to(state_dtype(x.dtype)))
+
+    @property
+    def kernel(self) -> str:
+        """What ran the last stretch: ``compiled forward and backward``, all steps at once in the C++ core; or
+        ``step by step``, and why.
+        """
+        return f"step by step: {self._because}" if self._because else "compiled forward and backward"
+
+    def _stepped_because(self, x: torch.Tensor) -> str:
+        """Why the core cannot run all steps at once, as far as the feedback tells; empty where it can."""
+        feedback = self.feedback
+        if torch.compiler.is_compiling():
+            return "torch.compile"
+        if type(feedback) not in (nn.Linear, SpikeLinear) or changed(feedback):
+            return f"a feedback of {type(feedback).__name__}, or one that was changed"
+        assert isinstance(feedback, nn.Linear)
+        tensors = [t for t in (x, feedback.weight, feedback.bias) if t is not None]
+        if x.device.type != "cpu" or any(t.dtype is not torch.float32 for t in tensors):
+            return f"an input of {x.dtype} on {x.device.type} and weights of {feedback.weight.dtype}"
+        if torch.is_autocast_enabled("cpu") or type(self.neuron) is not Neuron:
+            return "autocast" if torch.is_autocast_enabled("cpu") else f"a {type(self.neuron).__name__}"
+        fits = x.ndim == 3 and feedback.weight.shape == (x.shape[2], x.shape[2])
+        return untouchable(tensors) if fits else f"moments of shape {tuple(x.shape[1:])}"
+
+    def _at_once(self, x: torch.Tensor, state: Fed | None) -> tuple[Any, Fed] | None:
+        """All steps in the core; None where the neurons cannot."""
+        neuron, feedback = self.neuron, self.feedback
+        assert isinstance(feedback, nn.Linear)
+        inputs = arriving(neuron.model.name, x, neuron.model.inputs, timed=True)
+        cells, last = self.initial(x[0]) if state is None else state
+        if state is not None:
+            entered = self._entered(state, x)
+            cells, last = entered.nodes["neuron"], entered.past["neuron"][0]
+        neuron.check(inputs[0][0], cells)
+        port = neuron.model.inputs.index(self.port)
+        found = neuron.fed_back(inputs, cells, Feedback(feedback.weight, feedback.bias, last, port))
+        if found is None:
+            self._because = neuron.kernel
+            return None
+        z, after = found
+        return z, (after, z[-1].clone())
 
     def _entered(self, state: Any, x: torch.Tensor) -> NetState:
         if not isinstance(state, Sequence) or len(state) != 2:

@@ -51,7 +51,7 @@ def called(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
     Linears that a user has changed (hooks, parametrised weights, another forward) run as they are.
     """
-    if type(layer) not in (nn.Linear, nn.Sequential) or torch.compiler.is_compiling() or _changed(layer):
+    if type(layer) not in (nn.Linear, nn.Sequential) or torch.compiler.is_compiling() or changed(layer):
         answer: torch.Tensor = layer(x)
         return answer
     if isinstance(layer, nn.Linear):
@@ -65,7 +65,8 @@ def called(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def _changed(layer: nn.Module) -> bool:
+def changed(layer: nn.Module) -> bool:
+    """Whether a user has hooked something to a layer, or put another forward in its place."""
     hooked = any(getattr(layer, name) for name in _HOOKS) or bool(torch_module._has_any_global_hook())  # type: ignore[no-untyped-call]
     return hooked or "forward" in layer.__dict__
 
@@ -81,6 +82,13 @@ def linear(
         return F.linear(x, weight, bias), f"float32: {reason}"
     y = active_rows.active_rows(x.reshape(-1, x.shape[-1]), weight, bias)
     return y.reshape(*x.shape[:-1], len(weight)), ACTIVE
+
+
+def weight_gradient(x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """``gradient^T x`` of float32 ``(rows, outputs)`` and ``(rows, inputs)`` by the faster product."""
+    few = active_rows.share(x) <= most_active(gradient.shape[1])
+    found: torch.Tensor = active_rows.active_rows_weight(x, gradient) if few else gradient.T @ x
+    return found
 
 
 def most_active(outputs: int) -> float:

@@ -53,7 +53,10 @@ struct RowKernels {
     void (*dense)(V* to, int32_t n, const W* weights, const int32_t* index, const V* value, int64_t count);
     // The same, each to[j] with a sum that is made for itself, in groups; n is a multiple of 16.
     void (*grouped)(V* to, int32_t n, const W* weights, const int32_t* index, const V* value, int64_t count);
-    // The same through the taps of a convolution, with the active blocks of the target marked.
+    // to[s][j] += sum_i x[s][i] weights[i][j] for `samples` rows of n values; the weights' n rows are of `width`, a
+    // multiple of 32 and at least n.
+    void (*matrix)(V* to, int32_t n, int32_t samples, const W* weights, int64_t width, const V* x);
+    // The same as `dense` through the taps of a convolution, with the active blocks of the target marked.
     void (*conv)(V* to, uint8_t* active, const W* weights, const ConvView& view, const int32_t* index,
                  const V* value, int64_t count);
 };
