@@ -32,7 +32,7 @@ FASTEST = 2  # the widest vectors that the processor has
 USUAL = 16  # steps between states that are kept: a segment of that many lies in the second-level cache
 
 Values = tuple[int, int]  # an address, and how many values lie there: all, or one that stands for all
-# of a feedback: addresses of weight, bias (0: none) and the outputs before the first step; the number of the port
+# of a feedback: addresses of weight, bias (0: none) and outputs before the first step; the number of its port
 Fed = tuple[int, int, int, int]
 
 

@@ -20,16 +20,13 @@ from spikeflow.neurons import surrogate
 from spikeflow.neurons.bounds import limited
 from spikeflow.neurons.learned import Learn, Learned, learned
 from spikeflow.neurons.model import NeuronModel
-from spikeflow.neurons.parts import Parts
 from spikeflow.neurons.settling import SEEN, compared
-from spikeflow.neurons.slots import Given, Slotted, filled
+from spikeflow.neurons.slots import Given, Parameters, Slotted, filled
 from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
 from spikeflow.neurons.sweep import evaluated, evaluated_step
-from spikeflow.neurons.sweep_recurrent import Feedback, recurrently_swept
-from spikeflow.neurons.sweeping import eager_because, swept
+from spikeflow.neurons.sweeping import swept
 
 State = tuple[torch.Tensor, ...]
-Parameters = dict[str, torch.Tensor]
 
 
 class Neuron(Slotted):
@@ -194,32 +191,13 @@ class Neuron(Slotted):
         self, values: Parameters, ports: tuple[torch.Tensor, ...], state: State, timed: bool
     ) -> tuple[torch.Tensor, State]:
         """A stretch ``(T, B, *shape)``, or a moment ``(B, *shape)``, by what can run it."""
-        parts = Parts(ports, tuple(values[name] for name in self._program.params), tuple(state))
-        if not self._eager_because(parts):
+        parts = self.entering(values, ports, state)
+        if not self.eager_because(parts):
             z, after = swept(self._compiled, parts, timed, self.budget)
         elif timed:
             z, after = evaluated(self._program, self._slots, parts, self._settles)
         else:
             z, after = evaluated_step(self._program, self._slots, parts, self._settles)
-        return z, self.state_type(*after)
-
-    def _eager_because(self, parts: Parts) -> str:
-        reason = self._function or eager_because(self._compiled, parts)
-        if reason != self._because:
-            self._because = reason
-        return reason
-
-    def fed_back(
-        self, ports: tuple[torch.Tensor, ...], state: State, feedback: Feedback
-    ) -> tuple[torch.Tensor, State] | None:
-        """A stretch ``(T, B, N)`` of what was checked, its outputs coming back; None where only steps can
-        run.
-        """
-        values = self.values(ports[0].dtype)
-        parts = Parts(ports, tuple(values[name] for name in self._program.params), tuple(state))
-        if self._eager_because(parts):
-            return None
-        z, after = recurrently_swept(self._compiled, parts, feedback, self.budget)
         return z, self.state_type(*after)
 
     def handed_on(self, z: torch.Tensor, x: Stretch) -> torch.Tensor:

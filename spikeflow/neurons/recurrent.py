@@ -120,7 +120,7 @@ class Recurrent(Net):
         if type(feedback) not in (nn.Linear, SpikeLinear) or changed(feedback):
             return f"a feedback of {type(feedback).__name__}, or one that was changed"
         assert isinstance(feedback, nn.Linear)
-        tensors = [t for t in (x, feedback.weight, feedback.bias) if t is not None]
+        tensors = [x, *feedback.parameters()]
         if x.device.type != "cpu" or any(t.dtype is not torch.float32 for t in tensors):
             return f"an input of {x.dtype} on {x.device.type} and weights of {feedback.weight.dtype}"
         if torch.is_autocast_enabled("cpu") or type(self.neuron) is not Neuron:
@@ -133,18 +133,21 @@ class Recurrent(Net):
         neuron, feedback = self.neuron, self.feedback
         assert isinstance(feedback, nn.Linear)
         inputs = arriving(neuron.model.name, x, neuron.model.inputs, timed=True)
-        cells, last = self.initial(x[0]) if state is None else state
-        if state is not None:
+        if state is None:
+            cells, last = self.initial(x[0])
+        else:
             entered = self._entered(state, x)
             cells, last = entered.nodes["neuron"], entered.past["neuron"][0]
         neuron.check(inputs[0][0], cells)
         port = neuron.model.inputs.index(self.port)
-        found = neuron.fed_back(inputs, cells, Feedback(feedback.weight, feedback.bias, last, port))
+        parts = neuron.entering(neuron.values(inputs[0].dtype), inputs, cells)
+        given = Feedback(feedback.weight, feedback.bias, last, port)
+        found = neuron.fed_back(parts, given, neuron.budget)
         if found is None:
             self._because = neuron.kernel
             return None
         z, after = found
-        return z, (after, z[-1].clone())
+        return z, (neuron.state_type(*after), z[-1].clone())
 
     def _entered(self, state: Any, x: torch.Tensor) -> NetState:
         if not isinstance(state, Sequence) or len(state) != 2:

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from spikeflow.errors import GraphError, SpikeflowWarning
@@ -15,9 +16,13 @@ from spikeflow.ir.program import Program
 from spikeflow.neurons.autograd import Derivative, Watching
 from spikeflow.neurons.compiled import Compiled
 from spikeflow.neurons.model import NeuronModel
+from spikeflow.neurons.parts import Parts
 from spikeflow.neurons.surrogate import Surrogate, atan, straight_through
+from spikeflow.neurons.sweep_recurrent import Feedback, recurrently_swept
+from spikeflow.neurons.sweeping import eager_because
 from spikeflow.neurons.tensors import Slopes
 
+Parameters = dict[str, torch.Tensor]
 # one for every spike, or by slot
 Given = Derivative | Mapping[int, Derivative]
 
@@ -86,6 +91,29 @@ class Slotted(nn.Module):
         """
         reason = self._function or self._because
         return f"eager: {reason}" if reason else "compiled forward and backward"
+
+    def entering(
+        self, values: Parameters, ports: tuple[torch.Tensor, ...], state: tuple[torch.Tensor, ...]
+    ) -> Parts:
+        """What enters the core: inputs in the order of the ports, parameters in that of the program."""
+        return Parts(ports, tuple(values[name] for name in self._program.params), tuple(state))
+
+    def eager_because(self, parts: Parts) -> str:
+        """Why the core does not run them, as `kernel` will say; empty where it does."""
+        reason = self._function or eager_because(self._compiled, parts)
+        if reason != self._because:
+            self._because = reason
+        return reason
+
+    def fed_back(
+        self, parts: Parts, feedback: Feedback, budget: int | None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]] | None:
+        """All steps of a stretch ``(T, B, N)``, its outputs coming back; None where the core does not run
+        it.
+        """
+        if self.eager_because(parts):
+            return None
+        return recurrently_swept(self._compiled, parts, feedback, budget)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "derivative":

@@ -25,7 +25,9 @@ Tensor = torch.Tensor
 
 
 class Feedback(NamedTuple):
-    """``weight (N, N)``, ``bias (N,)`` or None; outputs before the first step ``(B, N)``; the port's number."""
+    """``weight (N, N)``, ``bias (N,)`` or None; outputs before the first step ``(B, N)``; number of the
+    port.
+    """
 
     weight: Tensor
     bias: Tensor | None
@@ -144,7 +146,7 @@ def _differentiable(
 ) -> list[Tensor | None]:
     """The gradients of the evaluated program, which torch can differentiate once more."""
     tensors = (*feedback[:3], *chain(*parts))
-    asked = [t for t, wants in zip(tensors, wanted, strict=True) if wants]
+    asked = [t for t, wants in zip(tensors, wanted, strict=True) if wants and t is not None]
     with torch.enable_grad():
         ends = _evaluated(compiled, parts, feedback)
         pairs = [(x, g) for x, g in zip(ends, gradients, strict=True) if g is not None and x.requires_grad]
