@@ -250,7 +250,7 @@ def test_every_rule_learns(kind: str) -> None:
 
 def test_what_a_rule_does_not_cover_is_refused_by_name() -> None:
     x = _pictures().flatten(2)
-    for kind in ("truncated", "sltt", "ottt", "eprop", "local"):
+    for kind in ("truncated", "sltt", "ottt", "eprop", "eventprop", "local"):
         normed = Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), Neuron(LIF()), nn.Linear(4, C))
         with pytest.raises(UnsupportedLayer, match=r"layers\.1, rule .*BatchNorm1d while training"):
             backward(Rule(kind), normed, x, last)

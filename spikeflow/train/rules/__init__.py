@@ -4,6 +4,7 @@ bptt : the exact gradient of the network with its surrogates.
 truncated : the same within pieces of so many steps; memory that does not grow with the steps.
 sltt, ottt : gradients through the layers of each step alone; without, and with, traces of what came before.
 eprop : eligibility traces forward in time, times a learning signal from the outputs.
+eventprop : by when spikes come, without a surrogate; layers of CubaLIF.
 local : each layer by a loss of its own; no gradient crosses layers.
 
 All but `bptt` take a `Sequential`. Where its last layer is a read-out without spikes, its gradient through
@@ -21,11 +22,11 @@ import torch
 from torch import nn
 
 from spikeflow.errors import DataError
-from spikeflow.train.rules import eprop, local, online, pieces
+from spikeflow.train.rules import eprop, eventprop, local, online, pieces
 
 LossOf = Callable[[torch.Tensor], torch.Tensor]
 Given = tuple[torch.Tensor, torch.Tensor]  # outputs and loss, both detached
-RULES = ("bptt", "truncated", "sltt", "ottt", "eprop", "local")
+RULES = ("bptt", "truncated", "sltt", "ottt", "eprop", "eventprop", "local")
 FEEDBACK = ("symmetric", "random")
 
 
@@ -84,4 +85,6 @@ def backward(rule: Rule, net: nn.Module, x: Any, loss_of: LossOf) -> Given:
         return online.backward(net, x, loss_of)
     if rule.kind == "eprop":
         return eprop.backward(net, x, loss_of, rule.seed if rule.feedback == "random" else None)
+    if rule.kind == "eventprop":
+        return eventprop.backward(net, x, loss_of)
     return local.backward(net, x, loss_of, rule.seed)
