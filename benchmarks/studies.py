@@ -52,7 +52,7 @@ _BRAILLE = {
     "two_point": {
         "network.kind": "two_point",
         "network.neuron": "TwoPointLIF",
-        "network.feedback_gain": 1.5,
+        "network.feedback_gain": 0.5,
         "network.spread": {"decay": [0.7, 0.98], "decay_apical": [0.8, 0.99]},
         "network.learn": ["decay", "decay_apical"],
     },

@@ -172,3 +172,10 @@ def test_a_balanced_network_prints_its_rate_and_irregularity(tmp_path: Path) -> 
     assert printed[0] == printed[1] != printed[2]
     found = re.findall(r"^[EI]: ([\d.]+) spikes a second, irregularity ([\d.]+)$", printed[0], flags=re.M)
     assert len(found) == 2 and all(1 < float(rate) < 100 and float(cv) > 0.1 for rate, cv in found)
+
+
+def test_published_gestures_on_recordings(data_folder: Path, tmp_path: Path) -> None:
+    script = str(ROOT / "examples/dvs_gesture.py")
+    said = _run(sys.executable, script, "--data", str(data_folder), "--smoke", cwd=tmp_path)
+    assert "the frame that comes along: output 6, 60 of 62 spikes" in said
+    assert len(re.findall(r"output \d+ in \d of 2 frames", said)) == 7
