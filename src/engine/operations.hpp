@@ -36,6 +36,21 @@
     X(abs,      abs,     1, any,   computed, magnitude(a))                       \
     X(round,    round,   1, real,  computed, nearest(a))                         \
     X(exp,      exp,     1, real,  computed, exp_formula(a))
+
+// Pairs (a first b) second c that the compiler makes one of, each operation still rounded by itself: one loop instead of
+// two, and nothing stored between. X(name, first, second, formula)
+#define SPIKEFLOW_PAIRS(X)                                                       \
+    X(mul_add,   mul, add, a * b + c)                                            \
+    X(mul_sub,   mul, sub, a * b - c)                                            \
+    X(mul_mul,   mul, mul, a * b * c)                                            \
+    X(mul_div,   mul, div, a * b / c)                                            \
+    X(add_add,   add, add, a + b + c)                                            \
+    X(add_sub,   add, sub, a + b - c)                                            \
+    X(add_mul,   add, mul, (a + b) * c)                                          \
+    X(sub_add,   sub, add, a - b + c)                                            \
+    X(sub_sub,   sub, sub, a - b - c)                                            \
+    X(sub_times, sub, mul, (a - b) * c)                                          \
+    X(sub_div,   sub, div, (a - b) / c)
 // clang-format on
 
 namespace spikeflow {
@@ -44,7 +59,11 @@ enum class Op : int32_t {
 #define SPIKEFLOW_NAME(name, word, arguments, numbers, kind, formula) name,
     SPIKEFLOW_OPERATIONS(SPIKEFLOW_NAME)
 #undef SPIKEFLOW_NAME
-    copy, mul_add, mul_sub, sub_mul, sub_spike,     // those that the compiler makes
+    copy,                                           // from here on, those that the compiler makes
+#define SPIKEFLOW_NAME(name, first, second, formula) name,
+    SPIKEFLOW_PAIRS(SPIKEFLOW_NAME)
+#undef SPIKEFLOW_NAME
+    sub_mul, sub_spike,                             // c - a * b, and whether a - b >= 0
 };
 inline constexpr int32_t kOps = static_cast<int32_t>(Op::copy);      // those that a program may hold
 
@@ -65,6 +84,16 @@ inline constexpr OperationFacts kOperations[] = {
 #define SPIKEFLOW_FACTS(name, word, arguments, numbers, kind, formula) {#word, arguments, Numbers::numbers},
     SPIKEFLOW_OPERATIONS(SPIKEFLOW_FACTS)
 #undef SPIKEFLOW_FACTS
+};
+
+struct Pair {
+    Op op, first, second;
+};
+
+inline constexpr Pair kPairs[] = {
+#define SPIKEFLOW_PAIR(name, first, second, formula) {Op::name, Op::first, Op::second},
+    SPIKEFLOW_PAIRS(SPIKEFLOW_PAIR)
+#undef SPIKEFLOW_PAIR
 };
 
 }  // namespace spikeflow

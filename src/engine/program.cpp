@@ -140,12 +140,15 @@ void Program<R>::fuse(const ProgramText& text) {
             i.b = code_[from].b;
             i.c = other;
         };
-        // a + b and b + a have the same bits
-        if (i.op == Op::add && single(i.a, Op::mul)) take(i.a, Op::mul_add, i.b);
-        else if (i.op == Op::add && single(i.b, Op::mul)) take(i.b, Op::mul_add, i.a);
-        else if (i.op == Op::sub && single(i.a, Op::mul)) take(i.a, Op::mul_sub, i.b);
-        else if (i.op == Op::sub && single(i.b, Op::mul)) take(i.b, Op::sub_mul, i.a);
+        // a + b and b + a have the same bits, and so have products
+        const bool either = i.op == Op::add || i.op == Op::mul;
+        if (i.op == Op::sub && single(i.b, Op::mul)) take(i.b, Op::sub_mul, i.a);
         else if (i.op == Op::spike && single(i.a, Op::sub)) take(i.a, Op::sub_spike, code_[static_cast<std::size_t>(maker[i.a])].a);
+        else for (const Pair& pair : kPairs) {
+            if (i.op != pair.second) continue;
+            if (single(i.a, pair.first)) { take(i.a, pair.op, i.b); break; }
+            if (either && single(i.b, pair.first)) { take(i.b, pair.op, i.a); break; }
+        }
         maker[i.dst] = static_cast<int>(k);
     }
     std::vector<Compiled> kept;

@@ -5,6 +5,8 @@
 #include <optional>
 #include <thread>
 
+#include "large_pages.hpp"
+
 namespace spikeflow {
 namespace {
 
@@ -13,7 +15,7 @@ template <class R>
 inline constexpr R kFaint = sizeof(R) == 4 ? R(0x1p-120) : R(0x1p-1000);
 template <class R>
 inline constexpr R kFlush = R(0x1p-100);
-constexpr int64_t kCache = 24 * 1024, kNarrowest = 64, kWidest = 1024;
+constexpr int64_t kCache = 64 * 1024, kNarrowest = 64, kWidest = 1024;
 constexpr int64_t kAhead = 4;                       // rows by which memory is asked for before its turn
 constexpr int64_t kWorth = 1 << 18;                 // operations on elements below which a thread costs more than it brings
 
@@ -300,6 +302,7 @@ template <class R>
 void sweep_forward(const Program<R>& program, const ForwardText<R>& text) {
     const int32_t threads = threads_of(text.stretch, program.operations());
     const int64_t width = width_of(program, text.stretch.elements, threads);
+    want_large_pages(text.out, text.stretch.steps * text.stretch.elements);
     share(text.stretch.elements, width, threads, [&] { return Onward<R>(program, text, width); });
 }
 
@@ -308,6 +311,7 @@ void sweep_backward(const Backward<R>& programs, const Wanted& wanted, const Bac
     const Stretch& stretch = text.stretch;
     const int32_t threads = threads_of(stretch, programs.again.operations() + programs.adjoint.operations());
     const int64_t width = width_of(programs.adjoint, stretch.elements, threads);
+    for (R* const to : text.to_ports) want_large_pages(to, stretch.steps * stretch.elements);
     Buffer<R> totals(wanted.params.size() * at(stretch.elements));
     share(stretch.elements, width, threads, [&] { return Back<R>(programs, wanted, text, totals.data(), width); });
     for (std::size_t i = 0; i < wanted.params.size(); ++i)
