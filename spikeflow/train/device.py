@@ -52,7 +52,8 @@ def moved(batch: Any, device: torch.device) -> Batch:
     """A batch on a device."""
     x: Any = batch.x
     x = {name: value.to(device) for name, value in x.items()} if isinstance(x, dict) else x.to(device)
-    mask: Any = None if batch.mask is None else batch.mask.to(device)
+    held: Any = getattr(batch, "mask", None)
+    mask: Any = None if held is None else held.to(device)
     teacher = getattr(batch, "teacher", None)
     return Batch(x, batch.labels.to(device), mask, None if teacher is None else teacher.to(device))
 

@@ -17,6 +17,7 @@ from spikeflow.train import loss, quantise, reading, regularise
 from spikeflow.train.batches import Batches
 from spikeflow.train.device import moved
 from spikeflow.train.fans import fan_outs
+from spikeflow.train.given import looked_at
 from spikeflow.train.health import Gradients, check_lone, check_shapes, not_a_number
 from spikeflow.train.init import make_fire
 from spikeflow.train.inside import spiking
@@ -228,13 +229,16 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
     model.net.train()
     if model.surrogates:
         replace_surrogates(model.net, {path: at(number) for path, at in model.surrogates.items()})
-    for index, given in enumerate(batches.epoch(number)):
-        when = f"in epoch {number + 1}, batch {index + 1}"
+    for given, when in looked_at(batches, number, f"in epoch {number + 1}"):
         batch = moved(given, model.device)
         check_lone(model.net, batch.x, when)
         share = share_of(batch, model.ranks, recipe.loss.kind in BY_STEPS)
         model.optimiser.zero_grad()
-        outputs, value = _backward(model, share, when)
+        try:
+            outputs, value = _backward(model, share, when)
+        except RuntimeError:  # torch has no class for shapes that do not fit
+            check_shapes(model.net, share.batch.x)
+            raise
         model.ranks.add_gradients(model.net.parameters())
         gradients.see(when)
         if recipe.optimiser.clip:
@@ -276,7 +280,7 @@ def evaluate(model: Model, batches: Batches, net: nn.Module | None = None) -> Sc
     chosen, sums, recipe = net or model.selected, _Sum(), model.recipe
     modes = {module: module.training for module in chosen.modules()}
     chosen.eval()
-    for given in batches.epoch(0):
+    for given, _ in looked_at(batches, 0, "in an evaluation"):
         share = share_of(moved(given, model.device), model.ranks, recipe.loss.kind in BY_STEPS)
         try:
             with shared(chosen, share, model.ranks):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 
-from spikeflow.errors import DataError, SpikeflowWarning
-from spikeflow.train.batches import Batches, Splits
+from spikeflow.errors import DataError, SpikeflowWarning, TrainingError
+from spikeflow.train.batches import Arrays, Batches, Splits
 from spikeflow.train.recipe import Recipe
 
 NAMES = ("train", "valid", "test")
@@ -27,9 +29,46 @@ def check_given(splits: Any, recipe: Any) -> None:
 
 def first_batch(batches: Batches) -> Any:
     """The first batch of a split; DataError where it has none."""
-    for batch in batches.epoch(0):
-        return batch
-    raise DataError("the train split", "no batch in its epoch", "at least one")
+    return next(looked_at(batches, 0, "in epoch 1"))[0]
+
+
+def looked_at(batches: Batches, number: int, epoch: str) -> Iterator[tuple[Any, str]]:
+    """The batches of an epoch, and of each in words which it is.
+
+    Raises
+    ------
+    DataError
+        For no batch, more batches than the split's len, what is no batch.
+    TrainingError
+        For inputs that are NaN or infinite, by step: neurons stay silent on them, and a loss may be finite.
+    """
+    index = -1
+    for index, batch in enumerate(batches.epoch(number)):
+        when = f"{epoch}, batch {index + 1}"
+        if index >= len(batches):
+            raise DataError("a split", f"more batches {epoch} than its len, {len(batches)}", "as many")
+        _check_batch(batch, when)
+        if not isinstance(batches, Arrays):  # whose samples were looked at when they were made
+            _check_finite(batch.x, when)
+        yield batch, when
+    if index < 0:
+        raise DataError("a split", f"no batch in its epoch ({epoch})", "at least one")
+
+
+def _check_batch(batch: Any, when: str) -> None:
+    x, labels = getattr(batch, "x", None), getattr(batch, "labels", None)
+    parts = [*(x.values() if isinstance(x, dict) else (x,)), labels]
+    if not all(isinstance(part, torch.Tensor) for part in parts):
+        wanted = "x (steps, samples, ...), labels and mask, as tensors"
+        raise DataError(f"a batch, {when}", type(batch).__name__, wanted, "train.batches.Batch")
+
+
+def _check_finite(x: Any, when: str) -> None:
+    for values in x.values() if isinstance(x, dict) else (x,):
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            bad = (~torch.isfinite(values)).flatten(1).any(1).nonzero()
+            reason = f"is NaN or infinite from step {int(bad[0])} on {when}"
+            raise TrainingError("input", reason, "finite samples")
 
 
 def described(splits: Splits) -> dict[str, Any]:

@@ -19,6 +19,7 @@ LOSSES = ("cross_entropy", "per_step", "tet", "rate", "count")
 OPTIMISERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 DEVICES = r"cpu|cuda(:[0-9]{1,3})?"
+LARGEST = 1 - 2.0**-24  # an average of itself alone never moves, labels smoothed by 1 are all the same
 READINGS = ("last", "sum", "mean", "max", "summed_softmax")
 
 
@@ -72,7 +73,7 @@ class Loss:
         check_types("loss", self)
         _among("loss.kind", self.kind, LOSSES)
         _among("loss.reading", self.reading, READINGS)
-        _within("loss.smoothing", self.smoothing, 0, 1)
+        _within("loss.smoothing", self.smoothing, 0, LARGEST)
         _within("loss.share", self.share, 0, 1)
 
 
@@ -195,7 +196,7 @@ class Weights:
 
     def __post_init__(self) -> None:
         check_types("weights", self)
-        _within("weights.average", self.average, 0, 1)
+        _within("weights.average", self.average, 0, LARGEST)
         _within("weights.clip", self.clip, 0)
         if self.quantise_bits:
             _within("weights.quantise_bits", self.quantise_bits, 2, 16)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-from spikeflow.errors import DataError, FileError, ShapeError, SpikeflowWarning
+from spikeflow.errors import DataError, FileError, ShapeError, SpikeflowWarning, TrainingError
 from spikeflow.neurons import LIF, Integrator, Neuron, Sequential, surrogate
-from spikeflow.train.batches import Arrays, Coding, Splits
+from spikeflow.train.batches import Arrays, Batch, Coding, Splits
 from spikeflow.train.loop import Session, fit
-from spikeflow.train.recipe import Optimiser, Recipe, Schedule, Weights
+from spikeflow.train.recipe import Loss, Optimiser, Recipe, Schedule, Weights
 
 QUICK = Recipe(epochs=1)
 
@@ -50,6 +51,40 @@ class Nothing:
         return iter(())
 
 
+X, Y, M = torch.ones(4, 6, 8), torch.arange(6) % 3, torch.ones(4, 6, dtype=torch.bool)
+
+
+class Own:
+    """A user's own split."""
+
+    def __init__(self, *batches: Any) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, number: int) -> Iterator[Any]:
+        return iter(self.batches)
+
+
+class Once(Own):
+    """Batches in the first epoch alone."""
+
+    def epoch(self, number: int) -> Iterator[Any]:
+        return iter(self.batches if number == 0 else ())
+
+
+class Short(Own):
+    """It says 1."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+def own(*batches: Any) -> Any:
+    return fit(net(), Splits(Own(*batches)), QUICK)
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a tuple of splits": (lambda: fit(net(), (data(),), QUICK), DataError, r"splits: got tuple.*Splits\(train"),
     "no training split": (lambda: fit(net(), Splits(None)), DataError, "splits: got no training split"),
@@ -74,6 +109,26 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "batches of 2.5": (lambda: data(batch_size=2.5), DataError, r"batch size: got 2\.5, expected a whole number from 1"),
     "batches of true": (lambda: data(batch_size=True), DataError, "batch size: got True"),
     "steps of 2.5": (lambda: Coding("direct", 2.5), DataError, r"direct coding: steps: got 2\.5"),
+    "an average that never moves": (lambda: Weights(average=1.0), DataError, r"weights\.average: got 1\.0"),
+    "labels smoothed to nothing": (lambda: Loss(smoothing=1.0), DataError, r"loss\.smoothing: got 1\.0"),
+    "a tuple for a batch": (lambda: own((X, Y)), DataError, r"a batch, in epoch 1, batch 1: got tuple, expected x"),
+    "samples of numpy": (lambda: own(Batch(X.numpy(), Y, M)), DataError, "a batch, in epoch 1, batch 1.*as tensors"),  # type: ignore[arg-type]
+    "labels of numpy": (lambda: own(Batch(X, Y.numpy(), M)), DataError, "as tensors"),  # type: ignore[arg-type]
+    "labels with a point": (lambda: own(Batch(X, Y.float(), M)), ShapeError, r"labels: got torch\.float32"),
+    "labels one hot": (lambda: own(Batch(X, torch.eye(3)[Y].long(), M)), ShapeError, r"labels: got .*\(6, 3\)"),
+    "a mask without steps": (lambda: own(Batch(X, Y, ~M)), DataError, "mask: got no step of sample 0"),
+    "NaN in training": (lambda: own(Batch(X, Y, M), Batch(X * float("nan"), Y, M)), TrainingError, "input: is NaN.*step 0 on in epoch 1, batch 2"),
+    "NaN in validation": (
+        lambda: fit(net(), Splits(Own(Batch(X, Y, M)), Own(Batch(X.where(X < 1, torch.inf), Y, M))), QUICK), TrainingError,
+        "input: is NaN or infinite from step 0 on in an evaluation, batch 1",
+    ),
+    "NaN in the test": (
+        lambda: fit(net(), Splits(data(), None, Own(Batch(X * float("nan"), Y, M))), QUICK), TrainingError, "in an evaluation, batch 1"
+    ),
+    "a later batch of another width": (lambda: own(Batch(X, Y, M), Batch(X[..., :7], Y, M)), ShapeError, r"layers\.0: got moments of shape \(7,\)"),
+    "no batch in a later epoch": (lambda: fit(net(), Splits(Once(Batch(X, Y, M))), Recipe(epochs=2)), DataError, "no batch in its epoch .in epoch 2"),
+    "no batch for validation": (lambda: fit(net(), Splits(data(), Nothing()), QUICK), DataError, "no batch in its epoch .in an evaluation"),
+    "a len that is too short": (lambda: fit(net(), Splits(Short(*[Batch(X, Y, M)] * 3)), QUICK), DataError, "more batches in epoch 1 than its len, 1"),
     "labels of halves": (lambda: Arrays(np.ones((3, 4, 8)), np.arange(3) / 2), DataError, "labels: got float64"),
     "time first": (lambda: Arrays(np.ones((4, 6, 8)), np.arange(6)), DataError, "one for each of 4 samples"),
 }  # fmt: skip
@@ -103,6 +158,7 @@ def test_what_is_odd_is_told() -> None:
 
 def test_ordinary_small_trainings_pass() -> None:
     """One sample, batches of one with and without batch norm, one step, labels and samples of small types."""
+    assert own(SimpleNamespace(x=X, labels=Y)).history[0].train_loss > 0  # a mask is no must
     for parts in (
         data(1, classes=1), data(12, batch_size=1), data(12, 1), Arrays(np.ones((6, 4, 8), bool), np.arange(6, dtype=np.uint8) % 3),
         Arrays(np.ones((6, 4, 8), np.int64)[::-1], np.arange(12)[::2] // 2 % 3),
