@@ -12,7 +12,9 @@ import pytest
 
 from spikeflow.cli import opened
 from spikeflow.datasets.sets.braille import Braille
+from spikeflow.datasets.stored.wave import read_wave
 from spikeflow.files import mat
+from spikeflow.flows import keywords
 from spikeflow.ir import file
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, classify
@@ -68,6 +70,19 @@ def _heart(network: Network, data: Path) -> tuple[int, int]:
     return int((answers == marks.argmax(-1))[counts].sum()), int(counts.sum())
 
 
+def _digits(network: Network, data: Path) -> tuple[int, int]:
+    """The official test: numbers 0 to 4 of every digit and speaker."""
+    paths = sorted(p for p in (data / "fsdd").glob("*.wav") if int(p.stem.split("_")[2]) < 5)
+    return _right(network, [read_wave(p) for p in paths], np.array([int(p.name[0]) for p in paths]))
+
+
+def _keywords(network: Network, data: Path) -> tuple[int, int]:
+    """The fold that its training left out: every fifth position."""
+    with np.load(data / "speech_commands_mfcc" / keywords.FILE) as held:
+        x, y = held["mfcc_int8"][::5].astype(np.float32), held["label"][::5]
+    return _right(network, x, y)
+
+
 def _right(network: Network, samples: Any, labels: Any) -> tuple[int, int]:
     return int((classify(network, samples).predictions() == labels).sum()), len(labels)
 
@@ -77,6 +92,8 @@ SUBSETS: dict[str, Checked] = {
     "nmnist": _recordings,
     "braille": _letters,
     "ecg_qtdb": _heart,
+    "spoken_digits": _digits,
+    "keywords": _keywords,
 }
 
 
