@@ -105,9 +105,11 @@ class Ranks:
     @contextmanager
     def quiet(self) -> Generator[None, None, None]:
         """While it is active, only rank 0 issues warnings: what is told is the same in all."""
+        if self.rank == 0:
+            yield
+            return
         with warnings.catch_warnings():
-            if self.rank:
-                warnings.simplefilter("ignore", SpikeflowWarning)
+            warnings.simplefilter("ignore", SpikeflowWarning)
             yield
 
     @contextmanager
