@@ -30,7 +30,7 @@ class Parts(NamedTuple):
 
     def plain(self) -> Parts:
         """Of tensors in C order; one number that was expanded stays as it is."""
-        state, params = (tuple(map(_whole, part)) for part in (self.state, self.params))
+        state, params = (tuple(map(whole, part)) for part in (self.state, self.params))
         return Parts(tuple(map(dense, self.ports)), params, state)
 
 
@@ -39,14 +39,15 @@ def values(x: Tensor) -> Values:
     return x.data_ptr(), x.numel() if any(x.stride()) else 1
 
 
-def _whole(x: Tensor) -> Tensor:
+def whole(x: Tensor) -> Tensor:
+    """In C order, as its values."""
     # torch may keep a sign as a mark of the tensor: what lies in memory is then the negative
     return x.contiguous().resolve_neg()
 
 
 def dense(x: Tensor) -> Tensor:
     """In C order, but for one number that was expanded."""
-    return _whole(x) if any(x.stride()) else x.resolve_neg()
+    return whole(x) if any(x.stride()) else x.resolve_neg()
 
 
 @dataclass(frozen=True)

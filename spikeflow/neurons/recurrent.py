@@ -121,8 +121,11 @@ class Recurrent(Net):
             return f"a feedback of {type(feedback).__name__}, or one that was changed"
         assert isinstance(feedback, nn.Linear)
         tensors = [x, *feedback.parameters()]
-        if x.device.type != "cpu" or any(t.dtype is not torch.float32 for t in tensors):
-            return f"an input of {x.dtype} on {x.device.type} and weights of {feedback.weight.dtype}"
+        kinds = {(t.dtype, t.device.type, t.layout) for t in tensors}
+        if kinds != {(torch.float32, "cpu", torch.strided)}:
+            weight = feedback.weight
+            given = f"{x.dtype} on {x.device.type} and weights of {weight.dtype} on {weight.device.type}"
+            return f"an input of {given}"
         if torch.is_autocast_enabled("cpu") or type(self.neuron) is not Neuron:
             return "autocast" if torch.is_autocast_enabled("cpu") else f"a {type(self.neuron).__name__}"
         fits = x.ndim == 3 and feedback.weight.shape == (x.shape[2], x.shape[2])

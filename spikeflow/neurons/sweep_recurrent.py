@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from spikeflow.neurons import sweep, sweep_ops
 from spikeflow.neurons.compiled import Compiled, Extent, Fed
-from spikeflow.neurons.parts import Cotangents, Parts, values
+from spikeflow.neurons.parts import Cotangents, Parts, values, whole
 from spikeflow.neurons.spike_linear import weight_gradient
 from spikeflow.neurons.tensors import Slopes
 
@@ -36,8 +36,8 @@ class Feedback(NamedTuple):
 
     def plain(self) -> Feedback:
         """Of tensors in C order."""
-        bias = None if self.bias is None else self.bias.contiguous()
-        return Feedback(self.weight.contiguous(), bias, self.last.contiguous(), self.port)
+        bias = None if self.bias is None else whole(self.bias)
+        return Feedback(whole(self.weight), bias, whole(self.last), self.port)
 
     def fed(self) -> Fed:
         """By address."""

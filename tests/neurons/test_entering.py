@@ -322,3 +322,22 @@ def test_a_traced_layer_is_the_layer_on_other_values() -> None:
     for model in (LIF(0.8, 0.5), TwoPointLIF(threshold=0.3, mode="pass", apical_threshold=0.0)):
         traced = torch.jit.trace(Neuron(model), x, check_trace=False)
         assert torch.equal(traced(y)[0], Neuron(model)(y)[0])
+
+
+def test_weights_that_come_back_are_not_read_where_they_are_not() -> None:
+    """The core reads weights by address: those of another device end in torch's error, marked ones enter as values."""
+    x = torch.rand(5, 2, 4)
+    torch.manual_seed(0)
+    layer = Recurrent(Neuron(LIF(0.8, 0.5)), nn.Linear(4, 4))
+    wanted = layer(x)[0]
+    assert wanted.any() and torch.equal(layer(torch._neg_view(-x))[0], wanted)
+    weight = layer.feedback.weight.detach()  # type: ignore[operator,union-attr]
+    layer.feedback.weight = nn.Parameter(torch._neg_view(-weight))  # type: ignore[assignment,union-attr]
+    assert torch.equal(layer(x)[0], wanted)
+    layer.feedback.to("meta")
+    with pytest.raises(RuntimeError, match="meta"):
+        layer(x)
+    layer = Recurrent(Neuron(LIF(0.8, 0.5)), nn.Linear(4, 4))
+    layer.neuron.to("meta")
+    with pytest.raises(DataError, match="on meta, expected on cpu"):
+        layer(x)
