@@ -1,7 +1,7 @@
 // Sweep: a layer of neurons over all steps of a stretch of time, and backward through it.
 //
 // A neuron needs nothing of its neighbours within a layer, so a block of neurons runs through all steps before the
-// next one begins, and its registers and states stay in the first-level cache. Threads take blocks; no number depends
+// next one begins, and its registers and states stay in cache. Threads take blocks; no number depends
 // on which. Arrays are (steps, elements), an element one neuron of one sample. The states are those before each step;
 // every `interval` steps they are kept, and those between are computed again on the way back.
 #pragma once
