@@ -22,31 +22,6 @@ class Study:
     candidates: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"recipe": {}})
 
 
-_ECG = {
-    "alif": {},
-    "adlif": {
-        "network.neuron": "AdLIF",
-        "network.parameters": {"scale": 20.0},
-        "network.spread": {"decay": [0.6, 0.95], "decay_adaptation": [0.97, 0.998]},
-        "network.learn": ["decay", "decay_adaptation", "a", "b"],
-        "network.surrogate": "slayer_exponential",
-        "training.weights.fire": True,
-    },
-    "lif": {
-        "network.neuron": "LIF",
-        "network.spread": {"decay": [0.6, 0.995]},
-        "network.learn": ["decay", "threshold"],
-        "network.surrogate": "atan",
-    },
-    "two_point": {
-        "network.kind": "two_point",
-        "network.neuron": "TwoPointLIF",
-        "network.feedback_gain": 1.5,
-        "network.spread": {"decay": [0.6, 0.98], "decay_apical": [0.8, 0.99]},
-        "network.learn": ["decay", "decay_apical", "threshold"],
-        "network.surrogate": "atan",
-    },
-}
 _BRAILLE = {
     "lif": {},
     "two_point": {
@@ -63,6 +38,6 @@ STUDIES = {
     "digits": Study("digits_lif", candidates={"slow": {"training.optimiser.rate": 1e-3}, "recipe": {}}),
     "fashion_mnist": Study("fashion_mnist_conv"),
     "nmnist": Study("nmnist_conv", (0, 1, 2, 3, 4, -1), candidates=_NMNIST),
-    "ecg_qtdb": Study("ecg_recurrent", candidates=_ECG),
+    "ecg_qtdb": Study("ecg_recurrent"),
     "braille": Study("braille_recurrent", candidates=_BRAILLE),
 }
