@@ -22,7 +22,7 @@ using Address = uintptr_t;
 using Addresses = std::vector<Address>;
 using Streams = std::vector<std::tuple<Address, int64_t>>;                 // address, number of values
 using Parameters = std::vector<std::tuple<Address, int64_t, Address>>;     // and the owners' address, 0 for none
-using Sizes = std::array<int64_t, 6>;                                      // as Stretch has them
+using Sizes = std::array<int64_t, 7>;                                      // as Stretch has them
 using Code = nb::ndarray<const int64_t, nb::shape<-1, 7>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using In = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -55,13 +55,32 @@ std::vector<Parameter<R>> parameters(const Parameters& given) {
 }
 
 Stretch stretch(const Sizes& sizes) {
-    const auto [steps, elements, population, interval, threads, isa] = sizes;
-    return {steps, elements, population, interval, static_cast<int32_t>(threads), static_cast<int32_t>(std::clamp<int64_t>(isa, 0, 2))};
+    const auto [steps, elements, population, interval, threads, isa, chunk] = sizes;
+    return {steps, elements, population, interval, static_cast<int32_t>(threads), static_cast<int32_t>(std::clamp<int64_t>(isa, 0, 2)), chunk};
+}
+
+using Into = std::array<Addresses, 3>;
+
+// What a step read, by address.
+struct Seen {
+    const Streams& ports;
+    const Parameters& params;
+    const Addresses& state;
+    Address kept;
+};
+
+template <class R>
+BackwardText<R> back(const Sizes& sizes, const Seen& seen, const Streams& cotangents, const Into& into) {
+    std::vector<Stream<R>> after = streams<R>(cotangents);
+    const Stream<R> out = after.front();
+    after.erase(after.begin());
+    return {stretch(sizes), streams<R>(seen.ports), parameters<R>(seen.params), pointers<const R>(seen.state), pointer<const R>(seen.kept),
+            out, after, pointers<R>(into[0]), pointers<R>(into[1]), pointers<R>(into[2])};
 }
 
 template <class R>
 void bind_program(nb::module_& m, const char* name) {
-    nb::class_<Program<R>> c(m, name, "A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa.");
+    nb::class_<Program<R>> c(m, name, "A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa, chunk.");
     c.def("__init__", [](Program<R>* made, const Code& code, const In<double>& constants, std::array<int64_t, 4> counts, const In<int64_t>& next_states) {
         static_assert(sizeof(Instruction) == 7 * sizeof(int64_t));
         ProgramText text;
@@ -80,21 +99,25 @@ void bind_program(nb::module_& m, const char* name) {
         const ForwardText<R> text{stretch(sizes), streams<R>(ports), parameters<R>(params), pointers<const R>(state),
                                   pointer<R>(out), pointers<R>(after), pointer<R>(kept)};
         const nb::gil_scoped_release released;
-        sweep_forward(program, text);
-    }, "sizes"_a, "ports"_a, "params"_a, "state"_a, "out"_a, "after"_a, "kept"_a, "All steps of a stretch.");
+        return sweep_forward(program, text);
+    }, "sizes"_a, "ports"_a, "params"_a, "state"_a, "out"_a, "after"_a, "kept"_a,
+       "All steps of a stretch. Returns how many were settled in chunks of time.");
     c.def("backward", [](const Program<R>& again, const Program<R>& adjoint, const Program<R>* gathered, const Sizes& sizes, const std::array<std::vector<int32_t>, 2>& wanted,
                          const Streams& ports, const Parameters& params, const Addresses& state, Address kept, const Streams& cotangents,
-                         const std::array<Addresses, 3>& into) {
-        std::vector<Stream<R>> after = streams<R>(cotangents);
-        const Stream<R> out = after.front();
-        after.erase(after.begin());
-        const BackwardText<R> text{stretch(sizes), streams<R>(ports), parameters<R>(params), pointers<const R>(state), pointer<const R>(kept),
-                                   out, after, pointers<R>(into[0]), pointers<R>(into[1]), pointers<R>(into[2])};
+                         const Into& into) {
+        const BackwardText<R> text = back<R>(sizes, {ports, params, state, kept}, cotangents, into);
         const nb::gil_scoped_release released;
         sweep_backward<R>({again, adjoint, gathered}, {wanted[0], wanted[1]}, text);
     }, "adjoint"_a, "gathered"_a.none(), "sizes"_a, "wanted"_a, "ports"_a, "params"_a, "state"_a, "kept"_a, "cotangents"_a, "into"_a,
        "Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; "
        "into: for the wanted ports, the states, the wanted parameters.");
+    c.def("scan", [](const Program<R>& step, const Program<R>& jacobian, const Program<R>& adjoint, const Sizes& sizes, const std::array<std::vector<int32_t>, 2>& wanted,
+                     const Streams& ports, const Parameters& params, const Addresses& state, Address kept, const Streams& cotangents, const Into& into) {
+        const BackwardText<R> text = back<R>(sizes, {ports, params, state, kept}, cotangents, into);
+        const nb::gil_scoped_release released;
+        return step.states() <= kScanned && sweep_scan<R>({step, jacobian, adjoint}, {wanted[0], wanted[1]}, text);
+    }, "jacobian"_a, "adjoint"_a, "sizes"_a, "wanted"_a, "ports"_a, "params"_a, "state"_a, "kept"_a, "cotangents"_a, "into"_a,
+       "Back through a stretch, all steps side by side but for what is carried; whether that could be done.");
 }
 
 using Fed = std::tuple<Address, Address, Address, int64_t>;                // weight, bias, last outputs; the port's number

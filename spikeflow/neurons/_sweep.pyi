@@ -17,32 +17,46 @@ def operations() -> list[str]:
 
 class Program32:
     """
-    A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa.
+    A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa, chunk.
     """
 
     def __init__(self, code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None: ...
 
-    def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> None:
-        """All steps of a stretch."""
+    def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> int:
+        """
+        All steps of a stretch. Returns how many were settled in chunks of time.
+        """
 
     def backward(self, adjoint: Program32, gathered: Program32 | None, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
         """
         Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; into: for the wanted ports, the states, the wanted parameters.
         """
 
+    def scan(self, jacobian: Program32, adjoint: Program32, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> bool:
+        """
+        Back through a stretch, all steps side by side but for what is carried; whether that could be done.
+        """
+
 class Program64:
     """
-    A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa.
+    A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa, chunk.
     """
 
     def __init__(self, code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None: ...
 
-    def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> None:
-        """All steps of a stretch."""
+    def forward(self, sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> int:
+        """
+        All steps of a stretch. Returns how many were settled in chunks of time.
+        """
 
     def backward(self, adjoint: Program64, gathered: Program64 | None, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> None:
         """
         Back through a stretch. wanted: ports and parameters by number; cotangents: of the output, then of the states behind it; into: for the wanted ports, the states, the wanted parameters.
+        """
+
+    def scan(self, jacobian: Program64, adjoint: Program64, sizes: Sequence[int], wanted: Sequence[Sequence[int]], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], kept: int, cotangents: Sequence[tuple[int, int]], into: Sequence[Sequence[int]]) -> bool:
+        """
+        Back through a stretch, all steps side by side but for what is carried; whether that could be done.
         """
 
 def active(values: int, count: int, threads: int) -> int:

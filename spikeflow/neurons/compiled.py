@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 import spikeflow.neurons._sweep as _sweep
 from spikeflow.errors import GraphError, OperationRefused
+from spikeflow.ir.adjoint import adjoint, jacobian
 from spikeflow.ir.codec import decode_record, encode_record
 from spikeflow.ir.program import Program
 from spikeflow.ir.program_arrays import numbered, program_arrays
@@ -45,6 +46,8 @@ class Extent:
     shape : ``(T, B, *shape)``.
     bytes_each : of a value, 4 or 8.
     interval : states are kept every so many steps; those between are computed again on the way back.
+    chunk : steps of a chunk of time, a multiple of the interval and no more than there are: chunks lie side
+        by side in the processor's vectors, and on the way back all steps of a block do. 0: step by step.
     """
 
     shape: tuple[int, ...]
@@ -52,6 +55,7 @@ class Extent:
     interval: int = USUAL
     threads: int = 1
     isa: int = FASTEST
+    chunk: int = 0
 
     @property
     def elements(self) -> int:
@@ -64,10 +68,35 @@ class Extent:
         return (self.shape[0] - 1) // self.interval
 
     @property
-    def sizes(self) -> tuple[int, int, int, int, int, int]:
+    def sizes(self) -> tuple[int, int, int, int, int, int, int]:
         """As the core reads them."""
         population = prod(self.shape[2:])
-        return (self.shape[0], self.elements, population, self.interval, self.threads, self.isa)
+        steps = self.shape[0]
+        return (steps, self.elements, population, self.interval, self.threads, self.isa, self.chunk)
+
+
+# chunks are faster from so many steps on, up to so many elements and one for each 500 steps
+# (benchmarks/long_sequences.py)
+LONG, FEW, EACH = 1000, 8, 500
+CARRIED = 8  # states, at most, whose cotangents the core can carry in this way
+
+
+def chunk(shape: tuple[int, ...], states: int, parallel: bool | None) -> int:
+    """The steps of a chunk of time; 0 where a stretch is to be swept one step after the other.
+
+    Parameters
+    ----------
+    parallel : True wherever chunks are possible; False nowhere; None where they are faster.
+    """
+    steps, elements = shape[0], prod(shape[1:])
+    if parallel is False or not 0 < states <= CARRIED or not elements:
+        return 0
+    if parallel is None and (steps < LONG or elements > min(FEW, steps // EACH)):
+        return 0
+    # long enough for what was guessed to be forgotten, short enough for vectors to be full
+    balanced = round((2 * steps * elements) ** 0.5 / USUAL) * USUAL
+    found = max(2 * USUAL, balanced)
+    return found if 2 * found <= steps else 0
 
 
 def interval(shape: tuple[int, ...], states: int, bytes_each: int, budget: int | None) -> int:
@@ -92,12 +121,14 @@ class Compiled:
     """A float program and the slopes of its slots; compiled for a type of numbers when it first meets it.
 
     `text` is what `of_text` makes it of anew; `refused` says why the core does not run it, and is empty where
-    it does.
+    it does. `settled`: of the last run forward the steps that chunks of time settled, and those that they
+    were to settle.
     """
 
     def __init__(self, program: Program, slots: Mapping[int, Program]) -> None:
         self.program, self.slots = program, dict(slots)
         self._made: dict[Any, Any] = {}
+        self.settled = (0, 0)
         # neither may be computed while torch.compile traces
         self.text, self.refused = _text(program, slots), self._refused()
 
@@ -117,15 +148,9 @@ class Compiled:
         nowhere) ``(moments, states, B, *shape)``.
         """
         held = _parameters(given, extent)
-        self._forward(extent.bytes_each).forward(
-            extent.sizes, given.ports, held[0], given.state, out, after, kept
-        )
-
-    def _forward(self, bytes_each: int) -> Any:
-        key = ("forward", bytes_each)
-        if key not in self._made:
-            self._made[key] = _native(self.program, bytes_each)
-        return self._made[key]
+        step = self._native("step", extent.bytes_each)
+        settled = step.forward(extent.sizes, given.ports, held[0], given.state, out, after, kept)
+        self.settled = settled, extent.shape[0] // extent.chunk * extent.chunk if extent.chunk else 0
 
     def recurrent(
         self, extent: Extent, given: Given, fed: Fed, into: tuple[int, int, int], after: Sequence[int]
@@ -137,7 +162,7 @@ class Compiled:
         into : where the output, the states kept (0: nowhere) and the currents that arrived in all at the fed
             port are written.
         """
-        held, step = _parameters(given, extent), self._forward(4)
+        held, step = _parameters(given, extent), self._native("step", 4)
         _sweep.recurrent(step, fed, extent.sizes, given.ports, held[0], given.state, into, after)
 
     def recurrent_back(
@@ -150,7 +175,7 @@ class Compiled:
         given : at the fed port the currents that arrived in all.
         """
         (again, adjoint, _), _ = self._backward(4, (f"input.{self.program.inputs[fed[3]]}",))
-        held, step = _parameters(given, extent), self._forward(4)
+        held, step = _parameters(given, extent), self._native("step", 4)
         backward = (extent.sizes, given.ports, held[0], given.state, kept, cotangents, total)
         _sweep.recurrent_back(step, again, adjoint, fed, *backward)
 
@@ -171,16 +196,34 @@ class Compiled:
             those wanted; and of each state before the first step.
         """
         wanted, to_state = into
-        (again, *back), (ports, params) = self._backward(extent.bytes_each, wanted)
+        each = extent.bytes_each
+        (again, *back), (ports, params) = self._backward(each, wanted)
         held, names = _parameters(given, extent), self.program
         to = (
             [wanted[f"input.{names.inputs[i]}"] for i in ports],
             to_state,
             [wanted[f"param.{names.params[i]}"] for i in params],
         )
-        again.backward(
-            *back, extent.sizes, (ports, params), given.ports, held[0], given.state, kept, cotangents, to
-        )
+        seen = (given.ports, held[0], given.state, kept)
+        if extent.chunk and self.program.states:
+            programs = (self._native(text, each, wanted) for text in ("step", "jacobian", "adjoint"))
+            step, *others = programs
+            if step.scan(*others, extent.sizes, (ports, params), *seen, cotangents, to):
+                return
+        again.backward(*back, extent.sizes, (ports, params), *seen, cotangents, to)
+
+    def _native(self, text: str, bytes_each: int, wanted: Collection[str] = ()) -> Any:
+        """The step, its Jacobian by states, or its adjoint as the core runs it."""
+        names = tuple(name for name in self._others if name in wanted) if text == "adjoint" else ()
+        key = (text, bytes_each, *names)
+        if key not in self._made:
+            made = {
+                "step": lambda: self.program,
+                "jacobian": lambda: jacobian(self.program, self.slots, ()),
+                "adjoint": lambda: adjoint(self.program, self.slots, names),
+            }
+            self._made[key] = _native(made[text](), bytes_each)
+        return self._made[key]
 
     def _backward(
         self, bytes_each: int, wanted: Collection[str]

@@ -24,7 +24,7 @@ from spikeflow.neurons.settling import SEEN, compared
 from spikeflow.neurons.slots import Given, Parameters, Slotted, filled
 from spikeflow.neurons.stretch import Stretch, arriving, check_parameter, check_state, state_dtype
 from spikeflow.neurons.sweep import evaluated, evaluated_step
-from spikeflow.neurons.sweeping import swept
+from spikeflow.neurons.sweeping import Way, swept
 
 State = tuple[torch.Tensor, ...]
 
@@ -50,6 +50,14 @@ class Neuron(Slotted):
     shape : of the population, where a parameter is learned for each channel or neuron.
     budget : bytes that the states of a stretch may take until its backward pass; those that are not kept are
         computed again. None: those of every 16th step are kept. Gradients are the same.
+
+    Attributes
+    ----------
+    parallel_in_time : whether the C++ core runs chunks of a long sequence side by side, which brings speed
+        where neurons and samples are few. Outputs and states are the same bits, gradients the same to
+        rounding. None, the default: where it is faster. True: wherever it is possible, False: nowhere. A
+        layer with a budget, and one under torch.compile, goes step by step. `kernel` says what the last run
+        did.
 
     Raises
     ------
@@ -193,7 +201,7 @@ class Neuron(Slotted):
         """A stretch ``(T, B, *shape)``, or a moment ``(B, *shape)``, by what can run it."""
         parts = self.entering(values, ports, state)
         if not self.eager_because(parts):
-            z, after = swept(self._compiled, parts, timed, self.budget)
+            z, after = swept(self._compiled, parts, Way(timed, self.budget, self.parallel_in_time))
         elif timed:
             z, after = evaluated(self._program, self._slots, parts, self._settles)
         else:

@@ -73,7 +73,9 @@ class Slotted(nn.Module):
     derivative: Given
     _program: Program
     _slots: dict[int, Derivative]
+    _compiled: Compiled
     _because: str = ""  # why the last run was eager; empty where it was not
+    parallel_in_time: bool | None = None
 
     @property
     def declared(self) -> bool:
@@ -85,12 +87,20 @@ class Slotted(nn.Module):
         """What computes the layer and its gradient.
 
         ``compiled forward and backward``: the C++ core (`neurons.compiled`), from the program and its
-        adjoint. ``eager: REASON``: the program evaluated by torch's operations, where a function of tensors
-        stands for a derivative, or where the last run was on another device, in forward mode or within a
-        transform.
+        adjoint. ``..., in chunks of time``: chunks of the last sequence ran side by side; ``up to step N``
+        where these did not meet from there on, and the rest went step by step. ``eager: REASON``: the
+        program evaluated by torch's operations, where a function of tensors stands for a derivative, or where
+        the last run was on another device, in forward mode or within a transform.
         """
         reason = self._function or self._because
-        return f"eager: {reason}" if reason else "compiled forward and backward"
+        return f"eager: {reason}" if reason else f"compiled forward and backward{self._in_chunks}"
+
+    @property
+    def _in_chunks(self) -> str:
+        settled, wanted = self._compiled.settled
+        if not wanted:
+            return ""
+        return ", in chunks of time" + (f" up to step {settled}" if settled < wanted else "")
 
     def entering(
         self, values: Parameters, ports: tuple[torch.Tensor, ...], state: tuple[torch.Tensor, ...]
@@ -116,6 +126,9 @@ class Slotted(nn.Module):
         return recurrently_swept(self._compiled, parts, feedback, budget)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "parallel_in_time" and str(value) not in ("None", "True", "False"):
+            reason = f"parallel_in_time={value!r} is no choice"
+            raise GraphError(self.model.name, reason, "True, False, or None for where it is faster")
         if name == "derivative":
             self._fill(value, 3)
         else:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from spikeflow.neurons.compiled import Extent, interval, of_text
+from spikeflow.neurons.compiled import Extent, chunk, interval, of_text
 from spikeflow.neurons.parts import Cotangents, Parts
 from spikeflow.neurons.sweep import backward, onward
 
@@ -20,12 +20,14 @@ Tensor = torch.Tensor
 Tensors = Sequence[Tensor]
 
 
-def extent_of(like: Tensor, states: int, budget: int | None) -> Extent:
-    """Of a stretch ``(T, B, *shape)``, with as many threads as torch has."""
+def extent_of(like: Tensor, states: int, budget: int | None, parallel: bool | None = False) -> Extent:
+    """Of a stretch ``(T, B, *shape)``, with as many threads as torch has; `parallel` as in `chunk`."""
     shape, each = tuple(like.shape), like.element_size()
     # on a GPU to compute states again costs more than to keep them, unless memory is short
     every = 1 if like.is_cuda and budget is None else interval(shape, states, each, budget)
-    return Extent(shape, each, every, torch.get_num_threads())
+    in_chunks = not like.is_cuda and budget is None
+    length = chunk(shape, states, parallel) if in_chunks else 0
+    return Extent(shape, each, every, torch.get_num_threads(), chunk=length)
 
 
 def _extent(like: Tensor, state: Tensors, budget: int) -> Extent:

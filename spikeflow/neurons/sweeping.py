@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import chain
 
 import torch
@@ -42,15 +43,23 @@ def untouchable(tensors: Iterable[torch.Tensor]) -> str:
     return f"tensors of type {strange}" if strange else ""
 
 
-def swept(
-    compiled: Compiled, parts: Parts, timed: bool, budget: int | None
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+@dataclass(frozen=True)
+class Way:
+    """How: a stretch of time, or a moment; `budget` and whether `parallel` in time as a `Neuron` has them."""
+
+    timed: bool
+    budget: int | None = None
+    parallel: bool | None = None
+
+
+def swept(compiled: Compiled, parts: Parts, way: Way) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
     """A stretch ``(T, B, *shape)``, or a moment ``(B, *shape)``, through the core."""
     if torch.compiler.is_compiling():
-        return _in_a_graph(compiled, parts, timed, budget)
+        return _in_a_graph(compiled, parts, way.timed, way.budget)
     parts = parts.plain()
     like = parts.ports[0]
-    extent = sweep_ops.extent_of(like if timed else like[None], len(parts.state), budget)
+    moments = like if way.timed else like[None]
+    extent = sweep_ops.extent_of(moments, len(parts.state), way.budget, way.parallel)
     if torch.is_grad_enabled() and any(t.requires_grad for t in chain(*parts)):
         counts = len(parts.ports), len(parts.ports) + len(parts.params)
         z, *after = Sweep.apply(compiled, extent, counts, *chain(*parts))  # type: ignore[no-untyped-call]

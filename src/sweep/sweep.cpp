@@ -1,36 +1,15 @@
-#include "sweep.hpp"
-
-#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <thread>
 
+#include "bench.hpp"
 #include "large_pages.hpp"
 
 namespace spikeflow {
 namespace {
 
-// Below this a cotangent counts as 0, and is not halved on and on through the slow numbers next to 0.
-template <class R>
-inline constexpr R kFaint = sizeof(R) == 4 ? R(0x1p-120) : R(0x1p-1000);
-template <class R>
-inline constexpr R kFlush = R(0x1p-100);
-constexpr int64_t kCache = 64 * 1024, kNarrowest = 64, kWidest = 1024;
 constexpr int64_t kAhead = 4;                       // rows by which memory is asked for before its turn
 constexpr int64_t kWorth = 1 << 18;                 // operations on elements below which a thread costs more than it brings
-
-std::size_t at(int64_t i) { return static_cast<std::size_t>(i); }
-
-// Elements of a block: as many as let the registers of a program lie in the first two levels of cache. Each step of a
-// block lies on another page of memory, so that narrow blocks wait for the processor's table of pages: 24 KB, all of
-// the first level, took a quarter longer.
-template <class R>
-int64_t width_of(const Program<R>& program, int64_t elements, int32_t threads) {
-    const auto places = static_cast<int64_t>(std::max<std::size_t>(1, program.places()));
-    const int64_t fitting = std::clamp(kCache / (places * static_cast<int64_t>(sizeof(R))), kNarrowest, kWidest);
-    const int64_t shared = (elements + threads - 1) / threads;
-    return (std::min(fitting, std::max(kNarrowest, shared)) + kNarrowest - 1) / kNarrowest * kNarrowest;
-}
 
 int32_t threads_of(const Stretch& stretch, std::size_t operations) {
     const int64_t worth = stretch.steps * stretch.elements * static_cast<int64_t>(operations) / kWorth;
@@ -52,92 +31,6 @@ void share(int64_t elements, int64_t width, int32_t threads, const Make& make) {
     for (int64_t i = 1; i < std::min<int64_t>(threads, blocks); ++i) others.emplace_back(run);
     run();
     for (std::thread& other : others) other.join();
-}
-
-// A program with the parameters and constant ports of one block in place.
-template <class R>
-class Bench {
-public:
-    Bench(const Program<R>& program, const Stretch& stretch, const std::vector<Parameter<R>>& params, int64_t width)
-        : program_(program), kernels_(kernels<R>(static_cast<Isa>(stretch.isa))), stretch_(stretch), params_(params),
-          frame_(program.frame(static_cast<int32_t>(width))), width_(at(width)), filled_(at(program.params()) * width_) {
-        for (std::size_t p = 0; p < params.size(); ++p) {
-            frame_.places[program.param_place(static_cast<int32_t>(p))] = filled_.data() + p * width_;
-            if (params[p].owner == nullptr) std::fill_n(filled_.data() + p * width_, width_, params[p].values[0]);
-        }
-        for (std::size_t i = 0; i < at(program.states()); ++i) next_alone_.push_back(program.next_alone(i));
-    }
-
-    void begin(int64_t first, int32_t n) {
-        n_ = n;
-        for (std::size_t p = 0; p < params_.size(); ++p) {
-            if (params_[p].owner == nullptr) continue;
-            int64_t neuron = first % stretch_.population;
-            for (std::size_t i = 0; i < at(n); ++i) {
-                filled_[p * width_ + i] = params_[p].values[params_[p].owner[neuron]];
-                if (++neuron == stretch_.population) neuron = 0;
-            }
-        }
-        program_.prepare(frame_, kernels_, n);
-    }
-
-    void port(std::size_t i, const R* values) { frame_.places[program_.input_place(static_cast<int32_t>(i))] = const_cast<R*>(values); }
-    void state(std::size_t i, const R* values) { frame_.places[program_.state_place(static_cast<int32_t>(i))] = const_cast<R*>(values); }
-    void run() { program_.run(frame_, kernels_, n_, {{}, nullptr}); }
-    const R* next(std::size_t i) const { return program_.next_state(frame_, i); }
-    // Where the output and a next state of the coming run are wanted; `fetch` and `fetch_next` after it.
-    void lead(R* to) { if (output_alone_) frame_.places[program_.output_place()] = to; }
-    void lead_next(std::size_t i, R* to) { if (next_alone_[i]) frame_.places[program_.next_place(i)] = to; }
-    void fetch(R* to) const { if (!output_alone_) std::copy_n(program_.output(frame_), n_, to); }
-    void fetch_next(std::size_t i, R* to) const { if (!next_alone_[i]) std::copy_n(next(i), n_, to); }
-    void keep(R* to, std::size_t i, R least) const { kernels_.keep(to, next(i), least, n_); }
-    void add(R* to, const R* from) const { kernels_.add(to, to, from, n_); }
-
-private:
-    const Program<R>& program_;
-    const Kernels<R>& kernels_;
-    const Stretch& stretch_;
-    const std::vector<Parameter<R>>& params_;
-    typename Program<R>::Frame frame_;
-    std::size_t width_;
-    Buffer<R> filled_;
-    bool output_alone_ = program_.output_alone();
-    std::vector<char> next_alone_;
-    int32_t n_ = 0;
-};
-
-// Memory is asked for before its turn, to be read or written: no prefetcher follows strides of this length.
-template <bool kWritten, class R>
-void ask_for(const R* row, int32_t n) {
-    for (int32_t i = 0; i < n; i += static_cast<int32_t>(64 / sizeof(R))) __builtin_prefetch(row + i, kWritten);
-}
-
-// A stream as a block reads it: its row of a step, or a row of the one number.
-template <class R>
-class Reader {
-public:
-    Reader(const Stream<R>& stream, const Stretch& stretch, int64_t width)
-        : stream_(stream), elements_(stretch.elements), steps_(stretch.steps), one_(stream.count == 1 ? at(width) : 0) {
-        if (stream.count == 1) std::fill_n(one_.data(), width, stream.values[0]);
-    }
-    const R* row(int64_t step, int64_t first) const {
-        return stream_.count == 1 ? one_.data() : stream_.values + step * elements_ + first;
-    }
-    void ahead(int64_t step, int64_t first, int32_t n) const {
-        if (stream_.count != 1 && step >= 0 && step < steps_) ask_for<false>(row(step, first), n);
-    }
-
-private:
-    Stream<R> stream_;
-    int64_t elements_, steps_;
-    Buffer<R> one_;
-};
-
-template <class R>
-std::vector<Reader<R>> readers(const std::vector<Stream<R>>& streams, const Stretch& stretch, int64_t width) {
-    std::vector<Reader<R>> made;
-    for (const Stream<R>& stream : streams) made.emplace_back(stream, stretch, width);
-    return made;
 }
 
 template <class R>
@@ -286,7 +179,24 @@ private:
     Buffer<R> rows_, cotangents_, sums_, unread_;
 };
 
-// What the elements bring to each entry of a parameter, added in their order.
+// What is left of a stretch when its first steps are settled.
+template <class R>
+ForwardText<R> behind(const ForwardText<R>& text, int64_t settled) {
+    ForwardText<R> rest = text;
+    rest.stretch.chunk = 0;
+    if (settled == 0) return rest;
+    rest.stretch.steps -= settled;
+    for (Stream<R>& port : rest.ports)
+        if (port.count != 1) port.values += settled * text.stretch.elements;
+    rest.out += settled * text.stretch.elements;
+    rest.state.assign(text.after.begin(), text.after.end());
+    const int64_t moments = settled / text.stretch.interval * static_cast<int64_t>(text.state.size());
+    if (rest.kept != nullptr) rest.kept += moments * text.stretch.elements;
+    return rest;
+}
+
+}  // namespace
+
 template <class R>
 void add_up(const Stretch& stretch, const Parameter<R>& param, const R* sums, R* to) {
     std::vector<double> total(at(param.count), 0.0);
@@ -298,14 +208,18 @@ void add_up(const Stretch& stretch, const Parameter<R>& param, const R* sums, R*
     std::transform(total.begin(), total.end(), to, [](double x) { return static_cast<R>(x); });
 }
 
-}  // namespace
-
 template <class R>
-void sweep_forward(const Program<R>& program, const ForwardText<R>& text) {
+int64_t sweep_forward(const Program<R>& program, const ForwardText<R>& text) {
+    if (text.stretch.chunk > 0) {
+        const int64_t settled = sweep_chunks(program, text);
+        if (settled < text.stretch.steps) sweep_forward(program, behind(text, settled));
+        return settled;
+    }
     const int32_t threads = threads_of(text.stretch, program.operations());
     const int64_t width = width_of(program, text.stretch.elements, threads);
     want_large_pages(text.out, text.stretch.steps * text.stretch.elements);
     share(text.stretch.elements, width, threads, [&] { return Onward<R>(program, text, width); });
+    return 0;
 }
 
 template <class R>
@@ -320,9 +234,11 @@ void sweep_backward(const Backward<R>& programs, const Wanted& wanted, const Bac
         add_up(stretch, text.params[at(wanted.params[i])], totals.data() + static_cast<int64_t>(i) * stretch.elements, text.to_params[i]);
 }
 
-template void sweep_forward(const Program<float>&, const ForwardText<float>&);
-template void sweep_forward(const Program<double>&, const ForwardText<double>&);
+template int64_t sweep_forward(const Program<float>&, const ForwardText<float>&);
+template int64_t sweep_forward(const Program<double>&, const ForwardText<double>&);
 template void sweep_backward(const Backward<float>&, const Wanted&, const BackwardText<float>&);
 template void sweep_backward(const Backward<double>&, const Wanted&, const BackwardText<double>&);
+template void add_up(const Stretch&, const Parameter<float>&, const float*, float*);
+template void add_up(const Stretch&, const Parameter<double>&, const double*, double*);
 
 }  // namespace spikeflow

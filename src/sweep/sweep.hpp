@@ -4,6 +4,10 @@
 // next one begins, and its registers and states stay in cache. Threads take blocks; no number depends
 // on which. Arrays are (steps, elements), an element one neuron of one sample. The states are those before each step;
 // every `interval` steps they are kept, and those between are computed again on the way back.
+//
+// Few elements over many steps leave most of a vector idle. Then steps are what lies side by side: onward, chunks of
+// time that begin at a guess and are mended until they meet (chunks.cpp); back, all steps at once but for the sum that
+// is carried (scan.cpp).
 #pragma once
 
 #include <cstdint>
@@ -32,6 +36,7 @@ struct Parameter {
 struct Stretch {
     int64_t steps = 0, elements = 0, population = 1, interval = 1;
     int32_t threads = 1, isa = 2;
+    int64_t chunk = 0;                      // steps of a chunk of time, a multiple of the interval; 0 for none
 
     int64_t kept() const { return (steps - 1) / interval; }     // moments at which states are kept, the first excluded
 };
@@ -81,10 +86,31 @@ struct Backward {
     std::size_t sums() const { return gathered == nullptr ? 0 : static_cast<std::size_t>(gathered->inputs()); }
 };
 
+// Returns how many steps chunks of time settled, from the first one on; the others were swept one after the other.
 template <class R>
-void sweep_forward(const Program<R>& program, const ForwardText<R>& text);
+int64_t sweep_forward(const Program<R>& program, const ForwardText<R>& text);
+
+// The part that chunks settle; what lies behind, if anything, is still to be swept, from the states `after`.
+template <class R>
+int64_t sweep_chunks(const Program<R>& program, const ForwardText<R>& text);
 
 template <class R>
 void sweep_backward(const Backward<R>& programs, const Wanted& wanted, const BackwardText<R>& text);
+
+// The same for few elements and steps of 1 to `kScanned` states; whether it could be done. `jacobian`: the partial
+// derivatives of what a step hands on, output and states, by its states; `adjoint` as in ir/adjoint.py.
+inline constexpr int32_t kScanned = 8;
+template <class R>
+struct Scanned {
+    const Program<R>& step;
+    const Program<R>& jacobian;
+    const Program<R>& adjoint;
+};
+template <class R>
+bool sweep_scan(const Scanned<R>& programs, const Wanted& wanted, const BackwardText<R>& text);
+
+// What the elements bring to each entry of a parameter, added in their order.
+template <class R>
+void add_up(const Stretch& stretch, const Parameter<R>& param, const R* sums, R* to);
 
 }  // namespace spikeflow
