@@ -270,3 +270,26 @@ def test_what_a_rule_does_not_cover_is_refused_by_name() -> None:
         Rule("e-prop")
     with pytest.raises(DataError, match="at least 1"):
         Rule("truncated", 0)
+
+
+def _peak(kind: str, steps: int, hidden: int) -> int:
+    """The most bytes of torch's that live at a time during one step of training, as its profiler counts them."""
+    torch.manual_seed(0)
+    net = Sequential(nn.Linear(6, hidden), Neuron(LIF(0.8, 0.5, "subtract")), nn.Linear(hidden, C), Neuron(Integrator()))
+    x = torch.rand(steps, B, 6)
+    backward(Rule(kind, 5), net, x[:6], last)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
+        backward(Rule(kind, 5), net, x, last)
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == "[memory]"]
+    live = np.cumsum([e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())])
+    assert len(events) > steps / 5
+    return int(live.max())
+
+
+@pytest.mark.parametrize("kind", ("truncated", "sltt", "ottt", "eprop"))
+def test_memory_does_not_grow_with_the_steps_but_for_outputs(kind: str) -> None:
+    """Spikes of hidden neurons would take 4 x 200 floats a step; outputs, their gradients and sums a few times 4 x 3."""
+    short, long, hidden = 60, 120, 200
+    grown = (_peak(kind, long, hidden) - _peak(kind, short, hidden)) / (long - short)
+    assert grown <= 6 * 4 * B * C < 4 * B * hidden / 5
+    assert _peak("bptt", long, hidden) - _peak("bptt", short, hidden) > (long - short) * 4 * B * hidden

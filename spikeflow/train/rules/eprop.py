@@ -44,14 +44,14 @@ def backward(
     layer = _layer(parts)
     with torch.no_grad():
         x = x.flatten(2)
-        spikes = [z for z, _, _, _ in _steps(layer, x)]
-        current = layer.out(torch.stack(spikes))
+        current = torch.stack([layer.out(z) for z, _, _, _ in _steps(layer, x)])
     outputs, value, wanted = parts.signal(current, loss_of)
-    layer.out(torch.stack(spikes)).backward(wanted)
     feedback = layer.out.weight.detach() if seed is None else _random(layer.out.weight, seed)
     with torch.no_grad():
-        gradient = _eligible(layer, x, wanted @ feedback)
+        gradient, out = _eligible(layer, x, (wanted, feedback))
         _hand_out(layer, gradient, x.shape[2])
+        _add(layer.out.weight, out)
+        _add(layer.out.bias, wanted.sum((0, 1)))
     return outputs, value
 
 
@@ -77,8 +77,17 @@ def _steps(layer: _Layer, x: torch.Tensor) -> Any:
         yield z, before, current, seen
 
 
-def _eligible(layer: _Layer, x: torch.Tensor, signal: torch.Tensor) -> torch.Tensor:
-    """The sum over steps and samples of signal times eligibility, ``(neurons, inputs)``."""
+def _eligible(
+    layer: _Layer, x: torch.Tensor, signal: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The sums over steps and samples of learning signal times eligibility, ``(neurons, inputs)``, and of the
+    loss's gradient by the read-out's current times the spikes, ``(outputs, neurons)``.
+
+    Parameters
+    ----------
+    signal : that gradient ``(T, B, outputs)``, and the feedback that makes the learning signal of it.
+    """
+    wanted, feedback = signal
     neuron = layer.neuron
     program = neuron.model.program()
     names, port = program.states, program.inputs[0]
@@ -86,8 +95,9 @@ def _eligible(layer: _Layer, x: torch.Tensor, signal: torch.Tensor) -> torch.Ten
     partial = jacobian(program, slots, wrt=(f"input.{port}",))
     values = neuron.values(x.dtype)
     traces: dict[str, Any] = dict.fromkeys(names, 0.0)
-    gradient = torch.zeros(())
-    for (_, before, current, seen), learning in zip(_steps(layer, x), signal, strict=True):
+    gradient = out = torch.zeros(())
+    for (z, before, current, seen), error in zip(_steps(layer, x), wanted, strict=True):
+        learning = error @ feedback
         entered = {f"input.{port}": current, **{f"state.{n}": v for n, v in zip(names, before, strict=True)}}
         domain = Tensors({}, current)
         registers = evaluate(partial, domain, values, {}, entered)
@@ -101,8 +111,9 @@ def _eligible(layer: _Layer, x: torch.Tensor, signal: torch.Tensor) -> torch.Ten
             for result in ("out", *(f"state.{n}" for n in names))
         }
         gradient = gradient + torch.einsum("bn,bnp->np", learning, moved["out"])
+        out = out + error.T @ z
         traces = {n: moved[f"state.{n}"] for n in names}
-    return gradient
+    return gradient, out
 
 
 def _hand_out(layer: _Layer, gradient: torch.Tensor, inputs: int) -> None:
@@ -110,8 +121,12 @@ def _hand_out(layer: _Layer, gradient: torch.Tensor, inputs: int) -> None:
     if layer.back is not None:
         found += [(layer.back.weight, gradient[:, inputs:-1]), (layer.back.bias, gradient[:, -1])]
     for parameter, part in found:
-        if isinstance(parameter, nn.Parameter) and parameter.requires_grad:
-            parameter.grad = part.clone() if parameter.grad is None else parameter.grad + part
+        _add(parameter, part)
+
+
+def _add(parameter: torch.Tensor | None, part: torch.Tensor) -> None:
+    if isinstance(parameter, nn.Parameter) and parameter.requires_grad:
+        parameter.grad = part.clone() if parameter.grad is None else parameter.grad + part
 
 
 def _layer(parts: Parts) -> _Layer:

@@ -13,6 +13,8 @@ from torch import nn
 from spikeflow.neurons.sequential import Sequential
 from spikeflow.train.rules.parts import LossOf, detached, parts_of
 
+GLANCE = 50  # steps that are looked at together where no gradient is taken
+
 
 def backward(
     net: nn.Module, x: torch.Tensor, loss_of: LossOf, steps: int
@@ -20,17 +22,22 @@ def backward(
     """Gradients with the states of all neurons, and spikes that come back, cut every so many steps.
 
     The network runs twice: once for the loss, whose gradient by the current of the read-out is then known at
-    every step, and once piece by piece with gradients. Memory for gradients is that of a piece.
+    every step, and once with gradients. Both go piece by piece, so that besides inputs and outputs memory is
+    that of a piece.
     """
     parts = parts_of("truncated" if steps > 1 else "sltt", net)
     layers = [layer for block in parts.blocks for layer in (*block.layers, block.cells) if layer is not None]
     body = Sequential(*layers)
     with torch.no_grad():
-        current, _ = body(x)
+        state, found = None, list[torch.Tensor]()
+        for piece in x.split(max(steps, GLANCE)):
+            current, state = body(piece, state)
+            found.append(current)
+        current = torch.cat(found)
     outputs, value, signal = parts.signal(current, loss_of)
     state = None
     for piece, wanted in zip(x.split(steps), signal.split(steps), strict=True):
-        found, after = body(piece, state)
-        found.backward(wanted)
+        made, after = body(piece, state)
+        made.backward(wanted)
         state = detached(after)
     return outputs, value
