@@ -6,7 +6,9 @@ They hold plain numbers and text behind a hash (`spikeflow.ir.store`); reading o
 from __future__ import annotations
 
 import hashlib
+import inspect
 import random
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from spikeflow.train.inside import network
 
 KIND = "training"
 VERSION = 1
+PLAIN = (bool, int, float, str, tuple, list, type(None))
 
 
 def write(path: PathLike, state: dict[str, Any]) -> None:
@@ -101,14 +104,30 @@ def signature(net: nn.Module) -> dict[str, Any]:
     return {"classes": classes, "shapes": shapes, "edges": edges, "options": options}
 
 
-def _options(module: nn.Module) -> str:
-    """Of neurons the model as it was declared and the surrogate, of torch's layers what they show."""
+def _options(module: nn.Module) -> str | dict[str, str]:
+    """Of neurons the model as it was declared and the surrogate, of torch's layers the options by name."""
     if isinstance(module, Neuron):
         declared = {**module.model.params(), **module.model.choices()}
         shown = [f"{name}={_shown(value)}" for name, value in declared.items()]
         learned = [name for name in module.model.params() if name not in dict(module.named_buffers())]
         return f"{', '.join(shown)}, learn={learned}, derivative={_named(module.derivative)}"
-    return module.extra_repr() if type(module).__module__.startswith("torch.nn") else ""
+    if not type(module).__module__.startswith("torch.nn"):
+        return ""
+    # only what its constructors take: a layer may hold more, which programs have set on their way
+    options = {name for base in type(module).__mro__ for name in inspect.signature(base.__init__).parameters}
+    held = {name: value for name, value in vars(module).items() if name in options}
+    return {name: str(value) for name, value in held.items() if isinstance(value, PLAIN)}
+
+
+def _known(held: Any, here: dict[str, str]) -> Any:
+    """A layer of torch as a file describes it, of its options those that this torch has too: others came or
+    went with a version. The first checkpoints hold the words that torch prints.
+    """
+    if isinstance(held, str):
+        held = dict(re.findall(r"(\w+)='?(\(.*?\)|[^,']+)", held))
+    if not isinstance(held, dict):
+        return held
+    return {name: held.get(name, value) for name, value in here.items()}
 
 
 def _shown(value: Any) -> str:
@@ -130,15 +149,21 @@ def _named(derivative: Any) -> str:
 def check_same(path: Path, held: Any, wanted: dict[str, Any]) -> None:
     """Raise FileError where a checkpoint is one of another network or recipe, naming the first difference."""
     for name, value in wanted.items():
-        found = held.get(name) if isinstance(held, dict) else None
-        if found == value:
-            continue
-        if isinstance(value, dict) and isinstance(found, dict):
-            keys = [*value, *(key for key in found if key not in value)]
-            key = next(k for k in keys if found.get(k) != value.get(k))
-            got, expected = found.get(key, "nothing"), value.get(key, "nothing")
-            where = f"{name}, {key}: {got!s:.60} in the file, {expected!s:.60} here"
-        else:
-            where = f"{name}: {found!s:.60} in the file, {value!s:.60} here"
-        hint = "the network and recipe that it was made with, or another folder"
-        raise FileError(path, f"is a checkpoint of another training ({where})", hint)
+        found = held.get(name, "nothing") if isinstance(held, dict) else "nothing"
+        if name == "options" and isinstance(found, dict):
+            found = {
+                k: _known(v, value[k]) if isinstance(value.get(k), dict) else v for k, v in found.items()
+            }
+        if found != value:
+            hint = "the network and recipe that it was made with, or another folder"
+            where = _difference(name, found, value)
+            raise FileError(path, f"is a checkpoint of another training ({where})", hint)
+
+
+def _difference(name: str, found: Any, wanted: Any) -> str:
+    """The first, in tables that of the first key in which they differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = [*wanted, *(key for key in found if key not in wanted)]
+        key = next(k for k in keys if found.get(k, "nothing") != wanted.get(k, "nothing"))
+        return _difference(f"{name}, {key}", found.get(key, "nothing"), wanted.get(key, "nothing"))
+    return f"{name}: {found!s:.60} in the file, {wanted!s:.60} here"

@@ -16,6 +16,7 @@ from torch import nn
 
 from spikeflow.errors import DataError, FileError, ShapeError, SpikeflowWarning, TrainingError
 from spikeflow.neurons import LIF, Integrator, Neuron, Sequential, surrogate
+from spikeflow.train import checkpoint
 from spikeflow.train.batches import Arrays, Batch, Coding, Splits
 from spikeflow.train.loop import Session, fit
 from spikeflow.train.recipe import Loss, Optimiser, Recipe, Schedule, Weights
@@ -187,8 +188,43 @@ def test_a_checkpoint_is_of_its_data_and_of_its_layers_options(tmp_path: Path) -
             fit(other, Splits(data(), data(9)), QUICK, on)
     dropped = tmp_path / "dropped"
     fit(net(p=0.2), Splits(data()), QUICK, Session(dropped))
-    with pytest.raises(FileError, match=r"options, layers\.1: p=0\.2.* in the file, p=0\.3"):
+    with pytest.raises(FileError, match=r"options, layers\.1, p: 0\.2 in the file, 0\.3 here"):
         fit(net(p=0.3), Splits(data()), QUICK, Session(dropped, resume=True))
+
+
+class Words(nn.Dropout):
+    """A layer of torch of which another torch prints more, or other, words."""
+
+    def extra_repr(self) -> str:
+        return f"momentous={self.p}"
+
+
+Words.__module__ = nn.Dropout.__module__
+Words.__name__ = "Dropout"
+
+
+def test_a_checkpoint_is_of_options_and_not_of_the_words_of_one_torch(tmp_path: Path) -> None:
+    """Goes on where torch prints other words, or knows an option more or less; not where one that both know differs."""
+    made, one = net(p=0.2, norm=True), Splits(data())
+    fit(made, one, QUICK, Session(tmp_path))
+    made.layers[2] = Words(0.2)
+    on = Session(tmp_path, resume=True)
+    assert len(fit(made, one, QUICK, on).history) == 1
+    held = checkpoint.signature(made)
+    norm = held["options"]["layers.1"]
+    assert norm["eps"] == "1e-05" and not set(held["options"]) - set(held["classes"])
+    old = "16, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True"
+    for found in (old, f"{old}, bias=True", norm | {"bias": "True"}, {k: v for k, v in norm.items() if k != "affine"}):
+        changed = held | {"options": held["options"] | {"layers.1": found}}
+        checkpoint.check_same(tmp_path, changed, checkpoint.signature(made))
+    for found in (old.replace("1e-05", "0.001"), norm | {"eps": "0.001"}):
+        changed = held | {"options": held["options"] | {"layers.1": found}}
+        with pytest.raises(FileError, match=r"options, layers\.1, eps: 0\.001 in the file, 1e-05 here"):
+            checkpoint.check_same(tmp_path, changed, checkpoint.signature(made))
+    for found in (3, None, [norm]):
+        changed = held | {"options": held["options"] | {"layers.1": found}}
+        with pytest.raises(FileError, match=r"another training .options, layers\.1"):
+            checkpoint.check_same(tmp_path, changed, checkpoint.signature(made))
 
 
 HOLDS = (
