@@ -20,7 +20,7 @@ import sys
 import time
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,8 @@ def train_one(job: Job, out: Path, data: str) -> None:
     task, folder, begin = job.task(data), job.folder(out), time.perf_counter()
     tests = job.whole or job.study not in WHOLE
     trained = train(task, folder, True, lambda row: print(row.to_text(), flush=True), tests)
-    splits = load(task.data, job.seed).splits
+    few = replace(task.data, limit=MEASURED, hearing=replace(task.data.hearing, variants=1))
+    splits = load(few, job.seed).splits
     batch = next(iter((splits.valid or splits.test or splits.train).epoch(0)))
     done = work(trained.fitted.net, batch.x[:, :MEASURED])
     found = {

@@ -48,7 +48,7 @@ CELLS, STEPS, DECAY, GAIN, DRIVE = 64, 20, 0.8, 3.0, 0.5
 TRAIN, VALID, TEST, BATCH, EPOCHS, SILENCED = 4000, 1000, 2000, 50, 8, 0.3
 ARMS = ("point", "additive", "gate")
 NOISES = {"light": (0.5, 0.15), "heavy": (1.6, 0.5)}  # deviations: of a pixel from 0 to 1, of a level from 0 to 1
-EAR = MelSpikes(steps=STEPS, step_us=25_000)
+EAR = MelSpikes(steps=STEPS, step_us=25_000, onset=0.0)
 
 
 @dataclass(frozen=True, eq=False)

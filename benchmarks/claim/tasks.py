@@ -23,7 +23,7 @@ from spikeflow.sound import Sound
 from spikeflow.train.batches import Arrays, Batch
 from spikeflow.typing import Array
 
-EAR = MelSpikes(bands=40, steps=50, step_us=10_000)
+EAR = MelSpikes(bands=40, steps=50, step_us=10_000, onset=0.0)
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 

@@ -40,6 +40,7 @@ _RANGES = {
     "threshold": (0.01, 60),
     "follow": (0, 1),
     "warp": (0.5, 2),
+    "onset": (0, 60),
 }
 
 
@@ -49,8 +50,9 @@ class MelSpikes:
 
     1. The sound is resampled to `rate_hz` (polyphase filter, Kaiser window, 20 zeros), its
        mean taken away before. Frame t holds the samples of ``window_us`` around ``t step_us``.
-    2. The frames that count begin `LEAD` before the first whose power (of differences of samples) lies above
-       the power of the background, the 10th percentile, by a quarter of the way to the loudest in decibels.
+    2. The frames that count begin `LEAD` before the first whose power (of differences of samples) lies at
+       most `onset` octaves below the loudest, and above the background, the 10th percentile, by a quarter of
+       the way to the loudest in decibels.
        Behind the end of the sound there is silence.
     3. ``P[t, k] = |sum_n hann[n] x[t, n] exp(-i pi k n / 256)|^2``, k = 0 to 256.
     4. ``E[t, b] = sum_k w[b, k] P[t, k]``, triangles evenly spaced on the mel scale
@@ -71,6 +73,7 @@ class MelSpikes:
     depth : octaves of power, of 3 dB each, that are heard.
     threshold : in octaves of power.
     follow : 0 to 1; 0 is delta modulation by one threshold a step.
+    onset : octaves of power below the loudest; 0 for the background alone.
     warp : of the frequencies, for augmentation: a voice at f is heard as at ``warp f``.
 
     Raises
@@ -96,6 +99,7 @@ class MelSpikes:
     threshold: float = 0.5
     follow: float = 0.0
     warp: float = 1.0
+    onset: float = 9.0
 
     def __post_init__(self) -> None:
         for name, most in _WHOLE.items():
@@ -155,7 +159,7 @@ class MelSpikes:
         if len(x) < size:
             raise DataError("sound", f"{len(x)} samples at {self.rate_hz} Hz", f"at least {size}, one frame")
         every = np.lib.stride_tricks.sliding_window_view(np.pad(x, (size // 2, size)), size)[::hop]
-        loud = _loud(every)
+        loud = _loud(every, self.onset)
         first = max(0, int(np.argmax(loud)) - LEAD)
         if loud[first + self.steps :].sum() >= self.steps:
             heard = self.steps * self.step_us / 1e6
@@ -236,7 +240,7 @@ def log2(x: Array) -> Array:
     return total * z * (2 / math.log(2)) + exponent
 
 
-def _loud(frames: Array) -> Array:
+def _loud(frames: Array, onset: float) -> Array:
     """Which frames stand out of the background."""
     loud = np.zeros(len(frames))
     for n in range(1, frames.shape[1]):
@@ -244,7 +248,9 @@ def _loud(frames: Array) -> Array:
         loud += step * step
     known = log2(np.maximum(loud, 1.0))
     quiet = float(np.sort(known)[int(QUIET * len(known))])
-    return known >= quiet + (float(known.max()) - quiet) * 0.25
+    most = float(known.max())
+    least = quiet + (most - quiet) * 0.25
+    return known >= (max(least, most - onset) if onset else least)
 
 
 @lru_cache(maxsize=4)
