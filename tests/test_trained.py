@@ -72,7 +72,7 @@ def _heart(network: Network, data: Path) -> tuple[int, int]:
 
 def _digits(network: Network, data: Path) -> tuple[int, int]:
     """The official test: numbers 0 to 4 of every digit and speaker."""
-    paths = sorted(p for p in (data / "fsdd").glob("*.wav") if int(p.stem.split("_")[2]) < 5)
+    paths = sorted(p for p in (data / "fsdd").rglob("*.wav") if int(p.stem.split("_")[2]) < 5)
     return _right(network, [read_wave(p) for p in paths], np.array([int(p.name[0]) for p in paths]))
 
 
