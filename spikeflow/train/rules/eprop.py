@@ -23,7 +23,7 @@ from spikeflow.ir.evaluate import evaluate
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.recurrent import Recurrent
 from spikeflow.neurons.tensors import Slopes, Tensors
-from spikeflow.train.rules.parts import LossOf, Parts, parts_of
+from spikeflow.train.rules.parts import LossOf, Parts, joined, parts_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def backward(
     layer = _layer(parts)
     with torch.no_grad():
         x = x.flatten(2)
-        current = torch.stack([layer.out(z) for z, _, _, _ in _steps(layer, x)])
+        current = joined((layer.out(z)[None] for z, _, _, _ in _steps(layer, x)), len(x))
     outputs, value, wanted = parts.signal(current, loss_of)
     feedback = layer.out.weight.detach() if seed is None else _random(layer.out.weight, seed)
     with torch.no_grad():

@@ -17,7 +17,7 @@ from torch import nn
 
 from spikeflow.errors import UnsupportedLayer
 from spikeflow.neurons.layer import Neuron
-from spikeflow.train.rules.parts import Block, LossOf, detached, parts_of
+from spikeflow.train.rules.parts import Block, LossOf, detached, joined, parts_of
 from spikeflow.train.straight import straight
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.AvgPool2d, nn.Flatten, nn.Identity, nn.Dropout)
@@ -29,7 +29,7 @@ def backward(net: nn.Module, x: torch.Tensor, loss_of: LossOf) -> tuple[torch.Te
     decays = [_decay(block) for block in parts.blocks]
     with torch.no_grad():
         states: list[Any] = [None] * len(parts.blocks)
-        current = torch.stack([_step(parts.blocks, decays, now, states, None) for now in x])
+        current = joined((_step(parts.blocks, decays, now, states, None)[None] for now in x), len(x))
     outputs, value, signal = parts.signal(current, loss_of)
     states, traces = [None] * len(parts.blocks), [torch.zeros(())] * len(parts.blocks)
     for now, wanted in zip(x, signal, strict=True):

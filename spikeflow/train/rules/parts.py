@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,19 @@ def parts_of(rule: str, net: nn.Module) -> Parts:
         hint = "neurons, then a Linear and a read-out such as Neuron(Integrator())"
         raise UnsupportedLayer(f"the rule {rule}", "a network without neurons or that ends in spikes", hint)
     return Parts((*blocks, Block(f"layers.{len(layers)}", tuple(waiting), None)), read_out)  # type: ignore[arg-type]
+
+
+def joined(pieces: Iterable[torch.Tensor], steps: int) -> torch.Tensor:
+    """Pieces ``(n, B, C)`` of so many steps in all, each copied into one array as it comes: a list of small
+    tensors that stay between large ones that go would hold the heap open.
+    """
+    found, begin = torch.empty(0), 0
+    for piece in pieces:
+        if begin == 0:
+            found = piece.new_empty((steps, *piece.shape[1:]))
+        found[begin : begin + len(piece)] = piece
+        begin += len(piece)
+    return found
 
 
 def detached(state: Any) -> Any:

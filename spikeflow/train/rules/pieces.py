@@ -7,11 +7,13 @@ arXiv 2302.14311.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import nn
 
 from spikeflow.neurons.sequential import Sequential
-from spikeflow.train.rules.parts import LossOf, detached, parts_of
+from spikeflow.train.rules.parts import LossOf, detached, joined, parts_of
 
 GLANCE = 50  # steps that are looked at together where no gradient is taken
 
@@ -29,11 +31,7 @@ def backward(
     layers = [layer for block in parts.blocks for layer in (*block.layers, block.cells) if layer is not None]
     body = Sequential(*layers)
     with torch.no_grad():
-        state, found = None, list[torch.Tensor]()
-        for piece in x.split(max(steps, GLANCE)):
-            current, state = body(piece, state)
-            found.append(current)
-        current = torch.cat(found)
+        current = joined(_currents(body, x.split(max(steps, GLANCE))), len(x))
     outputs, value, signal = parts.signal(current, loss_of)
     state = None
     for piece, wanted in zip(x.split(steps), signal.split(steps), strict=True):
@@ -41,3 +39,10 @@ def backward(
         made.backward(wanted)
         state = detached(after)
     return outputs, value
+
+
+def _currents(body: Sequential, pieces: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
+    state = None
+    for piece in pieces:
+        current, state = body(piece, state)
+        yield current
