@@ -33,7 +33,7 @@ def eager_because(compiled: Compiled, parts: Parts) -> str:
 
 def untouchable(tensors: Iterable[torch.Tensor]) -> str:
     """Why these tensors are not simply arrays of numbers; empty where they are."""
-    if torch.jit.is_tracing():
+    if torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
         return "torch.jit"
     if torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]
         return "a transform of torch.func"
