@@ -163,7 +163,27 @@ def _points(interval: list[float] | None) -> str:
     return "" if interval is None else f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}"
 
 
+def recipes_report(record: dict[str, Any]) -> Iterator[str]:
+    """Selection and test of every training of a data set, and which candidate validation chose for each fold."""
+    parts = dict(record["parts"])
+    chosen = parts.pop("summed.json")["chosen on validation"]
+    yield f"\nChosen on validation: {', '.join(f'fold {f}: {c}' for f, c in chosen.items()) or 'nothing yet'}.\n"
+    yield "| training | epoch selected | validation | test, once | machine |"
+    yield "|---|---|---|---|---|"
+    for name, part in parts.items():
+        valid, test = part["selection"], part["test"]
+        yield (
+            f"| {name.removesuffix('/record.json')} | {valid['epoch']} of {part['epochs']} | {_share(valid)} | "
+            f"{_share(test) if test else 'not looked at'} | {part['machine']['device']} |"
+        )
+
+
+def _share(part: dict[str, Any]) -> str:
+    return f"{100 * part['accuracy']:.2f} % of {part['samples']:,}"
+
+
 REPORTS = {
+    "recipes": recipes_report,
     "two_point_claim": two_point_claim_report,
     "loading": loading_report,
     "engine": engine_report,
