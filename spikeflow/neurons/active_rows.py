@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import spikeflow.neurons._sweep as _sweep
+from spikeflow.errors import ShapeError
 from spikeflow.neurons.compiled import FASTEST
 
 Tensor = torch.Tensor
@@ -23,6 +24,14 @@ Tensor = torch.Tensor
 def share(x: Tensor) -> float:
     """Of the values of a contiguous float32 tensor, how many are not 0."""
     return _sweep.active(x.data_ptr(), x.numel(), torch.get_num_threads()) / max(1, x.numel())
+
+
+def _check(*given: tuple[Tensor | None, tuple[int, ...]]) -> None:
+    """Raise unless each is of float32 and its shape: the core reads them by address."""
+    for value, shape in given:
+        if value is not None and (value.dtype is not torch.float32 or tuple(value.shape) != shape):
+            got = f"{value.dtype} of shape {tuple(value.shape)}"
+            raise ShapeError("active_rows", got, f"{torch.float32} of shape {shape}")
 
 
 def _sizes(x: Tensor, outputs: int) -> tuple[int, int, int, int, int]:
@@ -35,6 +44,8 @@ def active_rows(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
     What is 0 in x brings nothing, also where a weight is infinite or NaN.
     """
+    rows, (outputs, inputs) = len(x), weight.shape
+    _check((x, (rows, inputs)), (weight, (outputs, inputs)), (bias, (outputs,)))
     x, weight, y = x.contiguous(), weight.contiguous(), x.new_empty((len(x), len(weight)))
     bias = None if bias is None else bias.contiguous()
     address = 0 if bias is None else bias.data_ptr()
@@ -50,6 +61,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 @torch.library.custom_op("spikeflow::active_rows_weight", mutates_args=(), device_types="cpu")
 def active_rows_weight(x: Tensor, gradient: Tensor) -> Tensor:
     """``gradient^T x``, ``(outputs, inputs)``: the gradient of the weight, of y's ``(rows, outputs)``."""
+    _check((x, (len(x), x.shape[-1])), (gradient, (len(x), gradient.shape[-1])))
     x, gradient = x.contiguous(), gradient.contiguous()
     found = x.new_empty((gradient.shape[1], x.shape[1]))
     sizes = _sizes(x, gradient.shape[1])

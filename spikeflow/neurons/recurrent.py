@@ -94,8 +94,9 @@ class Recurrent(Net):
             For no step at all, a state that does not fit, a feedback whose current has not the input's shape.
         """
         check_stretch(self.neuron.model.name, x)
-        self._because = "states that are recorded" if names_of("record", record) else self._stepped_because(x)
-        if not self._because and (found := self._at_once(x, state)) is not None:
+        because = "states that are recorded" if names_of("record", record) else self._stepped_because(x)
+        self._because = because  # for `kernel` alone: another thread may run the layer, too
+        if not because and (found := self._at_once(x, state)) is not None:
             return found
         states = self.neuron.model.states()
         inner = {name: f"neuron.{name}" if name in states else name for name in names_of("record", record)}
@@ -128,8 +129,11 @@ class Recurrent(Net):
             return f"an input of {given}"
         if torch.is_autocast_enabled("cpu") or type(self.neuron) is not Neuron:
             return "autocast" if torch.is_autocast_enabled("cpu") else f"a {type(self.neuron).__name__}"
-        fits = x.ndim == 3 and feedback.weight.shape == (x.shape[2], x.shape[2])
-        return untouchable(tensors) if fits else f"moments of shape {tuple(x.shape[1:])}"
+        if x.ndim != 3 or feedback.weight.shape != (x.shape[2], x.shape[2]):
+            return f"moments of shape {tuple(x.shape[1:])}"
+        if feedback.bias is not None and feedback.bias.shape != x.shape[2:]:
+            return f"a bias of shape {tuple(feedback.bias.shape)}"
+        return untouchable(tensors)
 
     def _at_once(self, x: torch.Tensor, state: Fed | None) -> tuple[Any, Fed] | None:
         """All steps in the core; None where the neurons cannot."""

@@ -97,12 +97,17 @@ def most_active(outputs: int) -> float:
 
 
 def _dense_because(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> str:
-    if x.device.type != "cpu" or weight.device.type != "cpu":
-        return f"tensors on {x.device.type}"
-    if strange := untouchable([t for t in (x, weight, bias) if t is not None]):
+    if torch.compiler.is_compiling():
+        return "torch.compile"  # a graph holds torch's own operation
+    tensors = [t for t in (x, weight, bias) if t is not None]
+    if elsewhere := next((t.device.type for t in tensors if t.device.type != "cpu"), ""):
+        return f"tensors on {elsewhere}"
+    if strange := untouchable(tensors):
         return strange
     if x.dtype is not torch.float32 or weight.dtype is not torch.float32:
         return f"an input of {x.dtype} and weights of {weight.dtype}"
+    if bias is not None and (bias.dtype is not torch.float32 or bias.shape != weight.shape[:1]):
+        return f"a bias of {bias.dtype} and shape {tuple(bias.shape)}"  # torch spreads it, or tells
     if torch.is_autocast_enabled("cpu"):
         return "autocast"
     fits = x.ndim > 0 and weight.ndim == 2 and x.shape[-1] == weight.shape[1]

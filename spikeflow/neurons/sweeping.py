@@ -39,8 +39,12 @@ def untouchable(tensors: Iterable[torch.Tensor]) -> str:
         return "a transform of torch.func"
     if forward_ad._current_level >= 0:  # pyright: ignore[reportPrivateUsage]
         return "differentiated in forward mode"
-    strange = next((type(t).__name__ for t in tensors if type(t) not in PLAIN), "")
-    return f"tensors of type {strange}" if strange else ""
+    for t in tensors:
+        if type(t) not in PLAIN:
+            return f"tensors of type {type(t).__name__}"
+        if t.layout is not torch.strided:
+            return f"tensors of layout {t.layout}"
+    return ""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
-#include <atomic>
 #include <optional>
-#include <thread>
 
 #include "bench.hpp"
 #include "large_pages.hpp"
+#include "threads.hpp"
 
 namespace spikeflow {
 namespace {
@@ -16,21 +15,15 @@ int32_t threads_of(const Stretch& stretch, std::size_t operations) {
     return static_cast<int32_t>(std::clamp<int64_t>(worth, 1, std::max(1, stretch.threads)));
 }
 
-// work(block) for each block, in threads that take the next one when they are done; `make` gives each its own worker.
+// work(block) for each block of elements, in threads.
 template <class Make>
 void share(int64_t elements, int64_t width, int32_t threads, const Make& make) {
-    if (elements == 0) return;                      // of arrays that need not be anywhere
-    std::atomic<int64_t> next{0};
-    const auto run = [&] {
-        auto worker = make();
-        for (int64_t first = next.fetch_add(width); first < elements; first = next.fetch_add(width))
+    in_threads((elements + width - 1) / width, threads, [&] {
+        return [&, worker = make()](int64_t block) mutable {
+            const int64_t first = block * width;
             worker(first, static_cast<int32_t>(std::min(width, elements - first)));
-    };
-    std::vector<std::thread> others;
-    const int64_t blocks = (elements + width - 1) / width;
-    for (int64_t i = 1; i < std::min<int64_t>(threads, blocks); ++i) others.emplace_back(run);
-    run();
-    for (std::thread& other : others) other.join();
+        };
+    });
 }
 
 template <class R>

@@ -216,3 +216,32 @@ def test_within_a_network_it_is_the_same() -> None:
     net(x)[0].sum().backward()
     grads = [p.grad for p in layer.feedback.parameters()]
     assert layer.kernel == AT_ONCE and all(g is not None and bool(g.any()) for g in grads)
+
+
+def test_a_bias_of_another_shape_is_torchs_to_spread() -> None:
+    layer = layer_of(LIF(0.8), "in", 70)
+    x, _ = drawn(layer, 12, 70)
+    one = torch.randn(1)
+    found = []
+    for bias in (one, one.expand(70).clone(), one.expand(3, 70).clone()):
+        layer.feedback.bias = nn.Parameter(bias)
+        found.append((layer(x)[0], layer.kernel))
+    assert [word for _, word in found] == [
+        "step by step: a bias of shape (1,)",
+        AT_ONCE,
+        "step by step: a bias of shape (3, 70)",
+    ]
+    assert all(torch.equal(z, found[1][0]) for z, _ in found)
+
+
+def test_what_another_thread_finds_out_meanwhile_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = layer_of(LIF(0.8), "in", 70).double()
+    x = drawn(layer, 6, 70)[0].double()
+    wanted, _ = layer(x)
+
+    def overwritten(self: nn.Module, name: str, value: Any) -> None:
+        kept: Any = {"_because": ""}.get(name, value)
+        nn.Module.__setattr__(self, name, kept)
+
+    monkeypatch.setattr(Recurrent, "__setattr__", overwritten)
+    assert torch.equal(layer(x)[0], wanted) and wanted.any()

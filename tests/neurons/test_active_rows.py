@@ -15,9 +15,12 @@ import pytest
 import torch
 from torch import nn
 
+from spikeflow.errors import ShapeError
+from spikeflow.ir.nodes import Linear
 from spikeflow.neurons import LIF, Neuron, Sequential, SpikeLinear, active_rows, spike_linear
 from spikeflow.neurons.active_rows import active_rows as product
 from spikeflow.neurons.active_rows import active_rows_weight
+from spikeflow.neurons.node_layer import NodeLayer
 
 KINDS = ("spikes", "whole", "normal")
 
@@ -167,3 +170,55 @@ def test_changed_linears_run_as_they_are() -> None:
         (net := Sequential(member))(x)
         torch.testing.assert_close(net(x)[0], member(x))
     assert set(seen) == {1, 2} and own.product == spike_linear.ACTIVE
+
+
+BIASES = {  # of 256 outputs and 320 rows; None where torch refuses it
+    "one number": torch.randn(1),
+    "no axis": torch.randn(()),
+    "one for each row": torch.randn(320, 256),
+    "too few": None,
+    "another type": None,
+}
+
+
+@pytest.mark.parametrize("kind", BIASES)
+def test_a_bias_that_is_not_one_number_for_each_output_is_torchs_to_spread_or_to_refuse(kind: str) -> None:
+    bias, layer = BIASES[kind], nn.Linear(256, 256)
+    x = task().flatten(0, 1)
+    given = bias if bias is not None else (torch.randn(3) if kind == "too few" else torch.randn(256).double())
+    layer.bias = nn.Parameter(given)
+    if bias is None:
+        with pytest.raises(RuntimeError):
+            spike_linear.called(layer, x)
+    else:
+        wanted = nn.functional.linear(x, layer.weight, layer.bias)
+        torch.testing.assert_close(spike_linear.called(layer, x), wanted)
+        assert "a bias of" in layer.__dict__["product"]
+    with pytest.raises(ShapeError, match="active_rows: got"):
+        product(x, layer.weight, layer.bias)
+
+
+def test_the_operations_refuse_what_the_core_would_misread() -> None:
+    x, weight = task().flatten(0, 1), torch.randn(256, 256)
+    for given in ((x.double(), weight), (x, weight.bfloat16()), (x[:, :9], weight), (x[None], weight)):
+        with pytest.raises(ShapeError, match="active_rows: got"):
+            product(*given, None)
+    for given in ((x, x.double()), (x, x[:9])):
+        with pytest.raises(ShapeError, match="active_rows: got"):
+            active_rows_weight(*given)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support")
+def test_sparse_layouts_get_torchs_product() -> None:
+    x, weight = task().flatten(0, 1), torch.randn(256, 256)
+    for one, other in ((x.to_sparse(), weight), (x, weight.to_sparse_csr())):
+        y, word = spike_linear.linear(one, other)
+        assert word.startswith("float32: tensors of layout torch.sparse")
+        torch.testing.assert_close(y, x @ weight.T, rtol=1e-4, atol=1e-4)
+
+
+def test_a_graph_holds_a_linear_node_whole() -> None:
+    layer = NodeLayer(Linear(np.random.default_rng(0).normal(0, 1, (256, 256))))
+    compiled = torch.compile(layer, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(task())[0], layer(task())[0], rtol=1e-4, atol=1e-4)
+    assert layer.product == spike_linear.ACTIVE
