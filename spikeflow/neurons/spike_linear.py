@@ -33,7 +33,9 @@ class SpikeLinear(nn.Linear):
     computed in three parts on matrix units of 16 bits (`bfloat16_parts`), nearer to the exact sum than the
     product in float32 and 3 to 4 times faster at the sizes measured. Other devices, types, sizes and inputs
     get torch's own product. `product` says which the last call took and why. Weights, gradients and files are
-    those of a Linear. In a network of `spikeflow.neurons` any `torch.nn.Linear` does the same on a CPU.
+    those of a Linear, but where rows of active sources are added a silent input brings nothing, also where
+    its weight is infinite or NaN. In a network of `spikeflow.neurons` any `torch.nn.Linear` does the same on
+    a CPU.
     """
 
     product: str = "not run yet"
