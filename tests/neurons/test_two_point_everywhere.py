@@ -110,7 +110,7 @@ def test_torch_reference_and_engine_agree_bit_for_bit(mode: str, kind: str, seco
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("mode", MODES)
 def test_a_recurrent_layer_is_the_network_of_its_edges_and_learns(mode: str, kind: str, port: str) -> None:
-    """Outputs, last states and gradients of every weight, bit for bit; gradients reach the feedback."""
+    """Outputs bit for bit, gradients of every weight too where steps run one by one; gradients reach the feedback."""
     draw = np.random.default_rng([7, MODES.index(mode)])
     model = cell(mode, draw)
     forward, back = layer(kind, SHAPES[kind][0][0], draw), layer(kind, 5, draw)
@@ -124,6 +124,11 @@ def test_a_recurrent_layer_is_the_network_of_its_edges_and_learns(mode: str, kin
         y, _ = net(x)
         y.mul(torch.linspace(-1, 1, y.numel()).view(y.shape)).sum().backward()
         found.append([y.detach(), *(p.grad.clone() for p in (*forward.parameters(), *back.parameters()))])
-    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    (y, *gradients), (wanted, *expected) = found
+    assert torch.equal(y, wanted)
+    # a dense layer runs all its steps in one call, whose gradients are sums in another order
+    bound = 1e-5 if kind == "dense" else 0.0
+    for a, b in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=bound * float(b.abs().max()))
     # without apical effect a feedback to the apical point has no gradient
     assert all(g.any() for g in found[0]) or (mode == "isolation" and port == "apical")
