@@ -8,6 +8,7 @@ import numpy as np
 
 from spikeflow.datasets.sets import catalog
 from spikeflow.errors import DataError, FileError
+from spikeflow.files import npz
 from spikeflow.flows.loaded import Loaded
 from spikeflow.flows.recipe_file import Data
 from spikeflow.ir.preprocessing import Normalise, Step, applied
@@ -16,6 +17,7 @@ from spikeflow.typing import Array
 
 SET, FILE, FOLDS = "keywords", "kws_mfcc.npz", 5
 FOLDERS = ("", "speech_commands_mfcc")
+ARRAYS = ("mfcc_int8", "label", "classes")
 
 
 def load(data: Data, seed: int) -> Loaded:
@@ -60,11 +62,11 @@ def _read(data: Data) -> tuple[Array, Array, tuple[str, ...], Path]:
     path = next((folder / f / FILE for f in FOLDERS if (folder / f / FILE).is_file()), None)
     if path is None:
         raise FileError(folder, f"holds no {FILE}", "data.folder: the folder that holds speech_commands_mfcc")
-    with np.load(path, allow_pickle=False) as held:
-        missing = {"mfcc_int8", "label", "classes"} - set(held)
-        if missing:
-            raise FileError(path, f"holds no array {sorted(missing)[0]}")
-        x, y, classes = held["mfcc_int8"], held["label"], held["classes"]
+    held = npz.read(path, npz.Wanted(ARRAYS))
+    missing = set(ARRAYS) - set(held)
+    if missing:
+        raise FileError(path, f"holds no array {sorted(missing)[0]}")
+    x, y, classes = (held[name] for name in ARRAYS)
     if x.ndim != 3 or x.shape[1] < data.steps or len(y) != len(x) or y.max() >= len(classes):
         raise FileError(path, f"arrays of shapes {x.shape} and {y.shape}", f"at least {data.steps} steps")
     return x[:, : data.steps].astype(np.float32), y.astype(np.int64), tuple(map(str, classes)), path

@@ -21,6 +21,7 @@ from spikeflow.flows.teacher import logits
 from spikeflow.flows.train import train
 from spikeflow.ir import file
 from spikeflow.sim.classify import classify
+from spikeflow.train.augment import Augment
 from spikeflow.train.batches import Arrays
 from spikeflow.train.recipe import Distillation, Recipe
 
@@ -113,7 +114,9 @@ def test_recipes_on_real_recordings(name: str, data_folder: Path, tmp_path: Path
     fewer = {"nmnist_conv": 60, "fashion_mnist_conv": 200, "spoken_digits_recurrent": 60, "ecg_recurrent": 12}
     steps = 400 if name == "ecg_recurrent" else min(task.data.steps, 40)  # fewer do not hold all classes
     data = replace(task.data, folder=str(data_folder), limit=fewer.get(name, 270), steps=steps)
-    layers = replace(task.network, channels=task.network.channels[:1], hidden=(16,))
+    layers = replace(
+        task.network, channels=task.network.channels[:1], pools=task.network.pools[:1], hidden=(16,)
+    )
     task = replace(task, data=data, network=layers, training=replace(task.training, epochs=1))
     trained = train(task, tmp_path)
     assert trained.fitted.test is not None and trained.path.is_file()
@@ -156,7 +159,8 @@ def test_workers_change_nothing(data_folder: Path, tmp_path: Path) -> None:
     task = recipe_file.read(next(path for path in RECIPES if path.stem == "nmnist_conv"))
     found = []
     for workers in (0, 1):
-        data = replace(task.data, folder=str(data_folder), limit=40, steps=6, dt_us=50_000, workers=workers)
+        few = replace(task.data, folder=str(data_folder), limit=40, augment=Augment())
+        data = replace(few, steps=6, dt_us=50_000, workers=workers)
         layers, training = replace(task.network, channels=(4,)), replace(task.training, epochs=2)
         whole = replace(task, data=data, network=layers, training=training)
         found.append(train(whole, tmp_path / str(workers)).fitted.net.state_dict())

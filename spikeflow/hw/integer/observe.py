@@ -90,6 +90,8 @@ def observe(
         try:
             result = runner(inputs, end + extra, (*names, *probes.values()), keep_state=False)
         except DataError:  # what spikes hand on is finite, what a register comes to need not be
+            if wanted:
+                observe(network, batch, options)  # raises where it is the samples that are wrong
             _name_unbounded(network, batch, options, wanted)
             raise
         part = reading.of(result)
