@@ -14,18 +14,18 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jobs import Crew
 from studies import STUDIES, Study
+
+from spikeflow.files.write import replace_file
 
 ROOT = Path(__file__).resolve().parent.parent
 TRAINED, MEASURED = "trained.json", 100
@@ -93,31 +93,7 @@ def train_one(job: Job, out: Path, data: str, device: str) -> None:
         "digest": file.read(trained.path).graph.digest,
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {device}",
     }
-    (folder / "unfinished.json").write_text(json.dumps(found, indent=1))
-    os.replace(folder / "unfinished.json", folder / TRAINED)
-
-
-def _run(jobs: list[Job], args: argparse.Namespace, until: float) -> None:
-    """The jobs that have not ended, so many at a time, each in a process of its own, until time is up."""
-
-    def one(job: Job) -> None:
-        left = until - time.monotonic()
-        if job.found(args.out) or left < 5:
-            return
-        job.folder(args.out).mkdir(parents=True, exist_ok=True)
-        words = json.dumps(vars(job))
-        command = [sys.executable, __file__, "--job", words, "--out", str(args.out), "--data", args.data]
-        with (job.folder(args.out) / "log.txt").open("a") as log:
-            child = subprocess.Popen([*command, "--device", args.device], stdout=log, stderr=log)
-            try:
-                if child.wait(left):
-                    print(f"failed: {job}, see log.txt in {job.folder(args.out)}", file=sys.stderr)
-            except subprocess.TimeoutExpired:
-                child.kill()  # its last checkpoint is whole: fit goes on from there
-                child.wait()
-
-    with ThreadPoolExecutor(args.processes) as pool:
-        list(pool.map(one, jobs))
+    replace_file(folder / TRAINED, (json.dumps(found, indent=1).encode(),))
 
 
 def _chosen(name: str, study: Study, out: Path) -> dict[int, str]:
@@ -192,18 +168,15 @@ def main() -> None:
         train_one(Job(**json.loads(args.job)), args.out, args.data, args.device)
         return
     until = time.monotonic() + args.seconds
+    crew = Crew(__file__, args.out, ("--data", args.data, "--device", args.device), args.processes)
     for name in args.studies:
         study = STUDIES[name]
-        _run(
-            [Job(name, c, fold, study.seeds[0]) for fold in study.folds for c in study.candidates],
-            args,
-            until,
-        )
+        crew.run([Job(name, c, fold, study.seeds[0]) for fold in study.folds for c in study.candidates], until)
         chosen = _chosen(name, study, args.out)
-        _run([Job(name, chosen[f], f, seed, True) for seed in study.seeds for f in chosen], args, until)
+        crew.run([Job(name, chosen[f], f, seed, True) for seed in study.seeds for f in chosen], until)
         text = json.dumps(_summed(name, study, args.out), indent=1)
         (args.out / name).mkdir(parents=True, exist_ok=True)
-        (args.out / name / "summed.json").write_text(text + "\n")
+        replace_file(args.out / name / "summed.json", (f"{text}\n".encode(),))
         print(text)
 
 

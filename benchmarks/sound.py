@@ -15,16 +15,16 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 import time
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jobs import Crew
+
+from spikeflow.files.write import replace_file
 
 ROOT = Path(__file__).resolve().parent.parent
 DONE, MEASURED = "trained.json", 100
@@ -119,32 +119,7 @@ def train_one(job: Job, out: Path, data: str) -> None:
         "accumulates": done.accumulates,
         "machine": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, 1 thread",
     }
-    (folder / "unfinished.json").write_text(json.dumps(found, indent=1))
-    os.replace(folder / "unfinished.json", folder / DONE)
-
-
-def _run(jobs: list[Job], args: argparse.Namespace, until: float) -> None:
-    """The jobs that have not ended, each in a process of its own, until time is up."""
-
-    def one(job: Job) -> None:
-        left = until - time.monotonic()
-        if job.found(args.out) or left < 5:
-            return
-        job.folder(args.out).mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, __file__, "--job", json.dumps(vars(job)), "--out", str(args.out)]
-        one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        with (job.folder(args.out) / "log.txt").open("a") as log:
-            child = subprocess.Popen(
-                [*command, "--data", args.data], stdout=log, stderr=log, env=one_thread
-            )
-            try:
-                child.wait(left)
-            except subprocess.TimeoutExpired:
-                child.kill()  # its last checkpoint is whole: fit goes on from there
-                child.wait()
-
-    with ThreadPoolExecutor(args.processes) as pool:
-        list(pool.map(one, jobs))
+    replace_file(folder / DONE, (json.dumps(found, indent=1).encode(),))
 
 
 def _grid(study: str, out: Path) -> dict[str, list[float | None]]:
@@ -170,12 +145,13 @@ def study(name: str, args: argparse.Namespace, begin: float) -> None:
     """All trainings of a study that time allows, counted."""
     until = begin + args.seconds
     part = begin + args.seconds * 0.6 if name in WHOLE else until
-    _run([Job(name, c, fold) for c in VARIED[name] for fold in FOLDS], args, part)
+    crew = Crew(__file__, args.out, ("--data", args.data), args.processes, threads=1)
+    crew.run([Job(name, c, fold) for c in VARIED[name] for fold in FOLDS], part)
     grid = _grid(name, args.out)
     chosen, best = _chosen(grid)
     finals = [Job(name, c, fold, seed, name in WHOLE) for seed in args.seeds for fold, c in chosen.items()]
     official = [Job(name, best, -1, 0, True)] if best and name in WHOLE else []
-    _run([*finals[:5], *official, *finals[5:]], args, until)
+    crew.run([*finals[:5], *official, *finals[5:]], until)
     ended = [(job, job.found(args.out)) for job in [*finals, *official]]
     tested = [{**vars(job), **held} for job, held in ended if held]
     shares = {
@@ -193,7 +169,7 @@ def study(name: str, args: argparse.Namespace, begin: float) -> None:
         "trainings": tested,
     }
     (args.out / name).mkdir(parents=True, exist_ok=True)
-    (args.out / name / "summed.json").write_text(json.dumps(summed, indent=1) + "\n")
+    replace_file(args.out / name / "summed.json", (f"{json.dumps(summed, indent=1)}\n".encode(),))
     print(json.dumps({k: v for k, v in summed.items() if k not in ("trainings", "candidates")}, indent=1))
 
 

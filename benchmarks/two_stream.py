@@ -26,10 +26,11 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
+from claim.arms import FilteredLIF
 from torch import nn
 
 from spikeflow.datasets.sets import catalog
@@ -38,9 +39,7 @@ from spikeflow.datasets.stored.layouts import number
 from spikeflow.files.write import replace_file
 from spikeflow.ir.graph import Edge
 from spikeflow.ir.mel_spikes import MelSpikes
-from spikeflow.ir.ops import Ops
 from spikeflow.neurons import LIF, LeakyIntegrator, Net, Neuron, TwoPointLIF
-from spikeflow.neurons.model import NeuronModel, Value, param, reset
 from spikeflow.train.norm import td_batch_norm
 from spikeflow.typing import Array
 
@@ -49,26 +48,6 @@ TRAIN, VALID, TEST, BATCH, EPOCHS, SILENCED = 4000, 1000, 2000, 50, 8, 0.3
 ARMS = ("point", "additive", "gate")
 NOISES = {"light": (0.5, 0.15), "heavy": (1.6, 0.5)}  # deviations: of a pixel from 0 to 1, of a level from 0 to 1
 EAR = MelSpikes(steps=STEPS, step_us=25_000, onset=0.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Additive(NeuronModel):
-    """A LIF to which context is added behind a low-pass."""
-
-    decay: Value = param(DECAY, low=0, high=1)
-    decay_apical: Value = param(DECAY, low=0, high=1)
-    gain: Value = param(1.0)
-    threshold: Value = param(1.0, low=0)
-    inputs: ClassVar[tuple[str, ...]] = ("basal", "apical")
-
-    def states(self) -> tuple[str, ...]:
-        return ("u", "a")
-
-    def step(self, p: Any, s: Any, x: tuple[Any, ...], ops: Ops) -> tuple[Any, tuple[Any, ...]]:
-        a = p.decay_apical * s.a + (1.0 - p.decay_apical) * x[1]
-        u = p.decay * s.u + (x[0] + p.gain * a)
-        z = ops.spike(u - p.threshold)
-        return z, (reset(u, z, p.threshold, "zero", ops), a)
 
 
 @dataclass(frozen=True)
@@ -95,7 +74,7 @@ def network(arm: str) -> Net:
     """Two streams, each with context from both, and one read-out."""
     model: Any = {
         "point": lambda: LIF(DECAY, reset="zero"),
-        "additive": lambda: Additive(gain=DRIVE * GAIN),
+        "additive": lambda: FilteredLIF(DECAY, DECAY, gain=DRIVE * GAIN),
         "gate": lambda: TwoPointLIF(DECAY, DECAY, gain=GAIN),
     }[arm]
     nodes: dict[str, nn.Module] = {"readout": Neuron(LeakyIntegrator(0.98))}
