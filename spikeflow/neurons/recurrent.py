@@ -131,8 +131,9 @@ class Recurrent(Net):
             return "autocast" if torch.is_autocast_enabled("cpu") else f"a {type(self.neuron).__name__}"
         if x.ndim != 3 or feedback.weight.shape != (x.shape[2], x.shape[2]):
             return f"moments of shape {tuple(x.shape[1:])}"
-        if feedback.bias is not None and feedback.bias.shape != x.shape[2:]:
-            return f"a bias of shape {tuple(feedback.bias.shape)}"
+        bias = dict(feedback.named_parameters()).get("bias")  # torch types an absent bias as one
+        if bias is not None and bias.shape != x.shape[2:]:
+            return f"a bias of shape {tuple(bias.shape)}"
         return untouchable(tensors)
 
     def _at_once(self, x: torch.Tensor, state: Fed | None) -> tuple[Any, Fed] | None:
