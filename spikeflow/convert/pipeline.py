@@ -18,7 +18,7 @@ from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
 from spikeflow.convert.passes.pools import behind_neurons
-from spikeflow.convert.passes.thresholds import METHODS, Thresholds, percentile_thresholds
+from spikeflow.convert.passes.thresholds import METHODS, Basis, Thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
@@ -91,7 +91,7 @@ def convert(
     ann = behind_neurons(captured.graph)
     folded = fold_batch_norm(ann)
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
-    thresholds = _thresholds(ann, stats, options)
+    thresholds = _thresholds(ann, folded.graph, calibration, stats, options)
     outputs, chosen = described(captured.outputs, options, None if calibration is None else calibration.y)
     known = _Known(calibration, stats, outputs, next((o for o in outputs if o.name == chosen), None))
     scale = _scale(options, stats)
@@ -161,12 +161,16 @@ def _captured(
     return captured, _compared(network, aten, captured, data)
 
 
-def _thresholds(ann: Graph, stats: Stats | None, options: ConvertOptions) -> Thresholds:
-    return METHODS[options.method(stats is not None)](ann, stats, options.percentile)
+def _thresholds(
+    ann: Graph, folded: Graph, calibration: Calibration | None, stats: Stats | None, options: ConvertOptions
+) -> Thresholds:
+    setting = None if calibration is None else calibration.setting
+    basis = Basis(ann, folded, stats, setting, options.percentile, options.steps)
+    return METHODS[options.method(stats is not None)](basis)
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
-    graph = balance(encoded(ann, options.coding), thresholds.values, options.reset, scale)
+    graph = balance(encoded(ann, options.coding), thresholds, options.reset, scale)
     stages.check(graph, "snn")
     return graph
 

@@ -15,7 +15,13 @@ from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.forward import forward
 from spikeflow.convert.passes.observe import observe
-from spikeflow.convert.passes.thresholds import FLOOR, data_free_thresholds, floored, percentile_thresholds
+from spikeflow.convert.passes.thresholds import (
+    FLOOR,
+    Thresholds,
+    data_free_thresholds,
+    floored,
+    percentile_thresholds,
+)
 from spikeflow.errors import ConversionError
 from spikeflow.events import Spikes
 from spikeflow.ir import stages
@@ -78,6 +84,49 @@ def test_spikes_times_threshold_is_what_arrived(seed: int) -> None:
         v = v + z[t] - theta * fired[t]
         assert (fired[t] == (v + theta * fired[t] >= theta)).all()
     assert (theta * fired.sum(0) == z.sum(0) + theta / 2 - v).all()
+
+
+@pytest.mark.parametrize("each", (False, True), ids=("by channel", "by neuron"))
+def test_neurons_start_with_what_was_chosen_and_biases_are_corrected(each: bool) -> None:
+    """theta N = sum of (z + correction) + v(0) - v(T), exactly on dyadic numbers; nothing chosen is half a
+    threshold and the bias as it stands.
+    """
+    graph = two_layers()
+    start = dyadic((8,), 11)
+    chosen = Thresholds({"r1": np.ones(8), "r2": np.ones(7)}, {}, {"r1": start}, {"b": dyadic((7,), 12)})
+    made = balance(graph, chosen)
+    for name, wanted in (("r1", start), ("r2", np.full(7, 0.5))):
+        node = made.nodes[name]
+        assert isinstance(node, Population)
+        assert np.array_equal(np.broadcast_to(node.initial["v"], node.shape), wanted)
+    before, after = graph.nodes["b"], made.nodes["b"]
+    assert isinstance(before, Linear) and isinstance(after, Linear) and before.bias is not None
+    assert np.array_equal(after.bias, before.bias + chosen.bias["b"]) and np.array_equal(
+        after.weight, before.weight
+    )
+    shape = (2, 3, 3)
+    convolved = Graph(
+        {"in": Input(shape, "current"), "relu": Activation(), "out": Output()},
+        (Edge("in", "relu"), Edge("relu", "out")),
+    )
+    given = dyadic(shape if each else shape[:1], 13)
+    node = balance(convolved, Thresholds({"relu": np.ones(2)}, initial={"relu": given})).nodes["relu"]
+    assert isinstance(node, Population)
+    wide = given if each else np.broadcast_to(given[:, None, None], shape)
+    assert np.array_equal(np.broadcast_to(node.initial["v"], shape), wide)
+
+
+def test_what_does_not_fit_a_network_is_refused_by_name() -> None:
+    ones = {"r1": np.ones(8), "r2": np.ones(7)}
+    for wrong, name in (
+        (Thresholds(ones, initial={"r1": np.ones(3)}), "r1"),
+        (Thresholds(ones, initial={"r1": np.full(8, np.nan)}), "r1"),
+        (Thresholds(ones, bias={"b": np.ones(8)}), "b"),
+        (Thresholds(ones, bias={"r1": np.ones(8)}), "r1"),
+        (Thresholds(ones, bias={"nowhere": np.ones(8)}), "nowhere"),
+    ):
+        with pytest.raises(ConversionError, match=name):
+            balance(two_layers(), wrong)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -14,9 +14,11 @@ import numpy as np
 
 from spikeflow.convert.passes.pools import counting
 from spikeflow.convert.passes.scales import fold_scales
+from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Activation, Node, Population, Shape
+from spikeflow.ir.nodes import Activation, Node, Population, Shape, Synaptic
+from spikeflow.ir.synapses import times_rows
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.integrator import Integrator
 from spikeflow.typing import Array
@@ -25,14 +27,18 @@ READOUT = "readout"
 
 
 def balance(
-    graph: Graph, thresholds: Mapping[str, Array], reset: str = "subtract", scale: float = 1.0
+    graph: Graph,
+    thresholds: Thresholds | Mapping[str, Array],
+    reset: str = "subtract",
+    scale: float = 1.0,
 ) -> Graph:
     """The spiking network.
 
     Parameters
     ----------
     graph : at stage ann, without batch norm.
-    thresholds : for each Activation one per channel, ``(channels,)``, above 0.
+    thresholds : for each Activation one per channel, ``(channels,)``, above 0; or `Thresholds`, which may
+        also say what neurons start with and correct biases.
     reset : "subtract" or "zero".
     scale : the value that one input spike stands for; 1 for direct input.
 
@@ -41,12 +47,13 @@ def balance(
     ConversionError
         Where a threshold is missing or not above 0, and for max pooling of what are no spikes.
     """
+    given = thresholds if isinstance(thresholds, Thresholds) else Thresholds(thresholds)
     factors: dict[str, Array] = {name: np.asarray(scale, np.float64) for name in graph.inputs if scale != 1}
-    changed: dict[str, Node] = {}
+    changed: dict[str, Node] = {name: _shifted(graph, name, given.bias[name]) for name in given.bias}
     for name in graph.of_kind(Activation):
         shape = graph.shapes[name]
-        theta = _threshold(name, thresholds, shape)
-        changed[name] = population(theta, shape, reset)
+        theta = _threshold(name, given.values, shape)
+        changed[name] = population(theta, shape, reset, _initial(name, given, shape))
         factors[name] = theta.astype(np.float64)
     return counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))
 
@@ -56,9 +63,30 @@ def readout_of(graph: Graph, output: str = "") -> str:
     return graph.inputs_of(output or graph.outputs[0])[0].src
 
 
-def population(theta: Array, shape: Shape, reset: str) -> Population:
-    """Integrate-and-fire neurons that wake at half their threshold."""
-    return IF(threshold=theta, reset=reset).node(shape, initial={"v": theta * np.float32(0.5)})
+def population(theta: Array, shape: Shape, reset: str, initial: Array | None = None) -> Population:
+    """Integrate-and-fire neurons that wake at half their threshold, or at `initial`."""
+    start = theta * np.float32(0.5) if initial is None else initial
+    return IF(threshold=theta, reset=reset).node(shape, initial={"v": start})
+
+
+def _initial(name: str, given: Thresholds, shape: Shape) -> Array | None:
+    """What the neurons of an activation start with, ready to broadcast; None where nothing was chosen."""
+    if name not in given.initial:
+        return None
+    start = np.asarray(given.initial[name], np.float32)
+    if not np.isfinite(start).all() or start.shape not in (shape, shape[:1]):
+        reason = f"what its neurons start with, of shape {start.shape}, is not one finite number a channel"
+        raise ConversionError(name, reason, f"shape {shape[:1]} or {shape}")
+    return start if start.shape == shape else start.reshape(-1, *(1,) * (len(shape) - 1))
+
+
+def _shifted(graph: Graph, name: str, shift: Array) -> Node:
+    """A linear node with a correction added to its bias: a float64 sum, rounded once."""
+    node = graph.nodes.get(name)
+    if not isinstance(node, Synaptic) or np.shape(shift) != (node.rows,) or not np.isfinite(shift).all():
+        reason = f"a correction of shape {np.shape(shift)} is not one finite number for each row of a bias"
+        raise ConversionError(name, reason, "a linear node, and as many numbers as it has rows")
+    return times_rows(node, np.ones(node.rows), np.asarray(shift, np.float64))
 
 
 def _threshold(name: str, thresholds: Mapping[str, Array], shape: Shape) -> Array:

@@ -1,5 +1,7 @@
 """Thresholds, one for a channel: of observed activations, or of batch norm alone; `METHODS` has every rule.
 
+A rule may also choose what neurons start with, and correct biases by what few steps get wrong on average.
+
 Every rule keeps the same floor: no channel lies below 2^-10 of the largest of its layer, because a channel
 that was never active would else get a threshold of 0.
 """
@@ -7,7 +9,7 @@ that was never active would else get a threshold of 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -27,14 +29,56 @@ _SPREAD = 3.0  # standard deviations above the mean that batch norm gives
 
 @dataclass(frozen=True, eq=False)
 class Thresholds(Frozen):
-    """For each Activation a threshold per channel, float32 ``(channels,)``, and how many are at the floor."""
+    """What a rule chose for a graph of stage ann.
+
+    Parameters
+    ----------
+    values : for each Activation a threshold per channel, float32 ``(channels,)``.
+    at_floor : for each Activation, how many of these are at the floor.
+    initial : for some Activations the potential that its neurons start with, one per channel or one per
+        neuron; the others start at half their threshold.
+    bias : for some linear nodes what is added to their bias, one per channel (row), in the ANN's units.
+    """
 
     values: Mapping[str, Array]
-    at_floor: Mapping[str, int]
+    at_floor: Mapping[str, int] = field(default_factory=dict[str, int])
+    initial: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    bias: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", MappingProxyType(dict(self.values)))
-        object.__setattr__(self, "at_floor", MappingProxyType(dict(self.at_floor)))
+        for name in ("values", "at_floor", "initial", "bias"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What a rule may look at.
+
+    Parameters
+    ----------
+    graph : of stage ann, with its batch norms.
+    folded : the same without; names of activations and linear nodes are those of `graph`.
+    stats : what activations came to on the calibration samples; None without samples.
+    samples : the calibration samples that may set thresholds, ``(N, *shape)``; None without.
+    percentile : the one asked for.
+    steps : of a run, T.
+    alphabet : what a spike may be.
+    """
+
+    graph: Graph
+    folded: Graph
+    stats: Stats | None
+    samples: Array | None
+    percentile: float = 99.9
+    steps: int = 64
+    alphabet: str = "binary"
+
+    def observed(self, method: str) -> Stats:
+        """The statistics; ConversionError where there were no samples."""
+        if self.stats is None:
+            reason = f"the method {method} needs what activations come to"
+            raise ConversionError("thresholds", reason, SAMPLES)
+        return self.stats
 
 
 def floored(name: str, raw: Array) -> tuple[Array, int]:
@@ -81,21 +125,14 @@ def data_free_thresholds(graph: Graph) -> Thresholds:
     return Thresholds(bounds.thresholds, bounds.at_floor)
 
 
-Method = Callable[[Graph, Stats | None, float], Thresholds]
+Method = Callable[[Basis], Thresholds]
 
 
-def _observed(stats: Stats | None, method: str) -> Stats:
-    if stats is None:
-        raise ConversionError("thresholds", f"the method {method} needs what activations come to", SAMPLES)
-    return stats
-
-
-# name: (graph of stage ann with its batch norms, what calibration saw, percentile) -> thresholds
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
-        "percentile": lambda graph, stats, p: percentile_thresholds(_observed(stats, "percentile"), p),
-        "largest": lambda graph, stats, p: percentile_thresholds(_observed(stats, "largest"), 100.0),
-        "batch-norm": lambda graph, stats, p: data_free_thresholds(graph),
+        "percentile": lambda basis: percentile_thresholds(basis.observed("percentile"), basis.percentile),
+        "largest": lambda basis: percentile_thresholds(basis.observed("largest"), 100.0),
+        "batch-norm": lambda basis: data_free_thresholds(basis.graph),
     }
 )
 
