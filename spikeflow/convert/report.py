@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -86,6 +86,7 @@ class ConversionReport:
         """The same facts as plain values."""
         return {
             **asdict(self),
+            "verdicts": [verdict.to_json() for verdict in self.verdicts],
             "fidelity": self.fidelity.to_json(),
             "data_free": self.data_free,
             "channels_at_floor": self.at_floor,
@@ -107,7 +108,7 @@ class ConversionReport:
                 "",
                 *_table(_LAYER_HEAD, [_layer_row(x) for x in self.layers]),
                 "",
-                *_table(_VERDICT_HEAD, [(v.module, v.operation, v.verdict, v.node) for v in self.verdicts]),
+                *verdict_table(self.verdicts),
             ]
         )
 
@@ -132,7 +133,7 @@ class ConversionReport:
 
 
 _LAYER_HEAD = ("spiking layer", "shape", "threshold min", "median", "max", "at floor", "clipped", "zeros")
-_VERDICT_HEAD = ("module", "operation", "verdict", "node")
+_VERDICT_HEAD = ("module", "operation", "verdict", "how", "node")
 
 
 def _layer_row(x: LayerReport) -> tuple[str, ...]:
@@ -147,6 +148,11 @@ def _layer_row(x: LayerReport) -> tuple[str, ...]:
         f"{x.at_floor} of {x.channels}",
         *part,
     )
+
+
+def verdict_table(verdicts: Iterable[Verdict]) -> list[str]:
+    """What became of every operation, line by line."""
+    return _table(_VERDICT_HEAD, [(v.module, v.operation, *v.parts, v.node) for v in verdicts])
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:

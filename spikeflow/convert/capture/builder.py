@@ -7,7 +7,7 @@ node, its readers connect every branch to their port.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,13 @@ from spikeflow.ir.record import OutputRecord
 from spikeflow.typing import Array
 
 BATCH_NORM = "batch norm"  # until folding says where it went
+SPIKING, EXACT, APPROXIMATED, KEPT_ANALOG, REFUSED = WORDS = (
+    "spiking",
+    "exact",
+    "approximated",
+    "kept analog",
+    "refused",
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,9 @@ class Verdict:
     ----------
     module : the user's path of the module that it belongs to.
     operation : as torch names it.
-    verdict : "spiking", "synapses", "folded into ...", "erased: ...", in words for people.
+    verdict : in words for people: "spiking", "synapses", "folded into ...", "erased: ...". One that is not
+        exact begins with its word of `WORDS`, and with the bound of its error where it has one:
+        "approximated (error at most 0.01): ...".
     node : the graph node that stands for it; empty where there is none.
     """
 
@@ -43,6 +52,23 @@ class Verdict:
     operation: str
     verdict: str
     node: str = ""
+
+    @property
+    def word(self) -> str:
+        """One of `WORDS`."""
+        return next((word for word in WORDS if self.verdict.startswith(word)), EXACT)
+
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The word with its bound, and how it was done, for a table."""
+        if not self.verdict.startswith(WORDS):
+            return EXACT, self.verdict
+        word, _, how = self.verdict.partition(": ")
+        return word, how
+
+    def to_json(self) -> dict[str, str]:
+        """The same as plain values."""
+        return {**asdict(self), "word": self.word}
 
 
 @dataclass(frozen=True)
@@ -102,6 +128,7 @@ class Builder(Draft):
 
     def note(self, node: AtenNode, refusal: ModelError) -> None:
         """Keep a refusal; of a layer of torch, which may be many operations, the first one."""
+        self.decide(node, f"{REFUSED}: {refusal}")
         whole = node.module and hasattr(nn, node.layer) and node.module not in self._containers
         if not whole or node.module not in self._refused:
             self.refusals.append(refusal)
@@ -177,11 +204,16 @@ class Builder(Draft):
             reason = f"holds {found[first]}{more}"
             raise ConversionError(first, reason, "retrain or repair the network")
 
+    def told(self) -> tuple[Verdict, ...]:
+        """The verdicts so far in the operations' order; what reads something refused is refused with it."""
+        lost = f"{REFUSED}: what it reads was refused"
+        made = self.verdicts
+        return tuple(made.get(n.name, Verdict(n.module or n.name, n.op, lost)) for n in self.aten.nodes)
+
     def finish(self) -> Captured:
         """The nodes that lead from the Input to the Output, and the verdicts in the operations' order."""
         graph = self.graph()
-        verdicts = (self.verdicts[node.name] for node in self.aten.nodes)
-        standing = tuple(_standing(verdict, graph.nodes.keys()) for verdict in verdicts)
+        standing = tuple(_standing(verdict, graph.nodes.keys()) for verdict in self.told())
         return Captured(graph, standing, tuple(self.heads), tuple(self._warnings()), tuple(self.outputs))
 
     def _warnings(self) -> Iterator[str]:

@@ -112,6 +112,16 @@ def capture(aten: AtenGraph) -> Captured:
     ConversionError
         For NaN or infinite parameters, several inputs, or an output that is a constant.
     """
+    b = surveyed(aten)
+    if b.refusals:
+        raise refused(b.refusals)
+    for number in range(len(aten.outputs)):
+        _output(b, number)
+    return b.finish()
+
+
+def surveyed(aten: AtenGraph) -> Builder:
+    """Every operation looked at, with the refusals among them, but no graph yet; see `capture`."""
     b = Builder(aten)
     b.check_parameters()
     _check_ends(aten)
@@ -119,11 +129,7 @@ def capture(aten: AtenGraph) -> Captured:
     b.values[aten.inputs[0]] = name
     for node in aten.nodes:
         _take(b, node)
-    if b.refusals:
-        raise refused(b.refusals)
-    for number in range(len(aten.outputs)):
-        _output(b, number)
-    return b.finish()
+    return b
 
 
 def _output(b: Builder, number: int) -> None:
