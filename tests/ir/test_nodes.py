@@ -25,6 +25,7 @@ from spikeflow.ir.nodes import (
     Conv2d,
     Delay,
     Flatten,
+    Gather,
     Input,
     Linear,
     MaxPool,
@@ -34,6 +35,7 @@ from spikeflow.ir.nodes import (
     Permute,
     Pool,
     Population,
+    Reshape,
     Scale,
     Slice,
     Sparse,
@@ -211,11 +213,14 @@ def test_a_move_is_its_index_map(data: st.DataObject) -> None:
     shape = tuple(data.draw(st.lists(small, min_size=1, max_size=4)))
     before, after = (tuple(data.draw(st.integers(0, 2)) for _ in shape) for _ in range(2))
     axis = data.draw(st.integers(0, len(shape) - 1))
+    index = st.lists(st.integers(-1, int(np.prod(shape)) - 1), min_size=6, max_size=6)
     for node in (
         Flatten(),
         Pad(before, after),
         Slice((0,) * len(shape), shape, (2,) * len(shape)),
         Concat(axis, 2),
+        Reshape((1, *reversed(shape))),
+        Gather(data.draw(index), shape, (2, 3)),
     ):
         x = [np.random.default_rng(i).integers(1, 100, shape) for i, _ in enumerate(node.ports)]
         moved = gathered([v[None] for v in x], node.index_map([shape] * len(x)))
@@ -223,7 +228,16 @@ def test_a_move_is_its_index_map(data: st.DataObject) -> None:
         assert np.array_equal(node.index_map([shape] * len(x)) == -1, node.moved(x, 0).reshape(-1) == 0)
 
 
+def test_where_nothing_lies_a_gather_holds_another_value_of_its_channel() -> None:
+    """So that a factor for each channel that travels along stays one number for each channel."""
+    node = Gather([-1, 2, -1, -1, -1, -1, 1, -1, 0], (3,), (3, 3))
+    np.testing.assert_array_equal(node.moved([np.array([5, 6, 7])], None), [[7] * 3, [5] * 3, [6, 6, 5]])
+    np.testing.assert_array_equal(node.moved([np.array([5, 6, 7])], 0)[2], [6, 0, 5])
+
+
 def test_what_keeps_the_order() -> None:
+    assert Reshape((3, 2)).keeps_order([(2, 3)]) and Gather([0, 1], (2,), (1, 2)).keeps_order([(2,)])
+    assert not Gather([0, 0], (2,), (2,)).keeps_order([(2,)])
     assert Flatten().keeps_order([(2, 3)]) and Permute((0, 1)).keeps_order([(2, 3)])
     assert Permute((1, 0)).keeps_order([(1, 3)]) and not Permute((1, 0)).keeps_order([(2, 3)])
     assert not Slice((0,), (2,), (1,)).keeps_order([(3,)]) and not Pad((0,), (1,)).keeps_order([(3,)])
@@ -284,6 +298,11 @@ WRONG: dict[str, Any] = {
     "concat axis": lambda: Concat(-1, 2),
     "axis twice": lambda: Permute((0, 0)),
     "axis left out": lambda: Permute((1, 2)),
+    "shape of no size": lambda: Reshape((2, 0)),
+    "index too short": lambda: Gather([0], (2,), (2,)),
+    "index outside": lambda: Gather([0, 2], (2,), (2,)),
+    "index below -1": lambda: Gather([0, -2], (2,), (2,)),
+    "half an index": lambda: Gather([0, 0.5], (2,), (2,)),
     "factor 0": lambda: Upsample((1, 0)),
     "delay of no step": lambda: Delay(0),
     "delay of a million steps": lambda: Delay(2**20),
@@ -324,6 +343,8 @@ def test_what_a_node_refuses(what: str) -> None:
         (Pad((0,), (0,)), (1, 1)),
         (Pad((2**31,), (0,)), (1,)),
         (Permute((1, 0)), (2, 3, 4)),
+        (Reshape((2, 3)), (2, 4)),
+        (Gather([0], (2, 3), (1,)), (6,)),
         (Upsample((2,)), (2, 3)),
         (Upsample((2**16, 2**16)), (2, 3)),
         (Scale(np.ones(2)), (3,)),

@@ -17,6 +17,7 @@ from spikeflow.ir.nodes import (
     Conv2d,
     Delay,
     Flatten,
+    Gather,
     Input,
     Joint,
     Linear,
@@ -26,6 +27,7 @@ from spikeflow.ir.nodes import (
     Pad,
     Permute,
     Population,
+    Reshape,
     Scale,
     Shape,
     Slice,
@@ -151,7 +153,7 @@ def _sparse(d: Draft) -> None:
 def _move(d: Draft) -> None:
     source = d.pick(3) or d.pick()
     shape, rng = d.shapes[source], d.rng
-    kind = rng.integers(7)
+    kind = rng.integers(9)
     if kind == 0:
         node: Any = Flatten()
     elif kind == 1:
@@ -164,6 +166,11 @@ def _move(d: Draft) -> None:
         node = Permute(tuple(int(k) for k in rng.permutation(len(shape))))
     elif kind == 4 and prod(shape) < 1000:
         node = Upsample(tuple(int(k) for k in rng.integers(1, 4, len(shape))))
+    elif kind == 7:
+        node = Reshape((*shape[::-1], 1))
+    elif kind == 8:
+        to = tuple(int(k) for k in rng.integers(1, 5, 3))
+        node = Gather(rng.integers(-1, prod(shape), prod(to)), shape, to)
     elif kind == 5:
         node = Delay(int(rng.integers(1, 5)))
     elif len(shape) == 3 and min(shape[1:]) >= 2:

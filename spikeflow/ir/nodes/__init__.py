@@ -18,7 +18,7 @@ from spikeflow.ir.nodes.ends import Input, Output
 from spikeflow.ir.nodes.families import Joint, LinearKind, Move, Passing, Plain, Pool, Synapses, Synaptic
 from spikeflow.ir.nodes.linear import Linear
 from spikeflow.ir.nodes.max_pool import MaxPool
-from spikeflow.ir.nodes.moves import Concat, Flatten, Pad, Permute, Slice, Upsample
+from spikeflow.ir.nodes.moves import Concat, Flatten, Gather, Pad, Permute, Reshape, Slice, Upsample
 from spikeflow.ir.nodes.pools import SumPool
 from spikeflow.ir.nodes.population import Population
 from spikeflow.ir.nodes.procedural import Procedural
@@ -34,6 +34,7 @@ __all__ = [
     "Conv2d",
     "Delay",
     "Flatten",
+    "Gather",
     "Input",
     "Joint",
     "Linear",
@@ -50,6 +51,7 @@ __all__ = [
     "Pool",
     "Population",
     "Procedural",
+    "Reshape",
     "Scale",
     "Shape",
     "Slice",
@@ -81,6 +83,8 @@ Node = (
     | Population
     | Delay
     | Permute
+    | Reshape
+    | Gather
     | Upsample
 )
 KINDS: Mapping[str, Any] = MappingProxyType({kind.__name__: kind for kind in get_args(Node)})

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.ir.arrays import Array
-from spikeflow.ir.nodes.base import Shape, check_shape
+from spikeflow.ir.arrays import Array, narrowest, stored_as
+from spikeflow.ir.nodes.base import Shape, check_shape, set_frozen
 from spikeflow.ir.nodes.families import Move
 
 
@@ -156,3 +156,67 @@ class Upsample(Move):
         for axis, factor in enumerate(self.factors):
             x = np.repeat(x, factor, axis=axis)
         return x
+
+
+@dataclass(frozen=True, eq=False)
+class Reshape(Move):
+    """The same values in C order under another shape of as many."""
+
+    shape: Shape
+    ports = ("in",)
+
+    def check(self, name: str) -> None:
+        check_shape(name, self.shape)
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        if prod(shapes[0]) != prod(self.shape):
+            raise ShapeError(name, f"an input of shape {shapes[0]}", f"{prod(self.shape)} values")
+        return self.shape
+
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        return arrays[0].reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Gather(Move):
+    """Any values at any places: what no other move says (flips, rolls, mirrored borders, pixel shuffle).
+
+    Parameters
+    ----------
+    index : for each value handed on, in C order, the C-order number of the one that arrived; -1 is a 0.
+    in_shape, out_shape : of what arrives and what is handed on.
+    """
+
+    index: Array = field(metadata=stored_as(np.int32))
+    in_shape: Shape
+    out_shape: Shape
+    ports = ("in",)
+
+    def __post_init__(self) -> None:
+        set_frozen(self, "index", narrowest(np.asarray(self.index).reshape(-1)))
+
+    def check(self, name: str) -> None:
+        check_shape(name, self.in_shape)
+        check_shape(name, self.out_shape)
+        if self.index.shape != (prod(self.out_shape),):
+            raise ShapeError(name, f"{self.index.size} numbers", (prod(self.out_shape),))
+        index = self.index.astype(np.int64)  # held in a type that may have no -1
+        if index.min(initial=0) < -1 or index.max(initial=0) >= prod(self.in_shape):
+            raise GraphError(name, f"an index lies outside -1 to {prod(self.in_shape) - 1}")
+
+    def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        if shapes[0] != self.in_shape:
+            raise ShapeError(name, f"an input of shape {shapes[0]}", self.in_shape)
+        return self.out_shape
+
+    def moved(self, arrays: Sequence[Array], fill: int | None) -> Array:
+        index = (self._held if fill is None else self.index.astype(np.int64)).reshape(self.out_shape)
+        found = arrays[0].reshape(-1)[index]
+        return found if fill is None else np.where(index >= 0, found, found.dtype.type(fill))
+
+    @cached_property
+    def _held(self) -> Array:
+        """The index with another value of its channel, or the first, where none lies."""
+        rows = self.index.astype(np.int64).reshape(self.out_shape[:1] + (-1,) if self.out_shape else (1, 1))
+        first = np.argmax(rows >= 0, axis=1)[:, None]
+        return np.maximum(np.where(rows >= 0, rows, np.take_along_axis(rows, first, 1)), 0)
