@@ -29,6 +29,12 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help="What a spike does to its neuron: subtract the threshold, or set the neuron to zero.",
 )
 @click.option(
+    "--alphabet",
+    default="binary",
+    show_default=True,
+    help="What a neuron may hand on in a step: binary (0 or 1).",
+)
+@click.option(
     "--input",
     "coding",
     type=click.Choice(["direct", "rate", "onoff"]),

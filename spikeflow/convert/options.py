@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from spikeflow.convert.passes.thresholds import METHODS
-from spikeflow.errors import ConversionError
+from spikeflow.errors import ConversionError, GraphError
+from spikeflow.ir.alphabet import BINARY, alphabet, names
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.preprocessing import FIRST, Step, plain
 from spikeflow.neurons.model import RESETS
@@ -25,6 +26,7 @@ class ConvertOptions:
     thresholds : their rule, a name of `METHODS`: ``percentile``, ``largest`` (of the activations), or
         ``batch-norm``; empty takes the percentile where there is data, else batch norm.
     reset : "subtract" or "zero".
+    alphabet : what a neuron may hand on in a step: ``binary``; see ``ir.alphabet``.
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
     scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.
     seed : of the spikes that rate coding draws.
@@ -50,6 +52,7 @@ class ConvertOptions:
     answer: str = ""
     preprocessing: tuple[Step, ...] = ()
     thresholds: str = ""
+    alphabet: str = BINARY
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preprocessing", plain(self.preprocessing))
@@ -58,6 +61,10 @@ class ConvertOptions:
             raise ConversionError("preprocessing", reason, "arrays without time, made before the conversion")
         if self.reset not in RESETS:
             raise ConversionError("--reset", f"{self.reset!r} is unknown", f"one of {', '.join(RESETS)}")
+        try:
+            object.__setattr__(self, "alphabet", alphabet(self.alphabet).name)
+        except GraphError as error:
+            raise ConversionError("--alphabet", f"{self.alphabet!r} is unknown", names()) from error
         if self.coding not in CODINGS:
             raise ConversionError("--input", f"{self.coding!r} is unknown", f"one of {', '.join(CODINGS)}")
         if self.thresholds and self.thresholds not in METHODS:
@@ -95,3 +102,4 @@ class Settings(TypedDict, total=False):
     answer: str
     preprocessing: tuple[Step, ...]
     thresholds: str
+    alphabet: str

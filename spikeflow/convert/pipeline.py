@@ -165,12 +165,12 @@ def _thresholds(
     ann: Graph, folded: Graph, calibration: Calibration | None, stats: Stats | None, options: ConvertOptions
 ) -> Thresholds:
     setting = None if calibration is None else calibration.setting
-    basis = Basis(ann, folded, stats, setting, options.percentile, options.steps)
+    basis = Basis(ann, folded, stats, setting, options.percentile, options.steps, options.alphabet)
     return METHODS[options.method(stats is not None)](basis)
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
-    graph = balance(encoded(ann, options.coding), thresholds, options.reset, scale)
+    graph = balance(encoded(ann, options.coding), thresholds, options.reset, scale, options.alphabet)
     stages.check(graph, "snn")
     return graph
 

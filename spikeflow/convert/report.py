@@ -118,7 +118,7 @@ class ConversionReport:
         if self.data_free:
             how = "data-free: thresholds from batch norm (beta + 3 |gamma|)"
         lines = [
-            f"{how}; reset {o.reset}; input {o.coding}; {o.steps} steps",
+            f"{how}; reset {o.reset}; alphabet {o.alphabet}; input {o.coding}; {o.steps} steps",
             f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels hardly respond and have the "
             "smallest threshold that their layer allows (the floor)",
         ]

@@ -16,6 +16,8 @@ from spikeflow.convert.passes.pools import counting
 from spikeflow.convert.passes.scales import fold_scales
 from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.errors import ConversionError
+from spikeflow.ir import alphabet as known
+from spikeflow.ir.alphabet import BINARY
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Node, Population, Shape, Synaptic
 from spikeflow.ir.synapses import times_rows
@@ -31,28 +33,34 @@ def balance(
     thresholds: Thresholds | Mapping[str, Array],
     reset: str = "subtract",
     scale: float = 1.0,
+    alphabet: str = BINARY,
 ) -> Graph:
     """The spiking network.
 
     Parameters
     ----------
     graph : at stage ann, without batch norm.
-    thresholds : for each Activation one per channel, ``(channels,)``, above 0; or `Thresholds`, which may
+    thresholds : for each Activation one per channel, ``(channels,)``, above 0: the most that a step can hand
+        on, in the ANN's units. The largest value of the alphabet stands for it; or `Thresholds`, which may
         also say what neurons start with and correct biases.
     reset : "subtract" or "zero".
     scale : the value that one input spike stands for; 1 for direct input.
+    alphabet : what a neuron may hand on in a step, a name of `ir.alphabet`.
 
     Raises
     ------
     ConversionError
         Where a threshold is missing or not above 0, and for max pooling of what are no spikes.
+    GraphError
+        For an alphabet that there is not.
     """
+    chosen = known.alphabet(alphabet)
     given = thresholds if isinstance(thresholds, Thresholds) else Thresholds(thresholds)
     factors: dict[str, Array] = {name: np.asarray(scale, np.float64) for name in graph.inputs if scale != 1}
     changed: dict[str, Node] = {name: _shifted(graph, name, given.bias[name]) for name in given.bias}
     for name in graph.of_kind(Activation):
         shape = graph.shapes[name]
-        theta = _threshold(name, given.values, shape)
+        theta = _threshold(name, given.values, shape) / np.float32(chosen.high)
         changed[name] = population(theta, shape, reset, _initial(name, given, shape))
         factors[name] = theta.astype(np.float64)
     return counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))

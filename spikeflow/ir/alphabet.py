@@ -1,0 +1,76 @@
+"""Alphabet: the values that a neuron may hand on in one step, by a name that options and files use.
+
+Its bits are what one message has to tell: the logarithm of the number of values, 0 included, rounded up. With
+more than 8 bits a layer counts as analog (`ANALOG_BITS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from spikeflow.errors import GraphError
+
+BINARY = "binary"
+ANALOG_BITS = 8  # of an alphabet with more than these a layer is kept analog
+
+
+@dataclass(frozen=True)
+class Alphabet:
+    """Values that a neuron may hand on.
+
+    Parameters
+    ----------
+    name : as options and files have it, its number included: ``burst:4``.
+    values : whole numbers, 0 among them, in rising order.
+    """
+
+    name: str
+    values: tuple[int, ...]
+
+    @property
+    def bits(self) -> int:
+        """Of one message: the logarithm to base 2 of the number of values, rounded up."""
+        return (len(self.values) - 1).bit_length()
+
+    @property
+    def high(self) -> int:
+        """The largest value."""
+        return self.values[-1]
+
+    @property
+    def signed(self) -> bool:
+        """Whether values lie below 0."""
+        return self.values[0] < 0
+
+
+# name: (smallest and largest number behind the colon, or None for no number; the values)
+_KINDS: Mapping[str, tuple[tuple[int, int] | None, Callable[[int], tuple[int, ...]]]] = MappingProxyType(
+    {
+        BINARY: (None, lambda n: (0, 1)),
+    }
+)
+
+
+def alphabet(name: str) -> Alphabet:
+    """The alphabet of this name.
+
+    Raises
+    ------
+    GraphError
+        For a name that there is not, or a number outside of its range.
+    """
+    kind, colon, number = name.partition(":")
+    if kind in _KINDS:
+        limits, values = _KINDS[kind]
+        if limits is None and not colon:
+            return Alphabet(name, values(0))
+        if limits is not None and number.isdecimal() and limits[0] <= int(number) <= limits[1]:
+            return Alphabet(f"{kind}:{int(number)}", values(int(number)))
+    raise GraphError("alphabet", f"{name!r} is unknown; there are {names()}")
+
+
+def names() -> str:
+    """Every name, with the range of its number."""
+    return ", ".join(f"{k}:{n[0]} to {k}:{n[1]}" if n else k for k, (n, _) in _KINDS.items())
