@@ -44,6 +44,7 @@ from spikeflow.ir.nodes import (
     Joint,
     Linear,
     Move,
+    OfMeans,
     Output,
     Population,
     Scale,
@@ -63,6 +64,8 @@ CHIPS = ("loihi1", "loihi2", "spinnaker2")
 OF_ANN = ("BatchNorm", "Activation")
 # those that nobody gave a form in torch and on chips, which refuse them
 BARE = [k for k, e in EXAMPLES.items() if isinstance(e.node, Joint) and type(e.node) not in STRETCHES]
+# functions of running means run in floats, and have no bound that batch norm gives
+OF_MEANS = [k for k, e in EXAMPLES.items() if isinstance(e.node, OfMeans)]
 each_kind = pytest.mark.parametrize("kind", KINDS)
 each_chip = pytest.mark.parametrize("chip", CHIPS)
 
@@ -146,7 +149,7 @@ def test_thresholds_without_data_pass_through(kind: str) -> None:
             Graph(nodes, tuple(edges))
         return
     made = Graph(nodes, tuple(edges))
-    if isinstance(graph.nodes["node"], Synaptic | Delay | Population) or kind in BARE:
+    if isinstance(graph.nodes["node"], Synaptic | Delay | Population) or kind in (*BARE, *OF_MEANS):
         with pytest.raises(ConversionError, match="again: no batch norm determines"):
             data_free_thresholds(made)
         return
@@ -169,7 +172,7 @@ def test_passes_of_a_chip(kind: str, chip: str) -> None:
     try:
         pooled = without_pools(graph, table)
     except HardwareError as error:
-        assert (kind, chip) == ("MaxPool", "loihi1") or kind in BARE
+        assert (kind, chip) == ("MaxPool", "loihi1") or kind in (*BARE, *OF_MEANS)
         assert error.violations[0].node == "node"
         return
     made = adapt(compose(pooled), table)
@@ -187,7 +190,7 @@ def test_passes_of_a_chip(kind: str, chip: str) -> None:
 @each_chip
 def test_mapping_of_every_kind(kind: str, chip: str) -> None:
     """Engine and reference run what the tables say; what is only moved is answered as the float network does."""
-    if kind in (*OF_ANN, *BARE) or (kind, chip) == ("MaxPool", "loihi1"):
+    if kind in (*OF_ANN, *BARE, *OF_MEANS) or (kind, chip) == ("MaxPool", "loihi1"):
         with pytest.raises(SpikeflowError, match="node"):
             map_network(network(kind), chip, moments(kind))
         return

@@ -49,6 +49,36 @@ class Elementary(Protocol):
         ...
 
 
+class NumpyFloats:
+    """What the formulas need, on numpy's arrays of float32 or float64."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype: Any = dtype
+
+    def minimum(self, a: Any, b: Any) -> Any:
+        """a < b ? a : b."""
+        return np.where(a < b, a, b)
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        """a > b ? a : b."""
+        return np.where(a > b, a, b)
+
+    def nearest(self, x: Any) -> Any:
+        """The nearest whole number, ties to the even one."""
+        return np.rint(x)
+
+    def scaled(self, x: Any, k: Any) -> Any:
+        """x 2^k in two exact factors."""
+        whole = k.astype(np.int32)
+        half = whole >> 1
+        one = self.dtype(1)
+        return x * np.ldexp(one, half) * np.ldexp(one, whole - half)
+
+    def exp_range(self, x: Any) -> tuple[float, float]:
+        """Where exp is 0 below, and infinite above."""
+        return EXP_RANGE_32 if self.dtype is np.float32 else EXP_RANGE_64
+
+
 def tanh(x: Any, of: Elementary) -> Any:
     """tanh(x) for any array type with + * /; `of` is that type's own."""
     y = of.maximum(-LIMIT, of.minimum(LIMIT, x * 0.5))  # in this order a NaN stays one

@@ -17,6 +17,7 @@ from spikeflow.ir.nodes import (
     Delay,
     Input,
     Node,
+    OfMeans,
     Population,
     Procedural,
     Scale,
@@ -94,6 +95,8 @@ def _fixed_problems(node: Node) -> Iterator[str]:
         yield "its weights are not integers with a format"
     if isinstance(node, Synaptic) and node.bias is not None:
         yield "a bias of integers is a param of the neurons that it reaches"
+    if isinstance(node, OfMeans):
+        yield f"{type(node).__name__}, a function of running means, runs in floats only"
     if isinstance(node, Input) and node.kind == "current" and node.format is None:
         yield "a current has no integer format"
     if isinstance(node, Population):

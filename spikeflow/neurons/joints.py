@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from spikeflow.errors import ShapeError, UnsupportedLayer
-from spikeflow.ir.nodes import Joint, MaxPool
+from spikeflow.ir.nodes import Combined, Joint, Matmul, MaxPool, Normalise, Root, Softmax
+from spikeflow.neurons.of_means import of_means
 
 Memory = torch.Tensor | None
 Stretch = Callable[[Any, list[torch.Tensor], Memory], tuple[torch.Tensor, Memory]]
@@ -65,4 +66,6 @@ def _largest(node: MaxPool, x: torch.Tensor) -> torch.Tensor:
 
 
 _POOLS: Mapping[int, Callable[..., torch.Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-STRETCHES: Mapping[type[Joint], Stretch] = MappingProxyType({MaxPool: _max_pool})
+STRETCHES: Mapping[type[Joint], Stretch] = MappingProxyType(
+    {MaxPool: _max_pool, **dict.fromkeys((Combined, Root, Matmul, Softmax, Normalise), of_means)}
+)

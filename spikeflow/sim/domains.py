@@ -66,28 +66,17 @@ class _Floats(_Arrays):
         return np.rint(x)
 
     def tanh(self, x: Array) -> Array:
-        return functions.tanh(x, self)
+        return functions.tanh(x, self._numpy)
 
     def sigmoid(self, x: Array) -> Array:
-        return functions.sigmoid(x, self)
+        return functions.sigmoid(x, self._numpy)
 
     def exp(self, x: Array) -> Array:
-        return functions.exp(x, self)
+        return functions.exp(x, self._numpy)
 
-    def nearest(self, x: Array) -> Array:
-        """What `functions` calls so."""
-        return np.rint(x)
-
-    def scaled(self, x: Array, k: Array) -> Array:
-        """x 2^k in two exact factors."""
-        whole = k.astype(np.int32)
-        half = whole >> 1
-        one = self.dtype(1)
-        return x * np.ldexp(one, half) * np.ldexp(one, whole - half)
-
-    def exp_range(self, x: Array) -> tuple[float, float]:
-        """Where exp is 0 below, and infinite above."""
-        return functions.EXP_RANGE_32 if self.dtype is np.float32 else functions.EXP_RANGE_64
+    @property
+    def _numpy(self) -> functions.NumpyFloats:
+        return functions.NumpyFloats(self.dtype)
 
 
 class Float32(_Floats):

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Joint, Move, Plain, Population, Scale, Synaptic
+from spikeflow.ir.nodes import Input, Joint, Move, OfMeans, Plain, Population, Scale, Synaptic
 from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.outputs import expanded
 from spikeflow.ir.synapses import index_map
@@ -193,8 +193,7 @@ class _Run:
             shape = self.graph.shapes[name]
             return gathered(arriving, self.maps[name]).reshape(self.samples, *shape)
         if isinstance(node, Joint):
-            value, self.joint[name] = node.value(arriving, self.joint[name])
-            return value
+            return _joined(self, name, node, arriving)
         assert isinstance(node, Plain)
         return node.value(arriving)
 
@@ -267,6 +266,14 @@ def _unbounded(run: _Run, steps: int) -> tuple[Unbounded, ...]:
         if values
     ]
     return states_at_end(ended, steps)
+
+
+def _joined(run: _Run, name: str, node: Joint, arriving: list[Array]) -> Array:
+    if isinstance(node, OfMeans):
+        each = node.operations([x.shape[1:] for x in arriving])
+        run.count(name, multiply_accumulates=each * run.samples)
+    value, run.joint[name] = node.value(arriving, run.joint[name])
+    return value
 
 
 def _count_operations(run: _Run, name: str, x: Array) -> None:

@@ -12,7 +12,7 @@
 namespace spikeflow {
 
 // X(word): make_<word> makes it; `Joint.lowered` of its Python class says the word.
-#define SPIKEFLOW_JOINTS(X) X(max_pool)
+#define SPIKEFLOW_JOINTS(X) X(max_pool) X(of_means)
 
 // What `Joint.lowered` hands over.
 struct JointText {

@@ -22,6 +22,7 @@ _TINY = 2.0**-99  # what the end of a step may cut off
 _FUNCTION_ROUNDINGS = 32
 SMALLEST = 2.0**-149
 _FLOAT64 = Float64()
+_FORMULAS = functions.NumpyFloats(np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,13 +188,13 @@ class Bounds(Domain[Bounded]):
         return x
 
     def tanh(self, x: Bounded) -> Bounded:
-        return Bounded(functions.tanh(x.value, _FLOAT64), x.error + _FUNCTION_ROUNDINGS * UNIT)
+        return Bounded(functions.tanh(x.value, _FORMULAS), x.error + _FUNCTION_ROUNDINGS * UNIT)
 
     def sigmoid(self, x: Bounded) -> Bounded:
-        return Bounded(functions.sigmoid(x.value, _FLOAT64), 0.25 * x.error + _FUNCTION_ROUNDINGS * UNIT)
+        return Bounded(functions.sigmoid(x.value, _FORMULAS), 0.25 * x.error + _FUNCTION_ROUNDINGS * UNIT)
 
     def exp(self, x: Bounded) -> Bounded:
-        value = functions.exp(x.value, _FLOAT64)
+        value = functions.exp(x.value, _FORMULAS)
         return Bounded(value, value * (np.expm1(x.error) + _FUNCTION_ROUNDINGS * UNIT) + SMALLEST)
 
     def unlisted(self, operation: Operation, *args: Any) -> Bounded:

@@ -19,7 +19,7 @@ from spikeflow.errors import HardwareError, Violation
 from spikeflow.hw.chips.chip import Chip
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Delay, Input, Joint, MaxPool, Move, Node, Population, Shape, Sparse
+from spikeflow.ir.nodes import Delay, Input, Joint, MaxPool, Move, Node, OfMeans, Population, Shape, Sparse
 from spikeflow.ir.ops import Ops
 from spikeflow.ir.record import Network
 from spikeflow.neurons.lif import LIF
@@ -89,6 +89,11 @@ def _ones(weight: object) -> bool:
 
 def _violations(graph: Graph, name: str, chip: Chip) -> Iterator[Violation]:
     node, edges = graph.nodes[name], graph.inputs_of(name)
+    if isinstance(node, OfMeans):
+        need = f"a {type(node).__name__} of running means, which runs on the engine in floats only"
+        hint = "a network without what --approximate takes"
+        yield Violation(name, need, f"sums and neurons on {chip.title}", hint)
+        return
     if not isinstance(node, MaxPool):
         yield Violation(name, f"a {type(node).__name__}", f"sums and neurons on {chip.title}", "max pooling")
         return

@@ -19,6 +19,7 @@ from spikeflow.ir.nodes.families import Joint, LinearKind, Move, Passing, Plain,
 from spikeflow.ir.nodes.linear import Linear
 from spikeflow.ir.nodes.max_pool import MaxPool
 from spikeflow.ir.nodes.moves import Concat, Flatten, Gather, Pad, Permute, Reshape, Slice, Upsample
+from spikeflow.ir.nodes.of_means import Combined, Matmul, Normalise, OfMeans, Root, Softmax
 from spikeflow.ir.nodes.pools import SumPool
 from spikeflow.ir.nodes.population import Population
 from spikeflow.ir.nodes.procedural import Procedural
@@ -30,6 +31,7 @@ __all__ = [
     "MAX_ELEMENTS",
     "Activation",
     "BatchNorm",
+    "Combined",
     "Concat",
     "Conv2d",
     "Delay",
@@ -39,9 +41,12 @@ __all__ = [
     "Joint",
     "Linear",
     "LinearKind",
+    "Matmul",
     "MaxPool",
     "Move",
     "Node",
+    "Normalise",
+    "OfMeans",
     "Output",
     "Pad",
     "Pair",
@@ -52,10 +57,12 @@ __all__ = [
     "Population",
     "Procedural",
     "Reshape",
+    "Root",
     "Scale",
     "Shape",
     "Slice",
     "Sparse",
+    "Softmax",
     "SumPool",
     "Synapses",
     "Synaptic",
@@ -86,6 +93,11 @@ Node = (
     | Reshape
     | Gather
     | Upsample
+    | Combined
+    | Root
+    | Matmul
+    | Softmax
+    | Normalise
 )
 KINDS: Mapping[str, Any] = MappingProxyType({kind.__name__: kind for kind in get_args(Node)})
 SynapticNode = Linear | Conv2d | Sparse | Procedural  # the kinds of the family Synaptic
