@@ -70,6 +70,27 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     "normalise=MEANS/DEVIATIONS, resize=WIDTHxHEIGHT, crop=WIDTHxHEIGHT. Give the option once for "
     "each, in their order.",
 )
+@click.option(
+    "--finetune",
+    type=click.IntRange(1),
+    default=None,
+    metavar="EPOCHS",
+    help="Train the converted network on at its steps, with the ANN as teacher, on the samples of --data. "
+    "Checkpoints stand in OUT.finetune.",
+)
+@click.option("--finetune-rate", type=float, default=None, help="Highest step size.  [default: 0.001]")
+@click.option(
+    "--finetune-labels",
+    type=click.FloatRange(0, 1),
+    default=None,
+    help="Share of the labels of --data in what is trained for; the rest is the ANN's.  [default: 0]",
+)
+@click.option(
+    "--finetune-augment",
+    multiple=True,
+    help="What is done to pictures while training: shift=4 (pixels at most), flip. Once for each.",
+)
+@click.option("--resume", is_flag=True, help="Go on with a --finetune that was broken off.")
 @console.SEED
 @console.OUT
 @console.JSON
@@ -87,20 +108,29 @@ def command(
     ANN is a saved torch module, an archive of torch.export, or with --arch a state dict. Printed are what
     became of every operation, the thresholds, and how often the result answers as the original does.
     """
+    from spikeflow.cli.finetuned import Wishes, finetuned
     from spikeflow.convert import agreement, convert
     from spikeflow.ir import file
     from spikeflow.ir.preprocessing import of_text
     from spikeflow.samples import Samples, samples_of
 
     samples: Samples | None = samples_of(data) if data else None
+    wishes = Wishes.taken(options, samples, out)
     chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     chosen["preprocessing"] = of_text(preprocess)
     if input_shape:
         chosen["input_shape"] = console.shape_option(input_shape)
     with console.heard() as warned, console.progress("converting") as progress:
         conversion = convert(ann, samples, progress=progress, **chosen)
+    trained = None
+    if wishes is not None:
+        with console.heard() as told:
+            trained = finetuned(conversion, samples, wishes)
+        conversion, warned = trained.conversion, warned + told
     file.write(out, conversion.network)
     facts, text = conversion.report.to_json(), conversion.report.to_text()
+    if trained is not None:
+        facts["finetune"], text = trained.to_json(), f"{text}\n\n{trained.to_text()}"
     if samples is not None and samples.y is not None:
         few = samples.first(COMPARED)
         with console.progress("comparing with the ANN") as progress:

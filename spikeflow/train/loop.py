@@ -140,6 +140,12 @@ def _gather(net: nn.Module, splits: Splits, batch: Batch, place: Place) -> None:
     net.load_state_dict(ranks.first(lambda: dict(net.state_dict())))
 
 
+def check_unused(session: Session) -> None:
+    """Raise FileError where a training that shall begin anew finds one in its folder."""
+    if session.folder is not None and not session.resume and (Path(session.folder) / LAST).exists():
+        raise FileError(session.folder, "holds a training already", "--resume, or another folder")
+
+
 class _Run:
     """A training on its way: what its checkpoints hold."""
 
@@ -182,9 +188,8 @@ class _Run:
         """Of a training that goes on what its last checkpoint holds."""
         if self.folder is None:
             return None
+        check_unused(self.session)
         last = self.folder / LAST
-        if last.exists() and not self.session.resume:
-            raise FileError(self.folder, "holds a training already", "--resume, or another folder")
         return checkpoint.read(last) if last.exists() else None
 
     def one_epoch(self) -> None:

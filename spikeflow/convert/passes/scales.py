@@ -85,7 +85,11 @@ class _Forwards:
     def _scaled(self, name: str, node: Scale) -> tuple[_Term, ...]:
         shape = self.graph.shapes[name]
         factor = weight_values(node.factor).astype(np.float64)
-        return tuple(_Term(t.src, narrow(t.factor * factor, shape), name) for t in self._arriving(name, "in"))
+        # of a chain of Scales the first names what stays
+        return tuple(
+            _Term(t.src, narrow(t.factor * factor, shape), t.label if t.label in self.terms else name)
+            for t in self._arriving(name, "in")
+        )
 
     def _arriving(self, name: str, port: str) -> tuple[_Term, ...]:
         """What a port adds up; a source that comes by two ways comes once, with the sum of its factors."""

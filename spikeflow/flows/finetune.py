@@ -1,0 +1,299 @@
+"""finetune: a converted network trained on at its few steps, the ANN that it came from as its teacher."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikeflow.convert import capture_trained
+from spikeflow.convert.passes.balance import readout_of
+from spikeflow.convert.passes.units import rescaled, thresholds_of, unit_thresholds
+from spikeflow.convert.pipeline import Conversion
+from spikeflow.convert.verify.answers import Case, ann_outputs, verify, warn
+from spikeflow.convert.verify.calibrated import Calibration, calibrated
+from spikeflow.errors import ConversionError, DataError
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.input_record import InputRecord
+from spikeflow.ir.nodes import Population
+from spikeflow.ir.record import Network
+from spikeflow.neurons.graph_net import GraphNet
+from spikeflow.neurons.surrogate import Triangle
+from spikeflow.samples import Samples
+from spikeflow.sim.classify import evaluate
+from spikeflow.train.augment import Augment
+from spikeflow.train.batches import Arrays, Batch, Coding, Splits
+from spikeflow.train.history import Epoch
+from spikeflow.train.inside import neurons
+from spikeflow.train.loop import Session, fit
+from spikeflow.train.recipe import Distillation, Loss, Optimiser, Recipe, Schedule
+from spikeflow.typing import Array
+
+FEWEST = 20  # samples to train on, and to select by
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """How a converted network is trained on.
+
+    Parameters
+    ----------
+    epochs : over nine tenths of the calibration samples that set thresholds; the others select the epoch.
+    rate : of Adam, at its highest; it rises and falls once (one cycle).
+    temperature : of the teacher's answers, in units of its logits.
+    labels : share of the loss that labels have, where the samples have any; the rest is the teacher's.
+    augment : what is done to training samples, `train.augment`; the ANN answers to what came of it.
+    """
+
+    epochs: int = 10
+    rate: float = 1e-3
+    batch_size: int = 64
+    seed: int = 0
+    temperature: float = 2.0
+    labels: float = 0.0
+    augment: Augment = Augment()
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """What came of it: the conversion with its new network, every epoch, and which one was selected.
+
+    Parameters
+    ----------
+    before : share of the selecting samples that were answered rightly before; where no epoch does as well,
+        the network is the one that was given.
+    samples : how many were trained on, and how many selected the epoch.
+    """
+
+    conversion: Conversion
+    history: tuple[Epoch, ...]
+    best: int
+    before: float
+    samples: tuple[int, int]
+
+    @property
+    def after(self) -> float:
+        """The same share with the selected epoch."""
+        return self.history[self.best - 1].valid_accuracy
+
+    def to_json(self) -> dict[str, Any]:
+        """Facts for machines."""
+        trained, selecting = self.samples
+        facts = {
+            "epochs": len(self.history),
+            "selected": self.best,
+            "before": self.before,
+            "after": self.after,
+        }
+        return {**facts, "samples": trained, "selecting": selecting}
+
+    def to_text(self) -> str:
+        """In words."""
+        trained, selecting = self.samples
+        return (
+            f"fine-tuned: {len(self.history)} epochs of {trained} samples; of {selecting} others "
+            f"{100 * self.before:.2f} % were answered rightly before, {100 * self.after:.2f} % after epoch "
+            f"{self.best}"
+        )
+
+
+def finetune(
+    conversion: Conversion,
+    x: object,
+    y: object = None,
+    options: Finetune = Finetune(),
+    session: Session = Session(),  # noqa: B008  frozen
+    forecast: Callable[[float], None] | None = None,
+) -> Finetuned:
+    """Train a converted network at its own number of steps to answer as its ANN does.
+
+    Loss: K^2 KL(softmax(ANN / K) | softmax(SNN / K)) of the mean outputs, K the temperature, by
+    back-propagation through all steps, with triangular surrogates as wide as a threshold. Trained are weights
+    and biases, with all potentials counted in thresholds; so thresholds are trained, too.
+
+    Sources: distillation, Hinton, Vinyals, Dean 2015, arXiv 1503.02531; training what was converted, Rathi et
+    al., ICLR 2020.
+
+    Parameters
+    ----------
+    conversion : of binary neurons, read directly, one output of classes.
+    x, y : the calibration samples of the conversion, whatever ``samples.samples_of`` takes. The quarter that
+        is held back from thresholds is held back here, too: on it the result is compared with the ANN.
+    session : where checkpoints are written, and whether to go on from them, as `train.loop.fit` says.
+    forecast : called once with the seconds that all epochs are expected to take, from one batch.
+
+    Raises
+    ------
+    ConversionError
+        For a conversion that cannot be trained: other neurons, other codings than direct, outputs that are no
+        classes.
+    DataError
+        For fewer samples than can be trained on and selected by.
+    TrainingError, FileError
+        As `fit`.
+    """
+    network = conversion.network
+    _check(conversion)
+    steps_first = conversion.report.options.preprocessing
+    calibration = calibrated(x, y, InputRecord("", network.record.coding, preprocessing=steps_first))
+    if calibration is None:
+        raise DataError("calibration data", "none", "the samples of the conversion")
+    thetas = thresholds_of(network.graph)
+    splits = _splits(conversion, calibration, options)
+    recipe = _recipe(options, _counted(network), calibration.y is not None)
+    torch.manual_seed(options.seed)
+    net = GraphNet(unit_thresholds(network.graph))
+    for layer in neurons(net).values():
+        layer.derivative = Triangle()
+    if forecast is not None:
+        forecast(_seconds(net, splits.train, options.epochs))
+    same = {"graph": network.graph.digest, "train": splits.train.digest, "valid": splits.valid.digest}
+    fitted = fit(net, Splits(splits.train, splits.valid), recipe, replace(session, same=same))
+    before, after = splits.valid.right(network), fitted.history[fitted.best - 1].valid_accuracy
+    chosen, kept = network.graph, before > after
+    if not kept:
+        trained = capture_trained(fitted.net, steps=network.record.steps).graph
+        chosen = rescaled(trained, {n: theta.astype(np.float64) for n, theta in thetas.items()})
+    made = _verified(conversion, chosen, calibration, _told(before, after) if kept else ())
+    return Finetuned(
+        made, fitted.history, fitted.best, before, (len(splits.train.arrays.x), len(splits.valid.arrays.x))
+    )
+
+
+def _check(conversion: Conversion) -> None:
+    network = conversion.network
+    record = network.record
+    if record.coding != "direct":
+        raise ConversionError("--finetune", f"inputs of {record.coding} coding", "--input direct")
+    if len(network.outputs) != 1 or len(network.graph.shapes[network.graph.outputs[0]]) != 1:
+        raise ConversionError(
+            "--finetune", "the network has no single output of classes", "a network that classifies"
+        )
+    if network.graph.shapes[network.graph.outputs[0]][0] < 2:
+        raise ConversionError(
+            "--finetune", "the network answers with one number", "a network of two classes or more"
+        )
+
+
+def _counted(network: Network) -> int:
+    """The steps that the read-out adds up."""
+    node = network.graph.nodes[readout_of(network.graph)]
+    assert isinstance(node, Population)
+    return network.record.steps - node.start
+
+
+class _Taught:
+    """Batches with what the ANN answers to each sample, augmented as it is; the class that it names is the
+    label where samples have none. Not every class need occur.
+    """
+
+    def __init__(self, arrays: Arrays, conversion: Conversion, labelled: bool) -> None:
+        self.arrays, self.ann, self.labelled = arrays, conversion.ann, labelled
+        self.counted = _counted(conversion.network)
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides which batches an epoch gives."""
+        return f"{self.arrays.digest} {self.ann.digest} {self.labelled}"
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+        return len(self.arrays)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """All batches of an epoch; the read-out adds up so many steps, and so do the ANN's answers."""
+        for batch in self.arrays.epoch(number):
+            logits = torch.from_numpy(self._answers(batch.x[0].numpy()))
+            labels = batch.labels if self.labelled else logits.argmax(1)
+            yield replace(batch, labels=labels, teacher=logits * self.counted)
+
+    def right(self, network: Network) -> float:
+        """The share of samples that a network answers as their labels say."""
+        x = self.arrays.x
+        wanted = self.arrays.y if self.labelled else self._answers(x).argmax(1)
+        return float((evaluate(network, Samples(x, prepared=True)).predictions() == wanted).mean())
+
+    def _answers(self, x: Array) -> Array:
+        return ann_outputs(self.ann, x)[self.ann.outputs[0]].astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """Samples to train on, and to select by."""
+
+    train: _Taught
+    valid: _Taught
+
+
+def _splits(conversion: Conversion, calibration: Calibration, options: Finetune) -> _Parts:
+    """Samples to train on, and to select by: of those that set thresholds, whose order is that of hashes."""
+    x = calibration.setting
+    selecting = max(len(x) // 10, FEWEST)
+    if len(x) < selecting + FEWEST:
+        wanted = f"{2 * FEWEST} samples beside the quarter that is held back"
+        raise DataError("calibration data: --finetune", f"{len(x)} samples", wanted, "more samples")
+    labelled = bool(options.labels) and calibration.y is not None
+    y = np.zeros(len(x), np.int64)
+    if options.labels and calibration.y is not None:
+        y = calibration.y[calibration.parts.setting]
+    steps, size = conversion.network.record.steps, options.batch_size
+
+    def part(chosen: slice, augment: Augment, shuffle: bool) -> _Taught:
+        coding = Coding("direct", steps, augment=augment)
+        arrays = Arrays(x[chosen], y[chosen], coding, size, options.seed, shuffle)
+        return _Taught(arrays, conversion, labelled)
+
+    train = part(slice(selecting, None), options.augment, True)
+    return _Parts(train, part(slice(selecting), Augment(), False))
+
+
+def _recipe(options: Finetune, counted: int, labelled: bool) -> Recipe:
+    """The read-out adds up so many steps, so that a temperature counts as often."""
+    if options.labels and not labelled:
+        raise DataError("--finetune-labels", options.labels, "0 where samples have no labels", "labels (y)")
+    teacher = Distillation("the ANN", 1 - options.labels, options.temperature * counted)
+    return Recipe(
+        options.epochs,
+        options.seed,
+        loss=Loss(reading="last"),
+        optimiser=Optimiser(rate=options.rate, clip=1.0),
+        schedule=Schedule("one_cycle"),
+        distillation=teacher,
+    )
+
+
+def _seconds(net: GraphNet, batches: _Taught, epochs: int) -> float:
+    """What all epochs are expected to take: the second batch forwards and back, times all batches."""
+    batch = next(iter(batches.epoch(0)))
+    spent = 0.0
+    for _ in range(2):
+        start = time.perf_counter()
+        outputs, _ = net(batch.x)
+        outputs[-1].sum().backward()
+        spent = time.perf_counter() - start
+    net.zero_grad(set_to_none=True)
+    return spent * len(batches) * epochs
+
+
+def _told(before: float, after: float) -> tuple[str, ...]:
+    return (
+        f"no epoch of fine-tuning does as well as the network before ({100 * after:.2f} against "
+        f"{100 * before:.2f} % of the samples that select); it is left as it was. Try: another rate, or more "
+        "epochs",
+    )
+
+
+def _verified(
+    conversion: Conversion, graph: Graph, calibration: Calibration, told: tuple[str, ...]
+) -> Conversion:
+    """The conversion with another network, compared with the ANN on the samples held back."""
+    made = Network(graph, conversion.network.record)
+    made.check()
+    fidelity, of_run = verify(Case(made, conversion.ann, calibration.held_back, {}))
+    report = replace(conversion.report, fidelity=fidelity, warnings=(*told, *of_run))
+    warn(report.warnings)
+    return replace(conversion, network=made, report=report)
