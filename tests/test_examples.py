@@ -71,6 +71,11 @@ def test_how_to_stop_and_go_on(folder: Path) -> None:
     _follow(ROOT / "docs/how-to/stop_and_go_on.md", folder)
 
 
+def test_how_to_finetune_a_conversion(folder: Path) -> None:
+    _follow(ROOT / "docs/how-to/finetune_a_conversion.md", folder)
+    assert (folder / "few.h5").stat().st_size > 1000
+
+
 def test_how_to_load_events(tmp_path: Path) -> None:
     _follow(ROOT / "docs/how-to/load_my_events.md", tmp_path)
     assert (tmp_path / "mine.html").stat().st_size > 50_000
