@@ -19,6 +19,15 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help=f"{console.SAMPLES} Without them thresholds come from the batch-norm statistics.",
 )
 @click.option("--steps", type=click.IntRange(1), default=64, show_default=True, help="Steps of a run.")
+@click.option(
+    "--until",
+    default="",
+    help="Take the smallest number of steps, up to --most-steps, after which held-back samples are answered "
+    "as wanted: drop<=0.5 (points answered otherwise than by the original) or agreement>=0.99.",
+)
+@click.option(
+    "--most-steps", type=click.IntRange(1), default=512, show_default=True, help="With --until: its limit."
+)
 @click.option("--arch", help="package.module:function that makes the module that a state dict belongs to.")
 @click.option("--input-shape", help="Shape of one sample, such as 3,32,32, where no data tells it.")
 @click.option(
@@ -91,13 +100,27 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help="What is done to pictures while training: shift=4 (pixels at most), flip. Once for each.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a --finetune that was broken off.")
+@click.option(
+    "--debug",
+    "check_identity",
+    is_flag=True,
+    help="Hold threshold x spikes = sum of currents + v(0) - v(T) for every neuron, on a few samples.",
+)
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Print what would become of every operation, all refusals at once, and a forecast of time and "
+    "memory; convert nothing.",
+)
 @console.SEED
-@console.OUT
+@click.option(
+    "--out", type=console.OutputPath(dir_okay=False), help="File to write; needed but with --explain."
+)
 @console.JSON
 def command(
     ann: str,
     data: str | None,
-    out: str,
+    out: str | None,
     as_json: bool,
     input_shape: str | None,
     preprocess: tuple[str, ...],
@@ -108,18 +131,20 @@ def command(
     ANN is a saved torch module, an archive of torch.export, or with --arch a state dict. Printed are what
     became of every operation, the thresholds, and how often the result answers as the original does.
     """
+    explain = options.pop("explain")
+    if not explain and not out:
+        raise click.MissingParameter(param_hint="'--out'", param_type="option")
     from spikeflow.cli.finetuned import Wishes, finetuned
-    from spikeflow.convert import agreement, convert
+    from spikeflow.convert import convert
     from spikeflow.ir import file
-    from spikeflow.ir.preprocessing import of_text
     from spikeflow.samples import Samples, samples_of
 
     samples: Samples | None = samples_of(data) if data else None
-    wishes = Wishes.taken(options, samples, out)
-    chosen: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    chosen["preprocessing"] = of_text(preprocess)
-    if input_shape:
-        chosen["input_shape"] = console.shape_option(input_shape)
+    wishes = Wishes.taken(options, samples, out or "")
+    chosen = _chosen(options, preprocess, input_shape)
+    if explain or not out:
+        _explained(ann, samples, as_json, chosen)
+        return
     with console.heard() as warned, console.progress("converting") as progress:
         conversion = convert(ann, samples, progress=progress, **chosen)
     trained = None
@@ -132,10 +157,37 @@ def command(
     if trained is not None:
         facts["finetune"], text = trained.to_json(), f"{text}\n\n{trained.to_text()}"
     if samples is not None and samples.y is not None:
-        few = samples.first(COMPARED)
-        with console.progress("comparing with the ANN") as progress:
-            found = agreement(conversion, few, progress=progress)
-        facts["agreement"] = found.to_json()
-        text += f"\n\nSpiking network against the ANN on the first calibration samples: {found.to_text()}"
+        facts["agreement"], alike = _compared(conversion, samples.first(COMPARED))
+        text = f"{text}\n\n{alike}"
     facts["warnings"] = warned
     console.emit(as_json, {"out": out, **facts}, f"{text}\nWritten: {out}")
+
+
+def _compared(conversion: Any, few: Any) -> tuple[dict[str, Any], str]:
+    """The spiking network against the ANN on a few labelled samples, as facts and as text."""
+    from spikeflow.convert import agreement
+
+    with console.progress("comparing with the ANN") as progress:
+        found = agreement(conversion, few, progress=progress)
+    text = f"Spiking network against the ANN on the first calibration samples: {found.to_text()}"
+    return found.to_json(), text
+
+
+def _chosen(options: dict[str, Any], preprocess: tuple[str, ...], input_shape: str | None) -> dict[str, Any]:
+    """The options that were given, as `convert` takes them."""
+    from spikeflow.ir.preprocessing import of_text
+
+    chosen = {name: value for name, value in options.items() if value is not None}
+    chosen["preprocessing"] = of_text(preprocess)
+    if input_shape:
+        chosen["input_shape"] = console.shape_option(input_shape)
+    return chosen
+
+
+def _explained(ann: str, samples: Any, as_json: bool, chosen: dict[str, Any]) -> None:
+    """Print what a conversion would do."""
+    from spikeflow.convert.explain import explain
+
+    with console.heard() as warned:
+        found = explain(ann, samples, **chosen)
+    console.emit(as_json, {**found.to_json(), "warnings": warned}, found.to_text())

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from spikeflow.convert.passes.thresholds import METHODS
+from spikeflow.convert.verify.until import Until
 from spikeflow.errors import ConversionError, GraphError
 from spikeflow.ir.alphabet import BINARY, alphabet, names
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.preprocessing import FIRST, Step, plain
+from spikeflow.ir.record import MAX_STEPS
 from spikeflow.neurons.model import RESETS
 
 CODINGS = ("direct", "rate", "onoff")
@@ -37,6 +39,10 @@ class ConvertOptions:
     answer : what outputs say, where shape and labels do not tell: ``class`` or ``value`` for the one that
         answers, ``box=value,label=class`` for several; see ``ir.answer``.
     preprocessing : what is done to samples first, here and in every run; see ``ir.preprocessing``.
+    until : take the smallest number of steps after which held-back samples are answered as wanted, in place
+        of `steps`: ``drop<=0.5`` (points answered otherwise than by the ANN) or ``agreement>=0.99``.
+    most_steps : beyond which `until` tries nothing.
+    check_identity : hold theta N = sum of z + v(0) - v(T) for every neuron, on a few samples, or raise.
     """
 
     steps: int = 64
@@ -53,6 +59,9 @@ class ConvertOptions:
     preprocessing: tuple[Step, ...] = ()
     thresholds: str = ""
     alphabet: str = BINARY
+    until: str = ""
+    most_steps: int = 512
+    check_identity: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preprocessing", plain(self.preprocessing))
@@ -70,6 +79,14 @@ class ConvertOptions:
         if self.thresholds and self.thresholds not in METHODS:
             reason = f"{self.thresholds!r} is unknown"
             raise ConversionError("--thresholds", reason, f"one of {', '.join(METHODS)}")
+        if self.until:
+            Until.of(self.until)
+        if not 1 <= self.most_steps <= MAX_STEPS:
+            reason = f"{self.most_steps} lies outside 1 to {MAX_STEPS}"
+            raise ConversionError("--most-steps", reason, "512")
+        if self.check_identity and self.reset != "subtract":
+            reason = f"holds for reset by subtraction, not for --reset {self.reset}"
+            raise ConversionError("--debug", reason, "--reset subtract")
         if not 1 <= self.percentile <= 100:
             # 0.999 is a quantile; taken as a percentile it would silence every difference
             raise ConversionError("--percentile", f"{self.percentile} lies outside 1 to 100", "99.9")
@@ -103,3 +120,6 @@ class Settings(TypedDict, total=False):
     preprocessing: tuple[Step, ...]
     thresholds: str
     alphabet: str
+    until: str
+    most_steps: int
+    check_identity: bool

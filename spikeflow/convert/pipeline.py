@@ -9,10 +9,10 @@ from typing import Any, Unpack
 import numpy as np
 
 from spikeflow.convert.capture.traced import Captured, capture
-from spikeflow.convert.cautions import cautions
+from spikeflow.convert.known import Known
 from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
-from spikeflow.convert.outputs import ann_accuracy, check_labels, described, output_warnings
+from spikeflow.convert.outputs import described
 from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
@@ -25,12 +25,13 @@ from spikeflow.convert.trace.forecast import expect_room
 from spikeflow.convert.verify.answers import Alternatives, Case, longer, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
+from spikeflow.convert.verify.read_out import settled
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Activation
-from spikeflow.ir.record import Network, OutputRecord, RunRecord
+from spikeflow.ir.record import Network, RunRecord
 from spikeflow.sim.fidelity import Fidelity
 from spikeflow.typing import Array
 
@@ -84,8 +85,7 @@ def convert(
         For a file that cannot be opened safely.
     """
     options = replace(options, **settings)
-    entering = InputRecord("", options.coding, preprocessing=options.preprocessing)
-    calibration = calibrated(x, y, entering)
+    calibration = calibrated(x, y, InputRecord("", options.coding, preprocessing=options.preprocessing))
     network, opening = sources.opened_with_warnings(source, options.arch)
     captured, difference = _captured(network, calibration, options)
     ann = behind_neurons(captured.graph)
@@ -93,7 +93,7 @@ def convert(
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
     thresholds = _thresholds(ann, folded.graph, calibration, stats, options)
     outputs, chosen = described(captured.outputs, options, None if calibration is None else calibration.y)
-    known = _Known(calibration, stats, outputs, next((o for o in outputs if o.name == chosen), None))
+    known = Known(calibration, stats, outputs, next((o for o in outputs if o.name == chosen), None))
     scale = _scale(options, stats)
     graph = _balanced(folded.graph, thresholds, options, scale)
     report = ConversionReport(
@@ -105,47 +105,17 @@ def convert(
         difference,
         scale,
     )
-    converted = Network(graph, _record(graph, folded.graph, report, known))
-    held = np.zeros((0, 1), np.float32) if calibration is None else calibration.held_back
+    case = Case(Network(graph, _record(graph, folded.graph, report, known)), folded.graph, known.held_back)
+    converted, read = settled(case, options)
+    report = replace(report, options=replace(options, steps=converted.record.steps), read_out=read)
     others = _alternatives(converted, folded.graph, thresholds, report, known.stats)
-    fidelity, of_run = verify(Case(converted, folded.graph, held, others), progress)
-    warned = (*opening, *known.warnings(captured, options), *of_run)
-    report = replace(report, fidelity=fidelity, warnings=warned)
+    fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
+    told = (*opening, *known.warnings(captured, options), *of_run)
+    report = replace(report, fidelity=fidelity, warnings=told)
     warn(report.warnings)
     converted = replace(converted, record=_record(graph, folded.graph, report, known))
     converted.check()
     return Conversion(converted, report, folded.graph)
-
-
-@dataclass(frozen=True, eq=False)
-class _Known:
-    """What samples and labels say: their statistics, and what each output means; `answering` is the one
-    that answers.
-    """
-
-    calibration: Calibration | None
-    stats: Stats | None
-    outputs: tuple[OutputRecord, ...]
-    answering: OutputRecord | None
-
-    def ann_accuracy(self) -> float | None:
-        """Accuracy on the samples that set thresholds; None where labels are not known."""
-        if self.calibration is None or self.calibration.y is None or self.stats is None:
-            return None
-        y, answering = self.calibration.y, self.answering
-        if answering is not None:
-            check_labels(y, answering, self.stats.outputs[answering.node].shape[1:])
-        return ann_accuracy(self.stats.outputs, y[self.calibration.parts.setting], answering)
-
-    def warnings(self, captured: Captured, options: ConvertOptions) -> tuple[str, ...]:
-        """What a user should know of the samples, the options and the outputs."""
-        if self.calibration is None or self.stats is None:
-            return tuple(cautions(captured, options, None))
-        return (
-            *cautions(captured, options, len(self.calibration.parts.digests)),
-            *output_warnings(self.stats.outputs, self.outputs, self.calibration.y),
-            *self.calibration.samples.warnings,
-        )
 
 
 def _captured(
@@ -229,7 +199,7 @@ def _scale(options: ConvertOptions, stats: Stats | None) -> float:
     return float(np.float32(largest)) if largest > 0 else 1.0
 
 
-def _record(graph: Graph, ann: Graph, report: ConversionReport, known: _Known) -> RunRecord:
+def _record(graph: Graph, ann: Graph, report: ConversionReport, known: Known) -> RunRecord:
     options, stats, answering = report.options, known.stats, known.answering
     how = options.threshold_words(report.samples)
     notes = {"thresholds": how, "reset": options.reset, "conversion": report.to_note(), "ann": ann.digest}

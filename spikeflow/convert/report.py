@@ -14,6 +14,7 @@ from spikeflow.convert.capture.builder import BATCH_NORM, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.thresholds import Thresholds
+from spikeflow.convert.verify.read_out import ReadOut
 from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
@@ -59,6 +60,7 @@ class ConversionReport:
     difference : of the captured graph from the torch module, relative; None where there was none to compare.
     scale : the value that one input spike stands for.
     fidelity : of the spiking network to the ANN, on calibration samples that set no threshold.
+    read_out : how answers are read, and what that was settled on.
     warnings : what a user has to know of the result.
     """
 
@@ -70,6 +72,7 @@ class ConversionReport:
     difference: float | None
     scale: float
     fidelity: Fidelity = Fidelity("the ANN", 0, 0)
+    read_out: ReadOut = ReadOut()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -128,7 +131,7 @@ class ConversionReport:
             lines.append(
                 f"the captured graph differs from the network by {self.difference:.1e} of the largest answer"
             )
-        lines.append(str(self.fidelity))
+        lines += [str(self.fidelity), *self.read_out.lines()]
         return "\n".join(lines)
 
 

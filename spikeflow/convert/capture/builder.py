@@ -18,7 +18,7 @@ from spikeflow.convert.capture.draft import Draft, Value
 from spikeflow.convert.capture.heads import ERASED_HEAD, final_function, heads
 from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name
 from spikeflow.convert.trace.evaluate import constants, dependent
-from spikeflow.errors import ConversionError, ModelError, UnsupportedLayer
+from spikeflow.errors import ConversionError, ModelError, SpikeflowError, UnsupportedLayer
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import OutputRecord
@@ -128,7 +128,7 @@ class Builder(Draft):
 
     def note(self, node: AtenNode, refusal: ModelError) -> None:
         """Keep a refusal; of a layer of torch, which may be many operations, the first one."""
-        self.decide(node, f"{REFUSED}: {refusal}")
+        self.decide(node, refusal_of(refusal, self.title(node)))
         whole = node.module and hasattr(nn, node.layer) and node.module not in self._containers
         if not whole or node.module not in self._refused:
             self.refusals.append(refusal)
@@ -232,6 +232,11 @@ class Builder(Draft):
                 )
         if self.aten.autocast:
             yield f"torch.autocast: what it computes in {self.aten.autocast} is converted as float32"
+
+
+def refusal_of(error: SpikeflowError, name: str) -> str:
+    """The verdict of an operation of this name that is refused."""
+    return f"{REFUSED}: {str(error).removeprefix(f'{name}: ')}"
 
 
 def _standing(verdict: Verdict, nodes: Container[str]) -> Verdict:

@@ -113,8 +113,7 @@ def observe(graph: Graph, x: object, progress: Progress | None = None) -> Stats:
     """
     data = check_data(graph, x)
     names = graph.of_kind(Activation)
-    per_sample = sum(math.prod(graph.shapes[n]) for n in names)
-    size = max(1, min(len(data), _BATCH_VALUES // max(per_sample, 1)))
+    size = batch_size(graph, len(data))
     first = _Extremes(names)
     answers = [outputs_of(graph, data[i : i + size], first.see) for i in _starts(data, size, progress, 0)]
     outputs = {name: np.concatenate([part[name] for part in answers]) for name in graph.outputs}
@@ -123,6 +122,12 @@ def observe(graph: Graph, x: object, progress: Progress | None = None) -> Stats:
         forward(graph, data[i : i + size], second.see)
     found = {n: _finished(first, second, n, math.prod(graph.shapes[n][1:]) * len(data)) for n in names}
     return Stats(len(data), found, outputs, float(data.min()), float(data.max()))
+
+
+def batch_size(graph: Graph, samples: int) -> int:
+    """How many samples are observed at a time."""
+    per_sample = sum(math.prod(graph.shapes[n]) for n in graph.of_kind(Activation))
+    return max(1, min(samples, _BATCH_VALUES // max(per_sample, 1)))
 
 
 def _starts(data: Array, size: int, progress: Progress | None, before: int) -> Any:

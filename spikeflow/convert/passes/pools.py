@@ -21,19 +21,24 @@ from spikeflow.ir.whole import sources
 _NEURON = "a ReLU right before or behind the pooling"
 
 
-def behind_neurons(graph: Graph) -> Graph:
+def behind_neurons(graph: Graph, refusals: list[ConversionError] | None = None) -> Graph:
     """The graph of stage ann in which every max pooling reads rectified values, or the input.
 
     Raises
     ------
     ConversionError
-        Where that would be another network; it names the pooling and what it reads.
+        Where that would be another network; it names the pooling and what it reads. Into a list of `refusals`
+        they are put instead, of every pooling.
     """
     for name in graph.of_kind(MaxPool):
         while (reason := _unsettled(graph, name)) is not None:
             moved = _lowered(graph, name)
             if moved is None:
-                raise ConversionError(name, *_refusal(graph, name, reason))
+                error = ConversionError(name, *_refusal(graph, name, reason))
+                if refusals is None:
+                    raise error
+                refusals.append(error)
+                break
             graph = moved
     return graph
 

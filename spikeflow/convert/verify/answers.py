@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -52,7 +52,7 @@ class Case:
     network: Network
     ann: Graph
     x: Array
-    alternatives: Alternatives
+    alternatives: Alternatives = field(default_factory=dict)
 
 
 def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tuple[str, ...]]:

@@ -1,0 +1,52 @@
+"""Known: what the samples and labels of a conversion say of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikeflow.convert.capture.builder import Captured
+from spikeflow.convert.cautions import cautions
+from spikeflow.convert.options import ConvertOptions
+from spikeflow.convert.outputs import ann_accuracy, check_labels, output_warnings
+from spikeflow.convert.passes.observe import Stats
+from spikeflow.convert.verify.calibrated import Calibration
+from spikeflow.ir.record import OutputRecord
+from spikeflow.typing import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What samples and labels say: their statistics, and what each output means; `answering` is the one
+    that answers.
+    """
+
+    calibration: Calibration | None
+    stats: Stats | None
+    outputs: tuple[OutputRecord, ...]
+    answering: OutputRecord | None
+
+    @property
+    def held_back(self) -> Array:
+        """The samples that test the result; none without calibration."""
+        return np.zeros((0, 1), np.float32) if self.calibration is None else self.calibration.held_back
+
+    def ann_accuracy(self) -> float | None:
+        """Accuracy on the samples that set thresholds; None where labels are not known."""
+        if self.calibration is None or self.calibration.y is None or self.stats is None:
+            return None
+        y, answering = self.calibration.y, self.answering
+        if answering is not None:
+            check_labels(y, answering, self.stats.outputs[answering.node].shape[1:])
+        return ann_accuracy(self.stats.outputs, y[self.calibration.parts.setting], answering)
+
+    def warnings(self, captured: Captured, options: ConvertOptions) -> tuple[str, ...]:
+        """What a user should know of the samples, the options and the outputs."""
+        if self.calibration is None or self.stats is None:
+            return tuple(cautions(captured, options, None))
+        return (
+            *cautions(captured, options, len(self.calibration.parts.digests)),
+            *output_warnings(self.stats.outputs, self.outputs, self.calibration.y),
+            *self.calibration.samples.warnings,
+        )

@@ -1,0 +1,142 @@
+"""The exact identity of integrate-and-fire neurons with reset by subtraction, held for every neuron.
+
+    theta * (sum of what a neuron emits) = sum over steps of z[t] + v[0] - v[T]
+
+with z what arrives at its port and v its membrane. It holds for any input, whatever the order of arrival, so
+a neuron that breaks it was converted or simulated wrongly. In float32 each step rounds twice, once where z
+is added and once where theta is taken away; the residual of a neuron is held to the sum of these roundings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from spikeflow.errors import SimulationError
+from spikeflow.ir.nodes import Population
+from spikeflow.ir.record import Network
+from spikeflow.sim.classify import RunOptions, evaluate
+from spikeflow.typing import Array
+
+CHECKED = 4  # samples at most
+VALUES = 2**22  # neurons x samples that are held at once
+_UNIT = 2.0**-24  # half the distance of 1 to the next float32: what one rounding may change, relative
+_SLACK = 1 + 2.0**-20  # the bound is computed of values that are rounded themselves
+_SMALLEST = 2.0**-149  # of float32, which a rounding to 0 may lose
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What `check_identity` found.
+
+    Parameters
+    ----------
+    neurons, samples, steps : over which the identity was held.
+    residual : the largest one, in thresholds of its neuron.
+    bound : the largest share of its bound that a residual came to; at most 1.
+    """
+
+    neurons: int
+    samples: int
+    steps: int
+    residual: float
+    bound: float
+
+    def __str__(self) -> str:
+        return (
+            f"theta N = sum of z + v(0) - v(T) holds for each of {self.neurons:,} neurons, {self.samples} "
+            f"samples, {self.steps} steps; the largest residual is {self.residual:.1e} of a threshold"
+        )
+
+
+def check_identity(network: Network, x: Array, options: RunOptions = RunOptions()) -> Identity:  # noqa: B008
+    """Run samples ``(N, *shape)`` and hold the identity for every spiking neuron.
+
+    Raises
+    ------
+    SimulationError
+        For the neuron that breaks it most, by name, with its residual; and where the network has no neuron
+        of which the identity is known.
+    """
+    names = spiking(network)
+    neurons = sum(prod(network.graph.shapes[name]) for name in names)
+    if not names:
+        raise SimulationError("the identity", "the network has no spiking neuron with a threshold")
+    some = x[: max(1, min(CHECKED, VALUES // neurons))]
+    sums = {name: _Sums(network.graph.nodes[name], len(some)) for name in names}
+
+    def take(recorded: Mapping[str, Any], first: int, step: int) -> None:
+        for name, held in sums.items():
+            held.add(first, recorded[name].dense(), recorded[f"{name}.in"], recorded[f"{name}.v"])
+
+    wanted = tuple(part for name in names for part in (name, f"{name}.in", f"{name}.v"))
+    asked = RunOptions(options.engine, options.threads, steps=options.steps, record=wanted, sink=take)
+    run = evaluate(network, some, asked)
+    found = {name: held.residuals() for name, held in sums.items()}
+    for name, (residual, bound) in found.items():
+        if (residual > bound).any():
+            raise _broken(name, residual, bound, sums[name].theta)
+    worst = max(float((r / sums[name].theta).max()) for name, (r, _) in found.items())
+    share = max(float((r / b).max()) for r, b in found.values())
+    return Identity(neurons, len(some), run.steps, worst, share)
+
+
+def spiking(network: Network) -> tuple[str, ...]:
+    """The populations whose spikes stand for their thresholds."""
+    nodes = network.graph.nodes
+    found = ((name, nodes[name]) for name in network.graph.of_kind(Population))
+    return tuple(
+        name
+        for name, node in found
+        if isinstance(node, Population)
+        and node.program.spikes()
+        and "threshold" in node.params
+        and "v" in node.program.states
+        and node.ports == ("in",)
+    )
+
+
+class _Sums:
+    """What one population did so far, each array ``(samples, neurons)`` in float64."""
+
+    def __init__(self, node: Any, samples: int) -> None:
+        neurons = prod(node.shape)
+        self.shape = node.shape
+        self.theta = np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
+        start = np.broadcast_to(node.initial.get("v", np.zeros((), np.float32)), node.shape)
+        self.v = np.tile(start.ravel().astype(np.float64), (samples, 1))
+        self.arrived, self.emitted, self.rounded = np.zeros((3, samples, neurons))
+        self.first = self.v.copy()
+
+    def add(self, first: int, emitted: Array, arrived: Array, v: Array) -> None:
+        """A stretch of steps of the samples from `first` on, each array ``(T, B, *shape)``."""
+        rows = slice(first, first + emitted.shape[1])
+        flat = (a.reshape(*a.shape[:2], -1).astype(np.float64) for a in (emitted, arrived, v))
+        for spikes, z, after in zip(*flat, strict=True):
+            self.emitted[rows] += spikes
+            self.arrived[rows] += z
+            self.rounded[rows] += np.abs(after + self.theta * spikes) + np.abs(after) + 2 * _SMALLEST / _UNIT
+            self.v[rows] = after
+
+    def residuals(self) -> tuple[Array, Array]:
+        """How far each neuron is from the identity, and how far roundings may take it."""
+        off = np.abs(self.theta * self.emitted - (self.arrived + self.first - self.v))
+        # the sums here are rounded too, in float64
+        own = np.abs(self.theta * self.emitted) + np.abs(self.arrived) + np.abs(self.v)
+        return off, _UNIT * self.rounded * _SLACK + 2.0**-40 * own
+
+
+def _broken(name: str, residual: Array, bound: Array, theta: Array) -> SimulationError:
+    over = residual / bound
+    sample, neuron = np.unravel_index(int(np.argmax(over)), over.shape)
+    count = int((residual > bound).any(axis=0).sum())
+    reason = (
+        f"neuron {neuron} breaks the identity theta N = sum of z + v(0) - v(T) in sample {sample} by "
+        f"{residual[sample, neuron]:.3g} (threshold {theta[neuron]:.3g}, roundings explain "
+        f"{bound[sample, neuron]:.1e}); so do {count} of the {over.shape[1]} neurons of this layer"
+    )
+    return SimulationError(name, reason, "reset by subtraction, which the identity is of")

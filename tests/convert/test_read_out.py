@@ -1,0 +1,143 @@
+"""How answers are read: the steps until held-back samples agree, and the identity of every neuron."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from spikeflow.calibration import split
+from spikeflow.convert import Conversion, convert
+from spikeflow.convert.verify.answers import ann_outputs
+from spikeflow.convert.verify.identity import check_identity
+from spikeflow.convert.verify.until import Until, steps_until, worst
+from spikeflow.errors import ConversionError, SimulationError
+from spikeflow.ir.nodes import Population
+from spikeflow.ir.record import Network
+from spikeflow.sim.classify import RunOptions, evaluate
+from tests.convert.networks import Calls, ResNet, samples, settled, small_cnn
+
+X = samples((1, 8, 8), 200)
+
+
+def branches() -> nn.Module:
+    """Max and average pooling, a skip and two outputs' worth of ReLU."""
+    parts: dict[str, nn.Module] = {
+        "a": nn.Conv2d(1, 4, 3, padding=1),
+        "b": nn.Conv2d(4, 4, 3, padding=1),
+        "pool": nn.MaxPool2d(2),
+        "last": nn.Linear(64, 5),
+    }
+    relu = nn.functional.relu
+    return Calls(lambda m, x: m.last(m.pool(relu(m.b(relu(m.a(x))) + relu(m.a(x)))).flatten(1)), **parts)
+
+
+@pytest.fixture(scope="module")
+def made() -> Conversion:
+    return convert(settled(small_cnn()), X, until="drop<=4")
+
+
+@pytest.mark.parametrize(
+    "text, share",
+    [("drop<=0.5", 0.995), (" drop <= 2 ", 0.98), ("agreement>=0.99", 0.99), ("agreement>=99.5%", 0.995)],
+)
+def test_what_is_asked_for_is_read(text: str, share: float) -> None:
+    assert Until.of(text).agreement == pytest.approx(share, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("drop", "not understood"),
+        ("drop>=1", "other sign"),
+        ("agreement<=0.9", "other sign"),
+        ("agreement>=99", "agreement>=99%"),
+        ("drop<=-1", "outside"),
+        ("drop<=101", "outside"),
+        ("drop<=1e400", "outside"),
+        ("drop<=1e", "no number"),
+        ("accuracy>=0.9", "not understood"),
+        ("drop<=1%2", "not understood"),
+    ],
+)
+def test_what_is_not_understood_is_told(text: str, told: str) -> None:
+    with pytest.raises(ConversionError, match=told):
+        Until.of(text)
+
+
+def test_the_steps_are_the_fewest(made: Conversion) -> None:
+    reached = made.report.read_out.until
+    assert reached is not None and made.network.record.steps == reached.steps == made.report.options.steps
+    held = X[split(X).held_back]
+    run = evaluate(made.network, held, RunOptions(steps=reached.tried))
+    ann = ann_outputs(made.ann, held)
+    found = {t: worst(run, made.network, ann, t).agreement for t in range(1, reached.tried + 1)}
+    assert min(t for t, share in found.items() if share >= 0.96) == reached.steps > 1
+    assert found[reached.steps] == reached.agreement and reached.samples == len(held)
+    assert min(found[t] for t in found if t >= reached.steps) == reached.later
+    assert f"{reached.steps} steps" in made.report.to_text() and reached.low < reached.agreement
+
+
+def test_steps_are_looked_for_beyond_the_first_stretch() -> None:
+    """Hand-made: the ANN's answers are those after 70 steps of a network that settles late."""
+    network = convert(settled(small_cnn()), X).network
+    x = X[:40]
+    late = evaluate(network, x, RunOptions(steps=128))
+    answers = {"output": late.in_units(70).astype(np.float32)}
+    shares = [worst(late, network, answers, t).agreement for t in range(1, 129)]
+    first = next(t for t, share in enumerate(shares, 1) if share == 1)
+    assert steps_until(network, answers, x, Until.of("drop<=0"), 128).steps == first
+
+
+def test_what_is_never_reached_is_refused_with_the_best() -> None:
+    network = convert(settled(small_cnn()), X).network
+    wrong = {"output": -evaluate(network, X[:30], RunOptions(steps=8)).in_units(8)}
+    with pytest.raises(
+        ConversionError, match=r"up to 8 reaches drop<=1: the best is .* of 30 .* after \d+ steps"
+    ):
+        steps_until(network, wrong, X[:30], Until.of("drop<=1"), 8)
+    with pytest.raises(ConversionError, match="held back"):
+        convert(settled(small_cnn()), input_shape=(1, 8, 8), until="drop<=1")
+
+
+@pytest.mark.parametrize(
+    "module, shape, settings",
+    [
+        (small_cnn(), (1, 8, 8), {"percentile": 60.0}),
+        (branches(), (1, 8, 8), {}),
+        (branches(), (1, 8, 8), {"coding": "onoff"}),
+        (ResNet(1, 4), (3, 8, 8), {}),
+    ],
+)
+def test_every_neuron_keeps_the_identity(module: nn.Module, shape: Any, settings: Any) -> None:
+    made = convert(settled(module), samples(shape, 60), steps=20, check_identity=True, **settings)
+    found = made.report.read_out.identity
+    assert found is not None and 0 < found.bound <= 1
+    assert found.neurons == sum(np.prod(x.shape) for x in made.report.layers) and found.steps == 20
+    assert "holds for each of" in made.report.to_text()
+
+
+def test_without_data_the_identity_is_held_on_random_samples() -> None:
+    made = convert(settled(small_cnn()), input_shape=(1, 8, 8), check_identity=True)
+    assert made.report.read_out.identity is not None
+
+
+def test_a_neuron_that_breaks_the_identity_is_named(made: Conversion) -> None:
+    node = made.network.graph.nodes["6"]
+    assert isinstance(node, Population)
+    theta = np.broadcast_to(node.params["threshold"], node.shape).copy()
+    theta[3, 1, 2] *= 1.001  # spikes of neuron 3 * 16 + 6 take off a little more than they stand for
+    wrong = replace(node, params={"threshold": theta})
+    graph = made.network.graph.with_nodes({"6": wrong})
+    assert check_identity(Network(graph, made.network.record), X[:4]).bound <= 1
+    leaky = convert(settled(small_cnn()), X, reset="zero").network
+    with pytest.raises(SimulationError, match=r"neuron \d+ breaks the identity .* by .* of the \d+ neurons"):
+        check_identity(leaky, X[:4])
+
+
+def test_the_identity_is_refused_where_it_does_not_hold() -> None:
+    with pytest.raises(ConversionError, match="--reset subtract"):
+        convert(settled(small_cnn()), X, reset="zero", check_identity=True)
