@@ -30,7 +30,7 @@ from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.input_record import InputRecord
-from spikeflow.ir.nodes import Activation
+from spikeflow.ir.nodes import Activation, Shape
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.sim.fidelity import Fidelity
 from spikeflow.typing import Array
@@ -86,7 +86,7 @@ def convert(
     """
     options = replace(options, **settings)
     calibration = calibrated(x, y, InputRecord("", options.coding, preprocessing=options.preprocessing))
-    network, opening = sources.opened_with_warnings(source, options.arch)
+    network, opening = sources.opened_with_warnings(source, options.arch, _sample(calibration, options))
     captured, difference = _captured(network, calibration, options)
     ann = behind_neurons(captured.graph)
     folded = fold_batch_norm(ann)
@@ -116,6 +116,11 @@ def convert(
     converted = replace(converted, record=_record(graph, folded.graph, report, known))
     converted.check()
     return Conversion(converted, report, folded.graph)
+
+
+def _sample(calibration: Calibration | None, options: ConvertOptions) -> Shape | None:
+    """The shape of the samples that the network will get, where it is known."""
+    return options.input_shape if calibration is None else calibration.samples.x.shape[1:]
 
 
 def _captured(

@@ -24,11 +24,6 @@ from spikeflow.neurons import LIF, Integrator, Neuron, Sequential
 from tests.convert.networks import samples
 
 
-def _onnx(path: Path, producer: bytes, version: int) -> None:
-    field = lambda n, b: bytes([n << 3 | 2, len(b)]) + b  # noqa: E731
-    path.write_bytes(bytes([8, version]) + field(2, producer) + field(7, field(2, b"main_graph")))
-
-
 def _safetensors(path: Path) -> None:
     head = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(struct.pack("<Q", len(head)) + head + bytes(4))
@@ -45,8 +40,6 @@ def _scikit(path: Path) -> None:
 
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "onnx of torch": (lambda p: _onnx(p, b"pytorch", 8), "ONNX network.*onnx2torch"),
-    "onnx of tf2onnx": (lambda p: _onnx(p, b"tf2onnx", 3), "ONNX network"),
     "tflite": (lambda p: p.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200)), "TensorFlow Lite"),
     "safetensors": (_safetensors, "safetensors.*load_file"),
     "nir": (lambda p: _hdf5(p, "type", "NIRGraph"), "NIR network.*capture_trained"),

@@ -286,7 +286,54 @@ def _many_operations(size: int) -> bytes:
     return b'{"schema_version":{"major":8,"minor":1},"graph_module":{"graph":' + graph + b"," + spec + b"}}"
 
 
+# --- protobuf ---
+
+
+def part(number: int, content: bytes) -> bytes:
+    """A field that holds so many bytes: a message, a text, packed numbers."""
+    return _number(number << 3 | 2) + _number(len(content)) + content
+
+
+def _number(value: int) -> bytes:
+    out = b""
+    while value > 127:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def onnx_model(graph: bytes) -> bytes:
+    """A model of opset 17 with this graph."""
+    return b"\x08\x08" + part(7, graph) + part(8, b"\x10\x11")
+
+
+def _onnx_nested(size: int) -> bytes:
+    graph = b""
+    for _ in range(min(size // 8, 3000)):
+        graph = part(1, part(5, part(6, graph)))
+    return onnx_model(graph)
+
+
+_DIMS = b"\x08" + b"\xff" * 8 + b"\x7f"  # a size of 2^63 - 1
+
+
 CORPUS: dict[str, Case] = {
+    "onnx: empty nodes": Case("torch", ".onnx", lambda n: onnx_model(part(1, b"") * (n // 2))),
+    "onnx: rectifiers": Case(
+        "torch",
+        ".onnx",
+        lambda n: onnx_model(
+            part(11, part(1, b"x")) + part(1, part(1, b"x") + part(2, b"x") + part(4, b"Relu")) * (n // 14) + part(12, part(1, b"x"))
+        ),
+    ),
+    "onnx: empty tensors": Case("torch", ".onnx", lambda n: onnx_model(part(5, b"") * (n // 2))),
+    "onnx: attributes": Case("torch", ".onnx", lambda n: onnx_model(part(1, part(5, b"") * (n // 2)))),
+    "onnx: names without letters": Case("torch", ".onnx", lambda n: onnx_model(part(1, part(1, b"") * (n // 2)))),
+    "onnx: small numbers": Case("torch", ".onnx", lambda n: onnx_model(part(5, b"\x08\x7f" + b"\x10\x07" + part(7, b"\x01" * n)))),
+    "onnx: a tensor without end": Case("torch", ".onnx", lambda n: onnx_model(part(5, _DIMS * 2 + b"\x10\x01" + part(9, bytes(n))))),
+    "onnx: nested graphs": Case("torch", ".onnx", _onnx_nested),
+    "onnx: metadata": Case("torch", ".onnx", lambda n: b"\x08\x08" + part(14, b"") * (n // 2)),
+    "onnx: functions": Case("torch", ".onnx", lambda n: b"\x08\x08" + part(25, b"") * (n // 2)),
+    "onnx: value infos": Case("torch", ".onnx", lambda n: onnx_model(part(13, part(2, part(1, part(2, part(1, b"") * 50)))) * (n // 110))),
     "npz: zeros as bool": Case("samples", ".npz", _packed_zeros("|b1", zipfile.ZIP_DEFLATED), True),
     "npz: zeros as float64": Case("samples", ".npz", _packed_zeros("<f8", zipfile.ZIP_DEFLATED), True),
     "npz: bzip2": Case("samples", ".npz", _packed_zeros("<f4", zipfile.ZIP_BZIP2)),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.files import foreign
 from tests.files.command import called
 from tests.files.corpus import CORPUS
 from tests.files.mutations import changed_archive, changed_bytes, changed_file, drawn_options
@@ -97,6 +98,8 @@ def good_files(folder: Path) -> dict[str, Path]:
     torch.export.save(torch.export.export(net, (torch.zeros(2, 6),)), folder / "ann.pt2")
     torch.export.save(torch.export.export(_many_operations(), (torch.zeros(2, 6),)), folder / "rich.pt2")
     (folder / "data.pkl").write_bytes(_pickled())
+    with contextlib.suppress(ImportError):  # a package that reads networks of others may not be installed
+        foreign.write_onnx(folder / "net.onnx")
     _runs(folder, network)
     _stored(folder)
     return {path.name: path for path in (*sorted(folder.iterdir()), *_event_files(folder))}
@@ -237,7 +240,7 @@ def _reader(name: str) -> str:
         "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "picture.png": "picture",
         "images.idx": "idx", "images.idx.gz": "idx", "sound.wav": "wave",
         "archive.tar": "archive", "archive.tar.gz": "archive", "archive.zip": "archive",
-        "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
+        "net.onnx": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
     }  # fmt: skip
     return known.get(name, "events")
 

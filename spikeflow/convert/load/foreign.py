@@ -11,10 +11,7 @@ from spikeflow.errors import UnsafeFile, UnsupportedLayer
 from spikeflow.ir import store
 
 _HINT = "save the network with torch.save or torch.export.save"
-_ONNX = (
-    "module = onnx2torch.convert('net.onnx') (package onnx2torch), then spikeflow.convert.convert(module, x)"
-)
-_KERAS = f"model.export('net.onnx', format='onnx') in Keras 3; {_ONNX}"
+_KERAS = "model.export('net.onnx', format='onnx') in Keras 3, and convert net.onnx"
 _LITE = "the network it was made from: a Keras model, by way of ONNX, or a torch module"
 _TENSORS = (
     "torch.save(safetensors.torch.load_file('net.safetensors'), 'net.pt'), then convert net.pt with "
@@ -28,6 +25,7 @@ _REBUILD = (
 _CAPTURE = (
     "spikeflow.convert.capture_trained(net, shape) takes a network of spikeflow.neurons; it is not converted"
 )
+HEAD = 512  # bytes of a file from which its kind is told
 _LOOKED = 2**20  # bytes of an HDF5 file in which its kind is looked for
 
 Named = tuple[str, str]
@@ -86,8 +84,6 @@ def kind_of(path: str, head: bytes, start: bytes) -> Named:
         return "a TensorFlow Lite file", _LITE
     if _is_safetensors(head):
         return "a safetensors file, which holds tensors and no network", _TENSORS
-    if _is_onnx(head):
-        return "an ONNX network", _ONNX
     for mark, named in _HEADS.items():
         if head.startswith(mark):
             return named
@@ -108,7 +104,7 @@ def _is_safetensors(head: bytes) -> bool:
     )
 
 
-def _is_onnx(head: bytes) -> bool:
+def is_onnx(head: bytes) -> bool:
     """A message of protobuf whose first field is the version (3 or more), followed by a field of a
     ModelProto.
     """

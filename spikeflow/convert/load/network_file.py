@@ -1,4 +1,4 @@
-"""A file of torch to a module or a traced graph, without running code from the file.
+"""A file to a module or a traced graph, without running code from the file.
 
 ===========================  ===============================================================================
 file                         result
@@ -7,6 +7,7 @@ file                         result
 `torch.export.save(...)`     an `AtenGraph`, read by our own reader
 state dict + `--arch`        the module that the user's own function makes, filled with the file's tensors;
                              alone, or in a checkpoint, under the names of a wrapper or not
+ONNX (`load.onnx`)           a module of the network's operators, each a function of torch
 ===========================  ===============================================================================
 
 The user's function is the only code that ever runs. `arch` beside a file that says itself how its network is
@@ -27,9 +28,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from spikeflow.convert.load import archive, torchfile
+from spikeflow.convert.load import archive, foreign, torchfile
 from spikeflow.convert.load.checkpoint import Reading, few, fitted, modules, printable, readings
 from spikeflow.convert.load.layers import LAYERS, Rebuilder
+from spikeflow.convert.load.onnx import reader as onnx
 from spikeflow.convert.load.pickled import Instance, Tensor
 from spikeflow.convert.load.reparametrised import KINDS
 from spikeflow.convert.load.torchfile import DEFAULT_LIMIT, Saved
@@ -46,12 +48,12 @@ _OWN_STRUCTURE = "leave out --arch; it is for files that hold tensors only"
 def load(
     path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT
 ) -> nn.Module | AtenGraph:
-    """Open what torch saved.
+    """Open a network of torch or of ONNX.
 
     Parameters
     ----------
     path
-        A saved module, a state dict, or an archive of torch.export.
+        A saved module, a state dict, an archive of torch.export, or an ONNX network.
     arch
         `package.module:function` for a state dict; the function is imported with the current directory on
         the path, and called without arguments.
@@ -87,10 +89,15 @@ class Opened:
 
 
 def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT) -> Opened:
-    """As `load`, with with its warnings beside it instead of issued."""
+    """As `load`, with its warnings beside it instead of issued."""
     name = os.fspath(path)
     file, length = open_regular(name)
     with file:
+        head = file.read(foreign.HEAD)
+        if foreign.is_onnx(head) or (name.endswith(".onnx") and head[:2] not in (b"PK", b"\x80\x02")):
+            _refuse_arch(name, arch, "an ONNX network")
+            return Opened(*onnx.read(name, limit))
+        file.seek(0)
         found = torchfile.look(file, name, length, limit, LAYERS.keys() | KINDS)
         if isinstance(found, StoredZip):
             _refuse_arch(name, arch, "an archive of torch.export")

@@ -12,9 +12,10 @@ from torch import nn
 
 from spikeflow.convert.load.foreign import refuse_spiking
 from spikeflow.convert.load.network_file import Opened, read
+from spikeflow.convert.load.tree import FileNetwork
 from spikeflow.convert.trace.aten import AtenGraph, from_module
 from spikeflow.convert.trace.forecast import expect_room_to_try
-from spikeflow.errors import ConversionError, DataError
+from spikeflow.errors import ConversionError, DataError, ModelError
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.record import Network
 from spikeflow.typing import Array
@@ -22,13 +23,19 @@ from spikeflow.typing import Array
 Source = nn.Module | AtenGraph | str | os.PathLike[str]
 
 
-def opened(source: Source, arch: str | None) -> nn.Module | AtenGraph:
+def opened(source: Source, arch: str | None, shape: Shape | None = None) -> nn.Module | AtenGraph:
     """A module or a traced graph; files are opened without running code from them."""
-    return opened_with_warnings(source, arch)[0]
+    return opened_with_warnings(source, arch, shape)[0]
 
 
-def opened_with_warnings(source: Source, arch: str | None) -> tuple[nn.Module | AtenGraph, tuple[str, ...]]:
+def opened_with_warnings(
+    source: Source, arch: str | None, shape: Shape | None = None
+) -> tuple[nn.Module | AtenGraph, tuple[str, ...]]:
     """As `opened`, with what is to be told of how a file was read.
+
+    Parameters
+    ----------
+    shape : of the samples that it will get, where known: a file may lay them out in another way.
 
     Raises
     ------
@@ -45,6 +52,8 @@ def opened_with_warnings(source: Source, arch: str | None) -> tuple[nn.Module | 
         raise _no_source(source)
     if isinstance(found.network, nn.Module):
         refuse_spiking(found.network)
+    if isinstance(found.network, FileNetwork) and shape is not None:
+        return found.network, (*found.warnings, *found.network.enter(tuple(shape)))
     return found.network, found.warnings
 
 
@@ -116,6 +125,8 @@ def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape |
 
 
 def _example(module: nn.Module, x: Array | None, input_shape: Shape | None) -> torch.Tensor:
+    if input_shape is None and isinstance(module, FileNetwork):
+        input_shape = module.sample
     if x is None and input_shape is None:
         raise ConversionError(
             type(module).__name__,
@@ -136,6 +147,8 @@ def _try(module: nn.Module, example: torch.Tensor) -> None:
     try:
         with torch.no_grad():
             module(example)
+    except ModelError:
+        raise
     except Exception as error:  # the user's own code: whatever it raises is told as its own
         words = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise DataError(

@@ -31,7 +31,7 @@ from spikeflow.convert.trace.atengraph import (
 )
 from spikeflow.convert.trace.normal import SIZE, normalised
 from spikeflow.convert.trace.returned import names_of_spec
-from spikeflow.errors import ConversionError
+from spikeflow.errors import ConversionError, ModelError
 
 __all__ = [
     "GETITEM",
@@ -83,6 +83,8 @@ def _exported(module: nn.Module, example: torch.Tensor) -> torch.export.Exported
         with torch.no_grad():
             shapes = ({0: torch.export.Dim.AUTO},)
             return torch.export.export(module, (example,), dynamic_shapes=shapes, strict=False)
+    except ModelError:
+        raise
     except Exception as open_batch:  # torch raises errors of many kinds, and the user's own code may too
         try:
             with torch.no_grad():

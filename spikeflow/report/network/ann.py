@@ -41,7 +41,7 @@ def measure_ann(
     from spikeflow.convert.passes.fold import fold_batch_norm
     from spikeflow.convert.passes.forward import outputs_of
 
-    captured = capture(sources.traced(sources.opened(source, arch), samples.x, None))
+    captured = capture(sources.traced(sources.opened(source, arch, samples.x.shape[1:]), samples.x, None))
     graph = captured.graph
     fitting(samples, graph.shapes[graph.inputs[0]])
     if samples.y is None:

@@ -1,0 +1,138 @@
+"""Resize and Upsample of ONNX, where one of torch's interpolations reads the same neighbours.
+
+::
+
+    half_pixel            x = (i + 0.5) / scale - 0.5          asymmetric       x = i / scale
+    pytorch_half_pixel    as half_pixel, 0 for one pixel       align_corners    x = i (in - 1) / (out - 1)
+
+Source: ONNX, operator Resize.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from spikeflow.convert.load.numbers import Numbers, tensor
+from spikeflow.convert.load.onnx.moves import listed
+from spikeflow.convert.load.onnx.node import Function, Node
+from spikeflow.typing import Array
+
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+_ROUND: Mapping[str, Callable[[Array], Array]] = {
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
+    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+}
+_HINT = "mode='nearest' or 'linear' with half_pixel coordinates, as torch exports them"
+
+
+def resize(node: Node) -> Function:
+    """Another size of the axes of space, by factors or by the sizes themselves."""
+    for key, plain in (("antialias", 0), ("exclude_outside", 0), ("keep_aspect_ratio_policy", "stretch")):
+        if node.get(key, plain) != plain:
+            raise node.refuse(f"with {key}", _HINT)
+
+    def run(x: Any, *given: Any) -> torch.Tensor:
+        x = tensor(x)
+        scales, sizes = _asked(node, x, given)
+        return resized(node, x, sizes, scales)
+
+    return run
+
+
+def _asked(node: Node, x: torch.Tensor, given: tuple[Any, ...]) -> tuple[list[float], list[int]]:
+    """For each axis of space its factor and its new size."""
+    at = 0 if node.kind == "Upsample" or node.opset < 11 else 1  # before opset 11 there is no region
+    factors = node.get("scales")
+    if factors is None:
+        factors = _factors(node, at, given)
+    sizes = given[at + 1] if len(given) > at + 1 else None
+    old = [int(n) for n in x.shape[2:]]
+    if sizes is not None:
+        found = [int(n) for n in listed(node, at + 2, sizes)[-len(old) :]]
+        return [new / n for new, n in zip(found, old, strict=True)], found
+    if factors is None:
+        raise node.refuse("whose factors depend on values", "factors that are stored")
+    named = node.integers("axes")
+    spread = dict(zip(named or range(x.ndim), (float(f) for f in factors), strict=True))
+    if any(spread.get(axis, 1.0) != 1 for axis in (0, 1)):
+        raise node.refuse("of samples or channels", "factors of 1 for these")
+    scales = [spread.get(axis, 1.0) for axis in range(2, x.ndim)]
+    return scales, [math.floor(n * scale) for n, scale in zip(old, scales, strict=True)]
+
+
+def _factors(node: Node, at: int, given: tuple[Any, ...]) -> list[float] | None:
+    if len(given) <= at or given[at] is None:
+        return None
+    if isinstance(given[at], Numbers):
+        return [float(n) for n in given[at].listed] or None
+    stored = node.stored(at + 1)
+    return None if stored is None or stored.size == 0 else [float(n) for n in stored.reshape(-1)]
+
+
+def resized(node: Node, x: torch.Tensor, sizes: list[int], scales: list[float]) -> torch.Tensor:
+    """The value at its new size."""
+    old = [int(n) for n in x.shape[2:]]
+    if sizes == old:
+        return x
+    mode = str(node.get("mode", "nearest"))
+    before = node.kind == "Upsample" or node.opset < 11
+    how = "asymmetric" if before else str(node.get("coordinate_transformation_mode", "half_pixel"))
+    if mode == "nearest":
+        return _nearest(node, x, sizes, _places(node, (old, sizes, scales), how))
+    whole = all(abs(n * s - new) < 1e-6 for n, s, new in zip(old, scales, sizes, strict=True))
+    corners = how == "align_corners"
+    plain = how in ("half_pixel", "pytorch_half_pixel", "align_corners") and (whole or corners)
+    if mode not in ("linear", "cubic") or not plain or (how == "pytorch_half_pixel" and 1 in sizes):
+        raise node.refuse(f"by {mode[:20]} interpolation of {how[:40]} coordinates", _HINT)
+    word = _LINEAR[len(old)] if mode == "linear" else "bicubic"
+    if mode == "cubic" and (len(old) != 2 or abs(float(node.get("cubic_coeff_a", -0.75)) + 0.75) > 1e-6):
+        raise node.refuse("by this cubic interpolation", _HINT)
+    return F.interpolate(x, size=sizes, mode=word, align_corners=corners)
+
+
+def _places(node: Node, sizes: tuple[list[int], list[int], list[float]], how: str) -> list[Array]:
+    """For each axis, the place that each new pixel is read from."""
+    rounding = _ROUND.get(str(node.get("nearest_mode", "round_prefer_floor")))
+    if node.kind == "Upsample" or node.opset < 11:
+        rounding = np.floor
+    if rounding is None:
+        raise node.refuse("by this nearest_mode", _HINT)
+    found = list[Array]()
+    for old, new, scale in zip(*sizes, strict=True):
+        i = np.arange(new, dtype=np.float64)
+        if how == "asymmetric":
+            x = i / scale
+        elif how == "align_corners":
+            x = i * (old - 1) / max(new - 1, 1)
+        elif how == "half_pixel" or (how == "pytorch_half_pixel" and new > 1):
+            x = (i + 0.5) / scale - 0.5
+        else:
+            raise node.refuse(f"of {how[:40]} coordinates", _HINT)
+        found.append(np.clip(rounding(np.round(x, 9)), 0, old - 1).astype(np.int64))
+    return found
+
+
+def _nearest(node: Node, x: torch.Tensor, sizes: list[int], places: list[Array]) -> torch.Tensor:
+    """Torch's form of it that reads the same pixels, or pixels picked axis by axis."""
+    old = [int(n) for n in x.shape[2:]]
+    for mode, shift in (("nearest", 0.0), ("nearest-exact", 0.5)):
+        theirs = [
+            np.floor((np.arange(new) + shift) * (n / new)).astype(np.int64)
+            for n, new in zip(old, sizes, strict=True)
+        ]
+        if all(np.array_equal(a, b) for a, b in zip(theirs, places, strict=True)):
+            return F.interpolate(x, size=sizes, mode=mode)
+    for axis, picked in enumerate(places, 2):
+        x = torch.index_select(x, axis, torch.tensor(picked.tolist()))
+    return x
+
+
+RESIZE: Mapping[str, Callable[[Node], Function]] = {"Resize": resize, "Upsample": resize}

@@ -1,0 +1,121 @@
+"""Operators of ONNX on numbers that say how values are moved: shapes, and what is computed from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikeflow.convert.load import numbers
+from spikeflow.convert.load.numbers import ARITHMETIC, Numbers, tensor
+from spikeflow.convert.load.onnx.moves import axes_of, bounds, listed
+from spikeflow.convert.load.onnx.node import Function, Node
+
+_WHOLE_TYPES = (2, 3, 4, 5, 6, 7, 9, 12, 13)
+
+
+def shape(node: Node) -> Function:
+    """The shape of a value, or some axes of it."""
+    start, end = int(node.get("start", 0)), node.get("end")
+    return lambda x: Numbers.of(list(tensor(x).shape)[start:end])
+
+
+def size(node: Node) -> Function:
+    """How many values there are."""
+    return lambda x: Numbers.of(math.prod(tensor(x).shape))
+
+
+def constant_of_shape(node: Node) -> Function:
+    """Equal values of a given shape."""
+    given = np.asarray(node.get("value", np.zeros(1, np.float32))).reshape(-1)[0]
+    whole = not np.issubdtype(given.dtype, np.floating)
+
+    def run(of: Any) -> Any:
+        wanted = listed(node, 0, of)
+        few = numbers.filled(wanted, given.item(), whole) if whole else None
+        return torch.full(wanted, given.item()) if few is None else few
+
+    return run
+
+
+def range_(node: Node) -> Function:
+    """Numbers from one to another."""
+
+    def run(*ends: Any) -> Any:
+        start, stop, step = (listed(node, n, v)[0] for n, v in enumerate(ends))
+        found = range(int(start), int(stop), int(step))
+        return Numbers.of(list(found)) if len(found) <= numbers.MOST else torch.arange(start, stop, step)
+
+    return run
+
+
+def _gather(node: Node, x: Numbers, index: Numbers) -> Numbers:
+    return numbers.picked(x, index)
+
+
+def _slice(node: Node, x: Numbers, *given: Any) -> Numbers:
+    starts, ends, _, steps = bounds(node, given)
+    return numbers.cut(x, int(starts[0]), int(ends[0]), steps[0])
+
+
+def _concat(node: Node, *parts: Numbers) -> Numbers:
+    return numbers.joined(*parts)
+
+
+def _unsqueeze(node: Node, x: Numbers, axes: Any = None) -> Numbers:
+    more = len(axes_of(node, 1, axes) or ())
+    return numbers.shaped(x, (1,) * more + tuple(x.values.shape))
+
+
+def _squeeze(node: Node, x: Numbers, axes: Any = None) -> Numbers:
+    return numbers.shaped(x, ()) if x.values.size == 1 else x
+
+
+def _reshape(node: Node, x: Numbers, to: Numbers) -> Numbers:
+    return numbers.shaped(x, [int(n) for n in to.listed])
+
+
+def _cast(node: Node, x: Numbers) -> Numbers:
+    whole = int(node.get("to", 7)) in _WHOLE_TYPES
+    if whole and not x.whole:
+        return Numbers.of(_each(math.trunc, x))
+    return Numbers(x.values, whole)
+
+
+def _product(node: Node, x: Numbers, *_: Any) -> Numbers:
+    found = math.prod(x.listed)
+    return Numbers.of([found] if node.get("keepdims", 1) and x.values.ndim else found, x.whole)
+
+
+def _each(function: Callable[[Any], Any], x: Numbers) -> Any:
+    made = np.empty(x.values.shape, object)
+    for at in np.ndindex(made.shape):
+        made[at] = function(x.values[at])
+    return made
+
+
+# what becomes of an operator all of whose inputs are such numbers
+ON_NUMBERS: Mapping[str, Callable[..., Numbers]] = {
+    **{
+        name: (lambda node, *given, function=function: function(*given))
+        for name, function in ARITHMETIC.items()
+    },
+    "Gather": _gather,
+    "Slice": _slice,
+    "Concat": _concat,
+    "Unsqueeze": _unsqueeze,
+    "Squeeze": _squeeze,
+    "Reshape": _reshape,
+    "Cast": _cast,
+    "ReduceProd": _product,
+}
+
+SIZES: Mapping[str, Callable[[Node], Function]] = {
+    "Shape": shape,
+    "Size": size,
+    "ConstantOfShape": constant_of_shape,
+    "Range": range_,
+}

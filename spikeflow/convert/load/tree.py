@@ -1,0 +1,171 @@
+"""A network of a file as a tree of torch modules, one for each of its operators, named as in the file.
+
+Readers of formats without code (ONNX, TFLite) say for each operator a function of torch on its inputs; the
+tree calls them in their order. It is traced, captured and compared as any module of the user's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikeflow.convert.load.numbers import Numbers
+from spikeflow.errors import FileError
+
+Sizes = tuple[int | None, ...]
+MAX_NAME = 200
+
+
+@dataclass(frozen=True, eq=False)
+class Operator:
+    """One operator: its name and kind in the file, its function, and the values that it reads and writes.
+
+    Names of values that are empty stand for inputs that are left out, and outputs that nobody asked for.
+    """
+
+    name: str
+    kind: str
+    function: Callable[..., Any]
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Written:
+    """What a file says: operators in order, stored values, and its ends.
+
+    Parameters
+    ----------
+    sample : the shape of one sample; None where a size is left open.
+    channels_last : whether its own layout has the channels last.
+    """
+
+    path: str
+    operators: Sequence[Operator]
+    stored: Mapping[str, torch.Tensor | Numbers]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    sample: Sizes
+    channels_last: bool = False
+
+
+class _Leaf(nn.Module):
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *values: Any) -> Any:
+        return self.function(*values)
+
+
+class FileNetwork(nn.Module):
+    """The network of a file; see `Written`."""
+
+    def __init__(self, written: Written) -> None:
+        super().__init__()
+        self.written = written
+        self.entry: Callable[[torch.Tensor], torch.Tensor] | None = None
+        self.numbers = {name: v for name, v in written.stored.items() if isinstance(v, Numbers)}
+        self.places: dict[str, tuple[nn.Module, str]] = {}
+        for name, value in written.stored.items():
+            if isinstance(value, torch.Tensor):
+                self._store(name, value)
+        self.leaves = [(self._place(operator), operator) for operator in written.operators]
+
+    def forward(self, x: torch.Tensor) -> Any:
+        """The outputs: a tensor, or by name where there are several."""
+        values: dict[str, Any] = {"": None, **self.numbers}
+        values[self.written.inputs[0]] = x if self.entry is None else self.entry(x)
+        for leaf, operator in self.leaves:
+            found = leaf(*(self._value(values, name) for name in operator.reads))
+            made = found if isinstance(found, tuple) else (found,)
+            values |= dict(zip(operator.writes, made, strict=False))  # what nobody asked for is not made
+        found = {name: self._value(values, name) for name in self.written.outputs}
+        return next(iter(found.values())) if len(found) == 1 else found
+
+    def _value(self, values: Mapping[str, Any], name: str) -> Any:
+        if name in values:
+            return values[name]
+        holder, key = self.places[name]
+        return getattr(holder, key)
+
+    def enter(self, shape: tuple[int, ...]) -> tuple[str, ...]:
+        """Take samples of this shape, and say so where they are laid out in another way than the file's.
+
+        Values keep their order, but where a sample has the channels at the other end.
+        """
+        wanted, last = self.written.sample, self.written.channels_last
+        self.entry = None
+        if _fits(shape, wanted) or None in wanted:
+            return ()
+        size = tuple(n for n in wanted if n is not None)
+        if len(size) == len(shape) > 1 and shape == _moved(size, last):
+            order = (0, *range(2, len(size) + 1), 1) if last else (0, len(size), *range(1, len(size)))
+            self.entry = lambda x: x.permute(order)
+            return (self._told(shape, "their channels are moved to where the file has them"),)
+        if prod(size) != prod(shape):
+            return (self._told(shape, "it is tried on these"),)
+        self.entry = lambda x: x.reshape(x.shape[0], *size)
+        plain = [n for n in shape if n > 1] == [n for n in size if n > 1]
+        how = "their values are taken in the order of the file's layout"
+        return () if plain else (self._told(shape, how),)
+
+    @property
+    def sample(self) -> tuple[int, ...] | None:
+        """The shape of one sample, where the file says it."""
+        known = tuple(n for n in self.written.sample if n is not None)
+        return known if len(known) == len(self.written.sample) > 0 else None
+
+    def _told(self, shape: tuple[int, ...], how: str) -> str:
+        return f"{self.written.path} takes samples of shape {self.written.sample}, these have {shape}: {how}"
+
+    def _store(self, name: str, value: torch.Tensor) -> None:
+        holder, key = self._way(name)
+        while key in holder._buffers or hasattr(holder, key):
+            key += "_"
+        if value.is_floating_point():
+            holder.register_parameter(key, nn.Parameter(value, requires_grad=False))
+        else:
+            holder.register_buffer(key, value)
+        self.places[name] = (holder, key)
+
+    def _place(self, operator: Operator) -> nn.Module:
+        holder, key = self._way(operator.name)
+        while key in holder._modules or hasattr(holder, key):
+            key += "_"
+        leaf = type(operator.kind, (_Leaf,), {})(operator.function)
+        holder.add_module(key, leaf)
+        return leaf
+
+    def _way(self, name: str) -> tuple[nn.Module, str]:
+        """The module in which what has this name stands, and its last word: `layer1.0.conv` as in torch."""
+        words = [word if word.isprintable() and word else "_" for word in name[:MAX_NAME].split(".")]
+        holder: nn.Module = self
+        for word in words[:-1]:
+            while not isinstance(holder._modules.get(word), nn.Module) and hasattr(holder, word):
+                word += "_"
+            if word not in holder._modules:
+                holder.add_module(word, nn.Module())
+            holder = holder._modules[word]  # type: ignore[assignment]
+        return holder, words[-1]
+
+
+def _fits(shape: tuple[int, ...], wanted: Sizes) -> bool:
+    return len(shape) == len(wanted) and all(w in (None, n) for n, w in zip(shape, wanted, strict=True))
+
+
+def _moved(size: tuple[int, ...], last: bool) -> tuple[int, ...]:
+    """The shape with the channels at its other end."""
+    return (size[-1], *size[:-1]) if last else (*size[1:], size[0])
+
+
+def one_input(path: str, inputs: Sequence[str]) -> None:
+    """Refuse a network of several inputs, or of none."""
+    if len(inputs) != 1:
+        named = ", ".join(inputs[:6]) or "none"
+        raise FileError(path, f"it has {len(inputs)} inputs ({named[:200]})", "a network of one input")

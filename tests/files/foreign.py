@@ -1,0 +1,42 @@
+"""Good files of networks as other packages write them, each with what its reader knows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+
+def write_onnx(path: Path) -> None:
+    """An ONNX network of a few operators: windows, a chain of shapes, constants, 8-bit weights.
+
+    Raises
+    ------
+    ImportError
+        Without the onnx package.
+    """
+    from onnx import TensorProto, helper, numpy_helper, save
+
+    draw = np.random.default_rng(0)
+    stored = {
+        "w": draw.normal(size=(4, 2, 3, 3)).astype(np.float32),
+        "codes": draw.integers(-9, 9, (3, 4)).astype(np.int8),
+        "scale": np.array(0.1, np.float32),
+        "first": np.array([0], np.int64),
+        "rest": np.array([-1], np.int64),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1, 1, 1, 1], auto_pad="NOTSET"),
+        helper.make_node("Clip", ["a"], ["b"], "clip"),
+        helper.make_node("GlobalAveragePool", ["b"], ["c"], "pool"),
+        helper.make_node("Shape", ["c"], ["s"], "shape"),
+        helper.make_node("Gather", ["s", "first"], ["n"], "gather"),
+        helper.make_node("Concat", ["n", "rest"], ["t"], "concat", axis=0),
+        helper.make_node("Reshape", ["c", "t"], ["d"], "reshape"),
+        helper.make_node("DequantizeLinear", ["codes", "scale"], ["e"], "dequantise"),
+        helper.make_node("Gemm", ["d", "e"], ["y"], "gemm", transB=1),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 2, 5, 5]), ("y", None))]
+    kept = [numpy_helper.from_array(values, name) for name, values in stored.items()]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], kept)
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
