@@ -114,6 +114,14 @@ EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "upsampling layer": (nn.UpsamplingNearest2d(scale_factor=3), IMAGE),
     "upsample a line": (nn.Upsample(scale_factor=5), (4, 6)),
     "interpolate": (calls(lambda m, x: F.interpolate(x, scale_factor=(2.0, 3.0))), IMAGE),
+    "nearest, exact": (nn.Upsample(scale_factor=2, mode="nearest-exact"), IMAGE),
+    "half a factor": (nn.Upsample(scale_factor=1.5), IMAGE),
+    "a factor beside a whole one": (nn.Upsample(scale_factor=2.1), (4, 4, 4)),
+    "downsampling": (nn.Upsample(size=(4, 3)), IMAGE),
+    "a factor that torch rounds": (nn.Upsample(scale_factor=41), (1, 2, 3)),
+    "circular": (nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), IMAGE),
+    "hardtanh": (layers(nn.Linear(6, 6), nn.Hardtanh(-0.5, 0.25)), (6,)),
+    "relu6": (layers(nn.Linear(6, 6), nn.ReLU6()), (6,)),
     "reused relu": (calls(lambda m, x: m.r(m.a(m.r(m.a(x)))), a=nn.Conv2d(4, 4, 1), r=nn.ReLU()), IMAGE),
 }
 
@@ -142,37 +150,13 @@ REFUSED: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
     "tanh": (layers(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2)), (6,), "ReLU"),
     "gelu": (layers(nn.Linear(6, 6), nn.GELU()), (6,), "ReLU"),
     "silu": (layers(nn.Linear(6, 6), nn.SiLU()), (6,), "ReLU"),
-    "relu6": (layers(nn.Linear(6, 6), nn.ReLU6()), (6,), "ReLU"),
     "leaky relu": (layers(nn.Linear(6, 6), nn.LeakyReLU(), nn.Linear(6, 2)), (6,), "ReLU"),
-    "hardtanh": (layers(nn.Linear(6, 6), nn.Hardtanh()), (6,), "ReLU"),
     "layer norm": (layers(nn.Linear(6, 6), nn.LayerNorm(6)), (6,), "BatchNorm"),
     "group norm": (layers(nn.Conv2d(4, 4, 1), nn.GroupNorm(2, 4)), IMAGE, "BatchNorm"),
     "softmax inside": (layers(nn.Linear(6, 6), nn.Softmax(1), nn.Linear(6, 2)), (6,), "end"),
     "transposed": (layers(nn.Identity(), nn.ConvTranspose2d(4, 2, 2)), IMAGE, "leave"),
     "unequal windows": (layers(nn.Identity(), nn.AdaptiveAvgPool2d(5)), IMAGE, "divides"),
-    "circular": (
-        layers(nn.Identity(), nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular")),
-        IMAGE,
-        "zeros",
-    ),
     "bilinear": (layers(nn.Identity(), nn.Upsample(scale_factor=2, mode="bilinear")), IMAGE, "nearest"),
-    "nearest, exact": (
-        layers(nn.Identity(), nn.Upsample(scale_factor=2, mode="nearest-exact")),
-        IMAGE,
-        "nearest",
-    ),
-    "half a factor": (layers(nn.Identity(), nn.Upsample(scale_factor=1.5)), IMAGE, "whole factor"),
-    "a factor beside a whole one": (
-        layers(nn.Identity(), nn.Upsample(scale_factor=2.1)),
-        (4, 4, 4),
-        "whole factor",
-    ),
-    "downsampling": (layers(nn.Identity(), nn.Upsample(size=(4, 3))), IMAGE, "whole factor"),
-    "a factor that torch rounds": (
-        layers(nn.Identity(), nn.Upsample(scale_factor=41)),
-        (1, 2, 3),
-        "whole factor",
-    ),
     "linear on pictures": (layers(nn.Identity(), nn.Linear(9, 2)), IMAGE, "Flatten"),
 }
 

@@ -21,10 +21,10 @@ from tests.convert.networks import Calls, answers, captured, samples, settled
 
 TAKEN: list[Callable[[], nn.Module]] = [
     lambda: nn.Conv2d(4, 4, 3, padding=1), lambda: nn.Conv2d(4, 4, 1, groups=4), nn.ReLU, lambda: nn.BatchNorm2d(4), nn.Dropout2d,
-    lambda: nn.AvgPool2d(3, 1, 1), lambda: nn.MaxPool2d(3, 1, 1), nn.Identity, lambda: nn.Hardtanh(0, float("inf")),
+    lambda: nn.AvgPool2d(3, 1, 1), lambda: nn.MaxPool2d(3, 1, 1), nn.Identity, lambda: nn.Hardtanh(0, float("inf")), nn.ReLU6,
 ]  # fmt: skip
 NOT_TAKEN: list[Callable[[], nn.Module]] = [
-    nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softsign, nn.ELU, nn.ReLU6, nn.Hardswish, nn.Mish, nn.Softplus, nn.LeakyReLU, nn.PReLU,
+    nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softsign, nn.ELU, nn.Hardswish, nn.Mish, nn.Softplus, nn.LeakyReLU, nn.PReLU,
     lambda: nn.GroupNorm(2, 4), lambda: nn.LocalResponseNorm(2), lambda: nn.LayerNorm(6),
     lambda: nn.InstanceNorm2d(4), lambda: nn.Softmax(1), lambda: nn.ConvTranspose2d(4, 4, 3, 1, 1), lambda: nn.CELU(),
     lambda: nn.BatchNorm2d(4, track_running_stats=False),

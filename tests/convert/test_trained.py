@@ -184,7 +184,9 @@ GATED = {
     "pass": TwoPointLIF(0.0, 0.0, mode="pass", apical_threshold=0.5, threshold=0.4),
     "pass, discharged": TwoPointLIF(0.9, 0.5, mode="pass", apical_threshold=0.3, apical_discharge=True),
     "burst": TwoPointLIF(0.0, 0.0, mode="isolation", burst=True, burst_threshold=0.5),
-    "pass and burst": TwoPointLIF(0.8, 0.0, mode="pass", apical_threshold=0.2, burst=True, burst_threshold=0.7),
+    "pass and burst": TwoPointLIF(
+        0.8, 0.0, mode="pass", apical_threshold=0.2, burst=True, burst_threshold=0.7
+    ),
     "EGRU": EGRU(threshold=0.2),
 }
 
@@ -212,7 +214,9 @@ def test_gates_bursts_and_events_differ_by_ties_alone(name: str) -> None:
     assert isinstance(node, Population)
     for threshold in (n for n in node.params if "threshold" in n):
         wrong = replace(node, params={**node.params, threshold: node.params[threshold] + np.float32(0.05)})
-        assert compare_layers(net, changed(network, "cells", wrong), x, engine="reference").unexplained > 0, threshold
+        assert compare_layers(net, changed(network, "cells", wrong), x, engine="reference").unexplained > 0, (
+            threshold
+        )
 
 
 def test_two_spikes_of_one_slot_are_refused_by_name() -> None:

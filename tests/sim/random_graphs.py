@@ -150,12 +150,19 @@ def _sparse(d: Draft) -> None:
     d.add(node, out, (source, "in"))
 
 
+def _placed(shape: Shape) -> Flatten | Reshape | Gather:
+    """All that arrives in one row, under another shape, or turned round with zeros and copies between."""
+    count = prod(shape)
+    index = np.arange(count)[::-1] * 3 % (count + 1) - 1
+    return (Flatten(), Reshape((*shape[::-1], 1)), Gather(index, shape, shape))[sum(shape) % 3]
+
+
 def _move(d: Draft) -> None:
     source = d.pick(3) or d.pick()
     shape, rng = d.shapes[source], d.rng
-    kind = rng.integers(9)
+    kind = rng.integers(7)
     if kind == 0:
-        node: Any = Flatten()
+        node: Any = _placed(shape)
     elif kind == 1:
         start = tuple(int(rng.integers(0, n)) for n in shape)
         stop = tuple(int(rng.integers(a + 1, n + 1)) for a, n in zip(start, shape, strict=True))
@@ -166,11 +173,6 @@ def _move(d: Draft) -> None:
         node = Permute(tuple(int(k) for k in rng.permutation(len(shape))))
     elif kind == 4 and prod(shape) < 1000:
         node = Upsample(tuple(int(k) for k in rng.integers(1, 4, len(shape))))
-    elif kind == 7:
-        node = Reshape((*shape[::-1], 1))
-    elif kind == 8:
-        to = tuple(int(k) for k in rng.integers(1, 5, 3))
-        node = Gather(rng.integers(-1, prod(shape), prod(to)), shape, to)
     elif kind == 5:
         node = Delay(int(rng.integers(1, 5)))
     elif len(shape) == 3 and min(shape[1:]) >= 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +10,14 @@ from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.heads import SOFTMAX
+from spikeflow.convert.capture.moves import expanded
 from spikeflow.convert.capture.refusals import REFUSED
 from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode, base_name
 from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array
 
-_RELU_HINT = "torch.nn.ReLU, after retraining"
+Weighted = tuple[Any, float | Array]  # an argument, and its constant factor
 
 
 def relu(b: Builder, node: AtenNode) -> Value:
@@ -26,110 +27,111 @@ def relu(b: Builder, node: AtenNode) -> Value:
     return value
 
 
-def clamp(b: Builder, node: AtenNode) -> Value:
-    """clamp(min=0), clamp_min(0), hardtanh(0, inf): the rectifier under other names."""
-    low, high = argument(node, 1, "min", None), argument(node, 2, "max", None)
-    if "hardtanh" in node.op:
-        low, high = argument(node, 1, "min_val", -1.0), argument(node, 2, "max_val", 1.0)
-    if low != 0 or high not in (None, inf):
-        raise b.refuse(node, f"clamping to [{low}, {high}]", _RELU_HINT)
-    return relu(b, node)
-
-
-def threshold(b: Builder, node: AtenNode) -> Value:
-    """threshold(x, 0, 0) is the rectifier."""
-    if tuple(node.args[1:3]) != (0, 0):
-        raise b.refuse(node, f"threshold{tuple(node.args[1:3])}", _RELU_HINT)
-    return relu(b, node)
-
-
-def _broadcast(b: Builder, node: AtenNode, constant: Array, value: Value) -> Array:
-    """A constant without its batch dimension; one made for the batch is the same for every sample of it."""
-    array = np.asarray(constant, np.float64)
-    if array.ndim == len(value.shape) + 1 and array.shape[0] in (1, b.batch) and (array == array[:1]).all():
-        array = array[0]
-    if array.ndim > len(value.shape) or np.broadcast_shapes(array.shape, value.shape) != value.shape:
-        raise b.refuse(
-            node,
-            f"a constant of shape {np.shape(constant)} with samples of shape {value.shape}",
-            "a constant that broadcasts to one sample",
-        )
-    return array
-
-
-def _times(b: Builder, node: AtenNode, value: Value, factor: float) -> Value:
-    return value if factor == 1 else b.scale(f"{b.title(node)}.factor", value, factor)
-
-
 def add(b: Builder, node: AtenNode) -> Value:
     """x + alpha y; branches meet at the ports that read the sum, constants become a bias."""
-    return _added(b, node, 1.0, float(argument(node, 2, "alpha", 1)))
+    return combined(b, node, (node.args[0], 1), (node.args[1], argument(node, 2, "alpha", 1)))
 
 
 def sub(b: Builder, node: AtenNode) -> Value:
     """x - alpha y."""
-    return _added(b, node, 1.0, -float(argument(node, 2, "alpha", 1)))
+    return combined(b, node, (node.args[0], 1), (node.args[1], -argument(node, 2, "alpha", 1)))
 
 
 def rsub(b: Builder, node: AtenNode) -> Value:
     """y - alpha x."""
-    return _added(b, node, -float(argument(node, 2, "alpha", 1)), 1.0)
-
-
-def _added(b: Builder, node: AtenNode, left: float, right: float) -> Value:
-    first, second = b.constant(node.args[0]), b.constant(node.args[1])
-    if first is None and second is None:
-        return _branches(b, node, left, right)
-    if second is not None:
-        value, factor, shift = b.value(node, node.args[0]), left, right * np.asarray(second, np.float64)
-    else:
-        assert first is not None
-        value, factor, shift = b.value(node, node.args[1]), right, left * np.asarray(first, np.float64)
-    made = affine(value.shape, factor, _broadcast(b, node, shift, value))
-    result = b.chain(b.title(node), made, value)
-    b.decide(node, "synapses: a constant as bias", result)
-    return result
-
-
-def _branches(b: Builder, node: AtenNode, left: float, right: float) -> Value:
-    x, y = (b.value(node, a) for a in node.args[:2])
-    if x.shape != y.shape:
-        raise b.refuse(node, f"a sum of shapes {x.shape} and {y.shape}", "branches of one shape")
-    value = b.sum(b.title(node), _times(b, node, x, left), _times(b, node, y, right))
-    b.decide(node, "added up at the ports that read it", value)
-    return value
+    return combined(b, node, (node.args[0], -argument(node, 2, "alpha", 1)), (node.args[1], 1))
 
 
 def mul(b: Builder, node: AtenNode) -> Value:
     """x times a constant."""
-    first, second = b.constant(node.args[0]), b.constant(node.args[1])
-    if first is None and second is None:
-        raise b.refuse(
-            node, "a product of two values that both depend on the input", "a network without gates"
-        )
-    value = b.value(node, node.args[0] if first is None else node.args[1])
-    return _scaled(b, node, value, np.asarray(second if first is None else first, np.float64))
+    return combined(b, node, _product(b, node, node.args[0], node.args[1]))
+
+
+def _product(b: Builder, node: AtenNode, left: Any, right: Any, factor: float = 1) -> Weighted:
+    """A product as one value and its constant factor."""
+    for value, constant in ((left, b.constant(right)), (right, b.constant(left))):
+        if constant is not None:
+            return value, np.asarray(constant, np.float64) * factor
+    kind = "a product of two values that both depend on the input"
+    raise b.refuse(node, kind, "a network without gates")
 
 
 def div(b: Builder, node: AtenNode) -> Value:
     """x divided by a constant."""
     divisor = b.constant(node.args[1])
-    if divisor is None or not np.all(divisor) or "rounding_mode" in node.kwargs:
+    if divisor is None or not np.all(divisor) or node.kwargs.get("rounding_mode") is not None:
         raise b.refuse(
             node, "a division by a value of the network, by zero, or with rounding", "a constant divisor"
         )
-    return _scaled(b, node, b.value(node, node.args[0]), 1.0 / np.asarray(divisor, np.float64))
+    return combined(b, node, (node.args[0], 1.0 / np.asarray(divisor, np.float64)))
 
 
 def neg(b: Builder, node: AtenNode) -> Value:
     """-x."""
-    return _scaled(b, node, b.value(node, node.args[0]), np.asarray(-1.0))
+    return combined(b, node, (node.args[0], -1))
 
 
-def _scaled(b: Builder, node: AtenNode, value: Value, factor: Array) -> Value:
-    value = b.scale(b.title(node), value, _broadcast(b, node, factor, value))
-    b.decide(node, "a constant factor, folded into weights", value)
+def lerp(b: Builder, node: AtenNode) -> Value:
+    """x + w (y - x) with a constant w."""
+    weight = b.constant(node.args[2])
+    if weight is None:
+        raise b.refuse(node, "a mixture by a value of the network", "a constant weight")
+    weight = np.asarray(weight, np.float64)
+    return combined(b, node, (node.args[0], 1 - weight), (node.args[1], weight))
+
+
+def addcmul(b: Builder, node: AtenNode) -> Value:
+    """x + value y z, one of y and z a constant."""
+    times = argument(node, 3, "value", 1)
+    return combined(b, node, (node.args[0], 1), _product(b, node, node.args[1], node.args[2], times))
+
+
+def where(b: Builder, node: AtenNode) -> Value:
+    """where(mask, x, y) and masked_fill(x, mask, y), the mask a constant."""
+    fill = base_name(node.op) == "masked_fill"
+    chosen, x, y = (node.args[i] for i in ((1, 2, 0) if fill else (0, 1, 2)))
+    mask = b.constant(chosen)
+    if mask is None:
+        raise b.refuse(node, "a choice by values of the network", "a constant mask")
+    return combined(b, node, (x, mask.astype(np.float64)), (y, 1.0 - mask))
+
+
+def combined(b: Builder, node: AtenNode, *parts: Weighted) -> Value:
+    """The sum of values times constant factors, and of constants; all broadcast to the result's shape."""
+    values, shift, factors = list[Value](), np.zeros(()), list[Array]()
+    for term, factor in parts:
+        constant = b.constant(term)
+        if constant is None:
+            values.append(expanded(b, node, term))
+            factors.append(b.of_sample(node, factor, node.shape))
+        else:
+            product = np.asarray(constant, np.float64) * factor
+            shift = shift + b.of_sample(node, product, node.shape)
+    value, scaled = _summed(b, node, values, factors)
+    if shift.any():
+        left = np.ones(()) if scaled else factors[0]
+        value = b.chain(b.title(node), affine(value.shape, left, shift), value)
+        b.decide(node, "synapses: a constant as bias", value)
+    elif len(values) > 1:
+        b.decide(node, "added up at the ports that read it", value)
+    elif scaled:
+        b.decide(node, "erased: identity", value)
+    else:
+        value = b.scale(b.title(node), value, factors[0])
+        b.decide(node, "a constant factor, folded into weights", value)
     return value
+
+
+def _summed(b: Builder, node: AtenNode, values: list[Value], factors: list[Array]) -> tuple[Value, bool]:
+    """The values times their factors, added up; of one value alone the factor is left, if it is not 1."""
+    if len(values) == 1:
+        return values[0], bool((factors[0] == 1).all())
+    total: Value | None = None
+    for value, factor in zip(values, factors, strict=True):
+        part = value if (factor == 1).all() else b.scale(f"{b.title(node)}.factor", value, factor)
+        total = part if total is None else b.sum(b.title(node), total, part)
+    assert total is not None
+    return total, True
 
 
 def head(b: Builder, node: AtenNode) -> Value:

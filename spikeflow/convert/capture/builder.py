@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -98,9 +99,11 @@ class Builder(Draft):
         self.aten = aten
         self.verdicts: dict[str, Verdict] = {}
         self.values: dict[str, Value] = {}
-        self.lists: dict[str, tuple[Value, ...]] = {}
+        self.lists: dict[str, tuple[Value | None, ...]] = {}  # None is a part of no size
         self.constants, self.uncomputed = constants(aten)
         self.arrays: dict[str, Array] = dict(aten.tensors)
+        self._full = {node.name: tuple(node.shape) for node in aten.nodes}
+        self._full |= {n: tuple(s) for n, s in zip(aten.inputs, aten.input_shapes, strict=True)}
         self.varying = dependent(aten, aten.inputs)
         self.heads = heads(aten)
         self.outputs: list[OutputRecord] = []
@@ -146,6 +149,28 @@ class Builder(Draft):
         )
 
     # reading arguments
+
+    def full_shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a value to torch, batch included; of one number a sample the graph keeps an axis."""
+        return self._full[name]
+
+    def of_sample(self, node: AtenNode, constant: npt.ArrayLike, full: tuple[int, ...]) -> Array:
+        """A constant that broadcasts to values of a full shape, as it is for one sample, float64; axes along
+        which nothing changes are of size 1. Refused where it differs from sample to sample.
+        """
+        array = np.asarray(constant, np.float64)
+        try:
+            rows = np.broadcast_to(array, full)
+        except ValueError:
+            rows = None
+        if rows is None or (rows != rows[:1]).any():
+            kind = f"a constant of shape {array.shape} with values of shape {full}"
+            raise self.refuse(node, kind, "a constant that broadcasts to one sample")
+        own = rows[0].reshape(full[1:] or (1,))
+        for axis in range(own.ndim):
+            first = own.take([0], axis)
+            own = first if (own == first).all() else own
+        return own
 
     def value(self, node: AtenNode, argument: Any) -> Value:
         """The value behind an argument; UnsupportedLayer where it is a constant or a list."""
@@ -240,7 +265,7 @@ def refusal_of(error: SpikeflowError, name: str) -> str:
 
 
 def _standing(verdict: Verdict, nodes: Container[str]) -> Verdict:
-    """The verdict; a slice of a slice is one node, so the node of the first may be gone."""
+    """The verdict; a move of a move is one node, so the node of the first may be gone."""
     if not verdict.node or verdict.node in nodes:
         return verdict
-    return replace(verdict, verdict="folded into the slice that follows", node="")
+    return replace(verdict, verdict="folded into the move that follows", node="")

@@ -7,14 +7,20 @@ collected, a value of the right shape standing in for what a refused operation w
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from spikeflow.convert.capture import arithmetic, pools, reordered, shapes, synapses
+import numpy as np
+import torch
+
+from spikeflow.convert.capture import arithmetic, moves, pools, rectified, shapes, synapses
 from spikeflow.convert.capture.builder import Builder, Captured, Verdict
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.heads import ERASED_SOFTMAX, final_function
 from spikeflow.convert.capture.refusals import IN_PARTS, LISTED, REFUSED
-from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, base_name, read_by
+from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name, read_by
+from spikeflow.convert.trace.evaluate import MOST_VALUES, Allowance, Unknown, operation
 from spikeflow.convert.trace.normal import is_listed
+from spikeflow.convert.trace.operations import LIKE_ANOTHER, MOVES, SIZES_ALONE
 from spikeflow.errors import ConversionError, ModelError, ShapeError, UnsupportedLayer, refused
 from spikeflow.ir.nodes import Input, Output
 from spikeflow.ir.record import OutputRecord
@@ -46,34 +52,31 @@ _HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("max_pool2d", "max_pool2d_with_indices"), pools.max_pool),
     **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), pools.adaptive_max_pool),
     "relu": arithmetic.relu,
-    "clamp": arithmetic.clamp,
-    "clamp_min": arithmetic.clamp,
-    "hardtanh": arithmetic.clamp,
-    "threshold": arithmetic.threshold,
+    **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max", "hardtanh"), rectified.clamp),
+    "threshold": rectified.threshold,
+    **dict.fromkeys(("maximum", "fmax", "max"), rectified.maximum),
+    **dict.fromkeys(("minimum", "fmin", "min"), rectified.minimum),
+    **dict.fromkeys(("abs", "absolute"), rectified.absolute),
     "add": arithmetic.add,
-    "sub": arithmetic.sub,
+    **dict.fromkeys(("sub", "subtract"), arithmetic.sub),
     "rsub": arithmetic.rsub,
-    "mul": arithmetic.mul,
-    "div": arithmetic.div,
-    "true_divide": arithmetic.div,
-    "neg": arithmetic.neg,
+    **dict.fromkeys(("mul", "multiply"), arithmetic.mul),
+    **dict.fromkeys(("div", "divide", "true_divide"), arithmetic.div),
+    **dict.fromkeys(("neg", "negative"), arithmetic.neg),
+    "lerp": arithmetic.lerp,
+    "addcmul": arithmetic.addcmul,
+    **dict.fromkeys(("where", "masked_fill"), arithmetic.where),
     **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax", "argmax"), arithmetic.head),
     **dict.fromkeys(("sigmoid", "tanh", "leaky_relu", "elu", "selu", "celu"), arithmetic.head),
     "avg_pool1d": synapses.avg_pool1d,
     "adaptive_avg_pool1d": synapses.avg_pool1d,
-    "flatten": shapes.reshape,
-    "view": shapes.reshape,
-    "reshape": shapes.reshape,
-    "_unsafe_view": shapes.reshape,
-    "unflatten": shapes.reshape,
-    "squeeze": shapes.reshape,
-    "unsqueeze": shapes.reshape,
-    "view_as": shapes.reshape,
-    "reshape_as": shapes.reshape,
+    **dict.fromkeys(MOVES, moves.move),
+    **dict.fromkeys(("pad", "constant_pad_nd"), moves.pad),
+    **dict.fromkeys(("cat", "concat", "stack", "hstack", "vstack", "dstack", "column_stack"), moves.joined),
     **dict.fromkeys(
-        ("permute", "transpose", "movedim", "moveaxis", "swapaxes", "swapdims", "mT"), reordered.permute
+        (f"{name}{rank}d" for name in ("upsample_nearest", "_upsample_nearest_exact") for rank in (1, 2, 3)),
+        moves.upsample,
     ),
-    **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d"), reordered.upsample),
     "contiguous": shapes.erased,
     "clone": shapes.erased,
     "alias": shapes.erased,
@@ -88,16 +91,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "feature_dropout": shapes.dropout,
     "alpha_dropout": shapes.dropout,
     "feature_alpha_dropout": shapes.dropout,
-    "slice": shapes.slice_,
-    "select": shapes.select,
-    "split": shapes.parts,
-    "split_with_sizes": shapes.parts,
-    "chunk": shapes.parts,
     "getitem": shapes.getitem,
-    "pad": shapes.pad,
-    "constant_pad_nd": shapes.pad,
-    "cat": shapes.cat,
-    "concat": shapes.cat,
 }
 
 
@@ -159,11 +153,13 @@ def _check_ends(aten: AtenGraph) -> None:
 
 def _take(b: Builder, node: AtenNode) -> None:
     try:
-        if not is_listed(node) or (node.name in b.varying and base_name(node.op) not in _HANDLERS):
+        if not is_listed(node) or (
+            node.name in b.varying and base_name(node.op) not in (*_HANDLERS, *SIZES_ALONE)
+        ):
             raise _unknown(b, node)
         if read_by(node) & b.lost:
             b.stand_in(node)  # the reason was told where its argument was refused
-        elif node.name in b.varying:
+        elif node.name in b.varying and not _fixed(b, node):
             _handle(b, node)
         else:
             _constant(b, node)
@@ -203,6 +199,38 @@ def _handle(b: Builder, node: AtenNode) -> None:
         raise UnsupportedLayer(b.title(node), f"{word} with these arguments", hint, node.layer) from error
     if value is not None:
         b.values[node.name] = value
+
+
+def _fixed(b: Builder, node: AtenNode) -> bool:
+    """Whether an operation gives a constant although it reads the input: it reads sizes alone, or what did.
+
+    Its values are computed for the traced batch.
+    """
+    word = base_name(node.op)
+    like = word in LIKE_ANOTHER and b.constant(node.args[0]) is not None
+    alone = word in SIZES_ALONE or like
+    if not alone and any(b.constant(Ref(name)) is None for name in read_by(node)):
+        return False
+
+    def value(argument: Any) -> Any:
+        if isinstance(argument, tuple):
+            return [value(item) for item in argument]
+        if not isinstance(argument, Ref):
+            return argument
+        constant = b.constant(argument)
+        if constant is None:
+            return torch.zeros(b.full_shape(argument.name))
+        return torch.from_numpy(np.array(constant))
+
+    try:
+        made = operation(node, value, Allowance(MOST_VALUES))
+    except Unknown as reason:
+        raise b.refuse(node, f"{word} ({reason})", _COMPUTE) from reason
+    if not isinstance(made, torch.Tensor):
+        return False
+    b.arrays[node.name] = as_array(made)
+    b.decide(node, "a constant")
+    return True
 
 
 def _constant(b: Builder, node: AtenNode) -> None:

@@ -14,9 +14,9 @@ _IN_NETWORKS = """
     adaptive_avg_pool3d
     _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
     dropout feature_dropout alpha_dropout feature_alpha_dropout
-    upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact2d upsample_bilinear2d
-    upsample_linear1d upsample_bicubic2d pixel_shuffle pixel_unshuffle channel_shuffle
-    reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d
+    upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
+    _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_bilinear2d
+    upsample_linear1d upsample_bicubic2d
     baddbmm scaled_dot_product_attention embedding lstm gru rnn_tanh rnn_relu
 """
 
@@ -36,26 +36,43 @@ _ON_CONSTANTS = """
     linalg_norm linalg_vector_norm linalg_matrix_norm linalg_matrix_exp matrix_exp linalg_solve linalg_inv
     inverse linalg_qr linalg_householder_product linalg_det linalg_cholesky linalg_cross _weight_norm
     matmul mm mv dot vdot inner outer ger bmm addmm addmv baddbmm linear einsum kron trace
-    tril triu diag diagonal diag_embed diagflat eye
-    flatten unflatten view reshape _unsafe_view _reshape_alias view_as reshape_as permute transpose swapaxes
-    swapdims movedim moveaxis t numpy_T mT mH adjoint squeeze unsqueeze expand expand_as broadcast_to repeat
-    repeat_interleave tile contiguous clone copy fill zero cat concat stack hstack vstack split
-    split_with_sizes chunk unbind slice select narrow index_select index gather take_along_dim index_put
-    scatter masked_select flip fliplr flipud roll rot90 pad constant_pad_nd unfold ravel getitem
+    diagflat eye
+    contiguous clone copy fill zero index_put scatter masked_select diag getitem
     to _to_copy type_as float double half
     zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full arange linspace scalar_tensor
     fake_quantize_per_tensor_affine fake_quantize_per_channel_affine one_hot
 """
 
-CONSTANT = frozenset(_ON_CONSTANTS.split()) - {"masked_select"}
-OPERATIONS = frozenset(_IN_NETWORKS.split()) | frozenset(_ON_CONSTANTS.split())
+# Values, or zeros, at other places of the result: no arithmetic.
+_MOVES = """
+    flatten unflatten view reshape _unsafe_view _reshape_alias view_as reshape_as permute transpose swapaxes
+    swapdims movedim moveaxis t numpy_T mT mH adjoint squeeze unsqueeze ravel
+    expand expand_as broadcast_to repeat repeat_interleave tile
+    split split_with_sizes chunk unbind tensor_split hsplit vsplit dsplit unsafe_chunk unsafe_split
+    unsafe_split_with_sizes slice select narrow
+    index_select index gather take_along_dim tril triu diag_embed
+    flip fliplr flipud roll rot90 diagonal unfold im2col
+    pixel_shuffle pixel_unshuffle channel_shuffle native_channel_shuffle
+    reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d
+    replication_pad3d _pad_circular
+"""
+_JOINED = "cat concat stack hstack vstack dstack column_stack pad constant_pad_nd"
+
+MOVES = frozenset(_MOVES.split())
+CONSTANT = (frozenset(_ON_CONSTANTS.split()) | frozenset(_JOINED.split()) | MOVES) - {"masked_select"}
+OPERATIONS = frozenset(_IN_NETWORKS.split()) | CONSTANT | {"masked_select"}
+
+# They read the shape of their argument, not its values.
+SIZES_ALONE = frozenset(["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"])
+# So of their second argument.
+LIKE_ANOTHER = frozenset(["expand_as", "view_as", "reshape_as", "type_as"])
 
 # The result may share values with the argument.
 _VIEWED = """
     flatten unflatten view reshape view_as reshape_as permute transpose swapaxes swapdims movedim moveaxis t
     numpy_T mT mH adjoint squeeze unsqueeze expand expand_as broadcast_to contiguous to type_as float double
     half split split_with_sizes chunk unbind slice select narrow pad _unsafe_view _reshape_alias getitem
-    diagonal unfold ravel
+    diagonal unfold ravel tensor_split hsplit vsplit dsplit
 """
 VIEWS = frozenset(_VIEWED.split())
 # The result is the argument itself, under a second name; the first four leave no node at all.
