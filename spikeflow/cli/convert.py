@@ -20,6 +20,13 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 )
 @click.option("--steps", type=click.IntRange(1), default=64, show_default=True, help="Steps of a run.")
 @click.option(
+    "--read-from",
+    default="0",
+    show_default=True,
+    help="Read answers from this step on: a number, or depth or estimated, taken where held-back samples are "
+    "answered no worse. --steps counts all of them.",
+)
+@click.option(
     "--until",
     default="",
     help="Take the smallest number of steps, up to --most-steps, after which held-back samples are answered "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from spikeflow.convert.passes.thresholds import METHODS
+from spikeflow.convert.verify.delay import of_text
 from spikeflow.convert.verify.until import Until
 from spikeflow.errors import ConversionError, GraphError
 from spikeflow.ir.alphabet import BINARY, alphabet, names
@@ -39,6 +40,9 @@ class ConvertOptions:
     answer : what outputs say, where shape and labels do not tell: ``class`` or ``value`` for the one that
         answers, ``box=value,label=class`` for several; see ``ir.answer``.
     preprocessing : what is done to samples first, here and in every run; see ``ir.preprocessing``.
+    read_from : read answers from this step on: a number, or ``depth`` or ``estimated``, which are taken where
+        held-back samples are answered no worse; `steps` counts all steps. With fewer than 4 steps left it
+        is off.
     until : take the smallest number of steps after which held-back samples are answered as wanted, in place
         of `steps`: ``drop<=0.5`` (points answered otherwise than by the ANN) or ``agreement>=0.99``.
     most_steps : beyond which `until` tries nothing.
@@ -59,6 +63,7 @@ class ConvertOptions:
     preprocessing: tuple[Step, ...] = ()
     thresholds: str = ""
     alphabet: str = BINARY
+    read_from: int | str = 0
     until: str = ""
     most_steps: int = 512
     check_identity: bool = False
@@ -79,6 +84,7 @@ class ConvertOptions:
         if self.thresholds and self.thresholds not in METHODS:
             reason = f"{self.thresholds!r} is unknown"
             raise ConversionError("--thresholds", reason, f"one of {', '.join(METHODS)}")
+        object.__setattr__(self, "read_from", of_text(str(self.read_from)))
         if self.until:
             Until.of(self.until)
         if not 1 <= self.most_steps <= MAX_STEPS:
@@ -120,6 +126,7 @@ class Settings(TypedDict, total=False):
     preprocessing: tuple[Step, ...]
     thresholds: str
     alphabet: str
+    read_from: int | str
     until: str
     most_steps: int
     check_identity: bool

@@ -106,7 +106,7 @@ def convert(
         scale,
     )
     case = Case(Network(graph, _record(graph, folded.graph, report, known)), folded.graph, known.held_back)
-    converted, read = settled(case, options)
+    converted, read = settled(case, options, stats)
     report = replace(report, options=replace(options, steps=converted.record.steps), read_out=read)
     others = _alternatives(converted, folded.graph, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
@@ -223,4 +223,5 @@ def _record(graph: Graph, ann: Graph, report: ConversionReport, known: Known) ->
         () if known.calibration is None else known.calibration.parts.digests,
         () if stats is None else (stats.low, stats.high),
         prepared,
+        report.read_out.read_from,
     )

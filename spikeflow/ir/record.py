@@ -11,14 +11,16 @@ from numbers import Real
 from types import MappingProxyType
 
 from spikeflow.errors import DataError, GraphError, ShapeError
-from spikeflow.frozen import ADDED, Frozen
+from spikeflow.frozen import ADDED, Frozen, added
 from spikeflow.ir import answer
+from spikeflow.ir.exit_rule import ExitRule
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.input_record import CODINGS, InputRecord
 from spikeflow.ir.nodes import Input, Population, Shape
 from spikeflow.ir.preprocessing import FIRST
 
 MAX_STEPS = 2**20
+LEAST_READ = 4  # steps that a delayed read-out leaves, or it is off
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,9 @@ class RunRecord(Frozen):
     seen : smallest and largest input value that calibration saw; empty where there was none.
     inputs : of each input what differs from coding, scale and seen above, and its preprocessing; see
         ``Network.inputs``.
+    read_from : an answer leaves out what was read in so many steps at the beginning; where fewer than 4 steps
+        would be left, nothing. `steps` counts them all.
+    exit : when a sample may stop before `steps`; None where each runs to the end.
     """
 
     steps: int
@@ -93,6 +98,8 @@ class RunRecord(Frozen):
     calibration: tuple[str, ...] = field(default=(), repr=False, metadata=ADDED)
     seen: tuple[float, ...] = field(default=(), metadata=ADDED)
     inputs: tuple[InputRecord, ...] = field(default=(), metadata=ADDED)
+    read_from: int = field(default=0, metadata=added(3))
+    exit: ExitRule | None = field(default=None, metadata=added(3))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "notes", MappingProxyType(dict(self.notes)))
@@ -112,6 +119,13 @@ class RunRecord(Frozen):
             raise DataError("range of the calibration", self.seen, "two finite numbers, or none")
         if any(n < 1 for n in self.input_shape):
             raise DataError("input shape", self.input_shape, "positive sizes")
+        if not 0 <= self.read_from <= MAX_STEPS:
+            raise DataError("read_from", self.read_from, f"0 to {MAX_STEPS} steps")
+        if self.exit is not None:
+            self.exit.check()
+            if self.read_from:
+                got = f"reading from step {self.read_from} on, and an exit"
+                raise DataError("the run record", got, "one of the two", "read_from=0")
         for described in (*self.inputs, *self.outputs):
             described.check()
 

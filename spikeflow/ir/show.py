@@ -49,7 +49,10 @@ def show_network(network: Network) -> str:
         said += [f"{step}" for step in described.preprocessing]
         lines += [f"  input {one_line(described.node)}: {', '.join(said)}"] if said else []
     if record.readout:
-        lines.append(f"  read out at {record.readout}")
+        late = f", from step {record.read_from} on" if record.read_from else ""
+        lines.append(f"  read out at {record.readout}{late}")
+    if record.exit is not None:
+        lines.append(f"  a sample stops where it is surer than {record.exit.confidence:.4g}")
     lines += [_output(network.graph, output) for output in record.outputs]
     if record.input_shape:
         lines.append(f"  a sample has the shape {shape_word(record.input_shape)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -29,6 +29,8 @@ class Checkpoint(Frozen):
     state : of samples 0, 1, ..., all with the same number of steps behind them.
     added : by name of each output that hands on spikes, how many in all steps so far, ``(N, *shape)``.
     seed : from which random coding was drawn.
+    behind : by name of each output what it had added up after the steps that a delayed read-out leaves out,
+        ``(N, *shape)``; empty where there are none, or they are not over.
 
     Raises
     ------
@@ -39,15 +41,17 @@ class Checkpoint(Frozen):
     state: State
     added: Mapping[str, Array]
     seed: int = 0
+    behind: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "added", MappingProxyType(dict(self.added)))
+        object.__setattr__(self, "behind", MappingProxyType(dict(self.behind)))
         if (self.state.steps != self.state.steps[0]).any():
             steps = f"{self.state.steps.min()} to {self.state.steps.max()} steps"
             raise DataError("checkpoint", f"rows with {steps} behind them", "the same number for all")
         if (self.state.sample != np.arange(self.state.rows)).any():
             raise DataError("checkpoint", "rows of other samples", "samples 0, 1, ... in order")
-        if any(len(values) != self.state.rows for values in self.added.values()):
+        if any(len(values) != self.state.rows for values in (*self.added.values(), *self.behind.values())):
             raise DataError("checkpoint", "answers of another number of samples", f"{self.state.rows}")
 
     @property
@@ -65,7 +69,10 @@ class Checkpoint(Frozen):
         """
         manifest, arrays = state_file.encoded(self.state)
         manifest["answers"] = {"seed": self.seed, "added": list(self.added)}
-        store.write_whole(path, state_file.KIND, manifest, [*arrays, *self.added.values()])
+        if self.behind:
+            manifest["answers"]["behind"] = list(self.behind)
+        answers = (*self.added.values(), *self.behind.values())
+        store.write_whole(path, state_file.KIND, manifest, [*arrays, *answers])
 
     @staticmethod
     def load(path: PathLike, limits: store.Limits | None = None) -> Checkpoint:
@@ -80,16 +87,19 @@ class Checkpoint(Frozen):
         if answers is None:
             raise FileError(path, "holds a state alone", "a file of spikeflow run --save-state")
         try:
-            return Checkpoint(State(*parts), dict(zip(_names(answers), arrays, strict=True)), _seed(answers))
+            names, later = _names(answers)
+            added = dict(zip(names, arrays[: len(names)], strict=True))
+            behind = dict(zip(later, arrays[len(names) :], strict=True))
+            return Checkpoint(State(*parts), added, _seed(answers), behind)
         except (DataError, TypeError, ValueError, LookupError) as error:
             raise FileError(path, f"does not hold a legal checkpoint ({error})") from error
 
 
-def _names(answers: Any) -> list[str]:
-    names = answers["added"]
-    if answers.keys() != {"seed", "added"} or not all(map(state_file.is_name, names)):
+def _names(answers: Any) -> tuple[list[str], list[str]]:
+    added, behind = answers["added"], answers.get("behind", [])
+    if answers.keys() - {"behind"} != {"seed", "added"} or not all(map(state_file.is_name, added + behind)):
         raise ValueError("its names")
-    return [str(name) for name in names]
+    return [str(name) for name in added], [str(name) for name in behind]
 
 
 def _seed(answers: Any) -> int:

@@ -74,7 +74,7 @@ def evaluate(
     chosen = _chosen(network, options.output)
     parts = parted(network, array)
     told = _told(network, parts, given_steps(network, array), before + steps)
-    kept = _kept(options.kept, steps)
+    kept = _kept(options.kept, steps, network.record.read_from - before)
     at_once = forecast.samples_at_once(
         network, array, forecast.Reading(before + steps, len(kept), options.batch)
     )
@@ -89,6 +89,7 @@ def evaluate(
         if progress is not None:
             progress(first + len(batch), len(array))
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
+    found = replace(found, read_from=network.record.read_from)
     found = _standing(network, found, [r.state for r in results if r.after is not None], options)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
@@ -117,22 +118,28 @@ def _continued(network: Network, samples: int, start: Checkpoint | None) -> int:
 
 def _standing(network: Network, found: Evaluation, states: list[State], options: RunOptions) -> Evaluation:
     """The evaluation with what lay before it, and where it is kept the checkpoint behind it."""
-    start = options.start
+    start, first = options.start, network.record.read_from
     if start is not None:
-        found = replace(found, before=start.steps, added=start.added)
+        found = replace(found, before=start.steps, added=start.added, behind=start.behind)
+        if 0 < first <= start.steps and set(start.behind) != set(found.outputs):
+            got = f"a run that goes on behind step {first}, from which on answers are read"
+            raise DataError("checkpoint", got, "what outputs had added up then", "a run from the beginning")
     if not states:
         return found
-    added = {name: found.accumulated(output=name) for name in found.spiking}
-    return replace(found, checkpoint=Checkpoint(State.joined(states), added, network.record.seed))
+    added = {name: found.added_up(found.steps, name) for name in found.spiking}
+    behind = found.behind
+    if found.before < first <= found.before + found.steps:
+        behind = {name: found.added_up(first - found.before, name) for name in found.outputs}
+    return replace(found, checkpoint=Checkpoint(State.joined(states), added, network.record.seed, behind))
 
 
-def _kept(wanted: tuple[int, ...], steps: int) -> tuple[int, ...]:
-    """The steps after which outputs are kept, in order."""
+def _kept(wanted: tuple[int, ...], steps: int, first: int) -> tuple[int, ...]:
+    """The steps after which outputs are kept, in order; with them `first`, from which answers are read."""
     if not wanted:
         return tuple(range(1, steps + 1))
     if sorted(set(wanted)) != list(wanted) or not 1 <= wanted[0] <= wanted[-1] == steps:
         raise DataError("kept steps", wanted, f"ascending steps from 1, the last of them {steps}")
-    return wanted
+    return tuple(sorted({*wanted, first})) if 0 < first < steps else wanted
 
 
 def _reduced(network: Network, result: Result, kept: tuple[int, ...]) -> Result:

@@ -14,7 +14,7 @@ from spikeflow import intake
 from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir import answer
-from spikeflow.ir.record import OutputRecord
+from spikeflow.ir.record import LEAST_READ, OutputRecord
 from spikeflow.ir.score import Score, doubts, score
 from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.result import Counts
@@ -51,6 +51,11 @@ class Evaluation:
     before : steps that lay behind the samples where a run went on; steps of this evaluation count from there.
     added : by name of an output that hands on spikes those of the steps before.
     checkpoint : from which another run can go on, where it was to be kept.
+    read_from : answers leave out what was added up in so many steps of the whole run, or nothing where fewer
+        than 4 would be left.
+    behind : by name of an output what it had added up after these, where they lie before this evaluation.
+    stopped : after how many steps each sample stopped, ``(N,)``; its outputs stay what they were then. None
+        where all ran to the end.
     """
 
     outputs: Mapping[str, Array]
@@ -67,6 +72,9 @@ class Evaluation:
     before: int = 0
     added: Mapping[str, Array] = field(default_factory=dict)
     checkpoint: Checkpoint | None = None
+    read_from: int = 0
+    behind: Mapping[str, Array] = field(default_factory=dict)
+    stopped: Array | None = None
 
     @property
     def logits(self) -> Array:
@@ -107,13 +115,35 @@ class Evaluation:
         return answer.kind_of(self.outputs[name].shape[2:], recorded, y)
 
     def accumulated(self, steps: int | None = None, output: str = "") -> Array:
-        """What an output has added up in so many steps, and in those before, ``(N, *shape)``."""
+        """What an output has added up for an answer after so many steps, and those before, ``(N, *shape)``.
+
+        What a delayed read-out leaves out is taken off.
+        """
         at, name = self._at(steps), self.name_of(output)
+        first = self._left_out(at)
+        whole = self.added_up(at, name)
+        if not first:
+            return whole
+        local = first - self.before
+        return whole - (self.behind[name] if local <= 0 else self.added_up(local, name))
+
+    def added_up(self, at: int, name: str) -> Array:
+        """Everything that an output has added up after a step of this evaluation."""
         values = self.outputs[name]
         at = self.kept.index(at) + 1 if self.kept else at
         if name not in self.spiking:
             return values[at - 1]
         return values[:at].sum(axis=0) + self.added.get(name, values.dtype.type(0))
+
+    def _left_out(self, at: int) -> int:
+        """Steps of the whole run that an answer leaves out."""
+        return self.read_from if self.before + at - self.read_from >= LEAST_READ else 0
+
+    def _read(self, at: int) -> Array | int:
+        """How many steps an answer was read over; of each sample where some have stopped, ``(N, 1, ...)``."""
+        if self.stopped is None:
+            return self.before + at - self._left_out(at)
+        return np.minimum(self.stopped, at)
 
     def values(self, steps: int | None = None, output: str = "") -> Array:
         """The same in the units of the network before conversion, float64, ``(N, *shape)``: what a
@@ -136,7 +166,9 @@ class Evaluation:
             got = "accumulators of which the file does not say what 1 stands for"
             raise DataError("values", got, "a unit", "map the network again, with this version")
         found = self.accumulated(at, output).astype(np.float64)
-        return found * about.unit / (self.before + at if about.mean else 1)
+        if not about.mean:
+            return found * about.unit
+        return found * about.unit / np.reshape(self._read(at), (-1, *(1,) * (found.ndim - 1)))
 
     def predictions(self, steps: int | None = None, output: str = "") -> npt.NDArray[np.int64]:
         """The class of each sample after so many steps, ``(N,)``, or of each place of a map, ``(N, *S)``.

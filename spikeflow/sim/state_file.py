@@ -69,7 +69,8 @@ def read(path: PathLike, limits: store.Limits | None = None) -> tuple[tuple[Any,
     manifest, arrays = store.read(path, KIND, limits)
     try:
         answers = manifest.pop("answers", None) if isinstance(manifest, dict) else None
-        own = len(arrays) - (len(answers["added"]) if answers is not None else 0)
+        named = [] if answers is None else [*answers["added"], *answers.get("behind", [])]
+        own = len(arrays) - len(named)
         return _decoded(manifest, arrays[:own]), answers, arrays[own:]
     except (SpikeflowError, TypeError, ValueError, LookupError) as error:
         raise FileError(path, f"does not hold a state as spikeflow writes it ({error})") from error

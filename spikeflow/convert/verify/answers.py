@@ -98,7 +98,7 @@ def alike(run: Evaluation, output: OutputRecord, logits: Array, steps: int) -> O
     end.
     """
     kind = answer.kind_of(logits.shape[1:], output.answer)
-    got = run.accumulated(steps, output.name).reshape(logits.shape) / steps
+    got = run.in_units(steps, output.name).reshape(logits.shape)
     return compare_outputs(output.name, got, logits, kind)
 
 

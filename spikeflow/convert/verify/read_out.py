@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from spikeflow.convert.options import ConvertOptions
+from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.verify.answers import Case, ann_outputs
+from spikeflow.convert.verify.delay import Delay, delayed, proposal
 from spikeflow.convert.verify.identity import Identity, check_identity
-from spikeflow.convert.verify.until import Reached, Until, few_of, steps_until
+from spikeflow.convert.verify.until import Reached, Until, few_of, steps_until, worst
 from spikeflow.errors import ConversionError
 from spikeflow.ir.record import Network
+from spikeflow.sim.classify import evaluate
 from spikeflow.sim.fidelity import ENOUGH
 from spikeflow.typing import Array
 
@@ -24,19 +29,26 @@ class ReadOut:
 
     Parameters
     ----------
+    delay : from which step on answers are read; None where that was not asked for.
     until : the steps that were found for what was asked for; None where nothing was.
     identity : held for every neuron; None where that was not asked for.
     """
 
+    delay: Delay | None = None
     until: Reached | None = None
     identity: Identity | None = None
 
+    @property
+    def read_from(self) -> int:
+        """The first step that is read."""
+        return 0 if self.delay is None else self.delay.taken
+
     def lines(self) -> list[str]:
         """The same as text for people."""
-        return [str(part) for part in (self.until, self.identity) if part is not None]
+        return [str(part) for part in (self.delay, self.until, self.identity) if part is not None]
 
 
-def settled(case: Case, options: ConvertOptions) -> tuple[Network, ReadOut]:
+def settled(case: Case, options: ConvertOptions, stats: Stats | None = None) -> tuple[Network, ReadOut]:
     """The network with its record of how it is read, and what was found on the way.
 
     Raises
@@ -46,15 +58,50 @@ def settled(case: Case, options: ConvertOptions) -> tuple[Network, ReadOut]:
     SimulationError
         For a neuron that breaks the identity that `options.check_identity` asks for.
     """
-    network, until = case.network, None
+    network, delay, until = case.network, None, None
+    asked = [name for name, on in (("--read-from", options.read_from), ("--until", options.until)) if on]
+    few, answers = case.x, dict[str, Array]()
+    if asked:
+        _expect_held(asked[0], case.x)
+        few = few_of(network, case.x, options.most_steps if options.until else options.steps)
+        answers = ann_outputs(case.ann, few)
+    if options.read_from and not options.until:
+        delay = delayed(network, answers, few, options.read_from, stats)
+        network = _recorded(network, read_from=delay.taken)
     if options.until:
-        _expect_held("--until", case.x)
-        few = few_of(network, case.x, options.most_steps)
-        asked = Until.of(options.until)
-        until = steps_until(network, ann_outputs(case.ann, few), few, asked, options.most_steps)
-        network = replace(network, record=replace(network.record, steps=until.steps))
+        network, delay, until = _until(network, answers, few, options, stats)
     identity = check_identity(network, _samples(case)) if options.check_identity else None
-    return network, ReadOut(until, identity)
+    return network, ReadOut(delay, until, identity)
+
+
+def _until(
+    network: Network, answers: Mapping[str, Array], x: Array, options: ConvertOptions, stats: Stats | None
+) -> tuple[Network, Delay | None, Reached]:
+    """The fewest steps, read from the beginning or where that was asked for from a later step on."""
+    asked, most, named = Until.of(options.until), options.most_steps, options.read_from
+    proposed = proposal(network.graph, named, stats) if isinstance(named, str) else named
+    found: dict[int, Reached] = {}
+    refused: ConversionError | None = None
+    for first in (proposed,) if isinstance(named, int) else (0, proposed):
+        try:
+            found[first] = steps_until(_recorded(network, read_from=first), answers, x, asked, most)
+        except ConversionError as error:
+            refused = error
+    if not found:
+        assert refused is not None
+        raise refused
+    taken = min(found, key=lambda first: found[first].steps)
+    until = found[taken]
+    network = _recorded(network, read_from=taken, steps=until.steps)
+    if not named:
+        return network, None, until
+    whole = worst(evaluate(_recorded(network, read_from=0), x), network, answers, until.steps).agreement
+    late = found[proposed].agreement if proposed in found and taken == proposed else None
+    return network, Delay(str(named), proposed, taken, late, whole if late is not None else None), until
+
+
+def _recorded(network: Network, **changes: Any) -> Network:
+    return replace(network, record=replace(network.record, **changes))
 
 
 def _expect_held(option: str, held: Array) -> None:
