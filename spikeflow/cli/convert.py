@@ -35,6 +35,14 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @click.option(
     "--most-steps", type=click.IntRange(1), default=512, show_default=True, help="With --until: its limit."
 )
+@click.option(
+    "--exit",
+    type=click.FloatRange(0, 100),
+    default=None,
+    metavar="POINTS",
+    help="Let a sample stop as soon as it is sure: at most so many points of the held-back samples, such as "
+    "0, may then be answered otherwise than after all steps.",
+)
 @click.option("--arch", help="package.module:function that makes the module that a state dict belongs to.")
 @click.option("--input-shape", help="Shape of one sample, such as 3,32,32, where no data tells it.")
 @click.option(

@@ -21,6 +21,12 @@ from spikeflow.cli import console, opened, recordings
 @click.option(
     "--threads", type=click.IntRange(0), default=0, help="0 takes all cores. Results do not depend on it."
 )
+@click.option(
+    "--exit/--no-exit",
+    default=True,
+    show_default=True,
+    help="Let samples stop early where the network says when, or run every one to the last step.",
+)
 @click.option("--limit", type=click.IntRange(1), default=None, help="Use only so many samples, the first.")
 @click.option("--output", default="", help="The name of the output that answers, where there are several.")
 @click.option(

@@ -46,6 +46,8 @@ class ConvertOptions:
     until : take the smallest number of steps after which held-back samples are answered as wanted, in place
         of `steps`: ``drop<=0.5`` (points answered otherwise than by the ANN) or ``agreement>=0.99``.
     most_steps : beyond which `until` tries nothing.
+    exit : let a sample stop as soon as it is sure; at most so many points (percent of the held-back samples)
+        may then be answered otherwise than after all steps. None lets each run to the end.
     check_identity : hold theta N = sum of z + v(0) - v(T) for every neuron, on a few samples, or raise.
     """
 
@@ -66,6 +68,7 @@ class ConvertOptions:
     read_from: int | str = 0
     until: str = ""
     most_steps: int = 512
+    exit: float | None = None
     check_identity: bool = False
 
     def __post_init__(self) -> None:
@@ -90,6 +93,11 @@ class ConvertOptions:
         if not 1 <= self.most_steps <= MAX_STEPS:
             reason = f"{self.most_steps} lies outside 1 to {MAX_STEPS}"
             raise ConversionError("--most-steps", reason, "512")
+        if self.exit is not None and not 0 <= self.exit <= 100:
+            raise ConversionError("--exit", f"{self.exit} lies outside 0 to 100 points", "--exit 0")
+        if self.exit is not None and self.read_from:
+            reason = "does not go with --read-from, which needs steps that an early answer lacks"
+            raise ConversionError("--exit", reason, "one of the two")
         if self.check_identity and self.reset != "subtract":
             reason = f"holds for reset by subtraction, not for --reset {self.reset}"
             raise ConversionError("--debug", reason, "--reset subtract")
@@ -129,4 +137,5 @@ class Settings(TypedDict, total=False):
     read_from: int | str
     until: str
     most_steps: int
+    exit: float | None
     check_identity: bool

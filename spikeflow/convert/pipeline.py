@@ -224,4 +224,5 @@ def _record(graph: Graph, ann: Graph, report: ConversionReport, known: Known) ->
         () if stats is None else (stats.low, stats.high),
         prepared,
         report.read_out.read_from,
+        report.read_out.rule,
     )

@@ -43,6 +43,8 @@ class RunOptions:
 
     `sink` is called with what is recorded of each stretch of steps, the number of its first sample, and its
     first step: long records then take no more memory than short ones, and the evaluation keeps none.
+
+    `exit` : whether samples stop early where the run record has an exit (`ir.exit_rule`).
     """
 
     engine: str = ENGINES[0]
@@ -55,6 +57,7 @@ class RunOptions:
     start: Checkpoint | None = None
     keep_state: bool = False
     sink: Sink | None = None
+    exit: bool = True
 
     @property
     def before(self) -> int:

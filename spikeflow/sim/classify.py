@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from spikeflow.samples import Samples, fitting
 from spikeflow.sim import Counts, Result, State, forecast, prepare
 from spikeflow.sim.batch import DEFAULT, RunOptions, When, encode_batch, run_batch
 from spikeflow.sim.checkpoint import Checkpoint
+from spikeflow.sim.early import Read, run_until_sure
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_warnings, share_outside, with_saturation
 from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
@@ -51,7 +52,7 @@ def classify(
         Where the network has no read-out.
     """
     expect_network(network)
-    found = evaluate(network, taken(network, x), options, progress)
+    found = evaluate(network, taken(network, x), options, progress, early=options.exit)
     for text in found.warnings:
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
     return found
@@ -62,9 +63,10 @@ def evaluate(
     given: Samples | Array,
     options: RunOptions = DEFAULT,
     progress: Progress | None = None,
+    early: bool = False,
 ) -> Evaluation:
     """The same as `classify` for samples that are prepared (`joined.taken`), what is to be told only in
-    `warnings`.
+    `warnings`; samples stop early only where that is asked for.
     """
     level = read_out_level(network)
     given = given if isinstance(given, Samples) else Samples(given)
@@ -74,31 +76,98 @@ def evaluate(
     chosen = _chosen(network, options.output)
     parts = parted(network, array)
     told = _told(network, parts, given_steps(network, array), before + steps)
+    early, why = _early(network, options, chosen) if early else (False, ())
+    told += why
     kept = _kept(options.kept, steps, network.record.read_from - before)
     at_once = forecast.samples_at_once(
         network, array, forecast.Reading(before + steps, len(kept), options.batch)
     )
     if options.keep_state:
         forecast.expect_states(network.graph, len(array), before + steps)
-    runner = prepare(network.graph, options.engine, options.threads)
-    begun, results, handed_on = time.perf_counter(), list[Result](), list[Unbounded]()
-    for first, batch in _batches(array, at_once):
-        result, more = run_batch(network, runner, batch, options, When(steps, level, first, before=before))
-        results.append(_reduced(network, result, kept))
-        handed_on += more
-        if progress is not None:
-            progress(first + len(batch), len(array))
+    begun, asked = (
+        time.perf_counter(),
+        _Asked(options, When(steps, level, 0, before=before), kept, chosen, early),
+    )
+    ran = _run_all(network, list(_batches(array, at_once)), asked, progress)
+    results = ran.results
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
-    found = replace(found, read_from=network.record.read_from)
+    found = replace(found, read_from=network.record.read_from, stopped=ran.ends())
     found = _standing(network, found, [r.state for r in results if r.after is not None], options)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
-    told += _beyond(found, handed_on, [(i * at_once, r) for i, r in enumerate(results)])
+    told += _beyond(found, ran.handed_on, [(i * at_once, r) for i, r in enumerate(results)])
     told += overflow_warnings(network.graph, found.counts, (before + steps, network.record.steps))
     outside = share_outside(network, parts)
     entered = {i.node: parts[i.node][:, before:] if i.timed else parts[i.node] for i in network.inputs}
     found = replace(found, counts=with_saturation(network, found.counts, entered, steps))
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of every batch."""
+
+    options: RunOptions
+    when: When
+    kept: tuple[int, ...]
+    chosen: str
+    early: bool
+
+
+@dataclass(frozen=True)
+class _Ran:
+    """What came of the batches."""
+
+    results: list[Result] = field(default_factory=list)
+    handed_on: list[Unbounded] = field(default_factory=list)
+    stopped: list[Array] = field(default_factory=list)
+
+    def ends(self) -> Array | None:
+        """After how many steps each sample stopped; None where all ran to the end."""
+        return np.concatenate(self.stopped) if self.stopped else None
+
+
+def _run_all(
+    network: Network, batches: list[tuple[int, Array]], asked: _Asked, progress: Progress | None
+) -> _Ran:
+    """Every batch, its outputs reduced to the steps that are kept."""
+    runner, ran = prepare(network.graph, asked.options.engine, asked.options.threads), _Ran()
+    samples = sum(len(batch) for _, batch in batches)
+    for first, batch in batches:
+        when = replace(asked.when, first=first)
+        if asked.early:
+            result, ends = run_until_sure(runner, _taken_early(network, batch, when, asked.chosen))
+            ran.stopped.append(ends)
+        else:
+            result, more = run_batch(network, runner, batch, asked.options, when)
+            ran.handed_on.extend(more)
+        ran.results.append(_reduced(network, result, asked.kept))
+        if progress is not None:
+            progress(first + len(batch), samples)
+    return ran
+
+
+def _early(network: Network, options: RunOptions, chosen: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether samples may stop, and what is to be told where they do not though the record has an exit."""
+    if network.record.exit is None:
+        return False, ()
+    whole = {
+        "a record": bool(options.record),
+        "a state that is kept": options.keep_state,
+        "a run that goes on": options.start is not None,
+        "no output that answers": not chosen,
+    }
+    why = next((text for text, holds in whole.items() if holds), "")
+    return not why, (f"no sample stops early, for there is {why}: all run to the last step",) if why else ()
+
+
+def _taken_early(network: Network, batch: Array, when: When, chosen: str) -> Read:
+    """One batch as `early` takes it."""
+    inputs = encode_batch(network, batch, when.steps, when.level, when.first)
+    named = inputs if isinstance(inputs, Mapping) else {network.graph.inputs[0]: inputs}
+    levels = {o.node: _level(network.graph, o.node) for o in network.outputs}
+    spiking = frozenset(o.name for o in network.outputs if _spikes(network.graph, o.node))
+    return Read(network, named, when.steps, levels, chosen, spiking, when.first)
 
 
 def _continued(network: Network, samples: int, start: Checkpoint | None) -> int:

@@ -117,6 +117,19 @@ def one_sample(x: RunInput, sample: int) -> RunInput:
     return Spikes(*columns, 1, x.steps, x.shape, x.integers)
 
 
+def rows_of(x: RunInput, rows: Array) -> RunInput:
+    """Some of the samples, in rising order, numbered anew."""
+    if isinstance(x, Constant):
+        return Constant(x.values[rows])
+    if isinstance(x, Dense):
+        return Dense(x.values[:, rows])
+    number = np.full(x.samples, -1)
+    number[rows] = np.arange(len(rows))
+    on = number[x.sample] >= 0
+    columns = number[x.sample[on]], x.step[on], x.neuron[on], x.value[on]
+    return Spikes(*columns, len(rows), x.steps, x.shape, x.integers)
+
+
 def expect_steps(steps: int) -> None:
     """Raise SimulationError unless there is something to run."""
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from spikeflow.ir.answer import VALUE
@@ -44,6 +45,30 @@ class NodeFacts:
 
 
 @dataclass(frozen=True)
+class ExitFacts:
+    """Samples that may stop early: mean steps, steps within which 95 % stop, share that run to the end."""
+
+    mean_steps: float
+    p95: int
+    to_the_end: float
+
+    @staticmethod
+    def of(evaluation: Evaluation) -> ExitFacts | None:
+        """Those of an evaluation; None where every sample ran to the end."""
+        stopped = evaluation.stopped
+        if stopped is None:
+            return None
+        within = int(np.quantile(stopped, 0.95, method="inverted_cdf"))
+        return ExitFacts(float(stopped.mean()), within, float((stopped == evaluation.steps).mean()))
+
+    def __str__(self) -> str:
+        return (
+            f"samples stop early: after {self.mean_steps:.1f} steps on average, 95 % within {self.p95}; "
+            f"{100 * self.to_the_end:.1f} % run to the end"
+        )
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """A run in numbers; operations are per sample.
 
@@ -56,6 +81,7 @@ class RunSummary:
     rmse, r2, rmse_over_steps : of values, with labels, in the units of y.
     tied : share of the answers that only the order of the classes decided; None for values.
     outside : share of the input values that lie outside of what calibration covered.
+    exit : how long samples ran, where they may stop early.
     """
 
     stage: str
@@ -76,6 +102,7 @@ class RunSummary:
     rmse_over_steps: dict[int, float] = field(default_factory=dict)
     tied: float | None = None
     interval: tuple[float, float] | None = None
+    exit: ExitFacts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -86,6 +113,7 @@ class RunSummary:
         lines = [
             f"{self.samples} samples, {self.steps} steps, stage {self.stage}, {self.seconds:.2f} s",
             *self._answers(),
+            *([str(self.exit)] if self.exit is not None else []),
         ]
         lines.append(
             f"synaptic operations a sample: {self.synaptic_operations:,.0f} "
@@ -164,6 +192,7 @@ def summarise(network: Network, evaluation: Evaluation, y: npt.ArrayLike | None 
         {t: s.rmse for t, s in over.items() if s.rmse is not None},
         float(evaluation.tied(output=name).mean()) if name and kind != VALUE else None,
         wilson(last.accuracy, evaluation.samples) if last and last.accuracy is not None else None,
+        ExitFacts.of(evaluation),
     )
 
 

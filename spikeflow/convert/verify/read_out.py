@@ -12,9 +12,11 @@ from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.verify.answers import Case, ann_outputs
 from spikeflow.convert.verify.delay import Delay, delayed, proposal
+from spikeflow.convert.verify.early import Exit, calibrated_exit
 from spikeflow.convert.verify.identity import Identity, check_identity
 from spikeflow.convert.verify.until import Reached, Until, few_of, steps_until, worst
 from spikeflow.errors import ConversionError
+from spikeflow.ir.exit_rule import ExitRule
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import evaluate
 from spikeflow.sim.fidelity import ENOUGH
@@ -31,11 +33,13 @@ class ReadOut:
     ----------
     delay : from which step on answers are read; None where that was not asked for.
     until : the steps that were found for what was asked for; None where nothing was.
+    exit : when samples stop early; None where each runs to the end.
     identity : held for every neuron; None where that was not asked for.
     """
 
     delay: Delay | None = None
     until: Reached | None = None
+    exit: Exit | None = None
     identity: Identity | None = None
 
     @property
@@ -43,9 +47,14 @@ class ReadOut:
         """The first step that is read."""
         return 0 if self.delay is None else self.delay.taken
 
+    @property
+    def rule(self) -> ExitRule | None:
+        """When a sample stops."""
+        return None if self.exit is None else self.exit.rule
+
     def lines(self) -> list[str]:
         """The same as text for people."""
-        return [str(part) for part in (self.delay, self.until, self.identity) if part is not None]
+        return [str(part) for part in (self.delay, self.until, self.exit, self.identity) if part is not None]
 
 
 def settled(case: Case, options: ConvertOptions, stats: Stats | None = None) -> tuple[Network, ReadOut]:
@@ -59,7 +68,8 @@ def settled(case: Case, options: ConvertOptions, stats: Stats | None = None) -> 
         For a neuron that breaks the identity that `options.check_identity` asks for.
     """
     network, delay, until = case.network, None, None
-    asked = [name for name, on in (("--read-from", options.read_from), ("--until", options.until)) if on]
+    wanted = {"--read-from": options.read_from, "--until": options.until, "--exit": options.exit is not None}
+    asked = [option for option, on in wanted.items() if on]
     few, answers = case.x, dict[str, Array]()
     if asked:
         _expect_held(asked[0], case.x)
@@ -70,8 +80,10 @@ def settled(case: Case, options: ConvertOptions, stats: Stats | None = None) -> 
         network = _recorded(network, read_from=delay.taken)
     if options.until:
         network, delay, until = _until(network, answers, few, options, stats)
+    early = None if options.exit is None else calibrated_exit(network, answers, few, options.exit)
+    network = network if early is None else _recorded(network, exit=early.rule)
     identity = check_identity(network, _samples(case)) if options.check_identity else None
-    return network, ReadOut(delay, until, identity)
+    return network, ReadOut(delay, until, early, identity)
 
 
 def _until(
