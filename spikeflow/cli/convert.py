@@ -59,6 +59,13 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help="What a neuron may hand on in a step: binary (0 or 1).",
 )
 @click.option(
+    "--approximate",
+    default="",
+    help="What may be taken of running means, in floats that chips do not have: norms (layer, group, "
+    "instance and RMS norm, square roots), products (products and quotients of two values, powers, "
+    "attention, softmax inside the network), or norms,products. Without it each is refused by name.",
+)
+@click.option(
     "--input",
     "coding",
     type=click.Choice(["direct", "rate", "onoff"]),
@@ -194,6 +201,8 @@ def _chosen(options: dict[str, Any], preprocess: tuple[str, ...], input_shape: s
 
     chosen = {name: value for name, value in options.items() if value is not None}
     chosen["preprocessing"] = of_text(preprocess)
+    words = str(chosen.pop("approximate", "")).split(",")
+    chosen["approximate"] = tuple(word.strip() for word in words if word.strip())
     if input_shape:
         chosen["input_shape"] = console.shape_option(input_shape)
     return chosen

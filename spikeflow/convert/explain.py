@@ -128,7 +128,7 @@ def explain(
     data = None if calibration is None else calibration.samples.x
     network, _ = sources.opened_with_warnings(source, options.arch)
     aten = sources.traced(network, data, options.input_shape)
-    verdicts, captured = _looked_at(aten)
+    verdicts, captured = _looked_at(aten, options.approximate)
     if captured is None:
         return Explanation(verdicts, None)
     pools: list[ConversionError] = []
@@ -144,13 +144,13 @@ def explain(
     return Explanation(verdicts, found)
 
 
-def _looked_at(aten: AtenGraph) -> tuple[tuple[Verdict, ...], Captured | None]:
+def _looked_at(aten: AtenGraph, approximate: tuple[str, ...]) -> tuple[tuple[Verdict, ...], Captured | None]:
     """The verdict of every operation, and the graph where none is refused."""
     try:
-        survey = surveyed(aten)
+        survey = surveyed(aten, approximate)
         if survey.refusals:
             return survey.told(), None
-        captured = capture(aten)
+        captured = capture(aten, approximate)
     except SpikeflowError as error:
         return _with((), error), None
     return captured.verdicts, captured

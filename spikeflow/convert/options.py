@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from spikeflow.convert.capture.refusals import APPROXIMATIONS
 from spikeflow.convert.passes.thresholds import METHODS
 from spikeflow.convert.verify.delay import of_text
 from spikeflow.convert.verify.until import Until
@@ -29,6 +30,9 @@ class ConvertOptions:
     thresholds : their rule, a name of `METHODS`: ``percentile``, ``largest`` (of the activations), or
         ``batch-norm``; empty takes the percentile where there is data, else batch norm.
     reset : "subtract" or "zero".
+    approximate : what may be taken of running means in floats, words of `APPROXIMATIONS`: ``norms`` (layer,
+        group, instance and RMS norm, norms, variances, square roots), ``products`` (products and quotients
+        of two values, powers, attention, softmax inside the network); refused by name without.
     alphabet : what a neuron may hand on in a step: ``binary``; see ``ir.alphabet``.
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
     scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.
@@ -70,12 +74,17 @@ class ConvertOptions:
     most_steps: int = 512
     exit: float | None = None
     check_identity: bool = False
+    approximate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preprocessing", plain(self.preprocessing))
         if any(isinstance(step, FIRST) for step in self.preprocessing):
             reason = "recordings have a time axis, which a network of one sample at a time does not take"
             raise ConversionError("preprocessing", reason, "arrays without time, made before the conversion")
+        unknown = [word for word in self.approximate if word not in APPROXIMATIONS]
+        if unknown or isinstance(self.approximate, str):
+            reason = f"{self.approximate!r} is unknown"
+            raise ConversionError("--approximate", reason, f"some of {', '.join(APPROXIMATIONS)}")
         if self.reset not in RESETS:
             raise ConversionError("--reset", f"{self.reset!r} is unknown", f"one of {', '.join(RESETS)}")
         try:
@@ -139,3 +148,4 @@ class Settings(TypedDict, total=False):
     most_steps: int
     exit: float | None
     check_identity: bool
+    approximate: tuple[str, ...]

@@ -130,7 +130,7 @@ def _captured(
     data = None if calibration is None else calibration.samples.x
     aten = sources.traced(network, data, options.input_shape)
     expect_room(aten)
-    captured = capture(aten)
+    captured = capture(aten, options.approximate)
     stages.check(captured.graph, "ann")
     _check_activations(captured.graph)
     return captured, _compared(network, aten, captured, data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from spikeflow.convert.capture.refusals import APPROXIMATIONS
 from spikeflow.convert.capture.traced import capture
 from spikeflow.convert.load.source import opened, traced
 from spikeflow.convert.passes.forward import forward
@@ -25,7 +26,7 @@ def logits(path: str, x: Array, classes: int) -> Array:
     SpikeflowError
         As `spikeflow convert` does for its files.
     """
-    graph = capture(traced(opened(path, None), x[:2], None)).graph
+    graph = capture(traced(opened(path, None), x[:2], None), APPROXIMATIONS).graph
     found = np.concatenate([forward(graph, x[i : i + AT_ONCE]) for i in range(0, len(x), AT_ONCE)])
     if found.shape != (len(x), classes):
         raise DataError("recipe: distillation.file", f"answers of shape {found.shape[1:]}", f"({classes},)")

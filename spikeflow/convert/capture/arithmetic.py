@@ -13,10 +13,11 @@ from spikeflow.convert.capture.heads import SOFTMAX
 from spikeflow.convert.capture.moves import expanded
 from spikeflow.convert.capture.refusals import REFUSED
 from spikeflow.convert.capture.synapses import argument
-from spikeflow.convert.trace.atengraph import AtenNode, base_name
+from spikeflow.convert.trace.atengraph import AtenNode, base_name, read_by
 from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array
 
+MASKED = -1e30  # stands for minus infinity before a softmax
 Weighted = tuple[Any, float | Array]  # an argument, and its constant factor
 
 
@@ -105,7 +106,7 @@ def combined(b: Builder, node: AtenNode, *parts: Weighted) -> Value:
             values.append(expanded(b, node, term))
             factors.append(b.of_sample(node, factor, node.shape))
         else:
-            product = np.asarray(constant, np.float64) * factor
+            product = _finite(b, node, np.asarray(constant, np.float64)) * factor
             shift = shift + b.of_sample(node, product, node.shape)
     value, scaled = _summed(b, node, values, factors)
     if shift.any():
@@ -120,6 +121,16 @@ def combined(b: Builder, node: AtenNode, *parts: Weighted) -> Value:
         value = b.scale(b.title(node), value, factors[0])
         b.decide(node, "a constant factor, folded into weights", value)
     return value
+
+
+def _finite(b: Builder, node: AtenNode, constant: Array) -> Array:
+    """A constant; minus infinity, which masks what a softmax reads, as a number whose exponential is 0."""
+    if np.isfinite(constant).all():
+        return constant
+    readers = [base_name(n.op) for n in b.aten.nodes if node.name in read_by(n)]
+    if not readers or not set(readers) <= SOFTMAX or not (constant < np.inf).all():
+        raise b.refuse(node, "a constant that is infinite or no number", "finite constants")
+    return np.maximum(constant, MASKED)
 
 
 def _summed(b: Builder, node: AtenNode, values: list[Value], factors: list[Array]) -> tuple[Value, bool]:

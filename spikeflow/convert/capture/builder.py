@@ -94,9 +94,9 @@ class Captured:
 class Builder(Draft):
     """Nodes, edges, verdicts and the values known so far, by the name that torch gives them."""
 
-    def __init__(self, aten: AtenGraph) -> None:
+    def __init__(self, aten: AtenGraph, approximate: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.aten = aten
+        self.aten, self.approximate = aten, approximate
         self.verdicts: dict[str, Verdict] = {}
         self.values: dict[str, Value] = {}
         self.lists: dict[str, tuple[Value | None, ...]] = {}  # None is a part of no size

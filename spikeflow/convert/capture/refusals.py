@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# what `--approximate` may name: norms and roots; products, quotients, attention and softmax inside
+NORMS, PRODUCTS = APPROXIMATIONS = ("norms", "products")
 LISTED = (
     "linear, convolution, batch norm, average and max pooling, ReLU, addition, concatenation, slices, "
     "flatten, permute"
 )
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
-_NORM = "torch.nn.BatchNorm2d, whose statistics are constants after training"
+NORM_HINT = "torch.nn.BatchNorm2d, whose statistics are constants after training"
 _AT_THE_END = "leave it out of the network where it is the last operation, and apply it to the answers"
 _NO_GRAD = "torch.export.export(...) within torch.no_grad(), so that forward() has no block of its own"
 
@@ -25,12 +27,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
         "a three-dimensional layer",
         "two dimensions",
     ),
-    **_each(
-        "layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm "
-        "local_response_norm",
-        "normalisation by the sample's own statistics",
-        _NORM,
-    ),
+    **_each("local_response_norm", "normalisation by the sample's own statistics", NORM_HINT),
     **_each(
         "sigmoid tanh gelu silu mish elu selu celu leaky_relu prelu _prelu_kernel relu6 hardsigmoid "
         "hardswish "
@@ -41,11 +38,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     **_each("softplus log_sigmoid", "this activation", f"{_SMOOTH}; or {_AT_THE_END}"),
     **_each(
         "argmax argmin", "a choice inside the network", "argmax over the classes at the very end, or none"
-    ),
-    **_each(
-        "scaled_dot_product_attention bmm baddbmm einsum",
-        "attention or a product of two values",
-        "a network without attention",
     ),
     **_each("conv_transpose1d conv_transpose2d", "a transposed convolution", "leave it out"),
     **_each(
@@ -69,7 +61,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 # layers that torch writes as several operations, none of which would say what is meant
 IN_PARTS: Mapping[str, tuple[str, str]] = {
     **_each("Softsign Tanhshrink Softmin RReLU GLU LogSigmoid", "this activation", _SMOOTH),
-    **_each("LocalResponseNorm CrossMapLRN2d", "normalisation by the sample's own statistics", _NORM),
-    **_each("MultiheadAttention TransformerEncoderLayer", "attention", "a network without attention"),
+    **_each("LocalResponseNorm CrossMapLRN2d", "normalisation by the sample's own statistics", NORM_HINT),
     **_each("LSTM GRU RNN", "a recurrent layer", "spikeflow.neurons.Recurrent, trained as a spiking network"),
 }

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from spikeflow.convert.capture import arithmetic, moves, pools, rectified, shapes, synapses
+from spikeflow.convert.capture.approximations import handlers
 from spikeflow.convert.capture.builder import Builder, Captured, Verdict
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.heads import ERASED_SOFTMAX, final_function
@@ -21,6 +22,7 @@ from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, as_array
 from spikeflow.convert.trace.evaluate import MOST_VALUES, Allowance, Unknown, operation
 from spikeflow.convert.trace.normal import is_listed
 from spikeflow.convert.trace.operations import LIKE_ANOTHER, MOVES, SIZES_ALONE
+from spikeflow.convert.trace.samples_first import samples_first
 from spikeflow.errors import ConversionError, ModelError, ShapeError, UnsupportedLayer, refused
 from spikeflow.ir.nodes import Input, Output
 from spikeflow.ir.record import OutputRecord
@@ -33,7 +35,7 @@ INPUT, OUTPUT = "input", "output"
 _MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
 _COMPUTE = "compute it before saving the network, and keep it as a buffer"
 
-_HANDLERS: Mapping[str, Handler] = {
+_PLAIN: Mapping[str, Handler] = {
     "linear": synapses.linear,
     "addmm": synapses.addmm,
     "mm": synapses.matmul,
@@ -95,8 +97,15 @@ _HANDLERS: Mapping[str, Handler] = {
 }
 
 
-def capture(aten: AtenGraph) -> Captured:
+_HANDLERS: Mapping[str, Handler] = {**_PLAIN, **handlers(_PLAIN)}
+
+
+def capture(aten: AtenGraph, approximate: tuple[str, ...] = ()) -> Captured:
     """The graph of stage ann of a traced network, and what became of each of its operations.
+
+    Parameters
+    ----------
+    approximate : what may be taken of running means, words of `APPROXIMATIONS`.
 
     Raises
     ------
@@ -106,17 +115,18 @@ def capture(aten: AtenGraph) -> Captured:
     ConversionError
         For NaN or infinite parameters, several inputs, or an output that is a constant.
     """
-    b = surveyed(aten)
+    b = surveyed(aten, approximate)
     if b.refusals:
         raise refused(b.refusals)
-    for number in range(len(aten.outputs)):
+    for number in range(len(b.aten.outputs)):
         _output(b, number)
     return b.finish()
 
 
-def surveyed(aten: AtenGraph) -> Builder:
+def surveyed(aten: AtenGraph, approximate: tuple[str, ...] = ()) -> Builder:
     """Every operation looked at, with the refusals among them, but no graph yet; see `capture`."""
-    b = Builder(aten)
+    aten = samples_first(aten)
+    b = Builder(aten, approximate)
     b.check_parameters()
     _check_ends(aten)
     name = b.place(INPUT, Input(tuple(aten.input_shapes[0][1:]), "current"))

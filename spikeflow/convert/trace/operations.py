@@ -17,7 +17,7 @@ _IN_NETWORKS = """
     upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
     _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_bilinear2d
     upsample_linear1d upsample_bicubic2d
-    baddbmm scaled_dot_product_attention embedding lstm gru rnn_tanh rnn_relu
+    baddbmm scaled_dot_product_attention embedding lstm gru rnn_tanh rnn_relu cosine_similarity
 """
 
 # What may be computed from stored tensors alone: arithmetic, comparisons, statistics, linear algebra, moves,

@@ -34,6 +34,7 @@ def measure_ann(
         As the conversion itself does.
     """
     # torch is loaded here, and only here
+    from spikeflow.convert.capture.refusals import APPROXIMATIONS
     from spikeflow.convert.capture.traced import capture
     from spikeflow.convert.load import source as sources
     from spikeflow.convert.options import ConvertOptions
@@ -41,7 +42,8 @@ def measure_ann(
     from spikeflow.convert.passes.fold import fold_batch_norm
     from spikeflow.convert.passes.forward import outputs_of
 
-    captured = capture(sources.traced(sources.opened(source, arch, samples.x.shape[1:]), samples.x, None))
+    network = sources.opened(source, arch, samples.x.shape[1:])
+    captured = capture(sources.traced(network, samples.x, None), APPROXIMATIONS)
     graph = captured.graph
     fitting(samples, graph.shapes[graph.inputs[0]])
     if samples.y is None:
