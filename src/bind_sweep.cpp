@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "sweep/driven.hpp"
 #include "sweep/product.hpp"
 #include "sweep/recurrent.hpp"
 #include "sweep/sweep.hpp"
@@ -155,6 +156,36 @@ void bind_recurrent(nb::module_& m) {
        "Into `total` the cotangents of the outputs: those given, and what comes back through the feedback.");
 }
 
+using Driving = std::tuple<Address, Address, Address, int64_t, int64_t>;   // x, weight, bias; inputs, the port's number
+
+Drive drive(const Driving& given) {
+    const auto& [x, weight, bias, inputs, port] = given;
+    return {pointer<const float>(x), pointer<const float>(weight), pointer<const float>(bias), inputs, static_cast<std::size_t>(port)};
+}
+
+void bind_driven(nb::module_& m) {
+    m.def("driven", [](const Program<float>& program, const Driving& driving, const Sizes& sizes, const Streams& ports, const Parameters& params,
+                       const Addresses& state, Address out, const Addresses& after, Address kept) {
+        const ForwardText<float> text{stretch(sizes), streams<float>(ports), parameters<float>(params), pointers<const float>(state),
+                                      pointer<float>(out), pointers<float>(after), pointer<float>(kept)};
+        const nb::gil_scoped_release released;
+        driven_forward(program, drive(driving), text);
+    }, "program"_a, "drive"_a, "sizes"_a, "ports"_a, "params"_a, "state"_a, "out"_a, "after"_a, "kept"_a,
+       "A product of spikes and the layer that it drives. drive: x, weight, bias, number of inputs, number of the port; "
+       "kept: as many numbers for each state and element as the interval goes into the steps, rounded up.");
+    m.def("driven_back", [](const std::tuple<const Program<float>*, const Program<float>*, const Program<float>*>& programs, const std::vector<int32_t>& wanted,
+                            const Driving& driving, const Sizes& sizes, const std::tuple<Streams, Parameters, Addresses, Address>& seen,
+                            const Streams& cotangents, const std::array<Address, 3>& to, const std::array<Addresses, 2>& into) {
+        const auto& [ports, params, state, kept] = seen;
+        const BackwardText<float> text = back<float>(sizes, {ports, params, state, kept}, cotangents, {Addresses{}, into[0], into[1]});
+        const auto [again, adjoint, gathered] = programs;
+        const nb::gil_scoped_release released;
+        driven_backward({*again, *adjoint, gathered}, wanted, drive(driving), text, {pointer<float>(to[0]), pointer<float>(to[1]), pointer<float>(to[2])});
+    }, "programs"_a, "wanted"_a, "drive"_a, "sizes"_a, "seen"_a, "cotangents"_a, "to"_a, "into"_a,
+       "Back through both. wanted: parameters by number; seen: ports, params, state, kept; to: weight, bias, currents, 0 where not wanted; "
+       "into: for the states, the wanted parameters.");
+}
+
 // sizes: rows, inputs, outputs, threads, isa
 Product product(const std::array<int64_t, 5>& sizes) {
     const auto [rows, inputs, outputs, threads, isa] = sizes;
@@ -191,4 +222,5 @@ NB_MODULE(_sweep, m) {
     bind_program<double>(m, "Program64");
     bind_products(m);
     bind_recurrent(m);
+    bind_driven(m);
 }

@@ -79,3 +79,13 @@ def recurrent_back(program: Program32, again: Program32, adjoint: Program32, fed
     """
     Into `total` the cotangents of the outputs: those given, and what comes back through the feedback.
     """
+
+def driven(program: Program32, drive: tuple[int, int, int, int, int], sizes: Sequence[int], ports: Sequence[tuple[int, int]], params: Sequence[tuple[int, int, int]], state: Sequence[int], out: int, after: Sequence[int], kept: int) -> None:
+    """
+    A product of spikes and the layer that it drives. drive: x, weight, bias, number of inputs, number of the port; kept: as many numbers for each state and element as the interval goes into the steps, rounded up.
+    """
+
+def driven_back(programs: tuple[Program32, Program32, Program32], wanted: Sequence[int], drive: tuple[int, int, int, int, int], sizes: Sequence[int], seen: tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int, int]], Sequence[int], int], cotangents: Sequence[tuple[int, int]], to: Sequence[int], into: Sequence[Sequence[int]]) -> None:
+    """
+    Back through both. wanted: parameters by number; seen: ports, params, state, kept; to: weight, bias, currents, 0 where not wanted; into: for the states, the wanted parameters.
+    """

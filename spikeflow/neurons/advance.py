@@ -10,6 +10,7 @@ from torch import nn
 
 from spikeflow.errors import GraphError, ShapeError, UnsupportedLayer
 from spikeflow.ir.graph import Edge
+from spikeflow.neurons.driving import driven, drivers
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.members import bare, by_source, check_inside, has_state, is_opened, ports_of
 from spikeflow.neurons.stateless import neurons_in, through
@@ -35,10 +36,11 @@ class NetState(NamedTuple):
 
 
 class Members(NamedTuple):
-    """Modules by name, how they are wired, and what of their inside is to be recorded."""
+    """Modules by name, how they are wired, what is to be recorded, and what of their inside."""
 
     wiring: Wiring
     modules: Mapping[str, nn.Module]
+    record: tuple[str, ...]
     wanted: Wanted
 
 
@@ -67,7 +69,8 @@ def through_chain(
         raise ShapeError(path, got, f"one for each of {len(names)} layers, as the network gives them")
     wiring = chain(names)
     before = {} if states is None else {n: s for n, s in zip(names, states, strict=True) if s is not None}
-    members = Members(wiring, dict(zip(names, layers, strict=True)), inside_of(wiring, record))
+    record = tuple(record)
+    members = Members(wiring, dict(zip(names, layers, strict=True)), record, inside_of(wiring, record))
     values, after = advance(members, {"input": x}, NetState(before, {}))
     return values, tuple(after.nodes.get(name) for name in names)
 
@@ -92,13 +95,16 @@ class _Run:
     """The values of a stretch of time while they are computed, by name of their source."""
 
     def __init__(self, members: Members, given: Values, before: NetState) -> None:
-        self.wiring, self.modules, self.wanted = members
+        self.wiring, self.modules, record, self.wanted = members
         self.values, self.before = dict(given), before
+        self.drivers = drivers(self.wiring, self.modules, frozenset({*record, *self.wanted}))
         self.after: dict[str, Any] = {}
 
     def take(self, part: Part) -> None:
         """Compute the values of a part."""
         first = part.names[0]
+        if first in self.drivers:
+            return  # it runs when the neurons do that it drives
         if part.cyclic or (first in self.wanted and isinstance(bare(self.modules[first]), Neuron)):
             self._step_through(part)
         elif is_opened(self.modules[first]):
@@ -173,7 +179,22 @@ class _Run:
         check_stretch(name, x)
         self.values[name] = through(name, layer, x)
 
+    def _driven(self, name: str) -> bool:
+        """Neurons with the Linear that drives them; whether both could run at once."""
+        (port, (edge,)), *_ = self.wiring.incoming[name].items()
+        linear, neurons = self.modules[edge.src], self.modules[name]
+        assert isinstance(linear, nn.Linear) and isinstance(neurons, Neuron)
+        if self.before.nodes.get(edge.src) is None:
+            x = self.arriving(edge.src)[FIRST]
+            if (found := driven(linear, neurons, x, port, self.before.nodes.get(name))) is not None:
+                self.values[name], self.after[name] = found
+                return True
+        self._stateless(edge.src)
+        return False
+
     def _through_state(self, name: str) -> None:
+        if name in self.drivers.values() and self._driven(name):
+            return
         layer, arriving = self.modules[name], self.arriving(name)
         ports, inside = ports_of(layer), self.wanted.get(name, ())
         x = arriving[FIRST] if set(arriving) == {FIRST} else {p or ports[0]: v for p, v in arriving.items()}

@@ -35,6 +35,8 @@ USUAL = 16  # steps between states that are kept: a segment of that many lies in
 Values = tuple[int, int]  # an address, and how many values lie there: all, or one that stands for all
 # of a feedback: addresses of weight, bias (0: none) and outputs before the first step; the number of its port
 Fed = tuple[int, int, int, int]
+# of a product: addresses of x, weight and bias (0: none), how many inputs, the number of its port
+Driving = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -178,6 +180,43 @@ class Compiled:
         held, step = _parameters(given, extent), self._native("step", 4)
         backward = (extent.sizes, given.ports, held[0], given.state, kept, cotangents, total)
         _sweep.recurrent_back(step, again, adjoint, fed, *backward)
+
+    def driven(
+        self, extent: Extent, given: Given, drive: Driving, into: tuple[int, Sequence[int], int]
+    ) -> None:
+        """All steps, of float32, of neurons whose currents at one port are a product.
+
+        Parameters
+        ----------
+        into : where the output, the states after the last step and those kept (0: nowhere) are written; these
+            with the states before the first step, in an order that is `driven_back`'s alone.
+        """
+        held, step = _parameters(given, extent), self._native("step", 4)
+        _sweep.driven(step, drive, extent.sizes, given.ports, held[0], given.state, *into)
+
+    def driven_back(
+        self,
+        extent: Extent,
+        ran: tuple[Given, Driving, int],
+        cotangents: Sequence[Values],
+        to: tuple[int, int, int],
+        into: tuple[Mapping[str, int], Sequence[int]],
+    ) -> None:
+        """Back through both.
+
+        Parameters
+        ----------
+        ran : what entered, and the states kept.
+        to : where the gradients of weight, bias and currents are written, 0 where they are not wanted.
+        into : where those of the parameters that are wanted are, by name, and those of each state.
+        """
+        (given, drive, kept), names = ran, self.program
+        wanted = (f"input.{names.inputs[drive[4]]}", *(f"param.{name}" for name in into[0]))
+        programs, (_, params) = self._backward(4, wanted)
+        held = _parameters(given, extent)
+        seen = (given.ports, held[0], given.state, kept)
+        found = into[1], [into[0][names.params[i]] for i in params]
+        _sweep.driven_back(tuple(programs), params, drive, extent.sizes, seen, cotangents, to, found)  # type: ignore[arg-type]
 
     def backward(
         self,

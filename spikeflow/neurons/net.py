@@ -114,7 +114,7 @@ class Net(Timed):
             nothing to record.
         """
         record = names_of("record", record)
-        members = Members(self.wiring, self.modules_by_name(), inside_of(self.wiring, record))
+        members = Members(self.wiring, self.modules_by_name(), record, inside_of(self.wiring, record))
         values, after = advance(members, self._given(x), self._before(states))
         return answered(values, self.outputs, record), after
 

@@ -13,11 +13,13 @@ from torch import nn
 
 from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.program import Program
+from spikeflow.neurons import sweep_driven
 from spikeflow.neurons.autograd import Derivative, Watching
 from spikeflow.neurons.compiled import Compiled
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.parts import Parts
 from spikeflow.neurons.surrogate import Surrogate, atan, straight_through
+from spikeflow.neurons.sweep_driven import Drive
 from spikeflow.neurons.sweep_recurrent import Feedback, recurrently_swept
 from spikeflow.neurons.sweeping import eager_because
 from spikeflow.neurons.tensors import Slopes
@@ -124,6 +126,17 @@ class Slotted(nn.Module):
         if self.eager_because(parts):
             return None
         return recurrently_swept(self._compiled, parts, feedback, budget)
+
+    def driven(
+        self, parts: Parts, drive: Drive, budget: int | None
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]] | None:
+        """A stretch ``(T, B, N)`` with the product that drives it; None where the core does not run both at
+        once.
+        """
+        if self.eager_because(parts):
+            return None
+        extent = sweep_driven.extent_of(drive, len(parts.state), budget, self.parallel_in_time)
+        return None if extent.chunk else sweep_driven.driven_swept(self._compiled, parts, drive, extent)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "parallel_in_time" and str(value) not in ("None", "True", "False"):

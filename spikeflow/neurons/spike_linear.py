@@ -22,6 +22,9 @@ WORTH = 1e11
 # which 5 to 40 % were active
 FOUND, ADDED, LEAST_ROWS, LEAST = 300, 1.2, 128, 4e6
 ACTIVE = "rows of active sources"
+# where neurons alone read a product both run at once and no current is held; up to so many active sources,
+# since the currents are summed once more on the way back
+WITH_NEURONS, FEW = f"{ACTIVE}, with the neurons behind them", 0.25
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -58,13 +61,18 @@ def called(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
         return answer
     if isinstance(layer, nn.Linear):
         y, product = linear(x, layer.weight, layer.bias)
-        if layer.__dict__.get("product") != product:
-            layer.product = product  # type: ignore[assignment]
+        say(layer, product)
         return y
     assert isinstance(layer, nn.Sequential)
     for part in layer:
         x = called(part, x)
     return x
+
+
+def say(layer: nn.Linear, product: str) -> None:
+    """Which product a Linear took."""
+    if layer.__dict__.get("product") != product:
+        layer.product = product  # type: ignore[assignment]
 
 
 def changed(layer: nn.Module) -> bool:
@@ -84,6 +92,14 @@ def linear(
         return F.linear(x, weight, bias), f"float32: {reason}"
     y = active_rows.active_rows(x.reshape(-1, x.shape[-1]), weight, bias)
     return y.reshape(*x.shape[:-1], len(weight)), ACTIVE
+
+
+def driven_because(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> str:
+    """Why a product does not run with the neurons behind it; empty where it can."""
+    reason = _dense_because(x, weight, bias)
+    if not reason and active_rows.share(x.contiguous()) > min(FEW, most_active(len(weight))):
+        reason = f"an input of which more than {FEW:.0%} is active"
+    return reason
 
 
 def weight_gradient(x: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

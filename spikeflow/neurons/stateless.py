@@ -72,7 +72,7 @@ def _relating(part: nn.Module) -> str:
 def through(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """``(T, B, *shape)`` through a stateless layer, all steps and samples as one batch."""
     steps, batch = x.shape[:2]
-    flat = _in_its_type(layer, x.flatten(0, 1))
+    flat = in_its_type(layer, x.flatten(0, 1))
     _check_axes(name, layer, flat)
     with OneMask(name, steps, batch) if may_draw(layer) else nullcontext():
         y = called(layer, flat)
@@ -84,7 +84,7 @@ def through(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 def through_moment(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """One step ``(B, *shape)`` through a stateless layer that draws nothing."""
-    flat = _in_its_type(layer, x)
+    flat = in_its_type(layer, x)
     _check_axes(name, layer, flat)
     y = called(layer, flat)
     if not isinstance(y, torch.Tensor) or y.shape[:1] != x.shape[:1]:
@@ -93,7 +93,7 @@ def through_moment(name: str, layer: nn.Module, x: torch.Tensor) -> torch.Tensor
     return y
 
 
-def _in_its_type(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+def in_its_type(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """Spikes given as integers, and states of a half-precision network, in the type of the layer's
     weights.
     """

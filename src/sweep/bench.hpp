@@ -91,11 +91,11 @@ template <class R>
 class Reader {
 public:
     Reader(const Stream<R>& stream, const Stretch& stretch, int64_t width)
-        : stream_(stream), elements_(stretch.elements), steps_(stretch.steps), one_(stream.count == 1 ? at(width) : 0) {
+        : stream_(stream), stride_(stream.stride == 0 ? stretch.elements : stream.stride), steps_(stretch.steps), one_(stream.count == 1 ? at(width) : 0) {
         if (stream.count == 1) std::fill_n(one_.data(), width, stream.values[0]);
     }
     const R* row(int64_t step, int64_t first) const {
-        return stream_.count == 1 ? one_.data() : stream_.values + step * elements_ + first;
+        return stream_.count == 1 ? one_.data() : stream_.values + step * stride_ + first;
     }
     void ahead(int64_t step, int64_t first, int32_t n) const {
         if (stream_.count != 1 && step >= 0 && step < steps_) ask_for<false>(row(step, first), n);
@@ -103,7 +103,7 @@ public:
 
 private:
     Stream<R> stream_;
-    int64_t elements_, steps_;
+    int64_t stride_, steps_;
     Buffer<R> one_;
 };
 

@@ -44,9 +44,9 @@ public:
                 bench_.port(p, ports_[p].row(t, first));
                 ports_[p].ahead(t + kAhead, first, n);
             }
-            R* const out = text_.out + t * stretch_.elements + first;
+            R* const out = text_.out + t * out_stride_ + first;
             bench_.lead(out);
-            if (t + kAhead < stretch_.steps) ask_for<true>(out + kAhead * stretch_.elements, n);
+            if (t + kAhead < stretch_.steps) ask_for<true>(out + kAhead * out_stride_, n);
             bench_.run();
             bench_.fetch(out);
             for (std::size_t s = 0; s < states_; ++s) bench_.keep(state(s), s, kFlush<R>);
@@ -65,7 +65,7 @@ private:
     const Stretch& stretch_;
     Bench<R> bench_;
     std::vector<Reader<R>> ports_;
-    int64_t width_;
+    int64_t width_, out_stride_ = text_.out_stride == 0 ? stretch_.elements : text_.out_stride;
     std::size_t states_;
     Buffer<R> now_;
 };
@@ -136,10 +136,10 @@ private:
         adjoint_.port(port++, out_.row(t, first));
         for (std::size_t i = states_; i < kept_; ++i) adjoint_.port(port++, row(at_row, i));
         out_.ahead(t - kAhead, first, n);
-        const auto to_port = [&](std::size_t i) { return text_.to_ports[i] + t * stretch_.elements + first; };
+        const auto to_port = [&](std::size_t i) { return text_.to_ports[i] + t * ports_stride_ + first; };
         for (std::size_t i = 0; i < wanted_.ports.size(); ++i) {
             adjoint_.lead_next(states_ + i, to_port(i));
-            if (t >= kAhead) ask_for<true>(to_port(i) - kAhead * stretch_.elements, n);
+            if (t >= kAhead) ask_for<true>(to_port(i) - kAhead * ports_stride_, n);
         }
         adjoint_.run();
         std::size_t made = states_;
@@ -167,7 +167,7 @@ private:
     Reader<R> out_;
     std::vector<Reader<R>> after_;
     R* totals_;                             // (wanted params, elements)
-    int64_t width_;
+    int64_t width_, ports_stride_ = text_.ports_stride == 0 ? stretch_.elements : text_.ports_stride;
     std::size_t states_, kept_;             // states, and with what goes on the tape
     Buffer<R> rows_, cotangents_, sums_, unread_;
 };

@@ -17,11 +17,12 @@
 
 namespace spikeflow {
 
-// Values (steps, elements), or one number for all where `count` is 1.
+// Values (steps, elements), or one number for all where `count` is 1; from step to step `stride` values, 0 for as many as
+// there are elements.
 template <class R>
 struct Stream {
     const R* values = nullptr;
-    int64_t count = 0;
+    int64_t count = 0, stride = 0;
 };
 
 // A parameter: one number for all, or for each neuron of the population the entry `owner` says.
@@ -50,6 +51,7 @@ struct ForwardText {
     R* out = nullptr;                       // (steps, elements)
     std::vector<R*> after;                  // (elements) each
     R* kept = nullptr;                      // (kept, states, elements); null where none is wanted
+    int64_t out_stride = 0;                 // as that of a stream
 };
 
 template <class R>
@@ -64,6 +66,7 @@ struct BackwardText {
     std::vector<R*> to_ports;               // what is wanted, in the order of the adjoint's states; null for no room
     std::vector<R*> to_state;               // (elements) each
     std::vector<R*> to_params;              // as many as the parameter has entries
+    int64_t ports_stride = 0;               // of what is written for ports, as that of a stream
 };
 
 // Of which ports and parameters a gradient is wanted.

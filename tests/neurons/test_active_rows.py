@@ -120,7 +120,7 @@ def test_any_linear_of_a_network_takes_them_and_says_so() -> None:
         y, _ = one(x)
         y.square().sum().backward()
         found.append([y, *(p.grad for p in one.parameters() if p.grad is not None)])
-    assert net.layers[0].product == inner[1].product == spike_linear.ACTIVE
+    assert net.layers[0].product == spike_linear.WITH_NEURONS and inner[1].product == spike_linear.ACTIVE
     assert net.layers[4].product == "float32: a small product"
     assert "product" not in plain.layers[0].__dict__, "a hook is a user's"
     for one, other in zip(*found, strict=True):

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -38,11 +39,27 @@ Arrays = dict[str, Any]
 @pytest.fixture(autouse=True)
 def kernels(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Triton's own interpreter where `SPIKEFLOW_TRITON` asks for it, else numpy."""
-    if not os.environ.get("SPIKEFLOW_TRITON"):
+    if os.environ.get("SPIKEFLOW_TRITON"):
+        read_numbers(monkeypatch)
+    else:
         numpy_triton.install(monkeypatch)
     sweep_gpu._kernel.cache_clear()
     yield
     sweep_gpu._kernel.cache_clear()
+
+
+def read_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter of Triton 3.6 takes the bound of a loop for ``int(an array of one)``, which numpy 2.4 refuses;
+    later ones ask for its only number.
+    """
+    interpreter: Any = import_module("triton.runtime.interpreter")
+    theirs = interpreter._patch_lang_tensor
+
+    def patched(tensor: Any, *scope: Any) -> None:
+        theirs(tensor, *scope)
+        tensor.__index__ = lambda self: int(self.handle.data.item())
+
+    monkeypatch.setattr(interpreter, "_patch_lang_tensor", patched)
 
 
 def compared(compiled: Compiled, params: Arrays, x: Arrays, state: Arrays, interval: int) -> None:
