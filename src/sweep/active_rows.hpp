@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <concepts>
+#include <span>
 #include <vector>
 
 #include "engine/buffer.hpp"
@@ -120,17 +121,17 @@ Lists by_source(const Row& row, int64_t rows, int64_t inputs, Isa isa, Buffer<ui
     return lists;
 }
 
-// Weights (outputs, inputs) laid out source by source, a panel of outputs and a block of sources at a time.
+// Weights (outputs, inputs) laid out source by source, a panel of outputs and a block of sources at a time; of the panels
+// given, one or several that follow each other.
 class PackedWeights {
 public:
-    PackedWeights(const Product& size, const float* weight, const float* bias, const std::vector<Panel>& panels)
-        : size_(size), bias_(bias), panels_(panels), blocks_(blocks_of(size.inputs, kBlock)),
-          packed_(at(size.inputs) * (at(size.outputs) + at(kTile))) {
+    PackedWeights(const Product& size, const float* weight, const float* bias, std::span<const Panel> panels)
+        : size_(size), bias_(bias), first_(panels.empty() ? 0 : panels.front().first), blocks_(blocks_of(size.inputs, kBlock)),
+          packed_(panels.empty() ? 0 : at(size.inputs * (panels.back().first + panels.back().width - first_))) {
         in_threads(static_cast<int64_t>(panels.size()) * blocks_, size.threads, [&] {
-            return [&](int64_t piece) { pack(weight, panels_[at(piece / blocks_)], piece % blocks_); };
+            return [&](int64_t piece) { pack(weight, panels[at(piece / blocks_)], piece % blocks_); };
         });
     }
-    int64_t blocks() const { return blocks_; }
 
     // The products of `rows` rows, whose active sources `lists` has block by block, into sums (rows, panel.width).
     void sum(const Lists* lists, int64_t rows, const Panel& panel, float* sums) const {
@@ -145,7 +146,7 @@ public:
     }
 
 private:
-    const float* table(const Panel& panel, int64_t block) const { return packed_.data() + panel.first * size_.inputs + block * kBlock * panel.width; }
+    const float* table(const Panel& panel, int64_t block) const { return packed_.data() + (panel.first - first_) * size_.inputs + block * kBlock * panel.width; }
 
     void pack(const float* weight, const Panel& panel, int64_t block) {
         const int64_t first = block * kBlock, count = std::min(kBlock, size_.inputs - first);
@@ -156,8 +157,7 @@ private:
 
     const Product size_;
     const float* bias_;
-    const std::vector<Panel>& panels_;
-    int64_t blocks_;
+    int64_t first_, blocks_;
     Buffer<float> packed_;
 };
 

@@ -52,21 +52,23 @@ private:
     int64_t samples_, steps_, each_, times_, groups_;
 };
 
-// A product and what it makes of a tile: the currents of a panel of neurons.
+// A stretch in tiles, and what stands in each of them.
 class Driven {
 public:
     Driven(const Drive& drive, const Stretch& stretch, bool backward)
-        : tiling(stretch), drive_(drive), stretch_(stretch),
-          size_{stretch.steps * tiling.tile(0, 0).samples, drive.inputs, stretch.population, stretch.threads, stretch.isa},
-          tables_(size_, drive.weight, drive.bias, tiling.panels), by_row_(at(tiles() * tables_.blocks())), by_source_(at(backward ? tiles() : 0)) {
+        : tiling(stretch), drive_(drive), stretch_(stretch), blocks_(blocks_of(drive.inputs, kBlock)), by_row_(at(tiles() * blocks_)),
+          by_source_(at(backward ? tiles() : 0)) {
         in_threads(tiles(), stretch.threads, [this] {
             return [this, words = Buffer<uint64_t>()](int64_t tile) mutable { list(tile, words); };
         });
     }
 
-    void currents(int64_t group, int64_t time, const Panel& panel, float* to) const {
-        tables_.sum(by_row_.data() + number(group, time) * tables_.blocks(), tiling.tile(group, time).rows(), panel, to);
+    PackedWeights packed(std::span<const Panel> panels, int32_t threads) const {
+        const Product size{0, drive_.inputs, stretch_.population, threads, stretch_.isa};
+        return {size, drive_.weight, drive_.bias, panels};
     }
+    // The sources of a tile's rows, block by block.
+    const Lists* by_row(int64_t group, int64_t time) const { return by_row_.data() + number(group, time) * blocks_; }
     const Lists& by_source(int64_t group, int64_t time) const { return by_source_[at(number(group, time))]; }
 
     // One sample of a tile, a panel of its neurons, as a stretch of its own.
@@ -95,9 +97,9 @@ private:
         const auto row = [&](int64_t r) {
             return drive_.x + ((tile.begin + r % tile.steps) * samples + tile.first + r / tile.steps) * drive_.inputs;
         };
-        for (int64_t b = 0; b < tables_.blocks(); ++b) {
-            Lists& lists = by_row_[at(number * tables_.blocks() + b)];
-            lists = by_row(row, tile.rows(), b * kBlock, std::min(kBlock, drive_.inputs - b * kBlock), static_cast<Isa>(stretch_.isa), words);
+        for (int64_t b = 0; b < blocks_; ++b) {
+            Lists& lists = by_row_[at(number * blocks_ + b)];
+            lists = active_rows::by_row(row, tile.rows(), b * kBlock, std::min(kBlock, drive_.inputs - b * kBlock), static_cast<Isa>(stretch_.isa), words);
             if (lists.ones) lists.value = {};
         }
         if (by_source_.empty()) return;
@@ -107,21 +109,20 @@ private:
 
     const Drive& drive_;
     const Stretch& stretch_;
-    const Product size_;
-    const PackedWeights tables_;
+    int64_t blocks_;
     std::vector<Lists> by_row_, by_source_;
 };
 
 // A panel of some samples through all steps.
 class Onward {
 public:
-    Onward(const Program<float>& program, const Driven& driven, const ForwardText<float>& text)
-        : program_(program), driven_(driven), text_(text), currents_(at(driven.tiling.most_rows() * kPanel)) {}
+    Onward(const Program<float>& program, const Driven& driven, const PackedWeights& weights, const ForwardText<float>& text)
+        : program_(program), driven_(driven), weights_(weights), text_(text), currents_(at(driven.tiling.most_rows() * kPanel)) {}
 
     void operator()(const Panel& panel, int64_t group) {
         for (int64_t time = 0; time < driven_.tiling.times(); ++time) {
             const Tile tile = driven_.tiling.tile(group, time);
-            driven_.currents(group, time, panel, currents_.data());
+            weights_.sum(driven_.by_row(group, time), tile.rows(), panel, currents_.data());
             for (int64_t g = 0; g < tile.samples; ++g) sweep(tile, g, panel);
         }
     }
@@ -146,6 +147,7 @@ private:
 
     const Program<float>& program_;
     const Driven& driven_;
+    const PackedWeights& weights_;
     const ForwardText<float>& text_;
     Buffer<float> currents_;
 };
@@ -165,11 +167,12 @@ public:
         own_.clear();
         for (const int32_t p : wanted_.params) params_[at(p)] = own_.emplace_back(params_[at(p)], panel).param();
         std::fill(sums_.begin(), sums_.end(), 0.0f);
+        const PackedWeights weights = driven_.packed({&panel, 1}, 1);
         Buffer<double> bias(at(panel.count), 0.0);
         for (int64_t group = 0; group < driven_.tiling.groups(); ++group)
             for (int64_t time = driven_.tiling.times() - 1; time >= 0; --time) {
                 const Tile tile = driven_.tiling.tile(group, time);
-                driven_.currents(group, time, panel, currents_.data());
+                weights.sum(driven_.by_row(group, time), tile.rows(), panel, currents_.data());
                 for (int64_t g = 0; g < tile.samples; ++g) sweep(tile, g, panel);
                 hand_on(tile, panel, driven_.by_source(group, time), bias);
             }
@@ -249,10 +252,11 @@ private:
 
 void driven_forward(const Program<float>& program, const Drive& drive, const ForwardText<float>& text) {
     const Driven driven(drive, text.stretch, false);
+    const PackedWeights weights = driven.packed(driven.tiling.panels, text.stretch.threads);
     const int64_t groups = driven.tiling.groups();
     want_large_pages(text.out, text.stretch.steps * text.stretch.elements);
     in_threads(static_cast<int64_t>(driven.tiling.panels.size()) * groups, text.stretch.threads, [&] {
-        return [&, worker = Onward(program, driven, text)](int64_t piece) mutable { worker(driven.tiling.panels[at(piece / groups)], piece % groups); };
+        return [&, worker = Onward(program, driven, weights, text)](int64_t piece) mutable { worker(driven.tiling.panels[at(piece / groups)], piece % groups); };
     });
 }
 

@@ -15,15 +15,15 @@ constexpr int64_t kCounted = 1 << 16;               // values in which one piece
 
 // y, in pieces of kRows rows and a panel of columns.
 void forward(const Product& size, const float* s, const PackedWeights& tables, const std::vector<Panel>& panels, float* y) {
-    const int64_t chunks = blocks_of(size.rows, kRows);
+    const int64_t chunks = blocks_of(size.rows, kRows), blocks = blocks_of(size.inputs, kBlock);
     const auto rows_of = [&](int64_t chunk) { return std::min(kRows, size.rows - chunk * kRows); };
-    std::vector<Lists> lists(at(tables.blocks() * chunks));
+    std::vector<Lists> lists(at(blocks * chunks));
     in_threads(chunks, size.threads, [&] {
         return [&, words = Buffer<uint64_t>()](int64_t chunk) mutable {
             const auto row = [&](int64_t r) { return s + (chunk * kRows + r) * size.inputs; };
-            for (int64_t b = 0; b < tables.blocks(); ++b) {
+            for (int64_t b = 0; b < blocks; ++b) {
                 const int64_t first = b * kBlock, count = std::min(kBlock, size.inputs - first);
-                lists[at(chunk * tables.blocks() + b)] = by_row(row, rows_of(chunk), first, count, static_cast<Isa>(size.isa), words);
+                lists[at(chunk * blocks + b)] = by_row(row, rows_of(chunk), first, count, static_cast<Isa>(size.isa), words);
             }
         };
     });
@@ -31,7 +31,7 @@ void forward(const Product& size, const float* s, const PackedWeights& tables, c
         return [&, sums = Buffer<float>(at(kRows * kPanel))](int64_t piece) mutable {
             const Panel& panel = panels[at(piece / chunks)];
             const int64_t chunk = piece % chunks;
-            tables.sum(lists.data() + chunk * tables.blocks(), rows_of(chunk), panel, sums.data());
+            tables.sum(lists.data() + chunk * blocks, rows_of(chunk), panel, sums.data());
             for (int64_t r = 0; r < rows_of(chunk); ++r)
                 std::copy_n(sums.data() + r * panel.width, panel.count, y + (chunk * kRows + r) * size.outputs + panel.first);
         };
