@@ -98,7 +98,7 @@ def agreement(
     given = taken(network, samples_of(x, y))
     data, labels = check_data(ann, given), given.y
     logits = ann_outputs(ann, data)
-    found = classify(network, replace(given, x=data), replace(options, record=()), progress)
+    found = classify(network, replace(given, x=data), replace(options, record=(), exit=False), progress)
     answering = next((o for o in network.outputs if o.name == found.chosen), None)
     right = ann_accuracy(logits, labels, answering)
     return Agreement(

@@ -9,7 +9,7 @@ import numpy as np
 from spikeflow.convert.capture.builder import Captured
 from spikeflow.convert.cautions import cautions
 from spikeflow.convert.options import ConvertOptions
-from spikeflow.convert.outputs import ann_accuracy, check_labels, output_warnings
+from spikeflow.convert.outputs import ann_accuracy, check_labels, described, output_warnings
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.verify.calibrated import Calibration
 from spikeflow.ir.record import OutputRecord
@@ -26,6 +26,17 @@ class Known:
     stats: Stats | None
     outputs: tuple[OutputRecord, ...]
     answering: OutputRecord | None
+
+    @staticmethod
+    def of(
+        calibration: Calibration | None,
+        stats: Stats | None,
+        outputs: tuple[OutputRecord, ...],
+        options: ConvertOptions,
+    ) -> Known:
+        """What is known of these outputs."""
+        found, chosen = described(outputs, options, None if calibration is None else calibration.y)
+        return Known(calibration, stats, found, next((o for o in found if o.name == chosen), None))
 
     @property
     def held_back(self) -> Array:

@@ -12,7 +12,6 @@ from spikeflow.convert.capture.traced import Captured, capture
 from spikeflow.convert.known import Known
 from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
-from spikeflow.convert.outputs import described
 from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
@@ -25,6 +24,7 @@ from spikeflow.convert.trace.forecast import expect_room
 from spikeflow.convert.verify.answers import Alternatives, Case, longer, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
+from spikeflow.convert.verify.layer_errors import layer_errors
 from spikeflow.convert.verify.read_out import settled
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
@@ -92,8 +92,7 @@ def convert(
     folded = fold_batch_norm(ann)
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
     thresholds = _thresholds(ann, folded.graph, calibration, stats, options)
-    outputs, chosen = described(captured.outputs, options, None if calibration is None else calibration.y)
-    known = Known(calibration, stats, outputs, next((o for o in outputs if o.name == chosen), None))
+    known = Known.of(calibration, stats, captured.outputs, options)
     scale = _scale(options, stats)
     graph = _balanced(folded.graph, thresholds, options, scale)
     report = ConversionReport(
@@ -111,7 +110,8 @@ def convert(
     others = _alternatives(converted, folded.graph, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
     told = (*opening, *known.warnings(captured, options), *of_run)
-    report = replace(report, fidelity=fidelity, warnings=told)
+    errors = layer_errors(converted, folded.graph, known.held_back, options)
+    report = replace(report, fidelity=fidelity, errors=errors, warnings=told)
     warn(report.warnings)
     converted = replace(converted, record=_record(graph, folded.graph, report, known))
     converted.check()

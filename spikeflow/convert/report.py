@@ -14,6 +14,7 @@ from spikeflow.convert.capture.builder import BATCH_NORM, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.thresholds import Thresholds
+from spikeflow.convert.verify.layer_errors import LayerErrors, advice
 from spikeflow.convert.verify.read_out import ReadOut
 from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
@@ -61,6 +62,7 @@ class ConversionReport:
     scale : the value that one input spike stands for.
     fidelity : of the spiking network to the ANN, on calibration samples that set no threshold.
     read_out : how answers are read, and what that was settled on.
+    errors : of each spiking layer, in parts, on a few held-back samples.
     warnings : what a user has to know of the result.
     """
 
@@ -73,6 +75,7 @@ class ConversionReport:
     scale: float
     fidelity: Fidelity = Fidelity("the ANN", 0, 0)
     read_out: ReadOut = ReadOut()
+    errors: tuple[LayerErrors, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -91,6 +94,7 @@ class ConversionReport:
             **asdict(self),
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
             "fidelity": self.fidelity.to_json(),
+            "advice": self.advice,
             "data_free": self.data_free,
             "channels_at_floor": self.at_floor,
         }
@@ -111,9 +115,20 @@ class ConversionReport:
                 "",
                 *_table(_LAYER_HEAD, [_layer_row(x) for x in self.layers]),
                 "",
+                *self._errors(),
                 *verdict_table(self.verdicts),
             ]
         )
+
+    @property
+    def advice(self) -> str:
+        """The change that would help most, in words; empty where nothing was measured."""
+        return advice(self.errors, self.options.steps) if self.errors else ""
+
+    def _errors(self) -> list[str]:
+        """The errors of the layers as a table, and what would help; nothing where none were measured."""
+        rows = [_error_row(x) for x in self.errors]
+        return [*_table(_ERROR_HEAD, rows), self.advice, ""] if rows else []
 
     def _heading(self) -> str:
         o = self.options
@@ -136,6 +151,17 @@ class ConversionReport:
 
 
 _LAYER_HEAD = ("spiking layer", "shape", "threshold min", "median", "max", "at floor", "clipped", "zeros")
+_ERROR_HEAD = (
+    "errors of layer",
+    "expected rate",
+    "observed",
+    "clipping",
+    "rounding",
+    "unevenness",
+    "inherited",
+    "error",
+    "growth",
+)
 _VERDICT_HEAD = ("module", "operation", "verdict", "how", "node")
 
 
@@ -150,6 +176,18 @@ def _layer_row(x: LayerReport) -> tuple[str, ...]:
         f"{x.maximum:.4g}",
         f"{x.at_floor} of {x.channels}",
         *part,
+    )
+
+
+def _error_row(x: LayerErrors) -> tuple[str, ...]:
+    parts = (x.clipping, x.rounding, x.unevenness, x.inherited, x.error)
+    growth = "-" if x.growth is None else f"{x.growth:.2f}"
+    return (
+        x.name,
+        f"{x.expected:.4f}",
+        f"{x.observed:.4f}",
+        *(f"{100 * part:.2f} %" for part in parts),
+        growth,
     )
 
 

@@ -83,6 +83,7 @@ class Fidelity:
     steps : of the tested network.
     outputs : empty where nothing was measured.
     over_steps : agreement of the first output after so many steps, as text.
+    error_over_steps : its error after so many steps; empty where it is not defined.
     """
 
     reference: str
@@ -91,6 +92,7 @@ class Fidelity:
     outputs: tuple[OutputFidelity, ...] = ()
     layers: tuple[LayerFidelity, ...] = ()
     over_steps: Mapping[str, float] = field(default_factory=dict)
+    error_over_steps: Mapping[str, float] = field(default_factory=dict, metadata=ADDED)
 
     @property
     def worst(self) -> OutputFidelity | None:
@@ -124,6 +126,7 @@ class Fidelity:
             "outputs": [asdict(o) for o in self.outputs],
             "layers": [asdict(layer) for layer in self.layers],
             "over_steps": dict(self.over_steps),
+            "error_over_steps": dict(self.error_over_steps),
         }
 
     def __str__(self) -> str:

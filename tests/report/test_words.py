@@ -6,7 +6,8 @@ import pytest
 
 from spikeflow.report import words
 from spikeflow.report.network.facts import CostLine, Spread
-from spikeflow.report.network.verdicts import tables
+from spikeflow.report.network.pictures import fidelity
+from spikeflow.report.network.verdicts import over_steps, tables
 
 
 @pytest.mark.parametrize(
@@ -52,3 +53,24 @@ def test_lists_of_records_become_tables() -> None:
 def test_a_huge_note_stays_small() -> None:
     (table,) = tables({"rows": [{str(c): "x" * 9999 for c in range(99)}] * 3000})
     assert len(table.rows) == 2000 and len(table.columns) == 16 and len(table.rows[0][0]) == 300
+
+
+def test_curves_of_the_conversion_are_read_and_nothing_else_is() -> None:
+    note = {
+        "fidelity": {
+            "over_steps": {"2": 0.5, "16": 1.0, "x": 1.0, "4": None},
+            "error_over_steps": {"16": 0.25},
+        },
+        "read_out": {"exit": {"curve": [{"mean_steps": 3.5, "agreement": 0.75}, {"mean_steps": "no"}, 7]}},
+    }
+    found = over_steps(note)
+    assert list(found.values()) == [[(2.0, 0.5), (16.0, 1.0)], [(16.0, 0.25)], [(3.5, 0.75)]]
+    svg = fidelity(found)
+    assert all(title in svg for title in found) and svg.startswith("<svg")
+    for broken in (
+        {},
+        {"fidelity": 3},
+        {"fidelity": {"over_steps": [1]}},
+        {"read_out": {"exit": {"curve": {}}}},
+    ):
+        assert over_steps(broken) == {} and fidelity(over_steps(broken)) == ""

@@ -89,8 +89,10 @@ def _measured(
     run = evaluate(network, x, progress=progress)
     outputs = tuple(alike(run, output, logits[output.node], run.steps) for output in network.outputs)
     first = network.outputs[0]
-    over = {str(t): alike(run, first, logits[first.node], t).agreement for t in moments(run)}
-    return Fidelity("the ANN", len(x), run.steps, outputs, (), over)
+    over = {str(t): alike(run, first, logits[first.node], t) for t in moments(run)}
+    agreement = {t: output.agreement for t, output in over.items()}
+    errors = {t: output.error for t, output in over.items() if output.error is not None}
+    return Fidelity("the ANN", len(x), run.steps, outputs, (), agreement, errors)
 
 
 def alike(run: Evaluation, output: OutputRecord, logits: Array, steps: int) -> OutputFidelity:

@@ -14,7 +14,7 @@ from spikeflow.report import words
 from spikeflow.report.network import mesh, pictures, text
 from spikeflow.report.network.facts import CoreFacts, ReportFacts
 from spikeflow.report.network.verdict import energies, verdict
-from spikeflow.report.network.verdicts import tables
+from spikeflow.report.network.verdicts import over_steps, tables
 
 MAX_CORES = 1024  # rows of the table; the JSON holds all
 
@@ -41,6 +41,7 @@ def _pictures(facts: ReportFacts) -> dict[str, object]:
     # SVG of our own making; matplotlib escapes the names in it
     found: dict[str, object] = {
         "accuracy": Markup(pictures.accuracy(facts.runs, facts.ann)),
+        "fidelity": Markup(pictures.fidelity(over_steps(facts.conversion))),
         "rates": Markup(pictures.rates(facts.layers)),
         "thresholds": Markup(pictures.thresholds(facts.layers)),
         "raster": Markup(pictures.raster(facts.raster)),

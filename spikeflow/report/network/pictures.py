@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -53,6 +53,32 @@ def accuracy(runs: Sequence[RunFacts], ann: AnnFacts | None) -> str:
         axes.set_xlabel("steps read")
         axes.set_ylabel("accuracy, %")
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0, handlelength=1.4)
+    return drawn.svg
+
+
+def fidelity(curves: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """How far answers are those of the ANN, against the number of steps; see `verdicts.over_steps`."""
+    if not curves:
+        return ""
+    with picture(
+        "fidelity", "agreement with the ANN and error against the number of steps", WIDTH, 2.9
+    ) as drawn:
+        axes = drawn.axes
+        for (title, points), colour in zip(curves.items(), (ACCENT, WARN, INK), strict=False):
+            steps, shares = zip(*points, strict=True)
+            axes.plot(
+                steps, [100 * min(share, 1.0) for share in shares], color=colour, label=title, marker="."
+            )
+        most = max(steps for points in curves.values() for steps, _ in points)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks([t for t in TICK_STEPS if t <= most])
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%d"))
+        axes.minorticks_off()
+        axes.set_ylim(0, 103)
+        axes.grid(axis="y", color=LINE, linewidth=0.6)
+        axes.set_xlabel("steps")
+        axes.set_ylabel("of the held-back samples, %")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=1, borderaxespad=0, handlelength=1.4)
     return drawn.svg
 
 

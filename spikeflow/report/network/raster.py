@@ -28,7 +28,8 @@ def raster_facts(
     names = [n for n, node in nodes.items() if isinstance(node, Population) and fires(node)][:MAX_LAYERS]
     if not names:
         return ()
-    evaluation = classify(network, samples.first(1), RunOptions(engine, steps=steps, record=tuple(names)))
+    options = RunOptions(engine, steps=steps, record=tuple(names), exit=False)
+    evaluation = classify(network, samples.first(1), options)
     each = max(2, min(MAX_NEURONS, MAX_ROWS // len(names)))
     return tuple(_layer(name, evaluation.recorded[name][0], each) for name in names)
 

@@ -15,8 +15,13 @@ from spikeflow.ir.interval import of_samples, shown
 MAX_ROWS = 2000
 MAX_COLUMNS = 16
 MAX_TEXT = 300
-FRACTIONS = frozenset({"ann_accuracy", "clipped", "zeros"})  # of the conversion's own report
-TITLES = {"verdicts": "What became of every operation", "layers": "Spiking layers and their thresholds"}
+_PARTS = ("clipping", "rounding", "unevenness", "inherited", "error")
+FRACTIONS = frozenset({"ann_accuracy", "clipped", "zeros", *_PARTS})  # of the conversion's own report
+TITLES = {
+    "verdicts": "What became of every operation",
+    "layers": "Spiking layers and their thresholds",
+    "errors": "Where each layer loses, as shares of its activations",
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,36 @@ def read_conversion(notes: Mapping[str, str]) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def over_steps(conversion: Mapping[str, Any]) -> dict[str, list[tuple[float, float]]]:
+    """Points (steps, share) of the curves that the note holds, by what they are: agreement with the ANN and
+    error over the steps, and agreement over the mean steps of an early exit; without what is no such point.
+    """
+    fidelity, read = (_part(conversion, name) for name in ("fidelity", "read_out"))
+    curve = _part(read, "exit").get("curve")
+    points = [p for p in curve if isinstance(p, dict)] if isinstance(curve, list) else []
+    found = {
+        "agreement with the ANN": list(_part(fidelity, "over_steps").items()),
+        "error of the outputs": list(_part(fidelity, "error_over_steps").items()),
+        "agreement over mean steps, early exit": [(p.get("mean_steps"), p.get("agreement")) for p in points],
+    }
+    drawn = {title: sorted(filter(None, map(_point, pairs))) for title, pairs in found.items()}
+    return {title: pairs[:MAX_ROWS] for title, pairs in drawn.items() if pairs}
+
+
+def _part(facts: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = facts.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _point(pair: tuple[Any, Any]) -> tuple[float, float] | None:
+    """A step above 0 and a finite share not below 0; None for anything else."""
+    try:
+        steps, share = float(pair[0]), float(pair[1])
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (steps, share) if 1 <= steps <= 2**20 and 0 <= share <= 2**20 else None
 
 
 def tables(conversion: Mapping[str, Any]) -> tuple[Table, ...]:
