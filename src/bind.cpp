@@ -275,14 +275,14 @@ void bind_nodes(Class& c) {
         return net.add(make_by_rule<V>(name, in, out, {projections_of(projections), view<V>(bias), bits, scale}));
     }, "name"_a, "inputs"_a, "out"_a, "projections"_a, "bias"_a.none(), "bits"_a, "scale"_a);
     c.def("conv", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<W>& weights,
-                     const std::optional<In<V>>& bias, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride,
-                     std::array<int32_t, 4> padding, std::array<int32_t, 2> dilation, int32_t groups, int32_t exponent) {
+                     const std::optional<In<V>>& bias, const Shape& kernel, const Shape& stride,
+                     const Shape& padding, const Shape& dilation, int32_t groups, int32_t exponent) {
         return net.add(make_conv<V>(name, in, out, {view<W>(weights), view<V>(bias), kernel, stride, dilation, padding, groups, exponent}));
     }, "name"_a, "inputs"_a, "out"_a, "weights"_a, "bias"_a.none(), "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "exponent"_a);
     c.def("move", [](Network<V>& net, const std::string& name, const std::vector<Shape>& in, const Shape& out, const In<int32_t>& sources) {
         return net.add(make_move<V>(name, in, out, view<int32_t>(sources)));
     }, "name"_a, "inputs"_a, "out"_a, "sources"_a);
-    c.def("pool", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride) {
+    c.def("pool", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const Shape& kernel, const Shape& stride) {
         return net.add(make_pool<V>(name, in, out, kernel, stride));
     }, "name"_a, "inputs"_a, "out"_a, "kernel"_a, "stride"_a);
     c.def("joint", [](Network<V>& net, const std::string& kind, const std::string& name, const std::vector<Shape>& in, const Shape& out,

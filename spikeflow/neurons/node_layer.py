@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -122,7 +122,7 @@ class NodeLayer(Timed):
         if isinstance(node, Conv2d):
             return convolved(node, x[0], self.weight, self.bias if node.bias is not None else None)
         if isinstance(node, SumPool):
-            return F.avg_pool2d(x[0], node.kernel, node.stride, divisor_override=1)
+            return summed(node, x[0])
         if isinstance(node, Scale):
             return x[0] * self.factor
         total = self._sum(x[0], None)
@@ -176,9 +176,27 @@ def moved(node: Move, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
 
 def convolved(node: Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """What a convolution hands on, with these weights."""
-    (top, bottom), (left, right) = node.padding
-    padded = F.pad(x, (left, right, top, bottom)) if top or bottom or left or right else x
-    return F.conv2d(padded, weight, bias, node.stride, 0, node.dilation, node.groups)
+    ends = [n for pair in reversed(node.padding) for n in pair]
+    padded = F.pad(x, ends) if any(ends) else x
+    if node.axes in _CONVOLUTIONS:
+        return _CONVOLUTIONS[node.axes](padded, weight, bias, node.stride, 0, node.dilation, node.groups)
+    raise UnsupportedLayer("NodeLayer", f"a convolution along {node.axes} axes", "three at most")
+
+
+def summed(node: SumPool, x: torch.Tensor) -> torch.Tensor:
+    """The sums of windows."""
+    if len(node.kernel) not in _POOLS:
+        raise UnsupportedLayer("NodeLayer", f"a pool along {len(node.kernel)} axes", "three at most")
+    return _POOLS[len(node.kernel)](x, node)
+
+
+_CONVOLUTIONS: Mapping[int, Callable[..., torch.Tensor]] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+_POOLS: Mapping[int, Callable[[torch.Tensor, SumPool], torch.Tensor]] = {
+    # torch's own of one axis takes no divisor
+    1: lambda x, p: F.avg_pool2d(x[:, :, None], (1, *p.kernel), (1, *p.stride), divisor_override=1)[:, :, 0],
+    2: lambda x, p: F.avg_pool2d(x, p.kernel, p.stride, divisor_override=1),
+    3: lambda x, p: F.avg_pool3d(x, p.kernel, p.stride, divisor_override=1),
+}
 
 
 def _arrays(node: Node) -> dict[str, Any]:

@@ -226,7 +226,6 @@ class _Lowering:
         )
 
     def _conv(self, network: Any, name: str, node: Conv2d) -> int:
-        (top, bottom), (left, right) = node.padding
         return network.conv(
             name,
             self.graph.port_shape(name, "in"),
@@ -235,7 +234,7 @@ class _Lowering:
             node.bias,
             node.weight.shape[2:],
             node.stride,
-            (top, bottom, left, right),
+            [n for ends in node.padding for n in ends],
             node.dilation,
             node.groups,
             node.exponent,
@@ -286,12 +285,10 @@ def _synapses(network: Network, node: Linear | Sparse) -> tuple[Array, Array | N
 
 
 def operand(x: Array, shape: Shape, dtype: npt.DTypeLike) -> Array:
-    """A param or initial state: one element, one for each channel of ``(C, H, W)``, or one for each
-    neuron.
-    """
+    """A param or initial state: one element, one for each channel of ``(C, ...)``, or one for each neuron."""
     if x.size == 1:
         return np.ascontiguousarray(x, dtype).reshape(1)
     padded = (1,) * (len(shape) - x.ndim) + x.shape
-    if len(shape) == 3 and padded == (shape[0], 1, 1) and prod(shape) > shape[0]:
+    if len(shape) > 1 and padded == (shape[0], *(1,) * (len(shape) - 1)) and prod(shape) > shape[0]:
         return np.ascontiguousarray(x, dtype).reshape(-1)
     return np.ascontiguousarray(np.broadcast_to(x, shape), dtype).reshape(-1)

@@ -48,22 +48,52 @@ Axis make_axis(const AxisText& a, bool join) {
     return axis;
 }
 
+// Two axes as one of rows, the first the slower: places, targets and taps are numbered in C order.
+Axis joined(const Axis& slow, const Axis& fast, const AxisText& a) {
+    Axis axis;
+    for (const int32_t k : slow.tap_order)
+        for (const int32_t l : fast.tap_order) axis.tap_order.push_back(k * a.kernel + l);
+    for (std::size_t p = 0; p < slow.reached.size(); ++p)
+        for (std::size_t q = 0; q < fast.reached.size(); ++q) {
+            for (int32_t i = slow.start[p]; i < slow.start[p + 1]; ++i)
+                for (int32_t j = fast.start[q]; j < fast.start[q + 1]; ++j) {
+                    const Run &one = slow.runs[static_cast<std::size_t>(i)], &two = fast.runs[static_cast<std::size_t>(j)];
+                    axis.runs.push_back({one.target * a.target + two.target, 1, one.tap * a.kernel + two.tap});
+                }
+            axis.reached.push_back(slow.reached[p] * fast.reached[q]);
+            axis.start.push_back(static_cast<int32_t>(axis.runs.size()));
+        }
+    return axis;
+}
+
+// All axes but the last as one of rows; a line has one row.
+template <class V>
+Axis make_rows(const Shape& in, const Shape& to, const ConvText<V>& text) {
+    Axis rows = make_axis({1, 1, 1, 1, 1, 0}, false);
+    for (std::size_t k = 0; k + 1 < text.kernel.size(); ++k) {
+        const AxisText a{in[1 + k], to[1 + k], text.kernel[k], text.stride[k], text.dilation[k], text.padding[2 * k]};
+        rows = joined(rows, make_axis(a, false), a);
+    }
+    return rows;
+}
+
 template <class V, class W>
 class ConvNode final : public Node<V> {
 public:
     ConvNode(const std::string& name, const Shape& in, Layout out, const ConvText<V>& text)
         : Node<V>(name, std::move(out), 1), source(in, name), exponent(text.exponent) {
         const Shape& to = this->layout.shape;
-        rows = make_axis({in[1], to[1], text.kernel[0], text.stride[0], text.dilation[0], text.padding[0]}, false);
-        columns = make_axis({in[2], to[2], text.kernel[1], text.stride[1], text.dilation[1], text.padding[2]}, text.groups == 1);
-        view.pixels = in[1] * in[2];
-        view.width = in[2];
-        view.target_width = to[2];
+        const std::size_t last = text.kernel.size() - 1;
+        rows = make_rows(in, to, text);
+        columns = make_axis({in.back(), to.back(), text.kernel[last], text.stride[last], text.dilation[last], text.padding[2 * last]}, text.groups == 1);
+        view.pixels = source.size / in[0];
+        view.width = in.back();
+        view.target_width = to.back();
         view.target_channels = to[0];
         view.group_in = in[0] / text.groups;
         view.group_out = to[0] / text.groups;
-        kernel_rows = text.kernel[0];
-        kernel_columns = text.kernel[1];
+        kernel_rows = static_cast<int32_t>(rows.tap_order.size());
+        kernel_columns = text.kernel[last];
         view.channel_weights = int64_t{kernel_rows} * kernel_columns * view.group_out;
         find_offsets();
         pack(text);
@@ -170,10 +200,12 @@ private:
 
 template <class V>
 void check_conv(const std::string& name, const Layout& in, const Layout& out, const ConvText<V>& t) {
-    require(in.shape.size() == 3 && out.shape.size() == 3, name, "a convolution of a shape without channels, height and width");
+    const std::size_t axes = t.kernel.size();
+    require(axes >= 1 && in.shape.size() == axes + 1 && out.shape.size() == axes + 1, name, "a convolution of a shape of other axes than its kernel");
+    require(t.stride.size() == axes && t.dilation.size() == axes && t.padding.size() == 2 * axes, name, "a stride, dilation or padding of other axes");
     require(t.groups >= 1 && in.shape[0] % t.groups == 0 && out.shape[0] % t.groups == 0, name, "groups that do not divide the channels");
     int64_t weights = int64_t{out.shape[0]} * (in.shape[0] / t.groups);
-    for (std::size_t axis = 0; axis < 2; ++axis) {
+    for (std::size_t axis = 0; axis < axes; ++axis) {
         const int32_t kernel = t.kernel[axis], stride = t.stride[axis], dilation = t.dilation[axis];
         const int32_t before = t.padding[2 * axis], after = t.padding[2 * axis + 1];
         require(kernel >= 1 && stride >= 1 && dilation >= 1 && before >= 0 && after >= 0, name, "a kernel, stride, dilation or padding out of range");

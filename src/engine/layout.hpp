@@ -1,8 +1,8 @@
 // Layout: how the elements of a node lie in memory.
 //
-// Logical order is C order of the shape; sums follow it and spikes are named by it. Values of shape (C, H, W) lie
+// Logical order is C order of the shape; sums follow it and spikes are named by it. Values of shape (C, ...) lie
 // channels last, so that the synapses of one kernel tap are neighbours. Every layout is cut into blocks of about
-// 512 elements; a block of (C, H, W) holds whole pixels, so that a value for each channel repeats in every block.
+// 512 elements; a block of (C, ...) holds whole pixels, so that a value for each channel repeats in every block.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ public:
             require(count <= INT32_MAX, name, "more than 2**31 - 1 elements");
         }
         size = static_cast<int32_t>(count);
-        if (this->shape.size() == 3) {
+        if (this->shape.size() > 1) {
             channels = this->shape[0];
             pixels = size / channels;
         } else {

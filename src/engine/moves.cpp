@@ -1,11 +1,14 @@
 #include "moves.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "fixed.hpp"
 
 namespace spikeflow {
 namespace {
+
+constexpr std::size_t kAxes = 3;     // of a channel, at most, that a pool takes
 
 template <class V>
 class MoveNode final : public Node<V> {
@@ -142,9 +145,17 @@ private:
 template <class V>
 class PoolNode final : public Node<V> {
 public:
-    PoolNode(const std::string& name, const Shape& in, Layout out, std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride)
+    PoolNode(const std::string& name, const Shape& in, Layout out, const Shape& kernel, const Shape& stride)
         : Node<V>(name, std::move(out), 1), in_(in) {
-        for (std::size_t axis = 0; axis < 2; ++axis) windows_[axis] = windows(in[1 + axis], this->layout.shape[1 + axis], kernel[axis], stride[axis]);
+        const Shape& to = this->layout.shape;
+        const std::size_t first = kAxes - kernel.size();
+        for (std::size_t axis = 0; axis < kAxes; ++axis) {
+            const bool there = axis >= first;
+            const std::size_t k = there ? axis - first : 0;
+            from_[axis] = there ? in[1 + k] : 1;
+            to_[axis] = there ? to[1 + k] : 1;
+            windows_[axis] = there ? windows(from_[axis], to_[axis], kernel[k], stride[k]) : windows(1, 1, 1, 1);
+        }
     }
 
     void check_source(std::size_t, const Layout& from) const override {
@@ -154,23 +165,24 @@ public:
         return std::make_unique<Stateless<V, PoolNode>>(*this, context);
     }
 
-    // Spikes come in the order (channel, y, x), so each window adds them in the order (window y, window x).
+    // Spikes come in C order, so each window adds them in the C order of its own places.
     void step(Step<V>& step, const Context<V>& context) const {
         const Events<V>& in = step.ports[0].value().events();
         Events<V>& out = step.out.write_events();
         if (in.size() == 0) return;
         Scratch<V>& scratch = context.scratch;
-        const int32_t width = in_[2], pixels = in_[1] * width, out_height = this->layout.shape[1], out_width = this->layout.shape[2];
         for (std::size_t e = 0; e < in.size(); ++e) {
-            const int32_t c = in.index[e] / pixels, pixel = in.index[e] - c * pixels, y = pixel / width;
-            const Window& rows = windows_[0][static_cast<std::size_t>(y)];
-            const Window& columns = windows_[1][static_cast<std::size_t>(pixel - y * width)];
-            for (int32_t oy = rows.first; oy <= rows.last; ++oy)
-                for (int32_t ox = columns.first; ox <= columns.last; ++ox) {
-                    const int32_t to = (c * out_height + oy) * out_width + ox;
-                    scratch.mark(to);
-                    scratch.sums[static_cast<std::size_t>(to)] += in.at(e);
-                }
+            const int32_t line = in.index[e] / from_[2], plane = line / from_[1], c = plane / from_[0];
+            const Window& slices = windows_[0][static_cast<std::size_t>(plane - c * from_[0])];
+            const Window& rows = windows_[1][static_cast<std::size_t>(line - plane * from_[1])];
+            const Window& columns = windows_[2][static_cast<std::size_t>(in.index[e] - line * from_[2])];
+            for (int32_t oz = slices.first; oz <= slices.last; ++oz)
+                for (int32_t oy = rows.first; oy <= rows.last; ++oy)
+                    for (int32_t ox = columns.first; ox <= columns.last; ++ox) {
+                        const int32_t to = ((c * to_[0] + oz) * to_[1] + oy) * to_[2] + ox;
+                        scratch.mark(to);
+                        scratch.sums[static_cast<std::size_t>(to)] += in.at(e);
+                    }
         }
         MoveNode<V>::take_sums(scratch, this->layout.size, out);
     }
@@ -187,7 +199,8 @@ private:
     }
 
     Shape in_;
-    std::array<std::vector<Window>, 2> windows_;
+    std::array<int32_t, kAxes> from_{}, to_{};     // sizes of a channel's axes, missing ones 1 before the others
+    std::array<std::vector<Window>, kAxes> windows_;
 };
 
 template <class V>
@@ -239,11 +252,12 @@ std::unique_ptr<Node<V>> make_move(const std::string& name, const std::vector<Sh
 }
 
 template <class V>
-std::unique_ptr<Node<V>> make_pool(const std::string& name, const Shape& in, const Shape& out,
-                                   std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride) {
+std::unique_ptr<Node<V>> make_pool(const std::string& name, const Shape& in, const Shape& out, const Shape& kernel, const Shape& stride) {
     const Layout source(in, name), layout(out, name);
-    require(in.size() == 3 && out.size() == 3 && in[0] == out[0], name, "a pool of a shape without channels, height and width");
-    for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::size_t axes = kernel.size();
+    require(axes >= 1 && axes <= kAxes && in.size() == axes + 1 && out.size() == axes + 1 && stride.size() == axes && in[0] == out[0], name,
+            "a pool of a shape of other axes or channels");
+    for (std::size_t axis = 0; axis < axes; ++axis) {
         require(kernel[axis] >= 1 && stride[axis] >= 1 && in[1 + axis] >= kernel[axis], name, "a kernel or stride out of range");
         require((in[1 + axis] - kernel[axis]) / stride[axis] + 1 == out[1 + axis], name, "an output of another size");
     }
@@ -261,8 +275,8 @@ std::unique_ptr<Node<V>> make_scale(const std::string& name, const Shape& shape,
 #define SF_MAKE(V)                                                                                                         \
     template std::unique_ptr<Node<V>> make_move<V>(const std::string&, const std::vector<Shape>&, const Shape&,            \
                                                    std::span<const int32_t>);                                              \
-    template std::unique_ptr<Node<V>> make_pool<V>(const std::string&, const Shape&, const Shape&, std::array<int32_t, 2>, \
-                                                   std::array<int32_t, 2>);                                                \
+    template std::unique_ptr<Node<V>> make_pool<V>(const std::string&, const Shape&, const Shape&, const Shape&,           \
+                                                   const Shape&);                                                          \
     template std::unique_ptr<Node<V>> make_scale<V>(const std::string&, const Shape&, std::span<const WeightOf<V>>, int32_t);
 SF_MAKE(float)
 SF_MAKE(int32_t)

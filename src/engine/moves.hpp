@@ -1,8 +1,6 @@
 // Nodes that move, pool or scale values. All work on spikes.
 #pragma once
 
-#include <array>
-
 #include "node.hpp"
 #include "synapses.hpp"
 
@@ -13,9 +11,10 @@ template <class V>
 std::unique_ptr<Node<V>> make_move(const std::string& name, const std::vector<Shape>& in, const Shape& out,
                                    std::span<const int32_t> sources);
 
+// Sums over windows; one size and stride for each axis of a channel.
 template <class V>
 std::unique_ptr<Node<V>> make_pool(const std::string& name, const Shape& in, const Shape& out,
-                                   std::array<int32_t, 2> kernel, std::array<int32_t, 2> stride);
+                                   const Shape& kernel, const Shape& stride);
 
 // Each value times its factor (one, or one each in C order), then for integers shifted by the exponent.
 template <class V>

@@ -106,26 +106,25 @@ def _linear(d: Draft) -> None:
 
 
 def _conv(d: Draft) -> None:
-    source = d.pick(3)
+    """Along one to three axes."""
+    source = d.pick([3, 3, 2, 4][d.rng.integers(4)])
     if source is None:
         return
-    channels, high, wide = d.shapes[source]
+    channels, *size = d.shapes[source]
     groups = int(d.rng.choice([g for g in (1, 1, 2, channels) if channels % g == 0]))
     out = groups * int(d.rng.integers(1, 9))
-    kernel = tuple(int(k) for k in d.rng.integers(1, 4, 2))
-    stride, dilation = (tuple(int(k) for k in d.rng.integers(1, 4, 2)) for _ in range(2))
-    p = [int(k) for k in d.rng.integers(0, 3, 4)]
+    kernel, stride, dilation = (tuple(int(k) for k in d.rng.integers(1, 4, len(size))) for _ in range(3))
     node = Conv2d(
         d.weight((out, channels // groups, *kernel)),
         d.bias(out),
         stride,
-        ((p[0], p[1]), (p[2], p[3])),
+        tuple((int(a), int(b)) for a, b in d.rng.integers(0, 3, (len(size), 2))),
         dilation,
         groups,
         d.exponent(),
     )
     try:
-        shape = node.output_shape("conv", ((channels, high, wide),))
+        shape = node.output_shape("conv", (d.shapes[source],))
     except ShapeError:
         return
     d.add(node, shape, *((s, "in") for s in d.same_shape(source, 2)))
@@ -158,7 +157,7 @@ def _placed(shape: Shape) -> Flatten | Reshape | Gather:
 
 
 def _move(d: Draft) -> None:
-    source = d.pick(3) or d.pick()
+    source = d.pick([3, 3, 4][d.rng.integers(3)]) or d.pick()
     shape, rng = d.shapes[source], d.rng
     kind = rng.integers(7)
     if kind == 0:
@@ -175,8 +174,9 @@ def _move(d: Draft) -> None:
         node = Upsample(tuple(int(k) for k in rng.integers(1, 4, len(shape))))
     elif kind == 5:
         node = Delay(int(rng.integers(1, 5)))
-    elif len(shape) == 3 and min(shape[1:]) >= 2:
-        node = SumPool((2, int(rng.integers(1, 3))), tuple(int(k) for k in rng.integers(1, 4, 2)))
+    elif len(shape) > 1 and min(shape[1:]) >= 2:
+        axes = len(shape) - 1
+        node = SumPool(*(tuple(int(k) for k in rng.integers(1, most, axes)) for most in (3, 4)))
     else:
         return
     d.add(node, node.output_shape("move", (shape,)), *((s, "in") for s in d.same_shape(source, 2)))
@@ -184,7 +184,7 @@ def _move(d: Draft) -> None:
 
 def _max_pool(d: Draft) -> None:
     """Windows of 1 to 3 a side, of any stride, dilation and padding that leave none of them empty."""
-    source, rng = d.pick([3, 3, 2][d.rng.integers(3)]), d.rng
+    source, rng = d.pick([3, 3, 2, 4][d.rng.integers(4)]), d.rng
     if source is None:
         return
     shape = d.shapes[source]
@@ -259,7 +259,7 @@ def graph(rng: np.random.Generator, fixed: bool) -> Graph:
     while True:
         d = Draft(rng, fixed)
         for _ in range(rng.integers(1, 3)):
-            shape = [(3, 5, 6), (2, 7, 4), (12,), (2, 24, 20), (4, 9)][rng.integers(5)]
+            shape = [(3, 5, 6), (2, 7, 4), (12,), (2, 24, 20), (4, 9), (2, 3, 5, 4)][rng.integers(6)]
             kind = ["spikes", "current"][rng.integers(2)]
             d.add(
                 Input(shape, kind, BYTE if fixed and (kind == "current" or rng.random() < 0.5) else None),

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.ir.nodes import Conv2d, Shape, Sparse
+from spikeflow.ir.nodes import Conv2d, Shape, Sparse, convolution
 from spikeflow.typing import Array
 
 
@@ -26,12 +26,13 @@ def identity(in_shape: Shape, out_shape: Shape) -> Sparse:
 def affine(shape: Shape, factor: npt.ArrayLike, shift: npt.ArrayLike) -> Conv2d | Sparse:
     """y = factor x + shift; both broadcast to `shape`.
 
-    One number for each channel of a picture makes a depthwise convolution of size 1, anything else one
+    One number for each channel of several values makes a depthwise convolution of size 1, anything else one
     synapse and one bias for each element.
     """
     a, b = per_channel(factor, shape), per_channel(shift, shape)
-    if len(shape) == 3 and a is not None and b is not None:
-        return Conv2d(a[:, None, None, None].astype(np.float32), b.astype(np.float32), groups=shape[0])
+    if len(shape) > 1 and a is not None and b is not None:
+        weight = a.reshape(-1, *(1,) * len(shape)).astype(np.float32)
+        return convolution(weight, b.astype(np.float32), groups=shape[0])
     count = prod(shape)
     weight, bias = (np.broadcast_to(np.asarray(x, np.float64), shape).ravel() for x in (factor, shift))
     return Sparse(

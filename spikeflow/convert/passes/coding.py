@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Conv2d, Flatten, Input, Linear, Node, Shape, Sparse
+from spikeflow.ir.nodes import Conv2d, Flatten, Input, Linear, Node, Shape, Sparse, convolution
 
 _DIFFERENCE = "onoff"
 
@@ -53,9 +53,10 @@ def _widen(graph: Graph, name: str, changed: dict[str, Node]) -> bool:
 
 def difference(shape: Shape) -> Conv2d | Sparse:
     """The node x = on - off of a doubled first axis."""
-    if len(shape) == 3:
+    if len(shape) > 1:
         eye = np.eye(shape[0], dtype=np.float32)
-        return Conv2d(np.concatenate([eye, -eye], axis=1)[:, :, None, None])
+        weight = np.concatenate([eye, -eye], axis=1)
+        return convolution(weight.reshape(*weight.shape, *(1,) * (len(shape) - 1)))
     count = prod(shape)
     return Sparse(
         np.arange(2 * count + 1),

@@ -31,7 +31,7 @@ from spikeflow.ir.nodes import (
     Synaptic,
 )
 from spikeflow.neurons.joints import STRETCHES, joined
-from spikeflow.neurons.node_layer import convolved, moved
+from spikeflow.neurons.node_layer import convolved, moved, summed
 from spikeflow.typing import Array
 
 Visit = Callable[[str, torch.Tensor], None]
@@ -129,7 +129,7 @@ def _sparse(node: Sparse, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
 
 
 def _sum_pool(node: SumPool, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
-    return F.avg_pool2d(x[0], node.kernel, node.stride, divisor_override=1)
+    return summed(node, x[0])
 
 
 def _batch_norm(node: BatchNorm, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:

@@ -19,7 +19,7 @@ from spikeflow.hw.integer.roundings import costs, drive_of
 from spikeflow.hw.integer.translate import thresholds
 from spikeflow.hw.passes.compose import Constants
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.nodes import LINEAR_KINDS, Input, Node, Population
+from spikeflow.ir.nodes import LINEAR_KINDS, Conv2d, Input, Node, Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions
 from spikeflow.sim.joined import parted
@@ -73,7 +73,8 @@ class Measured:
 
     def groups(self, name: str) -> int:
         node = self.nodes[name]
-        return weights.groups_of(node.shape, shared=not node.program.spikes())
+        kernels = any(isinstance(self.graph.nodes[e.src], Conv2d) for e in self.graph.inputs_of(name))
+        return weights.groups_of(node.shape, not node.program.spikes(), kernels)
 
     def _edges(self, name: str, port: str) -> list[Edge]:
         found, groups = [], self.groups(name)

@@ -40,18 +40,20 @@ class Loss:
     clipped: int
 
 
-def groups_of(shape: Shape, shared: bool) -> int:
-    """How many scales a population of this shape has: one a channel, one a neuron if flat, one where
-    shared.
+def groups_of(shape: Shape, shared: bool, kernels: bool) -> int:
+    """How many scales a population of this shape has: one a channel of a picture and where `kernels` are
+    shared, one a neuron otherwise, one in all where `shared`.
     """
-    return 1 if shared else shape[0] if len(shape) == 3 else prod(shape)
+    if shared:
+        return 1
+    return shape[0] if kernels or len(shape) == 3 else prod(shape)
 
 
 def per_neuron(scale: Float, shape: Shape) -> Float:
     """Scales ``(groups,)`` as an array that broadcasts to the population."""
     if scale.size == 1:
         return scale.reshape(())
-    return scale.reshape((-1, 1, 1)) if len(shape) == 3 else scale.reshape(shape)
+    return scale.reshape(shape) if scale.size == prod(shape) else scale.reshape(-1, *(1,) * (len(shape) - 1))
 
 
 def group_of_weights(node: SynapticNode, groups: int) -> npt.NDArray[np.int64]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from spikeflow.ir.nodes.base import MAX_ELEMENTS, Pair, Shape, check_shape
-from spikeflow.ir.nodes.conv2d import Conv2d
+from spikeflow.ir.nodes.conv2d import Conv2d, convolution
 from spikeflow.ir.nodes.delay import Delay
 from spikeflow.ir.nodes.elementwise import Activation, BatchNorm, Scale
 from spikeflow.ir.nodes.ends import Input, Output
@@ -69,6 +69,7 @@ __all__ = [
     "SynapticNode",
     "Upsample",
     "check_shape",
+    "convolution",
 ]
 
 Node = (

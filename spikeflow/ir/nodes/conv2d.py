@@ -1,10 +1,12 @@
-"""Conv2d: one kernel at every place."""
+"""Conv2d: one kernel at every place, along one axis or several."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -17,19 +19,23 @@ from spikeflow.ir.nodes.families import Past, Synapses, Synaptic
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Synaptic):
-    """Two-dimensional correlation of ``(C, H, W)`` with a kernel, zeros outside, plus bias.
+    """Correlation of ``(C, L)``, ``(C, H, W)``, ... with a kernel, zeros outside, plus bias.
+
+    It bears the name of its first files, where a picture was all that it took; `convolution` makes one of
+    any number of axes.
 
     Parameters
     ----------
-    weight : ``(out, in / groups, kernel_y, kernel_x)``.
-    padding : ``((top, bottom), (left, right))``.
+    weight : ``(out, in / groups, *kernel)``, one size of the kernel for each axis of a channel.
+    stride, dilation : one number for each axis; the defaults are those of a picture.
+    padding : before and after, for each axis: ``((top, bottom), (left, right))`` of a picture.
     """
 
     weight: Weight
     bias: Array | None = None
-    stride: Pair = (1, 1)
-    padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
-    dilation: Pair = (1, 1)
+    stride: Shape = (1, 1)
+    padding: tuple[Pair, ...] = ((0, 0), (0, 0))
+    dilation: Shape = (1, 1)
     groups: int = 1
     exponent: int = 0
     ports = ("in",)
@@ -39,11 +45,14 @@ class Conv2d(Synaptic):
         set_frozen(self, "bias", None if self.bias is None else frozen(self.bias, np.float32))
 
     def check(self, name: str) -> None:
-        if len(self.weight.shape) != 4:
-            raise ShapeError(name, f"a weight of shape {self.weight.shape}", "(out, in / groups, y, x)")
+        axes = len(self.weight.shape) - 2
+        if axes < 1:
+            raise ShapeError(name, f"a weight of shape {self.weight.shape}", "(out, in / groups, *kernel)")
         check_weight(name, self.weight)
         check_bias(name, self.bias, self.weight.shape[0])
-        bad = min(self.stride + self.dilation) < 1 or min(self.padding[0] + self.padding[1]) < 0
+        if {len(self.stride), len(self.padding), len(self.dilation)} != {axes}:
+            raise GraphError(name, f"stride, padding and dilation are not one for each of {axes} axes")
+        bad = min(self.stride + self.dilation) < 1 or min(n for ends in self.padding for n in ends) < 0
         if bad or self.groups < 1 or self.weight.shape[0] % self.groups:
             raise GraphError(
                 name,
@@ -52,18 +61,17 @@ class Conv2d(Synaptic):
             )
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
-        shape, (out, per_group, ky, kx) = shapes[0], self.weight.shape
-        if len(shape) != 3 or shape[0] != per_group * self.groups:
-            raise ShapeError(
-                name, f"an input of shape {shape}", f"({per_group * self.groups}, height, width)"
-            )
+        shape, (out, per_group, *kernels) = shapes[0], self.weight.shape
+        if len(shape) != 1 + len(kernels) or shape[0] != per_group * self.groups:
+            wanted = f"({per_group * self.groups}, {', '.join(_AXES.get(len(kernels), ('...',)))})"
+            raise ShapeError(name, f"an input of shape {shape}", wanted)
         size = []
-        for axis, kernel in enumerate((ky, kx)):
+        for axis, kernel in enumerate(kernels):
             free = shape[1 + axis] + sum(self.padding[axis]) - self.dilation[axis] * (kernel - 1) - 1
             if free < 0:
-                raise ShapeError(name, f"an input of shape {shape}", f"at least the kernel {(ky, kx)}")
+                raise ShapeError(name, f"an input of shape {shape}", f"at least the kernel {tuple(kernels)}")
             size.append(free // self.stride[axis] + 1)
-        return (out, size[0], size[1])
+        return (out, *size)
 
     @property
     def rows(self) -> int:
@@ -76,14 +84,20 @@ class Conv2d(Synaptic):
         return self.weight.shape[1] * self.groups
 
     def over_rows(self, values: Array) -> Array:
-        return values[:, None, None, None]
+        return values.reshape(-1, *(1,) * (len(self.weight.shape) - 1))
 
     def over_columns(self, values: Array) -> Array:
         own = values.reshape(self.groups, -1)
-        return np.repeat(own, self.rows // self.groups, axis=0)[:, :, None, None]
+        each = np.repeat(own, self.rows // self.groups, axis=0)
+        return each.reshape(*each.shape, *(1,) * self.axes)
+
+    @property
+    def axes(self) -> int:
+        """How many axes a channel has."""
+        return len(self.weight.shape) - 2
 
     def _positions(self, axis: int, out_shape: Shape) -> Array:
-        """Of the kernel on one axis: 0 is y, 1 is x."""
+        """Of the kernel on one axis of a channel."""
         kernel, before = self.weight.shape[2 + axis], self.padding[axis][0]
         return positions(out_shape[1 + axis], self.stride[axis], kernel, self.dilation[axis], before)
 
@@ -93,8 +107,8 @@ class Conv2d(Synaptic):
         return np.bincount(at[(at >= 0) & (at < in_shape[1 + axis])], minlength=in_shape[1 + axis])
 
     def fan_out(self, in_shape: Shape, out_shape: Shape) -> Array:
-        rows, columns = (self._hits(axis, in_shape, out_shape) for axis in (0, 1))
-        return np.broadcast_to(np.outer(rows, columns) * (self.rows // self.groups), in_shape)
+        hits = reduce(np.multiply.outer, (self._hits(axis, in_shape, out_shape) for axis in range(self.axes)))
+        return np.broadcast_to(hits * (self.rows // self.groups), in_shape)
 
     def alike(self, out_shape: Shape) -> Array | None:
         """Those at one place, of the channels of a group."""
@@ -103,7 +117,7 @@ class Conv2d(Synaptic):
         return (group[:, None] * pixels + np.arange(pixels)).ravel().astype(np.int32)
 
     def connections(self, in_shape: Shape, out_shape: Shape) -> int:
-        hits = (int(self._hits(axis, in_shape, out_shape).sum()) for axis in (0, 1))
+        hits = (int(self._hits(axis, in_shape, out_shape).sum()) for axis in range(self.axes))
         return prod(self.weight.shape[:2]) * prod(hits)
 
     def synapses(self, in_shape: Shape, out_shape: Shape) -> Synapses:
@@ -118,15 +132,15 @@ class Conv2d(Synaptic):
     ) -> Iterator[tuple[Array, Array, Array]]:
         """Synapses of one place of the kernel: (source, target, weight)."""
         kernel = weight_values(self.weight)[:, :, *place]
-        at = [self._positions(axis, out_shape)[:, place[axis]] for axis in (0, 1)]
-        out_y, out_x = (np.flatnonzero((a >= 0) & (a < n)) for a, n in zip(at, in_shape[1:], strict=True))
+        at = [self._positions(axis, out_shape)[:, place[axis]] for axis in range(self.axes)]
+        out = [np.flatnonzero((a >= 0) & (a < n)) for a, n in zip(at, in_shape[1:], strict=True)]
         channel, within = np.nonzero(kernel)
-        if not len(channel) or not len(out_y) or not len(out_x):
+        if not len(channel) or not all(map(len, out)):
             return
         group = channel // (out_shape[0] // self.groups)
-        source = (at[0][out_y][:, None] * in_shape[2] + at[1][out_x]).ravel()
+        source = _numbered([a[o] for a, o in zip(at, out, strict=True)], in_shape[1:])
         source = (group * kernel.shape[1] + within)[:, None] * prod(in_shape[1:]) + source
-        target = channel[:, None] * prod(out_shape[1:]) + (out_y[:, None] * out_shape[2] + out_x).ravel()
+        target = channel[:, None] * prod(out_shape[1:]) + _numbered(out, out_shape[1:])
         weight = np.broadcast_to(kernel[channel, within][:, None], source.shape)
         yield source.ravel().astype(np.int32), target.ravel().astype(np.int32), weight.ravel()
 
@@ -137,9 +151,43 @@ class Conv2d(Synaptic):
         kernel = weight.reshape(self.groups, -1, *weight.shape[1:])
         total = self.zeros(x, (self.groups, kernel.shape[1], *out_shape[1:]))
         # on the padded source
-        at = [self._positions(axis, out_shape) + self.padding[axis][0] for axis in (0, 1)]
-        for c, y, z in np.ndindex(*weight.shape[1:]):
-            window = padded[:, :, c, cut(at[0], y, self.stride[0]), cut(at[1], z, self.stride[1])]
-            total += window[:, :, None] * kernel[None, :, :, c, y, z, None, None].astype(total.dtype)
+        at = [self._positions(axis, out_shape) + self.padding[axis][0] for axis in range(self.axes)]
+        for c, *place in np.ndindex(*weight.shape[1:]):
+            cuts = (cut(a, k, s) for a, k, s in zip(at, place, self.stride, strict=True))
+            window = padded[:, :, c, *cuts]
+            tap = kernel[:, :, c, *place].astype(total.dtype)
+            total += window[:, :, None] * tap.reshape(1, *tap.shape, *(1,) * self.axes)
         total = total.reshape(len(x), *out_shape)
         return self.with_bias(shift(total, self.exponent) if isinstance(self.weight, Quantised) else total)
+
+
+_AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+
+
+def _numbered(at: list[Array], shape: Shape) -> Array:
+    """The C-order numbers of all combinations of positions along the axes of a channel."""
+    return reduce(
+        lambda before, axis: (before[:, None] * axis[1] + axis[0]).ravel(),
+        zip(at, shape, strict=True),
+        np.zeros(1, np.int64),
+    )
+
+
+def convolution(
+    weight: Array,
+    bias: Array | None = None,
+    stride: Shape = (),
+    padding: tuple[Pair, ...] = (),
+    **rest: Any,
+) -> Conv2d:
+    """A convolution along as many axes as its kernel has; stride 1, no padding, no dilation unless said.
+
+    Parameters
+    ----------
+    weight : ``(out, in / groups, *kernel)``.
+    rest : dilation and groups.
+    """
+    axes = np.ndim(weight) - 2
+    ones = (1,) * axes
+    rest.setdefault("dilation", ones)
+    return Conv2d(weight, bias, stride or ones, padding or ((0, 0),) * axes, **rest)
