@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.convert.capture.affine import affine
+from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import APPROXIMATED, Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.refusals import NORMS, PRODUCTS
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode, base_name
 from spikeflow.ir.nodes import Combined, Gather, Reshape, Root, Shape, Synapses
 from spikeflow.ir.synapses import listed

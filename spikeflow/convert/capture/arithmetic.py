@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from spikeflow.convert.capture.affine import affine
+from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.heads import SOFTMAX
 from spikeflow.convert.capture.moves import expanded
 from spikeflow.convert.capture.refusals import REFUSED
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode, base_name, read_by
 from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array

@@ -9,10 +9,10 @@ import numpy as np
 from spikeflow.convert.capture import arithmetic
 from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.capture.approximated import Handler, ask, settle, two
+from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.refusals import PRODUCTS
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode, base_name
 from spikeflow.ir.nodes import Matmul, Permute, Reshape, Shape, Softmax
 from spikeflow.typing import Array
@@ -33,9 +33,19 @@ def matmul(plain: Handler) -> Handler:
     return handler
 
 
-def baddbmm(b: Builder, node: AtenNode) -> Value:
-    """beta c + alpha x y, with a constant c."""
-    ask(b, node, PRODUCTS, _TWO)
+def baddbmm(plain: Handler) -> Handler:
+    """beta c + alpha x y, with a constant c; `plain` takes one with a constant y."""
+
+    def handler(b: Builder, node: AtenNode) -> Value | None:
+        if any(b.constant(part) is not None for part in node.args[1:3]):
+            return plain(b, node)
+        ask(b, node, PRODUCTS, _TWO)
+        return _added(b, node)
+
+    return handler
+
+
+def _added(b: Builder, node: AtenNode) -> Value:
     x, y = (b.value(node, a) for a in node.args[1:3])
     alpha, beta, term = node.kwargs.get("alpha", 1), node.kwargs.get("beta", 1), b.constant(node.args[0])
     if term is None:
@@ -100,8 +110,19 @@ def masked(b: Builder, node: AtenNode, scores: Value, mask: Array) -> Value:
     return b.chain(f"{b.title(node)}.mask", affine(scores.shape, 1.0, own), scores)
 
 
-def einsum(b: Builder, node: AtenNode) -> Value:
-    """A sum of products of two values, as a product of matrices with their axes in order."""
+def einsum(plain: Handler) -> Handler:
+    """A sum of products of two values, as a product of matrices with their axes in order; `plain` takes one
+    value, alone or with a constant.
+    """
+
+    def handler(b: Builder, node: AtenNode) -> Value | None:
+        varying = sum(b.constant(part) is None for part in node.args[1])
+        return plain(b, node) if varying == 1 else _einsum(b, node)
+
+    return handler
+
+
+def _einsum(b: Builder, node: AtenNode) -> Value:
     text, parts = str(node.args[0]).replace(" ", ""), node.args[1]
     inputs, _, out = text.partition("->")
     words = inputs.split(",")

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from spikeflow.convert.capture.affine import affine
+from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.places import place
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode, Ref, base_name
 from spikeflow.convert.trace.evaluate import MOST_VALUES, Allowance, Unknown, operation
 from spikeflow.ir.nodes import Pad, Shape

@@ -9,10 +9,10 @@ import numpy as np
 
 from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.capture.approximated import ask, settle
+from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import BATCH_NORM, Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.refusals import NORM_HINT, NORMS
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode
 from spikeflow.ir.nodes import BatchNorm, Normalise, Shape
 from spikeflow.typing import Array

@@ -1,24 +1,26 @@
-"""Max pooling: windows as torch cuts them, padding that never wins."""
+"""Max pooling along one to three axes: windows as torch cuts them, padding that never wins."""
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
+from spikeflow.convert.capture.arguments import argument, axes_of, each, given
+from spikeflow.convert.capture.averages import adaptive
 from spikeflow.convert.capture.builder import Builder
+from spikeflow.convert.capture.convolutions import moved_lines, samples_of
 from spikeflow.convert.capture.draft import Value
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode
-from spikeflow.ir.nodes import MaxPool, Shape
+from spikeflow.ir.nodes import MaxPool
 
 
 def max_pool(b: Builder, node: AtenNode) -> Value:
-    """max_pool1d and max_pool2d; stride, padding, dilation and ceil_mode as torch has them."""
-    rank = 1 if "1d" in node.op else 2
-    x = _picture(b, node, rank)
-    kernel = _each(node.args[1], rank)
-    stride = _each(argument(node, 2, "stride") or kernel, rank)
+    """max_pool1d, 2d, 3d; stride, padding, dilation and ceil_mode as torch has them."""
+    axes = axes_of(node.op)
+    x = samples_of(b, node, axes, "pooling")
+    kernel = each(node.args[1], axes)
+    stride = each(argument(node, 2, "stride") or kernel, axes)
     padding, dilation = (
-        _each(argument(node, i, name, default), rank)
+        each(argument(node, i, name, default), axes)
         for i, name, default in ((3, "padding", 0), (4, "dilation", 1))
     )
     ceil = bool(argument(node, 5, "ceil_mode", False))
@@ -28,41 +30,24 @@ def max_pool(b: Builder, node: AtenNode) -> Value:
 
 
 def adaptive_max_pool(b: Builder, node: AtenNode) -> Value:
-    """adaptive_max_pool1d and 2d of equal windows; unequal ones are refused."""
-    rank = 1 if "1d" in node.op else 2
-    x = _picture(b, node, rank)
-    out = tuple(
-        n if o is None else int(o) for o, n in zip(_given(node.args[1], rank), x.shape[1:], strict=True)
-    )
-    if any(n % o for n, o in zip(x.shape[1:], out, strict=True)):
-        kind = f"adaptive max pooling of {x.shape[1:]} to {out}, whose windows differ in size"
-        raise b.refuse(node, kind, "an output size that divides the input's")
-    kernel = tuple(n // o for n, o in zip(x.shape[1:], out, strict=True))
-    return _made(b, node, x, MaxPool(kernel, kernel, ((0, 0),) * rank, (1,) * rank))
-
-
-def _picture(b: Builder, node: AtenNode, rank: int) -> Value:
-    x = b.value(node, node.args[0])
-    if len(x.shape) != rank + 1:
-        words = {1: ("one", "(C, L)"), 2: ("two", "(C, H, W)")}[rank]
-        kind = f"a {words[0]}-dimensional pooling on samples of shape {x.shape}"
-        raise b.refuse(node, kind, f"samples of {words[1]}")
-    return x
+    """adaptive_max_pool1d, 2d, 3d; of windows that differ in size the short ones hold a value twice."""
+    axes = axes_of(node.op)
+    x = samples_of(b, node, axes, "pooling")
+    out = [n if o is None else int(o) for o, n in zip(given(node.args[1], axes), x.shape[1:], strict=True)]
+    lines, kernel = [], []
+    for size, count in zip(x.shape[1:], out, strict=True):
+        start, stop = adaptive(size, count)
+        longest = int((stop - start).max())
+        lines.append(np.minimum(start[:, None] + np.arange(longest), stop[:, None] - 1).ravel())
+        kernel.append(longest)
+    x = moved_lines(b, f"{b.title(node)}.windows", x, lines)
+    return _made(b, node, x, MaxPool(tuple(kernel), tuple(kernel), ((0, 0),) * axes, (1,) * axes))
 
 
 def _made(b: Builder, node: AtenNode, x: Value, pool: MaxPool) -> Value:
     value = b.chain(b.title(node), pool, x)
     b.decide(node, "max pooling", value)
     return value
-
-
-def _given(sizes: Any, rank: int) -> tuple[Any, ...]:
-    values = tuple(sizes) if isinstance(sizes, tuple | list) else (sizes,)
-    return values * rank if len(values) == 1 else values
-
-
-def _each(sizes: Any, rank: int) -> Shape:
-    return tuple(int(n) for n in _given(sizes, rank))
 
 
 def _after(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.convert.capture.affine import affine
+from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.arithmetic import combined, relu
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.moves import expanded
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode
 from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array

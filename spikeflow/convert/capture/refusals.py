@@ -22,11 +22,6 @@ def _each(names: str, kind: str, hint: str) -> dict[str, tuple[str, str]]:
 
 # name of the operation -> what it is called, and what to try
 REFUSED: Mapping[str, tuple[str, str]] = {
-    **_each(
-        "max_pool3d max_pool3d_with_indices adaptive_max_pool3d",
-        "a three-dimensional layer",
-        "two dimensions",
-    ),
     **_each("local_response_norm", "normalisation by the sample's own statistics", NORM_HINT),
     **_each(
         "sigmoid tanh gelu silu mish elu selu celu leaky_relu prelu _prelu_kernel relu6 hardsigmoid "
@@ -39,13 +34,6 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     **_each(
         "argmax argmin", "a choice inside the network", "argmax over the classes at the very end, or none"
     ),
-    **_each("conv_transpose1d conv_transpose2d", "a transposed convolution", "leave it out"),
-    **_each(
-        "upsample_bilinear2d upsample_linear1d upsample_bicubic2d _upsample_nearest_exact2d",
-        "interpolation between neighbours",
-        "mode='nearest' with a whole factor for each axis",
-    ),
-    **_each("conv3d avg_pool3d adaptive_avg_pool3d", "a three-dimensional layer", "two dimensions"),
     **_each(
         "lstm gru rnn_tanh rnn_relu",
         "a recurrent layer",
@@ -60,6 +48,11 @@ REFUSED: Mapping[str, tuple[str, str]] = {
 
 # layers that torch writes as several operations, none of which would say what is meant
 IN_PARTS: Mapping[str, tuple[str, str]] = {
+    **_each(
+        "LPPool1d LPPool2d LPPool3d",
+        "powers of values within pooling",
+        "average pooling and a factor, which are the same for norm_type=1 of values >= 0",
+    ),
     **_each("Softsign Tanhshrink Softmin RReLU GLU LogSigmoid", "this activation", _SMOOTH),
     **_each("LocalResponseNorm CrossMapLRN2d", "normalisation by the sample's own statistics", NORM_HINT),
     **_each("LSTM GRU RNN", "a recurrent layer", "spikeflow.neurons.Recurrent, trained as a spiking network"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
-from spikeflow.convert.capture.synapses import argument
 from spikeflow.convert.trace.atengraph import AtenNode
 
 

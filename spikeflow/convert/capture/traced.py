@@ -12,7 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikeflow.convert.capture import arithmetic, moves, pools, rectified, shapes, synapses
+from spikeflow.convert.capture import (
+    arithmetic,
+    averages,
+    contracted,
+    convolutions,
+    moves,
+    pools,
+    rectified,
+    separable,
+    shapes,
+    synapses,
+)
 from spikeflow.convert.capture.approximations import handlers
 from spikeflow.convert.capture.builder import Builder, Captured, Verdict
 from spikeflow.convert.capture.draft import Value
@@ -21,7 +32,7 @@ from spikeflow.convert.capture.refusals import IN_PARTS, LISTED, REFUSED
 from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name, read_by
 from spikeflow.convert.trace.evaluate import MOST_VALUES, Allowance, Unknown, operation
 from spikeflow.convert.trace.normal import is_listed
-from spikeflow.convert.trace.operations import LIKE_ANOTHER, MOVES, SIZES_ALONE
+from spikeflow.convert.trace.operations import INTERPOLATIONS, LIKE_ANOTHER, MOVES, SIZES_ALONE
 from spikeflow.convert.trace.samples_first import samples_first
 from spikeflow.errors import ConversionError, ModelError, ShapeError, UnsupportedLayer, refused
 from spikeflow.ir.nodes import Input, Output
@@ -36,23 +47,28 @@ _MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, Arithmet
 _COMPUTE = "compute it before saving the network, and keep it as a buffer"
 
 _PLAIN: Mapping[str, Handler] = {
-    "linear": synapses.linear,
-    "addmm": synapses.addmm,
-    "mm": synapses.matmul,
-    "matmul": synapses.matmul,
-    "conv2d": synapses.conv2d,
-    "conv1d": synapses.conv1d,
-    "convolution": synapses.convolution,
+    "linear": contracted.linear,
+    **dict.fromkeys(("addmm", "baddbmm"), contracted.addmm),
+    **dict.fromkeys(("mm", "matmul", "bmm", "mv"), contracted.matmul),
+    "einsum": contracted.einsum,
+    **dict.fromkeys(("conv1d", "conv2d", "conv3d"), convolutions.convolve),
+    **dict.fromkeys(("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"), convolutions.transpose),
+    "convolution": convolutions.convolution,
     "batch_norm": synapses.batch_norm,
     "_native_batch_norm_legit_no_training": synapses.batch_norm,
     "native_batch_norm": synapses.batch_norm,
-    "avg_pool2d": synapses.avg_pool2d,
-    "adaptive_avg_pool2d": synapses.adaptive_avg_pool2d,
-    "_adaptive_avg_pool2d": synapses.adaptive_avg_pool2d,
-    "mean": synapses.mean,
-    **dict.fromkeys(("max_pool1d", "max_pool1d_with_indices"), pools.max_pool),
-    **dict.fromkeys(("max_pool2d", "max_pool2d_with_indices"), pools.max_pool),
-    **dict.fromkeys(("adaptive_max_pool1d", "adaptive_max_pool2d"), pools.adaptive_max_pool),
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "avg_pool3d"), averages.avg_pool),
+    **dict.fromkeys(
+        (f"{mark}adaptive_avg_pool{axes}d" for mark in ("", "_") for axes in (1, 2, 3)),
+        averages.adaptive_avg_pool,
+    ),
+    **dict.fromkeys(("mean", "sum"), averages.over_axes),
+    "amax": averages.amax,
+    **dict.fromkeys(
+        (f"max_pool{axes}d{ending}" for axes in (1, 2, 3) for ending in ("", "_with_indices")), pools.max_pool
+    ),
+    **dict.fromkeys((f"adaptive_max_pool{axes}d" for axes in (1, 2, 3)), pools.adaptive_max_pool),
+    **dict.fromkeys(INTERPOLATIONS, separable.interpolate),
     "relu": arithmetic.relu,
     **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max", "hardtanh"), rectified.clamp),
     "threshold": rectified.threshold,
@@ -70,8 +86,6 @@ _PLAIN: Mapping[str, Handler] = {
     **dict.fromkeys(("where", "masked_fill"), arithmetic.where),
     **dict.fromkeys(("softmax", "_softmax", "log_softmax", "_log_softmax", "argmax"), arithmetic.head),
     **dict.fromkeys(("sigmoid", "tanh", "leaky_relu", "elu", "selu", "celu"), arithmetic.head),
-    "avg_pool1d": synapses.avg_pool1d,
-    "adaptive_avg_pool1d": synapses.avg_pool1d,
     **dict.fromkeys(MOVES, moves.move),
     **dict.fromkeys(("pad", "constant_pad_nd"), moves.pad),
     **dict.fromkeys(("cat", "concat", "stack", "hstack", "vstack", "dstack", "column_stack"), moves.joined),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 # Whatever capture gives a meaning to, or refuses with words of its own.
 _IN_NETWORKS = """
-    conv1d conv2d conv3d conv_transpose1d conv_transpose2d convolution linear addmm matmul mm bmm
+    conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d convolution
+    linear addmm matmul mm bmm
     batch_norm instance_norm layer_norm group_norm rms_norm native_layer_norm native_group_norm
     native_batch_norm _native_batch_norm_legit_no_training local_response_norm
     relu relu6 hardtanh leaky_relu prelu _prelu_kernel elu selu celu gelu silu mish sigmoid tanh hardsigmoid
@@ -15,8 +16,7 @@ _IN_NETWORKS = """
     _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool1d adaptive_max_pool2d adaptive_max_pool3d
     dropout feature_dropout alpha_dropout feature_alpha_dropout
     upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
-    _upsample_nearest_exact2d _upsample_nearest_exact3d upsample_bilinear2d
-    upsample_linear1d upsample_bicubic2d
+    _upsample_nearest_exact2d _upsample_nearest_exact3d
     baddbmm scaled_dot_product_attention embedding lstm gru rnn_tanh rnn_relu cosine_similarity
 """
 
@@ -43,6 +43,14 @@ _ON_CONSTANTS = """
     fake_quantize_per_tensor_affine fake_quantize_per_channel_affine one_hot
 """
 
+# Each new value is a weighted mean of neighbours.
+INTERPOLATIONS = frozenset(
+    [
+        *("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d", "upsample_bicubic2d"),
+        *("_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"),
+    ]
+)
+
 # Values, or zeros, at other places of the result: no arithmetic.
 _MOVES = """
     flatten unflatten view reshape _unsafe_view _reshape_alias view_as reshape_as permute transpose swapaxes
@@ -60,7 +68,7 @@ _JOINED = "cat concat stack hstack vstack dstack column_stack pad constant_pad_n
 
 MOVES = frozenset(_MOVES.split())
 CONSTANT = (frozenset(_ON_CONSTANTS.split()) | frozenset(_JOINED.split()) | MOVES) - {"masked_select"}
-OPERATIONS = frozenset(_IN_NETWORKS.split()) | CONSTANT | {"masked_select"}
+OPERATIONS = frozenset(_IN_NETWORKS.split()) | CONSTANT | INTERPOLATIONS | {"masked_select"}
 
 # They read the shape of their argument, not its values.
 SIZES_ALONE = frozenset(["zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"])

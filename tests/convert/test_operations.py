@@ -1,0 +1,29 @@
+"""Linear operations and pooling, drawn at random: the graph gives torch's values, the engine the reference's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from spikeflow.convert.passes.fold import fold
+from spikeflow.convert.passes.forward import forward
+from tests.convert.networks import captured, samples, settled
+from tests.convert.operations import DRAWN, Draw
+
+EACH = 24  # draws of each kind
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_what_is_captured_gives_torchs_values(kind: str) -> None:
+    """Samples are normal numbers; sums are within 1e-5 of the largest value."""
+    for seed in range(EACH):
+        module, shape = DRAWN[kind](Draw(seed))
+        module, x = settled(module, seed), samples(shape, 3, seed)
+        with torch.no_grad():
+            expected = module(torch.from_numpy(x)).numpy()
+        graph = captured(module, shape).graph
+        for stage in (graph, fold(graph)):
+            found = forward(stage, x).reshape(expected.shape)
+            bound = 1e-5 * max(float(np.abs(expected).max()), 1.0)
+            np.testing.assert_allclose(found, expected, atol=bound, err_msg=f"{kind} {seed} {module}")
