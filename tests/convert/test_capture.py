@@ -62,6 +62,11 @@ EXACT: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     ),
     "average pool divisor": (nn.AvgPool2d(2, divisor_override=3), IMAGE),
     "adaptive pool": (nn.AdaptiveAvgPool2d((4, 3)), IMAGE),
+    "adaptive pool of unequal windows": (nn.AdaptiveAvgPool2d(5), IMAGE),
+    "adaptive max pool of unequal windows": (nn.AdaptiveMaxPool2d(5), IMAGE),
+    "transposed": (nn.ConvTranspose2d(4, 2, 2), IMAGE),
+    "bilinear": (nn.Upsample(scale_factor=2, mode="bilinear"), IMAGE),
+    "linear on pictures": (nn.Linear(9, 2), IMAGE),
     "global pool": (layers(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)), IMAGE),
     "mean": (calls(lambda m, x: x.mean((2, 3))), IMAGE),
     "mean kept": (calls(lambda m, x: x.mean([-1, -2], keepdim=True)), IMAGE),
@@ -145,7 +150,6 @@ def test_every_operation_has_its_verdict(name: str) -> None:
 
 
 REFUSED: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
-    "adaptive max pool": (layers(nn.Identity(), nn.AdaptiveMaxPool2d(5)), IMAGE, "divides"),
     "sigmoid": (layers(nn.Linear(6, 6), nn.Sigmoid(), nn.Linear(6, 2)), (6,), "ReLU"),
     "tanh": (layers(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2)), (6,), "ReLU"),
     "gelu": (layers(nn.Linear(6, 6), nn.GELU()), (6,), "ReLU"),
@@ -154,10 +158,6 @@ REFUSED: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
     "layer norm": (layers(nn.Linear(6, 6), nn.LayerNorm(6)), (6,), "BatchNorm"),
     "group norm": (layers(nn.Conv2d(4, 4, 1), nn.GroupNorm(2, 4)), IMAGE, "BatchNorm"),
     "softmax inside": (layers(nn.Linear(6, 6), nn.Softmax(1), nn.Linear(6, 2)), (6,), "end"),
-    "transposed": (layers(nn.Identity(), nn.ConvTranspose2d(4, 2, 2)), IMAGE, "leave"),
-    "unequal windows": (layers(nn.Identity(), nn.AdaptiveAvgPool2d(5)), IMAGE, "divides"),
-    "bilinear": (layers(nn.Identity(), nn.Upsample(scale_factor=2, mode="bilinear")), IMAGE, "nearest"),
-    "linear on pictures": (layers(nn.Identity(), nn.Linear(9, 2)), IMAGE, "Flatten"),
 }
 
 

@@ -26,7 +26,7 @@ TAKEN: list[Callable[[], nn.Module]] = [
 NOT_TAKEN: list[Callable[[], nn.Module]] = [
     nn.GELU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.Softsign, nn.ELU, nn.Hardswish, nn.Mish, nn.Softplus, nn.LeakyReLU, nn.PReLU,
     lambda: nn.GroupNorm(2, 4), lambda: nn.LocalResponseNorm(2), lambda: nn.LayerNorm(6),
-    lambda: nn.InstanceNorm2d(4), lambda: nn.Softmax(1), lambda: nn.ConvTranspose2d(4, 4, 3, 1, 1), lambda: nn.CELU(),
+    lambda: nn.InstanceNorm2d(4), lambda: nn.Softmax(1), lambda: nn.LPPool2d(2, 1), lambda: nn.CELU(),
     lambda: nn.BatchNorm2d(4, track_running_stats=False),
 ]  # fmt: skip
 
@@ -113,7 +113,7 @@ def test_activations_at_the_end_that_keep_the_order_are_left_out(name: str) -> N
 
 
 ADVICE: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
-    "pooling of three dimensions": (nn.AvgPool3d(2), (1, 4, 4, 4), "average pooling"),
+    "a pooling of powers": (nn.LPPool2d(2, 2), (1, 4, 4), "LPPool"),
     "softplus at the end": (nn.Sequential(nn.Linear(4, 2), nn.Softplus()), (4,), "softplus"),
     "argmax inside": (
         Calls(lambda m, x: m.a(x.argmax(1, keepdim=True).float()), a=nn.Linear(1, 2)),
