@@ -53,6 +53,7 @@ def _widen(graph: Graph, name: str, changed: dict[str, Node]) -> bool:
 
 def difference(shape: Shape) -> Conv2d | Sparse:
     """The node x = on - off of a doubled first axis."""
+    doubled = (2 * shape[0], *shape[1:])
     if len(shape) > 1:
         eye = np.eye(shape[0], dtype=np.float32)
         weight = np.concatenate([eye, -eye], axis=1)
@@ -62,7 +63,7 @@ def difference(shape: Shape) -> Conv2d | Sparse:
         np.arange(2 * count + 1),
         np.tile(np.arange(count), 2),
         np.repeat([1.0, -1.0], count),
-        (2 * shape[0], *shape[1:]),
+        doubled,
         shape,
     )
 
