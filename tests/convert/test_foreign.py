@@ -40,7 +40,6 @@ def _scikit(path: Path) -> None:
 
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "tflite": (lambda p: p.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(200)), "TensorFlow Lite"),
     "safetensors": (_safetensors, "safetensors.*load_file"),
     "nir": (lambda p: _hdf5(p, "type", "NIRGraph"), "NIR network.*capture_trained"),
     "keras": (lambda p: _hdf5(p, "keras_version", "2.15.0"), "Keras model.*ONNX|onnx"),

@@ -13,6 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -313,10 +314,57 @@ def _onnx_nested(size: int) -> bytes:
     return onnx_model(graph)
 
 
+def _flat(size: int, repeated: str) -> bytes:
+    """A TFLite model in which one table is named again and again."""
+    import flatbuffers
+    import tflite
+
+    b, count = flatbuffers.Builder(size), size // 4
+    tflite.BufferStart(b)
+    buffer = tflite.BufferEnd(b)
+    shape = b.CreateNumpyVector(np.ones(4, np.int32))
+    name = b.CreateString("x" * (100 if repeated == "names" else 1))
+    tflite.TensorStart(b)
+    tflite.TensorAddShape(b, shape)
+    tflite.TensorAddName(b, name)
+    tensor = tflite.TensorEnd(b)
+    ends = b.CreateNumpyVector(np.zeros(count if repeated == "ends" else 1, np.int32))
+    tflite.OperatorCodeStart(b)
+    code = tflite.OperatorCodeEnd(b)
+    tflite.OperatorStart(b)
+    tflite.OperatorAddInputs(b, ends)
+    tflite.OperatorAddOutputs(b, ends)
+    operator = tflite.OperatorEnd(b)
+
+    def often(made: int, times: int) -> int:
+        b.StartVector(4, times, 4)
+        for _ in range(times):
+            b.PrependUOffsetTRelative(made)
+        return b.EndVector()
+
+    tensors = often(tensor, count if repeated in ("tensors", "names") else 1)
+    operators = often(operator, count if repeated == "operators" else min(count, 100))
+    codes, buffers = often(code, 1), often(buffer, 1)
+    tflite.SubGraphStart(b)
+    for field, value in (("Tensors", tensors), ("Operators", operators), ("Inputs", ends), ("Outputs", ends)):
+        getattr(tflite, f"SubGraphAdd{field}")(b, value)
+    graph = tflite.SubGraphEnd(b)
+    graphs = often(graph, 1)
+    tflite.ModelStart(b)
+    for field, value in (("OperatorCodes", codes), ("Subgraphs", graphs), ("Buffers", buffers)):
+        getattr(tflite, f"ModelAdd{field}")(b, value)
+    b.Finish(tflite.ModelEnd(b), b"TFL3")
+    return bytes(b.Output())
+
+
 _DIMS = b"\x08" + b"\xff" * 8 + b"\x7f"  # a size of 2^63 - 1
 
 
 CORPUS: dict[str, Case] = {
+    **{
+        f"tflite: {word} named again and again": Case("torch", ".tflite", lambda n, word=word: _flat(n, word))
+        for word in (("tensors", "names", "operators", "ends") if find_spec("tflite") else ())
+    },
     "onnx: empty nodes": Case("torch", ".onnx", lambda n: onnx_model(part(1, b"") * (n // 2))),
     "onnx: rectifiers": Case(
         "torch",

@@ -40,3 +40,26 @@ def write_onnx(path: Path) -> None:
     kept = [numpy_helper.from_array(values, name) for name, values in stored.items()]
     graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], kept)
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
+def write_tflite(path: Path) -> None:
+    """A TFLite network of a few operators, some of its weights of 8 bits.
+
+    Raises
+    ------
+    ImportError
+        Without the tflite package.
+    """
+    import tflite  # noqa: F401
+
+    from tests.convert.lite_models import Lite
+
+    draw = np.random.default_rng(0)
+    m = Lite(1, 6, 7, 2)
+    weight = draw.normal(size=(4, 3, 3, 2)).astype(np.float32)
+    h = m.add("CONV_2D", 0, weight, -1, shape=(1, 3, 4, 4), StrideH=2, StrideW=2, FusedActivationFunction=1)
+    h = m.add("PAD", h, np.array([[0, 0], [0, 1], [1, 0], [0, 0]], np.int32), shape=(1, 4, 5, 4))
+    h = m.add("MEAN", h, np.array([1, 2], np.int32), shape=(1, 4))
+    codes = m.keep(draw.integers(-9, 9, (3, 4)).astype(np.int8), [0.1, 0.2, 0.3])
+    h = m.add("FULLY_CONNECTED", h, codes, -1, shape=(1, 3))
+    m.save(path, m.add("SOFTMAX", h, shape=(1, 3), Beta=1.0))

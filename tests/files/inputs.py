@@ -100,6 +100,8 @@ def good_files(folder: Path) -> dict[str, Path]:
     (folder / "data.pkl").write_bytes(_pickled())
     with contextlib.suppress(ImportError):  # a package that reads networks of others may not be installed
         foreign.write_onnx(folder / "net.onnx")
+    with contextlib.suppress(ImportError):
+        foreign.write_tflite(folder / "net.tflite")
     _runs(folder, network)
     _stored(folder)
     return {path.name: path for path in (*sorted(folder.iterdir()), *_event_files(folder))}
@@ -240,7 +242,7 @@ def _reader(name: str) -> str:
         "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "picture.png": "picture",
         "images.idx": "idx", "images.idx.gz": "idx", "sound.wav": "wave",
         "archive.tar": "archive", "archive.tar.gz": "archive", "archive.zip": "archive",
-        "net.onnx": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
+        "net.onnx": "torch", "net.tflite": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
     }  # fmt: skip
     return known.get(name, "events")
 

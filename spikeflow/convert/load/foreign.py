@@ -12,7 +12,6 @@ from spikeflow.ir import store
 
 _HINT = "save the network with torch.save or torch.export.save"
 _KERAS = "model.export('net.onnx', format='onnx') in Keras 3, and convert net.onnx"
-_LITE = "the network it was made from: a Keras model, by way of ONNX, or a torch module"
 _TENSORS = (
     "torch.save(safetensors.torch.load_file('net.safetensors'), 'net.pt'), then convert net.pt with "
     "--arch package.module:function"
@@ -80,8 +79,6 @@ def kind_of(path: str, head: bytes, start: bytes) -> Named:
     if head[:4] == b"\x89HDF":
         found = next((named for mark, named in _IN_HDF5.items() if mark in start), None)
         return found or ("an HDF5 file that holds no network that is known here", _HINT)
-    if head[4:8] == b"TFL3":
-        return "a TensorFlow Lite file", _LITE
     if _is_safetensors(head):
         return "a safetensors file, which holds tensors and no network", _TENSORS
     for mark, named in _HEADS.items():
@@ -93,6 +90,11 @@ def kind_of(path: str, head: bytes, start: bytes) -> Named:
 def start_needed(head: bytes) -> int:
     """How many bytes of a file `kind_of` wants to see."""
     return _LOOKED if head[:4] == b"\x89HDF" else 0
+
+
+def is_tflite(head: bytes) -> bool:
+    """The word that TFLite writes behind the place of its first table."""
+    return head[4:8] == b"TFL3"
 
 
 def _is_safetensors(head: bytes) -> bool:

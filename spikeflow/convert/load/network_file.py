@@ -7,7 +7,7 @@ file                         result
 `torch.export.save(...)`     an `AtenGraph`, read by our own reader
 state dict + `--arch`        the module that the user's own function makes, filled with the file's tensors;
                              alone, or in a checkpoint, under the names of a wrapper or not
-ONNX (`load.onnx`)           a module of the network's operators, each a function of torch
+ONNX, TFLite (`load.onnx`)   a module of the network's operators, each a function of torch
 ===========================  ===============================================================================
 
 The user's function is the only code that ever runs. `arch` beside a file that says itself how its network is
@@ -34,6 +34,7 @@ from spikeflow.convert.load.layers import LAYERS, Rebuilder
 from spikeflow.convert.load.onnx import reader as onnx
 from spikeflow.convert.load.pickled import Instance, Tensor
 from spikeflow.convert.load.reparametrised import KINDS
+from spikeflow.convert.load.tflite import reader as tflite
 from spikeflow.convert.load.torchfile import DEFAULT_LIMIT, Saved
 from spikeflow.convert.load.zipped import StoredZip
 from spikeflow.convert.trace.atengraph import AtenGraph
@@ -48,12 +49,12 @@ _OWN_STRUCTURE = "leave out --arch; it is for files that hold tensors only"
 def load(
     path: str | os.PathLike[str], arch: str | None = None, *, limit: int = DEFAULT_LIMIT
 ) -> nn.Module | AtenGraph:
-    """Open a network of torch or of ONNX.
+    """Open a network of torch, ONNX or TFLite.
 
     Parameters
     ----------
     path
-        A saved module, a state dict, an archive of torch.export, or an ONNX network.
+        A saved module, a state dict, an archive of torch.export, or an ONNX or TFLite network.
     arch
         `package.module:function` for a state dict; the function is imported with the current directory on
         the path, and called without arguments.
@@ -97,6 +98,9 @@ def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = 
         if foreign.is_onnx(head) or (name.endswith(".onnx") and head[:2] not in (b"PK", b"\x80\x02")):
             _refuse_arch(name, arch, "an ONNX network")
             return Opened(*onnx.read(name, limit))
+        if foreign.is_tflite(head):
+            _refuse_arch(name, arch, "a TFLite network")
+            return Opened(*tflite.read(name, limit))
         file.seek(0)
         found = torchfile.look(file, name, length, limit, LAYERS.keys() | KINDS)
         if isinstance(found, StoredZip):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
+from math import prod
 
 import numpy as np
 import torch
@@ -14,11 +15,14 @@ from spikeflow.convert.load.foreign import refuse_spiking
 from spikeflow.convert.load.network_file import Opened, read
 from spikeflow.convert.load.tree import FileNetwork
 from spikeflow.convert.trace.aten import AtenGraph, from_module
-from spikeflow.convert.trace.forecast import expect_room_to_try
+from spikeflow.convert.trace.forecast import HINT, expect_room_to_try
 from spikeflow.errors import ConversionError, DataError, ModelError
+from spikeflow.files import memory
 from spikeflow.ir.nodes import Shape
 from spikeflow.ir.record import Network
 from spikeflow.typing import Array
+
+FLOAT32 = 4  # bytes
 
 Source = nn.Module | AtenGraph | str | os.PathLike[str]
 
@@ -133,6 +137,8 @@ def _example(module: nn.Module, x: Array | None, input_shape: Shape | None) -> t
             "the shape of its input is not known",
             "calibration samples (--data, x=), or the shape of one (--input-shape, input_shape=)",
         )
+    if x is None:
+        memory.expect("a sample of the network", 2 * FLOAT32 * prod(input_shape or ()), HINT)
     values = x[:2] if x is not None else np.zeros((2, *(input_shape or ())), np.float32)
     return like(module, values)
 

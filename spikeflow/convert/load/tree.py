@@ -70,6 +70,8 @@ class FileNetwork(nn.Module):
         super().__init__()
         self.written = written
         self.entry: Callable[[torch.Tensor], torch.Tensor] | None = None
+        if written.channels_last:
+            self.entry = channels_first
         self.numbers = {name: v for name, v in written.stored.items() if isinstance(v, Numbers)}
         self.places: dict[str, tuple[nn.Module, str]] = {}
         for name, value in written.stored.items():
@@ -100,17 +102,20 @@ class FileNetwork(nn.Module):
         Values keep their order, but where a sample has the channels at the other end.
         """
         wanted, last = self.written.sample, self.written.channels_last
-        self.entry = None
-        if _fits(shape, wanted) or None in wanted:
-            return ()
+        inside = channels_first if last else _as_is
+        self.entry = inside
         size = tuple(n for n in wanted if n is not None)
-        if len(size) == len(shape) > 1 and shape == _moved(size, last):
-            order = (0, *range(2, len(size) + 1), 1) if last else (0, len(size), *range(1, len(size)))
-            self.entry = lambda x: x.permute(order)
-            return (self._told(shape, "their channels are moved to where the file has them"),)
+        moved = _moved(size, last)
+        if _fits(shape, wanted) or None in wanted:
+            both = last and len(size) > 1 and size[-1] > 1 and shape == size == moved
+            return (self._told(shape, "the last axis is taken for the channels"),) if both else ()
+        if len(size) == len(shape) > 1 and shape == moved:
+            order = (0, len(size), *range(1, len(size)))
+            self.entry = _as_is if last else lambda x: x.permute(order)
+            return (self._told(shape, "the channels are taken where these have them"),)
         if prod(size) != prod(shape):
             return (self._told(shape, "it is tried on these"),)
-        self.entry = lambda x: x.reshape(x.shape[0], *size)
+        self.entry = lambda x: inside(x.reshape(x.shape[0], *size))
         plain = [n for n in shape if n > 1] == [n for n in size if n > 1]
         how = "their values are taken in the order of the file's layout"
         return () if plain else (self._told(shape, how),)
@@ -162,6 +167,30 @@ def _fits(shape: tuple[int, ...], wanted: Sizes) -> bool:
 def _moved(size: tuple[int, ...], last: bool) -> tuple[int, ...]:
     """The shape with the channels at its other end."""
     return (size[-1], *size[:-1]) if last else (*size[1:], size[0])
+
+
+def _as_is(x: torch.Tensor) -> torch.Tensor:
+    return x
+
+
+def channels_first(x: torch.Tensor) -> torch.Tensor:
+    """Samples of (height, width, channels) as (channels, height, width)."""
+    if x.ndim != 4:
+        return x
+    b, h, w, c = x.shape
+    if int(c) == 1 or int(h) * int(w) == 1:  # the same order of values
+        return x.reshape(b, c, h, w)
+    return x.permute(0, 3, 1, 2)
+
+
+def with_batch(x: torch.Tensor, target: list[Any], declared: int | None) -> list[Any]:
+    """A shape with the number of samples at hand in place of the declared one, which stands first."""
+    first = target[0] if target and isinstance(target[0], int) else None
+    if declared is None or first != declared or x.ndim == 0:
+        return target
+    rest = [int(n) for n in target[1:]]
+    each = prod(int(n) for n in x.shape[1:])
+    return [x.shape[0], *rest] if -1 in rest or prod(rest) == each else target
 
 
 def one_input(path: str, inputs: Sequence[str]) -> None:

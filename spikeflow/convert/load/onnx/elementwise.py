@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from functools import reduce
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional as F
 
+from spikeflow.convert.load.clips import clipped
 from spikeflow.convert.load.numbers import tensor
 from spikeflow.convert.load.onnx.node import Function, Node
 
@@ -36,21 +36,6 @@ def clip(node: Node) -> Function:
         low, high = node.number(1, -math.inf), node.number(2, math.inf)
     low, high = float(node.get("min", low)), float(node.get("max", high))
     return lambda x, *_: clipped(tensor(x), low, high)
-
-
-def clipped(x: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """A clip under the narrowest name that torch has for it; bounds that no float32 reaches are none."""
-    low = -math.inf if low <= np.finfo(np.float32).min else low
-    high = math.inf if high >= np.finfo(np.float32).max else high
-    if low == -math.inf and high == math.inf:
-        return x
-    if low == 0 and high == math.inf:
-        return F.relu(x)
-    if low == 0 and high == 6:
-        return F.relu6(x)
-    if math.inf in (-low, high):
-        return torch.clamp(x, None if low == -math.inf else low, None if high == math.inf else high)
-    return F.hardtanh(x, low, high)
 
 
 def leaky_relu(node: Node) -> Function:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from spikeflow.convert.load.numbers import Numbers, tensor
 from spikeflow.convert.load.onnx.node import Function, Node, whole
+from spikeflow.convert.load.tree import with_batch
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
 
@@ -139,16 +140,6 @@ def reshape(node: Node) -> Function:
         return x.reshape(with_batch(x, target, node.batch))
 
     return run
-
-
-def with_batch(x: torch.Tensor, target: list[Any], declared: int | None) -> list[Any]:
-    """A shape with the number of samples at hand in place of the declared one, which stands first."""
-    first = target[0] if target and isinstance(target[0], int) else None
-    if declared is None or first != declared or x.ndim == 0:
-        return target
-    rest = [int(n) for n in target[1:]]
-    each = prod(int(n) for n in x.shape[1:])
-    return [x.shape[0], *rest] if -1 in rest or prod(rest) == each else target
 
 
 def flatten(node: Node) -> Function:

@@ -1,8 +1,8 @@
 """8-bit networks of ONNX: weights are given their real values, activations are left in full precision.
 
-A pair of QuantizeLinear and DequantizeLinear rounds values and keeps them within the range that 8 bits have;
-rounding and the range's upper end are left out, which is told. Where the range begins at 0 the pair is what
-is left of a rectifier, so a rectifier stands in its place.
+A pair of QuantizeLinear and DequantizeLinear rounds values and keeps them within the range that 8 bits have.
+Rounding is left out, and so is the range but where it begins at 0 and values may lie below: there the pair is
+what is left of a rectifier (or of a clip), so a clip to the range stands in its place.
 """
 
 from __future__ import annotations
@@ -14,22 +14,35 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from spikeflow.convert.load.clips import clipped
 from spikeflow.convert.load.numbers import tensor
 from spikeflow.convert.load.onnx.layers import windows
 from spikeflow.convert.load.onnx.node import Function, Node
 from spikeflow.convert.load.windows import convolved
 
 TOLD = (
-    "its 8-bit activations are taken in full precision: they are neither rounded nor cut off at the top of "
-    "their range; weights have exactly the values that they stand for"
+    "its 8-bit activations are taken in full precision: they are not rounded, and their range cuts off only "
+    "what no rectifier does; weights have exactly the values that they stand for"
 )
 ROUNDING = ("QuantizeLinear", "QLinearConv", "QLinearMatMul")
 
 
-def begins_at_zero(zero: Any) -> bool:
-    """Whether the range of a quantised type, with this zero, has no value below 0."""
+def top_from_zero(scale: Any, zero: Any) -> float | None:
+    """The top of a quantised range that begins at 0; None where it has values below."""
     values = np.zeros(1, np.uint8) if zero is None else np.asarray(zero)
-    return values.dtype.kind in "iu" and bool((values == np.iinfo(values.dtype).min).all())
+    if scale is None or values.size != 1 or values.dtype.kind not in "iu":
+        return None
+    ends = np.iinfo(values.dtype)
+    return (
+        float(np.asarray(scale).reshape(-1)[0]) * (int(ends.max) - int(ends.min))
+        if values == ends.min
+        else None
+    )
+
+
+def cut(x: torch.Tensor, top: float | None) -> torch.Tensor:
+    """Values within a range from 0 to its top; as they are where there is none."""
+    return x if top is None else clipped(x, 0.0, top)
 
 
 def real(values: Any, scale: Any, zero: Any, axis: int = 1) -> torch.Tensor:
@@ -46,10 +59,9 @@ def real(values: Any, scale: Any, zero: Any, axis: int = 1) -> torch.Tensor:
 
 
 def quantise(node: Node) -> Function:
-    """Nothing, or a rectifier where the range begins at 0 and values may lie below."""
-    if bool(node.get("rectified", False)) or not begins_at_zero(node.constant(2)):
-        return lambda x, *_: x
-    return lambda x, *_: F.relu(tensor(x))
+    """Nothing, or a clip where the range begins at 0 and values may lie below."""
+    top = None if node.get("rectified", False) else top_from_zero(node.constant(1), node.constant(2))
+    return lambda x, *_: cut(tensor(x), top)
 
 
 def dequantise(node: Node) -> Function:
@@ -64,7 +76,7 @@ def dequantise(node: Node) -> Function:
 def quantised_conv(node: Node) -> Function:
     """A convolution with its quantisation: inputs x, its scale and zero, w, scale, zero, y's, bias."""
     groups = int(node.get("group", 1))
-    cut = begins_at_zero(node.constant(7))
+    top = top_from_zero(node.constant(6), node.constant(7))
 
     def run(x: Any, x_scale: Any, x_zero: Any, w: Any, w_scale: Any, w_zero: Any, *rest: Any) -> Any:
         weight = real(w, w_scale, w_zero, 0)
@@ -72,19 +84,17 @@ def quantised_conv(node: Node) -> Function:
         if len(rest) > 2 and rest[2] is not None:
             bias = tensor(rest[2]).to(torch.float32) * (tensor(x_scale) * tensor(w_scale)).reshape(-1)
         found = windows(node, tuple(int(n) for n in weight.shape[2:]))
-        made = convolved(tensor(x), weight, bias, found, groups)
-        return F.relu(made) if cut else made
+        return cut(convolved(tensor(x), weight, bias, found, groups), top)
 
     return run
 
 
 def quantised_matmul(node: Node) -> Function:
     """A product with its quantisation: inputs a, its scale and zero, b, scale, zero, y's."""
-    cut = begins_at_zero(node.constant(7))
+    top = top_from_zero(node.constant(6), node.constant(7))
 
     def run(a: Any, a_scale: Any, a_zero: Any, b: Any, b_scale: Any, b_zero: Any, *_: Any) -> Any:
-        made = F.linear(tensor(a), real(b, b_scale, b_zero, -1).t())
-        return F.relu(made) if cut else made
+        return cut(F.linear(tensor(a), real(b, b_scale, b_zero, -1).t()), top)
 
     return run
 

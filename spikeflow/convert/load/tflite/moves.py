@@ -1,0 +1,238 @@
+"""Operators of TFLite that move values, and reductions over axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from spikeflow.convert.load.tflite.layout import axis_of, by_axis, here, in_file
+from spikeflow.convert.load.tflite.node import Function, LiteNode
+from spikeflow.convert.load.tree import with_batch
+
+
+def shaped(node: LiteNode) -> Function:
+    """RESHAPE, SQUEEZE, EXPAND_DIMS: the shape that the file declares for the result, for any batch."""
+    declared = [int(n) for n in node.writes[0].shape]
+
+    def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
+        x = in_file(x)
+        target = [x.shape[0], *declared[1:]] if declared and declared[0] == -1 else declared
+        target = with_batch(x, target, node.batch)
+        same = list(x.shape) == target
+        return here(x if same else x.reshape(target))
+
+    return run
+
+
+def concat(node: LiteNode) -> Function:
+    """Values one after the other."""
+    axis = axis_of(int(node.get("Axis", 0)), len(node.writes[0].shape))
+    return node.activated(lambda *values: torch.cat(values, axis))
+
+
+def pad(node: LiteNode) -> Function:
+    """Zeros or a constant around."""
+    around = by_axis(node.constant(1).reshape(-1, 2).tolist(), node.rank())
+    value = float(node.constant(2).reshape(-1)[0]) if len(node.reads) > 2 else 0.0
+    if any(around[0]):
+        raise node.refuse("along the samples", "padding of a sample's own axes")
+    flat = [int(n) for pair in reversed(around[1:]) for n in pair]
+    return lambda x, *_: F.pad(x, flat, value=value) if any(flat) else x
+
+
+def mirror_pad(node: LiteNode) -> Function:
+    """Values around, mirrored at the edge's own centre (mode 0)."""
+    if int(node.get("Mode", 0)) != 0:
+        raise node.refuse("that repeats the edge", "the mode REFLECT")
+    around = by_axis(node.constant(1).reshape(-1, 2).tolist(), node.rank())
+    if any(around[0]) or (node.rank() == 4 and any(around[1])):
+        raise node.refuse("along samples or channels", "padding of height and width")
+    flat = [int(n) for pair in reversed(around[2:] if node.rank() == 4 else around[1:]) for n in pair]
+    return lambda x, *_: F.pad(x, flat, "reflect")
+
+
+def reduced(
+    function: Callable[[torch.Tensor, list[int], bool], torch.Tensor],
+) -> Callable[[LiteNode], Function]:
+    """A reduction over axes; a value of four axes that keeps only some of them is turned first."""
+
+    def make(node: LiteNode) -> Function:
+        rank, keep = node.rank(), bool(node.get("KeepDims", False))
+        axes = sorted({n % rank for n in node.whole(1)})
+        if 0 in axes:
+            raise node.refuse("over samples", "a reduction within a sample")
+        # without the axes taken away, what is left stands in the file's order where at most one of space does
+        turned = rank == 4 and not keep and 3 not in axes and len(axes) < 2
+
+        def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
+            if turned:
+                return function(in_file(x), axes, False)
+            return function(x, [axis_of(a, rank) for a in axes], keep)
+
+        return run
+
+    return make
+
+
+def transpose(node: LiteNode) -> Function:
+    """Axes in another order."""
+    order = node.whole(1)
+    if order[0] != 0:
+        raise node.refuse("that moves the samples", "the samples first")
+    return lambda x, *_: here(in_file(x).permute(order))
+
+
+def resize(mode: str) -> Callable[[LiteNode], Function]:
+    """Another height and width, where torch reads the same neighbours."""
+
+    def make(node: LiteNode) -> Function:
+        sizes = node.whole(1)
+        corners, half = bool(node.get("AlignCorners", False)), bool(node.get("HalfPixelCenters", False))
+        found = node.reads[0]
+        assert found is not None
+        old = list(found.shape[1:3])
+        if mode == "bilinear" and not corners and not half and sizes != old:
+            raise node.refuse("without HalfPixelCenters or AlignCorners", "half_pixel_centers=True")
+        if mode == "nearest" and corners:
+            raise node.refuse("with AlignCorners", "align_corners=False")
+        if mode == "bilinear":
+            return lambda x, *_: F.interpolate(x, size=sizes, mode=mode, align_corners=corners)
+        word = "nearest-exact" if half and any(n % o for n, o in zip(sizes, old, strict=True)) else "nearest"
+        return lambda x, *_: F.interpolate(x, size=sizes, mode=word)
+
+    return make
+
+
+def strided_slice(node: LiteNode) -> Function:
+    """Stretches along axes; a shrunk axis goes."""
+    begin, end, step = node.whole(1), node.whole(2), node.whole(3)
+    if node.get("EllipsisMask", 0) or node.get("NewAxisMask", 0):
+        raise node.refuse("with an ellipsis or a new axis", "begin and end for each axis")
+    masks = [int(node.get(f"{key}Mask", 0)) for key in ("Begin", "End", "ShrinkAxis")]
+
+    def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
+        x = in_file(x)
+        gone = list[int]()
+        for axis, (first, last, by) in enumerate(zip(begin, end, step, strict=True)):
+            size, bit = int(x.shape[axis]), 1 << axis
+            if axis == 0:
+                continue  # all samples
+            where = range(size)[
+                slice(None if masks[0] & bit else first, None if masks[1] & bit else last, by)
+            ]
+            if masks[2] & bit:
+                where, gone = range(first % size, first % size + 1), [axis, *gone]
+            if where.step < 0:
+                raise node.refuse("backwards", "a positive step")
+            if len(where) != size:
+                x = torch.ops.aten.slice.Tensor(x, axis, where.start, where.stop, where.step)
+        for axis in gone:
+            x = x.squeeze(axis)
+        return here(x)
+
+    whole = masks[0] & 1 and masks[1] & 1 and not masks[2] & 1
+    if (
+        step[0] != 1
+        or not (whole or (begin[0] == 0 and end[0] in (0, node.batch, 2**31 - 1)))
+        or masks[2] & 1
+    ):
+        raise node.refuse("across samples", "a slice of a sample's own axes")
+    return run
+
+
+def slice_(node: LiteNode) -> Function:
+    """Stretches of given lengths."""
+    begin, length = (by_axis(node.whole(n), node.rank()) for n in (1, 2))
+
+    def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
+        for axis, (first, count) in enumerate(zip(begin, length, strict=True)):
+            rest = int(x.shape[axis]) - first
+            if axis and (first or (count != -1 and count != rest)):
+                x = x.narrow(axis, first, rest if count == -1 else count)
+        return x
+
+    if begin[0] != 0 or length[0] not in (-1, node.batch):
+        raise node.refuse("across samples", "a slice of a sample's own axes")
+    return run
+
+
+def split(node: LiteNode) -> Function:
+    """Equal stretches along an axis: inputs are the axis and the values."""
+    axis = axis_of(node.whole(0)[0], node.rank(1))
+    return lambda _, x: tuple(torch.split(x, int(x.shape[axis]) // len(node.writes), axis))
+
+
+def split_v(node: LiteNode) -> Function:
+    """Stretches of given sizes along an axis: inputs are the values, the sizes, the axis."""
+    sizes, axis = node.whole(1), axis_of(node.whole(2)[0], node.rank(0))
+
+    def run(x: torch.Tensor, *_: Any) -> Any:
+        rest = int(x.shape[axis]) - sum(n for n in sizes if n >= 0)
+        return tuple(torch.split(x, [rest if n < 0 else n for n in sizes], axis))
+
+    return run
+
+
+def gather(node: LiteNode) -> Function:
+    """Places along an axis."""
+    index, axis = node.constant(1), int(node.get("Axis", 0)) % node.rank()
+    if axis == 0 or node.get("BatchDims", 0) or index.ndim > 1:
+        raise node.refuse("across samples or with a table of places", "places along one axis")
+    places = [int(n) for n in index.reshape(-1)]
+
+    def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
+        x = in_file(x)
+        if index.ndim == 0:
+            return here(torch.select(x, axis, places[0]))
+        return here(torch.index_select(x, axis, torch.tensor(places)))
+
+    return run
+
+
+def depth_to_space(node: LiteNode) -> Function:
+    """Channels become blocks of pixels; the block comes before the channel."""
+    size = int(node.get("BlockSize", 1))
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        b, c, h, w = x.shape
+        each = int(c) // size**2
+        x = x.reshape(b, size, size, each, h, w).permute(0, 3, 4, 1, 5, 2)
+        return x.reshape(b, each, h * size, w * size)
+
+    return run
+
+
+def space_to_depth(node: LiteNode) -> Function:
+    """Blocks of pixels become channels."""
+    size = int(node.get("BlockSize", 1))
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        b, c, h, w = x.shape
+        x = x.reshape(b, c, h // size, size, w // size, size).permute(0, 3, 5, 1, 2, 4)
+        return x.reshape(b, c * size**2, h // size, w // size)
+
+    return run
+
+
+MOVES: Mapping[str, Callable[[LiteNode], Function]] = {
+    **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), shaped),
+    "CONCATENATION": concat,
+    **dict.fromkeys(("PAD", "PADV2"), pad),
+    "MIRROR_PAD": mirror_pad,
+    "MEAN": reduced(lambda x, axes, keep: torch.mean(x, axes, keep)),
+    "SUM": reduced(lambda x, axes, keep: torch.sum(x, axes, keep)),
+    "REDUCE_MAX": reduced(lambda x, axes, keep: torch.amax(x, axes, keep)),
+    "TRANSPOSE": transpose,
+    "RESIZE_BILINEAR": resize("bilinear"),
+    "RESIZE_NEAREST_NEIGHBOR": resize("nearest"),
+    "STRIDED_SLICE": strided_slice,
+    "SLICE": slice_,
+    "SPLIT": split,
+    "SPLIT_V": split_v,
+    "GATHER": gather,
+    "DEPTH_TO_SPACE": depth_to_space,
+    "SPACE_TO_DEPTH": space_to_depth,
+}

@@ -1,0 +1,184 @@
+"""A TFLite file to a network of torch modules: its operators in order, each a function by its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from spikeflow.convert.load.clips import clipped
+from spikeflow.convert.load.tflite.elementwise import ELEMENTWISE
+from spikeflow.convert.load.tflite.layers import LAYERS
+from spikeflow.convert.load.tflite.layout import spread
+from spikeflow.convert.load.tflite.moves import MOVES
+from spikeflow.convert.load.tflite.node import Function, LiteNode
+from spikeflow.convert.load.tree import FileNetwork, Operator, Written, one_input
+from spikeflow.errors import FileError, ModelError, UnsupportedLayer, refused
+from spikeflow.files.tflite_model import LiteModel, LiteOperator, LiteTensor, read_tflite
+
+OPERATORS: Mapping[str, Callable[[LiteNode], Function]] = {**LAYERS, **ELEMENTWISE, **MOVES}
+_BROADCAST = frozenset(ELEMENTWISE) - {"PRELU"} | {"CONCATENATION"}
+_CUTTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL")
+_REASONS = {
+    **dict.fromkeys(
+        ("L2_NORMALIZATION", "LOCAL_RESPONSE_NORMALIZATION"), "normalisation by the sample's own statistics"
+    ),
+    **dict.fromkeys(("WHILE", "IF"), "a branch or a loop"),
+    **dict.fromkeys(
+        ("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN"), "a recurrent layer"
+    ),
+}
+_MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
+_HINT = "a network of the operators that docs/how-to/networks_in_files.md lists"
+_TOLD = (
+    "its 8-bit activations are taken in full precision: they are not rounded, and their range cuts off only "
+    "what no rectifier does; weights have exactly the values that they stand for"
+)
+_WEIGHTS = (
+    "its weights are 8-bit numbers, taken at exactly the values that they stand for; TFLite also rounds what "
+    "they are multiplied with, as it runs, which is left out"
+)
+
+
+def read(path: str, limit: int) -> tuple[FileNetwork, tuple[str, ...]]:
+    """The network in a TFLite file, and what is to be told of it.
+
+    Raises
+    ------
+    UnsupportedLayer
+        For operators that are not taken; all at once.
+    FileError
+        Where the file is damaged.
+    """
+    model = read_tflite(path, limit)
+    reading = _Reading(model)
+    network = FileNetwork(reading.written())
+    return network.eval(), tuple(f"{path}: {text}" for text in reading.told())
+
+
+@dataclass(frozen=True, eq=False)
+class _Reading:
+    """One model on its way to operators; the value of tensor 7 is called ``t7``, and stored, for broadcasting
+    against four axes, ``t7 of 4``."""
+
+    model: LiteModel
+
+    def told(self) -> list[str]:
+        """What is to be told of whole numbers that stand for real ones."""
+        entry = self._entry
+        if not any(t.quantised and t.values is None for t in self.model.tensors):
+            return [_WEIGHTS] if any(t.quantised for t in self.model.tensors) else []
+        if not entry.quantised:
+            return [_TOLD]
+        ends, scale, zero = np.iinfo(entry.kind), float(entry.scales[0]), int(entry.zeros[0])
+        low, high = (scale * (n - zero) for n in (int(ends.min), int(ends.max)))
+        taken = f"samples are taken as real values, {low:g} to {high:g} in the range of its 8-bit input"
+        return [_TOLD, f"{taken} ({scale:g} times a number less {zero})"]
+
+    @property
+    def _entry(self) -> LiteTensor:
+        one_input(self.model.path, [self.model.tensors[n].name for n in self.model.inputs])
+        return self.model.tensors[self.model.inputs[0]]
+
+    def written(self) -> Written:
+        """What the file says."""
+        entry, tensors = self._entry, self.model.tensors
+        used = self._used()
+        refusals, operators = list[ModelError](), list[Operator]()
+        stored: dict[str, torch.Tensor] = {}
+        for number, operator in enumerate(used):
+            try:
+                operators.append(self._operator(number, operator, stored))
+            except ModelError as error:
+                refusals.append(error)
+            except _MISFIT as error:
+                reason = f"damaged: {operator.kind} does not fit its tensors ({error})"[:300]
+                raise FileError(self.model.path, reason) from None
+        if refusals:
+            raise refused(refusals)
+        self._check(operators, stored)
+        outputs = tuple(f"t{n}" for n in self.model.outputs)
+        sample = tuple(None if n < 0 else n for n in entry.shape[1:])
+        names = (f"t{self.model.inputs[0]}",)
+        if any(tensors[n].values is not None for n in self.model.outputs):
+            raise FileError(
+                self.model.path, "an output of it is a constant", "a network that computes something"
+            )
+        return Written(self.model.path, operators, stored, names, outputs, sample, len(entry.shape) == 4)
+
+    def _used(self) -> list[LiteOperator]:
+        """The operators whose results are read: shapes, which the file declares, are not computed."""
+        needed, kept = set(self.model.outputs), list[LiteOperator]()
+        for operator in reversed(self.model.operators):
+            if needed & set(operator.writes) or operator.kind not in OPERATORS:
+                if operator.kind in ("SHAPE", "PACK") and not needed & set(operator.writes):
+                    continue
+                kept.append(operator)
+                moved = operator.kind in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+                needed |= set(operator.reads[:1] if moved else operator.reads)
+        return kept[::-1]
+
+    def _operator(self, number: int, operator: LiteOperator, stored: dict[str, torch.Tensor]) -> Operator:
+        tensors = self.model.tensors
+        writes = tuple(tensors[n] for n in operator.writes if n >= 0)
+        name = (writes[0].name if writes else "") or f"{operator.kind} {number}"
+        make = OPERATORS.get(operator.kind)
+        if make is None:
+            reason = _REASONS.get(operator.kind, "")
+            what = f"the TFLite operator {operator.kind}"
+            raise UnsupportedLayer(name, f"{what} ({reason})" if reason else what, _HINT)
+        reads = tuple(tensors[n] if n >= 0 else None for n in operator.reads)
+        batch = tensors[self.model.inputs[0]].shape[0] if tensors[self.model.inputs[0]].shape else 1
+        node = LiteNode(name, operator, reads, writes, batch)
+        names = [self._read(n, operator, writes, stored) for n in operator.reads]
+        function = _cut(node, make(node))
+        return Operator(name, operator.kind, function, tuple(names), tuple(f"t{n}" for n in operator.writes))
+
+    def _read(
+        self,
+        number: int,
+        operator: LiteOperator,
+        writes: tuple[LiteTensor, ...],
+        stored: dict[str, torch.Tensor],
+    ) -> str:
+        """The name of what an operator reads; none for whole numbers that say how values are moved."""
+        if number < 0:
+            return ""
+        tensor = self.model.tensors[number]
+        if tensor.values is None:
+            return f"t{number}"
+        values = tensor.real
+        if values.dtype.kind != "f":
+            return ""
+        rank = len(writes[0].shape) if operator.kind in _BROADCAST and writes else 0
+        name = f"{tensor.name or f't{number}'}{f' of {rank}' if rank == 4 else ''}"
+        if name not in stored:
+            stored[name] = torch.from_numpy(np.array(spread(values, rank), order="C"))
+        return name
+
+    def _check(self, operators: list[Operator], stored: Mapping[str, torch.Tensor]) -> None:
+        """Every value that is read was made before."""
+        made = {"", f"t{self.model.inputs[0]}", *stored}
+        for operator in operators:
+            if any(name not in made for name in operator.reads):
+                reason = f"{operator.name[:80]} reads what nothing before it makes"
+                raise FileError(self.model.path, reason)
+            made |= set(operator.writes)
+        if any(f"t{n}" not in made for n in self.model.outputs) or not self.model.outputs:
+            raise FileError(self.model.path, "nothing makes an output of it")
+
+
+def _cut(node: LiteNode, function: Function) -> Function:
+    """A function, and behind it the clip that a quantised range from 0 stands for where no activation does."""
+    if node.kind not in _CUTTING or node.get("FusedActivationFunction", 0) or not node.writes:
+        return function
+    (result,) = node.writes
+    if not result.quantised or result.scales.size != 1:
+        return function
+    ends, zero = np.iinfo(result.kind), int(result.zeros[0])
+    if zero != ends.min:
+        return function
+    top = float(result.scales[0]) * (int(ends.max) - int(ends.min))
+    return lambda *values: clipped(function(*values), 0.0, top)
