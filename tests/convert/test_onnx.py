@@ -258,7 +258,7 @@ def test_samples_in_another_layout_are_told(tmp_path: Path) -> None:
     x = values(random.Random(0), 40, 2, 6, 6)
     path = m.save(tmp_path / "net.onnx", _small(m))
     plain = convert(path, x)
-    with pytest.warns(SpikeflowWarning, match=r"takes samples of shape \(2, 6, 6\), these have \(6, 6, 2\): their channels"):
+    with pytest.warns(SpikeflowWarning, match=r"takes samples of shape \(2, 6, 6\), these have \(6, 6, 2\): the channels"):
         moved = convert(path, np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
     with pytest.warns(SpikeflowWarning, match="in the order of the file's layout"):
         flat = convert(path, x.reshape(40, 72))

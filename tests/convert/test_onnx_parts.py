@@ -81,7 +81,7 @@ def _pair(m: Model, x: str, scale: float, zero: np.ndarray) -> str:
     return m.add("DequantizeLinear", q, np.array(scale, F32), zero)
 
 
-def test_8_bit_weights_have_their_real_values_and_pairs_from_0_are_rectifiers(tmp_path: Path) -> None:
+def test_8_bit_weights_have_their_real_values_and_pairs_from_0_are_clips(tmp_path: Path) -> None:
     """The network in full precision differs from the 8-bit one by the rounding of its activations alone."""
     draw, m = random.Random(4), Model(("n", 2, 5, 5), 21)
     codes, scales = np.array(values(draw, 3, 2, 3, 3) * 40, np.int8), np.array([0.01, 0.02, 0.03], F32)
@@ -93,11 +93,11 @@ def test_8_bit_weights_have_their_real_values_and_pairs_from_0_are_rectifiers(tm
     real = codes.astype(F32) * scales[:, None, None, None]
     plain = Model(("n", 2, 5, 5))
     (wanted,) = reference(plain, x, plain.add("Relu", plain.add("Conv", "x", real)))
-    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    np.testing.assert_allclose(found, np.minimum(wanted, 0.02 * 255), atol=1e-5)
     (rounded,) = reference(m, x, out)
-    assert np.abs(found - rounded)[rounded < 5].max() < 0.05 * np.abs(real).sum((1, 2, 3)).max() / 2 + 0.02
+    assert np.abs(found - rounded).max() < 0.05 * np.abs(real).sum((1, 2, 3)).max() / 2 + 0.02
     told = read(tmp_path / "net.onnx").warnings
-    assert len(told) == 1 and "neither rounded nor cut off" in told[0]
+    assert len(told) == 1 and "they are not rounded" in told[0]
 
 
 def test_8_bit_convolutions_and_products(tmp_path: Path) -> None:

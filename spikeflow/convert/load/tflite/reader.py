@@ -171,7 +171,7 @@ class _Reading:
 
 
 def _cut(node: LiteNode, function: Function) -> Function:
-    """A function, and behind it the clip that a quantised range from 0 stands for where no activation does."""
+    """A function, and the clip that a quantised range from 0 stands for where it has no activation."""
     if node.kind not in _CUTTING or node.get("FusedActivationFunction", 0) or not node.writes:
         return function
     (result,) = node.writes
