@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted((ROOT / "docs/how-to").glob("add_a*.md"))
+PAGES = sorted((ROOT / "docs/how-to").glob("add_a*.md")) + [ROOT / "docs/how-to/convert_my_operation.md"]
 STEP = re.compile(
     r"^(?:New file `(?P<new>[^`]+)`|In `(?P<old>[^`]+)`, (?P<where>after|before|in place of) `(?P<text>[^`]+)`):\n\n"
     r"```\w*\n(?P<code>.*?)^```",
@@ -154,6 +154,7 @@ SOURCES = {
     "add_a_neuron": 3,
     "add_a_node_kind": 2,
     "add_an_operation": 4,
+    "convert_my_operation": 0,
 }
 
 

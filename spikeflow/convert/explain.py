@@ -22,6 +22,7 @@ from spikeflow.convert.passes.observe import BINS, batch_size, observe
 from spikeflow.convert.passes.pools import behind_neurons
 from spikeflow.convert.passes.thresholds import percentile_thresholds
 from spikeflow.convert.report import final_verdicts, verdict_table
+from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.verify.answers import VERIFIED
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
@@ -126,9 +127,10 @@ def explain(
     entering = InputRecord("", options.coding, preprocessing=options.preprocessing)
     calibration = calibrated(x, None, entering)
     data = None if calibration is None else calibration.samples.x
-    network, _ = sources.opened_with_warnings(source, options.arch)
-    aten = sources.traced(network, data, options.input_shape)
-    verdicts, captured = _looked_at(aten, options.approximate)
+    shape = options.input_shape if data is None else data.shape[1:]
+    network, _ = sources.opened_with_warnings(source, options.arch, shape)
+    aten = sources.traced(with_modules(network, options.rules), data, options.input_shape)
+    verdicts, captured = _looked_at(aten, options)
     if captured is None:
         return Explanation(verdicts, None)
     pools: list[ConversionError] = []
@@ -144,13 +146,13 @@ def explain(
     return Explanation(verdicts, found)
 
 
-def _looked_at(aten: AtenGraph, approximate: tuple[str, ...]) -> tuple[tuple[Verdict, ...], Captured | None]:
+def _looked_at(aten: AtenGraph, options: ConvertOptions) -> tuple[tuple[Verdict, ...], Captured | None]:
     """The verdict of every operation, and the graph where none is refused."""
     try:
-        survey = surveyed(aten, approximate)
+        survey = surveyed(aten, options.approximate, options.rules)
         if survey.refusals:
             return survey.told(), None
-        captured = capture(aten, approximate)
+        captured = capture(aten, options.approximate, options.rules)
     except SpikeflowError as error:
         return _with((), error), None
     return captured.verdicts, captured

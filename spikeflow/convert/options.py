@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 from spikeflow.convert.capture.refusals import APPROXIMATIONS
 from spikeflow.convert.passes.thresholds import METHODS
+from spikeflow.convert.rules import Rules
+from spikeflow.convert.rules import check as check_rules
 from spikeflow.convert.verify.delay import of_text
 from spikeflow.convert.verify.until import Until
 from spikeflow.errors import ConversionError, GraphError
@@ -53,6 +55,7 @@ class ConvertOptions:
     exit : let a sample stop as soon as it is sure; at most so many points (percent of the held-back samples)
         may then be answered otherwise than after all steps. None lets each run to the end.
     check_identity : hold theta N = sum of z + v(0) - v(T) for every neuron, on a few samples, or raise.
+    rules : for operations of your own, by name (``my::op``) or class of module; see `convert.rules`.
     """
 
     steps: int = 64
@@ -74,6 +77,7 @@ class ConvertOptions:
     most_steps: int = 512
     exit: float | None = None
     check_identity: bool = False
+    rules: Rules = field(default_factory=dict, compare=False, repr=False)
     approximate: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -96,6 +100,7 @@ class ConvertOptions:
         if self.thresholds and self.thresholds not in METHODS:
             reason = f"{self.thresholds!r} is unknown"
             raise ConversionError("--thresholds", reason, f"one of {', '.join(METHODS)}")
+        check_rules(self.rules)
         object.__setattr__(self, "read_from", of_text(str(self.read_from)))
         if self.until:
             Until.of(self.until)
@@ -148,4 +153,5 @@ class Settings(TypedDict, total=False):
     most_steps: int
     exit: float | None
     check_identity: bool
+    rules: Rules
     approximate: tuple[str, ...]

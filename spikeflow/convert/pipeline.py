@@ -19,6 +19,7 @@ from spikeflow.convert.passes.observe import Progress, Stats, check_data, observ
 from spikeflow.convert.passes.pools import behind_neurons
 from spikeflow.convert.passes.thresholds import METHODS, Basis, Thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
+from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
 from spikeflow.convert.verify.answers import Alternatives, Case, longer, verify, warn
@@ -128,9 +129,9 @@ def _captured(
 ) -> tuple[Captured, float]:
     """The graph of stage ann, and how far its answers are from the network's."""
     data = None if calibration is None else calibration.samples.x
-    aten = sources.traced(network, data, options.input_shape)
+    aten = sources.traced(with_modules(network, options.rules), data, options.input_shape)
     expect_room(aten)
-    captured = capture(aten, options.approximate)
+    captured = capture(aten, options.approximate, options.rules)
     stages.check(captured.graph, "ann")
     _check_activations(captured.graph)
     return captured, _compared(network, aten, captured, data)

@@ -91,7 +91,11 @@ class ConversionReport:
     def to_json(self) -> dict[str, Any]:
         """The same facts as plain values."""
         return {
-            **asdict(self),
+            **asdict(replace(self, options=ConvertOptions())),
+            "options": {
+                **asdict(replace(self.options, rules={})),
+                "rules": list(map(str, self.options.rules)),
+            },
             "verdicts": [verdict.to_json() for verdict in self.verdicts],
             "fidelity": self.fidelity.to_json(),
             "advice": self.advice,

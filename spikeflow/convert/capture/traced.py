@@ -29,6 +29,7 @@ from spikeflow.convert.capture.builder import Builder, Captured, Verdict
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.heads import ERASED_SOFTMAX, final_function
 from spikeflow.convert.capture.refusals import IN_PARTS, LISTED, REFUSED
+from spikeflow.convert.rules import OperationRule, Rules, rule_of, taken
 from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, as_array, base_name, read_by
 from spikeflow.convert.trace.evaluate import MOST_VALUES, Allowance, Unknown, operation
 from spikeflow.convert.trace.normal import is_listed
@@ -40,6 +41,7 @@ from spikeflow.ir.record import OutputRecord
 
 __all__ = ["Captured", "ERASED_SOFTMAX", "Verdict", "capture"]
 
+NO_RULES: Rules = {}
 Handler = Callable[[Builder, AtenNode], Value | None]
 INPUT, OUTPUT = "input", "output"
 # what a handler may run into where an archive's arguments are not those that torch writes
@@ -114,12 +116,13 @@ _PLAIN: Mapping[str, Handler] = {
 _HANDLERS: Mapping[str, Handler] = {**_PLAIN, **handlers(_PLAIN)}
 
 
-def capture(aten: AtenGraph, approximate: tuple[str, ...] = ()) -> Captured:
+def capture(aten: AtenGraph, approximate: tuple[str, ...] = (), rules: Rules = NO_RULES) -> Captured:
     """The graph of stage ann of a traced network, and what became of each of its operations.
 
     Parameters
     ----------
     approximate : what may be taken of running means, words of `APPROXIMATIONS`.
+    rules : of the user's own, by the name of the operation; they come before those that are known.
 
     Raises
     ------
@@ -129,7 +132,7 @@ def capture(aten: AtenGraph, approximate: tuple[str, ...] = ()) -> Captured:
     ConversionError
         For NaN or infinite parameters, several inputs, or an output that is a constant.
     """
-    b = surveyed(aten, approximate)
+    b = surveyed(aten, approximate, rules)
     if b.refusals:
         raise refused(b.refusals)
     for number in range(len(b.aten.outputs)):
@@ -137,7 +140,7 @@ def capture(aten: AtenGraph, approximate: tuple[str, ...] = ()) -> Captured:
     return b.finish()
 
 
-def surveyed(aten: AtenGraph, approximate: tuple[str, ...] = ()) -> Builder:
+def surveyed(aten: AtenGraph, approximate: tuple[str, ...] = (), rules: Rules = NO_RULES) -> Builder:
     """Every operation looked at, with the refusals among them, but no graph yet; see `capture`."""
     aten = samples_first(aten)
     b = Builder(aten, approximate)
@@ -146,7 +149,7 @@ def surveyed(aten: AtenGraph, approximate: tuple[str, ...] = ()) -> Builder:
     name = b.place(INPUT, Input(tuple(aten.input_shapes[0][1:]), "current"))
     b.values[aten.inputs[0]] = name
     for node in aten.nodes:
-        _take(b, node)
+        _take(b, node, rule_of(rules, node.op))
     return b
 
 
@@ -175,8 +178,11 @@ def _check_ends(aten: AtenGraph) -> None:
         )
 
 
-def _take(b: Builder, node: AtenNode) -> None:
+def _take(b: Builder, node: AtenNode, rule: OperationRule | None) -> None:
     try:
+        if rule is not None and node.name in b.varying and not read_by(node) & b.lost:
+            taken(rule, b, node)
+            return
         if not is_listed(node) or (
             node.name in b.varying and base_name(node.op) not in (*_HANDLERS, *SIZES_ALONE)
         ):

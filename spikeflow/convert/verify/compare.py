@@ -20,6 +20,7 @@ from spikeflow.convert.load.source import evaluating, like
 from spikeflow.convert.passes.forward import outputs_of
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.evaluate import Evaluation, constants
+from spikeflow.convert.trace.normal import is_listed
 from spikeflow.convert.trace.returned import tensors_of
 from spikeflow.errors import ConversionError
 from spikeflow.typing import Array
@@ -46,7 +47,8 @@ def compare(network: nn.Module | AtenGraph, aten: AtenGraph, captured: Captured,
         return found.evaluated(x)
     narrow = _narrowest(aten)
     difference = found.module(network, x, narrow)
-    return found.evaluated(x) if narrow or captured.heads else difference
+    known = all(map(is_listed, aten.nodes))  # an operation of the user's own is run by the module alone
+    return found.evaluated(x) if known and (narrow or captured.heads) else difference
 
 
 def _narrowest(aten: AtenGraph) -> str:
