@@ -19,6 +19,7 @@ from spikeflow.neurons import sweep_gpu
 from spikeflow.neurons.autograd import Derivative
 from spikeflow.neurons.bounds import settled
 from spikeflow.neurons.compiled import Compiled, Extent
+from spikeflow.neurons.lost import tell_lost
 from spikeflow.neurons.parts import Cotangents, Parts, values
 from spikeflow.neurons.tensors import Slopes, Tensors
 
@@ -90,6 +91,7 @@ class Sweep(torch.autograd.Function):
         else:
             cotangents = Cotangents(kept, gradients[0], gradients[1:])
             found = backward(ctx.compiled, ctx.extent, parts, cotangents, wanted)
+            tell_lost(found[ctx.counts[1] :], wanted[ctx.counts[1] :])
         return (None, None, None, *found)
 
 

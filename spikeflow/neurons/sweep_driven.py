@@ -16,6 +16,7 @@ import torch.nn.functional as F
 
 from spikeflow.neurons import sweep, sweep_ops
 from spikeflow.neurons.compiled import Compiled, Driving, Extent
+from spikeflow.neurons.lost import tell_lost
 from spikeflow.neurons.parts import Cotangents, Parts, values, whole
 from spikeflow.neurons.tensors import Slopes
 
@@ -109,6 +110,7 @@ class DrivenSweep(torch.autograd.Function):
         else:
             given = Cotangents(kept, gradients[0], gradients[1:])
             found = _backward(compiled, extent, (parts, drive), given, wanted)
+            tell_lost(found[3 + counts[1] :], wanted[3 + counts[1] :])
         return (None, None, None, None, *found)
 
 

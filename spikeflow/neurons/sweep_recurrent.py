@@ -17,6 +17,7 @@ import torch.nn.functional as F
 
 from spikeflow.neurons import sweep, sweep_ops
 from spikeflow.neurons.compiled import Compiled, Extent, Fed
+from spikeflow.neurons.lost import tell_lost
 from spikeflow.neurons.parts import Cotangents, Parts, values, whole
 from spikeflow.neurons.spike_linear import weight_gradient
 from spikeflow.neurons.tensors import Slopes
@@ -107,6 +108,7 @@ class RecurrentSweep(torch.autograd.Function):
             found = _backward(
                 ctx.compiled, ctx.extent, (parts._replace(ports=ports), feedback, z), given, wanted
             )
+            tell_lost(found[3 + ctx.counts[1] :], wanted[3 + ctx.counts[1] :])
         return (None, None, None, None, *found)
 
 

@@ -68,7 +68,7 @@ def _check_finite(x: Any, when: str) -> None:
         if values.is_floating_point() and not bool(torch.isfinite(values).all()):
             bad = (~torch.isfinite(values)).flatten(1).any(1).nonzero()
             reason = f"is NaN or infinite from step {int(bad[0])} on {when}"
-            raise TrainingError("input", reason, "finite samples")
+            raise TrainingError("input", reason, "finite samples; padding of 0, which the mask leaves out")
 
 
 def described(splits: Splits) -> dict[str, Any]:
