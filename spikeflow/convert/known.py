@@ -11,6 +11,7 @@ from spikeflow.convert.cautions import cautions
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.outputs import ann_accuracy, check_labels, described, output_warnings
 from spikeflow.convert.passes.observe import Stats
+from spikeflow.convert.passes.silent import silent_layers
 from spikeflow.convert.verify.calibrated import Calibration
 from spikeflow.ir.record import OutputRecord
 from spikeflow.typing import Array
@@ -58,6 +59,14 @@ class Known:
             return tuple(cautions(captured, options, None))
         return (
             *cautions(captured, options, len(self.calibration.parts.digests)),
+            *map(_silent, silent_layers(self.stats)),
             *output_warnings(self.stats.outputs, self.outputs, self.calibration.y),
             *self.calibration.samples.warnings,
         )
+
+
+def _silent(name: str) -> str:
+    return (
+        f"{name}: no unit is active on the calibration samples; its neurons never fire and it adds exactly "
+        "0; give samples that make it respond with --data, if it should"
+    )

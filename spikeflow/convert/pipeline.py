@@ -17,6 +17,7 @@ from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
 from spikeflow.convert.passes.pools import behind_neurons
+from spikeflow.convert.passes.silent import silenced, silent_layers
 from spikeflow.convert.passes.thresholds import METHODS, Basis, Thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
 from spikeflow.convert.rules import with_modules
@@ -94,10 +95,10 @@ def convert(
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
     thresholds = _thresholds(ann, folded.graph, calibration, stats, options)
     known = Known.of(calibration, stats, captured.outputs, options)
-    scale = _scale(options, stats)
-    graph = _balanced(folded.graph, thresholds, options, scale)
+    scale, quiet = _scale(options, stats), silenced(folded.graph, stats)
+    graph = _balanced(quiet, thresholds, options, scale)
     report = ConversionReport(
-        final_verdicts(captured.verdicts, folded.into, graph),
+        final_verdicts(captured.verdicts, folded.into, graph, silent_layers(stats)),
         layer_reports(graph, thresholds, stats),
         options,
         0 if stats is None else stats.samples,
@@ -108,11 +109,11 @@ def convert(
     case = Case(Network(graph, _record(graph, folded.graph, report, known)), folded.graph, known.held_back)
     converted, read = settled(case, options, stats)
     report = replace(report, options=replace(options, steps=converted.record.steps), read_out=read)
-    others = _alternatives(converted, folded.graph, thresholds, report, known.stats)
+    others = _alternatives(converted, quiet, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
-    told = (*opening, *known.warnings(captured, options), *of_run)
     errors = layer_errors(converted, folded.graph, known.held_back, options)
-    report = replace(report, fidelity=fidelity, errors=errors, warnings=told)
+    of_run = (*opening, *known.warnings(captured, options), *of_run)
+    report = replace(report, fidelity=fidelity, errors=errors, warnings=of_run)
     warn(report.warnings)
     converted = replace(converted, record=_record(graph, folded.graph, report, known))
     converted.check()

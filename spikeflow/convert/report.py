@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.capture.builder import BATCH_NORM, Verdict
+from spikeflow.convert.capture.builder import BATCH_NORM, SPIKING, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.thresholds import Thresholds
@@ -238,10 +238,18 @@ def _layer(name: str, shape: Shape, thresholds: Thresholds, stats: Stats | None)
 
 
 def final_verdicts(
-    verdicts: tuple[Verdict, ...], folded: Mapping[str, tuple[str, ...]], graph: Graph
+    verdicts: tuple[Verdict, ...],
+    folded: Mapping[str, tuple[str, ...]],
+    graph: Graph,
+    silent: Iterable[str] = (),
 ) -> tuple[Verdict, ...]:
-    """The verdicts of capture, completed by what folding and balancing did to the nodes."""
-    return tuple(_final(v, folded, graph) for v in verdicts)
+    """The verdicts of capture, completed by what folding and balancing did to the nodes; `silent` are those
+    whose neurons never fire.
+    """
+    quiet = frozenset(silent)
+    words = f"{SPIKING}: never active on the calibration samples, so it never fires and adds 0"
+    final = (_final(v, folded, graph) for v in verdicts)
+    return tuple(replace(v, verdict=words) if v.node in quiet else v for v in final)
 
 
 def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph) -> Verdict:

@@ -15,6 +15,7 @@ from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.forward import forward
 from spikeflow.convert.passes.observe import observe
+from spikeflow.convert.passes.silent import silenced
 from spikeflow.convert.passes.thresholds import (
     FLOOR,
     Thresholds,
@@ -256,10 +257,13 @@ def test_dead_channels_stand_at_the_floor() -> None:
     assert count == 3
 
 
-def test_a_layer_that_is_never_active_is_refused() -> None:
+def test_a_layer_that_is_never_active_never_fires() -> None:
     stats = observe(one_layer(), -np.ones((3, 4)))
-    with pytest.raises(ConversionError, match="relu: no channel is ever active"):
-        percentile_thresholds(stats)
+    found = percentile_thresholds(stats)
+    assert (found.values["relu"] == 1).all() and found.at_floor["relu"] == len(found.values["relu"])
+    made = balance(silenced(one_layer(), stats), found)
+    ran = run(made, Constant(np.full((2, 4), 100, np.float32)), 20, record=("relu",))
+    assert not ran.recorded["relu"].dense().any()
 
 
 def test_percentiles_outside_their_range_are_refused() -> None:

@@ -296,3 +296,29 @@ def test_recurrent_populations_keep_their_loops() -> None:
     x: Any = Constant(np.ones((2, 12), np.float32))
     a, b = (run(g, x, 8, engine="reference").output for g in (graph, composed))
     np.testing.assert_array_equal(a, b)
+
+
+def test_a_linear_behind_a_concat_is_cut_by_branch() -> None:
+    """Each branch gets the columns that read it, although a Concat of lists changes no order."""
+    rng = np.random.default_rng(0)
+    weight = rng.integers(-4, 5, (3, 7)).astype(np.float32)
+    nodes: dict[str, Any] = {
+        "x": Input((2,)),
+        "y": Input((5,)),
+        "both": Concat(0, 2),
+        "w": Linear(weight, np.array([1.0, 2, 3], np.float32)),
+        "n": IF(2.0).node((3,)),
+        "out": Output(),
+    }
+    edges = (
+        Edge("x", "both", "in0"),
+        Edge("y", "both", "in1"),
+        Edge("both", "w"),
+        Edge("w", "n"),
+        Edge("n", "out"),
+    )
+    graph = Graph(nodes, edges)
+    made = compose(graph)
+    inputs = {n: Dense((rng.random((6, 2, *graph.shapes[n])) < 0.5).astype(np.float32)) for n in ("x", "y")}
+    wanted = run(graph, inputs, 6, engine="reference").outputs["out"]
+    np.testing.assert_array_equal(run(made, inputs, 6, engine="reference").outputs["out"], wanted)

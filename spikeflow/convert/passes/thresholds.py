@@ -82,14 +82,15 @@ class Basis:
 
 
 def floored(name: str, raw: Array) -> tuple[Array, int]:
-    """max(raw, 2^-10 times the largest), as float32, and how many channels that raised."""
+    """max(raw, 2^-10 times the largest), as float32, and how many channels that raised; 1 where no channel
+    is ever active, whose neurons `silent` keeps from firing.
+    """
     largest = float(raw.max(initial=0.0))
-    if not largest > 0 or not np.isfinite(raw).all():
-        raise ConversionError(
-            name,
-            "no channel is ever active, so no threshold can be chosen",
-            "calibration data that makes the network respond, or remove the layer",
-        )
+    if not np.isfinite(raw).all():
+        reason = "its activations are not finite, so no threshold can be chosen"
+        raise ConversionError(name, reason, "calibration data that the network can take")
+    if not largest > 0:
+        return np.ones(raw.shape, np.float32), raw.size
     floor = FLOOR * largest
     return np.maximum(raw, floor).astype(np.float32), int((raw < floor).sum())
 

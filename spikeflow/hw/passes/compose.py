@@ -211,9 +211,13 @@ class Constants:
 
 
 def _keeps_order(graph: Graph, name: str) -> bool:
-    """Whether a node only puts what arrives under another shape."""
+    """Whether a node only puts what arrives under another shape; one that joins several ports does more."""
     node = graph.nodes[name]
-    return isinstance(node, Move) and node.keeps_order([graph.port_shape(name, p) for p in node.ports])
+    return (
+        len(node.ports) == 1
+        and isinstance(node, Move)
+        and node.keeps_order([graph.port_shape(name, p) for p in node.ports])
+    )
 
 
 def _synapses(graph: Graph, path: Path, shape: Shape) -> SynapticNode:
