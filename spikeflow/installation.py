@@ -71,6 +71,7 @@ OPTIONAL = (
     Part("scikit-learn", "sklearn", "make demo and the examples on digits", "1.5"),
     Part("onnx", "onnx", "convert of ONNX networks", "1.17"),
     Part("tflite", "tflite", "convert of TFLite networks", "2.18"),
+    Part("safetensors", "safetensors", "convert of safetensors files", "0.4"),
     Part("tensorboard", "tensorboard", "curves of train beside its metrics.csv"),
     Part("hdf5plugin", "hdf5plugin", "HDF5 recordings packed with Blosc (DSEC)"),
     Part("ffmpeg", "", "films in .mp4 (.gif works without)"),

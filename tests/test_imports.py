@@ -17,7 +17,7 @@ LATE = {
     "spikeflow.report.recording.write": "spikeflow.report.recording",  # matplotlib, of the form that is asked for
     "spikeflow.sim": "spikeflow.sim.engine spikeflow.sim.reference",  # the one that is asked for
 }
-HEAVY = {"torch", "rich", "PIL", "scipy", "matplotlib", "jinja2", "hdf5plugin", "tonic", "numpy", "onnx", "google", "tflite"}
+HEAVY = {"torch", "rich", "PIL", "scipy", "matplotlib", "jinja2", "hdf5plugin", "tonic", "numpy", "onnx", "google", "tflite", "safetensors"}
 MODULES = {module(path): path for path in sources()}
 
 

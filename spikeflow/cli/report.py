@@ -16,7 +16,11 @@ from spikeflow.cli import console, opened
 @click.option(
     "--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples."
 )
-@click.option("--arch", help="package.module:function that makes the module that a state dict belongs to.")
+@click.option(
+    "--arch",
+    help="What makes the module of a state dict: package.module:function or path/to/file.py:function, "
+    "with arguments where it takes some, as 'models.py:resnet(depth=20)'.",
+)
 @click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
 @click.option("--limit", type=click.IntRange(1), default=None, help="Use only so many samples, the first.")
 @click.option(

@@ -39,7 +39,8 @@ class ConvertOptions:
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
     scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.
     seed : of the spikes that rate coding draws.
-    arch : ``package.module:function``, which makes the module of a state dict.
+    arch : ``package.module:function`` or ``path/to/file.py:function``, which
+        makes the module of a state dict.
     input_shape : of one sample; needed only without data where the file does not say it.
     labels : names of the classes, in order.
     output : the output that answers, where forward() returns several: its key or index.

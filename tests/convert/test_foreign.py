@@ -40,7 +40,7 @@ def _scikit(path: Path) -> None:
 
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "safetensors": (_safetensors, "safetensors.*load_file"),
+    "safetensors": (_safetensors, "safetensors|bare state dict"),
     "nir": (lambda p: _hdf5(p, "type", "NIRGraph"), "NIR network.*capture_trained"),
     "keras": (lambda p: _hdf5(p, "keras_version", "2.15.0"), "Keras model.*ONNX|onnx"),
     "other hdf5": (lambda p: _hdf5(p, "kind", "weather"), "HDF5"),

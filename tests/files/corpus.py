@@ -357,6 +357,11 @@ def _flat(size: int, repeated: str) -> bytes:
     return bytes(b.Output())
 
 
+def _safetensors(entry: bytes, size: int) -> bytes:
+    head = b"{" + b",".join(entry.replace(b"%d", b"%d" % n) for n in range(max(size // len(entry), 1))) + b"}"
+    return struct.pack("<Q", len(head)) + head
+
+
 _DIMS = b"\x08" + b"\xff" * 8 + b"\x7f"  # a size of 2^63 - 1
 
 
@@ -365,6 +370,9 @@ CORPUS: dict[str, Case] = {
         f"tflite: {word} named again and again": Case("torch", ".tflite", lambda n, word=word: _flat(n, word))
         for word in (("tensors", "names", "operators", "ends") if find_spec("tflite") else ())
     },
+    "safetensors: empty tensors": Case("torch", ".safetensors", lambda n: _safetensors(b'"%d":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}', n)),
+    "safetensors: long shapes": Case("torch", ".safetensors", lambda n: _safetensors(b'"%d":{"dtype":"F32","shape":[' + b"1," * 500 + b'0],"data_offsets":[0,0]}', n)),
+    "safetensors: nested": Case("torch", ".safetensors", lambda n: struct.pack("<Q", n) + b'{"a":' + b"[" * (n - 5)),
     "onnx: empty nodes": Case("torch", ".onnx", lambda n: onnx_model(part(1, b"") * (n // 2))),
     "onnx: rectifiers": Case(
         "torch",

@@ -63,3 +63,17 @@ def write_tflite(path: Path) -> None:
     codes = m.keep(draw.integers(-9, 9, (3, 4)).astype(np.int8), [0.1, 0.2, 0.3])
     h = m.add("FULLY_CONNECTED", h, codes, -1, shape=(1, 3))
     m.save(path, m.add("SOFTMAX", h, shape=(1, 3), Beta=1.0))
+
+
+def write_safetensors(path: Path) -> None:
+    """Tensors of several types.
+
+    Raises
+    ------
+    ImportError
+        Without the safetensors package.
+    """
+    from safetensors.numpy import save_file
+
+    draw = np.random.default_rng(0)
+    save_file({"a": draw.normal(size=(3, 4)).astype(np.float32), "b": np.arange(6), "c": np.ones(2, np.float16)}, path)

@@ -102,6 +102,8 @@ def good_files(folder: Path) -> dict[str, Path]:
         foreign.write_onnx(folder / "net.onnx")
     with contextlib.suppress(ImportError):
         foreign.write_tflite(folder / "net.tflite")
+    with contextlib.suppress(ImportError):
+        foreign.write_safetensors(folder / "net.safetensors")
     _runs(folder, network)
     _stored(folder)
     return {path.name: path for path in (*sorted(folder.iterdir()), *_event_files(folder))}
@@ -242,7 +244,7 @@ def _reader(name: str) -> str:
         "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "picture.png": "picture",
         "images.idx": "idx", "images.idx.gz": "idx", "sound.wav": "wave",
         "archive.tar": "archive", "archive.tar.gz": "archive", "archive.zip": "archive",
-        "net.onnx": "torch", "net.tflite": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
+        "net.onnx": "torch", "net.tflite": "torch", "net.safetensors": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
     }  # fmt: skip
     return known.get(name, "events")
 

@@ -26,7 +26,7 @@ KEYS = (
     "model_ema",
     "ema_state_dict",
 )
-_WRAPPERS = ("module", "_orig_mod", "model")
+_WRAPPERS = ("module", "_orig_mod", "model", "net", "network")
 _COUNTERS = frozenset({"n_averaged"})  # kept beside the tensors by AveragedModel
 _DEPTH, _DICTIONARIES = 3, 1000
 _SHOWN = 6
@@ -107,7 +107,7 @@ def fitted(path: str, found: list[Reading], wanted: Shapes) -> tuple[dict[str, T
     if not fits:
         raise _unfit(path, found[0], wanted)
     taken, tensors = fits[0]
-    warned = []
+    warned = _taken_off(path, taken, tensors)
     others = [reading for reading, _ in fits if reading.places() != taken.places()]
     if others:
         titles = ", ".join(dict.fromkeys(reading.title for reading in others))
@@ -121,6 +121,17 @@ def fitted(path: str, found: list[Reading], wanted: Shapes) -> tuple[dict[str, T
             f"{path}: its names fit the module in more than one way; the one that drops least was taken"
         )
     return tensors, tuple(warned)
+
+
+def _taken_off(path: str, taken: Reading, tensors: Mapping[str, Tensor]) -> list[str]:
+    """What is to be told where a wrapper's word was taken off the names."""
+    kept = {id(tensor): name for name, tensor in tensors.items()}
+    first = next((n for n, t in taken.tensors.items() if id(t) in kept and kept[id(t)] != n), None)
+    if first is None:
+        return []
+    now = kept[id(taken.tensors[first])]
+    words = f"{printable(first)!r} as {printable(now)!r}"
+    return [f"{path}: its names are taken without a wrapper's words, {words}"]
 
 
 def _fits(reading: Reading, wanted: Shapes) -> list[dict[str, Tensor]]:

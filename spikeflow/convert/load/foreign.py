@@ -12,9 +12,18 @@ from spikeflow.ir import store
 
 _HINT = "save the network with torch.save or torch.export.save"
 _KERAS = "model.export('net.onnx', format='onnx') in Keras 3, and convert net.onnx"
-_TENSORS = (
-    "torch.save(safetensors.torch.load_file('net.safetensors'), 'net.pt'), then convert net.pt with "
-    "--arch package.module:function"
+_ARRAYS = (
+    "--arch models.py:function, a function of yours whose module's state dict has the names of these arrays; "
+    "or the network itself, as ONNX, TFLite or torch.export.save"
+)
+_TENSORFLOW = (
+    "python -m tf2onnx.convert --saved-model FOLDER (or --graphdef FILE) --output net.onnx, and convert "
+    "net.onnx"
+)
+_BARE = (
+    "a file of bare weights (of Caffe, Darknet, or packed as by Deep Compression), which does not tell how "
+    "they lie",
+    "its weights unpacked into an .npz or a state dict, with --arch; or the network as ONNX",
 )
 _REBUILD = (
     "build it again of spikeflow.neurons layers with the same weights; "
@@ -79,11 +88,13 @@ def kind_of(path: str, head: bytes, start: bytes) -> Named:
     if head[:4] == b"\x89HDF":
         found = next((named for mark, named in _IN_HDF5.items() if mark in start), None)
         return found or ("an HDF5 file that holds no network that is known here", _HINT)
-    if _is_safetensors(head):
-        return "a safetensors file, which holds tensors and no network", _TENSORS
     for mark, named in _HEADS.items():
         if head.startswith(mark):
             return named
+    if path.endswith(".pb"):
+        return "a TensorFlow graph (.pb)", _TENSORFLOW
+    if path.endswith((".net", ".caffemodel", ".weights")):
+        return _BARE
     return "no file that torch.save or torch.export.save wrote", _HINT
 
 
@@ -97,7 +108,7 @@ def is_tflite(head: bytes) -> bool:
     return head[4:8] == b"TFL3"
 
 
-def _is_safetensors(head: bytes) -> bool:
+def is_safetensors(head: bytes) -> bool:
     """A length of 8 bytes and a JSON object."""
     return (
         len(head) > 9
@@ -117,7 +128,7 @@ def is_onnx(head: bytes) -> bool:
 def archive_of(names: tuple[str, ...]) -> Named | None:
     """What a zip file of these names is, where torch did not write it."""
     if names and all(name.endswith(".npy") for name in names):
-        return "a numpy archive (.npz), not a network", "save the network with torch.save"
+        return "a numpy archive (.npz), which holds arrays and no network", _ARRAYS
     if {"config.json", "metadata.json"} <= set(names):
         return "a Keras model", _KERAS
     return None

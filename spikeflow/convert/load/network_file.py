@@ -7,6 +7,7 @@ file                         result
 `torch.export.save(...)`     an `AtenGraph`, read by our own reader
 state dict + `--arch`        the module that the user's own function makes, filled with the file's tensors;
                              alone, or in a checkpoint, under the names of a wrapper or not
+safetensors, npz + `--arch`  as a state dict
 ONNX, TFLite (`load.onnx`)   a module of the network's operators, each a function of torch
 ===========================  ===============================================================================
 
@@ -16,19 +17,17 @@ built is an error: one of the two would be silently ignored.
 
 from __future__ import annotations
 
-import importlib
 import os
-import re
-import sys
 import warnings
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from spikeflow.convert.load import archive, foreign, torchfile
+from spikeflow.convert.load import archive, foreign, named, torchfile
+from spikeflow.convert.load.arch import HINT as ARCH_HINT
+from spikeflow.convert.load.arch import make_module
 from spikeflow.convert.load.checkpoint import Reading, few, fitted, modules, printable, readings
 from spikeflow.convert.load.layers import LAYERS, Rebuilder
 from spikeflow.convert.load.onnx import reader as onnx
@@ -38,11 +37,9 @@ from spikeflow.convert.load.tflite import reader as tflite
 from spikeflow.convert.load.torchfile import DEFAULT_LIMIT, Saved
 from spikeflow.convert.load.zipped import StoredZip
 from spikeflow.convert.trace.atengraph import AtenGraph
-from spikeflow.errors import ConversionError, FileError, SpikeflowWarning
+from spikeflow.errors import FileError, SpikeflowWarning
 from spikeflow.files.opened import open_regular
 
-_ARCH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
-_ARCH_HINT = "--arch package.module:function, a function of yours that returns the module"
 _OWN_STRUCTURE = "leave out --arch; it is for files that hold tensors only"
 
 
@@ -56,8 +53,8 @@ def load(
     path
         A saved module, a state dict, an archive of torch.export, or an ONNX or TFLite network.
     arch
-        `package.module:function` for a state dict; the function is imported with the current directory on
-        the path, and called without arguments.
+        for a state dict, `package.module:function` or `path/to/file.py:function`, with arguments where it
+        takes some; see `load.arch`. A module is imported with the current directory on the path.
     limit
         Most bytes that the file, and the tensors made from it, may have.
 
@@ -101,6 +98,10 @@ def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = 
         if foreign.is_tflite(head):
             _refuse_arch(name, arch, "a TFLite network")
             return Opened(*tflite.read(name, limit))
+        if foreign.is_safetensors(head):
+            return _tensors_alone(named.safetensors(name, limit), arch)
+        if arch is not None and name.endswith(".npz"):
+            return _tensors_alone(named.arrays(name, limit), arch)
         file.seek(0)
         found = torchfile.look(file, name, length, limit, LAYERS.keys() | KINDS)
         if isinstance(found, StoredZip):
@@ -111,7 +112,11 @@ def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = 
             return Opened(Rebuilder(name, found.tensor).module(found.root).eval())
         if not isinstance(found.root, dict):
             raise FileError(name, "it holds neither a module nor named tensors", "save model.state_dict()")
-        return _whole(found) if arch is None else _filled(found, arch)
+        return _tensors_alone(found, arch)
+
+
+def _tensors_alone(saved: Saved, arch: str | None) -> Opened:
+    return _whole(saved) if arch is None else _filled(saved, arch)
 
 
 def _whole(saved: Saved) -> Opened:
@@ -119,7 +124,7 @@ def _whole(saved: Saved) -> Opened:
     held = modules(saved.root)
     if not held:
         _named_tensors(saved)
-        raise FileError(saved.path, "it holds tensors but no network (a bare state dict)", _ARCH_HINT)
+        raise FileError(saved.path, "it holds tensors but no network (a bare state dict)", ARCH_HINT)
     (key, first), *others = held
     module = Rebuilder(saved.path, saved.tensor).module(first).eval()
     kept = few([other for other, instance in others if instance is not first])
@@ -152,38 +157,6 @@ def _named_tensors(saved: Saved) -> list[Reading]:
         hint = "save model.state_dict() alone, or 'state_dict'"
         raise FileError(saved.path, f"its state dict holds {what}", hint)
     return found
-
-
-@contextmanager
-def _current_directory_importable() -> Generator[None, None, None]:
-    """Put the current directory first on the import path, and take exactly that entry off again."""
-    entry = os.getcwd()
-    sys.path.insert(0, entry)
-    try:
-        yield
-    finally:
-        sys.path.remove(entry)
-
-
-def make_module(arch: str) -> nn.Module:
-    """Import and call the user's function named `package.module:function`."""
-    if not _ARCH.fullmatch(arch):
-        raise ConversionError(
-            f"--arch {arch[:80]}", "it is not of the form package.module:function", _ARCH_HINT
-        )
-    where, _, name = arch.partition(":")
-    try:
-        with _current_directory_importable():
-            function = getattr(importlib.import_module(where), name)
-        module = function()
-    except Exception as error:  # the user's own code: whatever it raises is told as its own
-        words = f"{type(error).__name__}: {error}".splitlines()[0][:200]
-        raise ConversionError(f"--arch {arch}", f"it failed ({words})", _ARCH_HINT) from error
-    if not isinstance(module, nn.Module):
-        raise ConversionError(
-            f"--arch {arch}", f"it returned {type(module).__name__}, no torch module", _ARCH_HINT
-        )
-    return module
 
 
 def _fill(module: nn.Module, tensors: Mapping[str, Tensor], saved: Saved) -> None:

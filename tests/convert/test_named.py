@@ -1,0 +1,131 @@
+"""State dicts in other containers, and the user's own function that makes the module: in a file, with arguments."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from spikeflow.convert.load.arch import make_module
+from spikeflow.convert.load.network_file import load, read
+from spikeflow.errors import FileError, MissingPackage
+from tests.convert.networks import answers, samples
+
+SOURCE = """
+from dataclasses import dataclass
+from torch import nn
+from beside import WIDTH
+
+@dataclass
+class Size:
+    hidden: int = WIDTH
+
+def net(hidden=None, bias=True, *, classes=5):
+    hidden = hidden or Size().hidden
+    return nn.Sequential(nn.Linear(6, hidden), nn.ReLU(), nn.Linear(hidden, classes, bias=bias))
+
+ready = net(4)
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "a folder (of mine)"
+    folder.mkdir()
+    (folder / "models.py").write_text(SOURCE)
+    (folder / "beside.py").write_text("WIDTH = 7\n")
+    sys.modules.pop("beside", None)
+    return folder / "models.py"
+
+
+def _net(hidden: int = 7, classes: int = 5) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, hidden), nn.ReLU(), nn.Linear(hidden, classes)).eval()
+
+
+def test_a_function_in_a_file_with_arguments(models: Path) -> None:
+    path = list(sys.path)
+    shapes = {
+        "net": [(7, 6), (7,), (5, 7), (5,)],
+        "net(9)": [(9, 6), (9,), (5, 9), (5,)],
+        "net(hidden=3, bias=False, classes=2)": [(3, 6), (3,), (2, 3)],
+        "net( -4 + 0 if 0 else 3 )": None,
+        "net(hidden=int('3'))": None,
+        "ready": [(4, 6), (4,), (5, 4), (5,)],
+    }
+    for words, wanted in shapes.items():
+        if wanted is None:
+            with pytest.raises(ValueError, match="no literals"):
+                make_module(f"{models}:{words}")
+        else:
+            assert [tuple(p.shape) for p in make_module(f"{models}:{words}").parameters()] == wanted
+    assert sys.path == path and "models" not in sys.modules
+
+
+def test_packages_with_arguments() -> None:
+    assert isinstance(make_module("torch.nn:Linear(3, out_features=4, bias=False)"), nn.Linear)
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "bfloat16", "float64"])
+def test_safetensors(kind: str, models: Path, tmp_path: Path) -> None:
+    save_file = pytest.importorskip("safetensors.torch").save_file
+    module, x = _net(), samples((6,), 8)
+    state = {name: t.to(getattr(torch, kind)) for name, t in module.state_dict().items()}
+    save_file(state, tmp_path / "net.safetensors")
+    found: Any = load(tmp_path / "net.safetensors", f"{models}:net")
+    module.load_state_dict(state)
+    assert np.array_equal(answers(found, x), answers(module, x))
+    with pytest.raises(FileError, match="bare state dict.*--arch"):
+        load(tmp_path / "net.safetensors")
+    with pytest.raises(FileError, match="2.bias has shape"):
+        load(tmp_path / "net.safetensors", f"{models}:net(classes=4)")
+    save_file({f"net.{name}": t for name, t in state.items()}, tmp_path / "net.safetensors")
+    told = read(tmp_path / "net.safetensors", f"{models}:net").warnings
+    assert len(told) == 1 and "without a wrapper's words, 'net.0.bias' as '0.bias'" in told[0]
+
+
+def test_damaged_safetensors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save = pytest.importorskip("safetensors.numpy").save
+    good = save({"a": np.arange(6, dtype=np.float32), "b": np.ones((2, 3), np.int64)})
+    for at in range(9, len(good), 7):
+        (tmp_path / "cut.safetensors").write_bytes(good[:at])
+        with pytest.raises(FileError):
+            load(tmp_path / "cut.safetensors")
+    (tmp_path / "net.safetensors").write_bytes(good)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(MissingPackage, match="pip install 'safetensors"):
+        load(tmp_path / "net.safetensors")
+
+
+def test_arrays(models: Path, tmp_path: Path) -> None:
+    module, x = _net(), samples((6,), 8)
+    np.savez(tmp_path / "weights.npz", **{n: t.numpy() for n, t in module.state_dict().items()})
+    found: Any = load(tmp_path / "weights.npz", f"{models}:net")
+    assert np.array_equal(answers(found, x), answers(module, x))
+    with pytest.raises(FileError, match="holds arrays and no network.*--arch"):
+        load(tmp_path / "weights.npz")
+    with pytest.raises(FileError, match="missing 2.bias; unexpected none|missing none; unexpected 2.bias"):
+        load(tmp_path / "weights.npz", f"{models}:net(bias=False)")
+    np.savez(tmp_path / "weights.npz", words=np.array(["a", "b"]))
+    with pytest.raises(FileError, match="'words' is of the type"):
+        load(tmp_path / "weights.npz", f"{models}:net")
+
+
+NAMED = {
+    "graph.pb": (b"\x08\x01\x12\x04abcd", "TensorFlow graph.*tf2onnx"),
+    "squeeze.net": (b"\x4e\x36\x00\x00\xf8\x05\x00\x00", "bare weights.*--arch"),
+    "darknet.weights": (b"\x00\x00\x00\x00\x02\x00\x00\x00", "bare weights"),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_files_that_are_not_taken_are_named(name: str, tmp_path: Path) -> None:
+    content, words = NAMED[name]
+    (tmp_path / name).write_bytes(content + bytes(600))
+    with pytest.raises(FileError, match=words):
+        load(tmp_path / name)
