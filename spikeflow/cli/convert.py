@@ -138,6 +138,12 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help="Print what would become of every operation, all refusals at once, and a forecast of time and "
     "memory; convert nothing.",
 )
+@click.option(
+    "--bits",
+    is_flag=True,
+    help="Set the result, on held-back samples of --data, against the quantised original of equal bits: "
+    "answers, operations, bits moved, energy.",
+)
 @console.SEED
 @click.option(
     "--out", type=console.OutputPath(dir_okay=False), help="File to write; needed but with --explain."
@@ -157,9 +163,11 @@ def command(
     ANN is a saved torch module, an archive of torch.export, or with --arch a state dict. Printed are what
     became of every operation, the thresholds, and how often the result answers as the original does.
     """
-    explain = options.pop("explain")
+    explain, bits = options.pop("explain"), options.pop("bits")
     if not explain and not out:
         raise click.MissingParameter(param_hint="'--out'", param_type="option")
+    if bits and not data:
+        raise click.UsageError("--bits needs samples: --data.")
     from spikeflow.cli.finetuned import Wishes, finetuned
     from spikeflow.convert import convert
     from spikeflow.ir import file
@@ -182,11 +190,23 @@ def command(
     facts, text = conversion.report.to_json(), conversion.report.to_text()
     if trained is not None:
         facts["finetune"], text = trained.to_json(), f"{text}\n\n{trained.to_text()}"
+    more, texts = _measured(conversion, samples, bits)
+    text = "\n\n".join([text, *texts])
+    facts = {"out": out, **facts, **more, "warnings": warned}
+    console.emit(as_json, facts, f"{text}\nWritten: {out}")
+
+
+def _measured(conversion: Any, samples: Any, bits: bool) -> tuple[dict[str, Any], list[str]]:
+    """What else is measured of the result, as facts and as texts."""
+    facts: dict[str, Any] = {}
+    texts = []
     if samples is not None and samples.y is not None:
-        facts["agreement"], alike = _compared(conversion, samples.first(COMPARED))
-        text = f"{text}\n\n{alike}"
-    facts["warnings"] = warned
-    console.emit(as_json, {"out": out, **facts}, f"{text}\nWritten: {out}")
+        facts["agreement"], text = _compared(conversion, samples.first(COMPARED))
+        texts.append(text)
+    if bits:
+        facts["bits"], text = _bits(conversion, samples)
+        texts.append(text)
+    return facts, texts
 
 
 def _compared(conversion: Any, few: Any) -> tuple[dict[str, Any], str]:
@@ -197,6 +217,24 @@ def _compared(conversion: Any, few: Any) -> tuple[dict[str, Any], str]:
         found = agreement(conversion, few, progress=progress)
     text = f"Spiking network against the ANN on the first calibration samples: {found.to_text()}"
     return found.to_json(), text
+
+
+def _bits(conversion: Any, samples: Any) -> tuple[dict[str, Any], str]:
+    """The bit budget on held-back samples, as facts and as text."""
+    from dataclasses import replace
+
+    from spikeflow.calibration import split
+    from spikeflow.convert.bits.budget import bit_budget
+    from spikeflow.sim.joined import taken
+
+    all_of = taken(conversion.network, samples)
+    held = split(all_of.x).held_back[:COMPARED]
+    if not len(held):
+        raise click.UsageError("--bits needs samples that set no threshold: more of --data.")
+    y = None if all_of.y is None else all_of.y[held]
+    found = bit_budget(conversion, replace(all_of, x=all_of.x[held], y=y))
+    title = "Against the quantised ANN of equal bits, on held-back samples: "
+    return found.to_json(), title + found.to_text()
 
 
 def _chosen(options: dict[str, Any], preprocess: tuple[str, ...], input_shape: str | None) -> dict[str, Any]:
