@@ -16,11 +16,12 @@ from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.convert.verify.layer_errors import LayerErrors, advice
 from spikeflow.convert.verify.read_out import ReadOut
+from spikeflow.ir.alphabet import BINARY, Alphabet, alphabet
 from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import of_samples
-from spikeflow.ir.nodes import Population, Shape
+from spikeflow.ir.nodes import Node, Population, Shape
 from spikeflow.ir.score import score
 from spikeflow.sim.fidelity import Fidelity
 
@@ -35,6 +36,7 @@ class LayerReport:
     at_floor : channels whose threshold the floor raised.
     clipped : fraction of the calibration activations above their threshold; None without data.
     zeros : fraction of the calibration activations that are 0; None without data.
+    alphabet : what its neurons may hand on in a step, and `bits`, what a message has to tell.
     """
 
     name: str
@@ -46,6 +48,8 @@ class LayerReport:
     at_floor: int
     clipped: float | None = None
     zeros: float | None = None
+    alphabet: str = BINARY
+    bits: int = 1
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,9 @@ class ConversionReport:
         return "\n".join(lines)
 
 
-_LAYER_HEAD = ("spiking layer", "shape", "threshold min", "median", "max", "at floor", "clipped", "zeros")
+_LAYER_HEAD = (
+    *("spiking layer", "shape", "alphabet", "threshold min", "median", "max", "at floor", "clipped", "zeros"),
+)
 _ERROR_HEAD = (
     "errors of layer",
     "expected rate",
@@ -175,6 +181,7 @@ def _layer_row(x: LayerReport) -> tuple[str, ...]:
     return (
         x.name,
         shape,
+        x.alphabet if x.bits == 1 else f"{x.alphabet} ({x.bits} bits)",
         f"{x.minimum:.4g}",
         f"{x.median:.4g}",
         f"{x.maximum:.4g}",
@@ -211,13 +218,15 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
 def layer_reports(graph: Graph, thresholds: Thresholds, stats: Stats | None) -> tuple[LayerReport, ...]:
     """One record for each spiking layer of the converted graph."""
     return tuple(
-        _layer(name, graph.shapes[name], thresholds, stats)
+        _layer(name, graph.nodes[name], thresholds, stats)
         for name in graph.of_kind(Population)
         if name in thresholds.values
     )
 
 
-def _layer(name: str, shape: Shape, thresholds: Thresholds, stats: Stats | None) -> LayerReport:
+def _layer(name: str, node: Node, thresholds: Thresholds, stats: Stats | None) -> LayerReport:
+    assert isinstance(node, Population)
+    letters = node.values or alphabet(BINARY)
     theta = thresholds.values[name].astype(np.float64)
     clipped = zeros = None
     if stats is not None:
@@ -226,7 +235,7 @@ def _layer(name: str, shape: Shape, thresholds: Thresholds, stats: Stats | None)
         zeros = float(seen.zeros.sum() / (seen.values * len(theta)))
     return LayerReport(
         name,
-        shape,
+        node.shape,
         len(theta),
         float(theta.min()),
         float(np.median(theta)),
@@ -234,6 +243,8 @@ def _layer(name: str, shape: Shape, thresholds: Thresholds, stats: Stats | None)
         thresholds.at_floor[name],
         clipped,
         zeros,
+        letters.name,
+        letters.bits,
     )
 
 
@@ -262,7 +273,17 @@ def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph
         )
     if verdict.node and verdict.node not in graph.nodes:
         return replace(verdict, node="")
+    node = graph.nodes.get(verdict.node)
+    if verdict.verdict.startswith(SPIKING) and isinstance(node, Population) and node.values is not None:
+        return replace(verdict, verdict=_coded(verdict.verdict, node.values))
     return verdict
+
+
+def _coded(verdict: str, letters: Alphabet) -> str:
+    """The verdict of neurons, with the alphabet that is not the usual one."""
+    if letters.name == BINARY:
+        return verdict
+    return f"{verdict}{',' if ':' in verdict else ':'} {letters.name}, {letters.bits} bits"
 
 
 def accuracy(logits: npt.NDArray[Any], y: npt.NDArray[Any] | None) -> float | None:

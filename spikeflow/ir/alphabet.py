@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from spikeflow.errors import GraphError
 
-BINARY = "binary"
+BINARY, SIGNED = "binary", "signed"
 ANALOG_BITS = 8  # of an alphabet with more than these a layer is kept analog
 
 
@@ -49,6 +49,7 @@ class Alphabet:
 _KINDS: Mapping[str, tuple[tuple[int, int] | None, Callable[[int], tuple[int, ...]]]] = MappingProxyType(
     {
         BINARY: (None, lambda n: (0, 1)),
+        SIGNED: (None, lambda n: (-1, 0, 1)),
     }
 )
 

@@ -72,7 +72,7 @@ def sources(graph: Wired, name: str) -> frozenset[str]:
 def hands_on_whole(node: Node) -> bool:
     """Whether all values that a node makes are whole numbers, by what it is."""
     if isinstance(node, Population):
-        return node.fixed or node.program.spikes()
+        return node.fixed or node.spikes
     if isinstance(node, Input):
         return node.kind == "spikes" or node.format is not None
     if isinstance(node, Synaptic | Scale) and not isinstance(node, Procedural):

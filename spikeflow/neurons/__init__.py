@@ -13,6 +13,7 @@ from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.dh_lif import DHLIF, branch_masks
 from spikeflow.neurons.egru import EGRU
+from spikeflow.neurons.following import FollowingIF
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.ilif import ILIF
 from spikeflow.neurons.integrator import Integrator
@@ -22,6 +23,7 @@ from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.models import MODELS
 from spikeflow.neurons.plif import ParametricLIF
+from spikeflow.neurons.signed_if import SignedIF
 from spikeflow.neurons.silif import SiLIF
 from spikeflow.neurons.sliding_psn import SlidingPSN
 from spikeflow.neurons.tc_lif import TCLIF
@@ -75,6 +77,7 @@ __all__ = [
     "DHLIF",
     "DelayedLinear",
     "EGRU",
+    "FollowingIF",
     "GraphNet",
     "IF",
     "ILIF",
@@ -95,6 +98,7 @@ __all__ = [
     "Sequential",
     "SpikeLinear",
     "SiLIF",
+    "SignedIF",
     "SlidingPSN",
     "SurrogateSchedule",
     "TCLIF",

@@ -38,9 +38,7 @@ class AdLIF(Spiking):
     reset: str = choice("zero", *POINT_RESETS)
 
     @staticmethod
-    def from_tau(
-        tau_s: Value, tau_adaptation_s: Value, dt: float, a: Value = 0.5, b: Value = 1.0
-    ) -> AdLIF:
+    def from_tau(tau_s: Value, tau_adaptation_s: Value, dt: float, a: Value = 0.5, b: Value = 1.0) -> AdLIF:
         """An AdLIF of these time constants in seconds at steps of `dt` seconds."""
         return AdLIF(decay_from_tau(tau_s, dt), decay_from_tau(tau_adaptation_s, dt), a, b)
 

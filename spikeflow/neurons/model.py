@@ -58,6 +58,8 @@ class NeuronModel(Frozen, ABC):
     """What one neuron does in one step, declared once for every backend."""
 
     inputs: ClassVar[tuple[str, ...]] = ("in",)
+    # what it may hand on, a name of `ir.alphabet`; empty where the program tells. A property where it varies.
+    alphabet: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -136,7 +138,9 @@ class NeuronModel(Frozen, ABC):
     def node(self, shape: Shape, initial: Mapping[str, npt.NDArray[Any]] | None = None) -> Population:
         """The population of this model for the graph."""
         params = {k: np.asarray(v, np.float32) for k, v in self.params().items()}
-        return Population(self.name, self.program(), params, tuple(shape), initial=initial or {})
+        return Population(
+            self.name, self.program(), params, tuple(shape), initial=initial or {}, alphabet=self.alphabet
+        )
 
 
 def _present(model: NeuronModel, f: Field[Any]) -> bool:

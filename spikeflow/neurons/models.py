@@ -9,6 +9,7 @@ from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.dh_lif import DHLIF
 from spikeflow.neurons.egru import EGRU
+from spikeflow.neurons.following import FollowingIF
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.ilif import ILIF
 from spikeflow.neurons.integrator import Integrator
@@ -17,6 +18,7 @@ from spikeflow.neurons.leaky_integrator import LeakyIntegrator
 from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.plif import ParametricLIF
+from spikeflow.neurons.signed_if import SignedIF
 from spikeflow.neurons.silif import SiLIF
 from spikeflow.neurons.sliding_psn import SlidingPSN
 from spikeflow.neurons.tc_lif import TCLIF
@@ -25,6 +27,8 @@ from spikeflow.neurons.two_point_analog import TwoPointAnalog
 
 MODELS: tuple[type[NeuronModel], ...] = (
     IF,
+    FollowingIF,
+    SignedIF,
     LIF,
     CubaLIF,
     ParametricLIF,

@@ -41,9 +41,7 @@ class Spiking(NeuronModel):
         """The membrane v before reset, or the one of the step before where the neuron may not spike."""
         return ops.where(s.r, s.v, v) if self.refractory else v
 
-    def fire(
-        self, p: Any, s: Any, v: Any, ops: Ops, raised: Any = None
-    ) -> tuple[Any, Any, tuple[Any, ...]]:
+    def fire(self, p: Any, s: Any, v: Any, ops: Ops, raised: Any = None) -> tuple[Any, Any, tuple[Any, ...]]:
         """The spike, the membrane after reset, and the states of the refractory period.
 
         Parameters

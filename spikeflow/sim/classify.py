@@ -339,7 +339,7 @@ def _level(graph: Graph, output: str) -> int:
 def _spikes(graph: Graph, output: str) -> bool:
     """Whether an output hands on spikes, not what a read-out has added up."""
     found = _read(graph, output)
-    return bool(found) and all(node.program.spikes() for node in found)
+    return bool(found) and all(node.spikes for node in found)
 
 
 def _read(graph: Graph, output: str) -> list[Population]:

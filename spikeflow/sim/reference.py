@@ -282,7 +282,7 @@ def _count_operations(run: _Run, name: str, x: Array) -> None:
     fan = np.ones((), np.int64)
     if isinstance(node, Synaptic):
         fan = node.fan_out(run.graph.port_shape(name, "in"), run.graph.shapes[name])
-    unit = (x == 1) & (not run.analog[name])
+    unit = (np.abs(x) == 1) & (not run.analog[name])
     run.count(
         name,
         accumulates=int((unit * fan).sum()),

@@ -26,7 +26,7 @@ class Counts:
     Parameters
     ----------
     spikes : non-zero values emitted by an Input or a Population.
-    accumulates : additions of a weight for a value of 1.
+    accumulates : additions of a weight for a value of 1, and subtractions for one of -1.
     multiply_accumulates : those for any other value, and all that comes straight from a current.
     cached_operations : of these, not computed again because the input was constant.
     neuron_updates : neurons x steps awake.

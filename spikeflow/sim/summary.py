@@ -198,7 +198,7 @@ def summarise(network: Network, evaluation: Evaluation, y: npt.ArrayLike | None 
 
 def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
     node, count, samples = network.graph.nodes[name], evaluation.counts[name], evaluation.samples
-    fires = isinstance(node, Input) or (isinstance(node, Population) and node.program.spikes())
+    fires = isinstance(node, Input) or (isinstance(node, Population) and node.spikes)
     neurons = prod(node.shape) if isinstance(node, Population | Input) else 0
     parts = narrowed(node, count)
     # a population's steps awake, which in a mapped network come after its level; an Input has no updates

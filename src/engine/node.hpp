@@ -137,7 +137,7 @@ template <class V, class Fan>
 void count_operations(const Events<V>& events, bool analog, Counters& counters, Fan fan) {
     int64_t unit = 0, other = 0;
     for (std::size_t e = 0; e < events.size(); ++e)
-        (!analog && events.at(e) == V{1} ? unit : other) += fan(events.index[e]);
+        (!analog && (events.at(e) == V{1} || events.at(e) == V{-1}) ? unit : other) += fan(events.index[e]);
     counters.accumulates += unit;
     counters.multiplies += other;
 }

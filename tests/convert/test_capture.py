@@ -150,11 +150,6 @@ def test_every_operation_has_its_verdict(name: str) -> None:
 
 
 REFUSED: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
-    "sigmoid": (layers(nn.Linear(6, 6), nn.Sigmoid(), nn.Linear(6, 2)), (6,), "ReLU"),
-    "tanh": (layers(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2)), (6,), "ReLU"),
-    "gelu": (layers(nn.Linear(6, 6), nn.GELU()), (6,), "ReLU"),
-    "silu": (layers(nn.Linear(6, 6), nn.SiLU()), (6,), "ReLU"),
-    "leaky relu": (layers(nn.Linear(6, 6), nn.LeakyReLU(), nn.Linear(6, 2)), (6,), "ReLU"),
     "layer norm": (layers(nn.Linear(6, 6), nn.LayerNorm(6)), (6,), "BatchNorm"),
     "group norm": (layers(nn.Conv2d(4, 4, 1), nn.GroupNorm(2, 4)), IMAGE, "BatchNorm"),
     "softmax inside": (layers(nn.Linear(6, 6), nn.Softmax(1), nn.Linear(6, 2)), (6,), "end"),

@@ -59,6 +59,9 @@ def test_rest_is_a_fixed_point(model: NeuronModel) -> None:
     rest = tuple(np.zeros((1, SIZE), np.float32) for _ in model.states())
     silence = tuple(np.zeros((1, SIZE), np.float32) for _ in model.inputs)
     output, state = step(rest, silence)
+    if getattr(model, "timed", False):  # it counts steps, and its function of 0 may be another number
+        assert (state[-1] == 1).all() and not state[0].any()
+        return
     assert not output.any() and not any(s.any() for s in state)
 
 

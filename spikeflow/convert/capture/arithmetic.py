@@ -1,4 +1,4 @@
-"""Additions, constant factors and terms, the rectifier, and activations at the very end."""
+"""Additions, constant factors and terms, and a softmax or a choice at the very end."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeflow.convert.capture.activations import left_out
 from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import Builder
@@ -14,18 +15,10 @@ from spikeflow.convert.capture.heads import SOFTMAX
 from spikeflow.convert.capture.moves import expanded
 from spikeflow.convert.capture.refusals import REFUSED
 from spikeflow.convert.trace.atengraph import AtenNode, base_name, read_by
-from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array
 
 MASKED = -1e30  # stands for minus infinity before a softmax
 Weighted = tuple[Any, float | Array]  # an argument, and its constant factor
-
-
-def relu(b: Builder, node: AtenNode) -> Value:
-    """The rectifier: the operation that becomes spiking neurons."""
-    value = b.chain(b.title(node), Activation("relu"), b.value(node, node.args[0]))
-    b.decide(node, "spiking", value)
-    return value
 
 
 def add(b: Builder, node: AtenNode) -> Value:
@@ -146,11 +139,9 @@ def _summed(b: Builder, node: AtenNode, values: list[Value], factors: list[Array
 
 
 def head(b: Builder, node: AtenNode) -> Value:
-    """An activation at the very end that keeps the order of the answers is left out; else it is refused."""
+    """A softmax or argmax at the very end, which keeps the order of the answers, is left out."""
     if node.name in b.heads:
-        value = b.value(node, node.args[0])
-        b.decide(node, b.heads[node.name], value)
-        return value
+        return left_out(b, node)
     word = base_name(node.op)
     if word in SOFTMAX:
         raise b.refuse(

@@ -1,7 +1,7 @@
-"""Operations that are exactly sums of rectifiers: maximum, minimum, absolute value, clamping.
+"""Operations that are exactly sums of rectifiers: maximum, minimum, clamping from one side; and from both.
 
-max(x, y) = x + relu(y - x), min(x, y) = x - relu(x - y), |x| = relu(x) + relu(-x): each rectifier becomes
-spiking neurons, so each holds as exactly as these do.
+max(x, y) = x + relu(y - x), min(x, y) = x - relu(x - y): each rectifier becomes spiking neurons, so each
+holds as exactly as these do.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.convert.capture.activations import placed
 from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.capture.arguments import argument
-from spikeflow.convert.capture.arithmetic import combined, relu
+from spikeflow.convert.capture.arithmetic import combined
 from spikeflow.convert.capture.builder import Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.moves import expanded
 from spikeflow.convert.trace.atengraph import AtenNode
+from spikeflow.ir.activations import RELU
 from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array
 
@@ -53,17 +55,8 @@ def _larger(b: Builder, node: AtenNode, sign: float) -> Value:
     return value
 
 
-def absolute(b: Builder, node: AtenNode) -> Value:
-    """relu(x) + relu(-x)."""
-    x = b.value(node, node.args[0])
-    below = _rectified(b, node, b.scale(f"{b.title(node)}.factor", x, -1.0), 1.0)
-    value = b.sum(b.title(node), _rectified(b, node, x, 1.0), below)
-    b.decide(node, _SPIKING, value)
-    return value
-
-
 def clamp(b: Builder, node: AtenNode) -> Value:
-    """clamp(x, low, high) = low + relu(x - low) - relu(x - high); hardtanh the same under another name."""
+    """clamp(x, low, high): an activation, or one rectifier where there is one limit; hardtanh, too."""
     if "hardtanh" in node.op:
         low, high = argument(node, 1, "min_val", -1.0), argument(node, 2, "max_val", 1.0)
     elif "clamp_max" in node.op:
@@ -85,9 +78,9 @@ def _limit(b: Builder, node: AtenNode, limit: Any) -> Array | None:
 
 
 def _clamped(b: Builder, node: AtenNode, low: Array | None, high: Array | None) -> Value:
-    if high is None and low is not None and not low.any():
-        return relu(b, node)
     x = expanded(b, node, node.args[0])
+    if high is None and low is not None and not low.any():
+        return placed(b, node, x, RELU)
     if low is None and high is None:
         b.decide(node, "erased: identity", x)
         return x
@@ -95,22 +88,13 @@ def _clamped(b: Builder, node: AtenNode, low: Array | None, high: Array | None) 
         assert high is not None
         below = _rectified(b, node, _affine(b, node, x, -1.0, high), -1.0)
         value = _shifted(b, node, below, high)
+    elif high is None:
+        value = _shifted(b, node, _rectified(b, node, _affine(b, node, x, 1.0, -low), 1.0), low)
     else:
-        value = _rectified(b, node, _affine(b, node, x, 1.0, -low), 1.0)
-        if high is not None:
-            high = np.maximum(high, low)  # torch gives the upper limit where the lower one lies above it
-            above = _rectified(b, node, _affine(b, node, x, 1.0, -high), -1.0)
-            value = b.sum(b.title(node), value, above)
-        value = _shifted(b, node, value, low)
+        # torch gives the upper limit where the lower one lies above it
+        return placed(b, node, x, "clamp", low=np.minimum(low, high), high=high)
     b.decide(node, _SPIKING, value)
     return value
-
-
-def threshold(b: Builder, node: AtenNode) -> Value:
-    """threshold(x, c, c) is the larger of x and c."""
-    if node.args[1] != node.args[2]:
-        raise b.refuse(node, f"threshold{tuple(node.args[1:3])}", "torch.nn.ReLU, after retraining")
-    return _clamped(b, node, _limit(b, node, node.args[1]), None)
 
 
 def _rectified(b: Builder, node: AtenNode, x: Value, factor: float) -> Value:

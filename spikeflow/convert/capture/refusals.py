@@ -7,7 +7,7 @@ from collections.abc import Mapping
 # what `--approximate` may name: norms and roots; products, quotients, attention and softmax inside
 NORMS, PRODUCTS = APPROXIMATIONS = ("norms", "products")
 LISTED = (
-    "linear, convolution, batch norm, average and max pooling, ReLU, addition, concatenation, slices, "
+    "linear, convolution, batch norm, average and max pooling, activations, addition, concatenation, slices, "
     "flatten, permute"
 )
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
@@ -23,14 +23,6 @@ def _each(names: str, kind: str, hint: str) -> dict[str, tuple[str, str]]:
 # name of the operation -> what it is called, and what to try
 REFUSED: Mapping[str, tuple[str, str]] = {
     **_each("local_response_norm", "normalisation by the sample's own statistics", NORM_HINT),
-    **_each(
-        "sigmoid tanh gelu silu mish elu selu celu leaky_relu prelu _prelu_kernel relu6 hardsigmoid "
-        "hardswish "
-        "softsign",
-        "this activation",
-        _SMOOTH,
-    ),
-    **_each("softplus log_sigmoid", "this activation", f"{_SMOOTH}; or {_AT_THE_END}"),
     **_each(
         "argmax argmin", "a choice inside the network", "argmax over the classes at the very end, or none"
     ),
@@ -53,7 +45,7 @@ IN_PARTS: Mapping[str, tuple[str, str]] = {
         "powers of values within pooling",
         "average pooling and a factor, which are the same for norm_type=1 of values >= 0",
     ),
-    **_each("Softsign Tanhshrink Softmin RReLU GLU LogSigmoid", "this activation", _SMOOTH),
+    **_each("Softmin GLU", "this activation", _SMOOTH),
     **_each("LocalResponseNorm CrossMapLRN2d", "normalisation by the sample's own statistics", NORM_HINT),
     **_each("LSTM GRU RNN", "a recurrent layer", "spikeflow.neurons.Recurrent, trained as a spiking network"),
 }

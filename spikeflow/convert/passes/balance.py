@@ -3,6 +3,7 @@
 A rectifier of threshold theta becomes an integrate-and-fire neuron whose spikes stand for theta each:
 theta N = sum of currents + v(0) - v(T), exactly. Spikes are 0 or 1; theta is folded into the weights that
 read them (input axis), and neurons wake at theta / 2, so that counts round to the nearest instead of down.
+Other functions, and other alphabets, are followed by the neurons that `followers` chooses.
 """
 
 from __future__ import annotations
@@ -12,16 +13,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from spikeflow.convert.passes.followers import alphabet_of, follower
 from spikeflow.convert.passes.pools import counting
 from spikeflow.convert.passes.scales import fold_scales
 from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.errors import ConversionError
-from spikeflow.ir import alphabet as known
 from spikeflow.ir.alphabet import BINARY
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Activation, Node, Population, Shape, Synaptic
+from spikeflow.ir.nodes import Activation, Node, Shape, Synaptic
 from spikeflow.ir.synapses import times_rows
-from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.integrator import Integrator
 from spikeflow.typing import Array
 
@@ -54,14 +54,16 @@ def balance(
     GraphError
         For an alphabet that there is not.
     """
-    chosen = known.alphabet(alphabet)
     given = thresholds if isinstance(thresholds, Thresholds) else Thresholds(thresholds)
     factors: dict[str, Array] = {name: np.asarray(scale, np.float64) for name in graph.inputs if scale != 1}
     changed: dict[str, Node] = {name: _shifted(graph, name, given.bias[name]) for name in given.bias}
     for name in graph.of_kind(Activation):
-        shape = graph.shapes[name]
-        theta = _threshold(name, given.values, shape) / np.float32(chosen.high)
-        changed[name] = population(theta, shape, reset, _initial(name, given, shape))
+        node, shape = graph.nodes[name], graph.shapes[name]
+        assert isinstance(node, Activation)
+        most = np.float32(alphabet_of(node, alphabet).high)
+        theta = _threshold(name, given.values, shape) / most
+        initial = _initial(name, given, shape)
+        changed[name] = follower(name, node, theta, shape, alphabet, reset, initial)
         factors[name] = theta.astype(np.float64)
     return counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))
 
@@ -69,12 +71,6 @@ def balance(
 def readout_of(graph: Graph, output: str = "") -> str:
     """The name of the population that accumulates an output, by default the first."""
     return graph.inputs_of(output or graph.outputs[0])[0].src
-
-
-def population(theta: Array, shape: Shape, reset: str, initial: Array | None = None) -> Population:
-    """Integrate-and-fire neurons that wake at half their threshold, or at `initial`."""
-    start = theta * np.float32(0.5) if initial is None else initial
-    return IF(threshold=theta, reset=reset).node(shape, initial={"v": start})
 
 
 def _initial(name: str, given: Thresholds, shape: Shape) -> Array | None:

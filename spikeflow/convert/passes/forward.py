@@ -6,6 +6,7 @@ Values agree with `sim.reference` to float32 tolerance, not bit for bit: torch a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from spikeflow.errors import StageError
+from spikeflow.ir.activations import FUNCTIONS
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
@@ -139,6 +141,35 @@ def _batch_norm(node: BatchNorm, x: list[torch.Tensor], shape: Shape) -> torch.T
     return F.batch_norm(x[0], mean, variance, gamma, beta, eps=node.epsilon)
 
 
+class _Tensors:
+    """Numbers that torch holds; see `ir.activations`."""
+
+    def __init__(self) -> None:
+        self.abs: Any = torch.abs
+        self.exp: Any = torch.exp
+        self.tanh: Any = torch.tanh
+        self.sigmoid: Any = torch.sigmoid
+
+    def minimum(self, a: Any, b: Any) -> Any:
+        return torch.minimum(a, b) if isinstance(b, torch.Tensor) else a.clamp(max=b)
+
+    def maximum(self, a: Any, b: Any) -> Any:
+        return torch.maximum(a, b) if isinstance(b, torch.Tensor) else a.clamp(min=b)
+
+    def where(self, condition: Any, a: Any, b: Any) -> Any:
+        return torch.where(condition != 0, a, b)
+
+    def step(self, x: Any) -> Any:
+        return (x >= 0).to(x.dtype)
+
+
+def _activation(node: Activation, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
+    f = FUNCTIONS[node.kind]
+    p = {n: _tensor(node.parameters.get(n, np.float32(v)), x[0]) for n, v in f.parameters.items()}
+    made: torch.Tensor = f.form(x[0], 1.0, SimpleNamespace(**p), _Tensors())
+    return made
+
+
 _KINDS: Mapping[type, Callable[[Any, list[torch.Tensor], Shape], torch.Tensor]] = {
     Linear: _linear,
     Conv2d: _conv2d,
@@ -146,6 +177,6 @@ _KINDS: Mapping[type, Callable[[Any, list[torch.Tensor], Shape], torch.Tensor]] 
     SumPool: _sum_pool,
     BatchNorm: _batch_norm,
     Scale: lambda node, x, shape: x[0] * _tensor(weight_values(node.factor), x[0]),
-    Activation: lambda node, x, shape: torch.relu(x[0]),
+    Activation: _activation,
     Output: lambda node, x, shape: x[0],
 }

@@ -29,14 +29,14 @@ _BATCH_VALUES = 2**23  # values of all activations that one batch may make
 
 @dataclass(frozen=True, eq=False)
 class ActivationStats(Frozen):
-    """What one activation did, per channel (axis 0 of its shape).
+    """What one activation did, per channel (axis 0 of its shape); values below 0 by their magnitude.
 
     Parameters
     ----------
     values : number of values seen for each channel.
-    maximum, mean : ``(channels,)``.
+    maximum, mean : ``(channels,)``; the mean is that of the values with their signs.
     zeros : ``(channels,)``, how many values were 0.
-    histogram : ``(channels, BINS)``, the values above 0 in equal bins from 0 to the channel's maximum.
+    histogram : ``(channels, BINS)``, the values that are not 0 in equal bins from 0 to the channel's maximum.
     """
 
     values: int
@@ -155,7 +155,7 @@ class _Extremes:
         if name not in self.names:
             return
         rows = _channels(value)
-        highest, zeros = rows.amax(1), (rows == 0).sum(1)
+        highest, zeros = torch.maximum(rows.amax(1), -rows.amin(1)), (rows == 0).sum(1)
         self.maximum[name] = torch.maximum(self.maximum[name], highest) if name in self.maximum else highest
         self.zeros[name] = self.zeros[name] + zeros if name in self.zeros else zeros
         self.sums[name].append(rows.sum(1, dtype=torch.float64).numpy())
@@ -174,7 +174,7 @@ class _Histograms:
         rows, top = _channels(value), self.maximum[name]
         step = torch.where(top > 0, BINS / top.clamp(min=1e-30), torch.zeros_like(top))
         # bin k holds (k, k + 1] / BINS of the maximum, so that zeros fall into none
-        at = (rows * step[:, None]).ceil_().clamp_(0, BINS).to(torch.int32)
+        at = (rows * step[:, None]).abs_().ceil_().clamp_(0, BINS).to(torch.int32)
         at += torch.arange(len(rows), dtype=torch.int32)[:, None] * (BINS + 1)
         counted = np.bincount(at.numpy().ravel(), minlength=len(rows) * (BINS + 1))
         table = counted.reshape(len(rows), BINS + 1)[:, 1:]

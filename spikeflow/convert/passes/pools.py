@@ -1,8 +1,9 @@
 """Pass: a rectifier behind max pooling moves before it, so that spikes are pooled, not currents.
 
-The largest of rectified values is the rectified largest, so nothing changes. A current differs from step
-to step, and the sum of its maxima is not the maximum of its sums; spikes can be counted. Factors and
-batch norm that keep the order move before the pooling as well.
+The largest of rectified values is the rectified largest, so nothing changes; it is so for every function
+that never falls. Before one that does fall, neurons hand on the current itself, in spikes of both signs. A
+current differs from step to step, and the sum of its maxima is not the maximum of its sums; spikes can be
+counted. Factors and batch norm that keep the order move before the pooling as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from spikeflow.convert.capture.affine import per_channel
 from spikeflow.errors import ConversionError
+from spikeflow.ir.activations import FUNCTIONS
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, BatchNorm, Input, MaxPool, Move, Node, Pool, Population, Scale
@@ -32,7 +34,7 @@ def behind_neurons(graph: Graph, refusals: list[ConversionError] | None = None) 
     """
     for name in graph.of_kind(MaxPool):
         while (reason := _unsettled(graph, name)) is not None:
-            moved = _lowered(graph, name)
+            moved = _lowered(graph, name) or _made_spiking(graph, name)
             if moved is None:
                 error = ConversionError(name, *_refusal(graph, name, reason))
                 if refusals is None:
@@ -93,7 +95,7 @@ def _lowered(graph: Graph, pool: str) -> Graph | None:
         alone = all(len(graph.inputs_of(r)) == 1 for r in readers)
         if not readers or not alone or len(graph.inputs_of(pool)) == 0:
             return None
-        if all(isinstance(graph.nodes[r], Activation) for r in readers):
+        if all(_rising(graph.nodes[r]) for r in readers):
             return _swapped(graph, name, tuple(readers))
         if len(readers) > 1:
             return None
@@ -103,6 +105,28 @@ def _lowered(graph: Graph, pool: str) -> Graph | None:
         if not isinstance(graph.nodes[reader], Move | MaxPool):
             return None
         name = reader
+
+
+def _rising(node: Node) -> bool:
+    """Whether it is an activation that keeps the order of what it reads, one function for all positions."""
+    if not isinstance(node, Activation) or not FUNCTIONS[node.kind].rises:
+        return False
+    return all(p.size == 1 for p in node.parameters.values())
+
+
+def _made_spiking(graph: Graph, pool: str) -> Graph | None:
+    """The graph with neurons that hand on their own current before a pooling that an activation follows which
+    does not keep its order; None for any other pooling.
+    """
+    readers = [graph.nodes[e.dst] for e in graph.outputs_of(pool)]
+    if not readers or not all(isinstance(r, Activation) and not _rising(r) for r in readers):
+        return None
+    name = f"{pool}.read"
+    while name in graph.nodes:
+        name += "_"
+    nodes = {**graph.nodes, name: Activation("identity")}
+    edges = tuple(replace(e, dst=name) if e.dst == pool else e for e in graph.edges)
+    return Graph(_before(nodes, name, pool), (*edges, Edge(name, pool)), graph.dt)
 
 
 def _rises(graph: Graph, name: str, kinds: object) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.errors import ConversionError
 from spikeflow.frozen import Frozen
+from spikeflow.ir.activations import RELU, values
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, BatchNorm, Move, Node, Pool, Scale, Shape
@@ -33,7 +34,8 @@ class Thresholds(Frozen):
 
     Parameters
     ----------
-    values : for each Activation a threshold per channel, float32 ``(channels,)``.
+    values : for each Activation a threshold per channel, float32 ``(channels,)``: the most that a step can
+        hand on, in the ANN's units; the largest value of the alphabet stands for it.
     at_floor : for each Activation, how many of these are at the floor.
     initial : for some Activations the potential that its neurons start with, one per channel or one per
         neuron; the others start at half their threshold.
@@ -149,7 +151,7 @@ class _Bounds:
     def activation(self, name: str) -> None:
         shape = self.graph.shapes[name]
         bound = np.broadcast_to(self._port(name, "in", name), shape)
-        raw = bound.reshape(shape[0], -1).max(axis=1)
+        raw = _largest(self.graph.nodes[name], bound).reshape(shape[0], -1).max(axis=1)
         self.thresholds[name], self.at_floor[name] = floored(name, raw)
 
     def _port(self, name: str, port: str, asked: str) -> Array:
@@ -175,6 +177,15 @@ class _Bounds:
                 SAMPLES,
             )
         return _through(node, [self._port(name, port, asked) for port in node.ports], shape)
+
+
+def _largest(node: Node, bound: Array) -> Array:
+    """The largest magnitude that an activation makes of values within a bound."""
+    assert isinstance(node, Activation)
+    if node.kind == RELU:
+        return bound
+    found = [np.abs(values(node.kind, node.parameters, bound * part)) for part in np.linspace(-1, 1, 33)]
+    return np.maximum.reduce(found)
 
 
 def _bounded(node: Node) -> bool:

@@ -9,7 +9,8 @@ _IN_NETWORKS = """
     batch_norm instance_norm layer_norm group_norm rms_norm native_layer_norm native_group_norm
     native_batch_norm _native_batch_norm_legit_no_training local_response_norm
     relu relu6 hardtanh leaky_relu prelu _prelu_kernel elu selu celu gelu silu mish sigmoid tanh hardsigmoid
-    hardswish softplus softsign log_sigmoid threshold softmax log_softmax _softmax _log_softmax
+    hardswish softplus softsign log_sigmoid threshold softshrink hardshrink rrelu rrelu_with_noise
+    softmax log_softmax _softmax _log_softmax
     avg_pool1d avg_pool2d avg_pool3d max_pool1d max_pool2d max_pool3d max_pool2d_with_indices
     max_pool3d_with_indices max_pool1d_with_indices adaptive_avg_pool1d adaptive_avg_pool2d
     adaptive_avg_pool3d

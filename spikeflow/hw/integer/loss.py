@@ -152,7 +152,7 @@ def _layers(network: Network, fixed: Network, x: Array) -> tuple[LayerFidelity, 
 
 def _spikes(network: Network, name: str) -> bool:
     node = network.graph.nodes.get(name)
-    return isinstance(node, Population) and bool(node.program.spikes())
+    return isinstance(node, Population) and node.spikes
 
 
 def _layer(report: LayerReport, fixed: Network, fidelity: Fidelity) -> LayerLoss:

@@ -74,7 +74,7 @@ class Measured:
     def groups(self, name: str) -> int:
         node = self.nodes[name]
         kernels = any(isinstance(self.graph.nodes[e.src], Conv2d) for e in self.graph.inputs_of(name))
-        return weights.groups_of(node.shape, not node.program.spikes(), kernels)
+        return weights.groups_of(node.shape, not node.spikes, kernels)
 
     def _edges(self, name: str, port: str) -> list[Edge]:
         found, groups = [], self.groups(name)
@@ -93,7 +93,7 @@ class Measured:
             mean = np.mean(self.parts[name], axis=1) if over else self.parts[name]
             drive = drive_of(np.asarray(mean, np.float64).reshape(len(self.x), -1), np.inf)
             return {"source": 1.0 / self.inputs[name].step, "drive": drive}
-        if name in self.nodes and not self.nodes[name].program.spikes():
+        if name in self.nodes and not self.nodes[name].spikes:
             need, limit = "to hand on its state", "spikes of 0 or 1 between neurons"
             raise HardwareError(self.chip.name, [Violation(name, need, limit, "a spiking population there")])
         steps = self.run.steps

@@ -118,7 +118,7 @@ def _spikes(graph: Graph, name: str) -> bool:
     node = graph.nodes[name]
     if isinstance(node, Input):
         return node.kind == "spikes"
-    return isinstance(node, Population) and node.program.spikes()
+    return isinstance(node, Population) and node.spikes
 
 
 def _part(graph: Graph, names: Sequence[str], steps: int, options: RunOptions) -> int:

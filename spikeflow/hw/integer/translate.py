@@ -139,6 +139,7 @@ class _Translation(Forms):
             self.node.start,
             _initial(self),
             _formats(self),
+            self.node.alphabet,
         )
 
     # --- states ---
@@ -226,7 +227,7 @@ class _Translation(Forms):
 
     def _program(self) -> Program:
         w, program = self.w, self.node.program
-        output = self._symbol(self.values[program.output])
+        output = self._handed_on(self.values[program.output])
         following = [
             self.following[r] if r in self.following else self._symbol(self.values[r])
             for r in program.next_states
@@ -238,6 +239,10 @@ class _Translation(Forms):
         w.formats = {k: v for k, v in w.formats.items() if k in used}
         tables = {k: v for k, v in w.tables.items() if k in used}
         return Program(program.inputs, program.states, tuple(w.params), code, end, tuple(states), tables)
+
+    def _handed_on(self, value: Value) -> Symbol:
+        """The output; the values of an alphabet are the whole numbers that they are."""
+        return value.at(self.w, np.ones(())) if self.node.alphabet else self._symbol(value)
 
     def _symbol(self, value: Value) -> Symbol:
         return value.symbol if isinstance(value, Flag) else value.at(self.w, self.stands_at(value))

@@ -147,7 +147,7 @@ def messages(graph: Graph, chip: Chip) -> Iterator[Violation]:
     """Neurons send spikes to each other; an Output reads neurons."""
     for name, node in _populations(graph):
         listeners = [e.dst for e in graph.outputs_of(name) if not isinstance(graph.nodes[e.dst], Output)]
-        if listeners and not node.program.spikes():
+        if listeners and not node.spikes:
             yield Finding(
                 name,
                 f"to hand on its state to {listeners[0]}",

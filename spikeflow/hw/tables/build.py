@@ -185,11 +185,12 @@ def _kinds(graph: Graph) -> tuple[tuple[NeuronKind, ...], dict[str, int]]:
         same = [
             i
             for i, k in enumerate(kinds)
-            if k.model == node.model and k.program == node.program and dict(k.formats) == dict(node.formats)
+            if (k.model, k.program, k.alphabet) == (node.model, node.program, node.alphabet)
+            and dict(k.formats) == dict(node.formats)
         ]
         kind_of[name] = same[0] if same else len(kinds)
         if not same:
-            kinds.append(NeuronKind(node.model, node.program, node.formats))
+            kinds.append(NeuronKind(node.model, node.program, node.formats, node.alphabet))
     return tuple(kinds), kind_of
 
 

@@ -130,7 +130,14 @@ class _Rebuild:
         self.part_of[self.slices[core, slot]] = table.population
         shape = (len(table.neurons),)
         self.nodes[self.slices[core, slot]] = Population(
-            kind.model, kind.program, table.params, shape, table.start, table.initial, kind.formats
+            kind.model,
+            kind.program,
+            table.params,
+            shape,
+            table.start,
+            table.initial,
+            kind.formats,
+            kind.alphabet,
         )
 
     def _projection(self, index: int, core: CoreTable, projection: int) -> None:

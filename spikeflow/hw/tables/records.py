@@ -47,11 +47,12 @@ class Projection:
 
 @dataclass(frozen=True, eq=False)
 class NeuronKind(Frozen):
-    """A neuron's program and formats, loaded once for all neurons that run it."""
+    """A neuron's program, formats and alphabet, loaded once for all neurons that run it."""
 
     model: str
     program: Program
     formats: Mapping[str, Fixed]
+    alphabet: str = field(default="", metadata=ADDED)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "formats", MappingProxyType(dict(self.formats)))

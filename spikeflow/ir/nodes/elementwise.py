@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
+from spikeflow.frozen import ADDED, Frozen
+from spikeflow.ir.activations import FUNCTIONS, RELU, values
 from spikeflow.ir.arrays import (
     Array,
     Quantised,
@@ -89,18 +92,42 @@ class BatchNorm(Plain):
 
 
 @dataclass(frozen=True, eq=False)
-class Activation(Plain):
-    """A non-linearity of stage ann: relu."""
+class Activation(Plain, Frozen):
+    """A non-linearity of stage ann: y = f(x), elementwise.
 
-    kind: str = "relu"
+    Parameters
+    ----------
+    kind : a name of `ir.activations.FUNCTIONS`.
+    parameters : of the function, arrays that broadcast to the source's shape; those not named have their
+        usual values.
+    """
+
+    kind: str = RELU
+    parameters: Mapping[str, Array] = field(default_factory=dict[str, Array], metadata=ADDED)
     ports = ("in",)
 
+    def __post_init__(self) -> None:
+        kept = {name: frozen(np.asarray(x), np.float32) for name, x in self.parameters.items()}
+        set_frozen(self, "parameters", MappingProxyType(kept))
+
     def check(self, name: str) -> None:
-        if self.kind != "relu":
-            raise GraphError(name, f"activation {self.kind!r}", "relu is the one that spikes")
+        if self.kind not in FUNCTIONS:
+            raise GraphError(name, f"activation {self.kind!r}", f"one of {', '.join(FUNCTIONS)}")
+        there = FUNCTIONS[self.kind].parameters
+        if unknown := self.parameters.keys() - there.keys():
+            raise GraphError(
+                name, f"{self.kind} has no {', '.join(sorted(unknown))}", ", ".join(there) or "none"
+            )
+        for what, array in self.parameters.items():
+            check_finite(name, what, array)
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
+        for what, array in self.parameters.items():
+            check_broadcast(name, what, array.shape, shapes[0])
         return shapes[0]
 
     def value(self, arriving: Sequence[Array]) -> Array:
-        return np.maximum(arriving[0], np.float32(0))
+        x = arriving[0]
+        if self.kind == RELU:
+            return np.maximum(x, np.float32(0))
+        return values(self.kind, self.parameters, x).astype(x.dtype)

@@ -9,7 +9,8 @@ from types import MappingProxyType
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.frozen import Frozen
+from spikeflow.frozen import ADDED, Frozen
+from spikeflow.ir.alphabet import BINARY, Alphabet, alphabet
 from spikeflow.ir.arrays import Array, check_finite, frozen
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.nodes.base import Shape, check_broadcast, check_shape, set_frozen
@@ -30,6 +31,8 @@ class Population(Frozen):
     start : the first step in which the neurons are awake; before it they emit 0 and keep their initial state.
     initial : the state they wake with, arrays that broadcast to `shape`; 0 where not named.
     formats : stage fixed: the `Fixed` of each state, param and port that has one.
+    alphabet : the values that a neuron may hand on in a step, a name of `ir.alphabet`; empty where the
+        program tells: 0 and 1 where it ends in a spike, else any value.
     """
 
     model: str
@@ -39,6 +42,7 @@ class Population(Frozen):
     start: int = 0
     initial: Mapping[str, Array] = field(default_factory=dict)
     formats: Mapping[str, Fixed] = field(default_factory=dict)
+    alphabet: str = field(default="", metadata=ADDED)
 
     def __post_init__(self) -> None:
         dtype = np.int32 if self.formats else np.float32
@@ -57,9 +61,23 @@ class Population(Frozen):
         """Whether the population computes in integers (stage fixed)."""
         return bool(self.formats)
 
+    @property
+    def values(self) -> Alphabet | None:
+        """What a neuron may hand on in a step; None where that may be any value."""
+        if self.alphabet:
+            return alphabet(self.alphabet)
+        return alphabet(BINARY) if self.program.spikes() else None
+
+    @property
+    def spikes(self) -> bool:
+        """Whether it hands on events of a declared alphabet, not its state."""
+        return bool(self.alphabet) or self.program.spikes()
+
     def check(self, name: str) -> None:
         check_shape(name, self.shape)
         self.program.check(name)
+        if self.alphabet:
+            alphabet(self.alphabet)
         if set(self.params) != set(self.program.params) or not set(self.initial) <= set(self.program.states):
             raise GraphError(
                 name,

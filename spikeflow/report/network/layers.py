@@ -132,4 +132,4 @@ def fires(node: Node) -> bool:
     """Whether a node's values are spikes; those of a read-out and of a current are not."""
     if isinstance(node, Input):
         return node.kind == "spikes"
-    return isinstance(node, Population) and node.program.spikes()
+    return isinstance(node, Population) and node.spikes
