@@ -133,10 +133,7 @@ def explain(
     verdicts, captured = _looked_at(aten, options)
     if captured is None:
         return Explanation(verdicts, None)
-    pools: list[ConversionError] = []
-    graph = behind_neurons(captured.graph, pools)
-    if pools:
-        return Explanation(_with(verdicts, *pools), None)
+    graph = behind_neurons(captured.graph)
     try:
         folded, made = _tried(graph, options)
         verdicts = final_verdicts(captured.verdicts, folded.into, made)

@@ -3,16 +3,16 @@
 The largest of rectified values is the rectified largest, so nothing changes; it is so for every function
 that never falls. Before one that does fall, neurons hand on the current itself, in spikes of both signs. A
 current differs from step to step, and the sum of its maxima is not the maximum of its sums; spikes can be
-counted. Factors and batch norm that keep the order move before the pooling as well.
+counted. Factors and batch norm that keep the order move before the pooling as well; `tournament` takes the
+rest.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from spikeflow.convert.capture.affine import per_channel
+from spikeflow.convert.passes.tournament import countable, rectified_or_in_rounds
 from spikeflow.errors import ConversionError
 from spikeflow.ir.activations import FUNCTIONS
 from spikeflow.ir.arrays import weight_values
@@ -23,25 +23,17 @@ from spikeflow.ir.whole import sources
 _NEURON = "a ReLU right before or behind the pooling"
 
 
-def behind_neurons(graph: Graph, refusals: list[ConversionError] | None = None) -> Graph:
-    """The graph of stage ann in which every max pooling reads rectified values, or the input.
-
-    Raises
-    ------
-    ConversionError
-        Where that would be another network; it names the pooling and what it reads. Into a list of `refusals`
-        they are put instead, of every pooling.
+def behind_neurons(graph: Graph) -> Graph:
+    """The graph of stage ann in which every max pooling reads rectified values, or the input; where no
+    rectifier can stand before one, its maxima are found in rounds.
     """
     for name in graph.of_kind(MaxPool):
-        while (reason := _unsettled(graph, name)) is not None:
-            moved = _lowered(graph, name) or _made_spiking(graph, name)
-            if moved is None:
-                error = ConversionError(name, *_refusal(graph, name, reason))
-                if refusals is None:
-                    raise error
-                refusals.append(error)
-                break
-            graph = moved
+        while name in graph.nodes and _unsettled(graph, name):
+            graph = (
+                _lowered(graph, name) or _made_spiking(graph, name) or rectified_or_in_rounds(graph, name)
+            )
+        if name in graph.nodes and not countable(graph, name):
+            graph = rectified_or_in_rounds(graph, name)
     return graph
 
 
@@ -73,18 +65,16 @@ def counting(graph: Graph) -> Graph:
     return graph.with_nodes(changed)
 
 
-def _unsettled(graph: Graph, name: str) -> str | None:
-    """Whose values are neither rectified nor the input, so that its own are not; None where all is well."""
+def _unsettled(graph: Graph, name: str) -> bool:
+    """Whether its values may be neither rectified nor the input."""
     node = graph.nodes[name]
     if isinstance(node, Activation | Input):
-        return None
-    keeps = isinstance(node, Move | Pool) or _rises(graph, name, Scale)
-    if not keeps:
-        return name
-    several = [e.src for port in node.ports if len(edges := graph.inputs_of(name, port)) > 1 for e in edges]
-    if several:
-        return f"the sum of {' and '.join(several)}"
-    return next((found for e in graph.inputs_of(name) if (found := _unsettled(graph, e.src))), None)
+        return False
+    if not isinstance(node, Move | Pool) and not _rises(graph, name, Scale):
+        return True
+    if any(len(graph.inputs_of(name, port)) > 1 for port in node.ports):
+        return True
+    return any(_unsettled(graph, edge.src) for edge in graph.inputs_of(name))
 
 
 def _lowered(graph: Graph, pool: str) -> Graph | None:
@@ -166,16 +156,3 @@ def _before(nodes: dict[str, Node], moved: str, name: str) -> dict[str, Node]:
         if key != moved:
             made[key] = node
     return made
-
-
-def _refusal(graph: Graph, name: str, reason: str) -> tuple[str, str]:
-    """What is wrong, and what would help."""
-    readers = [e.dst for e in graph.outputs_of(name)]
-    turning = [
-        r for r in readers if isinstance(graph.nodes[r], BatchNorm) and not _rises(graph, r, BatchNorm)
-    ]
-    if turning and isinstance(node := graph.nodes[turning[0]], BatchNorm):
-        count = int(np.count_nonzero(node.gamma < 0))
-        what = f"pools currents, and {count} factor(s) of the batch norm {turning[0]} behind it are below 0"
-        return what, "the batch norm before the pooling"
-    return f"pools the values of {reason}, which are neither rectified nor the input", _NEURON
