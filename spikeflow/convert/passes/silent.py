@@ -12,7 +12,7 @@ import numpy as np
 
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Node, Scale
+from spikeflow.ir.nodes import Activation, Node, Scale
 from spikeflow.typing import Array
 
 
@@ -26,7 +26,7 @@ def silenced(graph: Graph, stats: Stats | None) -> Graph:
     """The graph of stage ann with a factor of 0 before every channel that is never active; folding takes it
     into the weights. Without samples nobody knows, and it stays as it is.
     """
-    masks = {} if stats is None else dead(stats)
+    masks = {} if stats is None else {n: m for n, m in dead(stats).items() if _rests(graph, n)}
     nodes: dict[str, Node] = {}
     edges = list(graph.edges)
     for name, node in graph.nodes.items():
@@ -40,6 +40,15 @@ def silenced(graph: Graph, stats: Stats | None) -> Graph:
             edges.append(Edge(mask, name))
         nodes[name] = node
     return Graph(nodes, tuple(edges), graph.dt)
+
+
+def _rests(graph: Graph, name: str) -> bool:
+    """Whether an activation hands on 0 where nothing arrives."""
+    node = graph.nodes[name]
+    return (
+        isinstance(node, Activation)
+        and not node.value([np.zeros((1, *graph.shapes[name]), np.float32)]).any()
+    )
 
 
 def silent_layers(stats: Stats | None) -> Iterator[str]:
