@@ -140,7 +140,7 @@ class _Rounds:
 
     def larger(self, a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...]:
         """a + relu(b - a)."""
-        less = self._add("less", Scale(np.float32(-1)), a)
+        less = self._add("less", Scale(np.full(1, -1, np.float32)), a)
         return (*a, self._add(RELU, Activation(RELU), (*b, less)))
 
     def _add(self, word: str, node: Node, sources: tuple[str, ...]) -> str:
