@@ -41,6 +41,7 @@ PARTS: dict[str, tuple[Callable, str]] = {
     "gelu of torch": (lambda m: m.add("Mul", m.add("Mul", "x", _gate(m)), HALF), "Gelu"),
     "gelu of tensorflow": (lambda m: m.add("Mul", m.add("Mul", "x", HALF), _gate(m)), "Gelu"),
     "gelu by halves": (lambda m: m.add("Mul", "x", m.add("Mul", _gate(m), HALF)), "Gelu"),
+    "softplus of torch": (lambda m: m.add("Where", m.add("Greater", "x", np.array(20, F32)), "x", m.add("Softplus", "x")), "Softplus"),
     "layer norm": (lambda m: _norm(m, False), "LayerNormalization"),
     "layer norm of two differences": (lambda m: _norm(m, True), "LayerNormalization"),
 }

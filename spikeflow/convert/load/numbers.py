@@ -113,9 +113,15 @@ def picked(numbers: Numbers, index: Numbers) -> Numbers:
     return Numbers.of(numbers.values[where], numbers.whole)
 
 
-def cut(numbers: Numbers, start: int, stop: int, step: int) -> Numbers:
-    """A stretch of them."""
-    return Numbers(numbers.values[slice(start, stop, step)], numbers.whole)
+def cut(numbers: Numbers, axis: int, where: slice) -> Numbers:
+    """A stretch of them along an axis."""
+    inside = tuple(where if n == axis else slice(None) for n in range(numbers.values.ndim))
+    return Numbers(numbers.values[inside], numbers.whole)
+
+
+def turned(numbers: Numbers, order: Sequence[int] | None) -> Numbers:
+    """The same numbers with their axes in another order."""
+    return Numbers(numbers.values.transpose(order), numbers.whole)
 
 
 def shaped(numbers: Numbers, shape: Sequence[int]) -> Numbers:

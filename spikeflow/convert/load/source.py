@@ -153,7 +153,7 @@ def _try(module: nn.Module, example: torch.Tensor) -> None:
     try:
         with torch.no_grad():
             module(example)
-    except ModelError:
+    except (ModelError, ConversionError):
         raise
     except Exception as error:  # the user's own code: whatever it raises is told as its own
         words = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

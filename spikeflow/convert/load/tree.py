@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from spikeflow.convert.load.numbers import Numbers
-from spikeflow.errors import FileError
+from spikeflow.errors import ConversionError, FileError
 
 Sizes = tuple[int | None, ...]
 MAX_NAME = 200
@@ -43,6 +43,7 @@ class Written:
     ----------
     sample : the shape of one sample; None where a size is left open.
     channels_last : whether its own layout has the channels last.
+    batch : the number of samples at a time that it declares; None where it is left open.
     """
 
     path: str
@@ -52,6 +53,7 @@ class Written:
     outputs: tuple[str, ...]
     sample: Sizes
     channels_last: bool = False
+    batch: int | None = None
 
 
 class _Leaf(nn.Module):
@@ -84,7 +86,10 @@ class FileNetwork(nn.Module):
         values: dict[str, Any] = {"": None, **self.numbers}
         values[self.written.inputs[0]] = x if self.entry is None else self.entry(x)
         for leaf, operator in self.leaves:
-            found = leaf(*(self._value(values, name) for name in operator.reads))
+            try:
+                found = leaf(*(self._value(values, name) for name in operator.reads))
+            except RuntimeError as error:
+                raise self._failed(operator, x, error) from error
             made = found if isinstance(found, tuple) else (found,)
             values |= dict(zip(operator.writes, made, strict=False))  # what nobody asked for is not made
         found = {name: self._value(values, name) for name in self.written.outputs}
@@ -95,6 +100,16 @@ class FileNetwork(nn.Module):
             return values[name]
         holder, key = self.places[name]
         return getattr(holder, key)
+
+    def _failed(self, operator: Operator, x: torch.Tensor, error: RuntimeError) -> Exception:
+        """The error of an operator; where the file is for another batch, with that as its reason."""
+        batch = self.written.batch
+        if batch is None or x.ndim == 0 or x.shape[0] == batch:
+            return error
+        words = str(error).splitlines()[0][:120]
+        reason = f"{operator.kind} is written for {batch} at a time ({words})"
+        hint = "an export whose batch is open (dynamic_axes, dynamic_shapes)"
+        return ConversionError(operator.name, reason, hint)
 
     def enter(self, shape: tuple[int, ...]) -> tuple[str, ...]:
         """Take samples of this shape, and say so where they are laid out in another way than the file's.

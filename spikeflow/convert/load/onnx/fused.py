@@ -6,6 +6,7 @@
     Mul(x, HardSigmoid(x)) with alpha 1/6, beta 1/2        hard swish
     Mul(x, Tanh(Softplus(x)))                              Mish
     x (1 + Erf(x / sqrt 2)) / 2, in any order of factors   GELU
+    Where(x > 20, x, Softplus(x))                          softplus, which is x there to all digits of float32
     (x - mean) / Sqrt(mean of squares + eps)               layer norm, before its scale and shift
 
 Only what nothing else reads is put together.
@@ -37,7 +38,7 @@ def fused(nodes: Sequence[Raw], known: Mapping[str, Array], outputs: Sequence[st
     """The nodes with each such group as one."""
     graph = _Graph(list(nodes), known, outputs)
     for node in nodes:
-        found = graph.silu(node) or graph.gelu(node) or graph.norm(node)
+        found = graph.silu(node) or graph.gelu(node) or graph.norm(node) or graph.softplus(node)
         if found is not None:
             graph.put(node, *found)
     return [node for node in graph.nodes if node.name not in graph.gone]
@@ -162,6 +163,18 @@ class _Graph:
         new = replace(node, kind="LayerNormalization", reads=(less.reads[0],), attributes=said)
         inner = [less, root, plus, squares, mean, power, *([again] if again is not less else [])]
         return new, inner
+
+    def softplus(self, node: Raw) -> tuple[Raw, list[Raw]] | None:
+        """A softplus that is written as x where it is large."""
+        if node.kind != "Where" or len(node.reads) != 3:
+            return None
+        above, smooth = self.made(node.reads[0], "Greater"), self.made(node.reads[2], "Softplus")
+        x = node.reads[1]
+        if above is None or smooth is None or smooth.reads != (x,) or above.reads[0] != x:
+            return None
+        limit = self.number(above.reads[1])
+        plain = limit is not None and limit >= 17  # log(1 + exp(-17)) is less than half a digit of 17
+        return (self._one(node, "Softplus", x), [above, smooth]) if plain else None
 
     def _axes(self, node: Raw) -> list[int] | None:
         """Axes from the last one backwards without a gap, kept as axes of size 1."""

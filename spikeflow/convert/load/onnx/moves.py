@@ -37,7 +37,16 @@ def axes_of(node: Node, index: int, value: Any = None) -> list[int] | None:
 def concat(node: Node) -> Function:
     """Values one after the other along an axis."""
     axis = int(node.get("axis", 1))
-    return lambda *values: torch.cat([tensor(v) for v in values], axis)
+
+    def run(*given: Any) -> torch.Tensor:
+        values = [tensor(v) for v in given]
+        if node.batch == 1 and axis % values[0].ndim:
+            # what is stored for the one sample that the file declares is the same for any
+            many = next((v.shape[0] for v in values if v.shape[0] != 1), 1)
+            values = [v.expand(many, *v.shape[1:]) if v.shape[0] == 1 else v for v in values]
+        return torch.cat(values, axis)
+
+    return run
 
 
 def split(node: Node) -> Function:

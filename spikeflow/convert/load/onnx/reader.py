@@ -130,7 +130,8 @@ class _Reading:
         read = {name for operator in operators for name in operator.reads} | set(self.outputs)
         stored = {name: _stored(values) for name, values in self.known.items() if name in read}
         names = (self.inputs[0].name,)
-        return Written(self.file.path, operators, stored, names, self.outputs, self.sample)
+        ends = (names, self.outputs, self.sample)
+        return Written(self.file.path, operators, stored, *ends, batch=self.batch)
 
     def _function(self, raw: Raw, asked: set[str], positive: set[str]) -> Function:
         make = OPERATORS.get(raw.kind)

@@ -57,8 +57,11 @@ def _gather(node: Node, x: Numbers, index: Numbers) -> Numbers:
 
 
 def _slice(node: Node, x: Numbers, *given: Any) -> Numbers:
-    starts, ends, _, steps = bounds(node, given)
-    return numbers.cut(x, int(starts[0]), int(ends[0]), steps[0])
+    starts, ends, axes, steps = bounds(node, given)
+    for start, end, axis, step in zip(starts, ends, axes or range(len(starts)), steps, strict=True):
+        last = None if step < 0 and int(end) < -x.values.shape[int(axis)] else int(end)
+        x = numbers.cut(x, int(axis) % x.values.ndim, slice(int(start), last, step))
+    return x
 
 
 def _concat(node: Node, *parts: Numbers) -> Numbers:
@@ -76,6 +79,10 @@ def _squeeze(node: Node, x: Numbers, axes: Any = None) -> Numbers:
 
 def _reshape(node: Node, x: Numbers, to: Numbers) -> Numbers:
     return numbers.shaped(x, [int(n) for n in to.listed])
+
+
+def _transpose(node: Node, x: Numbers) -> Numbers:
+    return numbers.turned(x, node.integers("perm"))
 
 
 def _cast(node: Node, x: Numbers) -> Numbers:
@@ -109,6 +116,7 @@ ON_NUMBERS: Mapping[str, Callable[..., Numbers]] = {
     "Unsqueeze": _unsqueeze,
     "Squeeze": _squeeze,
     "Reshape": _reshape,
+    "Transpose": _transpose,
     "Cast": _cast,
     "ReduceProd": _product,
 }

@@ -106,7 +106,9 @@ class _Reading:
             raise FileError(
                 self.model.path, "an output of it is a constant", "a network that computes something"
             )
-        return Written(self.model.path, operators, stored, names, outputs, sample, len(entry.shape) == 4)
+        batch = entry.shape[0] if entry.shape and entry.shape[0] > 0 else None
+        ends = (names, outputs, sample, len(entry.shape) == 4, batch)
+        return Written(self.model.path, operators, stored, *ends)
 
     def _used(self) -> list[LiteOperator]:
         """The operators whose results are read: shapes, which the file declares, are not computed."""
