@@ -203,7 +203,7 @@ def upsampled(d: _Draft) -> None:
 
 def moved(d: _Draft) -> None:
     """Values at other places."""
-    channels, last = d.shape[0], -1
+    channels, last, widths = d.shape[0], -1, (1, 0) * d.rank
     choices: list[Step] = [
         lambda x: x.flip(last),
         lambda x: x.roll(1, 1),
@@ -216,7 +216,7 @@ def moved(d: _Draft) -> None:
             lambda x: x.transpose(1, -1).contiguous().flip(1).transpose(1, -1),
             lambda x: F.pad(x, (1, 1)),
             lambda x: F.pad(x, (1, 0), value=0.3),
-            lambda x: F.pad(x, (1, 1), mode="reflect") if d.rank < 3 else x,
+            lambda x: F.pad(x, widths, mode="reflect"),
             lambda x: x.narrow(-1, 0, x.shape[-1] - 1) if x.shape[-1] > 3 else x,
         ]
     if d.rank == 2 and channels % 4 == 0 and max(d.shape[1:]) < 9:
