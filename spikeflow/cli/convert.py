@@ -70,6 +70,14 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     "attention, softmax inside the network), or norms,products. Without it each is refused by name.",
 )
 @click.option(
+    "--max-pool",
+    type=click.Choice(["running", "any"]),
+    default="running",
+    show_default=True,
+    help="How spikes are pooled by their maximum: as many as the busiest source of a window sends, exactly; "
+    "or one in each step in which any source spikes, too many, but without memory on a chip.",
+)
+@click.option(
     "--input",
     "coding",
     type=click.Choice(["direct", "rate", "onoff"]),

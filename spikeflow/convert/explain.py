@@ -19,7 +19,7 @@ from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import Folded, fold_batch_norm
 from spikeflow.convert.passes.observe import BINS, batch_size, observe
-from spikeflow.convert.passes.pools import behind_neurons
+from spikeflow.convert.passes.pools import behind_neurons, pooled
 from spikeflow.convert.passes.thresholds import percentile_thresholds
 from spikeflow.convert.report import final_verdicts, verdict_table
 from spikeflow.convert.rules import with_modules
@@ -178,7 +178,8 @@ def _tried(graph: Graph, options: ConvertOptions) -> tuple[Folded, Graph]:
         raise ConversionError("the network", reason, "torch.nn.ReLU between layers")
     ones = {name: np.ones(folded.graph.shapes[name][0], np.float32) for name in names}
     ready = encoded(folded.graph, options.coding)
-    return folded, balance(ready, ones, options.reset, alphabet=options.alphabet)
+    made = balance(ready, ones, options.reset, alphabet=options.alphabet)
+    return folded, pooled(made, options.max_pool)
 
 
 def _measured(ann: Graph, calibration: Calibration | None, options: ConvertOptions) -> Forecast:

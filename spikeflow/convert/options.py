@@ -14,6 +14,7 @@ from spikeflow.convert.verify.until import Until
 from spikeflow.errors import ConversionError, GraphError
 from spikeflow.ir.alphabet import BINARY, alphabet, names
 from spikeflow.ir.nodes import Shape
+from spikeflow.ir.nodes.max_pool import MODES
 from spikeflow.ir.preprocessing import FIRST, Step, plain
 from spikeflow.ir.record import MAX_STEPS
 from spikeflow.neurons.model import RESETS
@@ -55,6 +56,9 @@ class ConvertOptions:
     most_steps : beyond which `until` tries nothing.
     exit : let a sample stop as soon as it is sure; at most so many points (percent of the held-back samples)
         may then be answered otherwise than after all steps. None lets each run to the end.
+    max_pool : how spikes are pooled by their maximum: ``running`` hands on as many as the window's busiest
+        source, exactly; ``any`` one in every step in which any source spikes, at least as many as the busiest
+        sends, and at most one a step and as many as all together: a neuron without memory on any chip.
     check_identity : hold theta N = sum of z + v(0) - v(T) for every neuron, on a few samples, or raise.
     rules : for operations of your own, by name (``my::op``) or class of module; see `convert.rules`.
     """
@@ -80,6 +84,7 @@ class ConvertOptions:
     check_identity: bool = False
     rules: Rules = field(default_factory=dict, compare=False, repr=False)
     approximate: tuple[str, ...] = ()
+    max_pool: str = MODES[-1]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preprocessing", plain(self.preprocessing))
@@ -98,6 +103,8 @@ class ConvertOptions:
             raise ConversionError("--alphabet", f"{self.alphabet!r} is unknown", names()) from error
         if self.coding not in CODINGS:
             raise ConversionError("--input", f"{self.coding!r} is unknown", f"one of {', '.join(CODINGS)}")
+        if self.max_pool not in MODES:
+            raise ConversionError("--max-pool", f"{self.max_pool!r} is unknown", f"one of {', '.join(MODES)}")
         if self.thresholds and self.thresholds not in METHODS:
             reason = f"{self.thresholds!r} is unknown"
             raise ConversionError("--thresholds", reason, f"one of {', '.join(METHODS)}")
@@ -156,3 +163,4 @@ class Settings(TypedDict, total=False):
     check_identity: bool
     rules: Rules
     approximate: tuple[str, ...]
+    max_pool: str

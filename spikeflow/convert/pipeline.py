@@ -16,7 +16,7 @@ from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
-from spikeflow.convert.passes.pools import behind_neurons
+from spikeflow.convert.passes.pools import behind_neurons, pooled
 from spikeflow.convert.passes.silent import silenced, silent_layers
 from spikeflow.convert.passes.thresholds import METHODS, Basis, Thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
@@ -147,7 +147,8 @@ def _thresholds(
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
-    graph = balance(encoded(ann, options.coding), thresholds, options.reset, scale, options.alphabet)
+    made = balance(encoded(ann, options.coding), thresholds, options.reset, scale, options.alphabet)
+    graph = pooled(made, options.max_pool)
     stages.check(graph, "snn")
     return graph
 

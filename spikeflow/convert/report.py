@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.capture.builder import BATCH_NORM, SPIKING, Verdict
+from spikeflow.convert.capture.builder import BATCH_NORM, MAX_POOL, SPIKING, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.thresholds import Thresholds
@@ -21,8 +21,9 @@ from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import of_samples
-from spikeflow.ir.nodes import Node, Population, Shape
+from spikeflow.ir.nodes import MaxPool, Node, Population, Shape
 from spikeflow.ir.score import score
+from spikeflow.ir.whole import sources
 from spikeflow.sim.fidelity import Fidelity
 
 
@@ -248,6 +249,13 @@ def _layer(name: str, node: Node, thresholds: Thresholds, stats: Stats | None) -
     )
 
 
+POOLED = {
+    "running": "max pooling: as many spikes as the busiest source of a window",
+    "any": "approximated (never below the busiest source of a window): max pooling, step by step",
+    "constant": "max pooling of the input",
+}
+
+
 def final_verdicts(
     verdicts: tuple[Verdict, ...],
     folded: Mapping[str, tuple[str, ...]],
@@ -276,6 +284,9 @@ def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph
     node = graph.nodes.get(verdict.node)
     if verdict.verdict.startswith(SPIKING) and isinstance(node, Population) and node.values is not None:
         return replace(verdict, verdict=_coded(verdict.verdict, node.values))
+    if isinstance(node, MaxPool) and verdict.verdict == MAX_POOL:
+        spikes = all(isinstance(graph.nodes[n], Population) for n in sources(graph, verdict.node))
+        return replace(verdict, verdict=POOLED[node.mode if spikes else "constant"])
     return verdict
 
 

@@ -188,7 +188,7 @@ def largest(d: Draw) -> Drawn:
     size = d.sizes(4, MOST[axes], axes)
     form = d.one("plain", "adaptive", "amax")
     if form == "amax":
-        over = tuple(sorted(d.rng.choice(np.arange(1, axes + 2), d.number(1, axes), replace=False).tolist()))
+        over = tuple(sorted(d.rng.choice(np.arange(2, axes + 2), d.number(1, axes), replace=False).tolist()))
         kept = d.one(True, False)
         return Calls(lambda m, x: torch.amax(x, over, keepdim=kept)), (3, *size)
     if form == "adaptive":

@@ -322,3 +322,15 @@ def test_a_network_that_others_trained(data_folder: Path) -> None:
     assert [n.mode for n in graph.nodes.values() if isinstance(n, MaxPool)] == ["running", "running"]
     ann = fold(behind_neurons(captured(net, (1, 28, 28)).graph))
     assert len(ann.of_kind(Activation)) == 3 and apart(ann, net, x[:50]) < 1e-5
+
+
+def test_the_other_form_of_pooling_is_an_option() -> None:
+    net = picture(conv(), nn.ReLU(), nn.MaxPool2d(2), conv(4, 4), nn.ReLU(), nn.MaxPool2d(2), last=16)
+    x = samples((1, 8, 8), 40)
+    for mode, word in (("running", "exact"), ("any", "approximated")):
+        made = convert(net, x, steps=8, max_pool=mode)
+        graph = made.network.graph
+        assert {graph.nodes[n].mode for n in graph.of_kind(MaxPool)} == {mode}
+        assert {v.word for v in made.report.verdicts if "max_pool" in v.operation} == {word}
+    with pytest.raises(ConversionError, match="--max-pool.*running"):
+        convert(net, x, max_pool="gate")

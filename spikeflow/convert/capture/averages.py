@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.convert.capture.arguments import argument, axes_of, each
-from spikeflow.convert.capture.builder import Builder
+from spikeflow.convert.capture.builder import MAX_POOL, Builder
 from spikeflow.convert.capture.contracted import LETTERS, Product, contracted, reshaped
 from spikeflow.convert.capture.convolutions import samples_of
 from spikeflow.convert.capture.draft import Value
@@ -114,14 +114,15 @@ def over_axes(b: Builder, node: AtenNode) -> Value:
 
 
 def amax(b: Builder, node: AtenNode) -> Value:
-    """The largest value over some axes of a sample: one window."""
+    """The largest value over some axes of a channel: one window."""
     x = b.value(node, node.args[0])
     axes = _axes(b, node, x)
-    kernel = tuple(n if axis in axes else 1 for axis, n in enumerate(x.shape))
-    whole = reshaped(b, f"{b.title(node)}.whole", x, (1, *x.shape))  # so that channels are an axis, too
+    if 0 in axes:  # spikes of two channels stand for different values
+        raise b.refuse(node, "the largest value of several channels", "torch.maximum of two values at a time")
+    kernel = tuple(n if axis in axes else 1 for axis, n in enumerate(x.shape))[1:]
     rank = len(kernel)
-    value = b.chain(b.title(node), MaxPool(kernel, kernel, ((0, 0),) * rank, (1,) * rank), whole)
-    b.decide(node, "max pooling", value)
+    value = b.chain(b.title(node), MaxPool(kernel, kernel, ((0, 0),) * rank, (1,) * rank), x)
+    b.decide(node, MAX_POOL, value)
     return reshaped(b, f"{b.title(node)}.shape", value, tuple(node.shape[1:]) or (1,))
 
 

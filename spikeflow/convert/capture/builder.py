@@ -26,6 +26,7 @@ from spikeflow.ir.record import OutputRecord
 from spikeflow.typing import Array
 
 BATCH_NORM = "batch norm"  # until folding says where it went
+MAX_POOL = "max pooling"  # until it is known what it counts
 SPIKING, EXACT, APPROXIMATED, KEPT_ANALOG, REFUSED = WORDS = (
     "spiking",
     "exact",

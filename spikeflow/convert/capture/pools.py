@@ -6,7 +6,7 @@ import numpy as np
 
 from spikeflow.convert.capture.arguments import argument, axes_of, each, given
 from spikeflow.convert.capture.averages import adaptive
-from spikeflow.convert.capture.builder import Builder
+from spikeflow.convert.capture.builder import MAX_POOL, Builder
 from spikeflow.convert.capture.convolutions import moved_lines, samples_of
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.trace.atengraph import AtenNode
@@ -46,7 +46,7 @@ def adaptive_max_pool(b: Builder, node: AtenNode) -> Value:
 
 def _made(b: Builder, node: AtenNode, x: Value, pool: MaxPool) -> Value:
     value = b.chain(b.title(node), pool, x)
-    b.decide(node, "max pooling", value)
+    b.decide(node, MAX_POOL, value)
     return value
 
 

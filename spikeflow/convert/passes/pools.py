@@ -65,6 +65,16 @@ def counting(graph: Graph) -> Graph:
     return graph.with_nodes(changed)
 
 
+def pooled(graph: Graph, form: str) -> Graph:
+    """The graph of stage snn whose pools of spikes have another form: ``any`` in place of ``running``."""
+    changed = {
+        name: replace(node, mode=form)
+        for name in graph.of_kind(MaxPool)
+        if isinstance(node := graph.nodes[name], MaxPool) and node.counts
+    }
+    return graph.with_nodes(changed)
+
+
 def _unsettled(graph: Graph, name: str) -> bool:
     """Whether its values may be neither rectified nor the input."""
     node = graph.nodes[name]

@@ -190,6 +190,15 @@ class _Flow:
         made = self.written(node, node.op, node.args, (x[0], x[1], y[2]))
         return replace(made, op=node.op if at else "aten.matmul.default", kwargs=node.kwargs)
 
+    def matrix(self, node: AtenNode) -> AtenNode:
+        """mm and addmm with a constant, as torch takes a linear layer on several axes apart."""
+        at = 1 if base_name(node.op) == "addmm" else 0
+        x = self.axes[node.args[at].name] if node.args[at].name in self.axes else ()
+        if not x or self.batch in x[-1] or node.args[at + 1].name in self.axes:
+            raise _Elsewhere
+        made = self.written(node, node.op, node.args, (*x[:-1], ((next(self.numbers), node.shape[-1]),)))
+        return replace(made, kwargs=node.kwargs)
+
     def _first(self, node: AtenNode) -> Axes:
         return self.axes[node.args[0].name]
 
@@ -203,4 +212,5 @@ _WRITERS: Sequence[tuple[frozenset[str], Writer]] = (
     (frozenset({"linear"}), _Flow.linear),
     (frozenset({"softmax", "_softmax"}), _Flow.softmax),
     (frozenset({"bmm", "baddbmm"}), _Flow.product),
+    (frozenset({"mm", "addmm"}), _Flow.matrix),
 )
