@@ -193,10 +193,11 @@ class _Flow:
     def matrix(self, node: AtenNode) -> AtenNode:
         """mm and addmm with a constant, as torch takes a linear layer on several axes apart."""
         at = 1 if base_name(node.op) == "addmm" else 0
-        x = self.axes[node.args[at].name] if node.args[at].name in self.axes else ()
-        if not x or self.batch in x[-1] or node.args[at + 1].name in self.axes:
+        x, weight = node.args[at : at + 2]
+        axes = self.axes.get(x.name, ()) if isinstance(x, Ref) else ()
+        if not axes or self.batch in axes[-1] or not isinstance(weight, Ref) or weight.name in self.axes:
             raise _Elsewhere
-        made = self.written(node, node.op, node.args, (*x[:-1], ((next(self.numbers), node.shape[-1]),)))
+        made = self.written(node, node.op, node.args, (*axes[:-1], ((next(self.numbers), node.shape[-1]),)))
         return replace(made, kwargs=node.kwargs)
 
     def _first(self, node: AtenNode) -> Axes:
