@@ -15,6 +15,7 @@ except ImportError as error:
 
 from spikeflow.convert.agreement import Agreement, agreement
 from spikeflow.convert.capture.builder import Captured, Verdict
+from spikeflow.convert.explain import Explanation, explain
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.pipeline import Conversion, convert
 from spikeflow.convert.report import ConversionReport, LayerReport
@@ -26,11 +27,13 @@ __all__ = [
     "Conversion",
     "ConversionReport",
     "ConvertOptions",
+    "Explanation",
     "LayerReport",
     "Verdict",
     "agreement",
     "capture_trained",
     "convert",
+    "explain",
     "graph_of",
 ]
 

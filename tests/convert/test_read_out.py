@@ -96,7 +96,7 @@ def test_what_is_never_reached_is_refused_with_the_best() -> None:
     network = convert(settled(small_cnn()), X).network
     wrong = {"output": -evaluate(network, X[:30], RunOptions(steps=8)).in_units(8)}
     with pytest.raises(
-        ConversionError, match=r"up to 8 reaches drop<=1: the best is .* of 30 .* after \d+ steps"
+        ConversionError, match=r"up to 8 reaches drop<=1: the best is .* on 30 .* after \d+ steps"
     ):
         steps_until(network, wrong, X[:30], Until.of("drop<=1"), 8)
     with pytest.raises(ConversionError, match="held back"):

@@ -85,9 +85,10 @@ class Reached:
     tried: int
 
     def __str__(self) -> str:
+        share = shown(self.agreement, (self.low, self.high))
         text = (
-            f"{self.asked}: {self.steps} steps, after which {shown(self.agreement, (self.low, self.high))} "
-            f"of {self.samples} held-back samples are answered as by the ANN"
+            f"{self.asked}: {self.steps} steps, after which the agreement with the ANN is {share} on "
+            f"{self.samples} held-back samples"
         )
         if self.later < self.agreement:
             text += f"; at least {100 * self.later:.2f} % after more steps, up to {self.tried}"
@@ -141,7 +142,7 @@ def _missed(asked: Until, tried: Mapping[int, OutputFidelity], samples: int) -> 
     best = tried[steps]
     reason = (
         f"no number of steps up to {len(tried)} reaches {asked.text}: the best is "
-        f"{shown(best.agreement, (best.low, best.high))} of {samples} held-back samples answered as by the "
-        f"ANN, after {steps} steps"
+        f"{shown(best.agreement, (best.low, best.high))} of agreement with the ANN on {samples} held-back "
+        f"samples, after {steps} steps"
     )
-    return ConversionError("--until", reason, f"--most-steps {2 * len(tried)}, or another --thresholds")
+    return ConversionError("--until", reason, f"--most-steps {2 * len(tried)}, or --thresholds largest")
