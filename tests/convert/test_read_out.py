@@ -120,6 +120,14 @@ def test_every_neuron_keeps_the_identity(module: nn.Module, shape: Any, settings
     assert "holds for each of" in made.report.to_text()
 
 
+@pytest.mark.parametrize("alphabet", ["binary", "signed"])
+def test_neurons_that_follow_a_function_keep_it_too(alphabet: str) -> None:
+    module = nn.Sequential(nn.Linear(6, 16), nn.ReLU6(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, 3))
+    made = convert(settled(module), samples((6,), 60), steps=20, check_identity=True, alphabet=alphabet)
+    found = made.report.read_out.identity
+    assert found is not None and found.neurons == 32 and 0 < found.bound <= 1
+
+
 def test_without_data_the_identity_is_held_on_random_samples() -> None:
     made = convert(settled(small_cnn()), input_shape=(1, 8, 8), check_identity=True)
     assert made.report.read_out.identity is not None

@@ -2,9 +2,11 @@
 
     theta * (sum of what a neuron emits) = sum over steps of z[t] + v[0] - v[T]
 
-with z what arrives at its port and v its membrane. It holds for any input, whatever the order of arrival, so
-a neuron that breaks it was converted or simulated wrongly. In float32 each step rounds twice, once where z
-is added and once where theta is taken away; the residual of a neuron is held to the sum of these roundings.
+with z what arrives at its port and v its membrane. It holds for any input, whatever the order of arrival,
+so a neuron that breaks it was converted or simulated wrongly. Neurons that follow a function of their mean
+input (`neurons.following`) hold v in two parts, what arrived (s) and what they handed on (a): v = s - a. In
+float32 each step rounds twice, where z is added and where theta is taken away; the residual of a neuron is
+held to the sum of these roundings.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
 from spikeflow.typing import Array
 
+MEMBRANE, FOLLOWING = ("v",), ("s", "a")
 CHECKED = 4  # samples at most
 VALUES = 2**22  # neurons x samples that are held at once
 _UNIT = 2.0**-24  # half the distance of 1 to the next float32: what one rounding may change, relative
@@ -62,7 +65,7 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
         For the neuron that breaks it most, by name, with its residual; and where the network has no neuron
         of which the identity is known.
     """
-    names = spiking(network)
+    names = (*spiking(network), *spiking(network, FOLLOWING))
     neurons = sum(prod(network.graph.shapes[name]) for name in names)
     if not names:
         raise SimulationError("the identity", "the network has no spiking neuron with a threshold")
@@ -71,9 +74,10 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
 
     def take(recorded: Mapping[str, Any], first: int, step: int) -> None:
         for name, held in sums.items():
-            held.add(first, recorded[name].dense(), recorded[f"{name}.in"], recorded[f"{name}.v"])
+            states = [recorded[f"{name}.{state}"] for state in held.states]
+            held.add(first, recorded[name].dense(), recorded[f"{name}.in"], states)
 
-    wanted = tuple(part for name in names for part in (name, f"{name}.in", f"{name}.v"))
+    wanted = tuple(w for name, held in sums.items() for w in (name, *(f"{name}.{p}" for p in held.parts)))
     asked = RunOptions(options.engine, options.threads, steps=options.steps, record=wanted, sink=take)
     run = evaluate(network, some, asked)
     found = {name: held.residuals() for name, held in sums.items()}
@@ -85,17 +89,16 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
     return Identity(neurons, len(some), run.steps, worst, share)
 
 
-def spiking(network: Network) -> tuple[str, ...]:
-    """The populations whose spikes stand for their thresholds."""
+def spiking(network: Network, states: tuple[str, ...] = MEMBRANE) -> tuple[str, ...]:
+    """The populations whose spikes stand for their thresholds, and whose membrane is held in these states."""
     nodes = network.graph.nodes
     found = ((name, nodes[name]) for name in network.graph.of_kind(Population))
     return tuple(
         name
         for name, node in found
         if isinstance(node, Population)
-        and node.program.spikes()
         and "threshold" in node.params
-        and "v" in node.program.states
+        and set(states) <= set(node.program.states)
         and node.ports == ("in",)
     )
 
@@ -105,29 +108,40 @@ class _Sums:
 
     def __init__(self, node: Any, samples: int) -> None:
         neurons = prod(node.shape)
-        self.shape = node.shape
+        self.states = MEMBRANE if "v" in node.program.states else FOLLOWING
+        self.parts = ("in", *self.states)
         self.theta = np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
-        start = np.broadcast_to(node.initial.get("v", np.zeros((), np.float32)), node.shape)
-        self.v = np.tile(start.ravel().astype(np.float64), (samples, 1))
-        self.arrived, self.emitted, self.rounded = np.zeros((3, samples, neurons))
+        none = np.zeros((), np.float32)
+        begun = [np.broadcast_to(node.initial.get(n, none), node.shape).ravel() for n in self.states]
+        self.v = np.tile(_membrane([part.astype(np.float64) for part in begun]), (samples, 1))
+        self.arrived, self.emitted, self.rounded, self.largest = np.zeros((4, samples, neurons))
         self.first = self.v.copy()
 
-    def add(self, first: int, emitted: Array, arrived: Array, v: Array) -> None:
+    def add(self, first: int, emitted: Array, arrived: Array, states: list[Array]) -> None:
         """A stretch of steps of the samples from `first` on, each array ``(T, B, *shape)``."""
         rows = slice(first, first + emitted.shape[1])
-        flat = (a.reshape(*a.shape[:2], -1).astype(np.float64) for a in (emitted, arrived, v))
-        for spikes, z, after in zip(*flat, strict=True):
+        flat = (a.reshape(*a.shape[:2], -1).astype(np.float64) for a in (emitted, arrived, *states))
+        for spikes, z, *parts in zip(*flat, strict=True):
+            v = _membrane(parts)
             self.emitted[rows] += spikes
             self.arrived[rows] += z
-            self.rounded[rows] += np.abs(after + self.theta * spikes) + np.abs(after) + 2 * _SMALLEST / _UNIT
-            self.v[rows] = after
+            # each part is one rounding; a membrane alone was rounded before the reset, too
+            size = sum(map(np.abs, parts)) + (np.abs(v + self.theta * spikes) if len(parts) == 1 else 0)
+            self.rounded[rows] += size + 2 * _SMALLEST / _UNIT
+            self.v[rows] = v
+            self.largest[rows] = np.maximum(self.largest[rows], size)
 
     def residuals(self) -> tuple[Array, Array]:
         """How far each neuron is from the identity, and how far roundings may take it."""
         off = np.abs(self.theta * self.emitted - (self.arrived + self.first - self.v))
         # the sums here are rounded too, in float64
-        own = np.abs(self.theta * self.emitted) + np.abs(self.arrived) + np.abs(self.v)
+        own = np.abs(self.theta * self.emitted) + np.abs(self.arrived) + self.largest
         return off, _UNIT * self.rounded * _SLACK + 2.0**-40 * own
+
+
+def _membrane(parts: list[Array]) -> Array:
+    """v, or what arrived less what was handed on."""
+    return parts[0] if len(parts) == 1 else parts[0] - parts[1]
 
 
 def _broken(name: str, residual: Array, bound: Array, theta: Array) -> SimulationError:
