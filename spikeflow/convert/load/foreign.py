@@ -10,7 +10,7 @@ from torch import nn
 from spikeflow.errors import UnsafeFile, UnsupportedLayer
 from spikeflow.ir import store
 
-_HINT = "save the network with torch.save or torch.export.save"
+_HINT = "save the network with torch.save or torch.export.save, or as ONNX"
 _KERAS = "model.export('net.onnx', format='onnx') in Keras 3, and convert net.onnx"
 _ARRAYS = (
     "--arch models.py:function, a function of yours whose module's state dict has the names of these arrays; "
@@ -95,7 +95,7 @@ def kind_of(path: str, head: bytes, start: bytes) -> Named:
         return "a TensorFlow graph (.pb)", _TENSORFLOW
     if path.endswith((".net", ".caffemodel", ".weights")):
         return _BARE
-    return "no file that torch.save or torch.export.save wrote", _HINT
+    return "no file that torch.save or torch.export.save wrote, no ONNX, TFLite or safetensors file", _HINT
 
 
 def start_needed(head: bytes) -> int:

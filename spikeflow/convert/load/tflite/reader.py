@@ -125,7 +125,8 @@ class _Reading:
     def _operator(self, number: int, operator: LiteOperator, stored: dict[str, torch.Tensor]) -> Operator:
         tensors = self.model.tensors
         writes = tuple(tensors[n] for n in operator.writes if n >= 0)
-        name = (writes[0].name if writes else "") or f"{operator.kind} {number}"
+        # where TFLite joined several layers of Keras, it joined their names; the first tells the activation
+        name = (writes[0].name.split(";")[0] if writes else "") or f"{operator.kind} {number}"
         make = OPERATORS.get(operator.kind)
         if make is None:
             reason = _REASONS.get(operator.kind, "")
