@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Samples:
     warnings : what a user should know of how they were taken.
     prepared : whether a network's own preprocessing has been done, see `spikeflow.sim.joined.taken`.
     names : of recordings, one for each sample; empty where they have none.
+    parts : of several inputs, whose values stand side by side in ``x (N, values)``: the shape of a sample of
+        each, by its name, in their order; empty for one input.
     """
 
     x: Array
@@ -46,6 +49,7 @@ class Samples:
     warnings: tuple[str, ...] = field(default=())
     prepared: bool = False
     names: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict[str, tuple[int, ...]])
 
     def __post_init__(self) -> None:
         x = intake.array_of("data: x", self.x)
@@ -96,6 +100,7 @@ def samples_of(given: object, y: object = None) -> Samples:
     given : `Samples`; an array, tensor or list ``(N, ...)``; a Dataset or DataLoader of torch whose items are
         pairs (x, y) or x alone; the path of a `.npz` file with x and where known y, of a `.npy` file, or of a
         folder of `.npy` files: x.npy and where known y.npy, or one sample each, in the order of their names.
+        For several inputs a mapping of all this by their names, or a `.npz` file with an array for each.
     y : labels, where they do not come with the samples.
 
     Raises
@@ -110,10 +115,12 @@ def samples_of(given: object, y: object = None) -> Samples:
         return found
     if found.y is not None:
         raise DataError("labels", "labels beside samples that bring their own", "one of the two")
-    return Samples(found.x, labels_of(y, len(found.x)), found.warnings)
+    return replace(found, y=labels_of(y, len(found.x)))
 
 
 def _samples(given: Any) -> Samples:
+    if isinstance(given, Mapping):
+        return side_by_side(given)
     if isinstance(given, str | os.PathLike):
         return _read(Path(given))
     if _is_loader(given):
@@ -127,6 +134,35 @@ def _samples(given: Any) -> Samples:
             "data", f"a {kind}, which may never end", "an array, a list or a DataLoader", "list(x)"
         )
     return Samples(given)
+
+
+def side_by_side(given: Mapping[Any, object], y: object = None) -> Samples:
+    """Samples of several inputs, their values side by side.
+
+    Raises
+    ------
+    DataError
+        Where there are none, or not as many samples of each.
+    """
+    found = {str(name): samples_of(part) for name, part in given.items()}
+    if not found or len({len(part.x) for part in found.values()}) > 1:
+        got = ", ".join(f"{name}: {part.x.shape}" for name, part in found.items()) or "no inputs"
+        raise DataError("data", got, "as many samples of every input")
+    labels = [part.y for part in found.values() if part.y is not None]
+    flat = [part.x.reshape(len(part.x), -1) for part in found.values()]
+    told = tuple(dict.fromkeys(text for part in found.values() for text in part.warnings))
+    label = y if y is not None else labels[0] if labels else None
+    parts = {name: part.x.shape[1:] for name, part in found.items()}
+    return Samples(np.concatenate(flat, axis=1), label, told, parts=parts)
+
+
+def by_input(samples: Samples) -> dict[str, Array]:
+    """The samples of each of several inputs, ``(N, *shape)``, by its name."""
+    ends = np.cumsum([prod(shape) for shape in samples.parts.values()]).tolist()
+    return {
+        name: samples.x[:, end - prod(shape) : end].reshape(-1, *shape)
+        for (name, shape), end in zip(samples.parts.items(), ends, strict=True)
+    }
 
 
 def _is_loader(given: Any) -> bool:
@@ -250,6 +286,10 @@ def read_npz(path: str | Path) -> Samples:
         Where the arrays are empty, of a wrong kind, or not finite.
     """
     arrays = npz.read(path, npz.Wanted(("x", "y"), MAX_BYTES, FLOAT32))
+    others = [] if "x" in arrays else [name for name in npz.names(path) if name != "y"]
+    if len(others) > 1:
+        several = npz.read(path, npz.Wanted(others, MAX_BYTES, FLOAT32))
+        return side_by_side(several, arrays.get("y"))
     if "x" not in arrays:
         raise FileError(path, "holds no array x", HINT)
     return Samples(arrays["x"], arrays.get("y"))

@@ -13,6 +13,7 @@ import numpy as np
 
 from spikeflow.convert.capture.builder import REFUSED, Captured, Verdict, refusal_of
 from spikeflow.convert.capture.traced import capture, surveyed
+from spikeflow.convert.load import several
 from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.passes.balance import balance, readout_of
@@ -129,6 +130,7 @@ def explain(
     data = None if calibration is None else calibration.samples.x
     shape = options.input_shape if data is None else data.shape[1:]
     network, _ = sources.opened_with_warnings(source, options.arch, shape)
+    network = several.joined(network, {} if calibration is None else calibration.samples.parts)
     aten = sources.traced(with_modules(network, options.rules), data, options.input_shape)
     verdicts, captured = _looked_at(aten, options)
     if captured is None:

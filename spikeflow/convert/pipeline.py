@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from spikeflow.convert.capture.traced import Captured, capture
 from spikeflow.convert.known import Known
+from spikeflow.convert.load import several
 from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.passes.balance import balance, readout_of
@@ -89,7 +90,7 @@ def convert(
     options = replace(options, **settings)
     calibration = calibrated(x, y, InputRecord("", options.coding, preprocessing=options.preprocessing))
     network, opening = sources.opened_with_warnings(source, options.arch, _sample(calibration, options))
-    captured, difference = _captured(network, calibration, options)
+    captured, difference = _captured(several.joined(network, _parts(calibration)), calibration, options)
     ann = behind_neurons(captured.graph)
     folded = fold_batch_norm(ann)
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
@@ -115,9 +116,14 @@ def convert(
     of_run = (*opening, *known.warnings(captured, options), *of_run)
     report = replace(report, fidelity=fidelity, errors=errors, warnings=of_run)
     warn(report.warnings)
-    converted = replace(converted, record=_record(graph, folded.graph, report, known))
-    converted.check()
-    return Conversion(converted, report, folded.graph)
+    made = replace(converted, record=_record(graph, folded.graph, report, known))
+    made.check()
+    return Conversion(several.parted(made, _parts(calibration)), report, folded.graph)
+
+
+def _parts(calibration: Calibration | None) -> Mapping[str, Shape]:
+    """The inputs of the samples by name, where they are of several."""
+    return {} if calibration is None else calibration.samples.parts
 
 
 def _sample(calibration: Calibration | None, options: ConvertOptions) -> Shape | None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from spikeflow.convert.load.foreign import refuse_spiking
 from spikeflow.convert.load.network_file import Opened, read
+from spikeflow.convert.load.several import SideBySide, plain_names
 from spikeflow.convert.load.tree import FileNetwork
 from spikeflow.convert.trace.aten import AtenGraph, from_module
 from spikeflow.convert.trace.forecast import HINT, expect_room_to_try
@@ -125,7 +126,8 @@ def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape |
         if x is not None:
             expect_room_to_try(network, example)
             _try(network, example)
-        return from_module(network, example)
+        found = from_module(network, example)
+    return plain_names(found) if isinstance(network, SideBySide) else found
 
 
 def _example(module: nn.Module, x: Array | None, input_shape: Shape | None) -> torch.Tensor:

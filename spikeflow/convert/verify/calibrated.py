@@ -48,5 +48,8 @@ def calibrated(x: object, y: object, described: InputRecord) -> Calibration | No
         if y is not None:
             raise DataError("labels", "labels without samples", "both or neither")
         return None
-    samples = prepared(described, samples_of(x, y))
+    found = samples_of(x, y)
+    if found.parts and described.preprocessing:
+        raise DataError("--preprocess", "several inputs", "samples that are prepared already")
+    samples = prepared(described, found)
     return Calibration(samples, split(samples.x))
