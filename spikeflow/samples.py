@@ -136,7 +136,7 @@ def _samples(given: Any) -> Samples:
     return Samples(given)
 
 
-def side_by_side(given: Mapping[Any, object], y: object = None) -> Samples:
+def side_by_side(given: Mapping[Any, object], y: Array | None = None) -> Samples:
     """Samples of several inputs, their values side by side.
 
     Raises
