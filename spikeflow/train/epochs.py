@@ -18,7 +18,7 @@ from spikeflow.train.batches import Batches
 from spikeflow.train.device import moved
 from spikeflow.train.fans import fan_outs
 from spikeflow.train.given import looked_at
-from spikeflow.train.health import Gradients, check_lone, check_shapes, not_a_number
+from spikeflow.train.health import Gradients, check_lone, check_shapes, clipped, not_a_number
 from spikeflow.train.init import make_fire
 from spikeflow.train.inside import spiking
 from spikeflow.train.metric import accuracy
@@ -240,9 +240,9 @@ def train_epoch(model: Model, batches: Batches, number: int) -> tuple[Score, flo
             check_shapes(model.net, share.batch.x)
             raise
         model.ranks.add_gradients(model.net.parameters())
-        gradients.see(when)
+        norm = gradients.see(when)
         if recipe.optimiser.clip:
-            nn.utils.clip_grad_norm_(model.net.parameters(), recipe.optimiser.clip)
+            clipped(model.net.parameters(), recipe.optimiser.clip, norm)
         model.optimiser.step()
         model.after_step()
         sums.add(float(value), recipe, outputs, share)

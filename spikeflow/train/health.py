@@ -13,6 +13,7 @@ from spikeflow.errors import DataError, ShapeError, SpikeflowWarning, TrainingEr
 from spikeflow.train.inside import members, network, neurons
 
 LARGE = 1e4  # norm of a gradient from which on it is told
+OVERFLOWS = 1e18  # from which on the sum of its squares may leave float32
 SMALLER = "a smaller step (optimiser.rate), or clipping (optimiser.clip)"
 
 
@@ -94,6 +95,21 @@ def _first(values: torch.Tensor) -> int | None:
     return int(bad[0]) if len(bad) else None
 
 
+def _norm(gradient: torch.Tensor) -> torch.Tensor:
+    """In double precision: squares of a gradient of 1e20 leave float32."""
+    return torch.linalg.vector_norm(gradient, dtype=torch.float64)
+
+
+def clipped(parameters: Iterable[nn.Parameter], most: float, norm: float) -> None:
+    """Scale gradients of this norm, as `Gradients.see` found it, down to a norm of `most`."""
+    held = [p for p in parameters if p.grad is not None]
+    if norm > OVERFLOWS:  # torch would find an infinite norm, and make all of them 0
+        for p in held:
+            assert p.grad is not None
+            p.grad.mul_(most / norm)
+    nn.utils.clip_grad_norm_(held, most)
+
+
 class Gradients:
     """Watches the gradients of an epoch."""
 
@@ -112,7 +128,7 @@ class Gradients:
         """
         held = [(name, p.grad) for name, p in self.named if p.grad is not None]
         # brought from a GPU together
-        norms = torch.stack([g.norm().float() for _, g in held]).cpu() if held else torch.zeros(0)
+        norms = torch.stack([_norm(g) for _, g in held]).cpu() if held else torch.zeros(0)
         total = float(norms.norm())
         if not total < float("inf"):
             name = next(
