@@ -137,7 +137,9 @@ class ConversionReport:
     def _errors(self) -> list[str]:
         """The errors of the layers as a table, and what would help; nothing where none were measured."""
         rows = [_error_row(x) for x in self.errors]
-        return [*_table(_ERROR_HEAD, rows), self.advice, ""] if rows else []
+        others = len(self.layers) - len(rows)
+        left = [f"{others} other layers follow a function, whose errors have no such parts"] if others else []
+        return [*_table(_ERROR_HEAD, rows), *left, self.advice, ""] if rows else []
 
     def _heading(self) -> str:
         o = self.options
