@@ -25,7 +25,10 @@ LARGEST = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}
 ADAPTIVE = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}
 SIZES = {0: 1, 1: 20, 2: 9, 3: 5}
 PADDINGS = ("zeros", "zeros", "reflect", "replicate", "circular")
-ACTIVATIONS: tuple[Callable[[], nn.Module], ...] = (nn.ReLU, nn.ReLU, nn.ReLU, nn.ReLU, nn.ReLU6)
+ACTIVATIONS: tuple[Callable[[], nn.Module], ...] = (
+    nn.ReLU, nn.ReLU, nn.ReLU, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.SiLU, nn.Sigmoid, nn.Tanh, nn.GELU, nn.Hardswish,
+    nn.ELU,
+)  # fmt: skip
 
 Step = Callable[[torch.Tensor], torch.Tensor]
 
@@ -49,6 +52,7 @@ class _Draft:
 
     rng: np.random.Generator
     shape: tuple[int, ...]
+    kinds: tuple[Callable[[], nn.Module], ...] = ACTIVATIONS
     parts: list[nn.Module] = field(default_factory=list[nn.Module])
     steps: list[Step] = field(default_factory=list[Step])
     words: list[str] = field(default_factory=list[str])
@@ -76,8 +80,8 @@ class _Draft:
         self.words.append(word)
 
     def activation(self) -> nn.Module:
-        """A rectifier of some kind."""
-        return self.part(self.pick(*ACTIVATIONS)())
+        """A function that needs no option, most often a rectifier."""
+        return self.part(self.pick(*self.kinds)())
 
     def convolution(self, out: int, stride: int = 1) -> nn.Module:
         """A convolution that keeps sizes, but for its stride; without spatial axes a Linear."""
@@ -265,15 +269,17 @@ BLOCKS: tuple[Callable[[_Draft], None], ...] = (
 )  # fmt: skip
 
 
-def network(seed: int) -> tuple[Drawn, tuple[int, ...]]:
-    """A network and the shape of its samples."""
+def network(
+    seed: int, kinds: tuple[Callable[[], nn.Module], ...] = ACTIVATIONS
+) -> tuple[Drawn, tuple[int, ...]]:
+    """A network of these activations, and the shape of its samples."""
     rng = np.random.default_rng([seed, 60])
     rank = int(rng.choice([0, 1, 2, 2, 2, 3]))
     channels = int(rng.choice([6, 10])) if rank == 0 else int(rng.choice([1, 2, 3]))
     shape = (channels, *(SIZES[rank],) * rank)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        d = _Draft(rng, shape)
+        d = _Draft(rng, shape, kinds)
         plain(d)
         for _ in range(int(rng.integers(1, DEPTH))):
             d.pick(*BLOCKS)(d)
