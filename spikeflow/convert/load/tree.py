@@ -104,7 +104,9 @@ class FileNetwork(nn.Module):
     def _failed(self, operator: Operator, x: torch.Tensor, error: RuntimeError) -> Exception:
         """The error of an operator; where the file is for another batch, with that as its reason."""
         batch = self.written.batch
-        if batch is None or x.ndim == 0 or x.shape[0] == batch:
+        declared = self.sample
+        other = declared is not None and prod(declared) != prod(int(n) for n in x.shape[1:])
+        if batch is None or x.ndim == 0 or x.shape[0] == batch or other:
             return error
         words = str(error).splitlines()[0][:120]
         reason = f"{operator.kind} is written for {batch} at a time ({words})"
