@@ -13,10 +13,10 @@ from itertools import count
 from math import prod
 from typing import Any
 
-import numpy as np
 import torch
 
 from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref, base_name, read_by
+from spikeflow.convert.trace.evaluate import constants, tensors_of
 
 Factor = tuple[int, int]  # its number and its size; the samples have the number 0
 Axes = tuple[tuple[Factor, ...], ...]
@@ -125,7 +125,7 @@ class _Flow:
                 number, n = left.pop(0)
                 room = size // prod(m for _, m in axis)
                 if n > room:
-                    if number == 0 or n % room:
+                    if number == 0 or room == 1 or n % room:
                         raise _Elsewhere
                     left.insert(0, (next(self.numbers), n // room))
                     number, n = next(self.numbers), room
@@ -185,8 +185,8 @@ class _Flow:
             raise _Elsewhere
         if any(self.batch in axis for axis in (*x[1:], *y[1:])):
             raise _Elsewhere
-        if at and (self.graph.tensors.get(node.args[0].name, np.zeros(2)).shape[:1] != (1,)):
-            raise _Elsewhere
+        if at and self._constant_shape(node.args[0])[:1] != (1,):
+            raise _Elsewhere  # a mask for each sample
         made = self.written(node, node.op, node.args, (x[0], x[1], y[2]))
         return replace(made, op=node.op if at else "aten.matmul.default", kwargs=node.kwargs)
 
@@ -199,6 +199,10 @@ class _Flow:
             raise _Elsewhere
         made = self.written(node, node.op, node.args, (*axes[:-1], ((next(self.numbers), node.shape[-1]),)))
         return replace(made, kwargs=node.kwargs)
+
+    def _constant_shape(self, argument: Ref) -> tuple[int, ...]:
+        found = {**tensors_of(self.graph), **constants(self.graph)[0]}.get(argument.name)
+        return tuple(found.shape) if isinstance(found, torch.Tensor) else ()
 
     def _first(self, node: AtenNode) -> Axes:
         return self.axes[node.args[0].name]
