@@ -1,7 +1,8 @@
-"""Train a small convolutional ANN (batch norm, average pooling) and save it with calibration and test data.
+"""Train a small ANN (convolutional, or a transformer) and save it with calibration and test data.
 
 python examples/train_ann.py --out demo              # the digits of scikit-learn
 python examples/train_ann.py --out demo --data DIR   # Fashion-MNIST from DIR
+python examples/train_ann.py --network transformer --out vit   # saved by torch.export, as ann.pt2
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from pictures import pictures
 from torch import nn
+from transformer import VisionTransformer
 
 
 def network(size: int) -> nn.Sequential:
@@ -48,12 +50,21 @@ def train(net: nn.Module, x: torch.Tensor, y: torch.Tensor, epochs: int) -> None
         print(f"epoch {epoch + 1}/{epochs}: loss {loss.item():.3f}", flush=True)
 
 
+def save(net: nn.Module, out: Path, x: torch.Tensor) -> None:
+    """Torch's own layers one behind the other as they are; any other network as what it computes."""
+    if isinstance(net, nn.Sequential):
+        torch.save(net, out / "ann.pt")
+        return
+    torch.export.save(torch.export.export(net, (x,)), out / "ann.pt2")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--data", default="")
+    parser.add_argument("--network", choices=("convolutional", "transformer"), default="convolutional")
     parser.add_argument("--epochs", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--smoke", action="store_true", help="one epoch, for the tests")
@@ -61,13 +72,14 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)  # before the work, where it cannot be
     torch.manual_seed(args.seed)
     p = pictures(args.data)
-    net = network(p.x_train.shape[-1])
-    epochs = 1 if args.smoke else args.epochs or (2 if args.data else 30)
+    transformer = args.network == "transformer"
+    net = (VisionTransformer if transformer else network)(p.x_train.shape[-1])
+    epochs = 1 if args.smoke else args.epochs or (2 if args.data else 60 if transformer else 30)
     train(net, torch.from_numpy(p.x_train), torch.from_numpy(p.y_train), epochs)
     net.eval()
     with torch.no_grad():
         accuracy = (net(torch.from_numpy(p.x_test)).argmax(1).numpy() == p.y_test).mean()
-    torch.save(net, args.out / "ann.pt")
+    save(net, args.out, torch.from_numpy(p.x_test[:2]))
     calibration = np.random.default_rng(args.seed).permutation(len(p.x_train))[:500]
     np.savez(args.out / "calib.npz", x=p.x_train[calibration], y=p.y_train[calibration])
     np.savez(args.out / "test.npz", x=p.x_test, y=p.y_test)
