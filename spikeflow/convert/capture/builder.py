@@ -269,4 +269,6 @@ def _standing(verdict: Verdict, nodes: Container[str]) -> Verdict:
     """The verdict; a move of a move is one node, so the node of the first may be gone."""
     if not verdict.node or verdict.node in nodes:
         return verdict
+    if verdict.verdict.startswith("synapses"):  # whose last move went on into another
+        return replace(verdict, node="")
     return replace(verdict, verdict="folded into the move that follows", node="")
