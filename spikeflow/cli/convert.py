@@ -86,11 +86,14 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help="How a sample enters: as a current, as spikes, or as spikes of two signs.",
 )
 @click.option(
-    "--thresholds",
+    "--method",
     default="",
-    help="How thresholds are chosen: percentile (of the activations; the default with --data), largest, or "
-    "batch-norm (the default without).",
+    help="How thresholds are chosen: percentile (of the activations; the default with --data), largest, "
+    "percentile-of-all, percentile-of-layer, percentile-for-steps, least-error, local (local threshold "
+    "balancing), light (biases corrected), batch-norm (the default without), or auto, which runs several "
+    "for these steps and takes the best.",
 )
+@click.option("--thresholds", default="", hidden=True, help="The former name of --method.")
 @click.option(
     "--percentile",
     type=click.FloatRange(50, 100),

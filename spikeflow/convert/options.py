@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 from spikeflow.convert.capture.refusals import APPROXIMATIONS
-from spikeflow.convert.passes.thresholds import METHODS
+from spikeflow.convert.passes.methods import AUTO, METHODS
 from spikeflow.convert.rules import Rules
 from spikeflow.convert.rules import check as check_rules
 from spikeflow.convert.verify.delay import of_text
@@ -30,8 +31,8 @@ class ConvertOptions:
     ----------
     steps : length of a run; `--steps` of a run overrides it.
     percentile : of each channel's activations above 0 on the calibration data, its threshold.
-    thresholds : their rule, a name of `METHODS`: ``percentile``, ``largest`` (of the activations), or
-        ``batch-norm``; empty takes the percentile where there is data, else batch norm.
+    method : the rule for thresholds, a name of `METHODS`; empty takes ``percentile`` where there is data,
+        else ``batch-norm``, which needs none. ``auto`` runs several and takes the best.
     reset : "subtract" or "zero".
     approximate : what may be taken of running means in floats, words of `APPROXIMATIONS`: ``norms`` (layer,
         group, instance and RMS norm, norms, variances, square roots), ``products`` (products and quotients
@@ -61,6 +62,7 @@ class ConvertOptions:
         sends, and at most one a step and as many as all together: a neuron without memory on any chip.
     check_identity : hold theta N = sum of z + v(0) - v(T) for every neuron, on a few samples, or raise.
     rules : for operations of your own, by name (``my::op``) or class of module; see `convert.rules`.
+    thresholds : the former name of `method`.
     """
 
     steps: int = 64
@@ -75,7 +77,7 @@ class ConvertOptions:
     output: str = ""
     answer: str = ""
     preprocessing: tuple[Step, ...] = ()
-    thresholds: str = ""
+    method: str = ""
     alphabet: str = BINARY
     read_from: int | str = 0
     until: str = ""
@@ -85,6 +87,7 @@ class ConvertOptions:
     rules: Rules = field(default_factory=dict, compare=False, repr=False)
     approximate: tuple[str, ...] = ()
     max_pool: str = MODES[-1]
+    thresholds: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "preprocessing", plain(self.preprocessing))
@@ -105,9 +108,7 @@ class ConvertOptions:
             raise ConversionError("--input", f"{self.coding!r} is unknown", f"one of {', '.join(CODINGS)}")
         if self.max_pool not in MODES:
             raise ConversionError("--max-pool", f"{self.max_pool!r} is unknown", f"one of {', '.join(MODES)}")
-        if self.thresholds and self.thresholds not in METHODS:
-            reason = f"{self.thresholds!r} is unknown"
-            raise ConversionError("--thresholds", reason, f"one of {', '.join(METHODS)}")
+        self._check_method()
         check_rules(self.rules)
         object.__setattr__(self, "read_from", of_text(str(self.read_from)))
         if self.until:
@@ -127,13 +128,24 @@ class ConvertOptions:
             # 0.999 is a quantile; taken as a percentile it would silence every difference
             raise ConversionError("--percentile", f"{self.percentile} lies outside 1 to 100", "99.9")
 
-    def method(self, observed: bool) -> str:
+    def _check_method(self) -> None:
+        if self.thresholds:
+            warnings.warn("thresholds= is now called method=", DeprecationWarning, stacklevel=4)
+            object.__setattr__(self, "method", self.method or self.thresholds)
+            object.__setattr__(self, "thresholds", "")
+        if self.method and self.method not in METHODS:
+            reason = f"{self.method!r} is unknown"
+            raise ConversionError("--method", reason, f"one of {', '.join(METHODS)}")
+
+    def rule(self, observed: bool) -> str:
         """The rule for thresholds, by whether activations were observed."""
-        return self.thresholds or ("percentile" if observed else "batch-norm")
+        if not observed and self.method in ("", AUTO):
+            return "batch-norm"
+        return self.method or "percentile"
 
     def threshold_words(self, samples: int) -> str:
         """The rule for thresholds in words, and of how many samples."""
-        how = self.method(samples > 0)
+        how = self.rule(samples > 0)
         if how == "batch-norm":
             return "batch norm"
         return f"{f'percentile {self.percentile:g}' if how == 'percentile' else how} of {samples} samples"
@@ -154,7 +166,7 @@ class Settings(TypedDict, total=False):
     output: str
     answer: str
     preprocessing: tuple[Step, ...]
-    thresholds: str
+    method: str
     alphabet: str
     read_from: int | str
     until: str
@@ -164,3 +176,4 @@ class Settings(TypedDict, total=False):
     rules: Rules
     approximate: tuple[str, ...]
     max_pool: str
+    thresholds: str

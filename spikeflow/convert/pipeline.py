@@ -16,10 +16,11 @@ from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import fold_batch_norm
+from spikeflow.convert.passes.methods import METHODS
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
 from spikeflow.convert.passes.pools import behind_neurons, pooled
 from spikeflow.convert.passes.silent import silenced, silent_layers
-from spikeflow.convert.passes.thresholds import METHODS, Basis, Thresholds, percentile_thresholds
+from spikeflow.convert.passes.thresholds import Basis, Thresholds, percentile_thresholds
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
@@ -94,9 +95,9 @@ def convert(
     ann = behind_neurons(captured.graph)
     folded = fold_batch_norm(ann)
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
-    thresholds = _thresholds(ann, folded.graph, calibration, stats, options)
     known = Known.of(calibration, stats, captured.outputs, options)
     scale, quiet = _scale(options, stats), silenced(folded.graph, stats)
+    thresholds = _thresholds(ann, quiet, known, options, scale)
     graph = _balanced(quiet, thresholds, options, scale)
     report = ConversionReport(
         final_verdicts(captured.verdicts, folded.into, graph, silent_layers(stats)),
@@ -108,8 +109,7 @@ def convert(
         scale,
     )
     case = Case(Network(graph, _record(graph, folded.graph, report, known)), folded.graph, known.held_back)
-    converted, read = settled(case, options, stats)
-    report = replace(report, options=replace(options, steps=converted.record.steps), read_out=read)
+    converted, report = _settled(case, report, thresholds, stats)
     others = _alternatives(converted, quiet, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
     errors = layer_errors(converted, folded.graph, known.held_back, options)
@@ -144,12 +144,31 @@ def _captured(
     return captured, _compared(network, aten, captured, data)
 
 
-def _thresholds(
-    ann: Graph, folded: Graph, calibration: Calibration | None, stats: Stats | None, options: ConvertOptions
-) -> Thresholds:
-    setting = None if calibration is None else calibration.setting
-    basis = Basis(ann, folded, stats, setting, options.percentile, options.steps, options.alphabet)
-    return METHODS[options.method(stats is not None)](basis)
+def _thresholds(ann: Graph, folded: Graph, known: Known, options: ConvertOptions, scale: float) -> Thresholds:
+    def spiking(thresholds: Thresholds) -> Network:
+        graph, shape = _balanced(folded, thresholds, options, scale), folded.shapes[folded.inputs[0]]
+        coding, outputs = options.coding, known.outputs
+        record = RunRecord(options.steps, coding, scale, options.seed, input_shape=shape, outputs=outputs)
+        return Network(graph, record)
+
+    setting = None if known.calibration is None else known.calibration.setting
+    given = ann, folded, known.stats, setting, options.percentile, options.steps, options.alphabet
+    found = METHODS[options.rule(known.stats is not None)](Basis(*given, spiking))
+    # how answers are read is settled behind this where that was asked for
+    asked = options.read_from or options.until or options.exit is not None
+    return replace(found, read_from=0) if asked else found
+
+
+def _settled(
+    case: Case, report: ConversionReport, thresholds: Thresholds, stats: Stats | None
+) -> tuple[Network, ConversionReport]:
+    """The network and the report with the steps that it is run for, and those that are read."""
+    record = replace(case.network.record, read_from=thresholds.read_from)
+    case = replace(case, network=replace(case.network, record=record))
+    network, read = settled(case, report.options, stats)
+    report = replace(report, candidates=thresholds.candidates)
+    options = replace(report.options, steps=network.record.steps)
+    return network, replace(report, options=options, read_out=read, read_from=network.record.read_from)
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
@@ -178,7 +197,7 @@ def _alternatives(
             _balanced(ann, thresholds, direct, 1.0), replace(record, coding="direct", scale=1.0)
         )
     usual = ConvertOptions().percentile
-    if stats is not None and chosen.method(True) == "percentile" and chosen.percentile < usual:
+    if stats is not None and chosen.rule(True) == "percentile" and chosen.percentile < usual:
         found[f"--percentile {usual:g}"] = lambda: Network(
             _balanced(ann, percentile_thresholds(stats, usual), chosen, report.scale), record
         )
@@ -232,6 +251,6 @@ def _record(graph: Graph, ann: Graph, report: ConversionReport, known: Known) ->
         () if known.calibration is None else known.calibration.parts.digests,
         () if stats is None else (stats.low, stats.high),
         prepared,
-        report.read_out.read_from,
+        report.read_from,
         report.read_out.rule,
     )

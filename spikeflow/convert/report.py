@@ -13,7 +13,7 @@ import numpy.typing as npt
 from spikeflow.convert.capture.builder import BATCH_NORM, MAX_POOL, SPIKING, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
-from spikeflow.convert.passes.thresholds import Thresholds
+from spikeflow.convert.passes.thresholds import Candidate, Thresholds
 from spikeflow.convert.verify.layer_errors import LayerErrors, advice
 from spikeflow.convert.verify.read_out import ReadOut
 from spikeflow.ir.alphabet import BINARY, Alphabet, alphabet
@@ -69,6 +69,8 @@ class ConversionReport:
     read_out : how answers are read, and what that was settled on.
     errors : of each spiking layer, in parts, on a few held-back samples.
     warnings : what a user has to know of the result.
+    read_from : answers leave out so many steps at the beginning; they count among the steps.
+    candidates : what the method auto compared, on samples that are not held back.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -82,11 +84,13 @@ class ConversionReport:
     read_out: ReadOut = ReadOut()
     errors: tuple[LayerErrors, ...] = ()
     warnings: tuple[str, ...] = ()
+    read_from: int = 0
+    candidates: tuple[Candidate, ...] = ()
 
     @property
     def data_free(self) -> bool:
         """Whether thresholds come from batch norm alone."""
-        return self.options.method(self.samples > 0) == "batch-norm"
+        return self.options.rule(self.samples > 0) == "batch-norm"
 
     @property
     def at_floor(self) -> int:
@@ -121,6 +125,7 @@ class ConversionReport:
         return "\n".join(
             [
                 self._heading(),
+                *self._compared(),
                 "",
                 *_table(_LAYER_HEAD, [_layer_row(x) for x in self.layers]),
                 "",
@@ -141,13 +146,22 @@ class ConversionReport:
         left = [f"{others} other layers follow a function, whose errors have no such parts"] if others else []
         return [*_table(_ERROR_HEAD, rows), *left, self.advice, ""] if rows else []
 
+    def _compared(self) -> list[str]:
+        """The candidates of the method auto."""
+        rows = [
+            ("taken" if c.chosen else "", c.name, f"{100 * c.agreement:.1f} %", f"{100 * c.error:.1f} %")
+            for c in self.candidates
+        ]
+        return ["", *_table(_CANDIDATE_HEAD, rows)] if rows else []
+
     def _heading(self) -> str:
         o = self.options
         how = f"thresholds: {o.threshold_words(self.samples).replace(' samples', ' calibration samples')}"
         if self.data_free:
             how = "data-free: thresholds from batch norm (beta + 3 |gamma|)"
+        unread = f", of which the first {self.read_from} are not read" if self.read_from else ""
         lines = [
-            f"{how}; reset {o.reset}; alphabet {o.alphabet}; input {o.coding}; {o.steps} steps",
+            f"{how}; reset {o.reset}; alphabet {o.alphabet}; input {o.coding}; {o.steps} steps{unread}",
             f"{self.at_floor} of {sum(x.channels for x in self.layers)} channels hardly respond and have the "
             "smallest threshold that their layer allows (the floor)",
         ]
@@ -161,6 +175,7 @@ class ConversionReport:
         return "\n".join(lines)
 
 
+_CANDIDATE_HEAD = ("", "candidate, on calibration samples kept apart", "answers as the ANN", "error")
 _LAYER_HEAD = (
     *("spiking layer", "shape", "alphabet", "threshold min", "median", "max", "at floor", "clipped", "zeros"),
 )

@@ -65,7 +65,7 @@ def trained() -> nn.Module:
 @pytest.fixture(scope="module")
 def converted(trained: nn.Module) -> Conversion:
     """The network at one step, where balancing alone loses many answers."""
-    return convert(trained, blobs(300, 2)[0], steps=1, thresholds="largest")
+    return convert(trained, blobs(300, 2)[0], steps=1, method="largest")
 
 
 def _spikes(graph: Graph, x: np.ndarray, steps: int) -> dict[str, np.ndarray]:

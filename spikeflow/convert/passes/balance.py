@@ -63,7 +63,8 @@ def balance(
         most = np.float32(alphabet_of(node, alphabet).high)
         theta = _threshold(name, given.values, shape) / most
         initial = _initial(name, given, shape)
-        changed[name] = follower(name, node, theta, shape, alphabet, reset, initial)
+        made = follower(name, node, theta, shape, alphabet, reset, initial)
+        changed[name] = replace(made, start=given.start.get(name, 0))
         factors[name] = theta.astype(np.float64)
     return counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))
 

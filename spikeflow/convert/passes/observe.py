@@ -45,14 +45,20 @@ class ActivationStats(Frozen):
     zeros: Array
     histogram: Array
 
-    def percentile(self, q: float) -> Array:
+    def percentile(self, q: float, *, zeros: bool = False, by_layer: bool = False) -> Array:
         """The q-th percentile of each channel's values above 0, ``(channels,)``; linear within a bin.
+
+        With `zeros` of all its values; a channel for which that is 0 gives that of its values above 0. With
+        `by_layer` one number for all channels, of all their values together.
 
         Zeros do not count: a channel that is rarely active would else be silenced. Of fewer than RARE values
         above 0 (over all positions of all samples) the largest is taken; a channel without any gives 0.
         """
+        if by_layer:
+            return np.full(len(self.maximum), self._together().percentile(q, zeros=zeros)[0])
         active = self.values - self.zeros
-        rank = q / 100.0 * active
+        of_all = q / 100.0 * self.values - self.zeros
+        rank = np.where(of_all > 0, of_all, q / 100.0 * active) if zeros else q / 100.0 * active
         cumulative = np.cumsum(self.histogram, axis=1)
         at = np.minimum((cumulative < rank[:, None]).sum(axis=1), BINS - 1)
         row = np.arange(len(at))
@@ -60,6 +66,20 @@ class ActivationStats(Frozen):
         below = cumulative[row, at] - inside
         part = np.clip((rank - below) / np.maximum(inside, 1), 0.0, 1.0)
         return np.where(active < RARE, self.maximum, (at + part) / BINS * self.maximum)
+
+    def _together(self) -> ActivationStats:
+        """The same as if all channels were one; a value counts at the upper end of its bin."""
+        highest = self.maximum.max(initial=0.0)
+        edges = np.arange(1, BINS + 1) / BINS * self.maximum[:, None]
+        at = np.ceil(edges / max(highest, 1e-30) * BINS * (1 - 1e-12)).astype(np.int64).clip(1, BINS) - 1
+        counts = np.bincount(at.ravel(), self.histogram.ravel(), BINS).astype(self.histogram.dtype)
+        return ActivationStats(
+            self.values * len(self.maximum),
+            np.array([highest]),
+            np.array([self.mean.mean()]),
+            np.array([self.zeros.sum()]),
+            counts[None, :],
+        )
 
     def fraction_above(self, threshold: Array) -> Array:
         """The fraction of values in the bins above a threshold per channel, ``(channels,)``."""

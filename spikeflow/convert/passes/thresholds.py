@@ -1,4 +1,4 @@
-"""Thresholds, one for a channel: of observed activations, or of batch norm alone; `METHODS` has every rule.
+"""Thresholds, one for a channel: of observed activations, or of batch norm alone.
 
 A rule may also choose what neurons start with, and correct biases by what few steps get wrong on average.
 
@@ -18,14 +18,35 @@ from spikeflow.convert.passes.observe import Stats
 from spikeflow.errors import ConversionError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.activations import RELU, values
+from spikeflow.ir.alphabet import BINARY
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, BatchNorm, Move, Node, Pool, Scale, Shape
+from spikeflow.ir.record import Network
 from spikeflow.typing import Array
 
 FLOOR = 2.0**-10
 SAMPLES = "calibration samples (--data, x=)"  # what to try: the option, and the argument in Python
+_SHARES = ((2, 0.05), (8, 0.025), (32, 0.01), (128, 0.005), (2**62, 0.001))  # steps at most: share
 _SPREAD = 3.0  # standard deviations above the mean that batch norm gives
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What one choice came to on calibration samples kept apart for choosing.
+
+    Parameters
+    ----------
+    name : the choice.
+    agreement : with the ANN's answers, the fraction of these samples.
+    error : of the outputs, relative to their size.
+    chosen : whether it is the one that was taken.
+    """
+
+    name: str
+    agreement: float
+    error: float
+    chosen: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,15 +61,22 @@ class Thresholds(Frozen):
     initial : for some Activations the potential that its neurons start with, one per channel or one per
         neuron; the others start at half their threshold.
     bias : for some linear nodes what is added to their bias, one per channel (row), in the ANN's units.
+    start : for some Activations the step in which their neurons wake; before it they hand on nothing and take
+        nothing in. The others wake at once.
+    read_from : the step from which answers are read; it counts among the steps of a run.
+    candidates : what was compared, where the rule is one that compares.
     """
 
     values: Mapping[str, Array]
     at_floor: Mapping[str, int] = field(default_factory=dict[str, int])
     initial: Mapping[str, Array] = field(default_factory=dict[str, Array])
     bias: Mapping[str, Array] = field(default_factory=dict[str, Array])
+    start: Mapping[str, int] = field(default_factory=dict[str, int])
+    read_from: int = 0
+    candidates: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("values", "at_floor", "initial", "bias"):
+        for name in ("values", "at_floor", "initial", "bias", "start"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
@@ -65,6 +93,7 @@ class Basis:
     percentile : the one asked for.
     steps : of a run, T.
     alphabet : what a spike may be.
+    spiking : makes the spiking network of thresholds, as the options of the conversion say.
     """
 
     graph: Graph
@@ -73,7 +102,8 @@ class Basis:
     samples: Array | None
     percentile: float = 99.9
     steps: int = 64
-    alphabet: str = "binary"
+    alphabet: str = BINARY
+    spiking: Callable[[Thresholds], Network] | None = None
 
     def observed(self, method: str) -> Stats:
         """The statistics; ConversionError where there were no samples."""
@@ -97,8 +127,15 @@ def floored(name: str, raw: Array) -> tuple[Array, int]:
     return np.maximum(raw, floor).astype(np.float32), int((raw < floor).sum())
 
 
-def percentile_thresholds(stats: Stats, percentile: float = 99.9) -> Thresholds:
+def percentile_thresholds(
+    stats: Stats, percentile: float = 99.9, *, zeros: bool = False, by_layer: bool = False
+) -> Thresholds:
     """The percentile of each channel's activations above 0; of fewer than 20 of these, the largest.
+
+    Parameters
+    ----------
+    zeros : of all activations, those that are 0 included; where that gives 0, of those above 0.
+    by_layer : one threshold for all channels of a layer, the percentile of them all.
 
     Raises
     ------
@@ -107,7 +144,10 @@ def percentile_thresholds(stats: Stats, percentile: float = 99.9) -> Thresholds:
     """
     if not 0 < percentile <= 100:
         raise ConversionError("percentile", f"{percentile} lies outside (0, 100]", "99.9")
-    found = {name: floored(name, s.percentile(percentile)) for name, s in stats.activations.items()}
+    found = {
+        name: floored(name, s.percentile(percentile, zeros=zeros, by_layer=by_layer))
+        for name, s in stats.activations.items()
+    }
     return Thresholds({n: t for n, (t, _) in found.items()}, {n: count for n, (_, count) in found.items()})
 
 
@@ -128,16 +168,12 @@ def data_free_thresholds(graph: Graph) -> Thresholds:
     return Thresholds(bounds.thresholds, bounds.at_floor)
 
 
-Method = Callable[[Basis], Thresholds]
+def share_above(steps: int) -> float:
+    """The share of a channel's values above 0 that lie above its threshold, chosen for the steps of a run.
 
-
-METHODS: Mapping[str, Method] = MappingProxyType(
-    {
-        "percentile": lambda basis: percentile_thresholds(basis.observed("percentile"), basis.percentile),
-        "largest": lambda basis: percentile_thresholds(basis.observed("largest"), 100.0),
-        "batch-norm": lambda basis: data_free_thresholds(basis.graph),
-    }
-)
+    Fewer steps have fewer levels, and a smaller threshold wastes none of them on values that hardly occur.
+    """
+    return next(share for most, share in _SHARES if steps <= most)
 
 
 class _Bounds:

@@ -74,8 +74,9 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
 
     def take(recorded: Mapping[str, Any], first: int, step: int) -> None:
         for name, held in sums.items():
-            states = [recorded[f"{name}.{state}"] for state in held.states]
-            held.add(first, recorded[name].dense(), recorded[f"{name}.in"], states)
+            asleep = max(held.start - step, 0)  # what arrives before neurons have started is not taken in
+            states = [recorded[f"{name}.{state}"][asleep:] for state in held.states]
+            held.add(first, recorded[name].dense()[asleep:], recorded[f"{name}.in"][asleep:], states)
 
     wanted = tuple(w for name, held in sums.items() for w in (name, *(f"{name}.{p}" for p in held.parts)))
     asked = RunOptions(options.engine, options.threads, steps=options.steps, record=wanted, sink=take)
@@ -109,7 +110,7 @@ class _Sums:
     def __init__(self, node: Any, samples: int) -> None:
         neurons = prod(node.shape)
         self.states = MEMBRANE if "v" in node.program.states else FOLLOWING
-        self.parts = ("in", *self.states)
+        self.parts, self.start = ("in", *self.states), node.start
         self.theta = np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
         none = np.zeros((), np.float32)
         begun = [np.broadcast_to(node.initial.get(n, none), node.shape).ravel() for n in self.states]

@@ -145,4 +145,4 @@ def _missed(asked: Until, tried: Mapping[int, OutputFidelity], samples: int) -> 
         f"{shown(best.agreement, (best.low, best.high))} of agreement with the ANN on {samples} held-back "
         f"samples, after {steps} steps"
     )
-    return ConversionError("--until", reason, f"--most-steps {2 * len(tried)}, or --thresholds largest")
+    return ConversionError("--until", reason, f"--most-steps {2 * len(tried)}, or --method largest")

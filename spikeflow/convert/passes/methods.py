@@ -1,0 +1,58 @@
+"""METHODS: every rule for thresholds by its name; options, command line, report and run record take it
+from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from spikeflow.convert.passes.auto import auto_thresholds
+from spikeflow.convert.passes.by_depth import staggered
+from spikeflow.convert.passes.least_error import least_error_thresholds
+from spikeflow.convert.passes.light import corrected
+from spikeflow.convert.passes.local import SLOPE, local_thresholds
+from spikeflow.convert.passes.thresholds import (
+    SAMPLES,
+    Basis,
+    Thresholds,
+    data_free_thresholds,
+    percentile_thresholds,
+    share_above,
+)
+from spikeflow.errors import ConversionError
+
+AUTO = "auto"
+Method = Callable[[Basis], Thresholds]
+
+
+def light_thresholds(basis: Basis) -> Thresholds:
+    """The percentile for the steps, layers that wake by depth, and biases corrected on the samples."""
+    stats = basis.observed("light")
+    if basis.samples is None or basis.spiking is None:
+        raise ConversionError("thresholds", "the method light runs calibration samples", SAMPLES)
+    usual = percentile_thresholds(stats, 100 * (1 - share_above(basis.steps)))
+    woken = staggered(usual, basis.folded, SLOPE, basis.steps)
+    return corrected(woken, basis.folded, basis.samples[:64], basis.spiking)
+
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        "percentile": lambda basis: percentile_thresholds(basis.observed("percentile"), basis.percentile),
+        "largest": lambda basis: percentile_thresholds(basis.observed("largest"), 100.0),
+        "percentile-of-all": lambda basis: percentile_thresholds(
+            basis.observed("percentile-of-all"), basis.percentile, zeros=True
+        ),
+        "percentile-of-layer": lambda basis: percentile_thresholds(
+            basis.observed("percentile-of-layer"), basis.percentile, by_layer=True
+        ),
+        "percentile-for-steps": lambda basis: percentile_thresholds(
+            basis.observed("percentile-for-steps"), 100 * (1 - share_above(basis.steps))
+        ),
+        "least-error": least_error_thresholds,
+        "local": local_thresholds,
+        "light": light_thresholds,
+        "batch-norm": lambda basis: data_free_thresholds(basis.graph),
+        AUTO: auto_thresholds,
+    }
+)
