@@ -97,7 +97,7 @@ def convert(
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
     known = Known.of(calibration, stats, captured.outputs, options)
     scale, quiet = _scale(options, stats), silenced(folded.graph, stats)
-    thresholds = _thresholds(ann, quiet, known, options, scale)
+    thresholds = _thresholds(ann, folded.graph, known, options, scale)
     graph = _balanced(quiet, thresholds, options, scale)
     report = ConversionReport(
         final_verdicts(captured.verdicts, folded.into, graph, silent_layers(stats)),
@@ -145,8 +145,10 @@ def _captured(
 
 
 def _thresholds(ann: Graph, folded: Graph, known: Known, options: ConvertOptions, scale: float) -> Thresholds:
+    quiet = silenced(folded, known.stats)
+
     def spiking(thresholds: Thresholds) -> Network:
-        graph, shape = _balanced(folded, thresholds, options, scale), folded.shapes[folded.inputs[0]]
+        graph, shape = _balanced(quiet, thresholds, options, scale), folded.shapes[folded.inputs[0]]
         coding, outputs = options.coding, known.outputs
         record = RunRecord(options.steps, coding, scale, options.seed, input_shape=shape, outputs=outputs)
         return Network(graph, record)

@@ -153,7 +153,7 @@ def test_corrected_biases_bring_mean_activity_to_that_of_the_ann(seed: int) -> N
     basis = basis_of(graph, x, steps=16)
     assert basis.stats is not None and basis.spiking is not None
     low = percentile_thresholds(basis.stats, 75)
-    made = corrected(low, graph, x, basis.spiking)
+    made = corrected(low, basis, x)
     assert set(made.bias) == {linear_before(graph, name) for name in low.values} == {"n0", "n2"}
 
     def off(thresholds: Thresholds) -> float:

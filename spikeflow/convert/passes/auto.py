@@ -55,7 +55,7 @@ def auto_thresholds(basis: Basis) -> Thresholds:
     for name, make in _rules(basis, share):
         search.tries(f"{name}, waking {slope:g} steps a layer", make(), slope)
     best = search.best
-    light = corrected(best.thresholds, basis.folded, setting, basis.spiking)
+    light = corrected(best.thresholds, basis, setting)
     search.tries(f"{best.name}, biases corrected", light, None)
     return search.taken()
 

@@ -11,17 +11,18 @@ after the other; here a round takes them all, at the cost of one run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
 
 import numpy as np
 import torch
 
+from spikeflow.convert.passes.followers import alphabet_of
 from spikeflow.convert.passes.forward import outputs_of
-from spikeflow.convert.passes.thresholds import Thresholds
+from spikeflow.convert.passes.thresholds import Basis, Thresholds
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, Population, Synaptic
+from spikeflow.ir.nodes import Activation, Synaptic
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
 from spikeflow.typing import Array
@@ -30,22 +31,15 @@ ROUNDS = 2
 _BATCH = 16  # samples whose every spike is recorded at once
 
 
-def corrected(
-    thresholds: Thresholds, graph: Graph, x: Array, spiking: Callable[[Thresholds], Network]
-) -> Thresholds:
-    """The same thresholds, with corrections of the biases before them.
-
-    Parameters
-    ----------
-    graph : of stage ann, without batch norm.
-    x : samples, ``(N, *shape)``.
-    spiking : makes the network of thresholds.
-    """
+def corrected(thresholds: Thresholds, basis: Basis, x: Array) -> Thresholds:
+    """The same thresholds, with corrections of the biases before them, found on samples ``(N, *shape)``."""
+    graph = basis.folded
+    assert basis.spiking is not None
     feeding = {name: maker for name in thresholds.values if (maker := linear_before(graph, name))}
     wanted = _ann_means(graph, x, set(feeding))
     found = thresholds
     for _ in range(ROUNDS):
-        got = _spiking_means(spiking(found), found, tuple(feeding), x)
+        got = _spiking_means(basis.spiking(found), basis, found, x)
         bias = dict(found.bias)
         for name, maker in feeding.items():
             bias[maker] = bias.get(maker, 0.0) + wanted[name] - got[name]
@@ -80,12 +74,11 @@ def _ann_means(graph: Graph, x: Array, names: set[str]) -> Mapping[str, Array]:
     return {name: _by_channel(total / len(x), graph.shapes[name]) for name, total in sums.items()}
 
 
-def _spiking_means(
-    network: Network, thresholds: Thresholds, names: tuple[str, ...], x: Array
-) -> Mapping[str, Array]:
+def _spiking_means(network: Network, basis: Basis, thresholds: Thresholds, x: Array) -> Mapping[str, Array]:
     """What the neurons of each channel handed on, on average over samples and the steps that are read."""
-    graph = network.graph
-    sums = {name: np.zeros(prod(graph.shapes[name])) for name in names}
+    shapes, nodes = network.graph.shapes, basis.folded.nodes
+    names = tuple(thresholds.values)
+    sums = {name: np.zeros(prod(shapes[name])) for name in names}
     steps, begin = network.record.steps, thresholds.read_from
     for first in range(0, len(x), _BATCH):
         run = evaluate(network, x[first : first + _BATCH], RunOptions(record=names))
@@ -94,10 +87,9 @@ def _spiking_means(
                 late = spikes.step >= begin
                 sums[name] += np.bincount(spikes.neuron[late], spikes.value[late], len(sums[name]))
     found: dict[str, Array] = {}
-    for name in names:
-        node = graph.nodes[name]
-        assert isinstance(node, Population)
-        one = np.broadcast_to(node.params["threshold"], node.shape).astype(np.float64)
-        means = sums[name].reshape(node.shape) * one / (len(x) * (steps - begin))
-        found[name] = _by_channel(means, node.shape)
+    for name, theta in thresholds.values.items():
+        node = nodes[name]
+        assert isinstance(node, Activation)
+        one = theta.astype(np.float64) / alphabet_of(node, basis.alphabet).high
+        found[name] = one * _by_channel(sums[name] / (len(x) * (steps - begin)), shapes[name])
     return found

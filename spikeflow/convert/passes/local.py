@@ -52,7 +52,7 @@ def local_thresholds(basis: Basis) -> Thresholds:
 
 
 class _Balancing:
-    """Thresholds as they grow; an activation that is seen is clipped at its own where it lies."""
+    """Thresholds as they grow; an activation that is seen is clipped by magnitude, where it lies."""
 
     def __init__(self, maximum: dict[str, np.ndarray]) -> None:
         self.maximum = {n: torch.from_numpy(m.astype(np.float64)) for n, m in maximum.items()}
@@ -60,8 +60,9 @@ class _Balancing:
 
     def see(self, name: str, value: torch.Tensor) -> None:
         column = (-1, *(1,) * (value.dim() - 2))
-        over = torch.relu(value - self.theta[name].float().reshape(column))
+        over = torch.relu(value.abs() - self.theta[name].float().reshape(column))
         grown = self.theta[name] + 2 * ETA * over.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64)
         self.theta[name] = torch.minimum(grown, self.maximum[name])
         # in place, so that the nodes behind read what the threshold lets through
-        torch.minimum(value, self.theta[name].float().reshape(column), out=value)
+        most = self.theta[name].float().reshape(column)
+        torch.clamp(value, -most, most, out=value)

@@ -33,7 +33,7 @@ def light_thresholds(basis: Basis) -> Thresholds:
         raise ConversionError("thresholds", "the method light runs calibration samples", SAMPLES)
     usual = percentile_thresholds(stats, 100 * (1 - share_above(basis.steps)))
     woken = staggered(usual, basis.folded, SLOPE, basis.steps)
-    return corrected(woken, basis.folded, basis.samples[:64], basis.spiking)
+    return corrected(woken, basis, basis.samples[:64])
 
 
 METHODS: Mapping[str, Method] = MappingProxyType(
