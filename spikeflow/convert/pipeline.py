@@ -21,7 +21,7 @@ from spikeflow.convert.passes.observe import Progress, Stats, check_data, observ
 from spikeflow.convert.passes.pools import behind_neurons, pooled
 from spikeflow.convert.passes.silent import silenced, silent_layers
 from spikeflow.convert.passes.thresholds import Basis, Thresholds, percentile_thresholds
-from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports
+from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports, settled_report
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
@@ -29,7 +29,6 @@ from spikeflow.convert.verify.answers import Alternatives, Case, longer, verify,
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
 from spikeflow.convert.verify.layer_errors import layer_errors
-from spikeflow.convert.verify.read_out import settled
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
@@ -109,7 +108,7 @@ def convert(
         scale,
     )
     case = Case(Network(graph, _record(graph, folded.graph, report, known)), folded.graph, known.held_back)
-    converted, report = _settled(case, report, thresholds, stats)
+    converted, report = settled_report(case, report, thresholds, stats)
     others = _alternatives(converted, quiet, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
     errors = layer_errors(converted, folded.graph, known.held_back, options)
@@ -159,18 +158,6 @@ def _thresholds(ann: Graph, folded: Graph, known: Known, options: ConvertOptions
     # how answers are read is settled behind this where that was asked for
     asked = options.read_from or options.until or options.exit is not None
     return replace(found, read_from=0) if asked else found
-
-
-def _settled(
-    case: Case, report: ConversionReport, thresholds: Thresholds, stats: Stats | None
-) -> tuple[Network, ConversionReport]:
-    """The network and the report with the steps that it is run for, and those that are read."""
-    record = replace(case.network.record, read_from=thresholds.read_from)
-    case = replace(case, network=replace(case.network, record=record))
-    network, read = settled(case, report.options, stats)
-    report = replace(report, candidates=thresholds.candidates)
-    options = replace(report.options, steps=network.record.steps)
-    return network, replace(report, options=options, read_out=read, read_from=network.record.read_from)
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:

@@ -14,14 +14,16 @@ from spikeflow.convert.capture.builder import BATCH_NORM, MAX_POOL, SPIKING, Ver
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.thresholds import Candidate, Thresholds
+from spikeflow.convert.verify.answers import Case
 from spikeflow.convert.verify.layer_errors import LayerErrors, advice
-from spikeflow.convert.verify.read_out import ReadOut
+from spikeflow.convert.verify.read_out import ReadOut, settled
 from spikeflow.ir.alphabet import BINARY, Alphabet, alphabet
 from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import of_samples
 from spikeflow.ir.nodes import MaxPool, Node, Population, Shape
+from spikeflow.ir.record import Network
 from spikeflow.ir.score import score
 from spikeflow.ir.whole import sources
 from spikeflow.sim.fidelity import Fidelity
@@ -319,3 +321,15 @@ def accuracy(logits: npt.NDArray[Any], y: npt.NDArray[Any] | None) -> float | No
     values.
     """
     return None if y is None else score(logits, y, kind_of(logits.shape[1:], y=y)).accuracy
+
+
+def settled_report(
+    case: Case, report: ConversionReport, thresholds: Thresholds, stats: Stats | None
+) -> tuple[Network, ConversionReport]:
+    """The network and the report with the steps that it is run for, and those that are read."""
+    record = replace(case.network.record, read_from=thresholds.read_from)
+    case = replace(case, network=replace(case.network, record=record))
+    network, read = settled(case, report.options, stats)
+    report = replace(report, candidates=thresholds.candidates)
+    options = replace(report.options, steps=network.record.steps)
+    return network, replace(report, options=options, read_out=read, read_from=network.record.read_from)
