@@ -56,7 +56,7 @@ def test_without_explain_a_file_is_needed(files: Path) -> None:
 
 def test_steps_exit_and_bits_in_one_go(files: Path, tmp_path: Path) -> None:
     net, calib = tmp_path / "net.h5", files / "calib.npz"
-    options = ("--until", "drop<=5", "--exit", "0", "--bits", "--debug", "--thresholds", "largest")
+    options = ("--until", "drop<=5", "--exit", "0", "--bits", "--debug", "--method", "largest")
     made = facts(run("convert", files / "ann.pt", "--data", calib, "--out", net, *options, "--json"))
     read = made["read_out"]
     assert read["until"]["steps"] == made["options"]["steps"] and read["until"]["agreement"] >= 0.95

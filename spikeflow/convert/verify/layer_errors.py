@@ -158,7 +158,7 @@ def _facts(network: Network, name: str, spikes: Any, last: Array) -> tuple[Array
 def advice(layers: Sequence[LayerErrors], steps: int) -> str:
     """The change that would help most, from the largest part of an error that a layer makes itself."""
     causes: Mapping[str, str] = {
-        "clipping": "clipping; a higher threshold there (--percentile, --thresholds largest) helps most",
+        "clipping": "clipping; a higher threshold there (--percentile, --method largest) helps most",
         "rounding": f"rounding to 1/{steps} of the threshold; more --steps or a lower threshold help most",
         "unevenness": "the uneven arrival of spikes; more --steps or a later --read-from help most",
     }
