@@ -37,7 +37,8 @@ class ConvertOptions:
     approximate : what may be taken of running means in floats, words of `APPROXIMATIONS`: ``norms`` (layer,
         group, instance and RMS norm, norms, variances, square roots), ``products`` (products and quotients
         of two values, powers, attention, softmax inside the network); refused by name without.
-    alphabet : what a neuron may hand on in a step: ``binary``; see ``ir.alphabet``.
+    alphabet : what a neuron may hand on in a step: ``binary``, ``signed``, ``burst:M`` or
+        ``multi-threshold:N``; see ``ir.alphabet``. Functions with values below 0 get ``signed`` at least.
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
     scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.
     seed : of the spikes that rate coding draws.

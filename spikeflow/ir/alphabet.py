@@ -45,11 +45,17 @@ class Alphabet:
         return self.values[0] < 0
 
 
+def _powers(n: int) -> tuple[int, ...]:
+    return tuple(2**k for k in range(n))
+
+
 # name: (smallest and largest number behind the colon, or None for no number; the values)
 _KINDS: Mapping[str, tuple[tuple[int, int] | None, Callable[[int], tuple[int, ...]]]] = MappingProxyType(
     {
         BINARY: (None, lambda n: (0, 1)),
         SIGNED: (None, lambda n: (-1, 0, 1)),
+        "burst": ((1, 16), lambda n: tuple(range(n + 1))),
+        "multi-threshold": ((1, 16), lambda n: (*(-(2**k) for k in reversed(range(n))), 0, *_powers(n))),
     }
 )
 

@@ -9,6 +9,7 @@ from spikeflow.errors import MissingPackage
 from spikeflow.neurons.adex import AdEx
 from spikeflow.neurons.adlif import AdLIF
 from spikeflow.neurons.alif import ALIF
+from spikeflow.neurons.burst_if import BurstIF
 from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.dh_lif import DHLIF, branch_masks
@@ -22,6 +23,7 @@ from spikeflow.neurons.leaky_integrator import LeakyIntegrator
 from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import NeuronModel
 from spikeflow.neurons.models import MODELS
+from spikeflow.neurons.multi_threshold_if import MultiThresholdIF
 from spikeflow.neurons.plif import ParametricLIF
 from spikeflow.neurons.signed_if import SignedIF
 from spikeflow.neurons.silif import SiLIF
@@ -72,6 +74,7 @@ __all__ = [
     "ALIF",
     "AdEx",
     "AdLIF",
+    "BurstIF",
     "CSiLIF",
     "CubaLIF",
     "DHLIF",
@@ -88,6 +91,7 @@ __all__ = [
     "LeakyIntegrator",
     "MODELS",
     "MaskedPSN",
+    "MultiThresholdIF",
     "Net",
     "Neuron",
     "NeuronModel",

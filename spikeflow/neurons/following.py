@@ -84,7 +84,7 @@ class _Recorded:
 
     def step(self, x: Any) -> Any:
         """1 from 0 on, else 0."""
-        return self._ops.stop_gradient(self._ops.spike(x, 1))
+        return self._ops.stop_gradient(self._ops.spike(x, 2))
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,8 +58,6 @@ class NeuronModel(Frozen, ABC):
     """What one neuron does in one step, declared once for every backend."""
 
     inputs: ClassVar[tuple[str, ...]] = ("in",)
-    # what it may hand on, a name of `ir.alphabet`; empty where the program tells. A property where it varies.
-    alphabet: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -93,6 +91,11 @@ class NeuronModel(Frozen, ABC):
     def name(self) -> str:
         """The name people and exporters see."""
         return type(self).__name__
+
+    @property
+    def alphabet(self) -> str:
+        """What it may hand on, a name of `ir.alphabet`; empty where its program tells."""
+        return ""
 
     @abstractmethod
     def states(self) -> tuple[str, ...]:

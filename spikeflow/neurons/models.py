@@ -5,6 +5,7 @@ from __future__ import annotations
 from spikeflow.neurons.adex import AdEx
 from spikeflow.neurons.adlif import AdLIF
 from spikeflow.neurons.alif import ALIF
+from spikeflow.neurons.burst_if import BurstIF
 from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.dh_lif import DHLIF
@@ -17,6 +18,7 @@ from spikeflow.neurons.izhikevich import Izhikevich
 from spikeflow.neurons.leaky_integrator import LeakyIntegrator
 from spikeflow.neurons.lif import LIF
 from spikeflow.neurons.model import NeuronModel
+from spikeflow.neurons.multi_threshold_if import MultiThresholdIF
 from spikeflow.neurons.plif import ParametricLIF
 from spikeflow.neurons.signed_if import SignedIF
 from spikeflow.neurons.silif import SiLIF
@@ -29,6 +31,8 @@ MODELS: tuple[type[NeuronModel], ...] = (
     IF,
     FollowingIF,
     SignedIF,
+    BurstIF,
+    MultiThresholdIF,
     LIF,
     CubaLIF,
     ParametricLIF,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from spikeflow.ir.alphabet import SIGNED
 from spikeflow.ir.ops import Ops
 from spikeflow.neurons.following import Following
 
@@ -21,7 +22,9 @@ class SignedIF(Following):
     for -1; here both lie half a threshold away, so that what was handed on is the nearest to the mean.
     """
 
-    alphabet = "signed"
+    @property
+    def alphabet(self) -> str:
+        return SIGNED
 
     def nearest(self, rest: Any, p: Any, ops: Ops) -> Any:
         half = p.threshold * 0.5

@@ -114,9 +114,7 @@ class DrivenSweep(torch.autograd.Function):
         return (None, None, None, None, *found)
 
 
-def _split(
-    extent: Extent, counts: tuple[int, int], port: int, tensors: Sequence[Any]
-) -> tuple[Drive, Parts]:
+def _split(extent: Extent, counts: tuple[int, int], port: int, tensors: Sequence[Any]) -> tuple[Drive, Parts]:
     x, weight, bias, *others = tensors
     ports, params = counts
     parts = Parts(silent(extent.shape, ports), tuple(others[:params]), tuple(others[params:]))

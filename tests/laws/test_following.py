@@ -17,8 +17,10 @@ import pytest
 from spikeflow.ir.activations import FUNCTIONS, takes_signs, values
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Output
+from spikeflow.neurons.burst_if import BurstIF
 from spikeflow.neurons.following import Following, FollowingIF
 from spikeflow.neurons.iaf import IF
+from spikeflow.neurons.multi_threshold_if import MultiThresholdIF
 from spikeflow.neurons.signed_if import SignedIF
 from spikeflow.sim import prepare
 from spikeflow.sim.inputs import Constant, Dense
@@ -51,9 +53,9 @@ def models() -> list[Following]:
     found: list[Following] = []
     for kind in FUNCTIONS:
         given = PARAMETERS.get(kind, {})
-        found.append(SignedIF(0.5, kind, **given))
+        found += [SignedIF(0.5, kind, **given), MultiThresholdIF(0.25, kind, levels=3, **given)]
         if not takes_signs(kind, given):
-            found.append(FollowingIF(0.25, kind, **given))
+            found += [FollowingIF(0.25, kind, **given), BurstIF(0.25, kind, most=3, **given)]
     return found
 
 
@@ -71,7 +73,7 @@ def test_engine_and_reference_give_the_same_bits(model: Following, dyadic: bool)
 def test_what_was_handed_on_is_the_nearest_to_the_function_of_the_mean(model: Following) -> None:
     """Wherever a step changes t f(s / t) by no more than the alphabet has, and signs allow for it."""
     model, x = replace(model, threshold=1.0), drawn(2, False) * 0.25
-    if isinstance(model, FollowingIF):
+    if isinstance(model, FollowingIF | BurstIF):
         x = np.broadcast_to(x[:1], x.shape)
     steps = np.arange(1, STEPS + 1)[:, None, None]
     mean = np.cumsum(x, axis=0, dtype=np.float64) / steps
@@ -79,7 +81,7 @@ def test_what_was_handed_on_is_the_nearest_to_the_function_of_the_mean(model: Fo
     z = handed_on(model, Dense(x))
     off = np.abs(np.cumsum(z, axis=0) * model.threshold - wanted)
     change = np.abs(np.diff(wanted, axis=0, prepend=0)).max(axis=0)
-    kept_up = change <= model.threshold
+    kept_up = change <= model.threshold  # every alphabet has 1
     assert kept_up.mean() > 0.2
     assert (off[:, kept_up] <= model.threshold / 2 + 1e-4).all()
 
@@ -90,7 +92,7 @@ def test_counts_are_the_closed_form_for_constant_inputs(theta: float) -> None:
     z = (np.arange(SAMPLES * SIZE) - 8).reshape(SAMPLES, SIZE).astype(np.float32) / 16
     counts = np.clip(np.floor(z.astype(np.float64) * STEPS / theta + 0.5), 0, STEPS)
     half = np.float32(theta / 2)
-    for model, initial in ((IF(theta), {"v": half}), (FollowingIF(theta), {}), (SignedIF(theta), {})):
+    for model, initial in ((IF(theta), {"v": half}), (FollowingIF(theta), {}), (SignedIF(theta), {}), (MultiThresholdIF(theta, levels=1), {}), (BurstIF(theta, most=1), {})):
         np.testing.assert_array_equal(handed_on(model, Constant(z), **initial).sum(axis=0), counts)
 
 
@@ -102,7 +104,7 @@ def test_integrate_and_fire_keeps_the_identity() -> None:
     np.testing.assert_array_equal(result.outputs["y"].sum(axis=0) * 0.5, x.sum(axis=0) + 0.25 - after)
 
 
-@pytest.mark.parametrize("model", [FollowingIF(0.5, "clamp", high=1.0), SignedIF(0.5), SignedIF(0.5, "abs")])
+@pytest.mark.parametrize("model", [FollowingIF(0.5, "clamp", high=1.0), SignedIF(0.5), SignedIF(0.5, "abs"), BurstIF(0.5), MultiThresholdIF(0.5)])
 def test_followers_keep_their_identity(model: Following) -> None:
     """a(T) = theta N and s(T) = sum of z, exactly on multiples of 1/16."""
     x = drawn(4, True)
@@ -151,3 +153,22 @@ def test_what_is_said_of_a_function_is_so() -> None:
         if f.lines:
             bent = np.abs(np.diff(y, 2)) > 1e-9
             assert bent.sum() <= 6, kind
+
+
+def test_a_burst_is_so_many_spikes_at_once() -> None:
+    """Constants of 1/16: floor(t z / theta + 1/2) after t steps, wherever a step needs no more than `most`."""
+    z = (np.arange(SAMPLES * SIZE) - 4).reshape(SAMPLES, SIZE).astype(np.float32) / 16
+    counts = np.cumsum(handed_on(BurstIF(0.25, most=8), Constant(z)), axis=0)
+    steps = np.arange(1, STEPS + 1)[:, None, None]
+    np.testing.assert_array_equal(counts, np.maximum(np.floor(steps * z / 0.25 + 0.5), 0))
+
+
+def test_several_thresholds_give_the_nearest_value() -> None:
+    """Of one step: the value nearest to z / theta, ties (which multiples of 1/16 meet) as they are told."""
+    z = np.arange(-80, 81, dtype=np.float32).reshape(1, -1) / 16
+    nodes = {"x": Input((161,), "current"), "n": MultiThresholdIF(1.0, "identity", levels=3).node((161,)), "y": Output()}
+    found = prepare(Graph(nodes, (Edge("x", "n"), Edge("n", "y"))), "reference")(Constant(z), 1).outputs["y"][0]
+    values_of = np.array([-4, -2, -1, 0, 1, 2, 4])
+    away = np.abs(values_of[:, None] - z)
+    wanted = np.array([max(v for v, a in zip(values_of, column, strict=True) if a == column.min()) for column in away.T])
+    np.testing.assert_array_equal(found[0], wanted)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -10,12 +11,21 @@ from spikeflow.errors import ConversionError
 from spikeflow.ir.activations import RELU, takes_signs
 from spikeflow.ir.alphabet import BINARY, SIGNED, Alphabet, alphabet
 from spikeflow.ir.nodes import Activation, Population, Shape
+from spikeflow.neurons.burst_if import BurstIF
 from spikeflow.neurons.following import Following, FollowingIF
 from spikeflow.neurons.iaf import IF
+from spikeflow.neurons.multi_threshold_if import MultiThresholdIF
 from spikeflow.neurons.signed_if import SignedIF
 from spikeflow.typing import Array
 
-_MODELS: Mapping[str, type[Following]] = {BINARY: FollowingIF, SIGNED: SignedIF}
+_Made = Callable[..., Following]
+# by the name of the alphabet: the model with the number behind the colon
+_MODELS: Mapping[str, Callable[[int], _Made]] = {
+    BINARY: lambda n: FollowingIF,
+    SIGNED: lambda n: SignedIF,
+    "burst": lambda n: partial(BurstIF, most=n),
+    "multi-threshold": lambda n: partial(MultiThresholdIF, levels=n),
+}
 
 
 def alphabet_of(node: Activation, asked: str) -> Alphabet:
@@ -51,5 +61,6 @@ def follower(
     if reset != "subtract":
         reason = f"{node.kind} in the alphabet {letters.name} counts what it has handed on"
         raise ConversionError(name, f"{reason}, so it cannot reset to zero", "--reset subtract")
-    made = _MODELS[letters.name.partition(":")[0]](threshold=theta, function=node.kind, **node.parameters)
+    kind, _, number = letters.name.partition(":")
+    made = _MODELS[kind](int(number or 0))(threshold=theta, function=node.kind, **node.parameters)
     return made.node(shape, {} if initial is None else {"s": initial - half})
