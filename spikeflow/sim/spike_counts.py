@@ -36,7 +36,9 @@ def spike_counts(
     names: tuple[str, ...],
     options: RunOptions = RunOptions(),  # noqa: B008  frozen
 ) -> Mapping[str, Array]:
-    """For each named node the spikes of each neuron in each sample, ``(samples, neurons)``."""
+    """For each named node the spikes of each neuron in each sample, ``(samples, neurons)``; other
+    values than 1 count as they are.
+    """
     size = _at_once(network, names)
     found: dict[str, list[Array]] = {name: [] for name in names}
     for first in range(0, len(x), size):
@@ -50,4 +52,5 @@ def spike_counts(
 
 def _counted(spikes: Any, neurons: int) -> Array:
     at = spikes.sample.astype(np.int64) * neurons + spikes.neuron
-    return np.bincount(at, minlength=spikes.samples * neurons).reshape(-1, neurons)
+    values = None if (spikes.value == 1).all() else spikes.value
+    return np.bincount(at, values, minlength=spikes.samples * neurons).reshape(-1, neurons)

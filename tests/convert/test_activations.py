@@ -139,3 +139,13 @@ def test_thresholds_of_signed_functions_are_magnitudes() -> None:
         warnings.simplefilter("ignore")
         found = convert(net, x, steps=4, thresholds="largest")
     assert found.report.layers[0].maximum > 2 and found.report.layers[0].minimum <= 1
+
+
+def test_counts_of_signed_spikes_follow_the_activations() -> None:
+    """What was taken back, and values below 0, count as they are: each layer's counts go with its activation."""
+    net = nn.Sequential(nn.Linear(5, 12), nn.Tanh(), nn.Linear(12, 12), nn.PReLU(), nn.Linear(12, 3)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = convert(net, samples((5,), 200), steps=64, thresholds="largest")
+    assert len(found.fidelity.layers) == 2
+    assert all(layer.correlation is not None and layer.correlation > 0.98 for layer in found.fidelity.layers)
