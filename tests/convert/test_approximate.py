@@ -134,3 +134,14 @@ def test_an_operation_is_torchs_own_and_needs_its_words(what: str) -> None:
 def test_what_is_not_taken_is_refused_by_name(of: Any, words: str) -> None:
     with pytest.raises(SpikeflowError, match=words):
         taken(function(of), ROWS)
+
+
+def test_a_gated_linear_unit_is_a_product_with_neurons_that_follow_the_gate() -> None:
+    x = samples(ROWS, 4)
+    for module in (nn.GLU(), nn.Sequential(nn.Conv1d(5, 6, 1), nn.GLU(1))):
+        found = taken(module, ROWS)
+        with torch.no_grad():
+            wanted = module(torch.from_numpy(x)).numpy()
+        np.testing.assert_allclose(forward(found.graph, x), wanted, atol=1e-5 * np.abs(wanted).max())
+        with pytest.raises(SpikeflowError, match="--approximate products"):
+            taken(module, ROWS, ())

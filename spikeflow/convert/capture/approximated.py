@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.convert.capture.activations import placed
 from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import APPROXIMATED, Builder
 from spikeflow.convert.capture.draft import Value
 from spikeflow.convert.capture.refusals import NORMS, PRODUCTS
 from spikeflow.convert.trace.atengraph import AtenNode, base_name
-from spikeflow.ir.nodes import Combined, Gather, Reshape, Root, Shape, Synapses
+from spikeflow.ir.nodes import Combined, Gather, Reshape, Root, Shape, Slice, Synapses
 from spikeflow.ir.synapses import listed
 
 Handler = Callable[[Builder, AtenNode], Value | None]
@@ -89,6 +90,22 @@ def div(plain: Handler) -> Handler:
         return settle(b, node, combined(b, node, "quotient", x, y))
 
     return handler
+
+
+def glu(b: Builder, node: AtenNode) -> Value:
+    """glu: the first half along an axis times the sigmoid of the second, which neurons follow."""
+    x = b.value(node, node.args[0])
+    axis = int(argument(node, 1, "dim", -1)) % (len(x.shape) + 1) - 1
+    if axis < 0:
+        raise b.refuse(node, "a gate over the samples", "an axis of one sample")
+    ask(b, node, PRODUCTS, "a product of two values that both depend on the input (a gate)")
+    half, whole = x.shape[axis] // 2, range(len(x.shape))
+    start = tuple(half if i == axis else 0 for i in whole)
+    middle = tuple(half if i == axis else x.shape[i] for i in whole)
+    ones = (1,) * len(x.shape)
+    left = b.chain(f"{b.title(node)}.value", Slice((0,) * len(x.shape), middle, ones), x)
+    right = b.chain(f"{b.title(node)}.gate", Slice(start, x.shape, ones), x)
+    return settle(b, node, combined(b, node, "product", left, placed(b, node, right, "sigmoid")))
 
 
 def reciprocal(b: Builder, node: AtenNode) -> Value:

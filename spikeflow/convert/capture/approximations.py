@@ -13,6 +13,7 @@ def handlers(plain: Mapping[str, Handler]) -> Mapping[str, Handler]:
     return {
         **{word: approximated.mul(plain[word]) for word in ("mul", "multiply")},
         **{word: approximated.div(plain[word]) for word in ("div", "divide", "true_divide")},
+        "glu": approximated.glu,
         "reciprocal": approximated.reciprocal,
         **dict.fromkeys(("sqrt", "rsqrt"), approximated.root),
         **dict.fromkeys(("pow", "square"), approximated.power),

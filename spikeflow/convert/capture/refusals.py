@@ -45,7 +45,7 @@ IN_PARTS: Mapping[str, tuple[str, str]] = {
         "powers of values within pooling",
         "average pooling and a factor, which are the same for norm_type=1 of values >= 0",
     ),
-    **_each("Softmin GLU", "this activation", _SMOOTH),
+    **_each("Softmin", "this activation", _SMOOTH),
     **_each("LocalResponseNorm CrossMapLRN2d", "normalisation by the sample's own statistics", NORM_HINT),
     **_each("LSTM GRU RNN", "a recurrent layer", "spikeflow.neurons.Recurrent, trained as a spiking network"),
 }

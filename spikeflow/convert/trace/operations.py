@@ -18,7 +18,7 @@ _IN_NETWORKS = """
     dropout feature_dropout alpha_dropout feature_alpha_dropout
     upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d
     _upsample_nearest_exact2d _upsample_nearest_exact3d
-    baddbmm scaled_dot_product_attention embedding lstm gru rnn_tanh rnn_relu cosine_similarity
+    baddbmm scaled_dot_product_attention embedding lstm gru rnn_tanh rnn_relu cosine_similarity glu
 """
 
 # What may be computed from stored tensors alone: arithmetic, comparisons, statistics, linear algebra, moves,
