@@ -21,7 +21,7 @@ STEPS = 32
 
 @pytest.fixture(scope="module")
 def trained() -> Any:
-    """The network, and the digits; 5 epochs are enough for nine of ten."""
+    """The network, and the digits; 12 epochs are enough for nine of ten."""
     sys.path.insert(0, str(ROOT / "examples"))
     try:
         from pictures import digits
@@ -31,7 +31,7 @@ def trained() -> Any:
         sys.path.remove(str(ROOT / "examples"))
     torch.manual_seed(0)
     net, p = VisionTransformer(), digits(0)
-    train(net, torch.from_numpy(p.x_train), torch.from_numpy(p.y_train), 5)
+    train(net, torch.from_numpy(p.x_train), torch.from_numpy(p.y_train), 12)
     return net.eval(), p
 
 
