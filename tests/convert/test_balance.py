@@ -335,7 +335,7 @@ def test_signs_in_two_channels_give_the_same_currents(name: str) -> None:
     node = coded.nodes["input"]
     assert isinstance(node, Input) and node.kind == "spikes" and node.shape == (2 * shape[0], *shape[1:])
     assert np.allclose(forward(coded, split), forward(graph, x), atol=1e-5)
-    assert ("input.onoff" in coded.nodes) == (name not in ("dense", "flattened", "convolution"))
+    assert ("input.onoff" in coded.nodes) == (name not in ("dense", "flattened", "convolution", "line"))
 
 
 def test_the_value_of_a_spike_is_in_the_weights() -> None:
