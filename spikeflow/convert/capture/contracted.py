@@ -53,11 +53,17 @@ def addmm(b: Builder, node: AtenNode) -> Value:
         raise b.refuse(node, _TWO, _CONSTANT)
     bias = b.parameter(node, node.args[0])
     alpha, beta = float(node.kwargs.get("alpha", 1)), float(node.kwargs.get("beta", 1))
-    value = _matrices(b, node, node.args[1:3], alpha)
+    whole: Array | None = None
     if bias is not None and beta:
         whole = np.broadcast_to(np.asarray(bias, np.float64) * beta, tuple(node.shape))
         if (whole != whole[:1]).any():
             raise b.refuse(node, "a bias that differs from sample to sample", _SAMPLES)
+    x = node.args[1]
+    if whole is not None and len(node.shape) == 2 and b.constant(x) is None:  # as a Linear has it
+        w = np.asarray(weight, np.float64) * alpha
+        return _made(b, node, b.value(node, x), (w, whole[0]), Product("a", "ab", "b"))
+    value = _matrices(b, node, node.args[1:3], alpha)
+    if whole is not None:
         value = b.chain(f"{b.title(node)}.bias", affine(value.shape, 1.0, whole[0]), value)
     b.decide(node, "synapses", value)
     return value
