@@ -202,10 +202,10 @@ def command(
     facts, text = conversion.report.to_json(), conversion.report.to_text()
     if trained is not None:
         facts["finetune"], text = trained.to_json(), f"{text}\n\n{trained.to_text()}"
-    more, texts = _measured(conversion, samples, bits)
-    text = "\n\n".join([text, *texts])
-    facts = {"out": out, **facts, **more, "warnings": warned}
-    console.emit(as_json, facts, f"{text}\nWritten: {out}")
+    with console.heard() as measured:
+        more, texts = _measured(conversion, samples, bits)
+    facts = {"out": out, **facts, **more, "warnings": [*dict.fromkeys([*warned, *measured])]}
+    console.emit(as_json, facts, "\n\n".join([text, *texts]) + f"\nWritten: {out}")
 
 
 def _measured(conversion: Any, samples: Any, bits: bool) -> tuple[dict[str, Any], list[str]]:

@@ -16,6 +16,8 @@ from spikeflow.convert.passes.units import rescaled, thresholds_of, unit_thresho
 from spikeflow.convert.pipeline import Conversion
 from spikeflow.convert.verify.answers import Case, ann_outputs, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
+from spikeflow.convert.verify.layer_errors import layer_errors
+from spikeflow.convert.verify.read_out import settled
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.input_record import InputRecord
@@ -169,6 +171,8 @@ def _check(conversion: Conversion) -> None:
     record = network.record
     if record.coding != "direct":
         raise ConversionError("--finetune", f"inputs of {record.coding} coding", "--input direct")
+    if len(network.graph.inputs) != 1:
+        raise ConversionError("--finetune", "a network of several inputs", "a network of one input")
     if len(network.outputs) != 1 or len(network.graph.shapes[network.graph.outputs[0]]) != 1:
         raise ConversionError(
             "--finetune", "the network has no single output of classes", "a network that classifies"
@@ -290,10 +294,22 @@ def _told(before: float, after: float) -> tuple[str, ...]:
 def _verified(
     conversion: Conversion, graph: Graph, calibration: Calibration, told: tuple[str, ...]
 ) -> Conversion:
-    """The conversion with another network, compared with the ANN on the samples held back."""
-    made = Network(graph, conversion.network.record)
-    made.check()
-    fidelity, of_run = verify(Case(made, conversion.ann, calibration.held_back, {}))
-    report = replace(conversion.report, fidelity=fidelity, warnings=(*told, *of_run))
+    """The conversion with another network: its exit, errors and agreement, all measured anew on the samples
+    held back.
+    """
+    report, ann, held = conversion.report, conversion.ann, calibration.held_back
+    case = Case(Network(graph, replace(conversion.network.record, exit=None)), ann, held, {})
+    made, read = settled(case, replace(report.options, until="", read_from=0))
+    fidelity, of_run = verify(replace(case, network=made))
+    report = replace(
+        report,
+        fidelity=fidelity,
+        read_out=replace(report.read_out, exit=read.exit, identity=read.identity),
+        errors=layer_errors(made, ann, held, report.options),
+        warnings=(*told, *of_run),
+    )
     warn(report.warnings)
+    notes = {**made.record.notes, "conversion": report.to_note()}
+    made = replace(made, record=replace(made.record, notes=notes))
+    made.check()
     return replace(conversion, network=made, report=report)

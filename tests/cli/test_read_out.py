@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner, Result
 from torch import nn
 
+from spikeflow.calibration import split
 from spikeflow.cli import cli
 
 
@@ -95,3 +96,22 @@ def test_what_cannot_be_read_so_is_told(files: Path, tmp_path: Path, options: An
         run("convert", files / "ann.pt", "--input-shape", "8", "--out", tmp_path / "a.h5", "--bits").exit_code
         == 2
     )
+
+
+def test_warnings_of_the_comparison_stand_with_the_others(files: Path, tmp_path: Path) -> None:
+    """A held-back sample beyond what the others cover is told by the comparison; as the command tells all."""
+    with np.load(files / "calib.npz") as given:
+        plain, y = given["x"], given["y"]
+    for row in range(len(plain)):
+        x = plain.copy()
+        x[row] *= 10
+        if row in split(x).held_back:
+            break
+    np.savez(tmp_path / "far.npz", x=x, y=y)
+    words = ("--data", tmp_path / "far.npz", "--out", tmp_path / "net.h5", "--json")
+    result = run("convert", files / "ann.pt", *words)
+    told = facts(result)["warnings"]
+    assert any("outside of the range" in text for text in told)
+    assert [line for line in result.stderr.splitlines() if line.startswith("warning: ")] == [
+        f"warning: {text}" for text in told
+    ]

@@ -10,8 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from spikeflow.calibration import split
 from spikeflow.convert import Conversion, convert
 from spikeflow.convert.passes.units import rescaled, thresholds_of, unit_thresholds
+from spikeflow.convert.verify.answers import ann_outputs
+from spikeflow.convert.verify.early import calibrated_exit
 from spikeflow.errors import ConversionError, DataError, FileError
 from spikeflow.flows.finetune import Finetune, Finetuned, finetune
 from spikeflow.ir.graph import Graph
@@ -164,6 +167,39 @@ def test_refused_by_name(trained: nn.Module, converted: Conversion) -> None:
     one = convert(nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)), x, steps=4)
     with pytest.raises(ConversionError, match="two classes"):
         finetune(one, x)
+
+
+class Two(nn.Module):
+    """Of two inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(5, 4), nn.Linear(3, 4)
+
+    def forward(self, p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+        return self.b(torch.relu(self.a(p))[:, :3] + q)
+
+
+def test_several_inputs_are_refused_by_name() -> None:
+    x = {n: np.random.default_rng(0).normal(size=(200, k)).astype(np.float32) for n, k in (("p", 5), ("q", 3))}
+    with pytest.raises(ConversionError, match="several inputs"):
+        finetune(convert(Two().eval(), x, steps=4), x)
+
+
+def test_an_exit_is_calibrated_anew(trained: nn.Module) -> None:
+    """On the same samples, for the network that was trained; and errors of layers and the note are of it."""
+    x = blobs(300, 2)[0]
+    first = convert(trained, x, steps=6, method="largest", exit=0.0)
+    found = finetune(first, x, options=QUICK).conversion
+    assert found.network.graph.digest != first.network.graph.digest
+    held = x[split(x).held_back]
+    wanted = calibrated_exit(
+        replace(found.network, record=replace(found.network.record, exit=None)), ann_outputs(first.ann, held), held, 0.0
+    )
+    assert found.network.record.exit == wanted.rule != first.network.record.exit
+    assert found.report.read_out.exit == wanted
+    assert found.report.errors and found.report.errors != first.report.errors
+    assert found.network.record.notes["conversion"] == found.report.to_note()
 
 
 def test_words(converted: Conversion) -> None:

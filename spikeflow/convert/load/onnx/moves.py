@@ -227,7 +227,10 @@ def _around(x: torch.Tensor, around: dict[int, tuple[int, int]], mode: str, valu
     used = [axis for axis, pair in around.items() if any(pair)]
     if not used:
         return x
-    flat = [n for axis in range(x.ndim - 1, min(used) - 1, -1) for n in around.get(axis, (0, 0))]
+    first = min(used)
+    if mode != "constant":  # of these torch wants the widths of all spatial axes
+        first = min(first, 2)
+    flat = [n for axis in range(x.ndim - 1, first - 1, -1) for n in around.get(axis, (0, 0))]
     return F.pad(x, flat, value=value) if mode == "constant" else F.pad(x, flat, mode)
 
 

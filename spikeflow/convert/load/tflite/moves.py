@@ -48,8 +48,8 @@ def mirror_pad(node: LiteNode) -> Function:
     if int(node.get("Mode", 0)) != 0:
         raise node.refuse("that repeats the edge", "the mode REFLECT")
     around = by_axis(node.constant(1).reshape(-1, 2).tolist(), node.rank())
-    if any(around[0]) or (node.rank() == 4 and any(around[1])):
-        raise node.refuse("along samples or channels", "padding of height and width")
+    if node.rank() > 4 or any(around[0]) or (node.rank() == 4 and any(around[1])):
+        raise node.refuse("along samples, channels or depth", "padding of height and width")
     flat = [int(n) for pair in reversed(around[2:] if node.rank() == 4 else around[1:]) for n in pair]
     return lambda x, *_: F.pad(x, flat, "reflect")
 
