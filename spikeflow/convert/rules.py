@@ -77,11 +77,14 @@ def with_modules(network: Any, rules: Rules) -> Any:
     made = copy.deepcopy(network)
     if type(made) in classes:
         return _made(classes[type(made)], made, type(made).__name__)
-    for path, module in list(made.named_modules(remove_duplicate=False)):
-        for name, child in list(module.named_children()):
-            if type(child) in classes:
-                where = f"{path}.{name}" if path else name
-                setattr(module, name, _made(classes[type(child)], child, where))
+    placed: dict[nn.Module, nn.Module] = {}  # a module under several names stays one
+    found = dict(made.named_modules(remove_duplicate=False))
+    for path, module in found.items():
+        if type(module) in classes:
+            if module not in placed:
+                placed[module] = _made(classes[type(module)], module, path)
+            parent, _, name = path.rpartition(".")
+            setattr(found[parent], name, placed[module])
     return made
 
 

@@ -80,6 +80,13 @@ def test_a_module_is_replaced_in_a_copy() -> None:
     assert isinstance(module[1][0], Odd) and np.array_equal(answers(module, X[:3]), before)
 
 
+def test_a_module_of_several_names_is_replaced_once_for_all_of_them() -> None:
+    module, asked = nn.Sequential(nn.Linear(6, 6), Odd(), nn.Linear(6, 6)).eval(), list[Any]()
+    module.add_module("again", module[1])
+    made = convert(module, X, rules={Odd: lambda odd: asked.append(odd) or nn.ReLU()})
+    assert [v.word for v in made.report.verdicts].count("spiking") == 2 and len(asked) == 1
+
+
 def test_a_rule_that_means_something_else_is_found_out() -> None:
     wrong = {"spikeflow_tests::leap": lambda b, node: b.scale("more", leap_rule(b, node), 1.5)}
     with pytest.raises(ConversionError, match="differs from the module"):
