@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import KW_ONLY, dataclass
+from math import inf
 from typing import Any
 
 from spikeflow.ir.activations import FUNCTIONS, RELU
@@ -11,7 +12,7 @@ from spikeflow.ir.ops import Ops
 from spikeflow.neurons.model import NeuronModel, Value, choice, param
 
 
-def _of(default: float, *functions: str, low: float = -3e38) -> Any:
+def _of(default: float, *functions: str, low: float = -inf) -> Any:
     """A parameter of these functions."""
     return param(default, low=low, when=("function", functions))
 

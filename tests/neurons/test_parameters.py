@@ -31,6 +31,7 @@ from spikeflow.neurons import (
     TwoPointLIF,
 )
 from spikeflow.neurons.model import Value, param
+from spikeflow.neurons.settling import SEEN, compared
 from tests.laws.models import CASES, SIZE, currents, label, needs, ranges, read_by
 
 PARAMETERS = [
@@ -161,9 +162,12 @@ def test_time_constants_are_seconds_above_0(seconds: float) -> None:
 
 
 def limit(model: type[NeuronModel], name: str, value: float) -> float:
-    """Where a layer holds a value; a threshold stays above 2^-76, so that no state below 2^-100 decides a spike."""
+    """Where a layer holds a value; a threshold that spikes are compared with alone stays above 2^-76, so that no
+    state below 2^-100 decides one.
+    """
     low, high = ranges(model)[name]
-    return float(np.clip(value, max(low, 2.0**-76) if name == "threshold" else low, high))
+    alone = name == "threshold" and name in (compared(made(model, name).program()) or ())
+    return float(np.clip(value, max(low, SEEN) if alone else low, high))
 
 
 def moved(layer: Neuron, name: str, value: float) -> None:

@@ -46,7 +46,10 @@ NO_RULES: Rules = {}
 Handler = Callable[[Builder, AtenNode], Value | None]
 INPUT, OUTPUT = "input", "output"
 # what a handler may run into where an archive's arguments are not those that torch writes
-_MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
+_MISFIT = (
+    *(TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError),
+    RuntimeError,  # of torch, which moves are asked of
+)
 _COMPUTE = "compute it before saving the network, and keep it as a buffer"
 
 _PLAIN: Mapping[str, Handler] = {
