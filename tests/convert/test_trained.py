@@ -340,7 +340,7 @@ def test_training_mode_is_left_as_it_was() -> None:
     assert net.training and net.layers[2].training
 
 
-@pytest.mark.parametrize("layer", [nn.ReLU(), nn.MaxPool3d(2), nn.LSTM(4, 4), nn.Sequential(nn.Linear(4, 4))])
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.LayerNorm(4), nn.LSTM(4, 4), nn.Sequential(nn.Linear(4, 4))])
 def test_other_layers_are_refused_by_name(layer: nn.Module) -> None:
     with pytest.raises(UnsupportedLayer) as caught:
         capture_trained(Sequential(nn.Linear(4, 4), layer, Neuron(LIF())), (4,))

@@ -14,7 +14,6 @@ from spikeflow.neurons.bounds import settled
 from spikeflow.neurons.parts import Parts
 from spikeflow.neurons.stretch import arriving
 from spikeflow.neurons.sweep import evaluated, evaluated_step
-from spikeflow.sim.domains import Float32
 
 
 class NumpyOps:
@@ -45,13 +44,13 @@ class NumpyOps:
         return np.abs(x)
 
     def tanh(self, x: Any) -> Any:
-        return functions.tanh(x, Float32())
+        return functions.tanh(x, functions.NumpyFloats(np.float32))
 
     def sigmoid(self, x: Any) -> Any:
-        return functions.sigmoid(x, Float32())
+        return functions.sigmoid(x, functions.NumpyFloats(np.float32))
 
     def exp(self, x: Any) -> Any:
-        return functions.exp(x, Float32())
+        return functions.exp(x, functions.NumpyFloats(np.float32))
 
 
 class TorchOps:
