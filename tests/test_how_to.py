@@ -147,7 +147,7 @@ def _run(copy: Path, commands: str) -> None:
 
 # as docs/design.md tells: what the steps before the first command change in spikeflow, datasets and src
 SOURCES = {
-    "add_a_balancing_method": 1,
+    "add_a_balancing_method": 2,
     "add_a_chip": 2,
     "add_a_command": 2,
     "add_a_data_set": 4,

@@ -173,6 +173,9 @@ def _check(conversion: Conversion) -> None:
         raise ConversionError("--finetune", f"inputs of {record.coding} coding", "--input direct")
     if len(network.graph.inputs) != 1:
         raise ConversionError("--finetune", "a network of several inputs", "a network of one input")
+    if record.read_from:
+        reason = f"answers that are read from step {record.read_from} on, and it trains on all"
+        raise ConversionError("--finetune", reason, "--read-from 0, and a --method other than auto")
     if len(network.outputs) != 1 or len(network.graph.shapes[network.graph.outputs[0]]) != 1:
         raise ConversionError(
             "--finetune", "the network has no single output of classes", "a network that classifies"

@@ -162,6 +162,10 @@ def test_refused_by_name(trained: nn.Module, converted: Conversion) -> None:
     rated = convert(trained, np.abs(x), steps=4, coding="rate")
     with pytest.raises(ConversionError, match="--input direct"):
         finetune(rated, np.abs(x))
+    late = convert(trained, x, steps=12, read_from=4)
+    assert late.network.record.read_from == 4
+    with pytest.raises(ConversionError, match="--read-from 0"):
+        finetune(late, x)
     with pytest.raises(DataError, match="samples"):
         finetune(converted, x[:30])
     one = convert(nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)), x, steps=4)
