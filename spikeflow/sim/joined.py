@@ -23,7 +23,7 @@ from spikeflow.files import npz
 from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.preprocessing import FIRST, First, MelSpikes, Normalise, applied
 from spikeflow.ir.record import Network
-from spikeflow.samples import BYTES, FLOAT32, MAX_BYTES, Samples, gathered, samples_of
+from spikeflow.samples import BYTES, FLOAT32, MAX_BYTES, Samples, by_input, gathered, samples_of
 from spikeflow.sound import Sound
 
 Array = npt.NDArray[Any]
@@ -53,6 +53,8 @@ def taken(network: Network, given: object) -> Samples:
         return given
     if isinstance(given, Mapping):
         return _joined(network, given)
+    if isinstance(given, Samples) and given.parts:
+        return replace(_joined(network, by_input(given)), y=given.y)
     if len(names) == 1:
         return prepared(network.inputs[0], given)
     if isinstance(given, str | os.PathLike) and str(given).endswith(".npz"):
