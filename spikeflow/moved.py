@@ -20,7 +20,7 @@ _ROOMS = {
     "torchfile zipped",
     "convert.capture": "affine builder capture_arithmetic:arithmetic capture_shapes:shapes "
     "capture_synapses:synapses"
-    " heads refusals unrolled",
+    " heads refusals",
     "convert.passes": "balance coding fold forward observe scales thresholds",
     "convert.verify": "calibrated compare magnitude replay ties",
     "hw.chips": "arithmetic chip",
