@@ -166,7 +166,8 @@ class _Reading:
     def model(self) -> LiteModel:
         model = self.tflite.Model.GetRootAs(self.data, 0)
         if self._count(model.SubgraphsLength(), 0) != 1:
-            reason = f"it holds {model.SubgraphsLength()} graphs (branches, loops or several entries)"
+            count = model.SubgraphsLength()
+            reason = f"it is a TFLite file and holds {count} graphs (branches, loops or several entries)"
             raise FileError(self.path, reason, "a network of one graph")
         graph = model.Subgraphs(0)
         tensors = self._count(graph.TensorsLength(), _TENSOR)

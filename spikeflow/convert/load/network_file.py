@@ -99,7 +99,7 @@ def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = 
             _refuse_arch(name, arch, "a TFLite network")
             return Opened(*tflite.read(name, limit))
         if foreign.is_safetensors(head):
-            return _tensors_alone(named.safetensors(name, limit), arch)
+            return _tensors_alone(named.safetensors(name, limit), arch, "it is a safetensors file and")
         if arch is not None and name.endswith(".npz"):
             return _tensors_alone(named.arrays(name, limit), arch)
         file.seek(0)
@@ -115,16 +115,16 @@ def read(path: str | os.PathLike[str], arch: str | None = None, *, limit: int = 
         return _tensors_alone(found, arch)
 
 
-def _tensors_alone(saved: Saved, arch: str | None) -> Opened:
-    return _whole(saved) if arch is None else _filled(saved, arch)
+def _tensors_alone(saved: Saved, arch: str | None, subject: str = "it") -> Opened:
+    return _whole(saved, subject) if arch is None else _filled(saved, arch)
 
 
-def _whole(saved: Saved) -> Opened:
+def _whole(saved: Saved, subject: str) -> Opened:
     """The module that stands in a checkpoint beside other things."""
     held = modules(saved.root)
     if not held:
         _named_tensors(saved)
-        raise FileError(saved.path, "it holds tensors but no network (a bare state dict)", ARCH_HINT)
+        raise FileError(saved.path, f"{subject} holds tensors but no network (a bare state dict)", ARCH_HINT)
     (key, first), *others = held
     module = Rebuilder(saved.path, saved.tensor).module(first).eval()
     kept = few([other for other, instance in others if instance is not first])
