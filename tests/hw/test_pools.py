@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import ceil, log2
 from typing import Any
 
@@ -22,9 +23,9 @@ from spikeflow.hw.passes.retime import output_level, retime
 from spikeflow.ir import stages
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Concat, Input, Linear, MaxPool, Output, Pad, Population, SumPool
+from spikeflow.ir.nodes import Concat, Conv2d, Input, Linear, MaxPool, Output, Pad, Population, SumPool
 from spikeflow.ir.record import Network, RunRecord
-from spikeflow.neurons import IF, Integrator
+from spikeflow.neurons import IF, Integrator, SignedIF
 from spikeflow.sim import engine, reference
 from spikeflow.sim.inputs import Dense
 from tests.hw.fixed_nets import mapped, tiny_chip
@@ -215,3 +216,21 @@ def test_the_running_maximum_of_two_trains() -> None:
     graph = Graph(nodes, (Edge("a", "n", "a"), Edge("b", "n", "b"), Edge("n", "out")))
     out = reference.simulate(graph, {"a": Dense(a), "b": Dense(b)}, 6).outputs["out"]
     np.testing.assert_array_equal(out.cumsum(axis=0), np.maximum(a.cumsum(axis=0), b.cumsum(axis=0)))
+
+
+def test_pooling_of_signed_spikes_is_refused_by_what_would_help() -> None:
+    """Spikes of -1 have no running maximum of counts: the neurons are there, of another alphabet."""
+    graph = Graph(
+        {
+            "in": Input((1, 4, 4), "spikes"),
+            "w": Conv2d(np.ones((1, 1, 1, 1), np.float32)),
+            "cells": SignedIF(1.0).node((1, 4, 4)),
+            "pool": MaxPool((2, 2), (2, 2)),
+            "readout": Integrator().node((1, 2, 2)),
+            "out": Output(),
+        },
+        tuple(Edge(a, b) for a, b in pairwise(("in", "w", "cells", "pool", "readout", "out"))),
+    )
+    x = np.ones((24, 4, 1, 4, 4))
+    with pytest.raises(HardwareError, match="binary alphabet before it, not SignedIF"):
+        map_network(Network(graph, RunRecord(4, "spikes", readout="readout")), "loihi2", x)

@@ -104,11 +104,12 @@ def _violations(graph: Graph, name: str, chip: Chip) -> Iterator[Violation]:
         hint = "a layer of spiking neurons between the sum and the pooling"
         yield Violation(name, f"max pooling of a sum of {len(edges)} sources", "spikes of 0 or 1", hint)
     elif edges and (found := _not_binary(graph, edges[0].src)) is not None:
-        hint = (
-            "pooling of the samples before they enter"
-            if found in graph.inputs
-            else "spiking neurons before it"
-        )
+        node = graph.nodes[found]
+        hint = "spiking neurons before it"
+        if found in graph.inputs:
+            hint = "pooling of the samples before they enter"
+        elif isinstance(node, Population):
+            hint = f"neurons of the binary alphabet before it, not {node.model} (convert --alphabet binary)"
         yield Violation(name, f"max pooling of the values of {found}", "spikes of 0 or 1", hint)
 
 
