@@ -225,7 +225,7 @@ def test_pooling_of_signed_spikes_is_refused_by_what_would_help() -> None:
             "in": Input((1, 4, 4), "spikes"),
             "w": Conv2d(np.ones((1, 1, 1, 1), np.float32)),
             "cells": SignedIF(1.0).node((1, 4, 4)),
-            "pool": MaxPool((2, 2), (2, 2)),
+            "pool": MaxPool((2, 2), (2, 2), ((0, 0), (0, 0)), (1, 1)),
             "readout": Integrator().node((1, 2, 2)),
             "out": Output(),
         },
