@@ -112,7 +112,7 @@ def convert(
     others = _alternatives(converted, quiet, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
     errors = layer_errors(converted, folded.graph, known.held_back, options)
-    of_run = (*opening, *known.warnings(captured, options), *of_run)
+    of_run = (*opening, *known.warnings(captured, options), *report.read_out.warnings, *of_run)
     report = replace(report, fidelity=fidelity, errors=errors, warnings=of_run)
     warn(report.warnings)
     made = replace(converted, record=_record(graph, folded.graph, report, known))

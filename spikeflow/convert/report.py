@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.convert.capture.builder import BATCH_NORM, MAX_POOL, SPIKING, Verdict
+from spikeflow.convert.capture.builder import APPROXIMATED, BATCH_NORM, MAX_POOL, SPIKING, Verdict
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.thresholds import Candidate, Thresholds
 from spikeflow.convert.verify.answers import Case
 from spikeflow.convert.verify.layer_errors import LayerErrors, advice
 from spikeflow.convert.verify.read_out import ReadOut, settled
+from spikeflow.ir.activations import FUNCTIONS
 from spikeflow.ir.alphabet import BINARY, Alphabet, alphabet
 from spikeflow.ir.answer import kind_of
 from spikeflow.ir.codec import MAX_TEXT
@@ -145,8 +147,12 @@ class ConversionReport:
         """The errors of the layers as a table, and what would help; nothing where none were measured."""
         rows = [_error_row(x) for x in self.errors]
         others = len(self.layers) - len(rows)
-        left = [f"{others} other layers follow a function, whose errors have no such parts"] if others else []
-        return [*_table(_ERROR_HEAD, rows), *left, self.advice, ""] if rows else []
+        if not rows and (not self.fidelity.samples or self.options.reset != "subtract"):
+            return []
+        which = "other layers follow" if rows else "layers follow"
+        left = [f"{others} {which} a function in steps: the parts of their errors are not known"]
+        table = [*_table(_ERROR_HEAD, rows), *left[:others], self.advice] if rows else left[:others]
+        return [*table, ""]
 
     def _compared(self) -> list[str]:
         """The candidates of the method auto."""
@@ -301,6 +307,9 @@ def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph
     if verdict.node and verdict.node not in graph.nodes:
         return replace(verdict, node="")
     node = graph.nodes.get(verdict.node)
+    function = verdict.verdict.removeprefix(f"{SPIKING}: ")
+    if function in FUNCTIONS and isinstance(node, Population):
+        return replace(verdict, verdict=_following(function, node.values or alphabet(BINARY)))
     if verdict.verdict.startswith(SPIKING) and isinstance(node, Population) and node.values is not None:
         return replace(verdict, verdict=_coded(verdict.verdict, node.values))
     if isinstance(node, MaxPool) and verdict.verdict == MAX_POOL:
@@ -309,11 +318,21 @@ def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph
     return verdict
 
 
+def _following(function: str, letters: Alphabet) -> str:
+    """The verdict of neurons that follow a function (`neurons.following`), with their bound: what is left to
+    hand on is at most half of the widest gap between two values, of which the largest is the threshold.
+    """
+    gap = max(b - a for a, b in pairwise(letters.values))
+    part = 2 * letters.high // gap
+    bound = f"threshold / ({part} T) from {function} of the mean input, where spikes keep up"
+    return _coded(f"{APPROXIMATED} ({bound}): {SPIKING}", letters)
+
+
 def _coded(verdict: str, letters: Alphabet) -> str:
     """The verdict of neurons, with the alphabet that is not the usual one."""
     if letters.name == BINARY:
         return verdict
-    return f"{verdict}{',' if ':' in verdict else ':'} {letters.name}, {letters.bits} bits"
+    return f"{verdict}{',' if ': ' in verdict else ':'} {letters.name}, {letters.bits} bits"
 
 
 def accuracy(logits: npt.NDArray[Any], y: npt.NDArray[Any] | None) -> float | None:

@@ -15,6 +15,7 @@ from spikeflow.convert import convert
 from spikeflow.errors import ConversionError
 from spikeflow.ir.activations import FUNCTIONS
 from spikeflow.ir.nodes import Activation, MaxPool, Population
+from spikeflow.sim.classify import RunOptions, evaluate
 from tests.convert.networks import Calls, apart, captured, samples, settled
 
 F = torch.nn.functional
@@ -73,9 +74,40 @@ def test_values_are_torchs_and_the_alphabet_is_what_the_function_needs(name: str
         result = convert(net, x, steps=128)
     neurons = [n for n in result.network.graph.nodes.values() if isinstance(n, Population) and n.values]
     assert [n.values.name for n in neurons if n.values] == [alphabet]
-    (verdict,) = (v.verdict for v in result.report.verdicts if v.verdict.startswith("spiking"))
-    assert (alphabet in verdict) == (alphabet != "binary") and (kind in verdict) == (kind != "relu")
+    (verdict,) = (v for v in result.report.verdicts if v.word in ("spiking", "approximated"))
+    assert (alphabet in verdict.verdict) == (alphabet != "binary")
+    # of other functions than the rectifier the word has the bound
+    bound = f"approximated (threshold / (2 T) from {kind} of the mean input, where spikes keep up)"
+    assert verdict.parts[0] == ("spiking" if kind == "relu" else bound)
     assert result.report.layers[0].bits == {"binary": 1, "signed": 2}[alphabet]
+
+
+@pytest.mark.parametrize("alphabet", ["signed", "burst:3", "multi-threshold:3"])
+@pytest.mark.parametrize("name", ["Tanh", "GELU", "Sigmoid"])
+def test_neurons_keep_within_the_bound_that_their_verdict_states(name: str, alphabet: str) -> None:
+    """60 samples of seed 5, held constant over 50 steps, wherever the function is within the threshold."""
+    made, _, kind = ACTIVATIONS[name]
+    net, x, steps = between(made()), samples((5,), 60, 5), 50
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = convert(net, x, steps=steps, alphabet=alphabet, method="largest")
+    graph, (layer,) = found.network.graph, found.report.layers
+    spikes = evaluate(found.network, x, RunOptions(record=(layer.name,))).recorded[layer.name]
+    counts = np.concatenate([part.dense() for part in spikes], axis=1).cumsum(axis=0)
+    neurons = graph.nodes[layer.name]
+    assert isinstance(neurons, Population) and neurons.values is not None
+    theta = np.broadcast_to(neurons.params["threshold"], (6,))
+    high = neurons.values.high
+    assert theta.max() * high == pytest.approx(layer.maximum)  # the threshold of the report
+    (verdict,) = (v for v in found.report.verdicts if v.word == "approximated")
+    part = {"signed": 2, "burst:3": 6, "multi-threshold:3": 4}[neurons.values.name]
+    assert f"(threshold / ({part} T) from {kind} " in verdict.parts[0]
+    wanted = net[1](net[0](torch.from_numpy(x))).detach().numpy()
+    within = np.abs(wanted) <= theta * high
+    assert within.mean() > 0.9
+    for t in range(1, steps + 1):
+        off = np.abs(theta * counts[t - 1] / t - wanted)
+        assert (off <= theta * high / (part * t) + 1e-5)[within].all()
 
 
 @pytest.mark.parametrize("kind", [k for k, (_, _, f) in ACTIVATIONS.items() if f in FUNCTIONS])

@@ -13,7 +13,7 @@ from torch import nn
 from spikeflow.convert import Conversion, convert
 from spikeflow.convert.passes.observe import ActivationStats, Stats
 from spikeflow.convert.verify.delay import delayed, of_text, proposal
-from spikeflow.errors import ConversionError, DataError
+from spikeflow.errors import ConversionError, DataError, SpikeflowWarning
 from spikeflow.hw import map_network
 from spikeflow.ir import file
 from spikeflow.ir.record import Network
@@ -124,6 +124,19 @@ def test_with_until_the_fewer_steps_are_taken() -> None:
     both = convert(module, X, until="drop<=3", read_from="depth")
     assert plain is not None and both.report.read_out.until is not None
     assert both.network.record.steps <= plain.steps
+
+
+def test_a_number_that_until_does_not_reach_is_told_and_not_recorded() -> None:
+    with pytest.warns(SpikeflowWarning, match="--read-from answers are read from the beginning"):
+        made = convert(settled(small_cnn()), X, until="drop<=20", read_from=100)
+    whole = convert(settled(small_cnn()), X, until="drop<=20")
+    found, steps = made.report.read_out, made.network.record.steps
+    assert made.network.record.read_from == 0 and found.until == whole.report.read_out.until
+    assert f"100: 100, which would leave fewer than 4 of {steps} steps" in made.report.to_text()
+    assert any("--read-from" in text for text in made.warnings)
+    # nor in a run of a number of steps
+    with pytest.warns(SpikeflowWarning, match="fewer than 4 of 20 steps"):
+        assert convert(settled(small_cnn()), X, steps=20, read_from=17).network.record.read_from == 0
 
 
 @pytest.mark.parametrize("text", ["", "deep", "-1", "1.5", "99999999"])

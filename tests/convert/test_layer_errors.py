@@ -102,3 +102,7 @@ def test_without_samples_or_identity_there_are_none() -> None:
     free = convert(settled(small_cnn()), input_shape=(1, 8, 8)).report
     zero = convert(settled(small_cnn()), samples((1, 8, 8), 40), reset="zero").report
     assert free.errors == zero.errors == () and free.advice == zero.advice == ""
+    assert not any("follow a function" in report.to_text() for report in (free, zero))
+    # where every layer follows a function the report says why it has no such table
+    signed = convert(settled(small_cnn()), samples((1, 8, 8), 40), alphabet="signed").report
+    assert signed.errors == () and "2 layers follow a function in steps" in signed.to_text()

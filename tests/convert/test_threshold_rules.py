@@ -5,6 +5,7 @@ Drawn: normal values of seed 0 where a rule needs many; all else is written out.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_percentiles_of_what_is_active_of_all_and_of_the_layer() -> None:
 def test_fewer_steps_allow_more_to_be_clipped() -> None:
     shares = [share_above(steps) for steps in (1, 2, 4, 8, 16, 32, 64, 128, 256, 10**6)]
     assert shares == sorted(shares, reverse=True) and 0 < min(shares) < max(shares) <= 0.05
+
+
+def test_the_least_error_counts_the_levels_of_the_alphabet_that_a_layer_gets() -> None:
+    """A function with values below 0 is followed in signed values where the alphabet asked for has no sign."""
+    x = np.random.default_rng(0).normal(size=(2000, 2)).astype(np.float32)
+    graph = chain(Activation("tanh"), size=2)
+    signed, burst = (replace(basis_of(graph, x, steps=4), alphabet=name) for name in ("signed", "burst:8"))
+    one, other = (least_error_thresholds(basis).values["n0"] for basis in (signed, burst))
+    assert np.array_equal(one, other)
+    more = least_error_thresholds(replace(signed, alphabet="multi-threshold:4")).values["n0"]
+    assert (more > one).all()  # of finer levels fewer have to be clipped
 
 
 def test_the_least_error_is_found_among_all_that_are_tried() -> None:

@@ -136,7 +136,8 @@ class _Search:
 
 
 def _told(tried: _Tried, steps: int) -> str:
-    return f"{tried.name}, read from step {tried.thresholds.read_from + 1} of {steps}"
+    first = tried.thresholds.read_from
+    return f"{tried.name}, the first {first} of {steps} steps not read" if first else tried.name
 
 
 def _moments(first: int, steps: int) -> list[int]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from spikeflow.convert.passes.followers import alphabet_of
 from spikeflow.convert.passes.observe import BINS, ActivationStats
 from spikeflow.convert.passes.thresholds import Basis, Thresholds, floored
-from spikeflow.ir.alphabet import alphabet
+from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array
 
 TRIED = np.arange(95)  # thresholds of max (1 - i / 100)
@@ -27,9 +28,14 @@ def least_error_thresholds(basis: Basis) -> Thresholds:
     ConversionError
         Without samples, and for a layer that is never active.
     """
-    levels = basis.steps * alphabet(basis.alphabet).high
-    stats = basis.observed("least-error").activations
-    found = {name: floored(name, _best(s, levels)) for name, s in stats.items()}
+    stats, nodes = basis.observed("least-error").activations, basis.folded.nodes
+
+    def levels(name: str) -> int:
+        node = nodes[name]
+        assert isinstance(node, Activation)
+        return basis.steps * alphabet_of(node, basis.alphabet).high
+
+    found = {name: floored(name, _best(s, levels(name))) for name, s in stats.items()}
     return Thresholds({n: t for n, (t, _) in found.items()}, {n: count for n, (_, count) in found.items()})
 
 

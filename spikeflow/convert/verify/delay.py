@@ -41,6 +41,7 @@ class Delay:
         left.
     agreement, whole : with the ANN on held-back samples after all steps, of the delayed answer and of that of
         all steps; None where it was not measured.
+    reason : why reading from the beginning was taken without comparing the two.
     """
 
     asked: str
@@ -48,6 +49,7 @@ class Delay:
     taken: int
     agreement: float | None = None
     whole: float | None = None
+    reason: str = ""
 
     def __str__(self) -> str:
         text = (
@@ -57,9 +59,14 @@ class Delay:
         )
         asked = f"{self.asked}: {self.proposed}"
         if self.agreement is None or self.whole is None:
-            return f"{text} ({asked}, which was no better, or would leave fewer than {LEAST_READ} steps)"
+            return f"{text} ({asked}, {self.reason})" if self.reason else f"{text} ({asked})"
         late, whole = (f"{100 * share:.2f} %" for share in (self.agreement, self.whole))
         return f"{text} ({asked}; held-back samples answered as by the ANN: {late}, {whole} without it)"
+
+
+def too_few(steps: int) -> str:
+    """Why a run of so many steps is read from the beginning."""
+    return f"which would leave fewer than {LEAST_READ} of {steps} steps"
 
 
 def of_text(text: str) -> int | str:
@@ -89,7 +96,7 @@ def delayed(
     proposed = asked if isinstance(asked, int) else proposal(network.graph, asked, stats)
     steps = network.record.steps
     if not proposed or steps - proposed < LEAST_READ:
-        return Delay(str(asked), proposed, 0)
+        return Delay(str(asked), proposed, 0, reason=too_few(steps) if proposed else "")
     run = evaluate(network, x, RunOptions(steps=steps))
     late, whole = (
         worst(replace(run, read_from=first), network, ann_answers, steps) for first in (proposed, 0)

@@ -11,13 +11,13 @@ import numpy as np
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.verify.answers import Case, ann_outputs
-from spikeflow.convert.verify.delay import Delay, delayed, proposal
+from spikeflow.convert.verify.delay import Delay, delayed, proposal, too_few
 from spikeflow.convert.verify.early import Exit, calibrated_exit
 from spikeflow.convert.verify.identity import Identity, check_identity
 from spikeflow.convert.verify.until import Reached, Until, few_of, steps_until, worst
 from spikeflow.errors import ConversionError
 from spikeflow.ir.exit_rule import ExitRule
-from spikeflow.ir.record import Network
+from spikeflow.ir.record import LEAST_READ, Network
 from spikeflow.sim.classify import evaluate
 from spikeflow.sim.fidelity import ENOUGH
 from spikeflow.typing import Array
@@ -51,6 +51,14 @@ class ReadOut:
     def rule(self) -> ExitRule | None:
         """When a sample stops."""
         return None if self.exit is None else self.exit.rule
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """That a number of steps which the user gave is not left out."""
+        delay = self.delay
+        if delay is None or not delay.asked.isdecimal() or delay.taken == delay.proposed:
+            return ()
+        return (f"--read-from {delay}. Try: more --steps, or a lower --read-from",)
 
     def lines(self) -> list[str]:
         """The same as text for people."""
@@ -103,13 +111,19 @@ def _until(
         assert refused is not None
         raise refused
     taken = min(found, key=lambda first: found[first].steps)
+    reason = "which takes no fewer steps" if taken != proposed else ""
+    if taken and found[taken].steps - taken < LEAST_READ:
+        # so early that its answers left nothing out: a longer run is to be read in the same way
+        reason, taken = too_few(found[taken].steps), 0
+        found[taken] = steps_until(_recorded(network, read_from=0), answers, x, asked, most)
     until = found[taken]
     network = _recorded(network, read_from=taken, steps=until.steps)
     if not named:
         return network, None, until
+    if taken != proposed:
+        return network, Delay(str(named), proposed, taken, reason=reason), until
     whole = worst(evaluate(_recorded(network, read_from=0), x), network, answers, until.steps).agreement
-    late = found[proposed].agreement if proposed in found and taken == proposed else None
-    return network, Delay(str(named), proposed, taken, late, whole if late is not None else None), until
+    return network, Delay(str(named), proposed, taken, until.agreement, whole), until
 
 
 def _recorded(network: Network, **changes: Any) -> Network:
