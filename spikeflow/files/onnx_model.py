@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spikeflow.errors import FileError, MissingPackage
-from spikeflow.files.limits import HINT, MARGIN, Budget
+from spikeflow.files.limits import EACH, HINT, Budget, of_parts
 from spikeflow.files.opened import open_regular, read_regular
 from spikeflow.files.protobuf import Schema, check_messages
 from spikeflow.typing import Array
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 PACKAGE = "onnx>=1.17"
 MAX_BYTES = 2**31 - 1  # what protobuf itself takes
-EACH = 16  # bytes that the parts of a model may cost for each byte of it
 WIDEST = 8  # bytes of the widest value
 
 _IN_GRAPH = ("node", "tensor", "named", "named", "named", "part", "sparse", "part")
@@ -149,8 +148,7 @@ def read_onnx(path: str, limit: int = MAX_BYTES) -> OnnxFile:
     except ImportError as error:
         raise MissingPackage(PACKAGE, "reading ONNX files", error) from error
     data = read_regular(path, min(limit, MAX_BYTES))
-    what = "it has more parts than a file of its size may have"
-    budget = Budget(path, MARGIN // 2 + EACH * len(data), what)
+    budget = of_parts(path, len(data))
     check_messages(data, "model", _SCHEMA, _COSTS, budget)
     model = onnx.ModelProto()
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikeflow.errors import FileError, MissingPackage
-from spikeflow.files.limits import HINT, MARGIN, Budget
+from spikeflow.files.limits import EACH, HINT, MARGIN, Budget
 from spikeflow.files.opened import PathLike, read_regular
 
 PACKAGE = "safetensors>=0.4"
@@ -47,7 +47,7 @@ def read_safetensors(path: PathLike, limit: int) -> list[NamedValues]:
     if header > len(data) - 8:
         raise FileError(path, "its header is longer than the file", HINT)
     what = "it describes more tensors than a file of its size may hold"
-    Budget(path, MARGIN // 2 + 16 * len(data), what).spend(_EACH * data[8 : 8 + header].count(b"{"))
+    Budget(path, MARGIN // 2 + EACH * len(data), what).spend(_EACH * data[8 : 8 + header].count(b"{"))
     try:
         found: list[tuple[str, dict[str, Any]]] = safetensors.deserialize(data)
     except Exception as error:  # the package has an error of its own for whatever is damaged

@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from spikeflow.errors import FileError, MissingPackage
-from spikeflow.files.limits import HINT, MARGIN, Budget
+from spikeflow.files.limits import HINT, Budget, of_parts
 from spikeflow.files.opened import read_regular
 from spikeflow.typing import Array
 
 PACKAGE = "tflite>=2.18"
-EACH = 16  # bytes that the parts of a model may cost for each byte of it
 MAX_BYTES = 2**31 - 1
 _TENSOR, _OPERATOR, _NUMBER = 3000, 8000, 32
 _CUSTOM = 32
@@ -65,7 +64,7 @@ _FIELDS: Mapping[str, str] = {
     **dict.fromkeys(
         ("ResizeBilinearOptions", "ResizeNearestNeighborOptions"), "AlignCorners HalfPixelCenters"
     ),
-    "StridedSliceOptions": "BeginMask EndMask EllipsisMask NewAxisMask ShrinkAxisMask",
+    "StridedSliceOptions": "BeginMask EndMask EllipsisMask NewAxisMask ShrinkAxisMask Offset",
     **dict.fromkeys(("SplitOptions", "SplitVOptions"), "NumSplits"),
     "GatherOptions": "Axis BatchDims",
     **dict.fromkeys(("DepthToSpaceOptions", "SpaceToDepthOptions"), "BlockSize"),
@@ -148,8 +147,7 @@ def read_tflite(path: str, limit: int = MAX_BYTES) -> LiteModel:
     except ImportError as error:
         raise MissingPackage(PACKAGE, "reading TFLite files", error) from error
     data = read_regular(path, min(limit, MAX_BYTES))
-    what = "it has more parts than a file of its size may have"
-    reading = _Reading(path, data, Budget(path, MARGIN // 2 + EACH * len(data), what), tflite)
+    reading = _Reading(path, data, of_parts(path, len(data)), tflite)
     try:
         return reading.model()
     except _DAMAGED as error:

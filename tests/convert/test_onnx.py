@@ -285,6 +285,7 @@ def test_every_operator_that_is_not_taken_is_named(tmp_path: Path) -> None:
         assert words in str(error.value)
 
 
+_EIGHT = (np.array(0.1, F32), np.array(0, np.uint8))
 REFUSED: dict[str, tuple[Callable, str]] = {
     "indices of a pool": (lambda m: m.add("Gather", "x", m.add("MaxPool", "x", outputs=2, kernel_shape=[2])[1]), "second result"),
     "batch norm in training": (lambda m: m.add("BatchNormalization", "x", *(np.ones(4, F32),) * 4, training_mode=1), "training mode"),
@@ -294,6 +295,10 @@ REFUSED: dict[str, tuple[Callable, str]] = {
     "a clip by values": (lambda m: m.add("Clip", "x", m.add("ReduceMean", "x", keepdims=0)), "no stored value"),
     "a cubic resize of corners": (lambda m: m.add("Resize", "x", "", np.array([1, 1, 2], F32), mode="cubic"), "cubic"),
     "a nearest resize by an unknown rule": (lambda m: m.add("Resize", "x", "", np.array([1, 1, 2], F32), coordinate_transformation_mode="tf_crop_and_resize"), "tf_crop_and_resize"),
+    "a range of parts": (lambda m: m.add("Add", "x", m.add("Range", *(np.array(n, F32) for n in (0, 5, 1.25)))), "no whole number"),
+    "a resize of the channels": (lambda m: m.add("Resize", "x", "", "", np.array([8, 5]), axes=[1, 2]), "channels"),
+    "a product of two 8-bit values": (lambda m: m.add("QLinearMatMul", "x", *_EIGHT, "x", *_EIGHT, *_EIGHT), "of two values"),
+    "a rounding of each channel": (lambda m: m.add("QuantizeLinear", "x", np.ones(4, F32), np.zeros(4, np.uint8)), "scale for each channel"),
 }  # fmt: skip
 
 
@@ -304,6 +309,42 @@ def test_forms_that_are_not_taken(name: str, tmp_path: Path) -> None:
     path = m.save(tmp_path / "net.onnx", add(m))
     with pytest.raises(UnsupportedLayer, match=words):
         convert(path, values(random.Random(0), 8, 4, 5))
+
+
+@pytest.mark.parametrize("axes", [[-1, -2], [3, 2], [-2], [2, 3]])
+def test_a_resize_of_named_axes(axes: list[int], tmp_path: Path) -> None:
+    """Axes counted from the end, in any order, by factors or sizes."""
+    x = values(random.Random(1), 2, 3, 4, 5)
+    given = {-1: 15, 3: 15, -2: 8, 2: 8}  # the reference knows no axis counted from the end
+    factors = {n: size / x.shape[n] for n, size in given.items()}
+    for reads in (
+        ("", np.array([factors[n] for n in axes], F32)),
+        ("", "", np.array([given[n] for n in axes], I64)),
+    ):
+        m = Model(("n", 3, 4, 5), 18)
+        (found,) = answered(m, tmp_path / "net.onnx", x, m.add("Resize", "x", *reads, axes=axes, mode="nearest"))
+        wanted = x
+        for axis in {n % 4 for n in axes}:
+            wanted = np.repeat(wanted, given[axis] // x.shape[axis], axis)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_result_that_nobody_asked_for_is_no_left_out_input(tmp_path: Path) -> None:
+    m, draw = Model(("n", 6, 5)), random.Random(2)
+    m.nodes.append(onnx.helper.make_node("Split", ["x"], ["a", "", "b"], "split", axis=1))
+    out = m.add("Conv", m.add("Add", "a", "b"), values(draw, 3, 2, 2), "")
+    x, w = values(draw, 2, 6, 5), onnx.numpy_helper.to_array(m.stored[0])
+    (found,) = answered(m, tmp_path / "net.onnx", x, out)
+    sums = x[:, :2] + x[:, 4:]
+    wanted = sum(np.einsum("bci,oc->boi", sums[:, :, k : k + 4], w[:, :, k]) for k in (0, 1))
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_a_rounding_to_int8_without_a_zero_has_values_below_0(tmp_path: Path) -> None:
+    m, x = Model(("n", 5), 21), values(random.Random(3), 4, 5)
+    h = m.add("QuantizeLinear", m.add("Tanh", "x"), np.array(0.01, F32), output_dtype=3)
+    (found,) = answered(m, tmp_path / "net.onnx", x, m.add("DequantizeLinear", h, np.array(0.01, F32)))
+    np.testing.assert_allclose(found, np.tanh(x), atol=1e-6)
 
 
 @pytest.mark.parametrize("opset", [8, 23])

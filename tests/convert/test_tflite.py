@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.convert.lite_models import Lite, answered, read  # isort: skip
 
 from spikeflow.convert import convert
+from spikeflow.convert.load.tflite.moves import MOVES
+from spikeflow.convert.load.tflite.node import LiteNode
 from spikeflow.convert.load.tree import FileNetwork
 from spikeflow.convert.passes.forward import forward
 from spikeflow.errors import FileError, MissingPackage, SpikeflowWarning, UnsupportedLayer, UnsupportedLayers
+from spikeflow.files.tflite_model import read_tflite
 from tests.convert.pooled import pooled, same
 
 F32, I32 = np.float32, np.int32
@@ -250,6 +255,58 @@ def test_half_weights_and_weights_of_8_bits_alone(tmp_path: Path) -> None:
     m = Lite(1, 5)
     out = m.add("FULLY_CONNECTED", 0, m.keep(np.array(values(2, 4, 5) * 40, np.int8), 0.02), -1, shape=(1, 4))
     assert "its weights are 8-bit numbers" in read(m.save(tmp_path / "net.tflite", out)).warnings[0]
+
+
+def test_half_weights_of_a_convolution(tmp_path: Path) -> None:
+    """Converters of float16 write each kernel and bias with an operator that widens it."""
+    x, kernel, bias = values(1, 2, 6, 6, 3), values(2, 3, 3, 3, 4).astype(np.float16), values(3, 4).astype(np.float16)
+    m = Lite(1, 6, 6, 3)
+    w, b = m.value(4, 3, 3, 3), m.value(4)
+    m.operators += [("DEQUANTIZE", [m.keep(kernel.transpose(3, 0, 1, 2).copy())], [w], {})]
+    m.operators += [("DEQUANTIZE", [m.keep(bias)], [b], {})]
+    out = m.add("CONV_2D", 0, w, b, shape=(1, 4, 4, 4), StrideH=1, StrideW=1, Padding=VALID)
+    (found,) = answered(m.save(tmp_path / "net.tflite", out), x)
+    np.testing.assert_allclose(found, convolution(x, kernel.astype(F32), 1, VALID) + bias.astype(F32), atol=1e-4)
+
+
+def _cast(m: Lite) -> int:
+    out = m.value(1, 4, 4, 3, kind=I32)
+    m.operators.append(("CAST", [0], [out], {}))
+    return out
+
+
+def _no_scale(m: Lite) -> int:
+    w = values(1, 2, 1, 1, 3)
+    return m.add("CONV_2D", 0, w, np.array([5, 6], I32), shape=(1, 4, 4, 2), StrideH=1, StrideW=1)
+
+
+_SLICE = tuple(np.array(n, I32) for n in ([0, 1, 0, 0], [1, 2, 4, 3], [1, 1, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_cast, "makes whole numbers"),
+        (_no_scale, "without a scale"),
+        (lambda m: m.add("STRIDED_SLICE", 0, *_SLICE, shape=(1, 2, 4, 3), Offset=True), "count from their beginnings"),
+    ],
+)
+def test_forms_that_are_not_taken(make: Callable, words: str, tmp_path: Path) -> None:
+    m = Lite(1, 4, 4, 3)
+    with pytest.raises(UnsupportedLayer, match=words):
+        read(m.save(tmp_path / "net.tflite", make(m)))
+
+
+@pytest.mark.parametrize(("old", "new"), [(4, 6), (4, 8), (6, 4)])
+def test_a_nearest_pixel_of_a_size_left_open(old: int, new: int, tmp_path: Path) -> None:
+    m, x = Lite(1, old, old, 2), values(1, 2, old, old, 2)
+    out = m.add("RESIZE_NEAREST_NEIGHBOR", 0, np.array([new, new], I32), shape=(1, new, new, 2), HalfPixelCenters=True)
+    model = read_tflite(str(m.save(tmp_path / "net.tflite", out)))
+    entry = replace(model.tensors[0], shape=(1, -1, -1, 2))
+    node = LiteNode("r", model.operators[0], (entry, model.tensors[1]), (model.tensors[2],), 1)
+    found = MOVES["RESIZE_NEAREST_NEIGHBOR"](node)(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()))
+    places = np.floor((np.arange(new) + 0.5) * old / new).astype(int)
+    np.testing.assert_array_equal(found.numpy().transpose(0, 2, 3, 1), x[:, places][:, :, places])
 
 
 def test_every_operator_that_is_not_taken_is_named(tmp_path: Path) -> None:

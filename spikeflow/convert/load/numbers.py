@@ -102,6 +102,9 @@ ARITHMETIC: Mapping[str, Callable[..., Numbers]] = {
 }
 
 
+truncated = _each(math.trunc, True)
+
+
 def joined(*parts: Numbers) -> Numbers:
     """One after the other."""
     return _joined(*parts)

@@ -19,6 +19,12 @@ from spikeflow.errors import ConversionError, FileError
 
 Sizes = tuple[int | None, ...]
 MAX_NAME = 200
+# what a damaged attribute may run into
+MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
+ROUNDING_LEFT_OUT = (
+    "its 8-bit activations are taken in full precision: they are not rounded, and their range cuts off only "
+    "what no rectifier does; weights have exactly the values that they stand for"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +97,8 @@ class FileNetwork(nn.Module):
             except RuntimeError as error:
                 raise self._failed(operator, x, error) from error
             made = found if isinstance(found, tuple) else (found,)
-            values |= dict(zip(operator.writes, made, strict=False))  # what nobody asked for is not made
+            named = zip(operator.writes, made, strict=False)  # what nobody asked for may not be made
+            values |= {name: value for name, value in named if name}
         found = {name: self._value(values, name) for name in self.written.outputs}
         return next(iter(found.values())) if len(found) == 1 else found
 

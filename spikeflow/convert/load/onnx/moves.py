@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
+from spikeflow.convert.load.blocks import blocks_to_pixels, pixels_to_blocks
 from spikeflow.convert.load.numbers import Numbers, tensor
-from spikeflow.convert.load.onnx.node import Function, Node, whole
+from spikeflow.convert.load.onnx.node import Function, Node
 from spikeflow.convert.load.tree import with_batch
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
@@ -18,12 +20,13 @@ _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wr
 
 def listed(node: Node, index: int, value: Any) -> list[Any]:
     """Whole numbers that say how values are moved: computed from shapes, or stored."""
-    if isinstance(value, Numbers):
-        return value.listed
     stored = node.stored(index)
-    if stored is None:
+    if not isinstance(value, Numbers) and stored is None:
         raise node.refuse(f"whose input {index} depends on values", "shapes that are known before a run")
-    return list(whole(stored))
+    found = value.listed if isinstance(value, Numbers) else np.asarray(stored).reshape(-1).tolist()
+    if any(isinstance(n, float) and not n.is_integer() for n in found):
+        raise node.refuse(f"whose input {index} is no whole number", "whole numbers")
+    return [int(n) if isinstance(n, float) else n for n in found]
 
 
 def axes_of(node: Node, index: int, value: Any = None) -> list[int] | None:
@@ -235,32 +238,15 @@ def _around(x: torch.Tensor, around: dict[int, tuple[int, int]], mode: str, valu
 
 
 def depth_to_space(node: Node) -> Function:
-    """Channels become blocks of pixels."""
-    size, columns_first = int(node.get("blocksize", 1)), str(node.get("mode", "DCR")) == "DCR"
-
-    def run(x: Any) -> torch.Tensor:
-        x = tensor(x)
-        if not columns_first:
-            return F.pixel_shuffle(x, size)
-        b, c, h, w = x.shape
-        each = int(c) // size**2
-        x = x.reshape(b, size, size, each, h, w).permute(0, 3, 4, 1, 5, 2)
-        return x.reshape(b, each, h * size, w * size)
-
-    return run
+    """Channels become blocks of pixels, in one of two orders."""
+    size = int(node.get("blocksize", 1))
+    how = blocks_to_pixels if str(node.get("mode", "DCR")) == "DCR" else F.pixel_shuffle
+    return lambda x: how(tensor(x), size)
 
 
 def space_to_depth(node: Node) -> Function:
     """Blocks of pixels become channels."""
-    size = int(node.get("blocksize", 1))
-
-    def run(x: Any) -> torch.Tensor:
-        x = tensor(x)
-        b, c, h, w = x.shape
-        x = x.reshape(b, c, h // size, size, w // size, size).permute(0, 3, 5, 1, 2, 4)
-        return x.reshape(b, c * size**2, h // size, w // size)
-
-    return run
+    return lambda x: pixels_to_blocks(tensor(x), int(node.get("blocksize", 1)))
 
 
 def tile(node: Node) -> Function:

@@ -71,8 +71,3 @@ class Node:
         """An attribute of whole numbers."""
         found = self.get(key)
         return None if found is None else tuple(int(n) for n in np.atleast_1d(found))
-
-
-def whole(values: Array) -> tuple[int, ...]:
-    """Stored whole numbers."""
-    return tuple(int(n) for n in np.asarray(values).reshape(-1))

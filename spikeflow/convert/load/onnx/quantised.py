@@ -20,11 +20,10 @@ from spikeflow.convert.load.onnx.layers import windows
 from spikeflow.convert.load.onnx.node import Function, Node
 from spikeflow.convert.load.windows import convolved
 
-TOLD = (
-    "its 8-bit activations are taken in full precision: they are not rounded, and their range cuts off only "
-    "what no rectifier does; weights have exactly the values that they stand for"
-)
 ROUNDING = ("QuantizeLinear", "QLinearConv", "QLinearMatMul")
+
+
+_KINDS: Mapping[int, Any] = {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16}  # by ONNX's numbers
 
 
 def top_from_zero(scale: Any, zero: Any) -> float | None:
@@ -60,7 +59,12 @@ def real(values: Any, scale: Any, zero: Any, axis: int = 1) -> torch.Tensor:
 
 def quantise(node: Node) -> Function:
     """Nothing, or a clip where the range begins at 0 and values may lie below."""
-    top = None if node.get("rectified", False) else top_from_zero(node.constant(1), node.constant(2))
+    scale, zero = node.constant(1), node.constant(2)
+    if node.stored(0) is None and scale is not None and scale.size > 1:
+        raise node.refuse("of a value with a scale for each channel", "one scale for each value")
+    if zero is None:
+        zero = np.zeros(1, _KINDS.get(int(node.get("output_dtype", 0)), np.uint8))
+    top = None if node.get("rectified", False) else top_from_zero(scale, zero)
     return lambda x, *_: cut(tensor(x), top)
 
 
@@ -75,6 +79,7 @@ def dequantise(node: Node) -> Function:
 
 def quantised_conv(node: Node) -> Function:
     """A convolution with its quantisation: inputs x, its scale and zero, w, scale, zero, y's, bias."""
+    _expect_weights(node)
     groups = int(node.get("group", 1))
     top = top_from_zero(node.constant(6), node.constant(7))
 
@@ -91,12 +96,19 @@ def quantised_conv(node: Node) -> Function:
 
 def quantised_matmul(node: Node) -> Function:
     """A product with its quantisation: inputs a, its scale and zero, b, scale, zero, y's."""
+    _expect_weights(node)
     top = top_from_zero(node.constant(6), node.constant(7))
 
     def run(a: Any, a_scale: Any, a_zero: Any, b: Any, b_scale: Any, b_zero: Any, *_: Any) -> Any:
         return cut(F.linear(tensor(a), real(b, b_scale, b_zero, -1).t()), top)
 
     return run
+
+
+def _expect_weights(node: Node) -> None:
+    """Refuse a product whose second factor is a value, which was left in full precision."""
+    if node.stored(0) is not None or node.stored(3) is None:
+        raise node.refuse("of two values", "stored weights as its second factor")
 
 
 QUANTISED: Mapping[str, Callable[[Node], Function]] = {

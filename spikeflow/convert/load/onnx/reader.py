@@ -15,10 +15,18 @@ from spikeflow.convert.load.onnx.fused import Raw, fused
 from spikeflow.convert.load.onnx.layers import LAYERS
 from spikeflow.convert.load.onnx.moves import MOVES
 from spikeflow.convert.load.onnx.node import Function, Node
-from spikeflow.convert.load.onnx.quantised import QUANTISED, ROUNDING, TOLD
+from spikeflow.convert.load.onnx.quantised import QUANTISED, ROUNDING
 from spikeflow.convert.load.onnx.resize import RESIZE
 from spikeflow.convert.load.onnx.sizes import ON_NUMBERS, SIZES
-from spikeflow.convert.load.tree import FileNetwork, Operator, Sizes, Written, one_input
+from spikeflow.convert.load.tree import (
+    MISFIT,
+    ROUNDING_LEFT_OUT,
+    FileNetwork,
+    Operator,
+    Sizes,
+    Written,
+    one_input,
+)
 from spikeflow.errors import FileError, ModelError, UnsupportedLayer, refused
 from spikeflow.files.onnx_model import OnnxFile, read_onnx
 from spikeflow.typing import Array
@@ -27,8 +35,6 @@ if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ValueInfoProto
 
 OPSETS = range(9, 23)
-# what a damaged attribute may run into
-MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
 FEW = 16  # stored values that may be such numbers
 OPERATORS: Mapping[str, Callable[[Node], Function]] = {
     **LAYERS,
@@ -126,7 +132,7 @@ class _Reading:
             raise refused(refusals)
         self._check_names(operators)
         if any(node.kind in ROUNDING for node in self.nodes):
-            self.told.append(TOLD)
+            self.told.append(ROUNDING_LEFT_OUT)
         read = {name for operator in operators for name in operator.reads} | set(self.outputs)
         stored = {name: _stored(values) for name, values in self.known.items() if name in read}
         names = (self.inputs[0].name,)

@@ -55,13 +55,16 @@ def _asked(node: Node, x: torch.Tensor, given: tuple[Any, ...]) -> tuple[list[fl
         factors = _factors(node, at, given)
     sizes = given[at + 1] if len(given) > at + 1 else None
     old = [int(n) for n in x.shape[2:]]
+    axes = [axis % x.ndim for axis in node.integers("axes") or range(x.ndim)]
     if sizes is not None:
-        found = [int(n) for n in listed(node, at + 2, sizes)[-len(old) :]]
+        wanted = dict(zip(axes, listed(node, at + 2, sizes), strict=True))
+        if int(wanted.get(1, x.shape[1])) != int(x.shape[1]):
+            raise node.refuse("of samples or channels", "sizes that leave these as they are")
+        found = [int(wanted.get(axis, n)) for axis, n in enumerate(old, 2)]
         return [new / n for new, n in zip(found, old, strict=True)], found
     if factors is None:
         raise node.refuse("whose factors depend on values", "factors that are stored")
-    named = node.integers("axes")
-    spread = dict(zip(named or range(x.ndim), (float(f) for f in factors), strict=True))
+    spread = dict(zip(axes, (float(f) for f in factors), strict=True))
     if any(spread.get(axis, 1.0) != 1 for axis in (0, 1)):
         raise node.refuse("of samples or channels", "factors of 1 for these")
     scales = [spread.get(axis, 1.0) for axis in range(2, x.ndim)]

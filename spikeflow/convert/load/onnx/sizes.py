@@ -88,20 +88,13 @@ def _transpose(node: Node, x: Numbers) -> Numbers:
 def _cast(node: Node, x: Numbers) -> Numbers:
     whole = int(node.get("to", 7)) in _WHOLE_TYPES
     if whole and not x.whole:
-        return Numbers.of(_each(math.trunc, x))
+        return numbers.truncated(x)
     return Numbers(x.values, whole)
 
 
 def _product(node: Node, x: Numbers, *_: Any) -> Numbers:
     found = math.prod(x.listed)
     return Numbers.of([found] if node.get("keepdims", 1) and x.values.ndim else found, x.whole)
-
-
-def _each(function: Callable[[Any], Any], x: Numbers) -> Any:
-    made = np.empty(x.values.shape, object)
-    for at in np.ndindex(made.shape):
-        made[at] = function(x.values[at])
-    return made
 
 
 # what becomes of an operator all of whose inputs are such numbers

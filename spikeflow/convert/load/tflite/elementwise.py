@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
@@ -65,6 +66,15 @@ def gelu(node: LiteNode) -> Function:
     return lambda x: F.gelu(x, approximate=how)
 
 
+def cast(node: LiteNode) -> Function:
+    """Another type of the same values."""
+    (read,), (written,) = node.reads, node.writes
+    assert read is not None
+    if np.dtype(read.kind).kind == "f" and np.dtype(written.kind).kind != "f":
+        raise node.refuse("that makes whole numbers", "floating-point values throughout")
+    return lambda x: x
+
+
 def squared_difference(a: Any, b: Any) -> torch.Tensor:
     """(a - b) squared."""
     return torch.square(torch.sub(a, b))
@@ -100,5 +110,5 @@ ELEMENTWISE: Mapping[str, Callable[[LiteNode], Function]] = {
     "LOG": _plain(torch.log),
     "QUANTIZE": _plain(lambda x: x),
     "DEQUANTIZE": _plain(lambda x: x),
-    "CAST": _plain(lambda x: x),
+    "CAST": cast,
 }

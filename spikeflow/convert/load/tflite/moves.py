@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from spikeflow.convert.load.blocks import blocks_to_pixels, pixels_to_blocks
 from spikeflow.convert.load.tflite.layout import axis_of, by_axis, here, in_file
 from spikeflow.convert.load.tflite.node import Function, LiteNode
 from spikeflow.convert.load.tree import with_batch
@@ -100,10 +101,15 @@ def resize(mode: str) -> Callable[[LiteNode], Function]:
             raise node.refuse("with AlignCorners", "align_corners=False")
         if mode == "bilinear":
             return lambda x, *_: F.interpolate(x, size=sizes, mode=mode, align_corners=corners)
-        word = "nearest-exact" if half and any(n % o for n, o in zip(sizes, old, strict=True)) else "nearest"
-        return lambda x, *_: F.interpolate(x, size=sizes, mode=word)
+        return lambda x, *_: _nearest(x, sizes, half)
 
     return make
+
+
+def _nearest(x: torch.Tensor, sizes: list[int], half: bool) -> torch.Tensor:
+    """The nearest pixel, seen from the middle of each (half) or its corner: the same for whole factors."""
+    whole = all(new % int(old) == 0 for new, old in zip(sizes, x.shape[2:], strict=True))
+    return F.interpolate(x, size=sizes, mode="nearest-exact" if half and not whole else "nearest")
 
 
 def strided_slice(node: LiteNode) -> Function:
@@ -111,6 +117,8 @@ def strided_slice(node: LiteNode) -> Function:
     begin, end, step = node.whole(1), node.whole(2), node.whole(3)
     if node.get("EllipsisMask", 0) or node.get("NewAxisMask", 0):
         raise node.refuse("with an ellipsis or a new axis", "begin and end for each axis")
+    if node.get("Offset", False):
+        raise node.refuse("whose ends count from their beginnings", "ends that count from 0")
     masks = [int(node.get(f"{key}Mask", 0)) for key in ("Begin", "End", "ShrinkAxis")]
 
     def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
@@ -192,29 +200,9 @@ def gather(node: LiteNode) -> Function:
     return run
 
 
-def depth_to_space(node: LiteNode) -> Function:
-    """Channels become blocks of pixels; the block comes before the channel."""
-    size = int(node.get("BlockSize", 1))
-
-    def run(x: torch.Tensor) -> torch.Tensor:
-        b, c, h, w = x.shape
-        each = int(c) // size**2
-        x = x.reshape(b, size, size, each, h, w).permute(0, 3, 4, 1, 5, 2)
-        return x.reshape(b, each, h * size, w * size)
-
-    return run
-
-
-def space_to_depth(node: LiteNode) -> Function:
-    """Blocks of pixels become channels."""
-    size = int(node.get("BlockSize", 1))
-
-    def run(x: torch.Tensor) -> torch.Tensor:
-        b, c, h, w = x.shape
-        x = x.reshape(b, c, h // size, size, w // size, size).permute(0, 3, 5, 1, 2, 4)
-        return x.reshape(b, c * size**2, h // size, w // size)
-
-    return run
+def blocks(function: Callable[[torch.Tensor, int], torch.Tensor]) -> Callable[[LiteNode], Function]:
+    """Channels become blocks of pixels, or these become channels."""
+    return lambda node: lambda x: function(x, int(node.get("BlockSize", 1)))
 
 
 MOVES: Mapping[str, Callable[[LiteNode], Function]] = {
@@ -233,6 +221,6 @@ MOVES: Mapping[str, Callable[[LiteNode], Function]] = {
     "SPLIT": split,
     "SPLIT_V": split_v,
     "GATHER": gather,
-    "DEPTH_TO_SPACE": depth_to_space,
-    "SPACE_TO_DEPTH": space_to_depth,
+    "DEPTH_TO_SPACE": blocks(blocks_to_pixels),
+    "SPACE_TO_DEPTH": blocks(pixels_to_blocks),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from spikeflow.convert.load.tflite.layers import LAYERS
 from spikeflow.convert.load.tflite.layout import spread
 from spikeflow.convert.load.tflite.moves import MOVES
 from spikeflow.convert.load.tflite.node import Function, LiteNode
-from spikeflow.convert.load.tree import FileNetwork, Operator, Written, one_input
+from spikeflow.convert.load.tree import MISFIT, ROUNDING_LEFT_OUT, FileNetwork, Operator, Written, one_input
 from spikeflow.errors import FileError, ModelError, UnsupportedLayer, refused
 from spikeflow.files.tflite_model import LiteModel, LiteOperator, LiteTensor, read_tflite
 
@@ -30,12 +30,7 @@ _REASONS = {
         ("UNIDIRECTIONAL_SEQUENCE_LSTM", "LSTM", "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN"), "a recurrent layer"
     ),
 }
-_MISFIT = (TypeError, ValueError, IndexError, KeyError, AttributeError, ArithmeticError, AssertionError)
 _HINT = "a network of the operators that docs/how-to/networks_in_files.md lists"
-_TOLD = (
-    "its 8-bit activations are taken in full precision: they are not rounded, and their range cuts off only "
-    "what no rectifier does; weights have exactly the values that they stand for"
-)
 _WEIGHTS = (
     "its weights are 8-bit numbers, taken at exactly the values that they stand for; TFLite also rounds what "
     "they are multiplied with, as it runs, which is left out"
@@ -52,10 +47,26 @@ def read(path: str, limit: int) -> tuple[FileNetwork, tuple[str, ...]]:
     FileError
         Where the file is damaged.
     """
-    model = read_tflite(path, limit)
+    model = _widened(read_tflite(path, limit))
     reading = _Reading(model)
     network = FileNetwork(reading.written())
     return network.eval(), tuple(f"{path}: {text}" for text in reading.told())
+
+
+def _widened(model: LiteModel) -> LiteModel:
+    """The model with stored values as the real ones that it makes of them as it runs (float16 to float32)."""
+    tensors, operators = list(model.tensors), list[LiteOperator]()
+    for operator in model.operators:
+        ends = (*operator.reads, *operator.writes)
+        widens = operator.kind == "DEQUANTIZE" and len(ends) == 2 and min(ends) >= 0
+        source = tensors[ends[0]] if widens else None
+        if source is None or source.values is None:
+            operators.append(operator)
+            continue
+        none = np.zeros(0, np.float32)
+        made = replace(source, kind=np.float32, values=source.real, scales=none, zeros=none)
+        tensors[ends[1]] = replace(made, name=tensors[ends[1]].name)
+    return replace(model, tensors=tuple(tensors), operators=tuple(operators))
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +82,11 @@ class _Reading:
         if not any(t.quantised and t.values is None for t in self.model.tensors):
             return [_WEIGHTS] if any(t.quantised for t in self.model.tensors) else []
         if not entry.quantised:
-            return [_TOLD]
+            return [ROUNDING_LEFT_OUT]
         ends, scale, zero = np.iinfo(entry.kind), float(entry.scales[0]), int(entry.zeros[0])
         low, high = (scale * (n - zero) for n in (int(ends.min), int(ends.max)))
         taken = f"samples are taken as real values, {low:g} to {high:g} in the range of its 8-bit input"
-        return [_TOLD, f"{taken} ({scale:g} times a number less {zero})"]
+        return [ROUNDING_LEFT_OUT, f"{taken} ({scale:g} times a number less {zero})"]
 
     @property
     def _entry(self) -> LiteTensor:
@@ -93,7 +104,7 @@ class _Reading:
                 operators.append(self._operator(number, operator, stored))
             except ModelError as error:
                 refusals.append(error)
-            except _MISFIT as error:
+            except MISFIT as error:
                 reason = f"damaged: {operator.kind} does not fit its tensors ({error})"[:300]
                 raise FileError(self.model.path, reason) from None
         if refusals:
@@ -135,6 +146,7 @@ class _Reading:
         reads = tuple(tensors[n] if n >= 0 else None for n in operator.reads)
         batch = tensors[self.model.inputs[0]].shape[0] if tensors[self.model.inputs[0]].shape else 1
         node = LiteNode(name, operator, reads, writes, batch)
+        _expect_scales(node)
         names = [self._read(n, operator, writes, stored) for n in operator.reads]
         function = _cut(node, make(node))
         return Operator(name, operator.kind, function, tuple(names), tuple(f"t{n}" for n in operator.writes))
@@ -171,6 +183,19 @@ class _Reading:
             made |= set(operator.writes)
         if any(f"t{n}" not in made for n in self.model.outputs) or not self.model.outputs:
             raise FileError(self.model.path, "nothing makes an output of it")
+
+
+def _expect_scales(node: LiteNode) -> None:
+    """Refuse weights of whole numbers that do not say what they stand for."""
+    if node.kind in MOVES:
+        return
+    for index, tensor in enumerate(node.reads):
+        size = node.kind == "TRANSPOSE_CONV" and index == 0
+        if tensor is None or tensor.values is None or size:
+            continue
+        if tensor.real.dtype.kind != "f":
+            what = f"whose input {index} is stored as whole numbers without a scale"
+            raise node.refuse(what, "the file as its converter wrote it")
 
 
 def _cut(node: LiteNode, function: Function) -> Function:
