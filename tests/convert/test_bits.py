@@ -29,12 +29,12 @@ from tests.convert.networks import samples, settled, small_cnn
 PRICES = Prices(product=1.0, moved=1000.0)
 
 
-def two_layers() -> Conversion:
+def two_layers(alphabet: str = "binary") -> Conversion:
     """4 inputs, 3 neurons that spike in every step, 2 outputs."""
     net = nn.Sequential(nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 2, bias=False))
     net[0].weight.data.fill_(0.5)
     net[2].weight.data.copy_(torch.tensor([[1.0, 0.5, 0.25], [0.25, 0.5, 0.25]]))
-    return convert(net.eval(), np.ones((30, 4), np.float32), thresholds="largest")
+    return convert(net.eval(), np.ones((30, 4), np.float32), thresholds="largest", alphabet=alphabet)
 
 
 def row_of(found: BitBudget, kind: str, steps: int) -> BitRow:
@@ -59,6 +59,13 @@ def test_two_layers_by_hand() -> None:
     assert row_of(found, EQUAL_LEVELS, 4).activation_bits == 3
     assert spiking.share == equal.share == 1.0
     assert "the ANN wins" in found.compared()[0]
+
+
+def test_signed_spikes_move_two_bits_each() -> None:
+    options = BitOptions((4,), weight_bits=8, input_bits=8, membrane_bits=16, prices=PRICES)
+    found = bit_budget(two_layers("signed"), np.ones((5, 4), np.float32), None, options)
+    spiking = row_of(found, SNN, 4)
+    assert spiking.traffic_bits == 24 * 8 + 3 * 4 * 2 + 2 * 4 * 16 * (3 + 2) + 12 * 8
 
 
 def test_silent_neurons_cost_nothing_but_their_state() -> None:

@@ -107,6 +107,20 @@ def test_the_estimate_is_that_of_hand_made_statistics(made: Conversion) -> None:
         proposal(graph, "estimated", None)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_estimate_of_neurons_that_follow_a_function(sign: int) -> None:
+    """They hand on a value from half of a threshold on: as soon as an IF neuron that starts there."""
+    graph = convert(settled(small_cnn()), X, steps=20, alphabet="signed").network.graph
+    assert proposal(graph, "depth", None) == 2
+
+    def seen(name: str) -> ActivationStats:
+        theta = graph.nodes[name].params["threshold"].ravel()  # type: ignore[union-attr]
+        none = np.zeros((len(theta), 1))
+        return ActivationStats(1, theta, sign * theta / 2 / 3, none[:, 0], none)
+
+    assert proposal(graph, "estimated", Stats(1, {"2": seen("2"), "6": seen("6")}, {}, 0.0, 1.0)) in (6, 7)
+
+
 def test_a_delay_that_answers_worse_is_not_taken(made: Conversion) -> None:
     """Hand-made: the ANN answers as the network read from the beginning, or from step 2 on."""
     network, x = recorded(made.network, read_from=0), X[:60]

@@ -283,7 +283,7 @@ class _Counted:
 
 def _spikes(graph: Graph, name: str) -> bool:
     node = graph.nodes[name]
-    return isinstance(node, Population) and node.program.spikes()
+    return isinstance(node, Population) and node.spikes
 
 
 def _ranges(graph: Graph, most: int) -> dict[str, Array]:

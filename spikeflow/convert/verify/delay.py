@@ -130,7 +130,7 @@ def _longest(graph: Graph, step: Callable[[str], float]) -> float:
     for name in graph.order:
         before = max((found[e.src] for e in graph.inputs_of(name) if e.src in found), default=0.0)
         node = graph.nodes[name]
-        spikes = isinstance(node, Population) and node.program.spikes()
+        spikes = isinstance(node, Population) and node.spikes
         found[name] = before + (step(name) if spikes else 0.0)
     return max(found.values(), default=0.0)
 
@@ -140,11 +140,13 @@ def _first_spike(graph: Graph, name: str, stats: Stats) -> float:
     node = graph.nodes[name]
     if not isinstance(node, Population) or name not in stats.activations:
         return 1.0
-    mean = stats.activations[name].mean
-    channels = (len(mean), -1)
+    mean = np.abs(stats.activations[name].mean)  # a value below 0 is handed on as soon as one above
+    channels, none = (len(mean), -1), np.zeros((), np.float32)
+    follows = "v" not in node.program.states
     theta, start = (
         np.broadcast_to(values, node.shape).reshape(channels)[:, 0].astype(np.float64)
-        for values in (node.params["threshold"], node.initial.get("v", np.zeros((), np.float32)))
+        for values in (node.params["threshold"], node.initial.get("s" if follows else "v", none))
     )
+    start = start + theta / 2 if follows else start  # these hand on a value from half of it on
     active = mean > 0
     return float(((theta - start)[active] / mean[active]).min(initial=inf)) if active.any() else 0.0
