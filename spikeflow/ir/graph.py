@@ -17,6 +17,7 @@ from spikeflow.ir.codec import encoded
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Population, Shape, check_shape
 from spikeflow.ir.outputs import check_source, expanded
+from spikeflow.ir.plastic import check_plastic
 from spikeflow.ir.whole import check_counting
 
 MAX_NAME = 300  # characters
@@ -78,7 +79,7 @@ class Graph(Frozen):
         _check_ports(self)
         if not 0 < self.dt < 1e6:
             raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
-        self.shapes  # noqa: B018  derives, and so checks, every shape
+        check_plastic(self, self.shapes)  # which derives, and so checks, every shape
         check_counting(expanded(self))
 
     def __repr__(self) -> str:

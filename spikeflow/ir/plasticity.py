@@ -1,9 +1,10 @@
 """Plasticity: what changes synapses, as programs: traces of neurons, and what a synapse does at events.
 
 In a step, after the neurons: synapses at which a spike arrives run `at_pre`, its delay over; then those whose
-target spikes run `at_post`; then, where the modulator is not 0, all run `at_modulator`. Each reads the traces
-as they stand at the beginning of the step, those of the source as late as its spikes, so that spikes of one
-step do not see each other. Then the traces take their step. A weight is delivered as the step began.
+target spikes run `at_post`; then those whose modulator is not 0 run `at_modulator`; then, behind every
+`every` steps, the weights of each target are scaled. Each reads the traces as they stand at the beginning of
+the step, those of the source as late as its spikes, so that spikes of one step do not see each other. Then
+the traces take their step. A weight is delivered as the step began.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from spikeflow.frozen import Frozen
 from spikeflow.ir.program import Program
 
 MODULATOR = "modulator"
+SUM = "sum"
 MOST_STEPS = 1 << 20  # after which an eligibility has faded
 FADED = 2.0**-100
 
@@ -37,11 +39,16 @@ class Plasticity(Frozen):
     params : numbers of all these programs, by name.
     eligibility : for each state besides ``w`` its decay in a step. It is held as a value and the steps since
         an event last changed it, and read as the value times `faded` of these.
+    scaling : program of a target, without states; inputs are the ``sum`` of the weights onto it, from +0 in
+        stored order, and its traces, ``post.NAME``. Its output is the factor that each of these weights is
+        multiplied by.
+    every : steps from one scaling to the next; the first is at the end of step `every` - 1.
+    bounds : within which a weight is held after whatever changes it.
 
     Raises
     ------
     GraphError
-        For programs that read what there is not.
+        For programs that read what there is not, and bounds or steps that are none.
     """
 
     pre: Program
@@ -50,7 +57,11 @@ class Plasticity(Frozen):
     at_post: Program
     at_modulator: Program | None = None
     params: Mapping[str, float] = field(default_factory=dict[str, float])
-    eligibility: Mapping[str, float] = field(default_factory=dict[str, float])
+    # its order is that of the programs' states
+    eligibility: Mapping[str, float] = field(default_factory=dict[str, float], metadata={"ordered": True})
+    scaling: Program | None = None
+    every: int = 0
+    bounds: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for name in ("params", "eligibility"):
@@ -64,6 +75,27 @@ class Plasticity(Frozen):
                 _check(name, program, allowed, self.states, self.params)
         for decay in self.eligibility.values():
             faded(decay)
+        self._check_scaling({f"post.{n}" for n in self.post.states})
+
+    def _check_scaling(self, traces: set[str]) -> None:
+        if self.scaling is not None:
+            _check("scaling", self.scaling, traces | {SUM}, (), self.params)
+            if not self.scaling.inputs:
+                raise GraphError("plasticity, scaling", "reads nothing", f"the input {SUM}, or a trace")
+        if (self.scaling is None) != (self.every == 0) or not 0 <= self.every < 2**31:
+            raise GraphError(
+                "plasticity", f"scaling every {self.every} steps", "1 or more; 0 without scaling"
+            )
+        if self.bounds is not None and not (
+            np.isfinite(self.bounds).all() and self.bounds[0] <= self.bounds[1]
+        ):
+            raise GraphError("plasticity", f"bounds {self.bounds}", "low <= high")
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        """Those that it has, by name."""
+        names = ("pre", "post", "at_pre", "at_post", "at_modulator", "scaling")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -79,6 +111,17 @@ def _check(
             raise GraphError(f"plasticity, {where}", f"reads the {kind} {left[0]}", ", ".join(sorted(known)))
     if states is not None and program.states != states:
         raise GraphError(f"plasticity, {where}", f"has the states {program.states}", f"{states}")
+
+
+def changed(program: Program) -> tuple[bool, ...]:
+    """For each state whether a program changes it: one that it hands on as it was stays as it is held."""
+    return tuple(not _same(program, r, n) for n, r in zip(program.states, program.next_states, strict=True))
+
+
+def _same(program: Program, register: int, name: str) -> bool:
+    while program.code[register].op == "hold":
+        register = program.code[register].args[0]
+    return program.code[register].op == "state" and program.code[register].name == name
 
 
 def faded(decay: float) -> npt.NDArray[np.float32]:

@@ -15,6 +15,7 @@ from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.input_record import InputRecord, coded
 from spikeflow.ir.nodes import Node, Population, Shape
+from spikeflow.ir.plastic import Plastic
 from spikeflow.ir.program import Program
 from spikeflow.ir.record import Network, OutputRecord
 from spikeflow.ir.stages import stage_of
@@ -133,6 +134,8 @@ def value_word(value: Any) -> str:
         return f"{_array(value.values)} as {_fixed(value.format)}"
     if isinstance(value, Fixed):
         return _fixed(value)
+    if isinstance(value, Plastic):
+        return _plastic(value)
     if isinstance(value, Program):
         return f"of {len(value.code)} instructions"
     if isinstance(value, float):
@@ -146,6 +149,19 @@ def _array(x: Array) -> str:
         return f"{shape}empty"
     low, high = (f"{v:.6g}" if x.dtype.kind == "f" else str(v) for v in (x.min(), x.max()))
     return f"{shape}{low}" if low == high else f"{shape}{low}..{high}"
+
+
+def _plastic(plastic: Plastic) -> str:
+    """The rule in a word each: whose spikes, which programs, what is remembered."""
+    rule = plastic.rule
+    parts = [f"by the spikes of {plastic.post}"]
+    parts += [f"modulator {plastic.modulator}"] if plastic.modulator else []
+    parts += [f"eligibility {name} decays by {value:g}" for name, value in rule.eligibility.items()]
+    parts += [f"scaled every {rule.every} steps"] if rule.every else []
+    parts += [f"within {rule.bounds[0]:g}..{rule.bounds[1]:g}"] if rule.bounds else []
+    parts += [f"codes of {plastic.bits} bits"] if plastic.bits else []
+    code = ", ".join(f"{name} {len(program.code)}" for name, program in rule.programs.items())
+    return "; ".join([*parts, f"instructions {code}"])
 
 
 def _fixed(fixed: Fixed) -> str:

@@ -35,7 +35,7 @@ def stage_of(graph: Graph) -> str:
         return "ann"
     if any(_is_integer(n) for n in nodes):
         return "fixed"
-    return "snn" if any(isinstance(n, Population | Delay) for n in nodes) else "ann"
+    return "snn" if any(isinstance(n, Population | Delay) or _learns(n) for n in nodes) else "ann"
 
 
 def check(graph: Graph, stage: str) -> None:
@@ -47,6 +47,10 @@ def check(graph: Graph, stage: str) -> None:
     for name, node in graph.nodes.items():
         for reason in _problems(node, stage):
             raise StageError(name, stage, reason)
+
+
+def _learns(node: Node) -> bool:
+    return isinstance(node, Synaptic) and node.plastic is not None
 
 
 def _weight(node: Node) -> Weight | None:
@@ -64,6 +68,8 @@ def _problems(node: Node, stage: str) -> Iterator[str]:
         yield "neurons belong to stages snn and fixed"
     if stage == "ann" and isinstance(node, Delay):
         yield "a delay belongs to stages snn and fixed, which have steps"
+    if stage != "snn" and _learns(node):
+        yield "synapses that learn belong to stage snn"
     if stage != "ann" and isinstance(node, BatchNorm | Activation):
         yield f"{type(node).__name__} belongs to stage ann"
     yield from _fixed_problems(node) if stage == "fixed" else _float_problems(node)
@@ -74,14 +80,23 @@ def _float_problems(node: Node) -> Iterator[str]:
         yield "its weights are integers"
     if isinstance(node, Synaptic | Scale) and node.exponent != 0:
         yield "an exponent shifts integers"
+    if isinstance(node, Synaptic) and node.plastic is not None:
+        for which, program in node.plastic.rule.programs.items():
+            if used := _of_integers(program):
+                yield f"its program {which} uses integer operations ({used})"
     if isinstance(node, Input) and node.format is not None:
         yield "an input format is for integers"
     if isinstance(node, Population):
         if node.fixed:
             yield "its neurons have integer formats"
-        used = _foreign(node.program, "snn")
-        if used or any(i.op == "mul" and i.value for i in node.program.code):
-            yield f"its program uses integer operations ({', '.join(used) or 'mul with a shift'})"
+        if used := _of_integers(node.program):
+            yield f"its program uses integer operations ({used})"
+
+
+def _of_integers(program: Program) -> str:
+    """The integer operations of a program; empty where there are none."""
+    shifted = ["mul with a shift"] if any(i.op == "mul" and i.value for i in program.code) else []
+    return ", ".join(_foreign(program, "snn") or shifted)
 
 
 def _foreign(program: Program, stage: str) -> list[str]:

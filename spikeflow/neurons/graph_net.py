@@ -11,6 +11,7 @@ from spikeflow.errors import GraphError
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Population
+from spikeflow.ir.plastic import expect_static
 from spikeflow.neurons.learned import Learn, Learned
 from spikeflow.neurons.net import Net, names_of
 from spikeflow.neurons.node_layer import Late, NodeLayer
@@ -38,6 +39,7 @@ class GraphNet(Net):
 
     def __init__(self, graph: Graph, learn: Learn = ()) -> None:
         stages.check(graph, "snn")
+        expect_static(graph, "a torch network")
         wanted = learn if isinstance(learn, Mapping) else dict.fromkeys(names_of("learn", learn), "declared")
         known = {p for node in graph.nodes.values() if isinstance(node, Population) for p in node.params}
         for name in wanted:

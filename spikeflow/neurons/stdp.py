@@ -1,4 +1,4 @@
-"""STDP: pair, triplet and reward-modulated, declared as programs (`ir.plasticity`).
+"""Plasticity as programs (`ir.plasticity`): STDP of pairs, triplets, with a reward; three factors; scaling.
 
 A trace is what spikes left before the step: x <- d (x + s), all-to-all, or x <- d where(s, 1, x), of the
 nearest spike alone. So a pair n steps apart counts d^n, and spikes of one step do not make a pair.
@@ -7,14 +7,14 @@ nearest spike alone. So a pair n steps apart counts d^n, and spikes of one step 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.ops import Recorder
-from spikeflow.ir.plasticity import MODULATOR, Plasticity
+from spikeflow.ir.plasticity import MODULATOR, SUM, Plasticity
 from spikeflow.ir.program import Program
 from spikeflow.ir.symbol import Symbol
 
@@ -53,17 +53,18 @@ class PairSTDP:
         states = ("w",)
 
         def pre(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
-            return (_within(s.w - p.a_minus * t["post.y"], p, ops),)
+            return (s.w - p.a_minus * t["post.y"],)
 
         def post(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
-            return (_within(s.w + p.a_plus * t["pre.x"], p, ops),)
+            return (s.w + p.a_plus * t["pre.x"],)
 
         return Plasticity(
             _traces(self.pairing, x="decay_plus"),
             _traces(self.pairing, y="decay_minus"),
-            _event(pre, states, ("post.y",), ("a_minus", "low", "high")),
-            _event(post, states, ("pre.x",), ("a_plus", "low", "high")),
-            params=_numbers(self, ("a_plus", "a_minus", "decay_plus", "decay_minus", "low", "high")),
+            _event(pre, states, ("post.y",), ("a_minus",)),
+            _event(post, states, ("pre.x",), ("a_plus",)),
+            params=_numbers(self, ("a_plus", "a_minus", "decay_plus", "decay_minus")),
+            bounds=(self.low, self.high),
         )
 
 
@@ -102,20 +103,21 @@ class TripletSTDP:
 
         def pre(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
             change = t["post.r"] * (p.a2_minus + p.a3_minus * t["pre.s"])
-            return (_within(s.w - change, p, ops),)
+            return (s.w - change,)
 
         def post(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
             change = t["pre.r"] * (p.a2_plus + p.a3_plus * t["post.s"])
-            return (_within(s.w + change, p, ops),)
+            return (s.w + change,)
 
         names = ("a2_plus", "a3_plus", "a2_minus", "a3_minus")
         decays = ("decay_plus", "decay_x", "decay_minus", "decay_y")
         return Plasticity(
             _traces(self.pairing, r="decay_plus", s="decay_x"),
             _traces(self.pairing, r="decay_minus", s="decay_y"),
-            _event(pre, states, ("post.r", "pre.s"), ("a2_minus", "a3_minus", "low", "high")),
-            _event(post, states, ("pre.r", "post.s"), ("a2_plus", "a3_plus", "low", "high")),
-            params=_numbers(self, (*names, *decays, "low", "high")),
+            _event(pre, states, ("post.r", "pre.s"), ("a2_minus", "a3_minus")),
+            _event(post, states, ("pre.r", "post.s"), ("a2_plus", "a3_plus")),
+            params=_numbers(self, (*names, *decays)),
+            bounds=(self.low, self.high),
         )
 
 
@@ -155,17 +157,77 @@ class RewardSTDP:
             return s.w, s.e + p.a_plus * t["pre.x"]
 
         def reward(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
-            return _within(s.w + t[MODULATOR] * s.e, p, ops), s.e
+            return s.w + t[MODULATOR] * s.e, s.e
 
         return Plasticity(
             _traces(self.pairing, x="decay_plus"),
             _traces(self.pairing, y="decay_minus"),
             _event(pre, states, ("post.y",), ("a_minus",)),
             _event(post, states, ("pre.x",), ("a_plus",)),
-            _event(reward, states, (MODULATOR,), ("low", "high")),
-            _numbers(self, ("a_plus", "a_minus", "decay_plus", "decay_minus", "low", "high")),
+            _event(reward, states, (MODULATOR,), ()),
+            _numbers(self, ("a_plus", "a_minus", "decay_plus", "decay_minus")),
             {"e": self.decay},
+            bounds=(self.low, self.high),
         )
+
+
+@dataclass(frozen=True)
+class ThreeFactor:
+    """Three factors: activity before, activity behind, and a signal of the target's own or of all.
+
+    e <- e + x where the target spikes, x the trace of the source; w <- w + rate m e where the modulator m of
+    the target is not 0; e fades. Source: Fremaux and Gerstner 2016, doi 10.3389/fncir.2015.00085.
+
+    Parameters
+    ----------
+    decay_plus : of x in a step.
+    decay : of e in a step.
+    """
+
+    rate: float = 0.01
+    decay_plus: float = 0.95
+    decay: float = 0.98
+    low: float = -1.0
+    high: float = 1.0
+    pairing: str = "all"
+
+    def __post_init__(self) -> None:
+        _check(self, ("decay_plus", "decay"))
+
+    def plasticity(self) -> Plasticity:
+        """The rule as programs."""
+        states = ("w", "e")
+
+        def pre(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
+            return s.w, s.e
+
+        def post(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
+            return s.w, s.e + t["pre.x"]
+
+        def signal(p: Any, s: Any, t: Traces, ops: Any) -> tuple[Symbol, ...]:
+            return s.w + p.rate * t[MODULATOR] * s.e, s.e
+
+        return Plasticity(
+            _traces(self.pairing, x="decay_plus"),
+            _traces(self.pairing),
+            _event(pre, states, (), ()),
+            _event(post, states, ("pre.x",), ()),
+            _event(signal, states, (MODULATOR,), ("rate",)),
+            _numbers(self, ("rate", "decay_plus")),
+            {"e": self.decay},
+            bounds=(self.low, self.high),
+        )
+
+
+def homeostatic(rule: Plasticity, total: float, every: int) -> Plasticity:
+    """A rule that also scales: every so many steps the weights onto each target are multiplied so that their
+    sum is `total`; where it is 0 they stay. Source: Turrigiano 2008, doi 10.1016/j.cell.2008.10.008; as in
+    Diehl and Cook 2015, doi 10.3389/fncom.2015.00099.
+    """
+    recorder = Recorder((SUM,), (), ("total",))
+    (held,), ops = recorder.x, recorder.ops
+    program = recorder.program(ops.where(held, recorder.p.total / held, 1.0), [])
+    return replace(rule, scaling=program, every=every, params={**rule.params, "total": float(total)})
 
 
 def _check(rule: Any, decays: tuple[str, ...]) -> None:
@@ -184,20 +246,16 @@ def _numbers(rule: Any, names: tuple[str, ...]) -> dict[str, float]:
     return {name: float(getattr(rule, name)) for name in names}
 
 
-def _within(w: Symbol, p: Any, ops: Any) -> Symbol:
-    return ops.minimum(ops.maximum(w, p.low), p.high)  # type: ignore[no-any-return]
-
-
 def _traces(pairing: str, **decays: str) -> Program:
     """Traces by name, each with the parameter that it decays by."""
     recorder = Recorder(("spike",), tuple(decays), tuple(decays.values()))
     (spike,), ops = recorder.x, recorder.ops
-    after = []
+    after: list[Symbol] = []
     for name, decay in decays.items():
         x = getattr(recorder.s, name)
         raised = x + spike if pairing == "all" else ops.where(spike, 1.0, x)
         after.append(getattr(recorder.p, decay) * raised)
-    return recorder.program(after[0], after)
+    return recorder.program((*after, spike)[0], after)
 
 
 def _event(

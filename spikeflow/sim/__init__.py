@@ -10,10 +10,23 @@ from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import expect_graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs
+from spikeflow.sim.learned import with_weights
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State
 
-__all__ = ["Constant", "Counts", "Dense", "ENGINES", "Live", "Result", "Runner", "State", "prepare", "run"]
+__all__ = [
+    "Constant",
+    "Counts",
+    "Dense",
+    "ENGINES",
+    "Live",
+    "Result",
+    "Runner",
+    "State",
+    "prepare",
+    "run",
+    "with_weights",
+]
 
 Progress = Callable[[int, int], None]
 ENGINES = ("cpp", "reference")

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from spikeflow.files import memory
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Joint, Move, Population, Synaptic
+from spikeflow.ir.nodes import Joint, Linear, Move, Population, Sparse, Synaptic
 from spikeflow.ir.record import Network
+from spikeflow.sim import plastic
 from spikeflow.sim.joined import parted
 from spikeflow.sim.remembered import remembered
 
@@ -109,6 +110,9 @@ def _sample(graph: Graph, name: str) -> int:
     node, size = graph.nodes[name], prod(graph.shapes[name])
     states = len(node.program.states) + 2 if isinstance(node, Population) else 0
     total = INTEGER * size * (2 + states)
+    if isinstance(node, Linear | Sparse) and node.plastic is not None:  # each sample has its own weights
+        held = plastic.memory(node, node.plastic, graph.port_shape(name, "in"), graph.shapes[name])
+        total += VALUE * sum(prod(shape) for shape in held.values())
     if isinstance(node, Joint):
         shapes = [graph.port_shape(name, port) for port in node.ports]
         total += 2 * INTEGER * sum(prod(shape) for shape in node.memory(shapes).values())

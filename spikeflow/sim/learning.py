@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError, ShapeError
-from spikeflow.ir.plasticity import MODULATOR, Plasticity, faded
+from spikeflow.ir.plasticity import MODULATOR, SUM, Plasticity, changed, faded
 from spikeflow.ir.program import Program
-from spikeflow.sim.interpreter import Step
+from spikeflow.sim.interpreter import FLUSH, Step
 
 Array = npt.NDArray[Any]
 
@@ -50,7 +50,7 @@ def learn(
 
     Parameters
     ----------
-    modulator : ``(T,)``, for rules that have one.
+    modulator : ``(T,)``, or one for each target ``(T, M)``; for rules that have one.
 
     Raises
     ------
@@ -69,8 +69,9 @@ def _check(rule: Plasticity, synapses: Synapses, pre: Array, post: Array, modula
     for name, spikes in (("source", pre), ("target", post)):
         if (getattr(synapses, name) >= spikes.shape[1]).any():
             raise DataError(f"synapses: {name}", "a number beyond the last", f"0 to {spikes.shape[1] - 1}")
-    if modulator is not None and (modulator.shape != (len(pre),) or not np.isfinite(modulator).all()):
-        raise ShapeError("learning", f"a modulator {modulator.shape}", f"finite numbers ({len(pre)},)")
+    shapes = ((len(pre),), post.shape)
+    if modulator is not None and (modulator.shape not in shapes or not np.isfinite(modulator).all()):
+        raise ShapeError("learning", f"a modulator {modulator.shape}", f"finite, {shapes[0]} or {shapes[1]}")
     if (modulator is None) != (rule.at_modulator is None):
         raise DataError(
             "learning: modulator", "one" if modulator is not None else "none", "as the rule has it"
@@ -104,9 +105,12 @@ class _Learning:
             seen |= {f"post.{n}": x[t, target] for n, x in sides["post"].items()}
             self._at(self.rule.at_pre, seen, known & (self.pre[sent, source] != 0))
             self._at(self.rule.at_post, seen, self.post[t, target] != 0)
-            if modulator is not None and modulator[t] != 0 and self.rule.at_modulator is not None:
-                seen[MODULATOR] = np.full(len(source), modulator[t], np.float32)
-                self._at(self.rule.at_modulator, seen, np.ones(len(source), bool))
+            if modulator is not None and self.rule.at_modulator is not None:
+                now = np.broadcast_to(modulator[t], self.post.shape[1:]).astype(np.float32)
+                seen[MODULATOR] = now[target]
+                self._at(self.rule.at_modulator, seen, seen[MODULATOR] != 0)
+            if self.rule.scaling is not None and (t + 1) % self.rule.every == 0:
+                self._scale(self.rule.scaling, {f"post.{n}": x[t] for n, x in sides["post"].items()})
             weights.append(self.held["w"].copy())
         eligibility = {name: self.held[name] for name in self.since}
         return Learnt(np.stack(weights), eligibility, self.since)
@@ -128,13 +132,27 @@ class _Learning:
         step = Step(program, {name: self.params[name] for name in program.params}, False)
         state = tuple(self._read(name)[where] for name in self.rule.states)
         _, after = step(state, tuple(seen[name][where] for name in program.inputs))
-        for name, register, value in zip(self.rule.states, program.next_states, after, strict=True):
-            kept = program.code[register].op == "state" and program.code[register].name == name
-            if kept:  # what a program hands on as it was stays as it is held, whenever it was last changed
-                continue
-            self.held[name][where] = value
-            if name in self.since:
-                self.since[name][where] = 0
+        for name, new, value in zip(self.rule.states, changed(program), after, strict=True):
+            if new:
+                self.held[name][where] = self._bounded(value) if name == "w" else value
+                if name in self.since:
+                    self.since[name][where] = 0
+
+    def _bounded(self, w: Array) -> Array:
+        if self.rule.bounds is not None:
+            low, high = map(np.float32, self.rule.bounds)
+            w = np.where(w > low, w, low)
+            w = np.where(w < high, w, high)
+        return np.where(np.abs(w) < FLUSH, np.float32(0), w)
+
+    def _scale(self, program: Program, seen: dict[str, Array]) -> None:
+        """All weights of a target by one factor."""
+        seen[SUM] = np.zeros(self.post.shape[1], np.float32)
+        np.add.at(seen[SUM], self.synapses.target, self.held["w"])  # one after the other, in stored order
+        step = Step(program, {name: self.params[name] for name in program.params}, False)
+        factor, _ = step((), [seen[name] for name in program.inputs])
+        with np.errstate(all="ignore"):
+            self.held["w"] = self._bounded(self.held["w"] * factor[self.synapses.target])
 
     def _read(self, name: str) -> Array:
         """A state as it is now."""

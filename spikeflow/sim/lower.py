@@ -39,6 +39,7 @@ from spikeflow.ir.nodes import (
 from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.ir.nodes.sparse import SCOPES
 from spikeflow.ir.outputs import expanded
+from spikeflow.ir.plastic import expect_static
 from spikeflow.ir.program_arrays import numbered, program_arrays
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import coded
@@ -102,6 +103,7 @@ def lower(
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
     """
     graph = expanded(graph)
+    expect_static(graph, "the engine in C++")
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
         floats = _Lowering(made, _engine.FloatNetwork(isa), np.float32, {})

@@ -35,6 +35,7 @@ from spikeflow.sim.inputs import (
     samples_of,
 )
 from spikeflow.sim.interpreter import Step
+from spikeflow.sim.plastic import expect_exact, learning
 from spikeflow.sim.records import Trace, wanted
 from spikeflow.sim.remembered import Past, remembered
 from spikeflow.sim.result import Counts, Result
@@ -115,6 +116,8 @@ class _Run:
         self.rank = {name: i for i, name in enumerate(graph.order)}
         self.analog = _analog(graph)
         self.exact = coded.exact(graph)
+        expect_exact(graph, self.exact)
+        self.learning = learning(graph, state.memory)
         self.cells = {n: _Cells(graph.nodes[n], state.memory.get(n, {})) for n in graph.of_kind(Population)}
 
     def advance(
@@ -153,10 +156,7 @@ class _Run:
     def state(self) -> State:
         """What the next step depends on, as a value."""
         done = int(self.done.max())
-        memory = {
-            n: self.joint[n] if n in self.joint else dict(zip(names, self.cells[n].state, strict=True))
-            for n, names in self.layout.memory.items()
-        }
+        memory = {n: _held(self, n) for n in self.layout.memory}
         emitted = {n: self._kept(past, self.past[n], done) for n, past in self.layout.emitted.items()}
         arrived = {n: self._kept(past, self.past_inputs[n], done) for n, past in self.layout.arrived.items()}
         return State(self.graph.digest, self.done, self.numbers, memory, emitted, arrived)
@@ -172,6 +172,8 @@ class _Run:
             value = self._value(name, step)
             self.values[name] = value
             self.past[name].appendleft(value)
+        for name in self.learning:
+            _learn(self, name, step)
 
     def _value(self, name: str, step: int) -> Array:
         node = self.graph.nodes[name]
@@ -198,10 +200,10 @@ class _Run:
         return node.value(arriving)
 
     def _sums(self, name: str, node: Synaptic) -> Array:
-        past, shape = self._reader(name), self.graph.shapes[name]
-        if name in self.exact:
-            return coded.sums(name, node, self.exact[name], past, shape)
-        return node.sums(past, shape)
+        past = self.reader(name)
+        if name not in self.learning:
+            return _delivered(self, name, node, past)
+        return np.concatenate([_of_row(self, name, b, past) for b in range(self.samples)])
 
     def _port(self, name: str, port: str) -> Array:
         total = np.zeros((self.samples, *self.graph.port_shape(name, port)), self.dtype)
@@ -215,7 +217,7 @@ class _Run:
         at = lag if self.rank[edge.src] < self.rank[edge.dst] else lag - 1
         return past[at] if at < len(past) else np.zeros((), self.dtype)
 
-    def _reader(self, name: str) -> Callable[[int], Array]:
+    def reader(self, name: str) -> Callable[[int], Array]:
         history = self.past_inputs[name]
         return lambda delay: history[delay] if delay < len(history) else np.zeros_like(history[0])
 
@@ -249,6 +251,33 @@ class _Run:
         self.counts[name] = replace(old, **{k: getattr(old, k) + v for k, v in more.items()})
 
 
+def _held(run: _Run, name: str) -> Mapping[str, Array]:
+    """What a node remembers."""
+    if name in run.learning:
+        return run.learning[name].state()
+    if name in run.joint:
+        return run.joint[name]
+    return dict(zip(run.cells[name].states, run.cells[name].state, strict=True))
+
+
+def _delivered(run: _Run, name: str, node: Synaptic, past: Callable[[int], Array]) -> Array:
+    if name in run.exact:
+        return coded.sums(name, node, run.exact[name], past, run.graph.shapes[name])
+    return node.sums(past, run.graph.shapes[name])
+
+
+def _of_row(run: _Run, name: str, b: int, past: Callable[[int], Array]) -> Array:
+    """What synapses that learn deliver in one row."""
+    return _delivered(run, name, run.learning[name].row(b), lambda delay: past(delay)[b : b + 1])
+
+
+def _learn(run: _Run, name: str, step: int) -> None:
+    """The end of a step for synapses that learn."""
+    plastic = run.learning[name].plastic
+    modulator = run.values[plastic.modulator] if plastic.modulator else None
+    run.learning[name].learn(run.reader(name), run.values[plastic.post], modulator, run.done + step)
+
+
 def _traced(run: _Run, trace: Trace) -> Array:
     if trace.state >= 0:
         return run.cells[trace.node].state[trace.state].copy()
@@ -256,12 +285,13 @@ def _traced(run: _Run, trace: Trace) -> Array:
 
 
 def _unbounded(run: _Run, steps: int) -> tuple[Unbounded, ...]:
-    """The states of populations that are infinite or no number now."""
+    """The states of populations, and of synapses that learn, that are infinite or no number now."""
+    held_by = [(n, s, held) for n, c in run.cells.items() for s, held in zip(c.states, c.state, strict=True)]
+    held_by += [(n, s, held) for n, learns in run.learning.items() for s, held in learns.held.items()]
     ended = [
         (name, state, sample, int(values))
-        for name, cells in run.cells.items()
+        for name, state, held in held_by
         if name in run.named
-        for state, held in zip(cells.states, cells.state, strict=True)
         for sample, values in enumerate((~np.isfinite(held)).reshape(run.samples, -1).sum(axis=1))
         if values
     ]

@@ -19,8 +19,9 @@ import numpy.typing as npt
 
 import spikeflow.sim._engine as _engine
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Joint, Node, Population, Procedural, Shape, Synaptic
+from spikeflow.ir.nodes import Joint, Linear, Node, Population, Procedural, Shape, Sparse, Synaptic
 from spikeflow.ir.nodes.procedural import numbers
+from spikeflow.sim import plastic
 
 Array = npt.NDArray[Any]
 
@@ -97,6 +98,8 @@ def _memory(graph: Graph, name: str) -> Mapping[str, Shape]:
     node = graph.nodes[name]
     if isinstance(node, Population):
         return dict.fromkeys(node.program.states, node.shape)
+    if isinstance(node, Linear | Sparse) and node.plastic is not None:
+        return plastic.memory(node, node.plastic, graph.port_shape(name, "in"), graph.shapes[name])
     if isinstance(node, Joint):
         return node.memory([graph.port_shape(name, port) for port in node.ports])
     return {}

@@ -20,9 +20,10 @@ from spikeflow.files.write import PathLike
 from spikeflow.frozen import Frozen
 from spikeflow.ir import store
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Population
+from spikeflow.ir.nodes import Linear, Population, Sparse
 from spikeflow.ir.outputs import expanded
 from spikeflow.sim import state_file
+from spikeflow.sim.plastic import WEIGHT, initial_of
 from spikeflow.sim.remembered import Past, Remembered, remembered
 
 Array = npt.NDArray[Any]
@@ -39,7 +40,8 @@ class State(Frozen):
     graph : digest of the graph that it belongs to, as it is run (`ir.outputs.expanded`).
     steps : int64, ``(B,)``; steps that each row has behind it.
     sample : int64, ``(B,)``; the number of each row's sample, on which random drive depends.
-    memory : by node and name, ``(B, *shape)``: states of populations, and of any other node with a memory.
+    memory : by node and name, ``(B, *shape)``: states of populations, and of any other node with a memory,
+        such as weights that learn (``weights``).
     emitted : by node, ``(B, H, *shape)``: what it handed on in the last H steps, newest first, where an edge
         with a delay still reads it; H is the longest such delay, or the most steps behind any row.
     arrived : the same of what arrived at a node whose synapses have delays of their own; what is older than
@@ -102,6 +104,11 @@ class State(Frozen):
         named = {f"{node}.{name}": a for node, held in self.memory.items() for name, a in held.items()}
         named |= {f"{node} (emitted)": a for node, a in self.emitted.items()}
         return named | {f"{node} (arrived)": a for node, a in self.arrived.items()}
+
+    @property
+    def weights(self) -> Arrays:
+        """Of each node that learns its weights as they stand, ``(B, *shape of its stored weights)``."""
+        return MappingProxyType({n: held[WEIGHT] for n, held in self.memory.items() if WEIGHT in held})
 
     @property
     def rows(self) -> int:
@@ -218,10 +225,8 @@ def initial(graph: Graph, layout: Remembered, samples: int) -> State:
     memory: dict[str, dict[str, Array]] = {}
     for name, states in layout.memory.items():
         node = graph.nodes[name]
-        given = node.initial if isinstance(node, Population) else {}
-        zero = np.zeros((), layout.dtype)
         memory[name] = {
-            s: np.broadcast_to(given.get(s, zero), (samples, *shape)).astype(layout.dtype)
+            s: np.broadcast_to(_before(node, s), (samples, *shape)).astype(layout.dtype)
             for s, shape in states.items()
         }
     none = [
@@ -230,6 +235,13 @@ def initial(graph: Graph, layout: Remembered, samples: int) -> State:
     ]
     rows = np.arange(samples)
     return State(graph.digest, np.zeros_like(rows), rows, memory, *none)
+
+
+def _before(node: object, state: str) -> Array:
+    """The value of a state before the first step."""
+    if isinstance(node, Population):
+        return node.initial.get(state, np.zeros(()))
+    return initial_of(node, state) if isinstance(node, Linear | Sparse) else np.zeros(())
 
 
 def rows_of(start: State | int) -> int:

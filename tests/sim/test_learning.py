@@ -111,7 +111,7 @@ class _Touched:
         _, after = Step(program, params, False)([np.array([read[n]]) for n in self.rule.states], given)
         for name, register, (value,) in zip(self.rule.states, program.next_states, after, strict=True):
             if program.code[register].op != "state":
-                self.held[name] = value
+                self.held[name] = F(np.clip(value, *self.rule.bounds)) if name == "w" and self.rule.bounds else value
                 if name in self.last:
                     self.last[name] = t
 

@@ -32,6 +32,7 @@ from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Output, Population, Synaptic
 from spikeflow.ir.outputs import reads_states
+from spikeflow.ir.plastic import plastic_nodes
 from spikeflow.ir.synapses import fan_in as most_synapses
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.integrator import Integrator
@@ -54,6 +55,13 @@ def states_read(graph: Graph) -> tuple[Violation, ...]:
     """Edges that read a state of a population; asked before anything is composed."""
     limit, hint = "what neurons hand on", "a population of its own that hands it on, such as an Integrator"
     needs = ((e.src, f"to hand on its state {e.src_port} to {e.dst}") for e in reads_states(graph))
+    return tuple(Violation(name, need, limit, hint) for name, need in needs)
+
+
+def learning(graph: Graph) -> tuple[Violation, ...]:
+    """Synapses that learn, of which the tables say nothing."""
+    limit, hint = "weights that stay", "sim.with_weights(graph, state, learns=False), what was learned"
+    needs = ((name, "synapses that learn while the network runs") for name, _, _ in plastic_nodes(graph))
     return tuple(Violation(name, need, limit, hint) for name, need in needs)
 
 

@@ -29,6 +29,7 @@ from spikeflow.errors import ShapeError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import Array, Quantised, Weight, weight_values
 from spikeflow.ir.nodes.base import Shape
+from spikeflow.ir.plastic import Plastic
 
 Past = Callable[[int], Array]  # what arrived at a node so many steps ago, (B, *in_shape)
 
@@ -129,6 +130,7 @@ class Synaptic(LinearKind):
     bias: Array | None
     exponent: int
     delays: Array | None = None  # of kinds that have any
+    plastic: Plastic | None = None  # of kinds that can learn
 
     @property
     def rows(self) -> int:

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 
 from spikeflow.errors import ShapeError
+from spikeflow.frozen import ADDED
 from spikeflow.ir.arrays import (
     Array,
     Quantised,
@@ -22,6 +23,7 @@ from spikeflow.ir.arrays import (
 from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes.base import Shape, check_bias, check_delays, set_frozen
 from spikeflow.ir.nodes.families import Past, Synapses, Synaptic
+from spikeflow.ir.plastic import Plastic
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +37,14 @@ class Linear(Synaptic):
     delays : steps, one per source ``(in,)`` or per synapse ``(out, in)``; within the node, after the edge's.
     exponent : stage fixed: the whole sum is shifted by it (left if positive, floor to the right if negative),
         once for each delay slot.
+    plastic : what makes the weights learn.
     """
 
     weight: Weight
     bias: Array | None = None
     delays: Array | None = field(default=None, metadata=stored_as(np.int32))
     exponent: int = 0
+    plastic: Plastic | None = field(default=None, metadata=ADDED)
     ports = ("in",)
 
     def __post_init__(self) -> None:
@@ -54,6 +58,8 @@ class Linear(Synaptic):
         check_weight(name, self.weight)
         check_bias(name, self.bias, self.weight.shape[0])
         check_delays(name, self.delays, (self.weight.shape[1:], self.weight.shape))
+        if self.plastic is not None:
+            self.plastic.check(name, self.weight)
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         if prod(shapes[0]) != self.weight.shape[1]:

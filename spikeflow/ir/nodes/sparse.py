@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
-from spikeflow.frozen import ADDED
+from spikeflow.frozen import ADDED, added
 from spikeflow.ir.arrays import (
     Array,
     Quantised,
@@ -24,6 +24,7 @@ from spikeflow.ir.arrays import (
 from spikeflow.ir.fixed import shift
 from spikeflow.ir.nodes.base import Shape, check_bias, check_shape, set_frozen
 from spikeflow.ir.nodes.families import Joining, Past, Synapses
+from spikeflow.ir.plastic import Plastic
 
 SCOPES = ("one", "source", "synapse")
 
@@ -44,6 +45,7 @@ class Sparse(Joining):
     weight_scope, delay_scope : what a number is for: ``one`` for all synapses, each ``source``, or each
         ``synapse``. Left empty it is what the length fits, as in files of the first version: for weights
         synapse, else one; for delays source, else synapse.
+    plastic : what makes the weights learn.
     """
 
     indptr: Array = field(metadata=stored_as(np.int64))
@@ -56,6 +58,7 @@ class Sparse(Joining):
     exponent: int = 0
     weight_scope: str = field(default="", metadata=ADDED)
     delay_scope: str = field(default="", metadata=ADDED)
+    plastic: Plastic | None = field(default=None, metadata=added(3))
     ports = ("in",)
 
     def __post_init__(self) -> None:
@@ -103,6 +106,8 @@ class Sparse(Joining):
             raise GraphError(name, f"a target lies outside 0 to {out - 1}")
         check_weight(name, self.weight)
         check_bias(name, self.bias, out)
+        if self.plastic is not None:
+            self.plastic.check(name, self.weight)
         _check_scope(self, name, "weights", self.weight.shape, self.scopes[0])
         if self.delays is not None:
             _check_scope(self, name, "delays", self.delays.shape, self.scopes[1])
