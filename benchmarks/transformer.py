@@ -56,7 +56,7 @@ def measured(net: nn.Module, p: Pictures, alphabet: str) -> dict[str, Any]:
             "agreement": float((answers == ann).mean()),
         }
     few = p.x_test[:REFERENCE]
-    runs = [classify(made, few, RunOptions(backend)).accumulated() for backend in ("engine", "reference")]
+    runs = [classify(made, few, RunOptions(backend)).accumulated() for backend in ("cpp", "reference")]
     found["reference is the engine's bits"] = bool(np.array_equal(*runs))
     return found
 
@@ -74,7 +74,7 @@ def main() -> None:
     for alphabet in args.alphabets.split(","):
         if alphabet not in record:
             record.put(alphabet, measured(net, p, alphabet))
-        print(alphabet, record[alphabet])
+        print(alphabet, record[alphabet], flush=True)
 
 
 if __name__ == "__main__":
