@@ -71,3 +71,35 @@ def resnet20() -> nn.Module:
 def resnet32() -> nn.Module:
     """32 layers: five blocks a stage."""
     return ResNet(5)
+
+
+class LeNet(nn.Module):
+    """Two convolutions, each pooled before it is rectified, and two dense layers, for MNIST."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(1, 10, 5), nn.Conv2d(10, 20, 5)
+        self.fc1, self.fc2 = nn.Linear(320, 50), nn.Linear(50, 10)
+        self.pool1, self.pool2 = nn.MaxPool2d(2), nn.MaxPool2d(2)
+        self.relu1, self.relu2, self.relu3 = nn.ReLU(), nn.ReLU(), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits of ``(N, 1, 28, 28)``."""
+        x = self.relu1(self.pool1(self.conv1(x)))
+        x = self.relu2(self.pool2(self.conv2(x)))
+        return self.fc2(self.relu3(self.fc1(x.flatten(1))))
+
+
+def lenet() -> nn.Module:
+    """The small LeNet."""
+    return LeNet()
+
+
+def no_bias() -> nn.Module:
+    """Three convolutions with average pooling and two dense layers, without biases, for MNIST."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 20, 5, bias=False), nn.ReLU(), nn.AvgPool2d(2)),
+        *(nn.Conv2d(20, 32, 5, bias=False), nn.ReLU(), nn.AvgPool2d(2)),
+        *(nn.Conv2d(32, 128, 3, bias=False), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten()),
+        *(nn.Linear(128, 500, bias=False), nn.ReLU(), nn.Linear(500, 10, bias=False)),
+    )

@@ -110,7 +110,7 @@ def test_many_bits_are_the_ann_itself() -> None:
         samples((1, 8, 8), 9),
     )
     ranges = {name: np.full(made.ann.shapes[name][0], 50.0, np.float32) for name in ("2", "6")}
-    fine = QuantisedAnn(made.ann, ranges, 16).outputs(x)["output"]
+    fine = QuantisedAnn(made.ann, ranges, 2**16 - 1).outputs(x)["output"]
     exact = forward(made.ann, x)
     assert np.abs(fine - exact).max() < 5e-3 * np.abs(exact).max()
     one = QuantisedAnn(made.ann, ranges, 1)

@@ -21,9 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
-import numpy as np
-
-from spikeflow.convert.bits.quantised import QuantisedAnn, with_rounded_weights
+from spikeflow.convert.bits.quantised import QuantisedAnn, ranges_of, with_rounded_weights
 from spikeflow.convert.pipeline import Conversion
 from spikeflow.convert.verify.answers import ann_outputs
 from spikeflow.errors import ConversionError, DataError
@@ -186,7 +184,7 @@ def bit_budget(
             (EQUAL_LEVELS, (most.high * steps).bit_length()),
             (EQUAL_BITS, min(steps * most.bits, MOST_BITS)),
         ):
-            ann = QuantisedAnn(rounded, _ranges(network.graph, most.high), bits)
+            ann = QuantisedAnn(rounded, ranges_of(network.graph, most.high), 2**bits - 1)
             share = judge.share(ann.outputs(given.x)[judge.node])
             rows.append(replace(_Counted(rounded, options).quantised(ann, share, kind), steps=steps))
     ann_macs = _Counted(rounded, options)
@@ -284,17 +282,6 @@ class _Counted:
 def _spikes(graph: Graph, name: str) -> bool:
     node = graph.nodes[name]
     return isinstance(node, Population) and node.spikes
-
-
-def _ranges(graph: Graph, most: int) -> dict[str, Array]:
-    """The largest value that each channel of a spiking layer stands for."""
-    found: dict[str, Array] = {}
-    for name in graph.of_kind(Population):
-        node = graph.nodes[name]
-        if isinstance(node, Population) and "threshold" in node.params:
-            theta = np.broadcast_to(node.params["threshold"], node.shape)
-            found[name] = theta.reshape(node.shape[0], -1)[:, 0] * most
-    return found
 
 
 def _verdict(spiking: BitRow, other: BitRow) -> str:

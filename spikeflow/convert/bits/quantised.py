@@ -12,7 +12,7 @@ from spikeflow.convert.passes.forward import outputs_of
 from spikeflow.errors import ConversionError
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Activation, Node, Synaptic
+from spikeflow.ir.nodes import Activation, Node, Population, Synaptic
 from spikeflow.ir.synapses import row_of_weights
 from spikeflow.typing import Array
 
@@ -39,20 +39,27 @@ def with_rounded_weights(graph: Graph, bits: int) -> Graph:
 
 @dataclass(frozen=True, eq=False)
 class QuantisedAnn:
-    """A graph of stage ann whose activations have so many bits.
+    """A graph of stage ann whose activations have L + 1 levels: as many as a spiking network tells apart that
+    hands on up to L in all.
 
-    a -> theta / L clip(floor(a L / theta + 1/2), 0, L),    L = 2^bits - 1
+    a -> theta / L clip(floor(a L / theta + 1/2), 0, L)
 
     Parameters
     ----------
     ranges : theta of each Activation, one per channel.
+    levels : L; 2^b - 1 for activations of b bits.
     density : by name of the Activation the share of its values that are not 0, over all samples seen.
     """
 
     graph: Graph
     ranges: Mapping[str, Array]
-    bits: int
+    levels: int
     density: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def bits(self) -> int:
+        """Of an activation."""
+        return self.levels.bit_length()
 
     def outputs(self, x: Array) -> dict[str, Array]:
         """The answers to samples ``(N, *shape)``, by name of the Output.
@@ -79,10 +86,20 @@ class QuantisedAnn:
         return {name: np.concatenate([part[name] for part in parts]) for name in self.graph.outputs}
 
     def _rounded(self, name: str, value: torch.Tensor) -> torch.Tensor:
-        levels = 2**self.bits - 1
         theta = torch.from_numpy(np.array(self.ranges[name], np.float32))
-        step = (theta / levels).reshape(-1, *(1,) * (value.ndim - 2))
-        return step * torch.floor(value / step + 0.5).clamp(0, levels)
+        step = (theta / self.levels).reshape(-1, *(1,) * (value.ndim - 2))
+        return step * torch.floor(value / step + 0.5).clamp(0, self.levels)
+
+
+def ranges_of(graph: Graph, most: int) -> dict[str, Array]:
+    """The largest value of each channel of a spiking layer that hands on up to `most` in a step."""
+    found: dict[str, Array] = {}
+    for name in graph.of_kind(Population):
+        node = graph.nodes[name]
+        if isinstance(node, Population) and "threshold" in node.params:
+            theta = np.broadcast_to(node.params["threshold"], node.shape)
+            found[name] = theta.reshape(node.shape[0], -1)[:, 0] * most
+    return found
 
 
 def planes(values: Array, bits: int) -> Array:
