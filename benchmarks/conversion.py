@@ -7,7 +7,8 @@ DIR is the data folder (README.md there). Thresholds, corrections and choices ar
 test images set nothing (`given.py` says which are which). A row is one conversion and one run of all its steps, read
 after each power of two; a row of ``auto`` is made for its steps and read after these alone. Nothing is drawn at random.
 The cheapest parts come first, each is written as soon as it is measured, and a run that was cut off goes on where it
-stopped. Converters of others need their packages (`peers.sh`): parts of those that are missing are left out, with a word.
+stopped. `--peers` names a folder of packages (`pip install --no-deps --target` of spikingjelly, sinabs, nir, nirtorch, loguru, tqdm,
+requests and its own); what cannot be imported is an error of its part.
 """
 
 from __future__ import annotations
@@ -249,10 +250,12 @@ def main() -> None:
     parser.add_argument("--out", default="benchmarks/records/conversion.json")
     parser.add_argument("--networks", default=",".join(ROWS), help="with commas; default: all of them")
     parser.add_argument("--images", type=int, default=0, help="test images; default: as given.py says")
+    parser.add_argument("--peers", default="", help="folder of the other converters' packages")
     parser.add_argument("--until", default="", help="start no part after this time of day, such as 23:05")
     args = parser.parse_args()
     warnings.simplefilter("ignore", SpikeflowWarning)  # the figures say it
     torch.set_num_threads(1)
+    sys.path.append(args.peers)
     record = Record(args.out, {"kind": "conversion", "images": args.images})
     for name in args.networks.split(","):
         for part, measure in parts(Study(name, args.data, args.images)):
