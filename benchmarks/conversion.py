@@ -63,33 +63,33 @@ class Row:
 
 
 SMALL = (
+    Row("binary", "percentile", 64),
+    *(Row("binary", "auto", t, True) for t in (16, 32)),
+    Row("multi-threshold:3", "percentile", 16),
+    Row("signed", "percentile", 32),
+    Row("burst:4", "percentile", 16),
+    *(Row("binary", "auto", t, True) for t in (8, 64, 128)),
     Row("binary", "percentile", 128),
-    *(Row("binary", "auto", t, True) for t in (8, 16, 32, 64, 128)),
-    Row("signed", "percentile", 64),
-    Row("signed", "auto", 8, True),
-    Row("burst:4", "percentile", 32),
-    Row("multi-threshold:3", "percentile", 32),
 )
 RESIDUAL = (
     *(Row("binary", "auto", t, True) for t in (16, 32)),
     Row("multi-threshold:3", "percentile", 8),
-    Row("signed", "percentile", 32),
     Row("burst:4", "percentile", 16),
+    Row("binary", "percentile", 64),
+    Row("signed", "percentile", 32),
+    *(Row("binary", "auto", t, True) for t in (8, 64, 128)),
     Row("binary", "percentile", 128),
-    Row("binary", "auto", 128, True),
-    Row("binary", "auto", 8, True),
-    Row("binary", "auto", 64, True),
 )
-LARGE = (Row("multi-threshold:3", "percentile", 64), Row("binary", "percentile", 128))
+LARGE = (Row("multi-threshold:3", "percentile", 32), Row("binary", "percentile", 64))
 ROWS = {
     **dict.fromkeys(("lenet", "lenet5", "no-bias", "ds-cnn"), SMALL),
     "resnet20": RESIDUAL,
     "resnet32": RESIDUAL[:6],
     "mobilenet": LARGE,
-    "squeezenet": (Row("multi-threshold:3", "percentile", 32),),
+    "squeezenet": LARGE[:1],
 }
 # test images and steps of the comparison with other converters, which run in torch
-COMPARED = {"lenet": (500, 32), "no-bias": (500, 32), "ds-cnn": (500, 64), "resnet20": (200, 64)}
+COMPARED = {"lenet": (500, 32), "no-bias": (500, 32), "ds-cnn": (500, 64), "resnet20": (200, 32)}
 MAPPED = dict.fromkeys(ROWS, ("binary", "signed", "burst:4", "multi-threshold:3"))
 MAPPED |= dict.fromkeys(("resnet20", "resnet32", "mobilenet", "squeezenet"), ("binary",))
 
@@ -163,11 +163,6 @@ def measured(study: Study, row: Row) -> dict[str, Any]:
 def _bits(right: np.ndarray) -> str:
     """Which images were answered right, for comparisons later."""
     return "".join("1" if r else "0" for r in right)
-
-
-def right_of(text: str, images: int) -> np.ndarray:
-    """The first images of what `_bits` wrote."""
-    return np.array([c == "1" for c in text[:images]])
 
 
 def levels(study: Study) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Given:
 
 def _cifar(data: Path, tested: int) -> Images:
     test = cifar.load(data, "test", tested)
-    return Images(cifar.load(data, "train", 512).x, test.x, test.y)
+    return Images(cifar.load(data, "train", 256).x, test.x, test.y)
 
 
 def _mnist(change: Callable[[Array], Array]) -> Callable[[Path, int], Images]:
@@ -76,7 +76,7 @@ def _mnist(change: Callable[[Array], Array]) -> Callable[[Path, int], Images]:
         raw = data / "MNIST" / "raw"
         parts = [
             read(raw / f"{part}-images-idx3-ubyte.gz", 16, count * 784).reshape(-1, 1, 28, 28)
-            for part, count in (("train", 512), ("t10k", tested))
+            for part, count in (("train", 256), ("t10k", tested))
         ]
         found = [np.ascontiguousarray(change(p.astype(np.float32)), np.float32) for p in parts]
         return Images(*found, read(raw / "t10k-labels-idx1-ubyte.gz", 8, tested).astype(np.int64))
@@ -142,9 +142,9 @@ def _layered(stem: str) -> Callable[[Path], nn.Module]:
 
 
 NETWORKS = {
-    "lenet": _of_state("lenet", "mnist_lenet/*.pth", _mnist(lambda p: p / 255), 2000),
-    "lenet5": Given(_mnist(lambda p: p / 127.5 - 1), 2000, "mnist_lenet5_onnx/*.onnx"),
-    "no-bias": _of_state("no_bias", "mnist_cnn_nobias/*.pt", _mnist(lambda p: p / 255), 2000),
+    "lenet": _of_state("lenet", "mnist_lenet/*.pth", _mnist(lambda p: p / 255), 1000),
+    "lenet5": Given(_mnist(lambda p: p / 127.5 - 1), 1000, "mnist_lenet5_onnx/*.onnx"),
+    "no-bias": _of_state("no_bias", "mnist_cnn_nobias/*.pt", _mnist(lambda p: p / 255), 1000),
     "ds-cnn": Given(
         _keywords,
         500,
@@ -152,8 +152,8 @@ NETWORKS = {
         module=_layered("speech_commands_dscnn/dscnn"),
     ),
     "mobilenet": Given(_pictures(_for_mobilenet), 100, "imagenet_mobilenet_v1_0.25_128/*.tflite"),
-    "resnet20": _of_state("resnet20", "cifar10_resnet/resnet20-*.th", _cifar, 1000),
-    "resnet32": _of_state("resnet32", "cifar10_resnet/resnet32-*.th", _cifar, 400),
+    "resnet20": _of_state("resnet20", "cifar10_resnet/resnet20-*.th", _cifar, 500),
+    "resnet32": _of_state("resnet32", "cifar10_resnet/resnet32-*.th", _cifar, 300),
     "squeezenet": Given(
         _pictures(_for_squeezenet), 20, module=_layered("imagenet_squeezenet1.0/squeezenet1.0")
     ),

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from conversion_page import conversion_report
+
 PEERS = ("torch", "norse", "snntorch", "spikingjelly")
 
 
@@ -183,6 +185,7 @@ def _share(part: dict[str, Any]) -> str:
 
 
 REPORTS = {
+    "conversion": conversion_report,
     "recipes": recipes_report,
     "two_point_claim": two_point_claim_report,
     "loading": loading_report,
