@@ -3,6 +3,7 @@
     net = Populations(dt_s=1e-4, seed=1)
     net.add("E", LIF.from_tau(ms(20), 1e-4, threshold=mV(20)), 800)
     net.project("E", "E", FixedInDegree(80), weight=mV(0.2), delay=ms(1.5))
+    net.drive("noise", "E", rate_hz=8000.0, weight=mV(0.2))
     graph = net.graph(record=["E"])
 
 Quantities are in SI units; `ms`, `mV` and `pA` make them. All projections into one port become one node over
@@ -18,7 +19,9 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.counters import bits53, keys
 from spikeflow.errors import GraphError
+from spikeflow.ir import draw
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     Concat,
@@ -26,15 +29,27 @@ from spikeflow.ir.nodes import (
     Input,
     Node,
     Output,
+    Poisson,
     Population,
     Procedural,
     Shape,
     check_shape,
 )
-from spikeflow.ir.projections import Normal, Projection, Rule
+from spikeflow.ir.projections import FixedInDegree, Normal, Projection, Rule
 from spikeflow.neurons import NeuronModel
 
-Initial = Mapping[str, npt.NDArray[np.float32]]
+INITIAL = (1 << 32) + 2  # keeps the keys of initial states apart from those of rules and drive
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every number from low to high is as likely."""
+
+    low: float
+    high: float
+
+
+Initial = Mapping[str, npt.ArrayLike | Normal | Uniform]
 
 
 def ms(x: float) -> float:
@@ -74,20 +89,52 @@ class Populations:
         if isinstance(dt_s, str) or not 0 < dt_s < np.inf:
             raise GraphError("Populations", f"steps of {dt_s!r} s", "a number of seconds above 0")
         self.dt_s, self.seed, self.bits, self.scale = dt_s, seed, bits, scale
-        self._nodes: dict[str, Population | Input] = {}
+        self._nodes: dict[str, Population | Input | Poisson] = {}
         self._said: dict[tuple[str, str], list[_Said]] = {}
         self._fed: list[Edge] = []
+        self._currents: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
         self._number = 0
 
     def add(self, name: str, neuron: NeuronModel, shape: int | Shape, initial: Initial | None = None) -> None:
-        """A population of one neuron model; `initial` are states before the first step."""
+        """A population of one neuron model; `initial` are states before the first step: numbers, or a
+        distribution from which each neuron draws its own.
+        """
         if not isinstance(neuron, NeuronModel):
             raise GraphError(name, f"{neuron!r} is no neuron model", "an instance, such as LIF(0.9)")
-        self._place(name, neuron.node(_shape(name, shape), initial))
+        found = _shape(name, shape)
+        number, states = len(self._nodes), sorted(initial or ())
+        drawn = {s: self._drawn((initial or {})[s], found, number, i) for i, s in enumerate(states)}
+        self._place(name, neuron.node(found, drawn))
 
-    def enter(self, name: str, shape: int | Shape) -> None:
-        """An Input of spikes, from which projections lead like from a population."""
-        self._place(name, Input(_shape(name, shape), "spikes"))
+    def enter(self, name: str, shape: int | Shape, rate_hz: npt.ArrayLike | None = None) -> None:
+        """Spikes from outside, from which projections lead like from a population: an Input, or with a rate
+        random spikes that the engine draws (`Poisson`).
+        """
+        found = _shape(name, shape)
+        self._place(name, Input(found, "spikes") if rate_hz is None else self._poisson(found, rate_hz))
+
+    def drive(self, name: str, post: str, rate_hz: npt.ArrayLike, weight: float, port: str = "in") -> None:
+        """Random events that enter a port of every neuron, its own (`Poisson`).
+
+        Parameters
+        ----------
+        rate_hz : events a second, one for all or one each; what many sources send together is the sum of
+            their rates.
+        weight : of one event, in the unit of what the port takes.
+        """
+        shape = self._target(post, port, name).shape
+        self._place(name, self._poisson(shape, rate_hz, weight))
+        self._fed.append(Edge(name, post, port))
+
+    def current(self, post: str, value: npt.ArrayLike, port: str = "in") -> None:
+        """A constant that enters a port in every step, in its unit: one for all neurons, or one each; what is
+        said twice adds up.
+        """
+        shape, given = self._target(post, port, "a current").shape, np.asarray(value, np.float64)
+        if given.size != 1 and given.shape != shape:
+            raise GraphError(post, f"a current of shape {given.shape}", f"one number, or {shape}")
+        held = self._currents.get((post, port), 0.0)
+        self._currents[post, port] = held + np.broadcast_to(given.reshape(-1), (prod(shape),))
 
     def feed(self, name: str, post: str, port: str = "in") -> None:
         """An Input of currents that enter a port as they are, one value a neuron and step."""
@@ -132,6 +179,11 @@ class Populations:
             raise GraphError("record", f"is the text {record!r}, no sequence of names", f"[{record!r}]")
         nodes: dict[str, Node] = dict(self._nodes)
         edges = list(self._fed)
+        for post, port in self._currents:
+            if (post, port) not in self._said:  # a rule without synapses, for its bias
+                size = prod(self._nodes[post].shape)
+                none = _Said(post, Projection(0, size, FixedInDegree(0), 0.0))
+                edges += self._joined(nodes, post, port, [none])
         for (post, port), said in self._said.items():
             edges += self._joined(nodes, post, port, said)
         for name in record:
@@ -149,7 +201,7 @@ class Populations:
             raise GraphError(post, f"has no port {port!r} for {pre}", f"one of {target.ports}")
         return target
 
-    def _place(self, name: str, node: Population | Input) -> None:
+    def _place(self, name: str, node: Population | Input | Poisson) -> None:
         if name in self._nodes:
             raise GraphError(name, "was added twice")
         self._nodes[name] = node
@@ -162,7 +214,8 @@ class Populations:
         name, parts = f"{post}.{port}", f"{post}.{port} sources"
         moved = tuple(replace(one.projection, first=first[one.source]) for one in said)
         shape = self._nodes[post].shape
-        nodes[name] = Procedural(moved, (sum(sizes),), shape, bits=self.bits, scale=self.scale)
+        bias = self._currents.get((post, port))
+        nodes[name] = Procedural(moved, (sum(sizes),), shape, bias, self.bits, self.scale)
         nodes[parts] = Concat(0, len(sources))
         edges = [Edge(parts, name), Edge(name, post, port)]
         for i, source in enumerate(sources):
@@ -174,6 +227,28 @@ class Populations:
                 edges.append(Edge(source, flat))
             edges.append(Edge(flat, parts, f"in{i}", 1))
         return edges
+
+    def _poisson(self, shape: Shape, rate_hz: npt.ArrayLike, weight: float = 1.0) -> Poisson:
+        """Each drive has a number of its own, as each node has."""
+        return Poisson(
+            shape, np.asarray(rate_hz, np.float64) * self.dt_s, self.seed, len(self._nodes), weight
+        )
+
+    def _drawn(self, said: object, shape: Shape, number: int, state: int) -> npt.NDArray[np.float32]:
+        """Initial values, drawn from counters of (seed, node, state, neuron) where a distribution is said."""
+        if not isinstance(said, Normal | Uniform):
+            return np.asarray(said, np.float32)
+        u = draw.uniform(bits53(keys(self.seed, number, INITIAL, state), np.arange(prod(shape))))
+        if isinstance(said, Uniform):
+            values = said.low + (said.high - said.low) * u
+        else:
+            values = said.mean + said.deviation * draw.normal(u)
+            low, high = (
+                (-np.inf if said.low is None else said.low),
+                (np.inf if said.high is None else said.high),
+            )
+            values = np.clip(values, low, high)
+        return values.reshape(shape).astype(np.float32)
 
     def _steps(self, name: str, delay: float | Normal) -> int | Normal:
         """A delay in steps, less the one that lies on the edge."""

@@ -16,6 +16,7 @@
 #include "engine/joint.hpp"
 #include "engine/moves.hpp"
 #include "engine/network.hpp"
+#include "engine/poisson.hpp"
 #include "engine/population.hpp"
 #include "engine/synapses.hpp"
 #include "engine/worker.hpp"
@@ -153,8 +154,8 @@ std::vector<Memory<S>> memories(const MemoryArrays<Arrays>& given) {
 }
 
 template <class V>
-Start<V> to_start(const In<int64_t>& steps, const StartArrays<V>& arrays) {
-    return {view<int64_t>(steps), memories<const Stored<V>>(arrays)};
+Start<V> to_start(const In<int64_t>& steps, const In<int64_t>& numbers, const StartArrays<V>& arrays) {
+    return {view<int64_t>(steps), view<int64_t>(numbers), memories<const Stored<V>>(arrays)};
 }
 
 // What a stretch of steps takes from Python and gives back to it.
@@ -204,9 +205,9 @@ private:
 template <class V>
 nb::tuple run(Network<V>& network, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds,
               const std::vector<int32_t>& recorded, const TraceArrays<V>& traces, int32_t threads, nb::object progress,
-              const In<int64_t>& begun, const StartArrays<V>& start, const EndArrays<V>& end) {
+              const In<int64_t>& begun, const In<int64_t>& numbers, const StartArrays<V>& start, const EndArrays<V>& end) {
     Stretch<V> stretch(network, steps, samples, feeds, recorded, traces, threads);
-    stretch.text.start = to_start<V>(begun, start);
+    stretch.text.start = to_start<V>(begun, numbers, start);
     stretch.text.end = memories<Stored<V>>(end);
     return stretch.run(std::move(progress), [&](const RunText<V>& text) { return network.run(text); });
 }
@@ -261,6 +262,10 @@ void bind_nodes(Class& c) {
     using W = WeightOf<V>;
     c.def("input", &Network<V>::add_input, "name"_a, "shape"_a, "current"_a);
     c.def("output", &Network<V>::add_output, "name"_a, "shape"_a);
+    c.def("poisson", [](Network<V>& net, const std::string& name, const Shape& shape, const In<uint32_t>& thresholds, const In<int32_t>& starts,
+                        const In<int32_t>& table, int64_t seed, int64_t number, float weight, bool analog) {
+        return net.add(make_poisson<V>(name, shape, {view<uint32_t>(thresholds), view<int32_t>(starts), view<int32_t>(table), seed, number, weight, analog}));
+    }, "name"_a, "shape"_a, "thresholds"_a, "starts"_a, "table"_a, "seed"_a, "number"_a, "weight"_a, "analog"_a);
     c.def("linear", [](Network<V>& net, const std::string& name, int32_t sources, const Shape& out, const In<W>& weights,
                        const std::optional<In<V>>& bias, const std::optional<Whole>& delays, int32_t exponent) {
         return net.add(make_linear<V>(name, sources, out, synapses<V>(weights, bias, delays, exponent)));
@@ -304,11 +309,11 @@ auto bind_network(nb::module_& m, const char* name, const char* doc) {
     c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);
     c.def("seal", &Network<V>::seal, "No more nodes or edges: check that nothing is missing.");
     c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a, "threads"_a, "progress"_a.none(),
-          "begun"_a, "start"_a, "end"_a,
+          "begun"_a, "numbers"_a, "start"_a, "end"_a,
           "Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.");
-    c.def("live", [](Network<V>& net, int32_t samples, const In<int64_t>& begun, const StartArrays<V>& start) {
-        return new LiveRun<V>{net, {net, samples, to_start<V>(begun, start)}};
-    }, "samples"_a, "begun"_a, "start"_a, nb::rv_policy::take_ownership, nb::keep_alive<0, 1>(), "A batch that keeps its state between stretches of steps.");
+    c.def("live", [](Network<V>& net, int32_t samples, const In<int64_t>& begun, const In<int64_t>& numbers, const StartArrays<V>& start) {
+        return new LiveRun<V>{net, {net, samples, to_start<V>(begun, numbers, start)}};
+    }, "samples"_a, "begun"_a, "numbers"_a, "start"_a, nb::rv_policy::take_ownership, nb::keep_alive<0, 1>(), "A batch that keeps its state between stretches of steps.");
     return c;
 }
 

@@ -46,6 +46,7 @@ from spikeflow.ir.nodes import (
     Move,
     OfMeans,
     Output,
+    Poisson,
     Population,
     Scale,
     Synaptic,
@@ -115,7 +116,7 @@ def test_passes_of_convert(kind: str) -> None:
     """Folding changes no value but by rounding; factors given to a source reach whoever reads it."""
     graph = whole(kind)
     x = np.random.default_rng(0).integers(0, 3, (5, *EXAMPLES[kind].arriving)).astype(np.float32)
-    if kind in ("Population", "Delay", "MaxPool", "Procedural", *BARE):  # the rule draws delays
+    if kind in ("Population", "Delay", "MaxPool", "Procedural", "Poisson", *BARE):  # the rule draws delays
         with pytest.raises((StageError, ConversionError), match="node"):
             observe(fold(graph), x)
         return
@@ -149,7 +150,7 @@ def test_thresholds_without_data_pass_through(kind: str) -> None:
             Graph(nodes, tuple(edges))
         return
     made = Graph(nodes, tuple(edges))
-    if isinstance(graph.nodes["node"], Synaptic | Delay | Population) or kind in (*BARE, *OF_MEANS):
+    if isinstance(graph.nodes["node"], Synaptic | Delay | Population | Poisson) or kind in (*BARE, *OF_MEANS):
         with pytest.raises(ConversionError, match="again: no batch norm determines"):
             data_free_thresholds(made)
         return
@@ -175,6 +176,10 @@ def test_passes_of_a_chip(kind: str, chip: str) -> None:
         assert (kind, chip) == ("MaxPool", "loihi1") or kind in (*BARE, *OF_MEANS)
         assert error.violations[0].node == "node"
         return
+    if kind == "Poisson":
+        with pytest.raises(GraphError, match="node"):
+            compose(pooled)
+        return
     made = adapt(compose(pooled), table)
     assert is_composed(made)
     if kind != "MaxPool":  # its tournament takes steps
@@ -190,7 +195,7 @@ def test_passes_of_a_chip(kind: str, chip: str) -> None:
 @each_chip
 def test_mapping_of_every_kind(kind: str, chip: str) -> None:
     """Engine and reference run what the tables say; what is only moved is answered as the float network does."""
-    if kind in (*OF_ANN, *BARE, *OF_MEANS) or (kind, chip) == ("MaxPool", "loihi1"):
+    if kind in (*OF_ANN, *BARE, *OF_MEANS, "Poisson") or (kind, chip) == ("MaxPool", "loihi1"):
         with pytest.raises(SpikeflowError, match="node"):
             map_network(network(kind), chip, moments(kind))
         return

@@ -11,10 +11,10 @@ from spikeflow.errors import GraphError, HardwareError, SpikeflowError
 from spikeflow.hw.pipeline import map_network
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.listed import listed
-from spikeflow.ir.nodes import Concat, Input, Procedural, Sparse
+from spikeflow.ir.nodes import Concat, Input, Poisson, Population, Procedural, Sparse
 from spikeflow.ir.projections import FixedInDegree, Normal, OneToOne, Probability
 from spikeflow.neurons import IF, LIF, CubaLIF
-from spikeflow.populations import Populations, ms, mV, pA
+from spikeflow.populations import Populations, Uniform, ms, mV, pA
 from spikeflow.sim import engine, reference
 from spikeflow.sim.inputs import Dense
 
@@ -137,3 +137,66 @@ def test_things_of_another_kind_are_named(wrong: Any, said: str) -> None:
     with pytest.raises(SpikeflowError, match=said):
         wrong(net)
     net.graph(["a"])  # nothing of it stays
+
+
+def driven(seed: int = 3) -> Populations:
+    """Random drive, random sources, constant currents and drawn initial states, in two dimensions and one."""
+    net = Populations(1e-4, seed)
+    cell = CubaLIF(0.8, 0.99, 20.0, refractory=20)
+    net.add("E", cell, (4, 50), {"v": Normal(10.0, 4.0, 0.0, 19.0), "u": 0.5})
+    net.add("I", LIF(0.99, 20.0), 100, {"v": Uniform(-5.0, 15.0)})
+    net.enter("x", 30, rate_hz=900.0)
+    net.drive("noise E", "E", 12_000.0, 0.3)
+    net.drive("noise I", "I", np.linspace(0, 20_000, 100), 0.2)
+    net.current("E", 0.01)
+    net.current("E", np.linspace(0, 0.02, 200).reshape(4, 50))
+    net.current("I", 0.1)
+    net.project("x", "E", FixedInDegree(5), Normal(0.2, 0.05, 0.0), Normal(ms(1.5), ms(0.75), ms(0.1), ms(5)))
+    net.project("E", "E", FixedInDegree(10), 0.1, ms(1))
+    return net
+
+
+def test_drive_currents_and_initial_states_run_alike() -> None:
+    graph = driven().graph(["E", "I"])
+    expected, got = reference.simulate(graph, {}, 60), engine.simulate(graph, {}, 60)
+    for name, values in expected.outputs.items():
+        assert values.any()
+        np.testing.assert_array_equal(got.outputs[name], values)
+    assert got.state == expected.state
+    assert driven(4).graph(["E", "I"]).digest != graph.digest == driven().graph(["E", "I"]).digest
+
+
+def test_what_drive_currents_and_initial_states_become() -> None:
+    graph = driven().graph(["E", "I"])
+    e, i, x, noise, some = (graph.nodes[n] for n in ("E", "I", "x", "noise E", "noise I"))
+    assert isinstance(e, Population) and isinstance(i, Population)
+    assert isinstance(x, Poisson) and isinstance(noise, Poisson) and isinstance(some, Poisson)
+    assert (
+        x.mean == pytest.approx(0.09)
+        and noise.mean == pytest.approx(1.2)
+        and some.mean.max() == pytest.approx(2.0)
+    )
+    assert len({x.number, noise.number, some.number}) == 3 and noise.weight == np.float32(0.3)
+    assert [edge.src for edge in graph.inputs_of("E", "in")] == ["noise E", "E.in"]
+    currents, alone = graph.nodes["E.in"], graph.nodes["I.in"]  # nothing projects to I
+    assert isinstance(currents, Procedural) and isinstance(alone, Procedural)
+    np.testing.assert_allclose(currents.bias, 0.01 + np.linspace(0, 0.02, 200), rtol=1e-6)
+    np.testing.assert_allclose(alone.bias, np.full(100, 0.1), rtol=1e-6)
+    v, w = e.initial["v"], i.initial["v"]
+    assert v.shape == (4, 50) and v.min() >= 0 and v.max() <= 19 and len(np.unique(v)) > 180
+    assert abs(v.mean() - 10) < 5 * 4 / np.sqrt(200) and abs(v.std() - 4) < 1
+    assert w.min() >= -5 and w.max() < 15 and abs(w.mean() - 5) < 5 * 20 / np.sqrt(12 * 100)
+    assert (e.initial["u"] == 0.5).all()
+
+
+def test_currents_and_drive_that_do_not_fit() -> None:
+    net = driven()
+    with pytest.raises(GraphError, match="a current of shape"):
+        net.current("E", np.zeros(7))
+    with pytest.raises(GraphError, match="no population"):
+        net.drive("more", "x", 10.0, 1.0)
+    with pytest.raises(GraphError, match="added twice"):
+        net.drive("noise E", "E", 10.0, 1.0)
+    net.drive("too much", "I", 2e7, 1.0)
+    with pytest.raises(GraphError, match="too much"):
+        net.graph()

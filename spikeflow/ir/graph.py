@@ -15,7 +15,7 @@ from spikeflow.errors import GraphError, ShapeError
 from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir.codec import encoded
 from spikeflow.ir.integers import Integers
-from spikeflow.ir.nodes import Delay, Input, Node, Output, Population, Shape, check_shape
+from spikeflow.ir.nodes import Delay, Input, Node, Output, Poisson, Population, Shape, check_shape
 from spikeflow.ir.outputs import check_source, expanded
 from spikeflow.ir.plastic import check_plastic
 from spikeflow.ir.whole import check_counting
@@ -161,7 +161,7 @@ class Graph(Frozen):
     def shapes(self) -> Mapping[str, Shape]:
         """The shape of what each node hands on, derived by the rule of its kind."""
         found: dict[str, Shape] = {
-            n: p.shape for n, p in self.nodes.items() if isinstance(p, Input | Population)
+            n: p.shape for n, p in self.nodes.items() if isinstance(p, Input | Poisson | Population)
         }
         pending = [n for n in self.order if n not in found]
         while pending:

@@ -18,6 +18,7 @@ from spikeflow.ir.nodes import (
     Input,
     Node,
     OfMeans,
+    Poisson,
     Population,
     Procedural,
     Scale,
@@ -35,7 +36,7 @@ def stage_of(graph: Graph) -> str:
         return "ann"
     if any(_is_integer(n) for n in nodes):
         return "fixed"
-    return "snn" if any(isinstance(n, Population | Delay) or _learns(n) for n in nodes) else "ann"
+    return "snn" if any(isinstance(n, Population | Delay | Poisson) or _learns(n) for n in nodes) else "ann"
 
 
 def check(graph: Graph, stage: str) -> None:
@@ -70,6 +71,8 @@ def _problems(node: Node, stage: str) -> Iterator[str]:
         yield "a delay belongs to stages snn and fixed, which have steps"
     if stage != "snn" and _learns(node):
         yield "synapses that learn belong to stage snn"
+    if stage == "ann" and isinstance(node, Poisson):
+        yield "random drive belongs to stages snn and fixed, which have steps"
     if stage != "ann" and isinstance(node, BatchNorm | Activation):
         yield f"{type(node).__name__} belongs to stage ann"
     yield from _fixed_problems(node) if stage == "fixed" else _float_problems(node)
@@ -114,6 +117,8 @@ def _fixed_problems(node: Node) -> Iterator[str]:
         yield f"{type(node).__name__}, a function of running means, runs in floats only"
     if isinstance(node, Input) and node.kind == "current" and node.format is None:
         yield "a current has no integer format"
+    if isinstance(node, Poisson) and not node.whole:
+        yield f"its events are worth {node.weight:g} each; integers up to 2**24 in all are exact"
     if isinstance(node, Population):
         yield from _fixed_population(node)
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Quantised
-from spikeflow.ir.nodes import Input, Joint, Node, Passing, Population, Procedural, Scale, Synaptic
+from spikeflow.ir.nodes import Input, Joint, Node, Passing, Poisson, Population, Procedural, Scale, Synaptic
 
 
 class Wire(Protocol):
@@ -75,6 +75,8 @@ def hands_on_whole(node: Node) -> bool:
         return node.fixed or node.spikes
     if isinstance(node, Input):
         return node.kind == "spikes" or node.format is not None
+    if isinstance(node, Poisson):
+        return node.whole
     if isinstance(node, Synaptic | Scale) and not isinstance(node, Procedural):
         return isinstance(node.weight if isinstance(node, Synaptic) else node.factor, Quantised)
     return False

@@ -87,6 +87,8 @@ class FloatNetwork:
 
     def output(self, name: str, shape: Sequence[int]) -> int: ...
 
+    def poisson(self, name: str, shape: Sequence[int], thresholds: Annotated[NDArray[numpy.uint32], dict(order='C', device='cpu', writable=False)], starts: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], table: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], seed: int, number: int, weight: float, analog: bool) -> int: ...
+
     def linear(self, name: str, sources: int, out: Sequence[int], weights: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
 
     def sparse(self, name: str, inputs: Sequence[int], out: Sequence[int], indptr: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], targets: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None, exponent: int, scopes: Sequence[int]) -> int: ...
@@ -110,12 +112,12 @@ class FloatNetwork:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]]) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]]) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
 
-    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]]) -> FloatLive:
+    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]]) -> FloatLive:
         """A batch that keeps its state between stretches of steps."""
 
     @overload
@@ -134,6 +136,8 @@ class Int32Network:
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 
     def output(self, name: str, shape: Sequence[int]) -> int: ...
+
+    def poisson(self, name: str, shape: Sequence[int], thresholds: Annotated[NDArray[numpy.uint32], dict(order='C', device='cpu', writable=False)], starts: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], table: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], seed: int, number: int, weight: float, analog: bool) -> int: ...
 
     def linear(self, name: str, sources: int, out: Sequence[int], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
 
@@ -158,12 +162,12 @@ class Int32Network:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
 
-    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]]) -> Int32Live:
+    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]]) -> Int32Live:
         """A batch that keeps its state between stretches of steps."""
 
     def population_wide(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
@@ -177,6 +181,8 @@ class Int64Network:
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 
     def output(self, name: str, shape: Sequence[int]) -> int: ...
+
+    def poisson(self, name: str, shape: Sequence[int], thresholds: Annotated[NDArray[numpy.uint32], dict(order='C', device='cpu', writable=False)], starts: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], table: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], seed: int, number: int, weight: float, analog: bool) -> int: ...
 
     def linear(self, name: str, sources: int, out: Sequence[int], weights: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, delays: Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int: ...
 
@@ -201,10 +207,10 @@ class Int64Network:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
 
-    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]]) -> Int64Live:
+    def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]]) -> Int64Live:
         """A batch that keeps its state between stretches of steps."""

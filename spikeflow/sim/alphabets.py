@@ -18,7 +18,7 @@ import numpy as np
 from spikeflow.ir.arrays import Array
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input, Passing, Population
+from spikeflow.ir.nodes import Input, Passing, Poisson, Population
 from spikeflow.ir.operations import FLOAT, Operation
 
 EXACT = 2.0**24  # up to here float32 holds every integer
@@ -138,6 +138,8 @@ def carries_spikes(node: object) -> bool:
 def _source(node: object, largest_input: int) -> Alphabet:
     if carries_spikes(node):
         return Alphabet(-largest_input, largest_input, True)
+    if isinstance(node, Poisson):
+        return Alphabet(*node.extent, node.whole)
     return handed_on(node) if isinstance(node, Population) else ANY
 
 

@@ -15,9 +15,9 @@ from spikeflow import encode
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.input_record import InputRecord
-from spikeflow.ir.nodes import Input
+from spikeflow.ir.nodes import Input, Poisson
 from spikeflow.ir.record import Network
-from spikeflow.sim import ENGINES, Constant, Dense, Result, Runner
+from spikeflow.sim import ENGINES, Constant, Dense, Result, Runner, State
 from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import parted
@@ -79,7 +79,12 @@ def run_batch(
     inputs = encode_batch(network, batch, when.steps, when.level, when.first, when.before)
     named = inputs if isinstance(inputs, Mapping) else {network.graph.inputs[0]: inputs}
     start = options.start
-    state = None if start is None else start.state[when.first : when.first + len(batch)]
+    state = (
+        _numbered(network, len(batch), when)
+        if start is None
+        else start.state[when.first : when.first + len(batch)]
+    )
+    numbered = state is not None
     ends, after, beyond = _ends(network, len(batch), options, when), None, list[Unbounded]()
     parts: list[Result] = []
     for first, last in pairwise((0, *ends)):
@@ -97,8 +102,16 @@ def run_batch(
     whole = replace(_joined(parts), after=None)
     if after is None:
         return whole, beyond
-    renumbered = after if start is not None else replace(after, sample=after.sample + when.first)
+    renumbered = after if numbered else replace(after, sample=after.sample + when.first)
     return replace(whole, after=lambda: renumbered), beyond
+
+
+def _numbered(network: Network, samples: int, when: When) -> State | None:
+    """The initial state where drive depends on the number of a sample; else None, which means the same."""
+    if not network.graph.of_kind(Poisson):
+        return None
+    initial = State.initial(network.graph, samples)
+    return replace(initial, sample=initial.sample + when.first)
 
 
 def _ends(network: Network, samples: int, options: RunOptions, when: When) -> list[int]:

@@ -27,7 +27,7 @@ from spikeflow.sim.inputs import (
     RunInputs,
     expect_rows,
     expect_steps,
-    samples_of,
+    rows_in,
 )
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
 from spikeflow.sim.records import wanted
@@ -102,7 +102,7 @@ class Engine:
         `progress` is called with (samples done, samples) about every 50 ms; an exception it raises, or
         Ctrl-C, ends the run.
         """
-        run = _Stretch(self, inputs, steps, record)
+        run = _Stretch(self, inputs, steps, record, None if state is None else rows_of(state))
         before = 0
         if state is not None:
             check(state, self.graph, self.layout)
@@ -118,6 +118,7 @@ class Engine:
             threads=self.threads,
             progress=progress,
             begun=_NO_STARTS if state is None else state.steps,
+            numbers=_NO_STARTS if state is None else state.sample,
             start=[] if state is None else arrays_of(state, self.layout, lowered.index),
             end=[] if room is None else room.arrays(lowered.index),
         )
@@ -191,7 +192,7 @@ class LiveEngine:
     ) -> Result:
         """Run so many further steps; `inputs` begin with the first of them."""
         self._expect_whole()
-        run = _Stretch(self._engine, inputs, steps, record)
+        run = _Stretch(self._engine, inputs, steps, record, self._done.size)
         expect_rows(run.named, self._done.size)
         before = int(self._done.max())
         self._engine.expect_room(run, run.samples, before)
@@ -221,7 +222,7 @@ class LiveEngine:
             state = self.state()
             lowered = self._engine.lowered(self._largest, steps, state)
             start = arrays_of(state, self._engine.layout, lowered.index)
-            self._native = lowered.network.live(state.rows, state.steps, start)
+            self._native = lowered.network.live(state.rows, state.steps, state.sample, start)
             self._lowered, self._sized = lowered, sized
         return self._lowered
 
@@ -235,12 +236,19 @@ class LiveEngine:
 class _Stretch:
     """What a stretch of steps takes and gives, as the engine and as Python see it."""
 
-    def __init__(self, engine: Engine, inputs: RunInputs, steps: int, record: Sequence[str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str],
+        rows: int | None = None,
+    ) -> None:
         expect_steps(steps)
         self.engine, self.graph, self.steps = engine, engine.graph, steps
         self.wanted = wanted(self.graph, record)
         self.named = engine.expected.by_name(inputs, steps)
-        self.samples = samples_of(next(iter(self.named.values())))
+        self.samples = rows_in(self.named, rows)
         whole = engine.fixed or engine.coded
         self.largest = _largest(self.graph, self.named, engine.fixed) if whole else 1
         self.begun = time.perf_counter()

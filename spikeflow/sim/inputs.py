@@ -51,6 +51,13 @@ def samples_of(x: RunInput) -> int:
     return int(x.values.shape[1 if isinstance(x, Dense) else 0])
 
 
+def rows_in(named: Mapping[str, RunInput], rows: int | None) -> int:
+    """How many samples a run has: as its inputs; a graph without an Input as many as its state, or one."""
+    if named:
+        return samples_of(next(iter(named.values())))
+    return 1 if rows is None else rows
+
+
 class Expected:
     """What a graph expects of its inputs, found once for many runs."""
 
@@ -138,7 +145,7 @@ def expect_steps(steps: int) -> None:
 
 def expect_rows(named: Mapping[str, RunInput], rows: int) -> None:
     """Raise DataError unless the inputs have a sample for each row of the state."""
-    samples = samples_of(next(iter(named.values())))
+    samples = samples_of(next(iter(named.values()))) if named else rows
     if samples != rows:
         raise DataError("inputs", f"{samples} samples", f"{rows}, one for each row of the state")
 

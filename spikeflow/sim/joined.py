@@ -49,6 +49,8 @@ def taken(network: Network, given: object) -> Samples:
         Where inputs are missing, or of different numbers of samples or steps, or of wrong shapes.
     """
     names = network.graph.inputs
+    if not names:
+        raise DataError("data", "samples", "none, as the network has no Input", "sim.run(graph, {}, steps)")
     if isinstance(given, Samples) and given.prepared:
         return given
     if isinstance(given, Mapping):

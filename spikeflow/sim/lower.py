@@ -28,6 +28,7 @@ from spikeflow.ir.nodes import (
     Linear,
     Move,
     Output,
+    Poisson,
     Population,
     Procedural,
     Scale,
@@ -167,6 +168,10 @@ class _Lowering:
                 return self.network.input(name, out, node.kind == "current")
             case Output():
                 return self.network.output(name, out)
+            case Poisson():
+                return self.network.poisson(
+                    name, out, *node.tables(), node.seed, node.number, node.weight, not node.whole
+                )
             case Synaptic() if name in self.exact:
                 return self._coded(name, node)
             case Synaptic():

@@ -12,7 +12,7 @@ import numpy as np
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.evaluate import evaluate
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input, Passing, Population, Scale, Synaptic
+from spikeflow.ir.nodes import Input, Passing, Poisson, Population, Scale, Synaptic
 from spikeflow.ir.program import Program
 from spikeflow.ir.synapses import largest_sum
 from spikeflow.sim.intervals import INT32, INT64, ZERO, Interval, Intervals, of_array
@@ -38,6 +38,8 @@ def node_ranges(graph: Graph, largest_input: int) -> dict[str, Interval]:
                 (node.format.low, node.format.high) if node.format else (-largest_input, largest_input)
             )
             found[name] = Interval(min(low, 0), max(high, 0))
+        elif isinstance(node, Poisson):
+            found[name] = Interval(*map(int, node.extent))
         elif isinstance(node, Population):
             found[name] = program_ranges(node, dict.fromkeys(node.ports, INT32))[node.program.output].hull(
                 ZERO

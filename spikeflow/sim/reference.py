@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Joint, Move, OfMeans, Plain, Population, Scale, Synaptic
+from spikeflow.ir.nodes import Input, Joint, Move, OfMeans, Plain, Poisson, Population, Scale, Synaptic
 from spikeflow.ir.nodes.families import gathered
 from spikeflow.ir.outputs import expanded
 from spikeflow.ir.synapses import index_map
@@ -32,7 +32,7 @@ from spikeflow.sim.inputs import (
     RunInputs,
     expect_rows,
     expect_steps,
-    samples_of,
+    rows_in,
 )
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.plastic import expect_exact, learning
@@ -76,7 +76,7 @@ class Reference:
         """Run for so many steps, from a state or from the initial one."""
         expect_steps(steps)
         named = self.expected.by_name(inputs, steps)
-        samples = samples_of(next(iter(named.values())))
+        samples = rows_in(named, None if state is None else rows_of(state))
         self.needs.expect_room(_size(samples, steps))
         run = _Run(self, samples if state is None else state)
         result = with_first_steps(self, run.advance(inputs, steps, record), named, state)
@@ -177,9 +177,8 @@ class _Run:
 
     def _value(self, name: str, step: int) -> Array:
         node = self.graph.nodes[name]
-        if isinstance(node, Input):
-            values, constant = self.inputs[name]
-            value = values if constant else values[step]
+        if isinstance(node, Input | Poisson):
+            value = _entering(self, name, node, step)
             self.count(name, spikes=int(np.count_nonzero(value)))
             return value
         arriving = [self._port(name, port) for port in node.ports]
@@ -278,6 +277,13 @@ def _learn(run: _Run, name: str, step: int) -> None:
     run.learning[name].learn(run.reader(name), run.values[plastic.post], modulator, run.done + step)
 
 
+def _entering(run: _Run, name: str, node: Input | Poisson, step: int) -> Array:
+    if isinstance(node, Poisson):
+        return node.value(run.numbers, run.done + step).astype(run.dtype)
+    values, constant = run.inputs[name]
+    return values if constant else values[step]
+
+
 def _traced(run: _Run, trace: Trace) -> Array:
     if trace.state >= 0:
         return run.cells[trace.node].state[trace.state].copy()
@@ -358,8 +364,11 @@ def _recalled(past: Array, length: int) -> deque[Array]:
 
 def _analog(graph: Graph) -> dict[str, bool]:
     """Whether a node's input comes from a current without a population in between."""
-    known = {n: isinstance(node, Input) and node.kind == "current" for n, node in graph.nodes.items()}
+    known = {
+        n: node.kind == "current" if isinstance(node, Input) else isinstance(node, Poisson) and not node.whole
+        for n, node in graph.nodes.items()
+    }
     for name in graph.order:
-        if not isinstance(graph.nodes[name], Input | Population):
+        if not isinstance(graph.nodes[name], Input | Poisson | Population):
             known[name] = any(known[e.src] for e in graph.inputs_of(name))
     return known

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from spikeflow.ir.answer import VALUE
 from spikeflow.ir.interval import wilson
-from spikeflow.ir.nodes import Input, Population
+from spikeflow.ir.nodes import Input, Poisson, Population
 from spikeflow.ir.record import Network
 from spikeflow.ir.score import Score
 from spikeflow.ir.stages import stage_of
@@ -198,8 +198,8 @@ def summarise(network: Network, evaluation: Evaluation, y: npt.ArrayLike | None 
 
 def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
     node, count, samples = network.graph.nodes[name], evaluation.counts[name], evaluation.samples
-    fires = isinstance(node, Input) or (isinstance(node, Population) and node.spikes)
-    neurons = prod(node.shape) if isinstance(node, Population | Input) else 0
+    fires = isinstance(node, Input | Poisson) or (isinstance(node, Population) and node.spikes)
+    neurons = prod(node.shape) if isinstance(node, Population | Input | Poisson) else 0
     parts = narrowed(node, count)
     # a population's steps awake, which in a mapped network come after its level; an Input has no updates
     chances = count.neuron_updates or samples * evaluation.steps * neurons

@@ -60,7 +60,7 @@ public:
         Slot<float>& in = step.ports[0].value();
         if (!port_.kernels) begin(*in.layout);
         whole(in.events(), in_->write_events());
-        Step<S> inner{step.time, {&port_, 1}, out_, step.counters, step.analog};
+        Step<S> inner{step.time, {&port_, 1}, out_, step.counters, step.analog, step.sample};
         sums_->step(inner);
         scaled(step.out);
         if (node_.bias.empty()) return;

@@ -43,6 +43,7 @@ template <> const RowKernels<int32_t, int8_t>& row_kernels<int32_t, int8_t>(Isa 
 template <> const RowKernels<int32_t, int16_t>& row_kernels<int32_t, int16_t>(Isa isa) { return tables(isa).rows_int16; }
 template <> const RowKernels<int32_t, int32_t>& row_kernels<int32_t, int32_t>(Isa isa) { return tables(isa).rows_int32; }
 template <> const RowKernels<int64_t, int32_t>& row_kernels<int64_t, int32_t>(Isa isa) { return tables(isa).rows_int64; }
+const DrawKernels& draw_kernels(Isa isa) { return tables(isa).draws; }
 const CastKernels& cast_kernels(Isa isa) { return tables(isa).casts; }
 
 }  // namespace spikeflow

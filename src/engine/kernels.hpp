@@ -103,6 +103,14 @@ template <class R>
 const Kernels<R>& kernels(Isa isa);
 template <class V, class W>
 const RowKernels<V, W>& row_kernels(Isa isa);
+// Random numbers and what is made of them; see spikeflow/ir/nodes/poisson.py.
+struct DrawKernels {
+    // Words `first` to `first + count - 1` of a key.
+    void (*words)(uint64_t* to, uint64_t key, uint64_t first, int32_t count);
+    // For each of n random numbers how many of the rising thresholds it reaches; n is a multiple of 64.
+    void (*events)(int32_t* to, const uint32_t* u, int32_t n, const uint32_t* thresholds, int32_t count);
+};
+const DrawKernels& draw_kernels(Isa isa);
 // int64 <-> int32, elementwise.
 struct CastKernels {
     void (*widen)(int64_t* dst, const int32_t* src, int32_t n);

@@ -73,6 +73,7 @@ template <class V>
 void Network<V>::seal() {
     require(!sealed_ && !entries_.empty(), "network", "finished twice, or without nodes");
     for (Entry<V>& entry : entries_) {
+        entry.analog |= entry.node && entry.node->is_analog();
         for (const auto& edges : entry.ports)
             require(!edges.empty() || (entry.node && entry.node->may_be_unconnected()), entry.name, "a port without edges");
         if (entry.kind == NodeKind::input || (entry.node && entry.node->is_population())) continue;
@@ -125,7 +126,8 @@ template <class V>
 void Network<V>::check_start(const RunText<V>& text) const {
     const auto samples = static_cast<std::size_t>(text.samples);
     const bool given = !text.start.steps.empty();
-    if (given ? text.start.steps.size() != samples : !text.start.memories.empty()) throw Error(Fault::simulation, "run", "a state of another number of samples");
+    const bool numbered = text.start.numbers.empty() || text.start.numbers.size() == samples;
+    if (given ? text.start.steps.size() != samples || !numbered : !text.start.memories.empty()) throw Error(Fault::simulation, "run", "a state of another number of samples");
     for (const int64_t steps : text.start.steps)
         if (steps < 0) throw Error(Fault::simulation, "run", "a state of negative steps");
     for (const auto& memory : text.start.memories) check_memory(memory, text.samples);

@@ -36,10 +36,11 @@ struct Memory {
     std::vector<std::span<S>> own;
 };
 
-// The state in which a run begins: steps behind each sample, none where all begin at step 0.
+// The state in which a run begins: steps behind each sample and its number; none where all begin at step 0, numbered in
+// order.
 template <class V>
 struct Start {
-    std::span<const int64_t> steps;
+    std::span<const int64_t> steps, numbers;
     std::vector<Memory<const Stored<V>>> memories;
 };
 

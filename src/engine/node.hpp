@@ -78,6 +78,7 @@ struct Step {
     Slot<V>& out;
     Counters& counters;
     bool analog;          // what arrives comes from a current
+    int64_t sample;       // its number, on which random drive depends
 };
 
 // Where a worker's runners find what they share.
@@ -114,6 +115,7 @@ public:
     virtual bool is_population() const { return false; }
     virtual bool repeats() const { return true; }      // equal inputs, equal output: nothing is remembered
     virtual bool may_be_unconnected() const { return false; }
+    virtual bool is_analog() const { return false; }   // what it emits is no spikes, whatever arrives
 
     std::string name;
     Layout layout;

@@ -77,6 +77,7 @@ void Worker<V>::begin(const Start<V>& start, int32_t sample) {
         if (cell.runner) cell.runner->reset();
     }
     now_ = start.steps.empty() ? 0 : start.steps[static_cast<std::size_t>(sample)];
+    number_ = start.numbers.empty() ? sample : start.numbers[static_cast<std::size_t>(sample)];
     for (const auto& memory : start.memories) load(memory, sample, static_cast<int32_t>(start.steps.size()));
 }
 
@@ -209,7 +210,7 @@ void Worker<V>::run_node(std::size_t node, const RunText<V>& text, int32_t sampl
     if (entry.kind == NodeKind::input) return read_input(node, text, sample, time);
     point_ports(node);
     if (entry.kind == NodeKind::output) return write_output(cell, entry.layout, text, sample, time);
-    Step<V> step{now_, cell.ports, slot(node, now_), cell.counters, entry.analog};
+    Step<V> step{now_, cell.ports, slot(node, now_), cell.counters, entry.analog, number_};
     cell.runner->step(step);
 }
 

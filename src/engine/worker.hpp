@@ -58,7 +58,7 @@ private:
     const Network<V>& network_;
     Scratch<V> scratch_;
     std::vector<Cell> cells_;
-    int64_t now_ = 0;                                     // steps behind the sample
+    int64_t now_ = 0, number_ = 0;                        // steps behind the sample, and its number
 };
 
 }  // namespace spikeflow

@@ -28,6 +28,7 @@ from spikeflow.ir.nodes import (
     Output,
     Pad,
     Permute,
+    Poisson,
     Procedural,
     Reshape,
     Root,
@@ -101,6 +102,7 @@ EXAMPLES: Mapping[str, Example] = MappingProxyType(
         "Matmul": Example(Matmul(transposed=True)),
         "Softmax": Example(Softmax(), (3, 4, 2)),
         "Normalise": Example(Normalise(12)),
+        "Poisson": Example(Poisson(PICTURE, np.full(PICTURE, 0.7), 3)),
         "Population": Example(IF(2.0, "zero").node(PICTURE)),
     }
 )

@@ -179,6 +179,31 @@ def test_a_scope_says_how_many_weights_there_are(scopes: list[int], holds: int, 
 @pytest.mark.parametrize(
     "bad",
     [
+        ([], [0, 1, 3], [0]),
+        ([1, 2, 3], [0], [0]),
+        ([1, 2, 3], [1, 3], [0]),
+        ([1, 2, 3], [0, 10**6, 3], [0]),
+        ([1, 2, 3], [0, -5, 3], [0]),
+        ([3, 2, 1], [0, 3], [0]),
+        ([1, 2, 3], [0, 1, 3], []),
+        ([1, 2, 3], [0, 1, 3], [2]),
+        ([1, 2, 3], [0, 1, 3], [-1]),
+        ([1, 2, 3], [0, 1, 3], [0, 1]),
+    ],
+)
+def test_hostile_drive_raises(bad: tuple[list[int], list[int], list[int]]) -> None:
+    def poisson(thresholds: list[int], starts: list[int], table: list[int]) -> None:
+        arrays = np.asarray(thresholds, np.uint32), np.asarray(starts, I32), np.asarray(table, I32)
+        _engine.FloatNetwork().poisson("d", [3], *arrays, 0, 0, 1.0, False)
+
+    poisson([1, 2, 3], [0, 1, 3], [0, 1, 0])
+    with pytest.raises(GraphError):
+        poisson(*bad)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
         ([0, 1], [0, 1, 2]),
         ([0, 1, 2, 3], [0, 1, 2]),
         ([1, 2, 3], [0, 1, 2]),
@@ -288,7 +313,14 @@ def test_hostile_edges_raise(edge: tuple[int, int, int, int]) -> None:
 
 def run_native(net: Any, steps: int, feeds: list[Any], recorded: list[int], **more: Any) -> Any:
     """A run of one sample on one thread, from its initial state unless told otherwise."""
-    rest = {"traces": [], "begun": np.zeros(0, np.int64), "start": [], "end": [], **more}
+    rest = {
+        "traces": [],
+        "begun": np.zeros(0, np.int64),
+        "numbers": np.zeros(0, np.int64),
+        "start": [],
+        "end": [],
+        **more,
+    }
     return net.run(steps, 1, feeds, recorded, threads=1, progress=None, **rest)
 
 
@@ -387,6 +419,7 @@ def test_one_wrong_spike_among_many_is_found(seed: int) -> None:
         {"traces": [(1, -1, 0, np.zeros(3, F32))]},
         {"begun": np.array([-1])},
         {"begun": np.array([1, 1])},
+        {"begun": np.array([1]), "numbers": np.array([1, 1])},
         {"start": [(1, None, [np.zeros((1, 2), F32)])]},  # without the steps that lie behind
         {"begun": np.array([3]), "start": [(7, None, [])]},
         {"begun": np.array([3]), "start": [(-1, None, [])]},
@@ -408,10 +441,10 @@ def test_hostile_states_and_records_raise(more: dict[str, Any]) -> None:
     begun, start = more.get("begun", np.zeros(0, I64)), more.get("start", [])
     if "start" in more or "begun" in more:
         with pytest.raises(SimulationError):
-            population_network().live(1, begun, start)
+            population_network().live(1, begun, more.get("numbers", np.zeros(0, I64)), start)
     if "end" in more:
         with pytest.raises(SimulationError):
-            population_network().live(1, np.zeros(0, I64), []).save(more["end"])
+            population_network().live(1, np.zeros(0, I64), np.zeros(0, I64), []).save(more["end"])
 
 
 def long_run() -> tuple[engine.Engine, Dense]:

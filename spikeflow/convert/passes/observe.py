@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from spikeflow.convert.passes.forward import forward, outputs_of
+from spikeflow.errors import DataError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
@@ -119,6 +120,8 @@ class Stats(Frozen):
 
 def check_data(graph: Graph, x: object) -> Array:
     """The samples as float32; DataError where they are empty, not finite or not of the input's shape."""
+    if not graph.inputs:
+        raise DataError("calibration data", "samples", "none, as the graph has no Input")
     array = fitting(samples_of(x), graph.shapes[graph.inputs[0]], "calibration data")
     return np.ascontiguousarray(array)
 

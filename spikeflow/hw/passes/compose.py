@@ -30,6 +30,7 @@ from spikeflow.ir.nodes import (
     Move,
     Node,
     Output,
+    Poisson,
     Population,
     Shape,
     Sparse,
@@ -72,11 +73,13 @@ def compose(graph: Graph) -> Graph:
     Raises
     ------
     GraphError
-        Where a bias passes a delay (it would begin late), a path is too large to be written out, or an edge
-        reads a state.
+        Where a bias passes a delay (it would begin late), a path is too large to be written out, an edge
+        reads a state, or a source draws its spikes itself.
     """
     for edge in reads_states(graph):
         raise GraphError(edge.src, f"hands on its state {edge.src_port} to {edge.dst}, which no chip does")
+    for name in graph.of_kind(Poisson):
+        raise GraphError(name, "draws its spikes itself, which no chip does")
     builder = _Builder(graph)
     for name, node in graph.nodes.items():
         for port in node.ports if isinstance(node, Population | Output) else ():

@@ -30,7 +30,7 @@ from spikeflow.hw.passes.advice import (
 from spikeflow.hw.passes.compose import Constants
 from spikeflow.hw.passes.retime import retime
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input, Output, Population, Synaptic
+from spikeflow.ir.nodes import Input, Output, Poisson, Population, Synaptic
 from spikeflow.ir.outputs import reads_states
 from spikeflow.ir.plastic import plastic_nodes
 from spikeflow.ir.synapses import fan_in as most_synapses
@@ -63,6 +63,14 @@ def learning(graph: Graph) -> tuple[Violation, ...]:
     limit, hint = "weights that stay", "sim.with_weights(graph, state, learns=False), what was learned"
     needs = ((name, "synapses that learn while the network runs") for name, _, _ in plastic_nodes(graph))
     return tuple(Violation(name, need, limit, hint) for name, need in needs)
+
+
+def random_drive(graph: Graph) -> tuple[Violation, ...]:
+    """Sources that draw their spikes themselves; no chip's table has such a generator."""
+    hint = "an Input in its place, into which the host sends the spikes"
+    return tuple(
+        Violation(name, "random drive", "spikes that are sent", hint) for name in graph.of_kind(Poisson)
+    )
 
 
 def inputs(graph: Graph, chip: Chip) -> Iterator[Violation]:

@@ -20,6 +20,7 @@ from spikeflow.ir.nodes.linear import Linear
 from spikeflow.ir.nodes.max_pool import MaxPool
 from spikeflow.ir.nodes.moves import Concat, Flatten, Gather, Pad, Permute, Reshape, Slice, Upsample
 from spikeflow.ir.nodes.of_means import Combined, Matmul, Normalise, OfMeans, Root, Softmax
+from spikeflow.ir.nodes.poisson import Poisson
 from spikeflow.ir.nodes.pools import SumPool
 from spikeflow.ir.nodes.population import Population
 from spikeflow.ir.nodes.procedural import Procedural
@@ -53,6 +54,7 @@ __all__ = [
     "Passing",
     "Permute",
     "Plain",
+    "Poisson",
     "Pool",
     "Population",
     "Procedural",
@@ -99,6 +101,7 @@ Node = (
     | Matmul
     | Softmax
     | Normalise
+    | Poisson
 )
 KINDS: Mapping[str, Any] = MappingProxyType({kind.__name__: kind for kind in get_args(Node)})
 SynapticNode = Linear | Conv2d | Sparse | Procedural  # the kinds of the family Synaptic

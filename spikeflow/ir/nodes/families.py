@@ -13,7 +13,7 @@
 `Joint`
     kinds that join values otherwise than by a sum, and may remember something of the steps before.
 
-Input and Population stand for themselves: a reader has to know what enters and what a neuron is.
+Input, Poisson and Population stand for themselves: a reader has to know what enters and what a neuron is.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 from spikeflow.ir.answer import VALUE
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.interval import wilson
-from spikeflow.ir.nodes import Input, Node, Population
+from spikeflow.ir.nodes import Input, Node, Poisson, Population
 from spikeflow.ir.record import Network
 from spikeflow.ir.stages import stage_of
 from spikeflow.ir.synapses import connections, stored_synapses
@@ -105,7 +105,7 @@ def _neurons(node: Node) -> int:
 
 def _layer(graph: Graph, evaluation: Evaluation, name: str) -> LayerFacts:
     node, count, samples = graph.nodes[name], evaluation.counts[name], evaluation.samples
-    size = prod(node.shape) if isinstance(node, Population | Input) else 0
+    size = prod(node.shape) if isinstance(node, Population | Input | Poisson) else 0
     # a neuron that wakes later, or a run lengthened by the read-out's level, has other steps than are read
     moments = count.neuron_updates if isinstance(node, Population) else samples * evaluation.steps * size
     rate = count.spikes / max(1, moments) if fires(node) else None
@@ -132,4 +132,6 @@ def fires(node: Node) -> bool:
     """Whether a node's values are spikes; those of a read-out and of a current are not."""
     if isinstance(node, Input):
         return node.kind == "spikes"
+    if isinstance(node, Poisson):
+        return node.whole
     return isinstance(node, Population) and node.spikes
