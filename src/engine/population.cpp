@@ -49,6 +49,12 @@ public:
         require(static_cast<int64_t>(text.initial.size()) == program.states(), name, "initial states that are not the program's");
         for (const auto& p : text.params) params.push_back(make_operand<R>(name, this->layout, p));
         for (const auto& s : text.initial) initial.push_back(make_operand<R>(name, this->layout, s));
+        if constexpr (std::is_same_v<R, float>) {
+            std::vector<int32_t> uniform;
+            for (int32_t p = 0; p < program.params(); ++p)
+                if (text.params[static_cast<std::size_t>(p)].size() == 1) uniform.push_back(p);
+            loop = Loop::make(program.loop_text(uniform));
+        }
     }
 
     void check_source(std::size_t, const Layout& from) const override {
@@ -62,6 +68,7 @@ public:
     Program<R> program;
     std::vector<Operand<R>> params, initial;
     int32_t start;
+    std::shared_ptr<const Loop> loop;       // the program as one loop, where there is one
 };
 
 template <class V, class R>
@@ -137,9 +144,23 @@ private:
             step.counters.idle += n;
             return;
         }
-        const Settled settled = single_ ? run_single(b, n, step) : run_marked(b, n, step);
+        const Settled settled = looped() ? run_loop(b, n, step) : single_ ? run_single(b, n, step) : run_marked(b, n, step);
         step.counters.idle += settled.idle;
         resting_[at] = silent && !settled.changed;
+    }
+
+    bool looped() const { return node_.loop != nullptr && context_.isa == Isa::avx512; }
+
+    Settled run_loop(int32_t b, int32_t n, Step<V>& step) {
+        for (std::size_t p = 0; p < step.ports.size(); ++p) arrive(p, step.ports[p], b, n);
+        place_operands(b);
+        if constexpr (std::is_same_v<R, float>) {
+            const Loop::Outcome done = node_.loop->run(frame_.places.data(), n, context_.scratch.masks);
+            hand_on(b, n, static_cast<int32_t>(done.emitted), step);
+            return {static_cast<int32_t>(done.idle), done.changed || done.emitted != 0};
+        } else {
+            return {};
+        }
     }
 
     // One port, one state, and nothing is narrowed: the last loop counts what is idle.
@@ -236,15 +257,20 @@ private:
 
     // Hand on the output of the block; returns how many values are not 0.
     int32_t emit(int32_t b, int32_t n, Step<V>& step) {
-        const R* output = node_.program.output(frame_);
+        const int32_t count = kernels_.nonzero(node_.program.output(frame_), n, context_.scratch.masks);
+        hand_on(b, n, count, step);
+        return count;
+    }
+
+    // The same, of so many values that are not 0, for which bits are set in the masks.
+    void hand_on(int32_t b, int32_t n, int32_t count, Step<V>& step) {
         Scratch<V>& scratch = context_.scratch;
-        const int32_t count = kernels_.nonzero(output, n, scratch.masks);
-        if (count == 0) return 0;
+        if (count == 0) return;
         step.counters.spikes += count;
         if (dense_) {
-            write_block(const_cast<V*>(step.out.block(b)), output, n);
+            write_block(const_cast<V*>(step.out.block(b)), node_.program.output(frame_), n);
             step.out.touch(b);
-            return count;
+            return;
         }
         for (int32_t w = 0; w * 64 < n; ++w)
             for (uint64_t word = scratch.masks[w]; word != 0; word &= word - 1) {
@@ -252,7 +278,6 @@ private:
                 if (layout_.permuted) scratch.mark(at);
                 else events_->index.push(at);
             }
-        return count;
     }
 
     // -0 does not leave a population: x + 0 is +0 for it and changes nothing else.

@@ -223,6 +223,21 @@ void Program<R>::find_integration() {
 }
 
 template <class R>
+LoopText Program<R>::loop_text(std::span<const int32_t> uniform) const {
+    LoopText text;
+    for (const Compiled& i : code_) text.code.push_back({i.op, i.dst, i.a, i.b, i.c});
+    text.registers = registers_;
+    text.output = output_;
+    text.next = next_;
+    text.stores_output = !spikes_;
+    for (int32_t i = 0; i < inputs(); ++i) text.inputs.push_back(input_place(i));
+    for (int32_t i = 0; i < states(); ++i) text.states.push_back(state_place(i));
+    for (std::size_t i = 0; i < constants_.size(); ++i) text.uniform.push_back(first_constant_ + i);
+    for (const int32_t i : uniform) text.uniform.push_back(param_place(i));
+    return text;
+}
+
+template <class R>
 void Program<R>::count_places() {
     std::vector<char> met(first_state_ + states_, 0);
     for (std::size_t k = once_; k < code_.size(); ++k)

@@ -13,6 +13,7 @@
 
 #include "buffer.hpp"
 #include "kernels.hpp"
+#include "loop.hpp"
 #include "program_ops.hpp"
 
 namespace spikeflow {
@@ -71,6 +72,9 @@ public:
         std::optional<std::size_t> decay;
     };
     const std::optional<Integration>& integration() const { return integration_; }
+
+    // The program for a compiled loop; `uniform` are params that are one number for all neurons.
+    LoopText loop_text(std::span<const int32_t> uniform) const;
 
     R* output(Frame& frame) const { return frame.places[output_]; }
     const R* output(const Frame& frame) const { return frame.places[output_]; }

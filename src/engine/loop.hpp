@@ -1,0 +1,50 @@
+// Loop: a program of floats as machine code: one pass over a block of neurons, all values in registers, with the end of
+// the step (states settled, idle neurons counted, spikes as bits) in the same pass.
+//
+// Made at run time where the processor has AVX-512, in some microseconds; operation by operation what the interpreted
+// program does, each rounded by itself, so the same bits. Elsewhere, and for programs that it does not take (tanh,
+// sigmoid, exp, more intermediate values than registers), there is none and the program is interpreted.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "operations.hpp"
+
+namespace spikeflow {
+
+// A program as the compiler left it: operations on places; see Program.
+struct LoopText {
+    struct Instruction {
+        Op op;
+        std::size_t dst, a, b, c;
+    };
+    std::vector<Instruction> code;
+    std::size_t registers = 0, output = 0;         // places below `registers` are registers, the others lie in memory
+    std::vector<std::size_t> inputs, states, next;
+    std::vector<std::size_t> uniform;              // that hold one number for all neurons
+    bool stores_output = false;                    // also as values, at its place
+};
+
+class Loop {
+public:
+    // Null where there is no way.
+    static std::shared_ptr<const Loop> make(const LoopText& text);
+    ~Loop();
+    Loop(const Loop&) = delete;
+
+    struct Outcome {
+        int64_t idle = 0, emitted = 0;             // neurons in which nothing happened, and values that are not 0
+        bool changed = false;                      // a bit of any state
+    };
+    // `masks`: a bit for each neuron, of up to 64 words; set where the output is not 0.
+    Outcome run(float* const* places, int32_t n, uint64_t* masks) const;
+
+private:
+    Loop(void* memory, std::size_t size) : memory_(memory), size_(size) {}
+    void* memory_;
+    std::size_t size_;
+};
+
+}  // namespace spikeflow
