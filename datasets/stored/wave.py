@@ -7,12 +7,13 @@ Source: IBM and Microsoft 1991, "Multimedia Programming Interface and Data Speci
 from __future__ import annotations
 
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.files.opened import read_regular
 from spikeflow.files.write import replace_file
 from spikeflow.sound import Sound
@@ -54,7 +55,9 @@ def read_wave(path: str | Path) -> Sound:
             samples = _samples(raw[at : at + size], layout)
             if not np.isfinite(samples).all():
                 raise FileError(path, "samples that are NaN or infinite")
-            return Sound(samples, layout.rate_hz)
+            return Sound(
+                _within(path, samples).reshape(-1, layout.channels).mean(1).astype(np.float32), layout.rate_hz
+            )
     raise FileError(path, "a WAV file without data")
 
 
@@ -126,5 +129,15 @@ def _samples(data: bytes, layout: _Layout) -> Array:
         values = wide.view("<i4").ravel() / 2.0**31
     else:
         values = np.frombuffer(data, f"<i{layout.bits // 8}") / 2.0 ** (layout.bits - 1)
-    values = np.clip(values, -1, 1)
-    return values.reshape(-1, layout.channels).mean(1).astype(np.float32)
+    return values
+
+
+def _within(path: str | Path, values: Array) -> Array:
+    """What floats hold beyond -1 and 1 is cut off, and told."""
+    if beyond := int((np.abs(values) > 1).sum()):
+        text = (
+            f"{path}: {beyond} of {len(values)} samples lie beyond -1 to 1, up to {np.abs(values).max():g}, "
+        )
+        text += "and are cut off there. Try: samples divided by the largest"
+        warnings.warn(text, SpikeflowWarning, stacklevel=4)
+    return np.clip(values, -1, 1)

@@ -99,11 +99,11 @@ def _found(network: Network, path: Path, sound: bool, told: list[str]) -> list[t
 
 def _files(folder: Path, sound: bool, told: list[str]) -> list[Path]:
     """The recordings of a folder; beside sounds other files may lie, which are told."""
-    found = sorted(p for p in folder.iterdir() if p.is_file())
+    found = sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
     if not sound:
         return found
-    waves = [p for p in found if p.suffix.lower() in WAVES and not p.name.startswith(".")]
-    if left := [p.name for p in found if p not in waves and not p.name.startswith(".")]:
+    waves = [p for p in found if p.suffix.lower() in WAVES]
+    if left := [p.name for p in found if p not in waves]:
         told.append(f"{folder}: {len(left)} other files than .wav are left out, such as {left[0]}")
     return waves
 

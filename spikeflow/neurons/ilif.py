@@ -8,6 +8,8 @@ from typing import Any
 from spikeflow.ir.ops import Ops
 from spikeflow.neurons.model import NeuronModel, Value, param, whole
 
+MOST = 16  # spikes in one message of a chip
+
 
 @dataclass(frozen=True, eq=False)
 class ILIF(NeuronModel):
@@ -18,8 +20,8 @@ class ILIF(NeuronModel):
     The gradient of k passes straight through where v / threshold lies within 0 and `levels`, and is 0
     outside (slot 1 of `derivative`). With `levels` micro-steps in place of a step, the input in the first and
     no leak between them, an `IF` that resets by subtraction and starts half a threshold higher hands on the
-    same k spikes one by one; that is how spiking hardware runs it. As one number k is a graded value, which
-    chips refuse between neurons.
+    same k spikes one by one. Chips whose messages carry a number (loihi2, spinnaker2) take k as one message
+    of the alphabet ``burst:levels``, up to 16 levels; more they refuse.
 
     Source: X. Luo and others, ECCV 2024 (SpikeYOLO), and M. Yao and others, TPAMI 2025 (Spike-driven
     Transformer V3), which hands on k / levels: here the next weights hold that factor. They round a tie to
@@ -29,6 +31,11 @@ class ILIF(NeuronModel):
     decay: Value = param(0.25, low=0, high=1)
     threshold: Value = param(1.0, low=1e-6)
     levels: int = whole(4, 1, 64)
+
+    @property
+    def alphabet(self) -> str:
+        # more than 16 have no name: chips refuse them, the engine and torch run them
+        return f"burst:{self.levels}" if self.levels <= MOST else ""
 
     def states(self) -> tuple[str, ...]:
         return ("v",)

@@ -301,10 +301,18 @@ def _checked(network: Network, given: Samples) -> Array:
         return fitting(given, shape) if shape else x
     if x.ndim < 2 or x.shape[1] == 0 or (shape and x.shape[2:] != shape):
         wanted = ", ".join(map(str, shape)) if shape else "..."
-        raise DataError(
-            "data: x", f"shape {x.shape}", f"(samples, steps, {wanted})", "a time axis behind the first"
-        )
+        raise DataError("data: x", f"shape {x.shape}", f"(samples, steps, {wanted})", _way(x.shape, shape))
     return x
+
+
+def _way(given: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """How samples of this shape may come to hold moments of another behind their steps."""
+    if len(given) < 2 + len(shape) or 0 in given[:2]:
+        return "a time axis behind the first"
+    if given[1:-1] == shape:
+        order = ", ".join(map(str, (0, len(given) - 1, *range(1, len(given) - 1))))
+        return f"x.transpose({order}): steps come second"
+    return "recordings of the sensor, or channels, that trained the network"
 
 
 def _steps(record: RunRecord, brought: int | None, wanted: int | None, before: int) -> int:

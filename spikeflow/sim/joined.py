@@ -28,6 +28,9 @@ from spikeflow.sound import Sound
 
 Array = npt.NDArray[Any]
 RECORDINGS = (Events, Sound)
+# beyond these, normalised samples are told: their spread, their largest, and how far their means lie from 0
+LEAST, MOST, ASIDE = 0.03, 50.0, 5.0
+SEEN = 256  # samples that are looked at for that
 
 
 def taken(network: Network, given: object) -> Samples:
@@ -78,8 +81,30 @@ def prepared(described: InputRecord, given: object) -> Samples:
         return replace(found, prepared=True)
     scaled = any(isinstance(step, Normalise) for step in steps)
     told = tuple(text for text in found.warnings if not (scaled and text.startswith(BYTES)))
-    x = applied(steps, found.x, 2 if described.timed else 1)
+    lead = 2 if described.timed else 1
+    x = applied(steps, found.x, lead)
+    if scaled and (text := _unlikely(x, lead)):
+        told = (*told, text)
     return replace(found, x=x, warnings=told, prepared=True)
+
+
+def _unlikely(x: Array, lead: int) -> str:
+    """What is told of samples that no normalisation makes of those it is meant for: they were normalised
+    before, or are in another unit. Empty where nothing tells.
+    """
+    if x.ndim <= lead or not x.size:
+        return ""
+    few = x[:SEEN]
+    channels = np.moveaxis(few, lead, 0).reshape(few.shape[lead], -1)
+    spread = float(channels.std(1).mean())
+    largest, middle = float(np.abs(channels).max()), float(np.abs(channels.mean(1)).mean())
+    if not 1e-5 < spread < LEAST and largest <= MOST and middle <= ASIDE:
+        return ""
+    found = f"spread {spread:.2g} about {middle:.2g}, up to {largest:.2g}"
+    return (
+        f"after normalising the samples {found}, where about 1 is what it is for: they may have been "
+        "normalised before, or be in another unit. Try: samples as those that trained the network"
+    )
 
 
 def _recordings(given: Any) -> Iterable[Any] | None:
@@ -105,14 +130,32 @@ def made(items: Iterable[Any], step: First, names: Sequence[object] = ()) -> Sam
     DataError
         As the step does, with the name of the recording, or its number.
     """
+    missed: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", SpikeflowWarning)
-        found = gathered(_each(items, step, names), single=True)
+        found = gathered(_each(items, step, names, missed), single=True)
     told = dict.fromkeys(str(w.message) for w in caught)
+    if missed:
+        told[f"{len(missed)} of {len(found.x)} recordings do not fit the steps, such as {missed[0]}"] = None
     return replace(found, warnings=(*found.warnings, *told), names=tuple(map(str, names)))
 
 
-def _each(items: Iterable[Any], step: First, names: Sequence[object]) -> Iterable[Any]:
+def _missed(step: First, events: Events) -> str:
+    """What is told of events most of which the steps do not see, or see at one moment; else empty."""
+    if isinstance(step, MelSpikes) or not len(events):
+        return ""
+    first, stop = step.ranges(events)
+    full = stop > first
+    seen = int(stop[full].max() - first[full].min()) if full.any() else 0  # steps may overlap
+    span = f"; it lasts from {int(events.t[0])} to {int(events.t[-1])} us"
+    if 2 * seen < len(events):
+        return f"{seen} of its {len(events)} events fall into them{span}"
+    if len(first) > 1 and len(events) > 1 and full.sum() == 1:
+        return f"all its {seen} events fall into one of {len(first)}{span}"
+    return ""
+
+
+def _each(items: Iterable[Any], step: First, names: Sequence[object], missed: list[str]) -> Iterable[Any]:
     wanted = Sound if isinstance(step, MelSpikes) else Events
     make: Any = step
     for number, item in enumerate(items):
@@ -125,6 +168,8 @@ def _each(items: Iterable[Any], step: First, names: Sequence[object]) -> Iterabl
         except DataError as error:
             text = f"{name}: {error.what}"
             raise DataError(text, error.got, error.expected, error.hint) from error
+        if isinstance(recording, Events) and (text := _missed(step, recording)):
+            missed.append(f"{name}: {text}")
         yield (array, *rest) if rest else array
 
 

@@ -39,6 +39,8 @@ def test_recordings_are_samples_of_a_network_of_frames(call: Call, tmp_path: Pat
         tmp_path / "frames.npz", x=np.stack([Frames(dt_us=100, steps=5)(events) for events in recordings])
     )
     assert call("run", tmp_path / "net.h5", "--data", tmp_path / "frames.npz").code == 0
+    (folder / ".DS_Store").write_bytes(b"x")  # what a desktop leaves behind is no recording
+    assert call("run", tmp_path / "net.h5", "--data", folder).code == 0
     (tmp_path / "none").mkdir()
     assert "no recordings" in call("run", tmp_path / "net.h5", "--data", tmp_path / "none").error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import warnings
 import wave
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikeflow.datasets.stored.wave import Sound, read_wave, write_wave
-from spikeflow.errors import DataError, FileError, SpikeflowError
+from spikeflow.errors import DataError, FileError, SpikeflowError, SpikeflowWarning
 
 
 def riff(fmt: bytes, data: bytes, before: bytes = b"") -> bytes:
@@ -43,7 +44,7 @@ def put(folder: Path, raw: bytes) -> Path:
         (form(1, 1, 8000, 24), bytes([0, 0, 0, 0, 0, 0x80, 0, 0, 0x40]), [0, -1, 0.5]),
         (form(1, 1, 8000, 32), struct.pack("<3i", 0, -(2**31), 2**30), [0, -1, 0.5]),
         (form(3, 1, 8000, 32), struct.pack("<3f", 0, -1, 0.5), [0, -1, 0.5]),
-        (form(3, 1, 8000, 64), struct.pack("<3d", 0, -1, 2.5), [0, -1, 1]),
+        (form(3, 1, 8000, 64), struct.pack("<3d", 0, -1, 1), [0, -1, 1]),
         (form(1, 2, 8000, 16), struct.pack("<4h", 16384, 0, -16384, -16384), [0.25, -0.5]),
         (
             form(0xFFFE, 1, 8000, 16) + struct.pack("<HHIH14s", 22, 16, 4, 1, bytes(14)),
@@ -93,6 +94,13 @@ def test_refused(tmp_path: Path, raw: bytes, word: str) -> None:
         read_wave(put(tmp_path, raw))
 
 
+def test_floats_beyond_the_range_are_cut_off_and_told(tmp_path: Path) -> None:
+    data = struct.pack("<4d", 0, -1, 2.5, 0.5)
+    with pytest.warns(SpikeflowWarning, match=r"1 of 4 samples lie beyond -1 to 1, up to 2.5"):
+        sound = read_wave(put(tmp_path, riff(form(3, 2, 8000, 64), data)))
+    np.testing.assert_array_equal(sound.samples, np.float32([-0.5, 0.75]))
+
+
 def test_missing_and_folder(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="no such file"):
         read_wave(tmp_path / "none.wav")
@@ -120,6 +128,7 @@ def test_damage_is_read_or_refused_by_name(
     raw = bytearray(_BUFFER.getvalue())
     for at, value in hits:
         raw[at] = value
-    with contextlib.suppress(SpikeflowError):
+    with contextlib.suppress(SpikeflowError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", SpikeflowWarning)  # damage may make floats of any size
         samples = read_wave(put(tmp_path_factory.mktemp("w"), bytes(raw[:cut]))).samples
         assert np.abs(samples).max(initial=0) <= 1

@@ -65,6 +65,8 @@ TAKEN: tuple[NeuronModel, ...] = (
     SlidingPSN(order=4),
     DHLIF(1, 0.8, 0.1, decay_1=0.9),
     DHLIF(3, 0.5, 0.02),
+    ILIF(0.5),
+    ILIF(0.8, 0.3, levels=16),
 )
 
 

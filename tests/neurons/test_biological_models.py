@@ -152,7 +152,7 @@ def test_egru_is_the_gated_recursion(kind: str) -> None:
     [
         (AdEx(dt=1.0, gain=1000.0), "exp of something that changes"),
         (EGRU(), "to hand on its state"),
-        (ILIF(), "to hand on its state"),
+        (ILIF(levels=17), "to hand on its state"),
     ],
     ids=lambda x: getattr(x, "name", "reason"),
 )

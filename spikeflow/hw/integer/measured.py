@@ -94,7 +94,7 @@ class Measured:
             drive = drive_of(np.asarray(mean, np.float64).reshape(len(self.x), -1), np.inf)
             return {"source": 1.0 / self.inputs[name].step, "drive": drive}
         if name in self.nodes and not self.nodes[name].spikes:
-            need, limit = "to hand on its state", "spikes of 0 or 1 between neurons"
+            need, limit = "to hand on its state", "spikes, or whole numbers of an alphabet, between neurons"
             raise HardwareError(self.chip.name, [Violation(name, need, limit, "a spiking population there")])
         steps = self.run.steps
         return {"drive": drive_of(self.run.spikes[name].astype(np.float64) / steps, steps)}

@@ -167,7 +167,9 @@ def messages(graph: Graph, chip: Chip) -> Iterator[Violation]:
             yield Finding(
                 name,
                 f"to hand on its state to {listeners[0]}",
-                "spikes of 0 or 1 between neurons",
+                "spikes, or whole numbers of an alphabet (ILIF of up to 16 levels), between neurons"
+                if chip.operations
+                else "spikes of 0 or 1 between neurons",
                 ways=(Way("a spiking population in its place", spiking_instead(name)),),
             )
     for name in graph.outputs:
