@@ -34,10 +34,36 @@ _BRAILLE = {
 }
 _NMNIST = {"recipe": {}, "wide": {"network.channels": [32, 64, 96], "network.dropout": 0.2}}
 
+_ECG = {
+    "lif": {},
+    "narrow": {
+        "network.hidden": [64],
+        "network.dropout": 0.0,
+        "training.optimiser.kind": "adam",
+        "training.optimiser.weight_decay": 0.0,
+        "training.epochs": 80,
+    },
+    "two_point": {
+        "network.kind": "two_point",
+        "network.neuron": "TwoPointLIF",
+        "network.hidden": [64],
+        "network.feedback_gain": 1.5,
+        "network.spread": {"decay": [0.6, 0.98], "decay_apical": [0.8, 0.99]},
+        "network.learn": ["decay", "decay_apical", "threshold"],
+        "network.surrogate": "atan",
+        "network.surrogate_parameters": {},
+        "network.dropout": 0.0,
+        "training.optimiser.kind": "adam",
+        "training.optimiser.rate": 1e-2,
+        "training.optimiser.weight_decay": 0.0,
+        "training.epochs": 80,
+    },
+}
+
 STUDIES = {
     "digits": Study("digits_lif", candidates={"slow": {"training.optimiser.rate": 1e-3}, "recipe": {}}),
     "fashion_mnist": Study("fashion_mnist_conv"),
     "nmnist": Study("nmnist_conv", (0, 1, 2, 3, 4, -1), candidates=_NMNIST),
-    "ecg_qtdb": Study("ecg_recurrent"),
+    "ecg_qtdb": Study("ecg_recurrent", candidates=_ECG),
     "braille": Study("braille_recurrent", candidates=_BRAILLE),
 }

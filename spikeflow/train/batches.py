@@ -112,6 +112,10 @@ class Arrays:
         if self.y.dtype.kind not in "iu" or self.y.shape[:1] != self.x.shape[:1] or self.y.ndim > 2:
             got = f"{self.y.dtype} of shape {self.y.shape}"
             raise DataError("labels", got, f"whole numbers, one for each of {len(self.x)} samples")
+        steps = self.x.shape[1] if coding.kind == "spikes" else coding.steps
+        if self.y.ndim == 2 and self.y.shape[1] != steps:
+            wanted = f"({len(self.x)},), or ({len(self.x)}, {steps}): one for each step"
+            raise DataError("labels", f"shape {self.y.shape}", wanted, "y.argmax(1), if a column is a class")
         if not _whole_from_1(batch_size):
             raise DataError("batch size", batch_size, "a whole number from 1")
         self.coding, self.batch_size, self.seed, self.shuffle = coding, batch_size, seed, shuffle
@@ -131,6 +135,13 @@ class Arrays:
         settings = (self.coding, self.batch_size, self.seed, self.shuffle)
         found.update(repr(settings).encode())
         return found.hexdigest()[:32]
+
+    def shared(self, other: Arrays) -> int:
+        """How many samples of the other split are among these, value for value."""
+        if self.x.shape[1:] != other.x.shape[1:] or self.coding.kind != other.coding.kind:
+            return 0
+        known = set(_digests(self.x))
+        return sum(each in known for each in _digests(other.x))
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -179,6 +190,11 @@ class Arrays:
         spikes = np.zeros((self.coding.steps, x.size), np.float32)
         spikes[step, at] = 1
         return spikes.reshape(self.coding.steps, *x.shape)
+
+
+def _digests(x: Array) -> Iterator[bytes]:
+    for sample in x:
+        yield hashlib.blake2b(np.ascontiguousarray(sample).data, digest_size=16).digest()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from spikeflow.errors import DataError, TrainingError
+from spikeflow.errors import DataError, SpikeflowWarning, TrainingError
 from spikeflow.neurons.surrogate import Surrogate
 from spikeflow.neurons.surrogate_schedule import between, replace_surrogates, surrogates_of
 from spikeflow.train import loss, quantise, reading, regularise
@@ -83,6 +84,13 @@ class Model:
             make_fire(self.net, moved(next(iter(train.epoch(0))), self.device).x)
         if self.averaged is not None:
             self.averaged.module.load_state_dict(self.net.state_dict())
+            reach = 1 / (1 - self.recipe.weights.average)
+            if reach > (batches := self.recipe.epochs * len(train)):
+                text = (
+                    f"weights.average reaches over {reach:.0f} batches, and the training has {batches}: what "
+                )
+                text += "is kept stays near where it began. Try: a smaller weights.average"
+                warnings.warn(text, SpikeflowWarning, stacklevel=4)
 
     def state(self) -> dict[str, Any]:
         """All of it, as tensors and plain values."""
@@ -138,6 +146,8 @@ def loss_of(chosen: Loss, outputs: torch.Tensor, batch: Any) -> torch.Tensor:
     labels, mask = batch.labels, batch.mask
     if chosen.kind == "cross_entropy" and labels.ndim == 1:
         return loss.cross_entropy(outputs, labels, mask, chosen.reading, chosen.smoothing)
+    if labels.ndim == 2 and chosen.reading != "last":
+        raise DataError("recipe: loss.reading", chosen.reading, "last: every step has a label of its own")
     if chosen.kind in ("per_step", "cross_entropy"):
         return loss.per_step(outputs, labels, mask, chosen.smoothing)
     if chosen.kind == "tet":

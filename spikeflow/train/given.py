@@ -14,6 +14,7 @@ from spikeflow.train.batches import Arrays, Batches, Splits
 from spikeflow.train.recipe import Recipe
 
 NAMES = ("train", "valid", "test")
+SHARED = 0.1  # share of samples in two splits from which on it is told: recordings that are alike may occur
 
 
 def check_given(splits: Any, recipe: Any) -> None:
@@ -97,6 +98,21 @@ def check_classes(splits: Splits) -> None:
         labels = known[name]
         if labels is not None and (left := set(range(most + 1)) - set(labels.ravel().tolist())):
             _tell(f"the {name} split holds no sample of class {min(left)}: nothing is measured of it")
+
+
+def check_apart(splits: Splits) -> None:
+    """Tell of splits in memory that share samples: what selects or tests is then known from training, or
+    what is tested has selected.
+    """
+    for first, second in (("train", "valid"), ("train", "test"), ("valid", "test")):
+        a, b = getattr(splits, first), getattr(splits, second)
+        if not (isinstance(a, Arrays) and isinstance(b, Arrays)):
+            continue
+        if (a.y.ndim, b.y.ndim) in ((1, 2), (2, 1)):
+            got = f"labels of samples and of steps, in {first} and {second}"
+            raise DataError("splits", got, "labels of one form in all of them")
+        if (same := a.shared(b)) >= SHARED * len(b.x):
+            _tell(f"{same} of the {len(b.x)} samples of {second} are in {first}, too: its figure is too good")
 
 
 def _tell(text: str) -> None:

@@ -20,7 +20,7 @@ from spikeflow.train import checkpoint, history
 from spikeflow.train.batches import Batch, Splits
 from spikeflow.train.device import WHERE, described, exact, moved, placed
 from spikeflow.train.epochs import Model, Score, evaluate, train_epoch
-from spikeflow.train.given import check_classes, check_given, first_batch
+from spikeflow.train.given import check_apart, check_classes, check_given, first_batch
 from spikeflow.train.given import described as described_splits
 from spikeflow.train.health import SMALLER, check_shapes
 from spikeflow.train.history import Epoch
@@ -110,6 +110,7 @@ def fit(
     place = Place(placed(net, recipe.device), current())
     with exact(place.device), place.ranks.quiet(), ExitStack() as held:
         check_classes(splits)
+        check_apart(splits)
         batch = moved(first_batch(splits.train), place.device)
         check_shapes(net, batch.x)
         if not place.ranks.alone:

@@ -5,10 +5,13 @@ Each is the mean over samples. A mask ``(T, B)`` names the steps that count, for
 
 from __future__ import annotations
 
+import math
+import warnings
+
 import torch
 from torch.nn import functional
 
-from spikeflow.errors import DataError, ShapeError
+from spikeflow.errors import DataError, ShapeError, SpikeflowWarning
 from spikeflow.train.reading import check_outputs, mean, read, steps_of, total
 
 Mask = torch.Tensor | None
@@ -39,6 +42,8 @@ def cross_entropy(
         For shapes and labels that do not fit, one class alone, a sample without a step.
     """
     found = read(outputs, reading, mask)
+    _check_floats("outputs", outputs)
+    _check_number("smoothing", smoothing, 0, 1)
     _check_labels(outputs, labels, labels.shape == outputs.shape[1:2])
     return functional.cross_entropy(found, labels, label_smoothing=smoothing)
 
@@ -60,6 +65,8 @@ def per_step(
     A step counts as much as any other, so a long sample weighs more than a short one.
     """
     check_outputs("outputs", outputs)
+    _check_floats("outputs", outputs)
+    _check_number("smoothing", smoothing, 0, 1)
     weight = steps_of(outputs, mask)
     _check_labels(outputs, labels, labels.shape in (outputs.shape[1:2], outputs.shape[:2]), weight)
     target = labels.expand(outputs.shape[:2]) if labels.ndim == 1 else labels
@@ -78,8 +85,8 @@ def tet(
     ----------
     share : of the second term, which keeps outputs near `level`.
     """
-    if not 0 <= share <= 1:
-        raise DataError("tet: share", share, "a number from 0 to 1")
+    _check_number("tet: share", share, 0, 1)
+    _check_number("tet: level", level)
     entropy = per_step(outputs, labels, mask)
     inside = outputs[steps_of(outputs, mask) > 0]
     return (1 - share) * entropy + share * (inside - level).square().mean()
@@ -97,9 +104,11 @@ def rate(
     r* is `correct` for the neuron of the label, `incorrect` for the others (after Shrestha and Orchard 2018,
     SLAYER, arXiv 1810.08646).
     """
-    check_outputs("spikes", spikes)
-    _check_labels(spikes, labels, labels.shape == spikes.shape[1:2], classes=1)
+    _check_spikes(spikes, labels, mask)
+    _check_number("rate: correct", correct, 0)
+    _check_number("rate: incorrect", incorrect, 0)
     found = mean(spikes, steps_of(spikes, mask))
+    _tell_unreachable(spikes, max(correct, incorrect), 1)
     return (found - _targets(found, labels, correct, incorrect)).square().mean()
 
 
@@ -111,9 +120,11 @@ def count(
     incorrect: float = 1.0,
 ) -> torch.Tensor:
     """mean over samples and neurons of (n - n*)^2, n the number of spikes; otherwise as `rate`."""
-    check_outputs("spikes", spikes)
-    _check_labels(spikes, labels, labels.shape == spikes.shape[1:2], classes=1)
+    _check_spikes(spikes, labels, mask)
+    _check_number("count: correct", correct, 0)
+    _check_number("count: incorrect", incorrect, 0)
     found = total(spikes, steps_of(spikes, mask))
+    _tell_unreachable(spikes, max(correct, incorrect), len(spikes))
     return (found - _targets(found, labels, correct, incorrect)).square().mean()
 
 
@@ -130,6 +141,7 @@ def van_rossum(spikes: torch.Tensor, targets: torch.Tensor, decay: float, mask: 
     decay : of the filter in a step, 0 to below 1.
     """
     check_outputs("spikes", spikes)
+    _check_floats("spikes", spikes)
     if targets.shape != spikes.shape:
         raise ShapeError("targets", tuple(targets.shape), tuple(spikes.shape))
     if not 0 <= decay < 1:
@@ -156,7 +168,8 @@ def contrastive(a: torch.Tensor, b: torch.Tensor, temperature: float = 0.1) -> t
         raise ShapeError("contrastive", f"{tuple(a.shape)} and {tuple(b.shape)}", "two of one shape (B, D)")
     if len(a) < 2:
         raise DataError("contrastive", f"{len(a)} sample(s)", "at least 2: one is to be told from others")
-    if not temperature > 0:
+    _check_floats("contrastive", a)
+    if not 0 < temperature < math.inf:
         raise DataError("contrastive: temperature", temperature, "a number above 0")
     alike = functional.normalize(a, dim=1) @ functional.normalize(b, dim=1).T / temperature
     own = torch.arange(len(a), device=a.device)
@@ -176,7 +189,7 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
         shapes = f"{tuple(student.shape)} and {tuple(teacher.shape)}"
         raise ShapeError("distillation", shapes, "logits of one shape (samples, classes)")
     _check_several(student)
-    if not temperature > 0:
+    if not 0 < temperature < math.inf:
         raise DataError("distillation: temperature", temperature, "a number above 0")
     wanted = torch.log_softmax(teacher.detach() / temperature, 1)
     found = torch.log_softmax(student / temperature, 1)
@@ -186,6 +199,36 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
 def _targets(found: torch.Tensor, labels: torch.Tensor, correct: float, incorrect: float) -> torch.Tensor:
     wanted = torch.full_like(found, incorrect)
     return wanted.scatter(1, labels[:, None], correct)
+
+
+def _check_floats(what: str, values: torch.Tensor) -> None:
+    if not values.is_floating_point():
+        raise DataError(what, f"{values.dtype}", "floats, which have a gradient", "values.float()")
+
+
+def _check_number(what: str, value: float, low: float = -math.inf, high: float = math.inf) -> None:
+    if not (low <= value <= high and math.isfinite(value)):
+        ends = f"from {low:g} to {high:g}" if high < math.inf else f"from {low:g}" if low == 0 else ""
+        raise DataError(what, value, f"a finite number {ends}".rstrip())
+
+
+def _check_spikes(spikes: torch.Tensor, labels: torch.Tensor, mask: Mask) -> None:
+    """Raise for shapes and labels that do not fit; tell of values that are no spikes, which have no rate."""
+    check_outputs("spikes", spikes)
+    _check_labels(spikes, labels, labels.shape == spikes.shape[1:2], classes=1)
+    counted = spikes[steps_of(spikes.float(), mask) > 0]
+    if spikes.is_floating_point() and bool((counted != counted.round()).any()):
+        text = "a loss of spikes is taken of values that are none, such as the membrane of a read-out"
+        hint = "loss cross_entropy, or a network that ends in neurons that spike"
+        warnings.warn(f"{text}. Try: {hint}", SpikeflowWarning, stacklevel=3)
+
+
+def _tell_unreachable(spikes: torch.Tensor, wanted: float, most: int) -> None:
+    """Tell of a target that neurons of at most one spike a step do not reach."""
+    if wanted > most and float(spikes.detach().max()) <= 1:
+        unit = "a spike in every step" if most == 1 else f"{most} spikes, one in every step"
+        text = f"the loss asks for {wanted:g}, and {unit} is the most there can be"
+        warnings.warn(f"{text}. Try: a smaller loss.correct", SpikeflowWarning, stacklevel=3)
 
 
 def _check_several(outputs: torch.Tensor, least: int = 2) -> None:

@@ -16,28 +16,39 @@ from torch import nn
 
 from spikeflow.errors import DataError, ShapeError
 from spikeflow.train.inside import network, spiking, synapses
-from spikeflow.train.reading import check_outputs, read
+from spikeflow.train.reading import check_outputs, read, steps_of
 from spikeflow.train.regularise import fan_out
 
 
 def accuracy(
     outputs: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None, reading: str = "last"
 ) -> float:
-    """The share of samples whose largest reading is that of the label; ties go to the lowest index.
+    """The share of samples whose largest reading is that of the label; ties go to the lowest index, and a
+    reading with NaN is no answer, so not right.
 
     Parameters
     ----------
     outputs : ``(T, B, C)``.
     labels : int64 ``(B,)``, or ``(T, B)``: then the share of steps, those that count.
+
+    Raises
+    ------
+    ShapeError, DataError
+        For shapes that do not fit, labels that are no classes, a sample without a step.
     """
     if labels.ndim == 2:
         check_outputs("outputs", outputs)
-        right = outputs.argmax(-1) == labels
-        return float((right if mask is None else right[mask]).double().mean())
-    found = read(outputs, reading, mask)
+        inside = steps_of(outputs, mask) > 0
+        found, labels = outputs[inside], labels[inside] if labels.shape == inside.shape else labels
+    else:
+        found = read(outputs, reading, mask)
     if labels.shape != found.shape[:1]:
         raise ShapeError("labels", tuple(labels.shape), f"({len(found)},), one a sample")
-    return float((found.argmax(1) == labels).double().mean())
+    if labels.dtype is not torch.int64 or int(labels.min()) < 0 or int(labels.max()) >= found.shape[1]:
+        got = f"{labels.dtype}, {labels.min().item()} to {labels.max().item()}"
+        raise DataError("labels", got, f"int64 from 0 to {found.shape[1] - 1}, the classes")
+    right = (found.argmax(1) == labels) & ~found.isnan().any(1)
+    return float(right.double().mean())
 
 
 def decision_steps(outputs: torch.Tensor) -> torch.Tensor:
@@ -52,6 +63,8 @@ def decision_steps(outputs: torch.Tensor) -> torch.Tensor:
     int64 ``(B,)``, 1 to T.
     """
     check_outputs("outputs", outputs)
+    if bool(outputs.isnan().any()):
+        raise DataError("outputs", "NaN", "numbers: a network that answers nothing decides nothing")
     answers = outputs.argmax(-1)
     other = (answers != answers[-1]).flip(0)  # backwards in time
     kept = (other.cumsum(0) == 0).sum(0)

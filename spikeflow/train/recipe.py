@@ -59,6 +59,7 @@ class Loss:
     kind : cross_entropy, per_step, tet, rate or count.
     reading : what is read of the outputs, for the loss where it takes one, and for the answer: last, sum,
         mean, max, summed_softmax.
+    correct, incorrect : of rate shares of steps; of count numbers of spikes, which have to be stated.
     """
 
     kind: str = "cross_entropy"
@@ -75,6 +76,10 @@ class Loss:
         _among("loss.reading", self.reading, READINGS)
         _within("loss.smoothing", self.smoothing, 0, LARGEST)
         _within("loss.share", self.share, 0, 1)
+        for name in ("correct", "incorrect"):
+            _within(f"loss.{name}", getattr(self, name), 0)
+        if self.kind == "count" and max(self.correct, self.incorrect) < 1:
+            raise DataError("recipe: loss.correct", self.correct, "spikes, 1 or more, with kind count")
 
 
 @dataclass(frozen=True)
