@@ -85,6 +85,10 @@ def _pairs(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
 def _fold(net: nn.Module, before: nn.Module, after: nn.Module) -> None:
     if not isinstance(after, _NORMS) or after.running_mean is None:
         return
+    if after.weight is None:  # affine=False; torch folds such norms into convolutions alone
+        after.weight, after.bias = (
+            nn.Parameter(value(after.running_mean)) for value in (torch.ones_like, torch.zeros_like)
+        )
     if isinstance(before, nn.Linear) and isinstance(after, nn.BatchNorm1d):
         fused: nn.Module = fuse_linear_bn_eval(before, after)
     elif isinstance(before, nn.Conv1d | nn.Conv2d | nn.Conv3d):

@@ -227,7 +227,7 @@ def test_what_it_does_not_cover_is_refused_by_name_and_silence_told() -> None:
         (Neuron(CubaLIF(refractory=2)), "a refractory period"),
         (Neuron(CubaLIF(reset="none")), "reset none"),
         (Neuron(CubaLIF(), learn="decay"), "learned parameters"),
-        (Recurrent(Neuron(CubaLIF()), nn.Linear(5, 5)), "Recurrent"),
+        (Recurrent(Neuron(CubaLIF()), nn.Linear(5, 5)), "Recurrent, whose spikes come back"),
     ):
         with pytest.raises(UnsupportedLayer, match=rf"layers\.1, rule eventprop: {match}"):
             run(cells, out)

@@ -27,6 +27,7 @@ from torch import nn
 from spikeflow.errors import DataError, SpikeflowWarning, UnsupportedLayer
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.recurrent import Recurrent
 from spikeflow.train.inside import network
 from spikeflow.train.rules.parts import Block, LossOf, parts_of
 
@@ -113,6 +114,9 @@ def _cells(block: Block) -> Neuron:
     """
     cells: Any = block.cells
     where, hint = f"{block.path}, rule eventprop", "Neuron(CubaLIF(...)), or rule bptt"
+    if isinstance(cells, Recurrent):
+        hint = "layers one after the other, or rule bptt, truncated or eprop"
+        raise UnsupportedLayer(where, "Recurrent, whose spikes come back,", hint)
     model = cells.model if isinstance(cells, Neuron) else None
     if not isinstance(model, CubaLIF):
         raise UnsupportedLayer(where, type(cells).__name__ if model is None else model.name, hint)
