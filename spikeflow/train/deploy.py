@@ -85,7 +85,7 @@ def _pairs(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
 def _fold(net: nn.Module, before: nn.Module, after: nn.Module) -> None:
     if not isinstance(after, _NORMS) or after.running_mean is None:
         return
-    if after.weight is None:  # affine=False; torch folds such norms into convolutions alone
+    if not after.affine:  # torch folds such norms into convolutions alone
         after.weight, after.bias = (
             nn.Parameter(value(after.running_mean)) for value in (torch.ones_like, torch.zeros_like)
         )
