@@ -63,7 +63,9 @@ def test_tutorial_of_two_point_cells(tmp_path: Path) -> None:
     assert low < 0.2 * plain and 1.8 * plain < high < 2.1 * plain
     alone = {m: float(v) for m, v in re.findall(r"(\w+), context alone: rate ([\d.]+)", said["context"])}
     assert {m for m, v in alone.items() if v} == {"drive", "amplify_drive", "cooperation"} and len(alone) == 7
-    ratios = [float(a) / float(b) for a, b in re.findall(r"rate ([\d.]+) in context, ([\d.]+)", said["selective"])]
+    ratios = [
+        float(a) / float(b) for a, b in re.findall(r"rate ([\d.]+) in context, ([\d.]+)", said["selective"])
+    ]
     assert ratios[0] == 1 and ratios[1] > 5 and ratios[2] > 1.5
 
 
@@ -88,7 +90,9 @@ def test_how_to_wire_a_network(tmp_path: Path) -> None:
 
 def test_how_to_train_a_network(tmp_path: Path) -> None:
     _follow(ROOT / "docs/how-to/train_a_network.md", tmp_path)
-    assert {"last.checkpoint", "record.json", "metrics.csv"} <= {p.name for p in (tmp_path / "mine").iterdir()}
+    assert {"last.checkpoint", "record.json", "metrics.csv"} <= {
+        p.name for p in (tmp_path / "mine").iterdir()
+    }
 
 
 def test_how_to_surrogate_gradients(tmp_path: Path) -> None:
@@ -172,11 +176,26 @@ def test_live_on_a_camera_file(name: str, sensor: str, tmp_path: Path) -> None:
 
 
 def test_a_balanced_network_prints_its_rate_and_irregularity(tmp_path: Path) -> None:
-    command = sys.executable, str(ROOT / "examples/brunel.py"), "--steps", "3000"
-    printed = [_run(*command, "--seed", seed, cwd=tmp_path) for seed in ("1", "1", "2")]
+    command = sys.executable, str(ROOT / "examples/balanced_network.py")
+    printed = [_run(*command, seed, cwd=tmp_path) for seed in ("1", "1", "2")]
     assert printed[0] == printed[1] != printed[2]
     found = re.findall(r"^[EI]: ([\d.]+) spikes a second, irregularity ([\d.]+)$", printed[0], flags=re.M)
     assert len(found) == 2 and all(1 < float(rate) < 100 and float(cv) > 0.1 for rate, cv in found)
+
+
+def test_the_microcircuit_has_its_order_of_rates(tmp_path: Path) -> None:
+    """At a twentieth of its size it is quieter than the published one; its inhibitory neurons fire more than their layer."""
+    command = sys.executable, str(ROOT / "examples/microcircuit.py"), "--scale", "0.05", "--seconds", "1"
+    printed = _run(*command, cwd=tmp_path)
+    found = re.findall(r"^(L\w+) +(\d+) +([\d.]+) +([\d.]+)$", printed, flags=re.M)
+    rates = {name: float(rate) for name, _, rate, _ in found}
+    assert sum(int(size) for _, size, _, _ in found) == 3858 and len(rates) == 8
+    assert all(0.1 * float(p) < rates[n] < 2 * float(p) for n, _, _, p in found), printed
+    assert all(rates[f"{layer}I"] > rates[f"{layer}E"] for layer in ("L23", "L4", "L6"))
+
+
+def test_the_page_of_networks_of_neuroscience(tmp_path: Path) -> None:
+    _follow(ROOT / "docs/how-to/networks_of_neuroscience.md", tmp_path)
 
 
 def test_published_gestures_on_recordings(data_folder: Path, tmp_path: Path) -> None:
