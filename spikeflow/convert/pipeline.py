@@ -25,7 +25,7 @@ from spikeflow.convert.report import ConversionReport, final_verdicts, layer_rep
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
-from spikeflow.convert.verify.answers import Alternatives, Case, longer, verify, warn
+from spikeflow.convert.verify.answers import Alternatives, Case, later, longer, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
 from spikeflow.convert.verify.layer_errors import layer_errors
@@ -171,7 +171,7 @@ def _alternatives(
     converted: Network, ann: Graph, thresholds: Thresholds, report: ConversionReport, stats: Stats | None
 ) -> Alternatives:
     """Other choices that may answer better: reset by subtraction, a direct input, the usual percentile,
-    more steps.
+    the first half of the steps not read, more steps.
     """
     found: dict[str, Callable[[], Network]] = {}
     chosen, record = report.options, converted.record
@@ -190,7 +190,7 @@ def _alternatives(
         found[f"--percentile {usual:g}"] = lambda: Network(
             _balanced(ann, percentile_thresholds(stats, usual), chosen, report.scale), record
         )
-    return {**found, **longer(converted)}
+    return {**found, **later(converted), **longer(converted)}
 
 
 def _check_activations(graph: Graph) -> None:

@@ -14,7 +14,8 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
 
 Array = npt.NDArray[Any]
-SLOTS = 2**27  # neurons x steps x samples that are recorded at once
+COUNTED = 2**27  # neurons x steps x samples that are counted, at most where that is more than the fewest
+SLOTS = 2**25  # neurons x steps x samples that are recorded at once
 FEWEST = 16  # samples that are counted however large the network is
 
 
@@ -22,12 +23,13 @@ def samples_counted(network: Network, names: tuple[str, ...], samples: int) -> i
     """How many of so many samples `spike_counts` is asked for: all of a small network's, 16 of a large
     one's.
     """
-    return min(samples, max(FEWEST, _at_once(network, names)))
+    return min(samples, max(FEWEST, COUNTED // _slots(network, names)))
 
 
-def _at_once(network: Network, names: tuple[str, ...]) -> int:
+def _slots(network: Network, names: tuple[str, ...]) -> int:
+    """Neurons x steps of a sample."""
     neurons = sum(prod(network.graph.shapes[name]) for name in names)
-    return max(1, SLOTS // max(1, neurons * network.record.steps))
+    return max(1, neurons * network.record.steps)
 
 
 def spike_counts(
@@ -39,7 +41,7 @@ def spike_counts(
     """For each named node the spikes of each neuron in each sample, ``(samples, neurons)``; other
     values than 1 count as they are.
     """
-    size = _at_once(network, names)
+    size = max(1, SLOTS // _slots(network, names))
     found: dict[str, list[Array]] = {name: [] for name in names}
     for first in range(0, len(x), size):
         run = evaluate(network, x[first : first + size], replace(options, record=names))

@@ -11,7 +11,7 @@ from torch import nn
 
 from spikeflow.calibration import split
 from spikeflow.convert import Conversion, convert
-from spikeflow.convert.verify.answers import ann_outputs
+from spikeflow.convert.verify.answers import Case, ann_outputs, later, verify
 from spikeflow.convert.verify.identity import check_identity
 from spikeflow.convert.verify.until import Until, steps_until, worst
 from spikeflow.errors import ConversionError, SimulationError
@@ -149,3 +149,27 @@ def test_a_neuron_that_breaks_the_identity_is_named(made: Conversion) -> None:
 def test_the_identity_is_refused_where_it_does_not_hold() -> None:
     with pytest.raises(ConversionError, match="--reset subtract"):
         convert(settled(small_cnn()), X, reset="zero", check_identity=True)
+
+
+def test_reading_later_is_advised_where_it_was_tried_and_helped() -> None:
+    """Neurons that wake after 6 of 16 steps answer at 10/16 where all steps are read, and rightly from step 8 on."""
+    made = convert(settled(small_cnn()), X, steps=16)
+    graph = made.network.graph
+    firing = [n for n in graph.of_kind(Population) if n in made.ann.nodes]
+    slept = graph.with_nodes({n: replace(graph.nodes[n], start=6) for n in firing})
+    network = replace(made.network, graph=slept)
+    found, told = verify(Case(network, made.ann, X[:50], later(network)))
+    assert found.worst is not None and (found.worst.error or 0) > 0.2
+    late = replace(network, record=replace(network.record, read_from=8))
+    better = verify(Case(late, made.ann, X[:50]))[0].worst
+    assert better is not None and (better.error or 1) < 0.75 * (found.worst.error or 0)
+    assert any(f"Try: --read-from 8, which agrees in {100 * better.agreement:.1f} %" in text for text in told)
+
+
+def test_reading_later_is_not_advised_where_it_is_done_or_leaves_too_few() -> None:
+    x = np.random.default_rng(0).normal(size=(100, 6)).astype(np.float32)
+    made = convert(nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Linear(9, 3)), x, steps=16)
+    record = made.network.record
+    assert list(later(made.network)) == ["--read-from 8"]
+    for changed in (replace(record, read_from=4), replace(record, steps=7)):
+        assert later(replace(made.network, record=changed)) == {}

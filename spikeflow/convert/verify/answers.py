@@ -16,7 +16,7 @@ from spikeflow.errors import SpikeflowWarning
 from spikeflow.ir import answer
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, Population
-from spikeflow.ir.record import Network, OutputRecord
+from spikeflow.ir.record import LEAST_READ, Network, OutputRecord
 from spikeflow.sim.classify import Evaluation, Progress, RunOptions, evaluate
 from spikeflow.sim.fidelity import (
     LEAST,
@@ -36,6 +36,7 @@ LONGER = 4  # times the steps that are tried as advice
 MAX_LONGER = 1024
 HELPS = 0.25  # an option helps that takes a quarter of the error away, or brings 1 % more answers
 _BATCH = 100
+_AT_ONCE = 32  # samples whose membranes are held
 
 Alternatives = Mapping[str, Callable[[], Network]]
 
@@ -86,7 +87,7 @@ def ann_outputs(ann: Graph, x: Array) -> dict[str, Array]:
 def _measured(
     network: Network, x: Array, logits: Mapping[str, Array], progress: Progress | None = None
 ) -> Fidelity:
-    run = evaluate(network, x, progress=progress)
+    run = evaluate(network, x, RunOptions(batch=_AT_ONCE), progress)
     outputs = tuple(alike(run, output, logits[output.node], run.steps) for output in network.outputs)
     first = network.outputs[0]
     over = {str(t): alike(run, first, logits[first.node], t) for t in moments(run)}
@@ -176,6 +177,17 @@ def _figures(fidelity: Fidelity) -> tuple[float, float]:
         return 0.0, 1.0
     error = worst.error if worst.spread_error is None else worst.spread_error
     return worst.agreement, 1.0 if error is None else error
+
+
+def later(network: Network) -> dict[str, Callable[[], Network]]:
+    """The first half of the steps not read, in which deep layers wait for those before them, as an
+    alternative where all are.
+    """
+    half = network.record.steps // 2
+    if network.record.read_from or network.record.exit is not None or half < LEAST_READ:
+        return {}
+    record = replace(network.record, read_from=half)
+    return {f"--read-from {half}": lambda: replace(network, record=record)}
 
 
 def longer(network: Network) -> dict[str, Callable[[], Network]]:
