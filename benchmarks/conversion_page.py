@@ -61,12 +61,14 @@ def _network(name: str, parts: Parts) -> Iterator[str]:
 
 
 def _joined(rows: Parts) -> Parts:
-    """Rows of one alphabet and method that were each made for its steps, as one; costs are those of the last."""
+    """Rows of one alphabet and method as one; costs are those of the most steps."""
     found: Parts = {}
-    for key, part in rows.items():
-        words, at, _ = key.partition(", at ")
-        bits = alphabet(words.split(", ")[0]).bits
-        name = f"{words.replace(', ', f' ({bits} bit{chr(115) * (bits > 1)}), ')}{', made for each T' if at else ''}"
+    for key, part in sorted(rows.items(), key=lambda row: max(map(int, row[1]["snn"]))):
+        words, at, _ = key.rpartition(", at ") if ", at " in key else key.rpartition(", up to ")
+        coded, method = words.split(", ")
+        bits = alphabet(coded).bits
+        name = f"{coded} ({bits} bit{'s' if bits > 1 else ''}), {method}"
+        name += ", made for each T" if at == ", at " else ""
         old = found.get(name, {"snn": {}, "alike": {}})
         found[name] = {**part, **{k: {**old[k], **part[k]} for k in ("snn", "alike")}}
     return found
@@ -77,16 +79,18 @@ def _cell(accuracy: float | None, alike: float | None) -> str:
 
 
 def comparisons(parts: Parts) -> Iterator[tuple[str, str, str, Difference]]:
-    """Each other converter at each number of steps against our row of the same alphabet that was made for them:
-    its name, the steps, our row, and the difference of the shares right on the same images.
+    """Each other converter after each number of steps against our row of the same alphabet: its name, the steps,
+    our row, and the difference of the shares right on the same images.
+
+    Of binary rows the one that ``auto`` made for these steps where there is one, else the percentile's.
     """
     for other, theirs in parts.items():
         if not other.startswith(OTHERS) or "right" not in theirs:
             continue
-        ours = "burst:4, percentile" if "any number" in other else "binary, auto"
+        ours = ("burst:4, percentile",) if "any number" in other else ("binary, auto", "binary, percentile")
         for steps, text in theirs["right"].items():
-            fitting = [k for k, p in parts.items() if k.startswith(ours) and steps in p.get("right", {})]
-            for row in fitting[:1]:
+            rows = [k for words in ours for k, p in parts.items() if k.startswith(words) and steps in p["snn"]]
+            for row in rows[:1]:
                 mine = parts[row]["right"][steps]
                 count = min(len(mine), len(text))
                 yield other, steps, row, paired(_right(mine[:count]), _right(text[:count]))
@@ -97,19 +101,29 @@ def _right(text: str) -> np.ndarray:
 
 
 def _compared(networks: dict[str, Parts]) -> Iterator[str]:
-    yield "\n### Against other converters\n"
-    yield "| network | converter (its images, conversion CPU s) | T | theirs | ours | ours less theirs, 95 % | |"
-    yield "|---|---|---|---|---|---|---|"
+    steps = [str(t) for t in TIMES if t <= 64]
+    yield (
+        "\n### Against other converters\n\nA cell: their accuracy, ours on the same images, and the 95 % interval of "
+        "ours less theirs, in points; **lost** where it lies below 0.\n"
+    )
+    yield f"| network, converter | images | {' | '.join(steps)} | conversion, CPU s: theirs, ours |"
+    yield "|---" * (len(steps) + 3) + "|"
     for name, parts in networks.items():
-        for other, steps, row, d in comparisons(parts):
+        rows: dict[str, dict[str, tuple[str, Difference]]] = {}
+        for other, at, row, difference in comparisons(parts):
+            rows.setdefault(other, {})[at] = row, difference
+        for other, found in rows.items():
             theirs = parts[other]
-            share = theirs["snn"][steps]
-            yield (
-                f"| {name} | {other} ({theirs['images']}, {theirs['convert_cpu_s']:.1f}) | {steps} | "
-                f"{100 * share:.1f} % | {100 * (share + d.mean):.1f} % ({row.split(', ')[0]}, "
-                f"{parts[row]['convert_cpu_s']:.1f}) | {100 * d.mean:+.1f} ({100 * d.low:+.1f} to "
-                f"{100 * d.high:+.1f}) | {'**lost**' if d.lost else ''} |"
-            )
+            cells = [_against(theirs["snn"][t], found[t][1]) if t in found else "" for t in steps]
+            last = found[max(found, key=int)][0]
+            cost = f"{theirs['convert_cpu_s']:.1f}, {parts[last]['convert_cpu_s']:.1f}"
+            yield f"| {name}, {other} | {theirs['images']} | {' | '.join(cells)} | {cost} |"
+
+
+def _against(share: float, d: Difference) -> str:
+    lost = " **lost**" if d.lost else ""
+    ends = f"{100 * d.low:+.1f} to {100 * d.high:+.1f}"
+    return f"{100 * share:.1f}, {100 * (share + d.mean):.1f} ({ends}){lost}"
 
 
 def _mapped(networks: dict[str, Parts]) -> Iterator[str]:
@@ -122,10 +136,16 @@ def _mapped(networks: dict[str, Parts]) -> Iterator[str]:
             if chip not in CHIPS:
                 continue
             if "cores" in part:
-                cells = f"{part['cores']} | {part['chips']} | {_agreement(part)}"
+                cells = f"{part['cores']:,} | {part['chips']} | {_agreement(part)}"
             else:
-                cells = f"refused | | {' '.join((part.get('refused') or part['error']).split())[:300]}"
+                cells = f"refused | | {_reason(part)}"
             yield f"| {name} | {words} | {chip} | {cells} |"
+
+
+def _reason(part: dict[str, Any]) -> str:
+    """The first of the reasons, without what to try."""
+    lines = (part.get("refused") or part["error"]).splitlines()
+    return lines[min(1, len(lines) - 1)].split(" Try: ")[0].strip()
 
 
 def _agreement(part: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`benchmarks/paired.py`: the interval of a paired difference, and the ceiling of a conversion."""
+"""`benchmarks/conversion.py`: the interval of a paired difference, the ceiling of a conversion, and the page."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
+from conversion_page import comparisons, conversion_report
 from paired import ceiling, paired
 
 from spikeflow.convert import convert
@@ -71,3 +72,33 @@ def test_the_ceiling_rounds_to_levels_of_the_thresholds() -> None:
     exact = (x @ np.array([[0.0, 0.0], [4.0, -4.0], [-4.0, 4.0]]).T).argmax(1)
     assert (ceiling(made, 2, x) == wanted).mean() > 0.98 and (wanted != exact).any()
     assert (ceiling(made, 2**16, x) == exact).mean() > 0.98
+
+
+def test_the_page_compares_like_with_like_and_prints_what_is_lost() -> None:
+    """Our row that was made for the steps, on the images that both answered; a loss beyond the interval is marked."""
+    right, images = {8: "1" * 20 + "0" * 30, 16: "1" * 50}, 50
+    theirs = {8: "1" * 40, 16: "1" * 40}
+
+    def row(texts: dict[int, str], **more: object) -> dict[str, object]:
+        shares = {str(t): text.count("1") / len(text) for t, text in texts.items()}
+        alike = {"snn": shares, "alike": shares, "right": {str(t): text for t, text in texts.items()}}
+        return {**alike, "images": images, "calibration": 9, "convert_cpu_s": 1.0, "cpu_ms_an_image": 1.0, **more}
+
+    ours = {"ann": 0.9, "operations_an_image": 5e6, "neurons": 7}
+    parts = {
+        "net: binary, percentile, up to 16 steps": row({8: "1" * 50, 16: "1" * 50}, **ours),
+        "net: binary, auto, at 8 steps": row({8: right[8]}, **ours),
+        "net: SpikingJelly, some recipe": {**row(theirs), "images": 40},
+        "net: binary on loihi2": {"cores": 1200, "chips": 2, "agreement": 0.975, "samples": 40},
+        "net: signed on loihi2": {"refused": "loihi2 cannot take this, 1 reason:\n  pool: needs x. Try: y"},
+    }
+    found = {(steps, our): d for _, steps, our, d in comparisons({k[5:]: v for k, v in parts.items()})}
+    assert set(found) == {("8", "binary, auto, at 8 steps"), ("16", "binary, percentile, up to 16 steps")}
+    eight = found["8", "binary, auto, at 8 steps"]
+    assert eight.lost and eight.mean == pytest.approx(-0.5)  # 20 of the first 40, not of all 50
+    assert not found["16", "binary, percentile, up to 16 steps"].lost
+    page = "\n".join(conversion_report({"parts": parts}))
+    assert page.count("**lost**") == 2  # once where it is said what it means
+    assert "| binary (1 bit), auto, made for each T | 40.0, 40.0 |  |" in page
+    assert "| net | binary | loihi2 | 1,200 | 2 | 98 % of 40 images |" in page
+    assert "| net | signed | loihi2 | refused | | pool: needs x. |" in page
