@@ -29,6 +29,9 @@ struct Evex {
 inline constexpr Evex vmovups{0, 1, 0x10}, vmovups_store{0, 1, 0x11}, vandps{0, 1, 0x54}, vxorps{0, 1, 0x57};
 inline constexpr Evex vaddps{0, 1, 0x58}, vmulps{0, 1, 0x59}, vsubps{0, 1, 0x5C}, vminps{0, 1, 0x5D}, vdivps{0, 1, 0x5E}, vmaxps{0, 1, 0x5F};
 inline constexpr Evex vcmpps{0, 1, 0xC2}, vbroadcastss{1, 2, 0x18}, vptestmd{1, 2, 0x27}, vptestnmd{2, 2, 0x27};
+// of whole numbers; shifts by an immediate take `reg` as part of the opcode, and `first` is where they write
+inline constexpr Evex vcvttps2dq{2, 1, 0x5B}, vpaddd{1, 1, 0xFE}, vpsubd{1, 1, 0xFA}, vpshiftd{1, 1, 0x72};
+inline constexpr int kShiftRight = 4, kShiftLeft = 6;
 inline constexpr Evex vrndscaleps{1, 3, 0x08}, vpternlogd{1, 3, 0x25}, vblendmps{1, 2, 0x65};
 
 // Lanes that are written: those of a mask register, others kept or made 0; register 0 stands for all.

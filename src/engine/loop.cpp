@@ -1,6 +1,7 @@
 #include "loop.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <optional>
 
@@ -27,10 +28,12 @@ struct Call {
 
 // zmm0 to zmm19 are registers of the program; the others hold what every loop needs.
 constexpr int kFree = 20, kFirst = 20, kOther = 21, kSecond = 22, kDiffers = 23, kChanged = 24, kOne = 25, kMagnitude = 26, kLeast = 27, kZero = 28;
+constexpr int kX = 29, kY = 30, kZ = 31;           // of a formula
+
 // Mask registers: idle neurons, conditions that are known, and the lanes that hold neurons.
 constexpr int kIdle = 1, kFirstMask = 2, kMasks = 5, kLanes = 7;
 constexpr Gpr kKept[] = {rbx, rbp, r12, r13, r14, r15};
-constexpr uint32_t kPool[] = {0x3F800000, 0x7FFFFFFF, 0x0D800000};                // 1, all but the sign, 2^-100
+constexpr uint32_t kFixed[] = {0x3F800000, 0x7FFFFFFF, 0x0D800000};               // 1, all but the sign, 2^-100
 constexpr int kEqual = 0, kNotEqual = 4, kLess = 0x11, kNotLess = 0x1D;           // of a NaN only the second holds
 constexpr int kOrDifferent = 0xF6;                                                // x | (y ^ z)
 
@@ -61,7 +64,8 @@ const Evex* arithmetic(Op op) {
 
 bool takes(Op op) {
     switch (op) {
-        case Op::where: case Op::spike: case Op::abs: case Op::floor: case Op::round: case Op::copy: case Op::sub_mul: case Op::sub_spike: return true;
+        case Op::where: case Op::spike: case Op::abs: case Op::floor: case Op::round: case Op::copy: case Op::sub_mul: case Op::sub_spike:
+        case Op::tanh: case Op::sigmoid: case Op::exp: return true;
         default: return arithmetic(parts(op).first) != nullptr;
     }
 }
@@ -103,7 +107,7 @@ public:
         a_.bytes({0xC5, 0xF8, 0x77});                                   // vzeroupper
         for (auto r = std::rbegin(kKept); r != std::rend(kKept); ++r) a_.pop(*r);
         a_.bytes({0xC3});
-        return a_.finish(kPool);
+        return a_.finish(pool_);
     }
 
 private:
@@ -182,6 +186,9 @@ private:
             return spike(i.dst, kFirst);
         }
         forget(i.dst);
+        if (i.op == Op::tanh) return tanh(dst, value(i.a, kFirst));
+        if (i.op == Op::sigmoid) return sigmoid(dst, value(i.a, kFirst));
+        if (i.op == Op::exp) return exp(dst, value(i.a, kFirst));
         if (i.op == Op::copy) return a_.vector(vmovups, dst, 0, vector_place(value(i.a, kFirst)));
         if (i.op == Op::abs) return a_.vector(vandps, dst, kMagnitude, operand(i.a, kFirst));
         if (i.op == Op::floor || i.op == Op::round) return a_.vector(vrndscaleps, dst, 0, operand(i.a, kFirst), i.op == Op::floor ? 9 : 8);
@@ -194,6 +201,73 @@ private:
         binary(*arithmetic(two.first), kFirst, i.a, i.b);
         a_.vector(*arithmetic(two.second), dst, kFirst, operand(i.c, kOther));
     }
+    // The formulas of functions.hpp, operation by operation.
+    void tanh(int dst, int x) {
+        with(vmulps, kX, x, 0.5f);
+        clamp(kX, kX, -4.5f, 4.5f);
+        a_.vector(vmulps, kY, kX, vector_place(kX));
+        with(vaddps, kZ, kY, 378.0f);
+        for (const float c : {17325.0f, 135135.0f}) step(kZ, kY, c);
+        a_.vector(vmulps, kZ, kX, vector_place(kZ));
+        with(vmulps, kX, kY, 28.0f);
+        with(vaddps, kX, kX, 3150.0f);
+        for (const float c : {62370.0f, 135135.0f}) step(kX, kY, c);
+        a_.vector(vdivps, kX, kZ, vector_place(kX));
+        a_.vector(vaddps, kY, kX, vector_place(kX));
+        a_.vector(vmulps, kX, kX, vector_place(kX));
+        with(vaddps, kX, kX, 1.0f);
+        a_.vector(vdivps, dst, kY, vector_place(kX));
+    }
+    void sigmoid(int dst, int x) {
+        with(vmulps, kX, x, 0.5f);
+        tanh(dst, kX);
+        with(vmulps, dst, dst, 0.5f);
+        with(vaddps, dst, dst, 0.5f);
+    }
+    void exp(int dst, int x) {
+        clamp(kX, x, -104.0f, 89.0f);
+        with(vmulps, kY, kX, 1.442695041f);
+        with(vmaxps, kY, kY, -208.0f);
+        a_.vector(vrndscaleps, kY, 0, vector_place(kY), 8);
+        for (const float c : {0.693359375f, -2.12194440e-4f}) {
+            with(vmulps, kZ, kY, c);
+            a_.vector(vsubps, kX, kX, vector_place(kZ));
+        }
+        with(vmulps, kZ, kX, 1.9875691500e-4f);
+        with(vaddps, kZ, kZ, 1.3981999507e-3f);
+        for (const float c : {8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f}) step(kZ, kX, c);
+        a_.vector(vmulps, kOther, kX, vector_place(kX));
+        a_.vector(vmulps, kZ, kZ, vector_place(kOther));
+        a_.vector(vaddps, kZ, kZ, vector_place(kX));
+        with(vaddps, kZ, kZ, 1.0f);
+        a_.vector(vcvttps2dq, kY, 0, vector_place(kY));
+        a_.vector(vpshiftd, kShiftRight, kX, vector_place(kY), 1);
+        a_.vector(vpsubd, kY, kY, vector_place(kX));
+        for (const int k : {kX, kY}) {             // 2^k
+            a_.vector(vpaddd, k, k, constant(127));
+            a_.vector(vpshiftd, kShiftLeft, k, vector_place(k), 23);
+            a_.vector(vmulps, k == kX ? kZ : dst, kZ, vector_place(k));
+        }
+    }
+    void with(const Evex& op, int dst, int x, float c) { a_.vector(op, dst, x, constant(std::bit_cast<uint32_t>(c))); }
+    // p x + c
+    void step(int p, int x, float c) {
+        a_.vector(vmulps, p, p, vector_place(x));
+        with(vaddps, p, p, c);
+    }
+    // Between two numbers; a NaN stays one, being the second operand.
+    void clamp(int dst, int x, float low, float high) {
+        a_.vector(vbroadcastss, kOther, 0, constant(std::bit_cast<uint32_t>(high)));
+        a_.vector(vminps, dst, kOther, vector_place(x));
+        a_.vector(vbroadcastss, kOther, 0, constant(std::bit_cast<uint32_t>(low)));
+        a_.vector(vmaxps, dst, kOther, vector_place(dst));
+    }
+    Place constant(uint32_t bits) {
+        const auto found = std::find(pool_.begin(), pool_.end(), bits);
+        if (found == pool_.end()) pool_.push_back(bits);
+        return {Place::Kind::pool, static_cast<int>(std::find(pool_.begin(), pool_.end(), bits) - pool_.begin())};
+    }
+
     // The first operand is loaded before the second is looked up: both may use rax.
     void binary(const Evex& op, int dst, std::size_t a, std::size_t b) {
         const int x = value(a, kFirst);
@@ -249,6 +323,7 @@ private:
     const LoopText& text_;
     Assembler a_;
     std::vector<std::size_t> pinned_, kept_, known_;    // places of which values, pointers or conditions are in registers
+    std::vector<uint32_t> pool_{std::begin(kFixed), std::end(kFixed)};
     std::size_t turn_ = 0;
     bool masked_ = false;
 };

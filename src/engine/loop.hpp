@@ -2,8 +2,8 @@
 // the step (states settled, idle neurons counted, spikes as bits) in the same pass.
 //
 // Made at run time where the processor has AVX-512, in some microseconds; operation by operation what the interpreted
-// program does, each rounded by itself, so the same bits. Elsewhere, and for programs that it does not take (tanh,
-// sigmoid, exp, more intermediate values than registers), there is none and the program is interpreted.
+// program does, each rounded by itself, so the same bits. Elsewhere, and for programs with more intermediate values than
+// registers, there is none and the program is interpreted.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,7 @@
-"""Programs as compiled loops: on every set of instructions the bits of the reference, for any program of the usual operations.
+"""Programs as compiled loops: on every set of instructions the bits of the reference, for any program of floats.
 
-Drawn: 1 to 30 operations of add, sub, mul, div, minimum, maximum, abs, floor, round, where, spike, copies of states among
+Drawn: 1 to 30 operations of add, sub, mul, div, minimum, maximum, abs, floor, round, where, spike, tanh,
+sigmoid and exp, copies of states among
 them; 0 to 3 ports, 1 to 4 states, parameters of one, of each channel and of each neuron; 1 to 1,300 neurons, with and without
 channels; values of 0, -0, below 2**-100, beyond float32 and no numbers; spikes and values as outputs.
 """
@@ -40,7 +41,7 @@ def program(rng: np.random.Generator, ports: int, states: int) -> Any:
     ops = r.ops
     held = [getattr(r.s, name) for name in names]
     pool = [*held, *r.x, r.p.a, r.p.b, r.p.c, ops.const(1.0), ops.const(-0.4), ops.const(0.0)]
-    one = [ops.abs, ops.floor, ops.round, ops.spike, lambda x: x * 0.9, lambda x: x - 1.0]
+    one = [ops.abs, ops.floor, ops.round, ops.spike, ops.tanh, ops.sigmoid, ops.exp, lambda x: x * 0.9, lambda x: x - 1.0]
     two = [
         lambda a, b: a + b,
         lambda a, b: a - b,
@@ -104,7 +105,7 @@ def expect_alike(graph: Graph, inputs: dict[str, Any], steps: int) -> int:
 
 
 @pytest.mark.parametrize("part", range(6))
-def test_any_program_of_the_usual_operations(part: int) -> None:
+def test_any_program(part: int) -> None:
     """120 programs, 8 steps of 2 samples each; half of the inputs are 0 in half of the steps."""
     spikes = 0
     for seed in range(20 * part, 20 * part + 20):
