@@ -34,29 +34,44 @@ _BRAILLE = {
 }
 _NMNIST = {"recipe": {}, "wide": {"network.channels": [32, 64, 96], "network.dropout": 0.2}}
 
+_ADAM = {"training.optimiser.kind": "adam", "training.optimiser.weight_decay": 0.0, "network.dropout": 0.0}
+_TWO_POINT = {
+    "network.kind": "two_point",
+    "network.neuron": "TwoPointLIF",
+    "network.learn": ["decay", "decay_apical", "threshold"],
+}
+_WIDE = {
+    **_TWO_POINT,
+    "network.feedback_gain": 1.0,
+    "network.spread": {"decay": [0.6, 0.98], "decay_apical": [0.9, 0.999]},
+}
 _ECG = {
     "lif": {},
-    "narrow": {
-        "network.hidden": [64],
-        "network.dropout": 0.0,
-        "training.optimiser.kind": "adam",
-        "training.optimiser.weight_decay": 0.0,
-        "training.epochs": 80,
+    "narrow": {**_ADAM, "network.hidden": [64], "training.epochs": 80},
+    "alif": {
+        "network.neuron": "ALIF",
+        "network.parameters": {"adaptation": 0.05},
+        "network.spread": {"decay": [0.6, 0.98], "decay_adaptation": [0.95, 0.999]},
+        "network.learn": ["decay", "threshold", "decay_adaptation"],
+        "training.epochs": 30,
     },
     "two_point": {
-        "network.kind": "two_point",
-        "network.neuron": "TwoPointLIF",
+        **_TWO_POINT,
+        **_ADAM,
         "network.hidden": [64],
         "network.feedback_gain": 1.5,
         "network.spread": {"decay": [0.6, 0.98], "decay_apical": [0.8, 0.99]},
-        "network.learn": ["decay", "decay_apical", "threshold"],
         "network.surrogate": "atan",
         "network.surrogate_parameters": {},
-        "network.dropout": 0.0,
-        "training.optimiser.kind": "adam",
         "training.optimiser.rate": 1e-2,
-        "training.optimiser.weight_decay": 0.0,
         "training.epochs": 80,
+    },
+    "two_point_wide": _WIDE,
+    "two_point_dropout": {
+        **_WIDE,
+        "network.dropout": 0.35,
+        "training.optimiser.weight_decay": 0.03,
+        "training.epochs": 36,
     },
 }
 

@@ -138,7 +138,7 @@ def _surrogate(layers: Layers) -> Surrogate:
     try:
         return type(given)(**layers.surrogate_parameters)
     except TypeError as error:
-        known = ", ".join(vars(given))
+        known = ", ".join(name for name in vars(given) if not name.startswith("_"))
         raise DataError(
             "recipe: network.surrogate_parameters", f"{dict(layers.surrogate_parameters)}", known
         ) from error

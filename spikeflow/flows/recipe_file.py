@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from spikeflow.errors import DataError, FileError
@@ -107,6 +107,8 @@ class Data:
         for name in ("steps", "dt_us", "batch_size"):
             _check(f"data.{name}", getattr(self, name) >= 1, getattr(self, name), "at least 1")
         _check("data.valid", 0 <= self.valid < 1, self.valid, "a share from 0 to below 1")
+        heard = self.coding == "mel" or self.set == "keywords"
+        _check("data.hearing", heard or self.hearing == Hearing(), self.set, "nothing where nothing is heard")
         _check("data.whole", self.coding == "mel" or not self.whole, self.whole, "false: only sound has it")
         _check("data.fold", self.fold >= -1, self.fold, "-1 or more")
         _check("data.augment", not (self.augment.acts and self.workers), "workers", "workers = 0")
@@ -184,6 +186,26 @@ class Layers:
         _check("network.batch_norm_start", self.batch_norm_start > 0, self.batch_norm_start, "above 0")
         _check("network.read_out_decay", 0 <= self.read_out_decay <= 1, self.read_out_decay, "0 to 1")
         _check("network.dropout", 0 <= self.dropout < 1, self.dropout, "0 to below 1")
+        self._check_used()
+
+    def _check_used(self) -> None:
+        """Raise DataError for a key that would do nothing."""
+        fed_back = self.kind in ("recurrent", "two_point")
+        needs = (
+            (("channels", "kernel", "pool", "pools", "pooling"), self.kind == "conv", "kind conv"),
+            (("feedback_gain",), fed_back, "kind recurrent or two_point"),
+            (("batch_norm_start",), self.batch_norm, "batch_norm = true"),
+            (("read_out_decay",), self.read_out, "read_out = true"),
+        )
+        default = {f.name: f.default for f in fields(self)}
+        for names, used, wanted in needs:
+            for name in names:
+                value = getattr(self, name)
+                _check(f"network.{name}", used or value == default[name], value, f"nothing without {wanted}")
+        for name in self.spread:
+            _check(
+                f"network.spread.{name}", name not in self.parameters, "a number in parameters, too", "one"
+            )
 
 
 @dataclass(frozen=True)

@@ -138,9 +138,7 @@ class Voices(Arrays):
         return varied(x, self.bands, self.hearing, numbers)
 
 
-def _variant(
-    ear: MelSpikes, sound: Sound, hearing: Hearing, draw: np.random.Generator, plain: bool
-) -> Array:
+def _variant(ear: MelSpikes, sound: Sound, hearing: Hearing, draw: np.random.Generator, plain: bool) -> Array:
     if plain:
         return ear(sound)
     warp, stretch = (

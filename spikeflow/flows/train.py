@@ -30,11 +30,13 @@ from spikeflow.train.deploy import deployed
 from spikeflow.train.history import Epoch
 from spikeflow.train.loop import Fitted, Session, fit
 from spikeflow.train.ranks import current
+from spikeflow.train.reading import read
 from spikeflow.train.recipe import plain
 from spikeflow.train.reduce import fit_reduced
 
 NETWORK = "net.h5"
 COMPARED = 200  # validation samples on which the file is run
+ALIKE = 0.95  # share that it has to answer as torch does, or it is told
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def _written(fitted: Fitted, data: Loaded, task: Task, path: Path) -> tuple[floa
     """The network's file; how far it answers as torch does."""
     found = exported(fitted, data, task.data.dt_us * 1e-6)
     file.write(path, found)
-    return _compared(fitted, data, found)
+    return _compared(fitted, data, found, task.training.loss.reading)
 
 
 def _same(task: Task) -> dict[str, Any]:
@@ -191,7 +193,7 @@ def exported(fitted: Fitted, data: Loaded, dt: float) -> Network:
     return found
 
 
-def _compared(fitted: Fitted, data: Loaded, found: Network) -> tuple[float | None, int]:
+def _compared(fitted: Fitted, data: Loaded, found: Network, reading: str) -> tuple[float | None, int]:
     """How far the engine answers, from the file, as torch does."""
     valid = data.splits.valid
     if not isinstance(valid, Arrays):
@@ -202,6 +204,17 @@ def _compared(fitted: Fitted, data: Loaded, found: Network) -> tuple[float | Non
         return None, 0
     few = Arrays(valid.x[:COMPARED], valid.y[:COMPARED], valid.coding, valid.batch_size, valid.seed, False)
     with torch.no_grad():
-        answers = [fitted.net(batch.x)[0][-1].argmax(1).numpy() for batch in few.epoch(0)]
+        outputs = [fitted.net(batch.x)[0] for batch in few.epoch(0)]
+    answers = np.concatenate([read(each, reading).argmax(1).numpy() for each in outputs])
     engine = evaluate(found, Samples(few.x, prepared=True)).predictions()
-    return float((engine == np.concatenate(answers)).mean()), len(few.x)
+    same = float((engine == answers).mean())
+    if same < ALIKE:
+        text = (
+            f"the file answers {same:.1%} of {len(few.x)} validation samples as the trained network, read by "
+        )
+        text += (
+            f"{reading!r}, does: its own answer is what it hands on in the end, or adds up where it hands on "
+        )
+        text += "something in every step. Try: loss.reading last with a read-out, or sum without"
+        warnings.warn(text, SpikeflowWarning, stacklevel=3)
+    return same, len(few.x)

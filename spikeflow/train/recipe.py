@@ -159,6 +159,8 @@ class Distillation:
     def __post_init__(self) -> None:
         check_types("distillation", self)
         _within("distillation.weight", self.weight, 0, 1)
+        if self.weight and not self.file:
+            raise DataError("recipe: distillation.file", "nothing", "the file of an ANN, which is followed")
         if not self.temperature > 0:
             raise DataError("recipe: distillation.temperature", self.temperature, "a number above 0")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,3 +46,45 @@ def test_a_changed_recipe_does_not_go_on(tmp_path: Path) -> None:
         with pytest.raises(FileError, match=f"another training .{said}"):
             train(changed, tmp_path / "out", resume=True)
     train(replace(task, data=replace(task.data, folder="elsewhere")), tmp_path / "out", resume=True)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("[network]\nchannels = [3]", r"network.channels: got \(3,\), expected nothing without kind conv"),
+        ("[network]\nkernel = 5", "network.kernel: got 5, expected nothing without kind conv"),
+        ("[network]\nkind = 'recurrent'\npools = [2, 2]", "expected nothing without kind conv"),
+        ("[network]\nkind = 'conv'\nfeedback_gain = 2.0", "expected nothing without kind recurrent or two_point"),
+        ("[network]\nbatch_norm_start = 0.3", "expected nothing without batch_norm = true"),
+        ("[network]\nread_out = false\nread_out_decay = 0.5", "expected nothing without read_out = true"),
+        ("[network]\nparameters = {decay = 0.9}\nspread = {decay = [0.1, 0.2]}", "network.spread.decay"),
+        ("[data.hearing]\nnoise = 0.5", "data.hearing: got digits, expected nothing where nothing is heard"),
+        ("[training.distillation]\nweight = 0.5", "distillation.file: got nothing"),
+        ("[data.augment]\nshift = 9", "augment.shift: got 9, expected at most 8"),
+        ("[network]\nsurrogate_parameters = {slop = 1.0}", "expected slope.$"),
+    ],
+)
+def test_a_key_without_effect_is_refused(table: str, words: str, tmp_path: Path) -> None:
+    (path := tmp_path / "recipe.toml").write_text(f"[data]\nset = 'digits'\nlimit = 200\n{table}\n")
+    with pytest.raises(DataError, match=words):
+        train(recipe_file.read(path), tmp_path / "out")
+
+
+def test_recipes_that_come_along_have_none() -> None:
+    for path in (Path(__file__).parents[2] / "examples/recipes").glob("*.toml"):
+        recipe_file.read(path)
+
+
+@pytest.mark.parametrize(("reading", "alike"), [("last", False), ("sum", True)])
+def test_a_file_that_answers_otherwise_than_the_trained_network_is_told(
+    reading: str, alike: bool, tmp_path: Path
+) -> None:
+    """Without a read-out the file adds up what comes out, and the trained network was read at its last step."""
+    more = f"read_out = false\n[training.loss]\nreading = '{reading}'\n[training]"
+    text = RECIPE.replace("[training]", more).replace("rate = 1e7", "rate = 1e-2")
+    (path := tmp_path / "recipe.toml").write_text(text)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", SpikeflowWarning)
+        made = train(recipe_file.read(path), tmp_path / "out")
+    assert made.same is not None and (made.same >= 0.95) == alike
+    assert any("validation samples as the trained network" in str(w.message) for w in told) != alike
