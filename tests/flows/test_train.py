@@ -106,17 +106,18 @@ def test_recipes_that_come_along_are_whole(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ("nmnist_conv", "braille_recurrent", "spoken_digits_recurrent", "ecg_recurrent", "fashion_mnist_conv"),
-)
+    ("nmnist_conv", "braille_recurrent", "spoken_digits_recurrent", "ecg_recurrent", "ecg_two_point",
+     "fashion_mnist_conv"),
+)  # fmt: skip
 def test_recipes_on_real_recordings(name: str, data_folder: Path, tmp_path: Path) -> None:
     path = next(path for path in RECIPES if path.stem == name)
     task = recipe_file.read(path)
-    fewer = {"nmnist_conv": 60, "fashion_mnist_conv": 200, "spoken_digits_recurrent": 60, "ecg_recurrent": 12}
-    steps = 400 if name == "ecg_recurrent" else min(task.data.steps, 40)  # fewer do not hold all classes
+    fewer = {"nmnist_conv": 60, "fashion_mnist_conv": 200, "spoken_digits_recurrent": 60, "ecg_recurrent": 12, "ecg_two_point": 12}
+    steps = 400 if name.startswith("ecg") else min(task.data.steps, 40)  # fewer do not hold all classes
     data = replace(task.data, folder=str(data_folder), limit=fewer.get(name, 270), steps=steps)
-    layers = replace(
-        task.network, channels=task.network.channels[:1], pools=task.network.pools[:1], hidden=(16,)
-    )
+    layers = replace(task.network, hidden=(16,))
+    if layers.kind == "conv":
+        layers = replace(layers, channels=layers.channels[:1], pools=layers.pools[:1])
     task = replace(task, data=data, network=layers, training=replace(task.training, epochs=1))
     trained = train(task, tmp_path)
     assert trained.fitted.test is not None and trained.path.is_file()
