@@ -55,7 +55,7 @@ class Augment:
     def _moved(self, x: Array, far: Array, axis: int) -> Array:
         size = x.shape[axis]
         if self.shift > size:
-            raise DataError("recipe: augment.shift", self.shift, f"at most {size}: beyond that nothing is left")
+            raise DataError("recipe: augment.shift", self.shift, f"at most {size}, else nothing is left")
         edges = [(0, 0)] * x.ndim
         edges[axis] = (self.shift, self.shift)
         # each sample reads its own stretch of what zeros surround
