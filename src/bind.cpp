@@ -18,6 +18,7 @@
 #include "engine/network.hpp"
 #include "engine/poisson.hpp"
 #include "engine/population.hpp"
+#include "engine/sparse.hpp"
 #include "engine/synapses.hpp"
 #include "engine/worker.hpp"
 
@@ -73,9 +74,9 @@ Integers whole(const std::optional<Whole>& array) {
 }
 
 template <class V>
-SynapseText<V> synapses(const In<WeightOf<V>>& weights, const std::optional<In<V>>& bias,
+SynapseText<V> synapses(const Network<V>& net, const In<WeightOf<V>>& weights, const std::optional<In<V>>& bias,
                         const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes = {2, 2}) {
-    return {view<WeightOf<V>>(weights), view<V>(bias), whole(delays), exponent, static_cast<Scope>(scopes[0]), static_cast<Scope>(scopes[1])};
+    return {view<WeightOf<V>>(weights), view<V>(bias), whole(delays), exponent, static_cast<Scope>(scopes[0]), static_cast<Scope>(scopes[1]), net.shares()};
 }
 
 // The last steps of a run as Python sees it: signals and the caller's progress; never throws into the engine.
@@ -252,9 +253,9 @@ void bind_population(Class& c, const char* method) {
 
 template <class S, class Class>
 void bind_coded(Class& c) {
-    c.def("coded", [](Network<float>& net, Network<S>& sums, float scale, int64_t largest, const std::optional<In<float>>& bias) {
-        return net.add(make_coded<S>(sums.take(), scale, largest, view<float>(bias)));
-    }, "sums"_a, "scale"_a, "largest"_a, "bias"_a.none(), "The one node of a network of integers, its sums times a scale.");
+    c.def("coded", [](Network<float>& net, Network<S>& sums, float scale, int64_t largest, int64_t most, const std::optional<In<float>>& bias) {
+        return net.add(make_coded<S>(sums.take(), {scale, largest, most}, view<float>(bias)));
+    }, "sums"_a, "scale"_a, "largest"_a, "most"_a, "bias"_a.none(), "The one node of a network of integers, its sums times a scale.");
 }
 
 template <class V, class Class>
@@ -268,16 +269,16 @@ void bind_nodes(Class& c) {
     }, "name"_a, "shape"_a, "thresholds"_a, "starts"_a, "table"_a, "seed"_a, "number"_a, "weight"_a, "analog"_a);
     c.def("linear", [](Network<V>& net, const std::string& name, int32_t sources, const Shape& out, const In<W>& weights,
                        const std::optional<In<V>>& bias, const std::optional<Whole>& delays, int32_t exponent) {
-        return net.add(make_linear<V>(name, sources, out, synapses<V>(weights, bias, delays, exponent)));
+        return net.add(make_linear<V>(name, sources, out, synapses<V>(net, weights, bias, delays, exponent)));
     }, "name"_a, "sources"_a, "out"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a);
     c.def("sparse", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const Whole& indptr,
                        const Whole& targets, const In<W>& weights, const std::optional<In<V>>& bias,
                        const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes) {
-        return net.add(make_sparse<V>(name, in, out, whole(indptr), whole(targets), synapses<V>(weights, bias, delays, exponent, scopes)));
+        return net.add(make_sparse<V>(name, in, out, whole(indptr), whole(targets), synapses<V>(net, weights, bias, delays, exponent, scopes)));
     }, "name"_a, "inputs"_a, "out"_a, "indptr"_a, "targets"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a, "scopes"_a);
     c.def("by_rule", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const std::vector<ProjectionNumbers>& projections,
                         const std::optional<In<V>>& bias, int32_t bits, float scale) {
-        return net.add(make_by_rule<V>(name, in, out, {projections_of(projections), view<V>(bias), bits, scale}));
+        return net.add(make_by_rule<V>(name, in, out, {projections_of(projections), view<V>(bias), bits, scale, net.shares()}));
     }, "name"_a, "inputs"_a, "out"_a, "projections"_a, "bias"_a.none(), "bits"_a, "scale"_a);
     c.def("conv", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<W>& weights,
                      const std::optional<In<V>>& bias, const Shape& kernel, const Shape& stride,
@@ -302,8 +303,9 @@ void bind_nodes(Class& c) {
 template <class V>
 auto bind_network(nb::module_& m, const char* name, const char* doc) {
     nb::class_<Network<V>> c(m, name, doc);
-    c.def("__init__", [](Network<V>* net, int32_t isa) { new (net) Network<V>(static_cast<Isa>(std::clamp(isa, 0, 2))); },
-          "isa"_a = 2, "isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has.");
+    c.def("__init__", [](Network<V>* net, int32_t isa, int32_t shares) { new (net) Network<V>(static_cast<Isa>(std::clamp(isa, 0, 2)), shares); },
+          "isa"_a = 2, "shares"_a = 1, "isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.");
+    c.def_prop_ro("shares", &Network<V>::shares).def_prop_ro("period", &Network<V>::period, "Steps that shares run between two meetings.");
     bind_nodes<V>(c);
     bind_population<V, V>(c, "population");
     c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);

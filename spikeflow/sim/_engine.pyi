@@ -80,8 +80,17 @@ class Int64Live:
 class FloatNetwork:
     """A network in float32."""
 
-    def __init__(self, isa: int = 2) -> None:
-        """isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has."""
+    def __init__(self, isa: int = 2, shares: int = 1) -> None:
+        """
+        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.
+        """
+
+    @property
+    def shares(self) -> int: ...
+
+    @property
+    def period(self) -> int:
+        """Steps that shares run between two meetings."""
 
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 
@@ -121,17 +130,26 @@ class FloatNetwork:
         """A batch that keeps its state between stretches of steps."""
 
     @overload
-    def coded(self, sums: Int32Network, scale: float, largest: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int: ...
+    def coded(self, sums: Int32Network, scale: float, largest: int, most: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int: ...
 
     @overload
-    def coded(self, sums: Int64Network, scale: float, largest: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
+    def coded(self, sums: Int64Network, scale: float, largest: int, most: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
         """The one node of a network of integers, its sums times a scale."""
 
 class Int32Network:
     """A network of integers that all fit 32 bits."""
 
-    def __init__(self, isa: int = 2) -> None:
-        """isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has."""
+    def __init__(self, isa: int = 2, shares: int = 1) -> None:
+        """
+        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.
+        """
+
+    @property
+    def shares(self) -> int: ...
+
+    @property
+    def period(self) -> int:
+        """Steps that shares run between two meetings."""
 
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 
@@ -175,8 +193,17 @@ class Int32Network:
 class Int64Network:
     """A network of integers."""
 
-    def __init__(self, isa: int = 2) -> None:
-        """isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has."""
+    def __init__(self, isa: int = 2, shares: int = 1) -> None:
+        """
+        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.
+        """
+
+    @property
+    def shares(self) -> int: ...
+
+    @property
+    def period(self) -> int:
+        """Steps that shares run between two meetings."""
 
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 

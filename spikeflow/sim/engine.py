@@ -34,6 +34,7 @@ from spikeflow.sim.records import wanted
 from spikeflow.sim.remembered import remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.room import Room, arrays_of
+from spikeflow.sim.sharing import shares_of
 from spikeflow.sim.state import State, check, rows_of, start_of
 from spikeflow.sim.unbounded import Unbounded, states_at_end
 
@@ -65,7 +66,9 @@ class Engine:
 
     Parameters
     ----------
-    threads : workers, each running whole samples; 0 takes all cores. Results do not depend on it.
+    threads : workers, each running whole samples, or together the neurons of one where there are fewer
+        samples than threads (`spikeflow.sim.sharing` says when); 0 takes all cores. Results do not depend
+        on it.
     isa : the processor's instructions to use at most; results do not depend on it either.
     """
 
@@ -77,6 +80,7 @@ class Engine:
         graph = expanded(graph)
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
+        self.shares = shares_of(graph, self.threads)
         self.fixed = is_fixed(graph)
         self.coded = bool(coded.exact(graph))
         self.layout, self.needs, self.expected = remembered(graph), forecast.needs(graph), Expected(graph)
@@ -167,7 +171,7 @@ class Engine:
     def _made(self, bound: int, reach: int, wide: bool) -> Lowered:
         key = bound, reach, wide
         if key not in self._lowered:
-            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide)
+            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.shares)
         return self._lowered[key]
 
 

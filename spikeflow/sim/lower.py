@@ -92,6 +92,7 @@ def lower(
     isa: int = BEST_ISA,
     longest_delay: int = 2**20,
     wide: bool = False,
+    shares: int = 1,
 ) -> Lowered:
     """The engine's form of a graph at stage snn or fixed.
 
@@ -102,20 +103,21 @@ def lower(
     isa : the processor's instructions to use at most: 0 plain, 1 AVX2, 2 AVX-512.
     longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
+    shares : among how many threads the neurons of one sample are shared.
     """
     graph = expanded(graph)
     expect_static(graph, "the engine in C++")
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
-        floats = _Lowering(made, _engine.FloatNetwork(isa), np.float32, {})
+        floats = _Lowering(made, _engine.FloatNetwork(isa, shares), np.float32, {})
         largest = int(EXACT) if wide else largest_input
         floats.exact = coded.exact(graph, largest)
         floats.room = _room_of_codes(graph, floats.exact, largest)
         return floats.finish(longest_delay)
     if not wide and fits_32(graph, largest_input):
         ranges = node_ranges(graph, largest_input)
-        return _Lowering(made, _engine.Int32Network(isa), np.int32, ranges).finish(longest_delay)
-    return _Lowering(made, _engine.Int64Network(isa), np.int64, {}).finish(longest_delay)
+        return _Lowering(made, _engine.Int32Network(isa, shares), np.int32, ranges).finish(longest_delay)
+    return _Lowering(made, _engine.Int64Network(isa, shares), np.int64, {}).finish(longest_delay)
 
 
 def _room_of_codes(graph: Graph, exact: Mapping[str, int], largest: int) -> dict[str, Interval]:
@@ -203,9 +205,10 @@ class _Lowering:
             raise SimulationError(
                 name, f"sums of codes up to {most} do not fit 64 bits", "fewer synapses, or floats"
             )
-        sums = _engine.Int32Network() if most < 2**31 else _engine.Int64Network()
+        kind = _engine.Int32Network if most < 2**31 else _engine.Int64Network
+        sums = kind(shares=self.network.shares)
         self._synaptic(sums, name, coded.integers(node))
-        return self.network.coded(sums, coded.scale_of(node), size, node.bias)
+        return self.network.coded(sums, coded.scale_of(node), size, most, node.bias)
 
     def _synaptic(self, network: Any, name: str, node: Synaptic) -> int:
         out = self.graph.shapes[name]

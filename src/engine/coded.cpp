@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "sparse.hpp"
+
 namespace spikeflow {
 namespace {
 
@@ -76,14 +78,7 @@ private:
         port_.kernels = &kernels<S>(isa_);
     }
 
-    int64_t integer(float x) const {
-        const auto most = static_cast<float>(node_.largest);
-        // written so that NaN fails, too
-        if (!(x >= -most && x <= most) || static_cast<float>(static_cast<int64_t>(x)) != x)
-            throw Error(Fault::simulation, node_.name, "what arrives is no integer, or larger than its source said",
-                        "integers, or weights in floats");
-        return static_cast<int64_t>(x);
-    }
+    int64_t integer(float x) const { return integer_of(node_.name, x, node_.largest); }
 
     void whole(const Events<float>& from, Events<S>& to) const {
         to.index.assign(from.index.span());
@@ -123,13 +118,14 @@ std::unique_ptr<Runner<float>> CodedNode<S>::runner(const Context<float>& contex
 }  // namespace
 
 template <class S>
-std::unique_ptr<Node<float>> make_coded(std::unique_ptr<Node<S>> sums, float scale, int64_t largest, std::span<const float> bias) {
-    require(scale > 0, sums->name, "a scale that is not above 0");
-    require(largest >= 0 && largest <= (1 << 24), sums->name, "values that float32 does not hold as integers");
-    return std::make_unique<CodedNode<S>>(std::move(sums), scale, largest, bias);
+std::unique_ptr<Node<float>> make_coded(std::unique_ptr<Node<S>> sums, const CodeSums& of, std::span<const float> bias) {
+    require(of.scale > 0, sums->name, "a scale that is not above 0");
+    require(of.largest >= 0 && of.largest <= (1 << 24), sums->name, "values that float32 does not hold as integers");
+    if (auto* const rows = dynamic_cast<Countable<S>*>(sums.get())) return rows->counted(of, bias);
+    return std::make_unique<CodedNode<S>>(std::move(sums), of.scale, of.largest, bias);
 }
 
-template std::unique_ptr<Node<float>> make_coded<int32_t>(std::unique_ptr<Node<int32_t>>, float, int64_t, std::span<const float>);
-template std::unique_ptr<Node<float>> make_coded<int64_t>(std::unique_ptr<Node<int64_t>>, float, int64_t, std::span<const float>);
+template std::unique_ptr<Node<float>> make_coded<int32_t>(std::unique_ptr<Node<int32_t>>, const CodeSums&, std::span<const float>);
+template std::unique_ptr<Node<float>> make_coded<int64_t>(std::unique_ptr<Node<int64_t>>, const CodeSums&, std::span<const float>);
 
 }  // namespace spikeflow

@@ -111,10 +111,23 @@ struct DrawKernels {
     void (*events)(int32_t* to, const uint32_t* u, int32_t n, const uint32_t* thresholds, int32_t count);
 };
 const DrawKernels& draw_kernels(Isa isa);
-// int64 <-> int32, elementwise.
+// to = float(sums) * scale, and the sums are 0 again.
+template <class A>
+using ScaledSums = void (*)(float* to, A* sums, float scale, int32_t n);
+// From one type to another, elementwise.
 struct CastKernels {
     void (*widen)(int64_t* dst, const int32_t* src, int32_t n);
     void (*cut)(int32_t* dst, const int64_t* src, int32_t n);
+    ScaledSums<int16_t> scaled_16;
+    ScaledSums<int32_t> scaled_32;
+    ScaledSums<int64_t> scaled_64;
+
+    template <class A>
+    ScaledSums<A> scaled() const {
+        if constexpr (sizeof(A) == 2) return scaled_16;
+        else if constexpr (sizeof(A) == 4) return scaled_32;
+        else return scaled_64;
+    }
 };
 const CastKernels& cast_kernels(Isa isa);
 

@@ -11,7 +11,7 @@
 namespace spikeflow {
 
 template <class V>
-Network<V>::Network(Isa isa) : isa_(std::min(isa, best_isa())) {}
+Network<V>::Network(Isa isa, int32_t shares) : isa_(std::min(isa, best_isa())), shares_(std::clamp(shares, 1, 1024)) {}
 
 template <class V>
 Network<V>::~Network() = default;
@@ -79,6 +79,10 @@ void Network<V>::seal() {
         if (entry.kind == NodeKind::input || (entry.node && entry.node->is_population())) continue;
         for (const auto& edges : entry.ports)
             for (const EdgeRef& edge : edges) entry.analog |= entries_[static_cast<std::size_t>(edge.source)].analog;
+    }
+    if (shares_ > 1) {
+        phases_ = phases_of(entries_);
+        period_ = period_of(entries_, phases_);
     }
     sealed_ = true;
 }
@@ -194,16 +198,16 @@ void Network<V>::check_feed(const Entry<V>& entry, const Feed<V>& feed, const Ru
 }
 
 template <class V>
-std::unique_ptr<Worker<V>> Network<V>::take_worker() {
+std::unique_ptr<Worker<V>> Network<V>::take_worker(bool shared) {
     {
         const std::lock_guard lock(mutex_);
-        if (!idle_.empty()) {
-            auto worker = std::move(idle_.back());
-            idle_.pop_back();
+        if (!idle_[shared].empty()) {
+            auto worker = std::move(idle_[shared].back());
+            idle_[shared].pop_back();
             return worker;
         }
     }
-    return std::make_unique<Worker<V>>(*this);
+    return std::make_unique<Worker<V>>(*this, shared ? shares_ : 1);
 }
 
 namespace {
@@ -237,8 +241,8 @@ void work(const Crew<V>& crew, int32_t thread, const RunText<V>& text, RunResult
         if (sample >= text.samples) return;
         Worker<V>& worker = crew.take(thread, sample);
         worker.enter(text, sample);
-        for (int32_t t = 0; t < text.steps && !progress.stop; ++t) {
-            worker.step(text, result, sample, t);
+        for (int32_t t = 0; t < text.steps && !progress.stop;) {
+            t += worker.advance(text, result, sample, t);
             if (poll) poll();
         }
         worker.finish(sample);
@@ -300,7 +304,8 @@ void add_counters(RunResult<V>& result, const Worker<V>& worker, std::size_t nod
     for (std::size_t n = 0; n < nodes; ++n) result.counters[n].add(worker.counters(n));
 }
 
-int32_t threads_of(int32_t threads, int32_t samples) { return std::max(1, std::min(threads, samples)); }
+// How many threads run samples of their own.
+int32_t threads_of(int32_t threads, int32_t samples, bool shared) { return shared ? 1 : std::max(1, std::min(threads, samples)); }
 
 }  // namespace
 
@@ -308,8 +313,8 @@ template <class V>
 RunResult<V> Network<V>::run(const RunText<V>& text) {
     check_run(text);
     std::vector<std::unique_ptr<Worker<V>>> workers;
-    for (int32_t w = 0; w < threads_of(text.threads, text.samples); ++w) {
-        workers.push_back(take_worker());
+    for (int32_t w = 0; w < threads_of(text.threads, text.samples, shared(text.samples)); ++w) {
+        workers.push_back(take_worker(shared(text.samples)));
         workers.back()->prepare(text);
     }
     // a pooled worker runs one sample after the other, each from the state in which it begins
@@ -325,7 +330,8 @@ RunResult<V> Network<V>::run(const RunText<V>& text) {
     const std::lock_guard lock(mutex_);
     for (auto& worker : workers) {
         add_counters(result, *worker, entries_.size());
-        idle_.push_back(std::move(worker));
+        worker->rest();
+        idle_[worker->shared()].push_back(std::move(worker));
     }
     return result;
 }
@@ -337,7 +343,7 @@ Live<V>::Live(Network<V>& network, int32_t samples, const Start<V>& start) : net
     text.start = start;
     network.check_start(text);
     for (int32_t sample = 0; sample < samples; ++sample) {
-        workers_.push_back(std::make_unique<Worker<V>>(network));
+        workers_.push_back(std::make_unique<Worker<V>>(network, network.shared(samples) ? network.shares() : 1));
         workers_.back()->begin(start, sample);
     }
 }
@@ -349,13 +355,13 @@ template <class V>
 RunResult<V> Live<V>::advance(const RunText<V>& text) {
     if (static_cast<std::size_t>(text.samples) != workers_.size()) throw Error(Fault::simulation, "run", "another number of samples");
     network_.check_run(text);
-    const Crew<V> crew{threads_of(text.threads, text.samples),
+    const Crew<V> crew{threads_of(text.threads, text.samples, network_.shared(text.samples)),
         [&](int32_t, int32_t sample) -> Worker<V>& {
             Worker<V>& worker = *workers_[static_cast<std::size_t>(sample)];
             worker.prepare(text);
             return worker;
         },
-        [](Worker<V>&, int32_t) {}};
+        [](Worker<V>& worker, int32_t) { worker.rest(); }};
     RunResult<V> result = run_all(crew, text);
     for (const auto& worker : workers_) add_counters(result, *worker, network_.entries().size());
     return result;

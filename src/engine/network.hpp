@@ -7,8 +7,14 @@
 #include <vector>
 
 #include "node.hpp"
+#include "phases.hpp"
 
 namespace spikeflow {
+
+template <class V>
+class Network;
+template <class V>
+class Worker;
 
 // What one Input node gets.
 template <class V>
@@ -70,28 +76,6 @@ struct RunResult {
     bool stopped = false;
 };
 
-template <class V>
-class Network;
-template <class V>
-class Worker;
-
-struct EdgeRef {
-    int32_t source, delay;
-};
-
-enum class NodeKind { input, output, inner };
-
-template <class V>
-struct Entry {
-    NodeKind kind;
-    std::string name;
-    Layout layout;
-    std::unique_ptr<Node<V>> node;               // inner nodes only
-    std::vector<std::vector<EdgeRef>> ports;
-    int32_t ring = 1;                            // past values kept, the present included
-    bool analog = false;                         // comes from a current, no population between
-};
-
 // A batch under way: one worker for each sample, which keeps its state from one stretch of steps to the next.
 template <class V>
 class Live {
@@ -110,7 +94,7 @@ private:
 template <class V>
 class Network {
 public:
-    explicit Network(Isa isa);
+    explicit Network(Isa isa, int32_t shares = 1);
     ~Network();
 
     // Nodes are added in the order in which they run; each returns its number.
@@ -129,7 +113,10 @@ public:
 
     const std::vector<Entry<V>>& entries() const { return entries_; }
     Isa isa() const { return isa_; }
+    int32_t shares() const { return shares_; }
     int32_t largest() const { return largest_; }
+    const std::vector<Phase>& phases() const { return phases_; }
+    int32_t period() const { return period_; }
 
 private:
     int32_t add_entry(Entry<V> entry);
@@ -138,14 +125,19 @@ private:
     void check_start(const RunText<V>& text) const;
     void check_traces(const RunText<V>& text) const;
     void check_feed(const Entry<V>& entry, const Feed<V>& feed, const RunText<V>& text) const;
-    std::unique_ptr<Worker<V>> take_worker();
+    std::unique_ptr<Worker<V>> take_worker(bool shared);
+    // Whether few samples are run by all threads together.
+    bool shared(int32_t samples) const { return shares_ > 1 && samples < shares_; }
 
     Isa isa_;
+    int32_t shares_;
     std::vector<Entry<V>> entries_;
+    std::vector<Phase> phases_;                  // of a step that threads share
+    int32_t period_ = 1;                         // see period_of
     int32_t largest_ = 1;
     bool sealed_ = false;
     std::mutex mutex_;                           // guards idle_
-    std::vector<std::unique_ptr<Worker<V>>> idle_;
+    std::vector<std::unique_ptr<Worker<V>>> idle_[2];    // alone and shared
 };
 
 }  // namespace spikeflow

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "share.hpp"
 #include "value.hpp"
 
 namespace spikeflow {
@@ -86,6 +87,7 @@ template <class V>
 struct Context {
     Scratch<V>& scratch;
     Isa isa;
+    Share share = {};     // the neurons that the runner computes
 };
 
 template <class V>
@@ -93,9 +95,12 @@ class Runner {
 public:
     virtual ~Runner() = default;
     virtual void reset() {}                       // before each sample
+    // A step. Where several runners share a node's neurons, one thread opens the step for each of them before they run.
+    virtual void open(Step<V>&) {}
     virtual void step(Step<V>& step) = 0;
 
-    // What is remembered between steps, as arrays in C order; `time` is the step that comes next.
+    // What is remembered between steps, as arrays in C order; `time` is the step that comes next. Of runners that share a
+    // node each saves what is its own.
     virtual std::size_t memories() const { return 0; }
     virtual void save(std::size_t, int64_t, std::span<Stored<V>>) const {}
     virtual void load(std::size_t, int64_t, std::span<const Stored<V>>) {}    // after a reset
@@ -116,6 +121,10 @@ public:
     virtual bool repeats() const { return true; }      // equal inputs, equal output: nothing is remembered
     virtual bool may_be_unconnected() const { return false; }
     virtual bool is_analog() const { return false; }   // what it emits is no spikes, whatever arrives
+    virtual bool shares() const { return false; }      // its runners can share its neurons
+    // Its shares hand on sums, each in blocks of its own of a dense value; what arrives shows in them this many steps later.
+    virtual bool hands_on_sums() const { return false; }
+    virtual int32_t shortest_delay() const { return 0; }
 
     std::string name;
     Layout layout;

@@ -33,6 +33,9 @@ public:
         return std::make_unique<PoissonRunner>(*this, context);
     }
     bool repeats() const override { return false; }
+    bool shares() const override { return !this->layout.permuted && filled(); }
+    bool hands_on_sums() const override { return true; }
+    int32_t shortest_delay() const override { return INT32_MAX - 1; }      // nothing arrives
     bool is_analog() const override { return analog_; }
 
 private:
@@ -45,6 +48,8 @@ private:
         for (const int32_t table : table_) require(table >= 0 && static_cast<std::size_t>(table) + 1 < starts_.size(), this->name, "a table that does not exist");
     }
     bool uniform() const { return table_.size() == 1; }
+    // Whether events are so many that all neurons are drawn into an array.
+    bool filled() const { return uniform() && !thresholds_of(0).empty() && thresholds_of(0)[0] < kMostlySilent; }
     std::span<const uint32_t> thresholds_of(int32_t neuron) const {
         const auto table = static_cast<std::size_t>(table_[uniform() ? 0 : static_cast<std::size_t>(neuron)]);
         return std::span(thresholds_).subspan(static_cast<std::size_t>(starts_[table]), static_cast<std::size_t>(starts_[table + 1] - starts_[table]));
@@ -60,19 +65,18 @@ private:
         PoissonRunner(const PoissonNode& node, const Context<V>& context)
             : node_(node), context_(context), draws_(draw_kernels(context.isa)), kernels_(kernels<V>(context.isa)) {}
 
+        void open(Step<V>& step) override {
+            if (context_.share.number == 0) step.out.open_dense();
+        }
+
         void step(Step<V>& step) override {
             key_ = draw::key(node_.seed_, {node_.number_, kDrive, static_cast<uint64_t>(step.sample), static_cast<uint64_t>(step.time)});
             if (!node_.uniform()) listed(step);
-            else if (node_.layout.permuted || mostly_silent()) scanned(step);
+            else if (node_.layout.permuted || !node_.filled()) scanned(step);
             else filled(step);
         }
 
     private:
-        bool mostly_silent() const {
-            const auto thresholds = node_.thresholds_of(0);
-            return thresholds.empty() || thresholds[0] >= kMostlySilent;
-        }
-
         // Means of their own: each neuron that has one searches its own table.
         void listed(Step<V>& step) const {
             Events<V>& out = step.out.write_events();
@@ -98,16 +102,18 @@ private:
             finish(out, step);
         }
 
-        // The same, as an array.
+        // The same, as an array, of which every block is written.
         void filled(Step<V>& step) {
-            V* to = step.out.write_dense();
-            for (int32_t first = 0; first < node_.layout.size; first += kBlock) {
-                const int32_t n = draw_block(first);
+            const Share& share = context_.share;
+            if (share.count == 1) open(step);
+            V* const to = step.out.sums();
+            for (int32_t b = share.first_block(node_.layout); b < share.last_block(node_.layout); ++b) {
+                const int32_t first = node_.layout.first(b), n = draw_block(first);
                 // + 0: of no events a negative weight would make -0
                 for (int32_t i = 0; i < n; ++i) to[first + i] = static_cast<V>(static_cast<V>(counts_[i]) * node_.weight_ + V{0});
                 step.counters.spikes += kernels_.nonzero(to + first, n, context_.scratch.masks);
+                step.out.touch(b);
             }
-            step.out.touch_all();
         }
 
         int32_t draw_block(int32_t first) {

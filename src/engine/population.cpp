@@ -64,6 +64,7 @@ public:
     bool is_population() const override { return true; }
     bool repeats() const override { return false; }
     bool may_be_unconnected() const override { return true; }
+    bool shares() const override { return !this->layout.permuted && program.spikes(); }
 
     Program<R> program;
     std::vector<Operand<R>> params, initial;
@@ -75,7 +76,8 @@ template <class V, class R>
 class PopulationRunner final : public Runner<V> {
 public:
     PopulationRunner(const PopulationNode<V, R>& node, const Context<V>& context)
-        : node_(node), layout_(node.layout), context_(context), kernels_(kernels<R>(context.isa)),
+        : node_(node), layout_(node.layout), context_(context), first_(context.share.first_block(layout_)),
+          last_(context.share.last_block(layout_)), size_(size_of_share()), kernels_(kernels<R>(context.isa)),
           value_kernels_(kernels<V>(context.isa)), casts_(cast_kernels(context.isa)),
           frame_(node.program.frame(node.layout.block)), zero_(static_cast<std::size_t>(node.layout.block), R{0}),
           arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)),
@@ -97,7 +99,10 @@ public:
     std::size_t memories() const override { return states_.size(); }
     void save(std::size_t state, int64_t, std::span<Stored<V>> to) const override {
         check_size(to.size());
-        layout_.to_logical(states_[state].data(), to.data());
+        if (context_.share.count == 1) return layout_.to_logical(states_[state].data(), to.data());
+        // then logical and physical order are one
+        const auto from = states_[state].begin() + layout_.first(first_);
+        std::copy(from, from + size_, to.begin() + layout_.first(first_));
     }
     void load(std::size_t state, int64_t, std::span<const Stored<V>> from) override {
         check_size(from.size());
@@ -107,28 +112,34 @@ public:
     int64_t unbounded(std::size_t state) const override {
         int64_t count = 0;
         if constexpr (std::is_floating_point_v<R>)
-            for (const R value : states_[state]) count += !(std::abs(value) <= std::numeric_limits<R>::max());
+            for (int32_t i = layout_.first(first_); i < layout_.first(first_) + size_; ++i)
+                count += !(std::abs(states_[state][static_cast<std::size_t>(i)]) <= std::numeric_limits<R>::max());
         return count;
+    }
+
+    void open(Step<V>& step) override {
+        for (Port<V>& port : step.ports)
+            for (Slot<V>* term : port.terms)
+                if (!term->silent()) term->prepare_dense();
     }
 
     void step(Step<V>& step) override {
         if (step.time < node_.start) {
-            step.counters.idle += layout_.size;
+            step.counters.idle += size_;
             return step.out.clear();
         }
-        for (Port<V>& port : step.ports)
-            for (Slot<V>* term : port.terms)
-                if (!term->silent()) term->prepare_dense();
+        if (context_.share.count == 1) open(step);
         dense_ = !node_.program.spikes();
         events_ = dense_ ? nullptr : &step.out.write_events();
         if (dense_) step.out.write_dense();
-        step.counters.updates += layout_.size;
+        step.counters.updates += size_;
         step.counters.narrowed.resize(node_.program.narrows());
-        for (int32_t b = 0; b < layout_.blocks; ++b) run_block(b, step);
+        for (int32_t b = first_; b < last_; ++b) run_block(b, step);
         if (events_ != nullptr && layout_.permuted) context_.scratch.collect(layout_.size, events_->index);
     }
 
 private:
+    int32_t size_of_share() const { return std::min(layout_.size, layout_.first(last_)) - layout_.first(first_); }
     void check_size(std::size_t count) const {
         if (count != static_cast<std::size_t>(layout_.size)) throw Error(Fault::simulation, node_.name, "a state of another size");
     }
@@ -289,6 +300,7 @@ private:
     const PopulationNode<V, R>& node_;
     const Layout& layout_;
     Context<V> context_;
+    int32_t first_, last_, size_;           // blocks of this share, and its neurons
     const Kernels<R>& kernels_;
     const Kernels<V>& value_kernels_;
     const CastKernels& casts_;

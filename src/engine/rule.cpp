@@ -20,7 +20,8 @@ void Projection::check(const std::string& name, int32_t all_sources, int32_t tar
     require(count >= 0 && count < INT32_MAX && (count == 0 || choices >= 1), name, "a number of synapses out of range");
     require(kind != Kind::distinct || count <= choices, name, "more different sources than there are");
     require(skip <= 0, name, "a chance out of range");
-    require(delay.low >= 0 && delay.high < kMost && delay.low <= delay.high, name, "a delay outside 0 to 2**20 - 1");
+    const bool whole = std::floor(delay.low) == delay.low && std::floor(delay.high) == delay.high;
+    require(whole && delay.low >= 0 && delay.high < kMost && delay.low <= delay.high, name, "a delay outside 0 to 2**20 - 1");
 }
 
 Sources::Sources(const Projection& projection, int32_t targets) : p_(projection), choices_(p_.sources - (p_.autapses ? 0 : 1)) {

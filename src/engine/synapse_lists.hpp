@@ -1,4 +1,4 @@
-// Where the synapses of a node come from: a matrix, a list, or rules; each hands them out by source, for `rows.hpp`.
+// Where the synapses of a node come from: a matrix, a list, or rules; for `row_maker.hpp`.
 #pragma once
 
 #include <algorithm>
@@ -8,8 +8,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "rule.hpp"
-#include "synapses.hpp"
+#include "row_maker.hpp"
+#include "sparse.hpp"
 
 namespace spikeflow {
 
@@ -17,18 +17,18 @@ namespace spikeflow {
 template <class V, class W>
 struct FromMatrix {
     const SynapseText<V>& text;
-    int32_t in, out, longest;
-    std::span<const W> of_source{};
+    int32_t in, out, shortest, longest;
+    std::vector<W> of_source{};
 
     template <class F>
-    void sources(F f) const {
+    void pairs(Targets targets, F f) const {
         for (int32_t i = 0; i < in; ++i)
-            for (int32_t j = 0; j < out; ++j) f(i);
+            for (int32_t j = targets.first; j < targets.last; ++j) f(i, j);
     }
     template <class F>
-    void each(F f) const {
+    void each(Targets targets, F f) const {
         for (int32_t i = 0; i < in; ++i)
-            for (int32_t j = 0; j < out; ++j) {
+            for (int32_t j = targets.first; j < targets.last; ++j) {
                 const std::size_t s = static_cast<std::size_t>(j) * static_cast<std::size_t>(in) + static_cast<std::size_t>(i);
                 f(i, j, static_cast<W>(text.weights[s]), static_cast<int32_t>(text.delays[s]));
             }
@@ -40,16 +40,18 @@ template <class V, class W>
 struct FromList {
     const SynapseText<V>& text;
     const Integers &indptr, &targets;
-    int32_t longest;
+    int32_t shortest, longest;
     std::vector<W> of_source{};
 
+    // All targets, whatever is asked.
     template <class F>
-    void sources(F f) const {
+    void pairs(Targets, F f) const {
         for (std::size_t i = 0; i + 1 < indptr.size(); ++i)
-            for (int64_t s = indptr[i]; s < indptr[i + 1]; ++s) f(static_cast<int32_t>(i));
+            for (int64_t s = indptr[i]; s < indptr[i + 1]; ++s)
+                f(static_cast<int32_t>(i), static_cast<int32_t>(targets[static_cast<std::size_t>(s)]));
     }
     template <class F>
-    void each(F f) const {
+    void each(Targets, F f) const {
         for (std::size_t i = 0; i + 1 < indptr.size(); ++i) {
             const auto last = static_cast<std::size_t>(indptr[i + 1]);
             for (auto s = static_cast<std::size_t>(indptr[i]); s < last; ++s) {
@@ -66,7 +68,7 @@ template <class V, class W>
 struct FromRules {
     const RuleText<V>& text;
     int32_t out;
-    int32_t longest = 0;
+    int32_t shortest = kMaxDelay, longest = 0;
     std::vector<W> of_source{};          // where all synapses of a source weigh the same
 
     FromRules(const RuleText<V>& text, int32_t in, int32_t out) : text(text), out(out) {
@@ -75,6 +77,7 @@ struct FromRules {
         bool same = true;
         for (const Projection& p : text.projections) {
             longest = std::max(longest, static_cast<int32_t>(p.delay.high));
+            shortest = std::min(shortest, static_cast<int32_t>(p.delay.low));
             same = same && p.weight.deviation == 0;
             const W weight = rounded(p.weight.value(0, 0));
             for (auto i = static_cast<std::size_t>(p.first); i < static_cast<std::size_t>(p.first + p.sources); ++i) {
@@ -84,20 +87,21 @@ struct FromRules {
             }
         }
         if (!same) of_source.clear();
+        shortest = std::min(shortest, longest);
     }
 
     template <class F>
-    void sources(F f) const {
-        visit([&](const Projection&, int32_t, uint64_t, std::span<const int32_t> found) {
-            for (const int32_t i : found) f(i);
+    void pairs(Targets targets, F f) const {
+        visit(targets, [&](const Projection&, int32_t target, uint64_t, std::span<const int32_t> found) {
+            for (const int32_t i : found) f(i, target);
         });
     }
     template <class F>
-    void each(F f) const {
-        visit([&](const Projection& p, int32_t target, uint64_t key, std::span<const int32_t> found) {
+    void each(Targets targets, F f) const {
+        visit(targets, [&](const Projection& p, int32_t target, uint64_t key, std::span<const int32_t> found) {
             for (std::size_t k = 0; k < found.size(); ++k) {
                 const W weight = of_source.empty() ? rounded(p.weight.value(key, 4 * k + 1)) : W{0};
-                const double delay = longest == 0 ? 0 : std::nearbyint(p.delay.value(key, 4 * k + 2));
+                const double delay = shortest == longest ? longest : std::nearbyint(p.delay.value(key, 4 * k + 2));
                 f(found[k], target, weight, static_cast<int32_t>(delay));
             }
         });
@@ -105,10 +109,10 @@ struct FromRules {
 
 private:
     template <class F>
-    void visit(F f) const {
+    void visit(Targets targets, F f) const {
         for (const Projection& p : text.projections) {
             Sources drawn(p, out);
-            for (int32_t j = 0; j < out; ++j) {
+            for (int32_t j = targets.first; j < targets.last; ++j) {
                 const std::span<const int32_t> found = drawn.of(j);
                 f(p, j, drawn.key(), found);
             }

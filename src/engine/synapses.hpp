@@ -1,15 +1,14 @@
-// Linear and Sparse nodes, listed or by rule: rows of synapses by source, delivered when due.
+// What nodes with synapses are made of; Linear nodes, whose rows hold a weight for each target.
 //
-// A row is the synapses of one source that share a delay. Without delays the rows of the arriving spikes are added
-// at once. With delays each spike files its rows under the step in which they are due; filing goes on in order of
-// time and source, so what is due later holds the oldest emission first, then the source: the normative order.
+// Without delays the rows of the arriving spikes are added at once. With a delay for each source a spike is filed under the
+// step in which its row is due; filing goes on in order of time and source, so what is due later holds the oldest emission
+// first, then the source: the normative order. `sparse.hpp` has the nodes whose rows name their targets.
 #pragma once
 
 #include <span>
 
 #include "node.hpp"
 #include "rows.hpp"
-#include "rule.hpp"
 
 namespace spikeflow {
 
@@ -24,30 +23,17 @@ struct SynapseText {
     Integers delays;                          // empty, or as many as their scope says; Linear: one a source or a synapse
     int32_t exponent = 0;
     Scope weight_scope = Scope::synapse, delay_scope = Scope::synapse;      // Sparse
+    int32_t shares = 1;                       // for how many threads rows of targets are cut
 };
 
-// The same by rules: weights are float32, or codes of 8 or 16 bits times a scale.
-template <class V>
-struct RuleText {
-    std::vector<Projection> projections;
-    std::span<const V> bias;
-    int32_t bits = 0;
-    float scale = 1;
+struct DelayRange {
+    int32_t shortest, longest;
 };
+DelayRange delays_of(const std::string& name, const Integers& delays);
 
 template <class V>
 std::unique_ptr<Node<V>> make_linear(const std::string& name, int32_t sources, const Shape& out,
                                      const SynapseText<V>& text);
-
-template <class V>
-std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, const Shape& out,
-                                     const Integers& indptr, const Integers& targets, const SynapseText<V>& text);
-
-template <class V>
-std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, const Shape& out, const RuleText<V>& text);
-
-// For how many steps the value of each source is still read: the longest delay of its synapses by rule.
-std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections);
 
 // The narrowest integer type that holds all weights; float stays float.
 template <class V, class F>

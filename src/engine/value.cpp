@@ -35,18 +35,28 @@ Events<V>& Slot<V>::write_events() {
 
 template <class V>
 V* Slot<V>::write_dense() {
+    open_dense();
+    return clear_blocks(0, layout->blocks);
+}
+
+template <class V>
+void Slot<V>::open_dense() {
     if (dense_.empty()) {
         dense_ = Buffer<V>(static_cast<std::size_t>(layout->size), V{0});
         active_.assign(static_cast<std::size_t>(layout->blocks), 0);
     }
-    for (int32_t b = 0; b < layout->blocks; ++b) {
+    has_dense_ = true;
+    has_events_ = false;
+    bias_ = {};
+}
+
+template <class V>
+V* Slot<V>::clear_blocks(int32_t first, int32_t last) {
+    for (int32_t b = first; b < last; ++b) {
         if (!active(b)) continue;
         std::fill_n(dense_.data() + layout->first(b), layout->length(b), V{0});
         active_[static_cast<std::size_t>(b)] = 0;
     }
-    has_dense_ = true;
-    has_events_ = false;
-    bias_ = {};
     return dense_.data();
 }
 

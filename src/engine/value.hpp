@@ -69,6 +69,11 @@ public:
     Events<V>& write_events();
     // Writing: +0 everywhere, no block active; who writes into a block calls `touch`.
     V* write_dense();
+    // The same in two steps, of which several threads may take the second, each for blocks of its own: +0 everywhere in
+    // these.
+    void open_dense();
+    V* clear_blocks(int32_t first, int32_t last);
+    V* sums() { return dense_.data(); }
     void touch(int32_t block) { active_[static_cast<std::size_t>(block)] = 1; }
     void touch_all();
     uint8_t* active_blocks() { return active_.data(); }

@@ -11,14 +11,17 @@ constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 }  // namespace
 
 template <class V>
-Worker<V>::Worker(const Network<V>& network)
+Worker<V>::Worker(const Network<V>& network, int32_t shares)
     : network_(network), scratch_(network.largest()), cells_(network.entries().size()) {
+    for (int32_t k = 1; k < shares; ++k) scratches_.push_back(std::make_unique<Scratch<V>>(network.largest()));
     const Kernels<V>& kernels_of_isa = kernels<V>(network.isa());
     std::size_t inputs = 0, outputs = 0;
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         const Entry<V>& entry = network.entries()[n];
         Cell& cell = cells_[n];
-        for (int32_t r = 0; r < entry.ring; ++r) cell.ring.emplace_back(entry.layout, scratch_, kernels_of_isa);
+        // what others read later outlasts the steps that a team runs without meeting
+        const int32_t longer = shares > 1 && entry.ring > 1 ? network.period() - 1 : 0;
+        for (int32_t r = 0; r < entry.ring + longer; ++r) cell.ring.emplace_back(entry.layout, scratch_, kernels_of_isa);
         for (const auto& edges : entry.ports) {
             Port<V> port;
             port.kernels = &kernels_of_isa;
@@ -29,11 +32,30 @@ Worker<V>::Worker(const Network<V>& network)
             }
             cell.ports.push_back(std::move(port));
         }
-        if (entry.node) cell.runner = entry.node->runner({scratch_, network.isa()});
+        if (shares > 1 && entry.node && entry.node->shares()) share(n);
+        else if (entry.node) cell.runner = entry.node->runner({scratch_, network.isa()});
         if (entry.kind == NodeKind::input) cell.feed = inputs++;
         if (entry.kind == NodeKind::output) cell.feed = outputs++;
     }
     join();
+}
+
+template <class V>
+void Worker<V>::share(std::size_t node) {
+    const Entry<V>& entry = network_.entries()[node];
+    Cell& cell = cells_[node];
+    const int32_t count = shares();
+    const auto spikes = [&](Scratch<V>& scratch) {
+        std::vector<Slot<V>> each;
+        for (int32_t t = 0; entry.node->is_population() && t < network_.period(); ++t) each.emplace_back(entry.layout, scratch, kernels<V>(network_.isa()));
+        return each;
+    };
+    cell.runner = entry.node->runner({scratch_, network_.isa(), {0, count}});
+    cell.own_spikes = spikes(scratch_);
+    for (int32_t k = 1; k < count; ++k) {
+        Scratch<V>& scratch = *scratches_[static_cast<std::size_t>(k - 1)];
+        cell.parts.push_back({entry.node->runner({scratch, network_.isa(), {k, count}}), {}, spikes(scratch)});
+    }
 }
 
 // Edges whose source keeps no past read the same slot in every step.
@@ -52,13 +74,16 @@ void Worker<V>::join() {
 
 template <class V>
 void Worker<V>::prepare(const RunText<V>& text) {
+    if (shared() && !team_) team_ = std::make_unique<Team>(shares());
+    period_ = shared() ? period_for(text) : 1;
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         const Entry<V>& entry = network_.entries()[n];
         Cell& cell = cells_[n];
         cell.counters = {};
+        for (Part& part : cell.parts) part.counters = {};
         cell.steady = kNever;
         if (entry.kind == NodeKind::input && text.feeds[cell.feed].kind == Feed<V>::Kind::constant) cell.steady = 0;
-        if (entry.kind != NodeKind::inner || !entry.node->repeats()) continue;
+        if (entry.kind != NodeKind::inner || !entry.node->repeats() || !cell.parts.empty()) continue;
         int64_t steady = 0;
         for (const auto& edges : entry.ports)
             for (const EdgeRef& edge : edges) {
@@ -75,9 +100,11 @@ void Worker<V>::begin(const Start<V>& start, int32_t sample) {
     for (Cell& cell : cells_) {
         for (Slot<V>& slot : cell.ring) slot.clear();
         if (cell.runner) cell.runner->reset();
+        for (Part& part : cell.parts) part.runner->reset();
     }
     now_ = start.steps.empty() ? 0 : start.steps[static_cast<std::size_t>(sample)];
     number_ = start.numbers.empty() ? sample : start.numbers[static_cast<std::size_t>(sample)];
+    entered_ = now_;
     for (const auto& memory : start.memories) load(memory, sample, static_cast<int32_t>(start.steps.size()));
 }
 
@@ -127,6 +154,19 @@ Runner<V>& Worker<V>::remembering(std::size_t node, std::size_t memory) const {
 }
 
 template <class V>
+void Worker<V>::save_memory(std::size_t node, std::size_t memory, int64_t time, std::span<Stored<V>> to) const {
+    remembering(node, memory).save(memory, time, to);
+    for (const Part& part : cells_[node].parts) part.runner->save(memory, time, to);
+}
+
+template <class V>
+Counters Worker<V>::counters(std::size_t node) const {
+    Counters total = cells_[node].counters;
+    for (const Part& part : cells_[node].parts) total.add(part.counters);
+    return total;
+}
+
+template <class V>
 void Worker<V>::load(const Memory<const Stored<V>>& memory, int32_t sample, int32_t samples) {
     const auto node = static_cast<std::size_t>(memory.node);
     const auto size = static_cast<std::size_t>(network_.entries()[node].layout.size);
@@ -142,7 +182,11 @@ void Worker<V>::load(const Memory<const Stored<V>>& memory, int32_t sample, int3
         }
         events.settle();
     }
-    for (std::size_t m = 0; m < memory.own.size(); ++m) remembering(node, m).load(m, now_, row_of(memory.own[m], sample, samples));
+    for (std::size_t m = 0; m < memory.own.size(); ++m) {
+        const auto own = row_of(memory.own[m], sample, samples);
+        remembering(node, m).load(m, now_, own);
+        for (Part& part : cells_[node].parts) part.runner->load(m, now_, own);
+    }
 }
 
 template <class V>
@@ -157,15 +201,18 @@ void Worker<V>::save(std::vector<Memory<Stored<V>>>& memories, int32_t sample, i
             for (std::size_t e = 0; e < events.size(); ++e)
                 past[age * size + static_cast<std::size_t>(events.index[e])] = static_cast<Stored<V>>(events.at(e));
         }
-        for (std::size_t m = 0; m < memory.own.size(); ++m) remembering(node, m).save(m, now_, row_of(memory.own[m], sample, samples));
+        for (std::size_t m = 0; m < memory.own.size(); ++m) save_memory(node, m, now_, row_of(memory.own[m], sample, samples));
     }
 }
 
 template <class V>
 void Worker<V>::finish(int32_t sample) {
     for (Cell& cell : cells_)
-        for (std::size_t m = 0; cell.runner && m < cell.runner->memories(); ++m)
-            if (const int64_t count = cell.runner->unbounded(m)) cell.counters.unbounded.push_back({static_cast<int64_t>(m), sample, count});
+        for (std::size_t m = 0; cell.runner && m < cell.runner->memories(); ++m) {
+            int64_t count = cell.runner->unbounded(m);
+            for (const Part& part : cell.parts) count += part.runner->unbounded(m);
+            if (count != 0) cell.counters.unbounded.push_back({static_cast<int64_t>(m), sample, count});
+        }
 }
 
 template <class V>
@@ -178,29 +225,47 @@ void Worker<V>::point_ports(std::size_t node) {
 }
 
 template <class V>
-void Worker<V>::step(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time) {
-    for (std::size_t n = 0; n < cells_.size(); ++n) {
-        Cell& cell = cells_[n];
-        // once every slot of the ring holds the value that stays, there is nothing left to compute
-        if (cell.steady != kNever && time >= cell.steady + static_cast<int64_t>(cell.ring.size())) {
-            cell.counters.spikes += cell.spikes;
-            cell.counters.accumulates += cell.accumulates;
-            cell.counters.multiplies += cell.multiplies;
-            cell.counters.cached += cell.accumulates + cell.multiplies;
-            continue;
-        }
-        const Counters& c = cell.counters;
-        const int64_t spikes = c.spikes, accumulates = c.accumulates, multiplies = c.multiplies;
-        run_node(n, text, sample, time);
-        cell.spikes = c.spikes - spikes;
-        cell.accumulates = c.accumulates - accumulates;
-        cell.multiplies = c.multiplies - multiplies;
+int32_t Worker<V>::advance(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time) {
+    const Place place{text, sample, now_ - time};
+    if (period_ > 1) {
+        const int32_t steps = std::min(period_, text.steps - time);
+        run_period(place, result, steps);
+        return steps;
     }
+    if (shared()) run_step(place, time);
+    else
+        for (std::size_t n = 0; n < cells_.size(); ++n) run_alone(n, text, sample, time);
+    keep(text, result, sample, time);
+    entered_ = ++now_;
+    return 1;
+}
+
+// What is recorded of a step that was run.
+template <class V>
+void Worker<V>::keep(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time) {
     for (std::size_t r = 0; r < text.recorded.size(); ++r)
         record(static_cast<std::size_t>(text.recorded[r]), result.records[r][static_cast<std::size_t>(sample)], time);
     const std::size_t row = static_cast<std::size_t>(time) * static_cast<std::size_t>(text.samples) + static_cast<std::size_t>(sample);
     for (const Trace<V>& one : text.traces) trace(one, row);
-    ++now_;
+}
+
+template <class V>
+void Worker<V>::run_alone(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time) {
+    Cell& cell = cells_[node];
+    // once every slot of the ring holds the value that stays, there is nothing left to compute
+    if (cell.steady != kNever && time >= cell.steady + static_cast<int64_t>(cell.ring.size())) {
+        cell.counters.spikes += cell.spikes;
+        cell.counters.accumulates += cell.accumulates;
+        cell.counters.multiplies += cell.multiplies;
+        cell.counters.cached += cell.accumulates + cell.multiplies;
+        return;
+    }
+    const Counters& c = cell.counters;
+    const int64_t spikes = c.spikes, accumulates = c.accumulates, multiplies = c.multiplies;
+    run_node(node, text, sample, time);
+    cell.spikes = c.spikes - spikes;
+    cell.accumulates = c.accumulates - accumulates;
+    cell.multiplies = c.multiplies - multiplies;
 }
 
 template <class V>
@@ -289,7 +354,7 @@ void Worker<V>::trace(const Trace<V>& trace, std::size_t row) {
     const auto size = static_cast<std::size_t>(network_.entries()[node].layout.size);
     const std::span<Stored<V>> to = trace.values.subspan(row * size, size);
     const auto state = static_cast<std::size_t>(trace.state);
-    if (trace.state >= 0) return remembering(node, state).save(state, now_ + 1, to);
+    if (trace.state >= 0) return save_memory(node, state, now_ + 1, to);
     std::fill(to.begin(), to.end(), Stored<V>{0});
     Port<V>& port = cells_[node].ports[static_cast<std::size_t>(trace.port)];
     if (port.terms.empty()) return;

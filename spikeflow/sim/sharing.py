@@ -1,0 +1,33 @@
+"""Whether threads share the neurons of one sample, instead of running samples of their own.
+
+A share is a range of the neurons of every population and the synapses onto them. Results do not depend on it.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Joint, Population, Procedural, Sparse, Synaptic
+
+LEAST_SYNAPSES = 2**20  # below, what threads wait for each other is more than what they save
+LEAST_NEURONS = 1024  # of a share
+
+
+def shares_of(graph: Graph, threads: int) -> int:
+    """Into how many shares a network is cut for so many threads; 1 where one thread is to run a sample alone.
+
+    Only rows of synapses that name their targets, and populations, are shared; where other nodes compute as
+    well, the threads would wait for them.
+    """
+    synaptic = [node for node in graph.nodes.values() if isinstance(node, Synaptic)]
+    if graph.of_kind(Joint) or not all(isinstance(node, Sparse | Procedural) for node in synaptic):
+        return 1
+    if sum(_synapses(node) for node in synaptic) < LEAST_SYNAPSES:
+        return 1
+    neurons = sum(prod(node.shape) for node in graph.nodes.values() if isinstance(node, Population))
+    return max(1, min(threads, neurons // LEAST_NEURONS))
+
+
+def _synapses(node: Synaptic) -> int:
+    return node.expected if isinstance(node, Procedural) else node.stored

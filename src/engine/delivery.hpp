@@ -1,0 +1,150 @@
+// Delivery: which rows are due when, and adding them to sums of type A.
+//
+// What a source emits is filed at once, one entry a row, under the step in which the row is due; a step adds what is due in it
+// to one array. Filing goes on in order of time and source, so what is due together stands with the oldest emission first,
+// then the source: the normative order. Sums of codes have none, and are as narrow as their bound allows.
+#pragma once
+
+#include <cstring>
+#include <vector>
+
+#include "buffer.hpp"
+#include "rows.hpp"
+#include "value.hpp"
+
+namespace spikeflow {
+
+// A row that is due. `value` is what arrived, times the weight where that is one for all of the source's synapses.
+template <class A>
+struct Due {
+    uint32_t first, count;
+    int32_t delay;
+    A value;
+};
+
+template <class A, class W>
+class Delivery {
+public:
+    // The slices of one share; all, where there is only one.
+    Delivery(const Rows<W>& rows, Share share) : rows_(rows), moments_(static_cast<std::size_t>(rows.longest) + 1) {
+        for (const Slice<W>& slice : rows.slices)
+            if (share.count == 1 || slice.share == share.number) slices_.push_back(&slice);
+        for (Moment& moment : moments_) moment.rows.resize(slices_.size());
+    }
+
+    void reset() {
+        for (Moment& moment : moments_) clear(moment);
+    }
+
+    // One value that a source emitted; only what is due at `now` or later is filed.
+    void file(int32_t source, A value, int64_t emitted, int64_t now) {
+        const auto i = static_cast<std::size_t>(source);
+        const std::size_t begin = static_cast<std::size_t>(emitted) % moments_.size();
+        const A each = rows_.weights.empty() ? value : static_cast<A>(static_cast<A>(rows_.weights[i]) * value);
+        for (std::size_t s = 0; s < slices_.size(); ++s) {
+            const Slice<W>& slice = *slices_[s];
+            const std::size_t last = slice.row(i + 1);
+            for (std::size_t r = slice.row(i); r < last; ++r) {
+                const int32_t delay = slice.of_source.empty() ? rows_.longest : slice.delay[r];
+                const uint32_t first = slice.start[r], count = slice.start[r + 1] - first;
+                if (count == 0 || emitted + delay < now) continue;
+                std::size_t at = begin + static_cast<std::size_t>(delay);
+                if (at >= moments_.size()) at -= moments_.size();
+                moments_[at].rows[s].push({first, count, delay, each});
+                moments_[at].synapses += count;
+            }
+        }
+    }
+
+    // How many synapses are due.
+    std::size_t synapses(int64_t time) { return moment(time).synapses; }
+
+    // Add what is due to the sums of all targets and forget it. Of the blocks of kBlock targets that are met, `met` is set,
+    // where it is given.
+    void deliver(int64_t time, A* sums, uint8_t* met) {
+        Moment& now = moment(time);
+        for (std::size_t s = 0; s < slices_.size(); ++s) {
+            const std::span<const Due<A>> due = now.rows[s].span();
+            const int32_t first = slices_[s]->first;
+            if (met == nullptr) add<false>(*slices_[s], due, sums + first, nullptr);
+            else add<true>(*slices_[s], due, sums + first, met + first / kBlock);
+        }
+        clear(now);
+    }
+
+    // The same delay by delay, the longest first: f(first target, targets, add), where add(sums) adds what one delay brings
+    // to the sums of these targets.
+    template <class F>
+    void deliver_by_delay(int64_t time, F f) {
+        Moment& now = moment(time);
+        for (std::size_t s = 0; s < slices_.size(); ++s) {
+            const Slice<W>& slice = *slices_[s];
+            std::span<const Due<A>> due = now.rows[s].span();
+            while (!due.empty()) {
+                std::size_t count = 1;
+                while (count < due.size() && due[count].delay == due[0].delay) ++count;
+                f(slice.first, slice.count, [&](A* sums) { add<false>(slice, due.first(count), sums, nullptr); });
+                due = due.subspan(count);
+            }
+        }
+        clear(now);
+    }
+
+private:
+    struct Moment {
+        std::vector<Buffer<Due<A>>> rows;      // of each slice
+        std::size_t synapses = 0;
+    };
+    static constexpr std::size_t kAhead = 2048, kMostOfRow = 512;      // bytes on their way from memory
+
+    Moment& moment(int64_t time) { return moments_[static_cast<std::size_t>(time) % moments_.size()]; }
+    static void clear(Moment& moment) {
+        for (Buffer<Due<A>>& rows : moment.rows) rows.clear();
+        moment.synapses = 0;
+    }
+
+    template <bool kMark>
+    void add(const Slice<W>& slice, std::span<const Due<A>> due, A* sums, uint8_t* met) const {
+        const std::size_t stride = rows_.stride();
+        const std::byte* const synapses = slice.synapses.data();
+        const auto bytes = [stride](const Due<A>& row) { return std::min(row.count * stride, kMostOfRow); };
+        std::size_t ahead = 0, coming = 0;
+        for (std::size_t k = 0; k < due.size(); ++k) {
+            for (; ahead < due.size() && (ahead <= k || coming < kAhead); ++ahead) {
+                const std::size_t length = bytes(due[ahead]);
+                const std::byte* const from = synapses + due[ahead].first * stride;
+                for (std::size_t line = 0; line < length; line += 64) __builtin_prefetch(from + line);
+                coming += length;
+            }
+            const std::byte* const row = synapses + due[k].first * stride;
+            if (!rows_.weights.empty()) add_row<kMark, true>(row, due[k], sums, met);
+            else add_row<kMark, false>(row, due[k], sums, met);
+            coming -= bytes(due[k]);
+        }
+    }
+
+    template <bool kMark, bool kSame>
+    static void add_row(const std::byte* row, const Due<A>& due, A* sums, uint8_t* met) {
+        const std::size_t count = due.count;
+        const std::byte* const weights = row + count * sizeof(uint16_t);
+        const A value = due.value;
+        for (std::size_t k = 0; k < count; ++k) {
+            uint16_t target;
+            std::memcpy(&target, row + k * sizeof target, sizeof target);      // at any address
+            if constexpr (kMark) met[target / kBlock] = 1;
+            if constexpr (kSame) {
+                sums[target] = static_cast<A>(sums[target] + value);
+            } else {
+                W weight;
+                std::memcpy(&weight, weights + k * sizeof weight, sizeof weight);
+                sums[target] = static_cast<A>(sums[target] + static_cast<A>(static_cast<A>(weight) * value));
+            }
+        }
+    }
+
+    const Rows<W>& rows_;
+    std::vector<const Slice<W>*> slices_;
+    std::vector<Moment> moments_;              // what is due at step t in moments_[t % size]
+};
+
+}  // namespace spikeflow

@@ -1,0 +1,129 @@
+// Steps of a network whose neurons several threads share.
+#include "worker.hpp"
+
+namespace spikeflow {
+
+// Phase after phase, the threads meeting before and after each that they share.
+template <class V>
+void Worker<V>::run_step(const Place& place, int32_t time) {
+    for (const Phase& phase : network_.phases()) {
+        if (!phase.shared) {
+            for (const int32_t n : phase.nodes) run_alone(static_cast<std::size_t>(n), place.text, place.sample, time);
+            continue;
+        }
+        for (const int32_t n : phase.nodes) open_shares(static_cast<std::size_t>(n));
+        run_shares(phase.nodes, 1);
+        for (const int32_t n : phase.nodes) join_spikes(static_cast<std::size_t>(n));
+    }
+}
+
+// Several steps of the shared nodes before the threads meet: what they emit meanwhile arrives when these steps are over.
+template <class V>
+void Worker<V>::run_period(const Place& place, RunResult<V>& result, int32_t steps) {
+    const std::vector<Phase>& phases = network_.phases();
+    const int64_t begin = now_, end = begin + steps;
+    enter_until(place, begin + 1);
+    now_ = begin;
+    for (const int32_t n : phases[1].nodes)
+        if (network_.entries()[static_cast<std::size_t>(n)].node->is_population()) open_shares(static_cast<std::size_t>(n));
+    run_shares(phases[1].nodes, steps);
+    for (; now_ < end; ++now_) {
+        const auto time = static_cast<int32_t>(now_ - place.first);
+        for (const int32_t n : phases[1].nodes) join_spikes(static_cast<std::size_t>(n));
+        if (phases.size() > 2)
+            for (const int32_t n : phases[2].nodes) run_alone(static_cast<std::size_t>(n), place.text, place.sample, time);
+        keep(place.text, result, place.sample, time);
+    }
+    // what has arrived is part of the state
+    if (end - place.first == place.text.steps) enter_until(place, end);
+    now_ = end;
+}
+
+// Run what the shared nodes read, up to a step, and let them note it.
+template <class V>
+void Worker<V>::enter_until(const Place& place, int64_t end) {
+    const std::vector<Phase>& phases = network_.phases();
+    for (; entered_ < end; ++entered_) {
+        now_ = entered_;
+        for (const int32_t n : phases[0].nodes)
+            run_alone(static_cast<std::size_t>(n), place.text, place.sample, static_cast<int32_t>(now_ - place.first));
+        for (const int32_t n : phases[1].nodes)
+            if (!network_.entries()[static_cast<std::size_t>(n)].node->is_population()) open_shares(static_cast<std::size_t>(n));
+    }
+}
+
+// How many steps may be run without meeting: one where something is asked of each that is gone, or not there yet, by then.
+template <class V>
+int32_t Worker<V>::period_for(const RunText<V>& text) const {
+    const std::vector<Phase>& phases = network_.phases();
+    if (network_.period() == 1 || !text.traces.empty()) return 1;
+    const auto in = [](const Phase& phase, std::size_t node) {
+        return std::find(phase.nodes.begin(), phase.nodes.end(), static_cast<int32_t>(node)) != phase.nodes.end();
+    };
+    for (const int32_t n : text.recorded) {
+        const auto node = static_cast<std::size_t>(n);
+        const bool last = phases.size() > 2 && in(phases[2], node), shared = in(phases[1], node);
+        if (!last && !(shared && network_.entries()[node].node->is_population())) return 1;
+    }
+    for (const int32_t n : phases[1].nodes)
+        for (const auto& edges : network_.entries()[static_cast<std::size_t>(n)].ports)
+            for (const EdgeRef& edge : edges) {
+                const auto source = static_cast<std::size_t>(edge.source);
+                const bool fed = network_.entries()[static_cast<std::size_t>(n)].node->is_population() && network_.entries()[source].kind == NodeKind::input;
+                if (fed && text.feeds[cells_[source].feed].kind != Feed<V>::Kind::constant) return 1;
+            }
+    return network_.period();
+}
+
+template <class V>
+void Worker<V>::open_shares(std::size_t node) {
+    point_ports(node);
+    for (int32_t share = 0; share < shares(); ++share) {
+        Step<V> step = step_of(node, share, now_);
+        runner_of(node, share).open(step);
+    }
+}
+
+template <class V>
+void Worker<V>::run_shares(const std::vector<int32_t>& nodes, int32_t steps) {
+    team_->run([&](int32_t share) {
+        for (int64_t time = now_; time < now_ + steps; ++time)
+            for (const int32_t n : nodes) {
+                Step<V> step = step_of(static_cast<std::size_t>(n), share, time);
+                runner_of(static_cast<std::size_t>(n), share).step(step);
+            }
+    });
+}
+
+template <class V>
+Step<V> Worker<V>::step_of(std::size_t node, int32_t share, int64_t time) {
+    Cell& cell = cells_[node];
+    Part* const part = share == 0 ? nullptr : &cell.parts[static_cast<std::size_t>(share) - 1];
+    std::vector<Slot<V>>& spikes = part == nullptr ? cell.own_spikes : part->spikes;
+    Slot<V>& out = spikes.empty() ? slot(node, time) : spikes[static_cast<std::size_t>(time) % spikes.size()];
+    return {time, cell.ports, out, part == nullptr ? cell.counters : part->counters, network_.entries()[node].analog, number_};
+}
+
+template <class V>
+Runner<V>& Worker<V>::runner_of(std::size_t node, int32_t share) {
+    Cell& cell = cells_[node];
+    return share == 0 ? *cell.runner : *cell.parts[static_cast<std::size_t>(share) - 1].runner;
+}
+
+// The spikes of all shares, which follow each other.
+template <class V>
+void Worker<V>::join_spikes(std::size_t node) {
+    Cell& cell = cells_[node];
+    if (cell.own_spikes.empty()) return;
+    const std::size_t which = static_cast<std::size_t>(now_) % cell.own_spikes.size();
+    Events<V>& all = slot(node, now_).write_events();
+    all.assign(cell.own_spikes[which].events());
+    for (Part& part : cell.parts)
+        for (const int32_t index : part.spikes[which].events().index) all.index.push(index);
+}
+
+template class Worker<float>;
+template class Worker<int32_t>;
+template class Worker<int64_t>;
+
+}  // namespace spikeflow

@@ -1,0 +1,71 @@
+#include "team.hpp"
+
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace spikeflow {
+namespace {
+
+constexpr int kSpins = 1000;      // some 20 microseconds
+
+void pause() {
+#if defined(__x86_64__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Until the value is another than `old`.
+void wait_for_change(const std::atomic<uint32_t>& value, uint32_t old) {
+    for (int i = 0; i < kSpins; ++i) {
+        if (value.load(std::memory_order_acquire) != old) return;
+        pause();
+    }
+    value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+Team::Team(int32_t count) : count_(count) {
+    for (int32_t k = 1; k < count; ++k) threads_.emplace_back([this, k] { serve(k); });
+}
+
+Team::~Team() {
+    job_ = nullptr;
+    turn_.fetch_add(1, std::memory_order_release);
+    turn_.notify_all();
+}
+
+void Team::run(const std::function<void(int32_t)>& job) {
+    job_ = &job;
+    left_.store(static_cast<uint32_t>(count_ - 1), std::memory_order_relaxed);
+    turn_.fetch_add(1, std::memory_order_release);
+    turn_.notify_all();
+    call(0);
+    while (const uint32_t left = left_.load(std::memory_order_acquire)) wait_for_change(left_, left);
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
+}
+
+void Team::serve(int32_t number) {
+    for (uint32_t seen = 0;; ++seen) {
+        wait_for_change(turn_, seen);
+        if (job_ == nullptr) return;
+        call(number);
+        if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) left_.notify_one();
+    }
+}
+
+void Team::call(int32_t number) {
+    try {
+        (*job_)(number);
+    } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!failure_) failure_ = std::current_exception();
+    }
+}
+
+}  // namespace spikeflow
