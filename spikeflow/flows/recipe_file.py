@@ -186,10 +186,11 @@ class Layers:
         _check("network.batch_norm_start", self.batch_norm_start > 0, self.batch_norm_start, "above 0")
         _check("network.read_out_decay", 0 <= self.read_out_decay <= 1, self.read_out_decay, "0 to 1")
         _check("network.dropout", 0 <= self.dropout < 1, self.dropout, "0 to below 1")
-        self._check_used()
+        for name in self.spread:
+            _check(f"network.spread.{name}", name not in self.parameters, "another in parameters", "one")
 
-    def _check_used(self) -> None:
-        """Raise DataError for a key that would do nothing."""
+    def unused(self) -> tuple[str, ...]:
+        """In words, of each key that does nothing what it does nothing without."""
         fed_back = self.kind in ("recurrent", "two_point")
         needs = (
             (("channels", "kernel", "pool", "pools", "pooling"), self.kind == "conv", "kind conv"),
@@ -198,14 +199,12 @@ class Layers:
             (("read_out_decay",), self.read_out, "read_out = true"),
         )
         default = {f.name: f.default for f in fields(self)}
-        for names, used, wanted in needs:
-            for name in names:
-                value = getattr(self, name)
-                _check(f"network.{name}", used or value == default[name], value, f"nothing without {wanted}")
-        for name in self.spread:
-            _check(
-                f"network.spread.{name}", name not in self.parameters, "a number in parameters, too", "one"
-            )
+        return tuple(
+            f"recipe: network.{name} does nothing without {wanted}"
+            for names, used, wanted in needs
+            for name in names
+            if not used and getattr(self, name) != default[name]
+        )
 
 
 @dataclass(frozen=True)

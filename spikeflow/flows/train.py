@@ -114,6 +114,8 @@ def train(
     ranks = current()
     with ranks.quiet():
         out = check_folder(folder)
+        for text in task.network.unused():
+            warnings.warn(text, SpikeflowWarning, stacklevel=2)
         data = load(task.data, task.training.seed)
         _teach(task, data)
         torch.manual_seed(task.training.seed)

@@ -51,12 +51,6 @@ def test_a_changed_recipe_does_not_go_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("[network]\nchannels = [3]", r"network.channels: got \(3,\), expected nothing without kind conv"),
-        ("[network]\nkernel = 5", "network.kernel: got 5, expected nothing without kind conv"),
-        ("[network]\nkind = 'recurrent'\npools = [2, 2]", "expected nothing without kind conv"),
-        ("[network]\nkind = 'conv'\nfeedback_gain = 2.0", "expected nothing without kind recurrent or two_point"),
-        ("[network]\nbatch_norm_start = 0.3", "expected nothing without batch_norm = true"),
-        ("[network]\nread_out = false\nread_out_decay = 0.5", "expected nothing without read_out = true"),
         ("[network]\nparameters = {decay = 0.9}\nspread = {decay = [0.1, 0.2]}", "network.spread.decay"),
         ("[data.hearing]\nnoise = 0.5", "data.hearing: got digits, expected nothing where nothing is heard"),
         ("[training.distillation]\nweight = 0.5", "distillation.file: got nothing"),
@@ -64,15 +58,36 @@ def test_a_changed_recipe_does_not_go_on(tmp_path: Path) -> None:
         ("[network]\nsurrogate_parameters = {slop = 1.0}", "expected slope.$"),
     ],
 )
-def test_a_key_without_effect_is_refused(table: str, words: str, tmp_path: Path) -> None:
+def test_a_key_that_has_no_place_is_refused(table: str, words: str, tmp_path: Path) -> None:
     (path := tmp_path / "recipe.toml").write_text(f"[data]\nset = 'digits'\nlimit = 200\n{table}\n")
     with pytest.raises(DataError, match=words):
         train(recipe_file.read(path), tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ("channels = [3]\nkernel = 5", [("channels", "kind conv"), ("kernel", "kind conv")]),
+        ("kind = 'recurrent'\npools = [2, 2]", [("pools", "kind conv")]),
+        ("kind = 'conv'\nfeedback_gain = 2.0", [("feedback_gain", "kind recurrent or two_point")]),
+        ("batch_norm_start = 0.3", [("batch_norm_start", "batch_norm = true")]),
+        ("read_out = false\nread_out_decay = 0.5", [("read_out_decay", "read_out = true")]),
+        ("kind = 'conv'\nchannels = [3]\nbatch_norm = true\nbatch_norm_start = 0.3\nread_out_decay = 0.5", []),
+    ],
+)
+def test_a_key_without_effect_is_told(keys: str, told: list[tuple[str, str]], tmp_path: Path) -> None:
+    (path := tmp_path / "recipe.toml").write_text(f"[data]\nset = 'digits'\nlimit = 120\nsteps = 2\n[network]\n{keys}\n"
+                                                  "[training]\nepochs = 1\n")  # fmt: skip
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", SpikeflowWarning)
+        train(recipe_file.read(path), tmp_path / "out")
+    texts = [str(w.message) for w in found if "does nothing" in str(w.message)]
+    assert texts == [f"recipe: network.{name} does nothing without {what}" for name, what in told]
+
+
 def test_recipes_that_come_along_have_none() -> None:
     for path in (Path(__file__).parents[2] / "examples/recipes").glob("*.toml"):
-        recipe_file.read(path)
+        assert not recipe_file.read(path).network.unused()
 
 
 @pytest.mark.parametrize(("reading", "alike"), [("last", False), ("sum", True)])
