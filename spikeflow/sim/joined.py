@@ -83,7 +83,7 @@ def prepared(described: InputRecord, given: object) -> Samples:
     told = tuple(text for text in found.warnings if not (scaled and text.startswith(BYTES)))
     lead = 2 if described.timed else 1
     x = applied(steps, found.x, lead)
-    if scaled and (text := _unlikely(x, lead)):
+    if scaled and first is None and (text := _unlikely(x, lead)):  # frames of events may be sparse
         told = (*told, text)
     return replace(found, x=x, warnings=told, prepared=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -117,6 +118,15 @@ def test_samples_that_normalising_does_not_fit_are_told(step: Normalise, unlikel
 )
 def test_samples_that_it_fits_are_not(step: Normalise, likely: np.ndarray) -> None:
     assert not any("unit" in text for text in taken(of((3, 5, 5), "direct", step), likely).warnings)
+
+
+def test_frames_of_few_events_are_not_told() -> None:
+    network = of((2, 3, 4), "spikes", Frames(dt_us=DT, steps=STEPS, start="zero"))
+    record = network.record
+    steps = (*record.inputs[0].preprocessing, Normalise(std=(100.0,)))
+    inputs = (replace(record.inputs[0], preprocessing=steps),)
+    sparse = replace(network, record=replace(record, inputs=inputs))
+    assert taken(sparse, [recording(np.array([3, 200]))]).warnings == ()
 
 
 @pytest.mark.parametrize(
