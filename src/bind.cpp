@@ -17,6 +17,7 @@
 #include "engine/moves.hpp"
 #include "engine/network.hpp"
 #include "engine/poisson.hpp"
+#include "engine/plastic.hpp"
 #include "engine/population.hpp"
 #include "engine/sparse.hpp"
 #include "engine/synapses.hpp"
@@ -258,6 +259,46 @@ void bind_coded(Class& c) {
     }, "sums"_a, "scale"_a, "largest"_a, "most"_a, "bias"_a.none(), "The one node of a network of integers, its sums times a scale.");
 }
 
+// A program of a rule: code, constants, counts, next states, params, and for each input what it is and which trace.
+using RuleArrays = std::tuple<Code, In<double>, std::array<int64_t, 4>, In<int64_t>, std::vector<float>, std::vector<std::array<int32_t, 2>>>;
+
+RuleProgramText rule_program(const RuleArrays& arrays) {
+    const auto& [code, constants, counts, next_states, params, inputs] = arrays;
+    RuleProgramText text;
+    text.program = population<float>(code, constants, counts, next_states, {}, {}, {}, 0).program;
+    text.params = params;
+    for (const auto& [from, trace] : inputs) text.inputs.push_back({static_cast<Reading::From>(from), trace});
+    return text;
+}
+
+template <class Class>
+void bind_plastic(Class& c) {
+    c.def("plastic", [](Network<float>& net, const std::string& name, const Shape& in, const Shape& out,
+                        const std::tuple<Whole, Whole, std::optional<Whole>, std::optional<Whole>>& synapses, const In<float>& weights,
+                        const std::optional<In<float>>& bias, const std::vector<std::optional<RuleArrays>>& parts,
+                        const std::vector<In<float>>& eligibility, int32_t every, const std::optional<std::array<float, 2>>& bounds,
+                        const std::tuple<float, std::array<float, 2>, int64_t>& codes) {
+        const auto& [indptr, targets, places, delays] = synapses;
+        PlasticText text;
+        text.indptr = whole(indptr);
+        text.targets = whole(targets);
+        text.places = whole(places);
+        text.delays = whole(delays);
+        text.weights = view<float>(weights);
+        text.bias = view<float>(bias);
+        require(parts.size() == kRuleParts, name, "another number of programs");
+        for (std::size_t p = 0; p < kRuleParts; ++p)
+            if (parts[p]) text.parts[p] = rule_program(*parts[p]);
+        text.eligibility = views<float>(eligibility);
+        text.every = every;
+        text.bounds = bounds;
+        std::tie(text.scale, text.codes, text.largest) = codes;
+        return net.add(make_plastic(name, in, out, text));
+    }, "name"_a, "inputs"_a, "out"_a, "synapses"_a, "weights"_a, "bias"_a.none(), "parts"_a, "eligibility"_a, "every"_a, "bounds"_a.none(), "codes"_a,
+       "Synapses that learn: (row pointers, targets, places, delays) by source, weights in stored order.");
+    c.def("teach", &Network<float>::teach, "node"_a, "post"_a, "modulator"_a, "A node learns by the spikes of another one.");
+}
+
 template <class V, class Class>
 void bind_nodes(Class& c) {
     using W = WeightOf<V>;
@@ -401,4 +442,5 @@ NB_MODULE(_engine, m) {
     bind_network<int64_t>(m, "Int64Network", "A network of integers.");
     bind_coded<int32_t>(floats);
     bind_coded<int64_t>(floats);
+    bind_plastic(floats);
 }

@@ -136,6 +136,14 @@ class FloatNetwork:
     def coded(self, sums: Int64Network, scale: float, largest: int, most: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
         """The one node of a network of integers, its sums times a scale."""
 
+    def plastic(self, name: str, inputs: Sequence[int], out: Sequence[int], synapses: tuple[Annotated[NDArray, dict(order='C', device='cpu', writable=False)], Annotated[NDArray, dict(order='C', device='cpu', writable=False)], Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None, Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None], weights: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, parts: Sequence[tuple[Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], Sequence[int], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Sequence[float], Sequence[Sequence[int]]] | None], eligibility: Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]], every: int, bounds: Sequence[float] | None, codes: tuple[float, Sequence[float], int]) -> int:
+        """
+        Synapses that learn: (row pointers, targets, places, delays) by source, weights in stored order.
+        """
+
+    def teach(self, node: int, post: int, modulator: int) -> None:
+        """A node learns by the spikes of another one."""
+
 class Int32Network:
     """A network of integers that all fit 32 bits."""
 

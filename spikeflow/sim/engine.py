@@ -17,6 +17,7 @@ from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Population, Synaptic
 from spikeflow.ir.outputs import expanded
+from spikeflow.ir.plastic import plastic_nodes
 from spikeflow.sim import coded, forecast
 from spikeflow.sim.alphabets import EXACT
 from spikeflow.sim.first_step import with_first_steps
@@ -78,12 +79,13 @@ class Engine:
             n: node.program.states for n, node in graph.nodes.items() if isinstance(node, Population)
         }
         graph = expanded(graph)
+        self.layout, self.needs, self.expected = remembered(graph), forecast.needs(graph), Expected(graph)
+        self.states |= {n: tuple(self.layout.memory[n]) for n, _, _ in plastic_nodes(graph)}
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
         self.shares = shares_of(graph, self.threads)
         self.fixed = is_fixed(graph)
         self.coded = bool(coded.exact(graph))
-        self.layout, self.needs, self.expected = remembered(graph), forecast.needs(graph), Expected(graph)
         self.fed, self.read = (
             [n for n in graph.order if n in names] for names in (graph.inputs, graph.outputs)
         )

@@ -40,12 +40,14 @@ from spikeflow.ir.nodes import (
 from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.ir.nodes.sparse import SCOPES
 from spikeflow.ir.outputs import expanded
-from spikeflow.ir.plastic import expect_static
+from spikeflow.ir.plastic import plastic_nodes
 from spikeflow.ir.program_arrays import numbered, program_arrays
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import coded
 from spikeflow.sim.alphabets import EXACT, carries_spikes
 from spikeflow.sim.intervals import INT32, Interval, of_array
+from spikeflow.sim.lower_plastic import add_plastic
+from spikeflow.sim.plastic import expect_exact
 from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges, state_ranges
 from spikeflow.sim.remembered import remembered
 from spikeflow.sim.state import State
@@ -106,12 +108,12 @@ def lower(
     shares : among how many threads the neurons of one sample are shared.
     """
     graph = expanded(graph)
-    expect_static(graph, "the engine in C++")
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
         floats = _Lowering(made, _engine.FloatNetwork(isa, shares), np.float32, {})
         largest = int(EXACT) if wide else largest_input
         floats.exact = coded.exact(graph, largest)
+        expect_exact(graph, floats.exact)
         floats.room = _room_of_codes(graph, floats.exact, largest)
         return floats.finish(longest_delay)
     if not wide and fits_32(graph, largest_input):
@@ -131,11 +133,14 @@ def _room_of_codes(graph: Graph, exact: Mapping[str, int], largest: int) -> dict
 
 
 def _cut(graph: Graph, longest: int) -> Graph:
-    """The same graph for a run of at most `longest` steps, as far as delays within nodes go."""
+    """The same graph for a run of at most `longest` steps, as far as delays within nodes go; where synapses
+    learn they stay, since traces are held as long.
+    """
     nodes = {
         name: replace(node, delays=np.minimum(node.delays, longest))
         for name, node in graph.nodes.items()
-        if isinstance(node, Synaptic) and node.delays is not None and node.reach > longest
+        if isinstance(node, Synaptic) and node.delays is not None and node.plastic is None
+        if node.reach > longest
     }
     return graph.with_nodes(nodes) if nodes else graph
 
@@ -155,6 +160,9 @@ class _Lowering:
         for edge in self.graph.edges:
             port, lag = number[edge.dst][edge.port], min(self.graph.lag(edge), longest)
             self.network.connect(index[edge.src], index[edge.dst], port, lag)
+        for name, _, plastic in plastic_nodes(self.graph):
+            modulator = index[plastic.modulator] if plastic.modulator else -1
+            self.network.teach(index[name], index[plastic.post], modulator)
         self.network.seal()
         if self.ranges:
             layout = remembered(self.graph)
@@ -174,6 +182,8 @@ class _Lowering:
                 return self.network.poisson(
                     name, out, *node.tables(), node.seed, node.number, node.weight, not node.whole
                 )
+            case Linear() | Sparse() if node.plastic is not None:
+                return add_plastic(self.network, name, node, out, _NUMBERS, self.exact.get(name, 0))
             case Synaptic() if name in self.exact:
                 return self._coded(name, node)
             case Synaptic():

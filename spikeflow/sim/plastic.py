@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from spikeflow.errors import GraphError, SimulationError
+from spikeflow.errors import DataError, GraphError, SimulationError
 from spikeflow.ir.arrays import Array, Codes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Linear, Shape, Sparse
@@ -38,7 +38,8 @@ def memory(node: Kind, plastic: Plastic, arriving: Shape, out: Shape) -> dict[st
     named = {WEIGHT: synapses}
     for name in rule.eligibility:
         named |= {f"synapse.{name}": synapses, since(name): synapses}
-    named |= {f"pre.{name}": (node.reach + 1, *arriving) for name in rule.pre.states}
+    longest = int(node.reach_of_sources().max(initial=0)) if node.reach else 0
+    named |= {f"pre.{name}": (longest + 1, *arriving) for name in rule.pre.states}
     return named | {f"post.{name}": out for name in rule.post.states}
 
 
@@ -50,6 +51,15 @@ def ends(node: Kind) -> tuple[Array, Array, Array]:
     if isinstance(node, Sparse):
         delay = node.each_delay()
     return tuple(np.broadcast_to(x, shape).reshape(-1) for x in (source, target, delay))  # type: ignore[return-value]
+
+
+def check_held(graph: Graph, memory: Mapping[str, Mapping[str, Array]]) -> None:
+    """Raise DataError for steps since an eligibility was changed that are none."""
+    for name, _, plastic in plastic_nodes(graph):
+        for state, decay in plastic.rule.eligibility.items():
+            steps, most = memory[name][since(state)], len(faded(decay)) - 1
+            if not ((steps >= 0) & (steps <= most) & (steps == np.floor(steps))).all():
+                raise DataError(f"state: {name}.{since(state)}", "no numbers of steps", f"0 to {most}")
 
 
 def rounded(plastic: Plastic, weight: object, w: Array) -> Array:
@@ -98,7 +108,7 @@ class Learning:
         self.shapes = {name: array.shape for name, array in held.items()}
         self.held: dict[str, Array] = {}
         for name, array in held.items():
-            past = (node.reach + 1,) if name.startswith("pre.") else ()
+            past = array.shape[1:2] if name.startswith("pre.") else ()
             self.held[name] = array.reshape(len(array), *past, -1).copy()
         self.held[WEIGHT] = rounded(plastic, node.weight, self.held[WEIGHT])
         self.tables = {name: faded(decay) for name, decay in self.rule.eligibility.items()}

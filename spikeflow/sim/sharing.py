@@ -23,6 +23,8 @@ def shares_of(graph: Graph, threads: int) -> int:
     synaptic = [node for node in graph.nodes.values() if isinstance(node, Synaptic)]
     if graph.of_kind(Joint) or not all(isinstance(node, Sparse | Procedural) for node in synaptic):
         return 1
+    if any(node.plastic is not None for node in synaptic):  # they learn when all nodes have run
+        return 1
     if sum(_synapses(node) for node in synaptic) < LEAST_SYNAPSES:
         return 1
     neurons = sum(prod(node.shape) for node in graph.nodes.values() if isinstance(node, Population))

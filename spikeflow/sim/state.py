@@ -23,7 +23,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Linear, Population, Sparse
 from spikeflow.ir.outputs import expanded
 from spikeflow.sim import state_file
-from spikeflow.sim.plastic import WEIGHT, initial_of
+from spikeflow.sim.plastic import WEIGHT, check_held, initial_of
 from spikeflow.sim.remembered import Past, Remembered, remembered
 
 Array = npt.NDArray[Any]
@@ -288,6 +288,7 @@ def check(state: State, graph: Graph, layout: Remembered) -> None:
             raise DataError(f"state: {name}", f"type {array.dtype}", str(layout.dtype))
         if array.shape[1:] != wanted[name]:
             raise DataError(f"state: {name}", f"shape {array.shape[1:]} a row", str(wanted[name]))
+    check_held(graph, state.memory)
 
 
 def _shape(past: Past, done: int) -> tuple[int, ...]:

@@ -62,6 +62,19 @@ void Network<V>::connect(int32_t source, int32_t target, int32_t port, int32_t d
 }
 
 template <class V>
+void Network<V>::teach(int32_t node, int32_t post, int32_t modulator) {
+    const auto count = static_cast<int32_t>(entries_.size());
+    require(!sealed_ && shares_ == 1 && node >= 0 && node < count, "learning", "of a finished or shared network, or of a node that does not exist");
+    const Entry<V>& entry = entries_[static_cast<std::size_t>(node)];
+    const auto gives = [&](int32_t n) { return n >= 0 && n < count && entries_[static_cast<std::size_t>(n)].kind != NodeKind::output; };
+    const auto size = [&](int32_t n) { return entries_[static_cast<std::size_t>(n)].layout.size; };
+    require(entry.node != nullptr, entry.name, "does not learn");
+    require(gives(post) && size(post) == entry.layout.size, entry.name, "learns by spikes that are not those of its targets");
+    require(modulator == -1 || (gives(modulator) && (size(modulator) == 1 || size(modulator) == entry.layout.size)), entry.name, "learns by a modulator of another size");
+    learners_.push_back({static_cast<std::size_t>(node), post, modulator});
+}
+
+template <class V>
 std::unique_ptr<Node<V>> Network<V>::take() {
     require(!sealed_ && entries_.size() == 1 && entries_[0].node, "network", "does not hold one node alone");
     auto node = std::move(entries_[0].node);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "node.hpp"
+#include "lesson.hpp"
 #include "phases.hpp"
 
 namespace spikeflow {
@@ -103,6 +104,8 @@ public:
     int32_t add(std::unique_ptr<Node<V>> node);
     // Edges into one port add up in the order in which they are made.
     void connect(int32_t source, int32_t target, int32_t port, int32_t delay);
+    // A node learns by the spikes of another one, and by the value of a third, -1 for none; not where threads share a sample.
+    void teach(int32_t node, int32_t post, int32_t modulator);
     // The one node that was added, to become part of a node of another network.
     std::unique_ptr<Node<V>> take();
     // No more nodes or edges: checks that nothing is missing.
@@ -112,6 +115,7 @@ public:
     void check_memory(const Memory<const Stored<V>>& memory, int32_t samples) const;
 
     const std::vector<Entry<V>>& entries() const { return entries_; }
+    const std::vector<Learner>& learners() const { return learners_; }
     Isa isa() const { return isa_; }
     int32_t shares() const { return shares_; }
     int32_t largest() const { return largest_; }
@@ -132,6 +136,7 @@ private:
     Isa isa_;
     int32_t shares_;
     std::vector<Entry<V>> entries_;
+    std::vector<Learner> learners_;
     std::vector<Phase> phases_;                  // of a step that threads share
     int32_t period_ = 1;                         // see period_of
     int32_t largest_ = 1;

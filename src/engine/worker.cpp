@@ -235,6 +235,11 @@ int32_t Worker<V>::advance(const RunText<V>& text, RunResult<V>& result, int32_t
     if (shared()) run_step(place, time);
     else
         for (std::size_t n = 0; n < cells_.size(); ++n) run_alone(n, text, sample, time);
+    for (const Learner& one : network_.learners()) {
+        Slot<V>* const modulator = one.modulator < 0 ? nullptr : &slot(static_cast<std::size_t>(one.modulator), now_);
+        if (auto* const runner = dynamic_cast<Learns<V>*>(cells_[one.node].runner.get()))
+            runner->learn({now_, slot(static_cast<std::size_t>(one.post), now_), modulator});
+    }
     keep(text, result, sample, time);
     entered_ = ++now_;
     return 1;

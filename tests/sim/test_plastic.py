@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import DataError, GraphError, HardwareError, ShapeError
+from spikeflow.events import Spikes
 from spikeflow.hw import map_network
 from spikeflow.ir import file, stages
 from spikeflow.ir.arrays import Codes
@@ -27,13 +28,13 @@ from spikeflow.ir.record import Network, RunRecord
 from spikeflow.ir.show import show
 from spikeflow.neurons import IF, GraphNet
 from spikeflow.neurons.stdp import PairSTDP, RewardSTDP, homeostatic
-from spikeflow.sim import Dense, reference, with_weights
+from spikeflow.sim import Constant, Dense, engine, reference, sharing, with_weights
 from spikeflow.sim.learning import Synapses, learn
 from spikeflow.sim.plastic import ends
 from spikeflow.sim.state import State
 from tests.sim import random_rules
 
-SEEDS = pytest.mark.parametrize("seed", range(int(os.environ.get("SPIKEFLOW_EXAMPLES", "40"))))
+SEEDS = pytest.mark.parametrize("seed", range(int(os.environ.get("SPIKEFLOW_EXAMPLES", "12"))))
 STEPS = 30
 
 
@@ -208,3 +209,90 @@ def test_infinite_weights_are_told() -> None:
     x = np.ones((9, 1, 4), np.float32)
     found = reference.simulate(small(Plastic(rule, "cells")), Dense(x), 9)
     assert any("node.synapse.w" in text for text in found.warnings)
+
+
+# --- the engine ---
+
+
+def engines(graph: Graph, rng: np.random.Generator) -> list[Any]:
+    isa = int(rng.integers(0, 3))
+    return [engine.prepare(graph, threads, isa) for threads in (1, 2)]
+
+
+@SEEDS
+@pytest.mark.parametrize("make", [random_rules.taught, random_rules.recurrent])
+@pytest.mark.parametrize("bits", [0, 8, 16])
+def test_the_engine_learns_bit_for_bit_as_the_reference(seed: int, make: Any, bits: int) -> None:
+    """Any number of threads, any set of kernels; cut anywhere, live, and either from the other's state."""
+    rng = np.random.default_rng(1000 + seed)
+    graph = make(rng, bits)
+    x = random_rules.inputs(rng, graph, STEPS, 3)
+    wanted = reference.simulate(graph, dense(x), STEPS)
+    cut = int(rng.integers(1, STEPS))
+    half = reference.simulate(graph, dense(x, 0, cut), cut).state
+    for made in engines(graph, rng):
+        found = made(dense(x), STEPS)
+        same(found, wanted)
+        first = made(dense(x, 0, cut), cut)
+        assert first.state == half
+        assert made(dense(x, cut), STEPS - cut, state=half).state == wanted.state
+        live = made.begin(3)
+        live.advance(dense(x, 0, cut), cut)
+        live.advance(dense(x, cut), STEPS - cut)
+        assert live.state() == wanted.state
+
+
+def same(found: Any, wanted: Any) -> None:
+    assert np.array_equal(found.output, wanted.output, equal_nan=True)
+    assert found.state == wanted.state
+    assert {n: c.semantic() for n, c in found.counts.items()} == {n: c.semantic() for n, c in wanted.counts.items()}
+
+
+def test_wide_networks_learn_in_pieces_as_the_reference() -> None:
+    """More sources and targets than a block of 512 holds, dense and listed, with delays and without."""
+    rng = np.random.default_rng(0)
+    rule = homeostatic(replace(REWARD, bounds=(-1.0, 1.0)), 9.0, 7)
+    for delays in (None, rng.integers(0, 4, 700), rng.integers(0, 4, (600, 700))):
+        node = Linear(rng.normal(0, 0.1, (600, 700)).astype(np.float32), delays=delays, plastic=Plastic(rule, "teacher", "signal"))
+        graph = Graph(
+            {"x": Input((700,), "spikes"), "teacher": Input((600,), "spikes"), "signal": Input((1,), "current"), "node": node, "out": Output()},
+            (Edge("x", "node"), Edge("node", "out")),
+        )  # fmt: skip
+        x = random_rules.inputs(rng, graph, 12, 1)
+        same(engine.simulate(graph, dense(x), 12), reference.simulate(graph, dense(x), 12))
+
+
+def test_the_clock_of_an_eligibility_is_set_back() -> None:
+    """The engine counts steps in 32 bits, from 0 again after 1.5 * 2^20: what goes on then is what begins from the state before."""
+    graph = small(Plastic(replace(REWARD, eligibility={"e": 0.999}), "cells", "reward"))
+    turn, late = 3 << 19, 400
+    made, rng = engine.prepare(graph, 1), np.random.default_rng(0)
+    x = (rng.random((2 * late, 1, 4)) < 0.3).astype(np.float32)
+    reward = np.where(rng.random((2 * late, 1, 1)) < 0.1, 0.1, 0).astype(np.float32)
+    live = made.begin()
+    silent = {"x": Spikes.from_dense(np.zeros((1, 1, 4), np.float32)), "reward": Constant(np.zeros((1, 1), np.float32))}
+    live.advance({"x": Dense(x), "reward": Dense(reward)}, late)
+    live.advance({"x": replace(silent["x"], steps=turn - 900), "reward": silent["reward"]}, turn - 900)
+    live.advance({"x": Dense(x[:late]), "reward": Dense(reward[:late])}, late)
+    before = live.state()
+    live.advance({"x": Dense(x[late:]), "reward": Dense(reward[late:])}, late)
+    assert made({"x": Dense(x[late:]), "reward": Dense(reward[late:])}, late, state=before).state == live.state()
+    assert int(before.steps[0]) < turn < int(live.state().steps[0]) and (live.state().memory["node"]["synapse.e"] != 0).any()
+
+
+def test_a_state_with_steps_that_are_none_is_refused() -> None:
+    graph = small(Plastic(REWARD, "cells", "reward"))
+    state = State.initial(graph, 1)
+    for bad in (-1, 0.5, 1e6, np.nan):
+        held = {**state.memory["node"], "synapse.e.since": np.full((1, 12), bad, np.float32)}
+        with pytest.raises(DataError, match="synapse.e.since"):
+            replace(state, memory={**state.memory, "node": held}).check(graph)
+
+
+def test_threads_do_not_share_neurons_that_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "LEAST_SYNAPSES", 1)
+    monkeypatch.setattr(sharing, "LEAST_NEURONS", 1)
+    still, learns = small(None), small(Plastic(RULE, "cells"))
+    assert sharing.shares_of(still, 3) == 3 and sharing.shares_of(learns, 3) == 1
+    x = (np.random.default_rng(0).random((40, 1, 4)) < 0.5).astype(np.float32)
+    same(engine.simulate(learns, Dense(x), 40, threads=3), reference.simulate(learns, Dense(x), 40))
