@@ -203,3 +203,12 @@ def test_published_gestures_on_recordings(data_folder: Path, tmp_path: Path) -> 
     said = _run(sys.executable, script, "--data", str(data_folder), "--smoke", cwd=tmp_path)
     assert "the frame that comes along: output 6, 60 of 62 spikes" in said
     assert len(re.findall(r"output \d+ in \d of 2 frames", said)) == 7
+
+
+def test_tutorial_of_plasticity(tmp_path: Path) -> None:
+    """What the page says of scikit-learn's digits: at least 85 % by neurons that saw no label."""
+    _follow(ROOT / "docs/tutorials/plasticity.md", tmp_path)
+    printed = _run(sys.executable, str(ROOT / "examples/unlabelled_digits.py"), cwd=tmp_path)
+    (said,) = re.findall(r"learns scikit-learn's digits .*: ([\d.]+) % of", (ROOT / "docs/tutorials/plasticity.md").read_text())
+    (found,) = re.findall(r"([\d.]+) % of 397 test digits", printed)
+    assert said == found and float(found) >= 85
