@@ -85,6 +85,7 @@ class MappingReport:
     origin : digest of the network that was mapped; empty where the file does not say.
     assumed : every value of the chip's table that nothing published says, with the reason.
     loss : what the integers lost against the float network; None where that is not known.
+    early : whether samples may stop early; the figures of a sample are those of one that does not.
     """
 
     chip: str
@@ -104,6 +105,7 @@ class MappingReport:
     assumed: tuple[tuple[str, float, str], ...]
     notes: tuple[str, ...]
     loss: Loss | None = None
+    early: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The same as plain data."""
@@ -121,7 +123,10 @@ class MappingReport:
             self._loss(),
             self._uses(),
             self._traffic(),
-            [f"a sample is run for {self.steps} steps, {self.level} of them until the read-out wakes"],
+            [
+                f"a sample is run for {self.steps} steps, {self.level} of them until the read-out wakes"
+                + ("; what samples save that stop early is not counted" if self.early else "")
+            ],
             self._range(),
             *map(self._estimate, self.estimates),
             self._assumed(),
@@ -250,6 +255,7 @@ def mapping_report(
         tuple((name, fact.value, fact.source) for name, fact in chip.facts() if fact.assumed),
         (*chip.notes, *((chip.energy.note,) if chip.energy.note else ()), *_MESH_NOTES),
         mapping.loss,
+        mapping.record.exit is not None,
     )
 
 

@@ -44,6 +44,12 @@ def answered(run: RunFacts) -> str:
     return "no labels" if run.accuracy is None else f"accuracy {accuracy(run.accuracy, run.samples)}"
 
 
+def ran(run: RunFacts) -> str:
+    """``64 steps``, or how many where samples stop early."""
+    steps = f"{run.steps} step{'' if run.steps == 1 else 's'}"
+    return steps if run.exit is None else f"{run.exit.mean_steps:.1f} steps on average, at most {run.steps},"
+
+
 def over_steps(run: RunFacts) -> str:
     """What is told for each number of steps."""
     return "root mean squared error" if run.rmse_over_steps else f"right of {run.samples:,}"

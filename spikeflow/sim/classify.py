@@ -91,7 +91,7 @@ def evaluate(
     ran = _run_all(network, list(_batches(array, at_once)), asked, progress)
     results = ran.results
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
-    found = replace(found, read_from=network.record.read_from, stopped=ran.ends())
+    found = replace(found, read_from=network.record.read_from, stopped=ran.ends(), moments=sum(ran.moments))
     found = _standing(network, found, [r.state for r in results if r.after is not None], options)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
@@ -99,7 +99,8 @@ def evaluate(
     told += overflow_warnings(network.graph, found.counts, (before + steps, network.record.steps))
     outside = share_outside(network, parts)
     entered = {i.node: parts[i.node][:, before:] if i.timed else parts[i.node] for i in network.inputs}
-    found = replace(found, counts=with_saturation(network, found.counts, entered, steps))
+    ran_for = np.full(len(array), steps) if found.stopped is None else found.stopped
+    found = replace(found, counts=with_saturation(network, found.counts, entered, ran_for))
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
 
 
@@ -121,6 +122,7 @@ class _Ran:
     results: list[Result] = field(default_factory=list)
     handed_on: list[Unbounded] = field(default_factory=list)
     stopped: list[Array] = field(default_factory=list)
+    moments: list[int] = field(default_factory=list)
 
     def ends(self) -> Array | None:
         """After how many steps each sample stopped; None where all ran to the end."""
@@ -136,11 +138,14 @@ def _run_all(
     for first, batch in batches:
         when = replace(asked.when, first=first)
         if asked.early:
-            result, ends = run_until_sure(runner, _taken_early(network, batch, when, asked.chosen))
-            ran.stopped.append(ends)
+            early = run_until_sure(runner, _taken_early(network, batch, when, asked.chosen))
+            result = early.result
+            ran.stopped.append(early.ends)
+            ran.moments.append(early.moments)
         else:
             result, more = run_batch(network, runner, batch, asked.options, when)
             ran.handed_on.extend(more)
+            ran.moments.append(result.samples * result.steps)
         ran.results.append(_reduced(network, result, asked.kept))
         if progress is not None:
             progress(first + len(batch), samples)

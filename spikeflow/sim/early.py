@@ -18,6 +18,7 @@ from spikeflow.ir.record import Network
 from spikeflow.sim import Counts, Runner, State
 from spikeflow.sim.inputs import RunInput, between, rows_of, samples_of
 from spikeflow.sim.result import Result
+from spikeflow.sim.unbounded import Unbounded
 from spikeflow.typing import Array
 
 PART = 8  # a stretch is so many of the steps behind it
@@ -63,6 +64,8 @@ class _Batch:
     stopped: Array
     outputs: dict[str, Array] = field(default_factory=dict)
     counts: dict[str, Counts] = field(default_factory=dict)
+    unbounded: dict[str, Unbounded] = field(default_factory=dict)
+    moments: int = 0
 
     def note(self, found: Result, at: int) -> None:
         """Outputs of a stretch that begins with step `at`, for the samples that ran it."""
@@ -70,15 +73,32 @@ class _Batch:
             self.outputs[name][at : at + len(values), self.rows] = values
         for name, count in found.counts.items():
             self.counts[name] = count + self.counts[name] if name in self.counts else count
+        self.moments += found.steps * len(self.rows)
+        for one in found.unbounded:
+            one = replace(one.later(at), sample=int(self.rows[one.sample]))
+            first = self.unbounded.get(one.name, one)  # every stretch tells of a state that stays so
+            both = replace(first, count=max(first.count, one.count))
+            self.unbounded[one.name] = both if first.sample <= one.sample else replace(one, count=both.count)
 
 
-def run_until_sure(runner: Runner, read: Read) -> tuple[Result, Array]:
-    """One batch, and after how many steps each of its samples stopped, ``(B,)``.
+@dataclass(frozen=True, eq=False)
+class Stopped:
+    """One batch whose samples could stop.
 
-    The result holds the outputs of every step; behind the step in which a sample stopped it keeps what it had
-    then.
-
+    Parameters
+    ----------
+    result : holds the outputs of every step; behind the step in which a sample stopped what it had then.
+    ends : after how many steps each sample stopped, ``(B,)``.
+    moments : samples x steps that were run, those before the read-outs wake included.
     """
+
+    result: Result
+    ends: Array
+    moments: int
+
+
+def run_until_sure(runner: Runner, read: Read) -> Stopped:
+    """One batch, each sample run until it is sure, or to the last step."""
     rule, graph, last = read.network.record.exit, read.network.graph, read.steps + read.level
     assert rule is not None
     begun, node = time.perf_counter(), next(o.node for o in read.network.outputs if o.name == read.output)
@@ -108,7 +128,9 @@ def run_until_sure(runner: Runner, read: Read) -> tuple[Result, Array]:
         if o.name not in read.spiking:
             _hold(batch.outputs[o.node], batch.stopped + read.levels[o.node])
     seconds = time.perf_counter() - begun
-    return Result(last, samples, batch.outputs, batch.counts, {}, seconds), batch.stopped
+    beyond = tuple(batch.unbounded.values())
+    result = Result(last, samples, batch.outputs, batch.counts, {}, seconds, unbounded=beyond)
+    return Stopped(result, batch.stopped, batch.moments)
 
 
 def _hold(values: Array, ends: Array) -> None:

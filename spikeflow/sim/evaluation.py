@@ -56,6 +56,7 @@ class Evaluation:
     behind : by name of an output what it had added up after these, where they lie before this evaluation.
     stopped : after how many steps each sample stopped, ``(N,)``; its outputs stay what they were then. None
         where all ran to the end.
+    moments : samples x steps that were run, those before the read-outs wake included; what `counts` are over.
     """
 
     outputs: Mapping[str, Array]
@@ -75,6 +76,7 @@ class Evaluation:
     read_from: int = 0
     behind: Mapping[str, Array] = field(default_factory=dict)
     stopped: Array | None = None
+    moments: int = 0
 
     @property
     def logits(self) -> Array:
@@ -95,6 +97,11 @@ class Evaluation:
     def synaptic_operations(self) -> int:
         """Of all nodes, samples and steps."""
         return sum(c.synaptic_operations for c in self.counts.values())
+
+    @property
+    def entered(self) -> int:
+        """Samples x steps in which inputs entered."""
+        return self.samples * self.steps if self.stopped is None else int(self.stopped.sum())
 
     def name_of(self, output: str = "") -> str:
         """The name of an output; DataError where there is none of this name, or none was chosen of

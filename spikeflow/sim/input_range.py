@@ -67,8 +67,17 @@ def outside_warnings(network: Network, parts: Mapping[str, Array]) -> tuple[str,
     return tuple(warned)
 
 
+def _entering(beyond: Array, steps: Array, described: InputRecord) -> int:
+    """How often values of samples that are marked enter within so many steps of each."""
+    if described.timed:
+        entered = np.arange(beyond.shape[1]) < steps[:, None]
+        return int(np.count_nonzero(beyond.reshape(*entered.shape, -1) & entered[..., None]))
+    each = np.count_nonzero(beyond.reshape(len(beyond), -1), axis=1)
+    return int((each * steps).sum() if described.coding == "direct" else each.sum())
+
+
 def with_saturation(
-    network: Network, counts: Mapping[str, Counts], parts: Mapping[str, Array], steps: int
+    network: Network, counts: Mapping[str, Counts], parts: Mapping[str, Array], steps: Array
 ) -> dict[str, Counts]:
     """The counts of a run, those of an Input with the values that its format clipped, as the register
     "format".
@@ -76,18 +85,19 @@ def with_saturation(
     Parameters
     ----------
     parts : the samples of each input; a value is counted in each step in which it enters.
+    steps : of each sample, ``(N,)``.
     """
     found = dict(counts)
     for described in network.inputs:
         name = described.node
         node = network.graph.nodes[name]
         if isinstance(node, Input) and node.format is not None:
-            x = parts[name][:, :steps] if described.timed else parts[name]
-            repeated = steps if described.coding == "direct" else 1
-            scaled = np.floor(np.asarray(x, np.float64) * 2.0**node.format.frac + 0.5)
+            scaled = np.floor(np.asarray(parts[name], np.float64) * 2.0**node.format.frac + 0.5)
             low, high = (
-                int(np.count_nonzero(c)) for c in (scaled < node.format.low, scaled > node.format.high)
+                _entering(beyond, steps, described)
+                for beyond in (scaled < node.format.low, scaled > node.format.high)
             )
-            ends = ({"format": low * repeated}, {"format": high * repeated})
-            found[name] = replace(counts[name], narrowed_low=ends[0], narrowed_high=ends[1])
+            found[name] = replace(
+                counts[name], narrowed_low={"format": low}, narrowed_high={"format": high}
+            )
     return found

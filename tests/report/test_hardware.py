@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from spikeflow.errors import DataError, HardwareError
 from spikeflow.hw import Mapping, load, map_network
+from spikeflow.ir.exit_rule import ExitRule
 from spikeflow.ir.interval import wilson
 from spikeflow.report import ReportFacts, ReportOptions, collect, to_html, to_json, to_text
 from spikeflow.report.network.hardware import chip_of
@@ -127,3 +129,29 @@ def test_no_file_names_the_module_of_its_chip(mapping: Mapping) -> None:
             chip_of(replace(mapping, chip=name))
     assert chip_of(mapping) is load("loihi2")
     assert chip_of(replace(mapping, chip="mine"), "spikeflow.hw.chips.loihi1").name == "loihi1"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_costs_of_samples_that_stop_early_are_those_of_the_steps_they_ran(seed: int) -> None:
+    """Rules drawn at random: temperature 0.05 to 1, confidence 0.4 to 0.95, first step 1 to 4."""
+    draw = np.random.default_rng(seed)
+    rule = ExitRule(draw.uniform(0.05, 1), draw.uniform(0.4, 0.95), 1.0, int(draw.integers(1, 5)))
+    network, samples = small_network(exit=rule), small_samples()
+    mapping = map_network(network, "loihi2", samples.x, accept_loss=True)
+    facts = collect(network, samples, mapping, options=ReportOptions("reference"))
+    run = classify(mapping.as_network(), samples.x, RunOptions("reference"))
+    assert facts.mapped is not None and run.stopped is not None and run.stopped.min() < 16
+    busiest = next(c for c in mapping.cores)  # the network fits one core
+    (cost,) = facts.mapped.costs
+    counts = {line.what: line.count for line in cost.lines}
+    on_cores = [run.counts[name] for name in mapping.core_of]
+    assert counts["synaptic operation"] * 10 == pytest.approx(sum(c.synaptic_operations for c in on_cores))
+    steps = counts["neuron update"] / busiest.neurons
+    level = mapping.level
+    # a stretch is an eighth of the steps behind it
+    assert run.stopped.mean() + level <= steps <= 1.125 * run.stopped.mean() + 1 + level
+    assert f"{steps:.4g} steps a sample" in cost.notes
+    assert steps * 10 == pytest.approx(run.moments)
+    told = f"{facts.run.exit.mean_steps:.1f} steps on average" if facts.run.exit else "?"
+    assert told in to_text(facts).splitlines()[0] and told in to_html(facts)
+    assert "stop early" in facts.mapped.report.to_text()

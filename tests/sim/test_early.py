@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from spikeflow.errors import ConversionError, DataError, SpikeflowWarning
 from spikeflow.hw import map_network
 from spikeflow.ir import file
 from spikeflow.ir.exit_rule import ExitRule
-from spikeflow.ir.record import Network
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Input, Linear, Output
+from spikeflow.ir.record import Network, RunRecord
+from spikeflow.neurons import IF, Integrator
 from spikeflow.sim.classify import RunOptions, classify, evaluate
 from spikeflow.sim.summary import summarise
 from tests.convert.networks import samples, settled, small_cnn
@@ -135,6 +139,30 @@ def test_what_needs_all_steps_runs_them_and_says_so(made: Conversion) -> None:
     with pytest.warns(SpikeflowWarning, match="no sample stops early"):
         found = classify(made.network, X[:4], RunOptions(record=("2",)))
     assert found.stopped is None and found.recorded["2"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_states_beyond_float32_and_values_beyond_a_format_are_told_as_of_a_whole_run(seed: int) -> None:
+    """1 to 9 of 20 samples hold values of 3e38, or of 40 to 400 on the chip; the rule never or early lets them stop."""
+    draw = np.random.default_rng(seed)
+    x = draw.random((20, 4)).astype(np.float32)
+    large = draw.choice(20, draw.integers(1, 10), replace=False)
+    weight = Linear(np.eye(4, dtype=np.float32) * np.float32(2))
+    nodes = {"x": Input((4,), "current"), "w": weight, "n": IF(1.0).node((4,)), "v": Linear(np.eye(4, dtype=np.float32))}
+    nodes |= {"r": Integrator().node((4,)), "o": Output()}
+    graph = Graph(nodes, tuple(Edge(a, b) for a, b in pairwise(nodes)))
+    for rule in (ExitRule(1.0, 1.0), ExitRule(0.1, 0.3)):
+        network = Network(graph, RunRecord(8, readout="r", input_shape=(4,), exit=rule))
+        beyond = x.copy()
+        beyond[large] = 3e38
+        with pytest.warns(SpikeflowWarning, match=rf"n\.v.*first in sample {large.min()}"):
+            classify(network, beyond)
+        mapped = map_network(network, "loihi2", x, accept_loss=True).as_network()
+        beyond[large] = draw.uniform(40, 400)
+        found = evaluate(mapped, beyond, early=True)
+        assert found.stopped is not None
+        clipped = found.counts["x"].narrowed["format"]
+        assert clipped == 4 * found.stopped[large].sum()
 
 
 def test_the_rule_stands_in_the_file(made: Conversion, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from spikeflow.hw.cost import Estimate, Term
 from spikeflow.report.network.facts import ASSUMED, NOT_PUBLISHED, CostFacts, CostLine
 
 
-def cost_facts(estimate: Estimate, steps: int) -> CostFacts:
-    """One model's estimate, from one step to a sample of so many."""
+def cost_facts(estimate: Estimate, steps: float) -> CostFacts:
+    """One model's estimate, from one step to a sample of so many, on average where samples stop early."""
     lines = (*_lines(estimate.energy_terms, "pJ", steps), *_lines(estimate.time_terms, "ns", steps))
     energy, time = estimate.picojoule, estimate.nanosecond
     return CostFacts(
@@ -18,7 +18,7 @@ def cost_facts(estimate: Estimate, steps: int) -> CostFacts:
         None if time is None else 1e-9 * steps * time,
         tuple(lines),
         (
-            f"{steps} steps a sample",
+            f"{steps:.4g} steps a sample",
             *estimate.notes,
         ),
         NOT_PUBLISHED if energy is None or time is None else "",
@@ -26,7 +26,7 @@ def cost_facts(estimate: Estimate, steps: int) -> CostFacts:
     )
 
 
-def _lines(terms: Sequence[Term], unit: str, steps: int) -> Iterator[CostLine]:
+def _lines(terms: Sequence[Term], unit: str, steps: float) -> Iterator[CostLine]:
     for term in terms:
         mark = NOT_PUBLISHED if term.each is None else ASSUMED if term.assumed else ""
         source = "" if term.each is None else term.source

@@ -11,6 +11,7 @@ from typing import Any
 from spikeflow.hw.report import CoreReport, MappingReport
 from spikeflow.ir.interval import wilson
 from spikeflow.sim.fidelity import OutputFidelity
+from spikeflow.sim.summary import ExitFacts
 
 NOT_PUBLISHED = "not published"
 ASSUMED = "assumed"
@@ -106,6 +107,7 @@ class RunFacts:
     rmse, r2, rmse_over_steps : of values, with labels, in the units of y.
     tied : share of the answers that only the order of the classes decided.
     seconds : wall time on this computer, of all samples.
+    exit : how long samples ran, where they may stop early.
     """
 
     title: str
@@ -124,6 +126,7 @@ class RunFacts:
     r2: float | None = None
     rmse_over_steps: Mapping[int, float] = field(default_factory=dict)
     tied: float = 0.0
+    exit: ExitFacts | None = None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from spikeflow.report.network.facts import CoreFacts, LinkFacts, MappedFacts, Me
 from spikeflow.report.network.layers import run_facts
 from spikeflow.report.network.slices import joined_layers
 from spikeflow.samples import Samples
-from spikeflow.sim.classify import Evaluation, Progress, RunOptions, classify, read_out_level
+from spikeflow.sim.classify import Evaluation, Progress, RunOptions, classify
 from spikeflow.sim.fidelity import OutputFidelity, compare_outputs
 
 _RESOURCES = {
@@ -88,8 +88,7 @@ def mapped_facts(
             "the mapping", f"samples of shape {mapping.record.input_shape}", "a mapping of this network"
         )
     evaluation = classify(network, samples, options, progress)
-    moments = evaluation.steps + read_out_level(network)
-    report = mapping_report(mapping, chip, evaluation.counts, evaluation.samples * moments)
+    report = mapping_report(mapping, chip, evaluation.counts, evaluation.moments)
     return MappedFacts(
         report,
         _cores(mapping, report),
@@ -97,7 +96,7 @@ def mapped_facts(
         _run(mapping, network, evaluation, samples),
         _agreement(unmapped, evaluation),
         joined_layers(mapping, network.graph, evaluation),
-        tuple(cost_facts(estimate, moments) for estimate in report.estimates),
+        tuple(cost_facts(estimate, evaluation.moments / evaluation.samples) for estimate in report.estimates),
         evaluation.warnings,
     )
 

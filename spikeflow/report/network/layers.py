@@ -16,6 +16,7 @@ from spikeflow.ir.synapses import connections, stored_synapses
 from spikeflow.report.network.facts import LayerFacts, NetworkFacts, RunFacts, Spread
 from spikeflow.sim.classify import Evaluation
 from spikeflow.sim.overflow import narrowed
+from spikeflow.sim.summary import ExitFacts
 
 MAX_POINTS = 64  # of an accuracy curve
 
@@ -74,6 +75,7 @@ def run_facts(title: str, network: Network, evaluation: Evaluation, y: np.ndarra
         last.r2 if last else None,
         {t: s.rmse for t, s in over.items() if s.rmse is not None},
         float(evaluation.tied().mean()) if kind not in ("", VALUE) else 0.0,
+        ExitFacts.of(evaluation),
     )
 
 
@@ -106,8 +108,9 @@ def _neurons(node: Node) -> int:
 def _layer(graph: Graph, evaluation: Evaluation, name: str) -> LayerFacts:
     node, count, samples = graph.nodes[name], evaluation.counts[name], evaluation.samples
     size = prod(node.shape) if isinstance(node, Population | Input | Poisson) else 0
-    # a neuron that wakes later, or a run lengthened by the read-out's level, has other steps than are read
-    moments = count.neuron_updates if isinstance(node, Population) else samples * evaluation.steps * size
+    # a neuron that wakes later, a run lengthened by the read-out's level and one of samples that stop early
+    # have other steps than are read
+    moments = count.neuron_updates if isinstance(node, Population) else evaluation.entered * size
     rate = count.spikes / max(1, moments) if fires(node) else None
     kind = node.model if isinstance(node, Population) else type(node).__name__
     threshold = node.params.get("threshold") if isinstance(node, Population) else None

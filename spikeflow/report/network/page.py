@@ -68,7 +68,7 @@ def _summary(facts: ReportFacts) -> tuple[tuple[str, str], ...]:
         found.append((_share(facts.ann.accuracy, facts.ann.samples), f"ANN; {_interval(facts.ann.interval)}"))
     for run in facts.runs:
         if run.accuracy is not None and run.interval is not None:
-            what = f"{run.title}, {run.steps} steps; {_interval(run.interval)}"
+            what = f"{run.title}, {words.ran(run).rstrip(',')}; {_interval(run.interval)}"
             found.append((_share(run.accuracy, run.samples), what))
         elif run.rmse is not None:
             found.append((f"{run.rmse:.4g}", f"root mean squared error in the units of y, {run.title}"))

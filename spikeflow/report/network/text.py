@@ -140,6 +140,8 @@ def _accuracy(facts: ReportFacts) -> Iterator[str]:
             yield f"    by steps, {words.over_steps(run)}: " + ", ".join(
                 f"{t}: {words.at(run, t)}" for t in told
             )
+        if run.exit is not None:
+            yield f"    {run.exit}"
         if run.tied:
             yield f"    undecided (tied): {words.percent(run.tied)}"
         yield (

@@ -13,7 +13,7 @@ def verdict(facts: ReportFacts) -> str:
 
 def _answers(facts: ReportFacts) -> str:
     run = facts.run
-    who = f"After {run.steps} step{'' if run.steps == 1 else 's'} the spiking network"
+    who = f"After {words.ran(run)} the spiking network"
     if run.rmse is not None:
         return f"{who} answers with a {words.answered(run)}."
     if run.accuracy is None:
