@@ -99,8 +99,7 @@ def evaluate(
     told += overflow_warnings(network.graph, found.counts, (before + steps, network.record.steps))
     outside = share_outside(network, parts)
     entered = {i.node: parts[i.node][:, before:] if i.timed else parts[i.node] for i in network.inputs}
-    ran_for = np.full(len(array), steps) if found.stopped is None else found.stopped
-    found = replace(found, counts=with_saturation(network, found.counts, entered, ran_for))
+    found = replace(found, counts=with_saturation(network, found.counts, entered, found.entered))
     return replace(found, chosen=chosen, y=given.y, outside=outside, warnings=(*given.warnings, *told))
 
 

@@ -99,9 +99,9 @@ class Evaluation:
         return sum(c.synaptic_operations for c in self.counts.values())
 
     @property
-    def entered(self) -> int:
-        """Samples x steps in which inputs entered."""
-        return self.samples * self.steps if self.stopped is None else int(self.stopped.sum())
+    def entered(self) -> Array:
+        """Steps in which inputs entered, of each sample, ``(N,)``."""
+        return np.full(self.samples, self.steps) if self.stopped is None else self.stopped
 
     def name_of(self, output: str = "") -> str:
         """The name of an output; DataError where there is none of this name, or none was chosen of

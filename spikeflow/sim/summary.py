@@ -202,7 +202,7 @@ def _facts(network: Network, evaluation: Evaluation, name: str) -> NodeFacts:
     neurons = prod(node.shape) if isinstance(node, Population | Input | Poisson) else 0
     parts = narrowed(node, count)
     # a population's steps awake, which in a mapped network come after its level; an Input has no updates
-    chances = count.neuron_updates or evaluation.entered * neurons
+    chances = count.neuron_updates or int(evaluation.entered.sum()) * neurons
     rate = count.spikes / chances if fires else 0.0
     kind = node.model if isinstance(node, Population) else type(node).__name__
     return NodeFacts(

@@ -212,7 +212,7 @@ def test_a_neuron_driven_beyond_its_registers_gets_a_smaller_scale_and_still_spi
     found = quantise(nets.network(retime(compose(graph), chip), 30, "spikes"), chip, x, REFERENCE)
     cells = next(layer for layer in found.layers if layer.name == "cells")
     assert cells.overflows == 0 and cells.edges[0].error < 0.01
-    assert cells.thresholds == (0, 0) and cells.rate_fixed == cells.rate > 0.9
+    assert cells.thresholds == (1, 1) and cells.rate_fixed == cells.rate > 0.9
 
 
 @pytest.mark.parametrize("name", ["loihi2", "loihi1"])
@@ -235,7 +235,7 @@ def test_a_threshold_that_cannot_be_is_refused() -> None:
 def test_a_threshold_below_the_unit_becomes_the_smallest_and_0_never_passes() -> None:
     node = IF(np.array([1.0, 2.0**-10], np.float32)).node((2,))
     fixed = translate("cells", node, {"in": Port(np.array(64.0))}, load("loihi2").formats.arithmetic)
-    assert (fixed.params["threshold"] + 1).tolist() == [64, 1]
+    assert (fixed.params["threshold"] + 1).tolist() == [64, 2]  # stored: 63 and 1
     none = IF(np.array([1.0, 0.0], np.float32)).node((2,))
     with pytest.raises(HardwareError, match="thresholds of 0 to 8"):
         translate("cells", none, {"in": Port(np.array(8.0))}, load("loihi2").formats.arithmetic)

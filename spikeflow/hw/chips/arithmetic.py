@@ -58,7 +58,8 @@ class Arithmetic:
     readout : register of a state that is handed on as it is.
     current_decay_high : largest decay of a current, in 2**-decay_bits; state_decay_low : smallest of a state.
     bias_mantissa, bias_exponent : largest values.
-    threshold : largest M.
+    threshold, smallest_threshold : largest M, and the smallest that a scale is chosen for: where v > 0 fires
+        (M of 1, stored as 0) a bias of 1 makes a silent neuron spike.
     excitatory_bits : whether weights without a negative (or positive) one gain the bit of the sign.
     table_frac : binary places of a table's entries.
     """
@@ -80,3 +81,4 @@ class Arithmetic:
     biased: Register | None = None
     table_frac: int = 12
     current_bias: bool = False
+    smallest_threshold: int = 1

@@ -34,6 +34,7 @@ ARITHMETIC = Arithmetic(
     threshold=131072,  # M: the 17 bits hold M - 1, at most lava's and nengo-loihi's 131071
     threshold_shift=6,
     strict=True,
+    smallest_threshold=2,
     bias_mantissa=4095,
     bias_exponent=7,
     excitatory_bits=True,

@@ -37,8 +37,8 @@ class Bounds:
     Parameters
     ----------
     ceiling : largest scale that biases and registers allow, and that leaves the membranes room.
-    floor : scale at which the threshold is stored as 1, below which it stays 1: the neuron's true threshold
-        grows.
+    floor : scale at which the threshold is the smallest that the chip stores, below which it stays that: the
+        neuron's true threshold grows.
     threshold : of the group, in real numbers; 1 where there is none.
     step : the threshold as stored, at scale 1; 0 where a group has several, or none.
     rate : spikes a step, root mean square: what a neuron with a larger threshold has to lose.
@@ -176,4 +176,5 @@ def _candidates(exponents: Sequence[int], edges: Sequence[Edge], bounds: Bounds)
 def whole(scale: Float, bounds: Bounds) -> Float:
     """The scales, lowered so far that thresholds are whole numbers: nothing is lost by rounding them."""
     levels = np.floor(scale * bounds.step + 1e-9)
-    return np.divide(levels, bounds.step, out=np.array(scale), where=levels >= 1)
+    least = np.maximum(1.0, np.rint(bounds.floor * bounds.step))  # a smaller one is not stored
+    return np.divide(levels, bounds.step, out=np.array(scale), where=levels >= least)

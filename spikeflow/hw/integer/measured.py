@@ -112,7 +112,7 @@ class Measured:
         even = np.isfinite(small) & (small == by_group(np.broadcast_to(highest, own.shape), groups, np.max))
         return Bounds(
             np.minimum(by_group(ceiling, groups, np.min), 2.0**40),
-            np.where(np.isfinite(small), 1.0 / (small * unit), 0.0),
+            np.where(np.isfinite(small), a.smallest_threshold / (small * unit), 0.0),
             np.where(np.isfinite(small), small, 1.0),
             np.where(even, small * unit, 0.0),
             *self._rates(name, groups),

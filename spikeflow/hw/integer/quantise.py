@@ -130,7 +130,10 @@ class _Job(Measured):
     def _population(self, name: str) -> Population:
         node = self.nodes[name]
         ports = {p: self._port(name, p) for p in node.ports}
-        return self.formats.kernel(name, node, ports, self.formats.arithmetic)
+        a = self.formats.arithmetic
+        if counts_exactly(self.graph, name):  # there is nothing between 0 and one spike
+            a = replace(a, smallest_threshold=1)
+        return self.formats.kernel(name, node, ports, a)
 
     def _port(self, name: str, port: str) -> Port:
         scale = weights.per_neuron(self.chosen[name, port].scale, self.nodes[name].shape)

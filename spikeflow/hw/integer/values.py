@@ -96,10 +96,10 @@ class Static(Value):
 
     def mantissa(self, w: Writer, scale: Float) -> Symbol:
         """The threshold as the chip stores it: M, or M - 1 where it compares with >."""
-        unit = 2.0**w.arithmetic.threshold_shift
+        unit, least = 2.0**w.arithmetic.threshold_shift, w.arithmetic.smallest_threshold
         values = np.floor(self.value * scale / unit + 0.5)
-        # a threshold below the chip's unit: the neuron spikes less often than in float, never in every step
-        values = np.where(self.value > 0, np.maximum(values, 1), values)
+        # a threshold below the smallest: the neuron spikes less often than in float, never in every step
+        values = np.where(self.value > 0, np.maximum(values, least), values)
         if not w.trial and (values.min(initial=1) < 1 or values.max(initial=1) > w.arithmetic.threshold):
             w.refuse(
                 f"thresholds of {values.min():.0f} to {values.max():.0f}",

@@ -110,7 +110,7 @@ def _layer(graph: Graph, evaluation: Evaluation, name: str) -> LayerFacts:
     size = prod(node.shape) if isinstance(node, Population | Input | Poisson) else 0
     # a neuron that wakes later, a run lengthened by the read-out's level and one of samples that stop early
     # have other steps than are read
-    moments = count.neuron_updates if isinstance(node, Population) else evaluation.entered * size
+    moments = count.neuron_updates if isinstance(node, Population) else int(evaluation.entered.sum()) * size
     rate = count.spikes / max(1, moments) if fires(node) else None
     kind = node.model if isinstance(node, Population) else type(node).__name__
     threshold = node.params.get("threshold") if isinstance(node, Population) else None
