@@ -16,12 +16,13 @@ from spikeflow.convert.capture.traced import capture, surveyed
 from spikeflow.convert.load import several
 from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
+from spikeflow.convert.outputs import described
 from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
 from spikeflow.convert.passes.fold import Folded, fold_batch_norm
 from spikeflow.convert.passes.observe import BINS, batch_size, observe
 from spikeflow.convert.passes.pools import behind_neurons, pooled
-from spikeflow.convert.passes.thresholds import percentile_thresholds
+from spikeflow.convert.passes.thresholds import data_free_thresholds, percentile_thresholds
 from spikeflow.convert.report import final_verdicts, verdict_table
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
@@ -137,7 +138,10 @@ def explain(
         return Explanation(verdicts, None)
     graph = behind_neurons(captured.graph)
     try:
+        described(captured.outputs, options, None)
         folded, made = _tried(graph, options)
+        if options.rule(calibration is not None) == "batch-norm":
+            data_free_thresholds(graph)
         verdicts = final_verdicts(captured.verdicts, folded.into, made)
         found = _measured(folded.graph, calibration, options)
     except SpikeflowError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from spikeflow.convert import convert
 from spikeflow.convert.capture.builder import WORDS, Verdict
 from spikeflow.convert.explain import Explanation, explain
-from spikeflow.errors import UnsupportedLayers
+from spikeflow.errors import ConversionError, UnsupportedLayers
 from tests.convert.networks import samples, settled, small_cnn
 
 
@@ -49,6 +50,17 @@ def test_all_refusals_stand_in_one_table(refused: Explanation) -> None:
     assert "nothing would be converted" in text and refused.forecast is None
     assert all(str(r).split(" Try: ")[1] in text for r in error.value.refusals)
     assert json.loads(json.dumps(refused.to_json()))["refused"] == len(refused.refused)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"output": "nope"}, {"answer": "products"}, {"answer": "a=class"}, {"method": "batch-norm"}]
+)
+def test_options_that_a_conversion_refuses_are_refused(wrong: dict[str, Any]) -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    with pytest.raises(ConversionError) as error:
+        convert(module, samples((4,), 40), **wrong)
+    found = explain(module, samples((4,), 40), **wrong)
+    assert found.refused and str(error.value).split(" Try: ")[1] in found.to_text()
 
 
 def test_what_the_passes_refuse_stands_at_its_operation() -> None:
