@@ -25,9 +25,11 @@ class Following(NeuronModel):
     threshold;  a <- a + threshold z.
 
     s is the sum of what arrived, a what was handed on, each value standing for `threshold`; so threshold N /
-    T lies within threshold / (2 T) of f(mean) wherever the alphabet could keep up. A function of straight
-    lines needs no division: t f(s / t) is then made of s and t alone, exact in integers, too. Where
-    f(c x) = c f(x) for all c above 0 there is no t.
+    T lies within threshold / (2 T) of f(mean) where the alphabet has a value within 1/2 of the last
+    r / threshold. Powers of 2 lie apart: of an r beyond 3/2 thresholds up to a third stays.
+
+    A function of straight lines needs no division: t f(s / t) is then made of s and t alone, exact in
+    integers, too. Where f(c x) = c f(x) for all c above 0 there is no t.
 
     Parameters
     ----------

@@ -11,12 +11,17 @@ from torch import nn
 
 from spikeflow.calibration import split
 from spikeflow.convert import Conversion, convert
+from spikeflow.convert.options import ConvertOptions
+from spikeflow.convert.passes.balance import balance
+from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.convert.verify.answers import Case, ann_outputs, later, verify
 from spikeflow.convert.verify.identity import check_identity
+from spikeflow.convert.verify.read_out import settled as read_out
 from spikeflow.convert.verify.until import Until, steps_until, worst
 from spikeflow.errors import ConversionError, SimulationError
-from spikeflow.ir.nodes import Population
-from spikeflow.ir.record import Network
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Activation, Input, Linear, Output, Population
+from spikeflow.ir.record import Network, OutputRecord, RunRecord
 from spikeflow.sim.classify import RunOptions, evaluate
 from tests.convert.networks import Calls, ResNet, samples, settled, small_cnn
 
@@ -173,3 +178,21 @@ def test_reading_later_is_not_advised_where_it_is_done_or_leaves_too_few() -> No
     assert list(later(made.network)) == ["--read-from 8"]
     for changed in (replace(record, read_from=4), replace(record, steps=7)):
         assert later(replace(made.network, record=changed)) == {}
+
+
+def test_until_reads_from_the_step_in_which_the_last_layer_wakes() -> None:
+    """Hand-made: a layer sleeps 8 steps, in which biases alone are added up, for the class that is not meant."""
+    eye = np.eye(2, dtype=np.float32)
+    layers = {"a": Linear(eye, None), "n": Activation(), "b": Linear(eye, np.array([0, 0.5], np.float32))}
+    names = ("x", *layers, "y")
+    edges = tuple(Edge(a, b) for a, b in zip(names, names[1:], strict=False))
+    ann = Graph({"x": Input((2,), "current"), **layers, "y": Output()}, edges)
+    chosen = Thresholds({"n": np.ones(2, np.float32)}, start={"n": 8})
+    record = RunRecord(32, readout="readout", input_shape=(2,), outputs=(OutputRecord("y", "y"),))
+    network = Network(balance(ann, chosen), record)
+    x = np.random.default_rng(0).uniform([0.8, 0.0], [0.9, 0.1], (40, 2)).astype(np.float32)
+    made, read = read_out(Case(network, ann, x), ConvertOptions(until="drop<=0"))
+    assert (made.record.steps, made.record.read_from) == (12, 8)  # of 12 steps 4 are read, the fewest
+    assert read.until is not None and read.until.agreement == 1
+    whole = steps_until(network, {"y": ann_outputs(ann, x)["y"]}, x, Until.of("drop<=0"), 128)
+    assert whole.steps > 12

@@ -28,6 +28,7 @@ from spikeflow.convert.passes.thresholds import (
     share_above,
 )
 from spikeflow.ir import answer
+from spikeflow.ir.alphabet import alphabet
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Synaptic
 from spikeflow.ir.record import Network
@@ -35,7 +36,8 @@ from spikeflow.sim.classify import evaluate
 from spikeflow.sim.fidelity import compare_outputs
 from spikeflow.typing import Array
 
-SLOPES = (0.0, 0.25, 0.5, 1.0)  # steps that a layer wakes behind the one before it
+# steps that a layer wakes behind the one before it
+SLOPES = (0.0, 0.25, 0.5, 1.0)
 FEWEST, MOST = 16, 64  # samples that candidates are run on
 WORK = 2.0**35  # products of weights and values that one run of a candidate may take
 _BATCH = 32
@@ -47,16 +49,19 @@ def auto_thresholds(basis: Basis) -> Thresholds:
         return data_free_thresholds(basis.graph)
     choosing, setting = _parts(basis)
     search = _Search(basis, basis.spiking, choosing)
-    share = 100 * (1 - share_above(basis.steps))
+    share = 100 * (1 - share_above(basis.steps, basis.alphabet))
     usual = percentile_thresholds(basis.stats, share)
-    for slope in SLOPES if basis.steps > 1 else SLOPES[:1]:
+    # values below 0 take back what the first steps got wrong, and layers that wake late lose steps for that
+    slopes = SLOPES[:2] if alphabet(basis.alphabet).signed else SLOPES
+    for slope in slopes if basis.steps > 1 else slopes[:1]:
         search.tries(f"percentile {share:g}, waking {slope:g} steps a layer", usual, slope)
     slope = search.best.slope
     for name, make in _rules(basis, share):
         search.tries(f"{name}, waking {slope:g} steps a layer", make(), slope)
-    best = search.best
-    light = corrected(best.thresholds, basis, setting)
-    search.tries(f"{best.name}, biases corrected", light, None)
+    # of what is nearest before, and of all steps of the usual rule, which corrections may bring nearer yet
+    for tried in (search.best, _Tried(f"percentile {share:g}", usual, 0.0, 0.0, 1.0)):
+        light = corrected(tried.thresholds, basis, setting)
+        search.tries(f"{tried.name}, biases corrected", light, None)
     return search.taken()
 
 

@@ -10,9 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from spikeflow.convert.passes.thresholds import Thresholds
+from spikeflow.ir.alphabet import alphabet
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation
 from spikeflow.ir.record import LEAST_READ
+
+SLOPE = 0.25  # steps that a layer wakes behind the one before it, where nothing else is known
+
+
+def usual_slope(name: str) -> float:
+    """Of layers in an alphabet: none where values below 0 take back what the first steps got wrong."""
+    return 0.0 if alphabet(name).signed else SLOPE
 
 
 def depths(graph: Graph) -> dict[str, int]:

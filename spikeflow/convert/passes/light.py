@@ -1,12 +1,12 @@
-"""light: thresholds, biases and starts for few steps: biases take what few steps get wrong on average.
+"""light: biases take what few steps get wrong on average, layer by layer.
 
-The spiking network is run on calibration samples; for each channel the mean of what its neurons handed on
-is compared with the ANN's, and the difference goes into the bias of the linear layer before it: theta N /
-T shall be the mean activation, N of the steps that are read. This is done in rounds, in which every layer
-reads layers that are corrected already.
+The spiking network is run on calibration samples, one layer after the other over all steps; for each channel
+the mean of what its neurons handed on is compared with the ANN's, and the difference goes into the bias of
+the linear layer before it: theta N / T shall be the mean activation, N of the steps that are read. The next
+layer reads what the corrected one hands on. To correct all layers at once would give a deep layer, too, the
+errors that those before it no longer make.
 
-Source: the light pipeline of Li et al., "A free lunch from ANN", ICML 2021, whose layers are taken one
-after the other; here a round takes them all, at the cost of one run.
+Source: the light pipeline of Li et al., "A free lunch from ANN", ICML 2021.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ import torch
 
 from spikeflow.convert.passes.followers import alphabet_of
 from spikeflow.convert.passes.forward import outputs_of
+from spikeflow.convert.passes.layer_by_layer import Stretch, by_layers, encoded_stretch
 from spikeflow.convert.passes.thresholds import Basis, Thresholds
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, Synaptic
-from spikeflow.ir.record import Network
-from spikeflow.sim.classify import RunOptions, evaluate
 from spikeflow.typing import Array
 
-ROUNDS = 2
-_BATCH = 16  # samples whose every spike is recorded at once
+ROUNDS = 2  # of a layer: what a shift does to neurons that clip is not known beforehand
+FEWEST, VALUES = 8, 2**22  # samples at the least, and values of the widest layer over all steps
+_BATCH = 16
 
 
 def corrected(thresholds: Thresholds, basis: Basis, x: Array) -> Thresholds:
@@ -36,15 +36,39 @@ def corrected(thresholds: Thresholds, basis: Basis, x: Array) -> Thresholds:
     graph = basis.folded
     assert basis.spiking is not None
     feeding = {name: maker for name in thresholds.values if (maker := linear_before(graph, name))}
-    wanted = _ann_means(graph, x, set(feeding))
-    found = thresholds
-    for _ in range(ROUNDS):
-        got = _spiking_means(basis.spiking(found), basis, found, x)
-        bias = dict(found.bias)
-        for name, maker in feeding.items():
-            bias[maker] = bias.get(maker, 0.0) + wanted[name] - got[name]
-        found = replace(found, bias=bias)
-    return found
+    widest = max((prod(graph.shapes[name]) for name in graph.nodes), default=1)
+    few = x[: max(FEWEST, VALUES // (basis.steps * widest))]
+    wanted = _ann_means(graph, few, set(feeding))
+    bias = dict(thresholds.bias)
+
+    def settle(layer: Stretch) -> torch.Tensor:
+        if layer.name not in feeding:
+            return layer.run(0.0)
+        one = _unit(thresholds, basis, layer.name)
+        total = np.zeros(len(one))
+        for _ in range(ROUNDS):
+            late = layer.run(_column(total, layer.shape))[thresholds.read_from :]
+            got = one * _by_channel(late.mean((0, 1), dtype=torch.float64).numpy(), layer.shape)
+            total = total + wanted[layer.name] - got
+        maker = feeding[layer.name]
+        bias[maker] = bias.get(maker, 0.0) + total
+        return layer.run(_column(total, layer.shape))
+
+    network = basis.spiking(thresholds)
+    by_layers(network.graph, encoded_stretch(network, few), settle)
+    return replace(thresholds, bias=bias)
+
+
+def _unit(thresholds: Thresholds, basis: Basis, name: str) -> Array:
+    """What a value of 1 stands for, for each channel."""
+    node = basis.folded.nodes[name]
+    assert isinstance(node, Activation)
+    return thresholds.values[name].astype(np.float64) / alphabet_of(node, basis.alphabet).high
+
+
+def _column(values: Array, shape: tuple[int, ...]) -> torch.Tensor:
+    """One number a channel, ready to be added to ``(T, B, *shape)``."""
+    return torch.from_numpy(values.astype(np.float32)).reshape(-1, *(1,) * (len(shape) - 1))
 
 
 def linear_before(graph: Graph, name: str) -> str | None:
@@ -72,24 +96,3 @@ def _ann_means(graph: Graph, x: Array, names: set[str]) -> Mapping[str, Array]:
     for first in range(0, len(x), _BATCH):
         outputs_of(graph, x[first : first + _BATCH], see)
     return {name: _by_channel(total / len(x), graph.shapes[name]) for name, total in sums.items()}
-
-
-def _spiking_means(network: Network, basis: Basis, thresholds: Thresholds, x: Array) -> Mapping[str, Array]:
-    """What the neurons of each channel handed on, on average over samples and the steps that are read."""
-    shapes, nodes = network.graph.shapes, basis.folded.nodes
-    names = tuple(thresholds.values)
-    sums = {name: np.zeros(prod(shapes[name])) for name in names}
-    steps, begin = network.record.steps, thresholds.read_from
-    for first in range(0, len(x), _BATCH):
-        run = evaluate(network, x[first : first + _BATCH], RunOptions(record=names))
-        for name in names:
-            for spikes in run.recorded[name]:
-                late = spikes.step >= begin
-                sums[name] += np.bincount(spikes.neuron[late], spikes.value[late], len(sums[name]))
-    found: dict[str, Array] = {}
-    for name, theta in thresholds.values.items():
-        node = nodes[name]
-        assert isinstance(node, Activation)
-        one = theta.astype(np.float64) / alphabet_of(node, basis.alphabet).high
-        found[name] = one * _by_channel(sums[name] / (len(x) * (steps - begin)), shapes[name])
-    return found

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from spikeflow.convert.passes.by_depth import staggered
+from spikeflow.convert.passes.by_depth import staggered, usual_slope
 from spikeflow.convert.passes.forward import outputs_of
 from spikeflow.convert.passes.thresholds import SAMPLES, Basis, Thresholds, floored, share_above
 from spikeflow.errors import ConversionError
@@ -25,7 +25,6 @@ from spikeflow.ir.nodes import Activation
 ETA = 0.5
 BATCH = 8
 RARER = 4  # times rarer than for a percentile of the values above 0: here all values count, and errors add up
-SLOPE = 0.25  # steps that a layer wakes behind the one before it
 
 
 def local_thresholds(basis: Basis) -> Thresholds:
@@ -48,7 +47,7 @@ def local_thresholds(basis: Basis) -> Thresholds:
     found = {name: floored(name, theta.numpy()) for name, theta in balancing.theta.items()}
     values = {n: t for n, (t, _) in found.items()}
     made = Thresholds(values, {n: count for n, (_, count) in found.items()})
-    return staggered(made, graph, SLOPE, basis.steps)
+    return staggered(made, graph, usual_slope(basis.alphabet), basis.steps)
 
 
 class _Balancing:

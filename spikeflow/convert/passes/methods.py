@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from spikeflow.convert.passes.auto import auto_thresholds
-from spikeflow.convert.passes.by_depth import staggered
+from spikeflow.convert.passes.by_depth import staggered, usual_slope
 from spikeflow.convert.passes.least_error import least_error_thresholds
 from spikeflow.convert.passes.light import corrected
-from spikeflow.convert.passes.local import SLOPE, local_thresholds
+from spikeflow.convert.passes.local import local_thresholds
 from spikeflow.convert.passes.thresholds import (
     SAMPLES,
     Basis,
@@ -27,12 +27,14 @@ Method = Callable[[Basis], Thresholds]
 
 
 def light_thresholds(basis: Basis) -> Thresholds:
-    """The percentile for the steps, layers that wake by depth, and biases corrected on the samples."""
+    """The percentile for the steps, layers that wake by depth (not in alphabets with values below 0), and
+    biases corrected on the samples.
+    """
     stats = basis.observed("light")
     if basis.samples is None or basis.spiking is None:
         raise ConversionError("thresholds", "the method light runs calibration samples", SAMPLES)
-    usual = percentile_thresholds(stats, 100 * (1 - share_above(basis.steps)))
-    woken = staggered(usual, basis.folded, SLOPE, basis.steps)
+    usual = percentile_thresholds(stats, 100 * (1 - share_above(basis.steps, basis.alphabet)))
+    woken = staggered(usual, basis.folded, usual_slope(basis.alphabet), basis.steps)
     return corrected(woken, basis, basis.samples[:64])
 
 
@@ -47,7 +49,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             basis.observed("percentile-of-layer"), basis.percentile, by_layer=True
         ),
         "percentile-for-steps": lambda basis: percentile_thresholds(
-            basis.observed("percentile-for-steps"), 100 * (1 - share_above(basis.steps))
+            basis.observed("percentile-for-steps"), 100 * (1 - share_above(basis.steps, basis.alphabet))
         ),
         "least-error": least_error_thresholds,
         "local": local_thresholds,

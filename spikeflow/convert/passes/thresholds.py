@@ -18,7 +18,7 @@ from spikeflow.convert.passes.observe import Stats
 from spikeflow.errors import ConversionError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.activations import RELU, values
-from spikeflow.ir.alphabet import BINARY
+from spikeflow.ir.alphabet import BINARY, alphabet
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, BatchNorm, Move, Node, Pool, Scale, Shape
@@ -168,12 +168,15 @@ def data_free_thresholds(graph: Graph) -> Thresholds:
     return Thresholds(bounds.thresholds, bounds.at_floor)
 
 
-def share_above(steps: int) -> float:
+def share_above(steps: int, name: str = BINARY) -> float:
     """The share of a channel's values above 0 that lie above its threshold, chosen for the steps of a run.
 
     Fewer steps have fewer levels, and a smaller threshold wastes none of them on values that hardly occur.
+    Neurons that take back what they handed on need a step that is large enough to do so: of an alphabet with
+    values below 0 a fifth as much is clipped.
     """
-    return next(share for most, share in _SHARES if steps <= most)
+    found = next(share for most, share in _SHARES if steps <= most)
+    return found / 5 if alphabet(name).signed else found
 
 
 class _Bounds:

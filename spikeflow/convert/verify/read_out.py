@@ -17,6 +17,8 @@ from spikeflow.convert.verify.identity import Identity, check_identity
 from spikeflow.convert.verify.until import Reached, Until, few_of, steps_until, worst
 from spikeflow.errors import ConversionError
 from spikeflow.ir.exit_rule import ExitRule
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import LEAST_READ, Network
 from spikeflow.sim.classify import evaluate
 from spikeflow.sim.fidelity import ENOUGH
@@ -97,12 +99,15 @@ def settled(case: Case, options: ConvertOptions, stats: Stats | None = None) -> 
 def _until(
     network: Network, answers: Mapping[str, Array], x: Array, options: ConvertOptions, stats: Stats | None
 ) -> tuple[Network, Delay | None, Reached]:
-    """The fewest steps, read from the beginning or where that was asked for from a later step on."""
+    """The fewest steps, read from the beginning or from a later step on: the one asked for, or where none was
+    and layers wake late, the one in which all are awake.
+    """
     asked, most, named = Until.of(options.until), options.most_steps, options.read_from
     proposed = proposal(network.graph, named, stats) if isinstance(named, str) else named
+    proposed = proposed if named else awake(network.graph)
     found: dict[int, Reached] = {}
     refused: ConversionError | None = None
-    for first in (proposed,) if isinstance(named, int) else (0, proposed):
+    for first in (proposed,) if named and isinstance(named, int) else (0, proposed):
         try:
             found[first] = steps_until(_recorded(network, read_from=first), answers, x, asked, most)
         except ConversionError as error:
@@ -124,6 +129,11 @@ def _until(
         return network, Delay(str(named), proposed, taken, reason=reason), until
     whole = worst(evaluate(_recorded(network, read_from=0), x), network, answers, until.steps).agreement
     return network, Delay(str(named), proposed, taken, until.agreement, whole), until
+
+
+def awake(graph: Graph) -> int:
+    """The step in which the last of the neurons that wake late does."""
+    return max((node.start for node in graph.nodes.values() if isinstance(node, Population)), default=0)
 
 
 def _recorded(network: Network, **changes: Any) -> Network:
