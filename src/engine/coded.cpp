@@ -40,7 +40,7 @@ template <class S>
 class CodedRunner final : public Runner<float> {
 public:
     CodedRunner(const CodedNode<S>& node, const Context<float>& context)
-        : node_(node), isa_(context.isa), scratch_(node.layout.size), out_(node.sums->layout, scratch_, kernels<S>(isa_)),
+        : node_(node), isa_(context.isa), casts_(cast_kernels(isa_)), scratch_(node.layout.size, kernels<S>(isa_)), out_(node.sums->layout, scratch_, kernels<S>(isa_)),
           sums_(node.sums->runner({scratch_, isa_})) {}
 
     void reset() override { sums_->reset(); }
@@ -94,15 +94,14 @@ private:
         const Layout& layout = node_.layout;
         for (int32_t b = 0; b < layout.blocks; ++b) {
             if (!out_.active(b)) continue;
-            const S* const from = out_.block(b);
-            const int32_t first = layout.first(b), count = layout.length(b);
-            for (int32_t i = 0; i < count; ++i) to[first + i] = static_cast<float>(from[i]) * node_.scale;
+            casts_.template scaled<S>()(to + layout.first(b), const_cast<S*>(out_.block(b)), node_.scale, layout.length(b));
             out.touch(b);
         }
     }
 
     const CodedNode<S>& node_;
     Isa isa_;
+    const CastKernels& casts_;
     Scratch<S> scratch_;
     Slot<S> out_;
     std::unique_ptr<Slot<S>> in_;

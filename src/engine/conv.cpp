@@ -1,4 +1,5 @@
 #include "conv.hpp"
+#include "whole_image.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -78,6 +79,21 @@ Axis make_rows(const Shape& in, const Shape& to, const ConvText<V>& text) {
 }
 
 template <class V, class W>
+class ConvNode;
+
+template <class V, class W>
+class ConvRunner final : public Runner<V> {
+public:
+    ConvRunner(const ConvNode<V, W>& node, const Context<V>& context) : node_(node), context_(context) {}
+    void step(Step<V>& step) override { node_.step(step, context_, image_); }
+
+private:
+    const ConvNode<V, W>& node_;
+    Context<V> context_;
+    Buffer<uint8_t> image_;
+};
+
+template <class V, class W>
 class ConvNode final : public Node<V> {
 public:
     ConvNode(const std::string& name, const Shape& in, Layout out, const ConvText<V>& text)
@@ -87,17 +103,18 @@ public:
         rows = make_rows(in, to, text);
         columns = make_axis({in.back(), to.back(), text.kernel[last], text.stride[last], text.dilation[last], text.padding[2 * last]}, text.groups == 1);
         view.pixels = source.size / in[0];
-        view.width = in.back();
-        view.target_width = to.back();
-        view.target_channels = to[0];
-        view.group_in = in[0] / text.groups;
+        target_channels = to[0];
+        group_in = in[0] / text.groups;
         view.group_out = to[0] / text.groups;
+        view.by_pixels = Divisor(view.pixels);
+        view.by_group = Divisor(group_in);
         kernel_rows = static_cast<int32_t>(rows.tap_order.size());
         kernel_columns = text.kernel[last];
         view.channel_weights = int64_t{kernel_rows} * kernel_columns * view.group_out;
         find_offsets();
         pack(text);
-        find_blocks();
+        find_reach();
+        if constexpr (kImages) whole = WholeImage(in, to, text);
         for (const int32_t down : rows.reached)
             for (const int32_t across : columns.reached) fan.push_back(int64_t{down} * across * view.group_out);
         take_bias(text.bias);
@@ -108,23 +125,43 @@ public:
         require(from.shape == source.shape, this->name, "a source of another shape");
     }
     std::unique_ptr<Runner<V>> runner(const Context<V>& context) const override {
-        return std::make_unique<Stateless<V, ConvNode>>(*this, context);
+        return std::make_unique<ConvRunner<V, W>>(*this, context);
     }
 
-    void step(Step<V>& step, const Context<V>& context) const {
+    // `image` : where there is a form over whole images, room for one.
+    void step(Step<V>& step, const Context<V>& context, Buffer<uint8_t>& image) const {
         const Events<V>& events = step.ports[0].value().events();
+        const int64_t before = step.counters.operations();
         count_operations(events, step.analog, step.counters, [this](int32_t i) { return fan_out(i); });
         if (events.size() == 0 && bias.empty()) return step.out.clear();
         V* to = step.out.write_dense();
-        const RowKernels<V, W>& kernel = row_kernels<V, W>(context.isa);
-        kernel.conv(to, step.out.active_blocks(), weights.data(), view, events.index.data(),
-                    events.unit ? nullptr : events.value.data(), static_cast<int64_t>(events.size()));
+        if (!add_image(to, events, step.counters.operations() - before, context.isa, image)) {
+            const RowKernels<V, W>& kernel = row_kernels<V, W>(context.isa);
+            kernel.conv(to, step.out.active_blocks(), weights.data(), view, events.index.data(),
+                        events.unit ? nullptr : events.value.data(), static_cast<int64_t>(events.size()));
+        } else {
+            step.out.touch_all();
+        }
         if (exponent != 0) shift(step.out, kernels<V>(context.isa));
         if (!bias.empty()) step.out.set_bias(bias.span(), bias_step);
     }
 
 private:
-    int64_t fan_out(int32_t index) const { return fan[static_cast<std::size_t>(index % view.pixels)]; }
+    // Bytes, summed in 32 bits: the only ones that dot products of bytes take.
+    static constexpr bool kImages = std::is_same_v<V, int32_t> && std::is_same_v<W, int8_t>;
+
+    // The sums over the whole image, where that is possible and faster for so many additions; exact like any order.
+    bool add_image(V* to, const Events<V>& events, int64_t additions, Isa isa, Buffer<uint8_t>& image) const {
+        if constexpr (kImages) {
+            const ImageKernel& kernel = image_kernel(isa);
+            if (!whole.suits(kernel, additions) || !whole.paint(events, view.by_pixels, image)) return false;
+            kernel.conv(to, whole.weights.data(), image.data(), whole.view);
+            return true;
+        }
+        return false;
+    }
+
+    int64_t fan_out(int32_t index) const { return fan[static_cast<std::size_t>(index - view.by_pixels.of(index) * view.pixels)]; }
 
     void shift(Slot<V>& out, const Kernels<V>& kernels) const {
         for (int32_t b = 0; b < this->layout.blocks; ++b)
@@ -140,60 +177,68 @@ private:
             for (int32_t row = 0; row < ky; ++row)
                 for (int32_t place = 0; place < kx; ++place)
                     for (int32_t o = 0; o < view.group_out; ++o) {
-                        const int64_t out = int64_t{c / view.group_in} * view.group_out + o;
+                        const int64_t out = int64_t{c / group_in} * view.group_out + o;
                         const int64_t tap = rows.tap_order[static_cast<std::size_t>(row)];
-                        const int64_t from = ((out * view.group_in + c % view.group_in) * ky + tap) * kx + columns.tap_order[static_cast<std::size_t>(place)];
+                        const int64_t from = ((out * group_in + c % group_in) * ky + tap) * kx + columns.tap_order[static_cast<std::size_t>(place)];
                         weights[at++] = static_cast<W>(text.weights[static_cast<std::size_t>(from)]);
                     }
     }
 
     void find_offsets() {
         for (Run& run : columns.runs) {
-            run.to = run.target * view.target_channels;
+            run.to = run.target * target_channels;
             run.from = run.tap * view.group_out;
             run.length = run.count * view.group_out;
         }
         for (Run& run : rows.runs) {
-            run.to = run.target * view.target_width * view.target_channels;
+            run.to = run.target * this->layout.shape.back() * target_channels;
             run.from = run.tap * kernel_columns * view.group_out;
         }
     }
 
-    void find_blocks() {
-        const int32_t channels = view.target_channels, block = this->layout.block;
-        for (int32_t p = 0; p < this->layout.size / channels; ++p) {
-            first_block.push_back(p * channels / block);
-            last_block.push_back((p * channels + channels - 1) / block);
-        }
+    // From the first target to the last: what lies between them in a row counts as reached.
+    void find_reach() {
+        const int32_t block = this->layout.block;
+        for (std::size_t y = 0; y < rows.reached.size(); ++y)
+            for (std::size_t x = 0; x < columns.reached.size(); ++x) {
+                Reach found{rows.start[y], rows.start[y + 1] - rows.start[y], columns.start[x], columns.start[x + 1] - columns.start[x], 0, -1};
+                if (found.rows != 0 && found.columns != 0) {
+                    const auto [top, bottom] = std::minmax_element(rows.runs.begin() + rows.start[y], rows.runs.begin() + rows.start[y + 1], below);
+                    const auto [left, right] = std::minmax_element(columns.runs.begin() + columns.start[x], columns.runs.begin() + columns.start[x + 1], below);
+                    found.first_block = (top->to + left->to) / block;
+                    found.last_block = (bottom->to + right->to + right->count * target_channels - 1) / block;
+                }
+                reach.push_back(found);
+            }
     }
+    static bool below(const Run& a, const Run& b) { return a.target < b.target; }
 
     // A block of whole pixels needs one period only; otherwise the bias is written out.
     void take_bias(std::span<const V> per_channel) {
         if (per_channel.empty()) return;
         const Layout& to = this->layout;
-        require(per_channel.size() == static_cast<std::size_t>(view.target_channels), this->name, "a bias of another size");
-        const bool repeats = to.block % view.target_channels == 0;
+        require(per_channel.size() == static_cast<std::size_t>(target_channels), this->name, "a bias of another size");
+        const bool repeats = to.block % target_channels == 0;
         bias.resize(static_cast<std::size_t>(repeats ? to.block : to.size));
         bias_step = repeats ? 0 : to.block;
-        const auto channels = static_cast<std::size_t>(view.target_channels);
+        const auto channels = static_cast<std::size_t>(target_channels);
         for (std::size_t i = 0; i < bias.size(); ++i) bias[i] = per_channel[i % channels] + V{0};
     }
 
     void point() {
         view.columns = columns.runs.data();
-        view.column_start = columns.start.data();
         view.rows = rows.runs.data();
-        view.row_start = rows.start.data();
-        view.first_block = first_block.data();
-        view.last_block = last_block.data();
+        view.reach = reach.data();
     }
 
     Layout source;
     Axis rows, columns;
-    std::vector<int32_t> first_block, last_block;
+    WholeImage whole;
+    std::vector<Reach> reach;            // of each source pixel
     std::vector<int64_t> fan;            // synapses of a source at each pixel
     Buffer<W> weights;
     Buffer<V> bias;
+    int32_t target_channels = 1, group_in = 1;
     int32_t bias_step = 0, exponent = 0, kernel_rows = 0, kernel_columns = 0;
     ConvView view{};
 };

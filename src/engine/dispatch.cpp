@@ -46,4 +46,13 @@ template <> const RowKernels<int64_t, int32_t>& row_kernels<int64_t, int32_t>(Is
 const DrawKernels& draw_kernels(Isa isa) { return tables(isa).draws; }
 const CastKernels& cast_kernels(Isa isa) { return tables(isa).casts; }
 
+// That of AVX-512 needs an instruction more.
+const ImageKernel& image_kernel(Isa isa) {
+#ifdef SPIKEFLOW_X86
+    static const bool dots = __builtin_cpu_supports("avx512vnni");
+    if (isa == Isa::avx512 && !dots) isa = Isa::avx2;
+#endif
+    return tables(isa).image;
+}
+
 }  // namespace spikeflow

@@ -4,6 +4,7 @@
 // has not already checked. Elementwise loops without fused multiply-add give the same bits on every processor.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 #include <type_traits>
 
@@ -33,17 +34,31 @@ struct Run {
     int32_t to = 0, from = 0, length = 0;
 };
 
+// Division by a number that is known long before what it divides: by a product, exact for 0 to 2^31 - 1.
+struct Divisor {
+    uint64_t factor = 1;
+    int shift = 0;
+
+    Divisor() = default;
+    explicit Divisor(int32_t number) : shift(31 + std::bit_width(static_cast<uint32_t>(number - 1))) {
+        factor = (uint64_t{1} << shift) / static_cast<uint64_t>(number) + 1;
+    }
+    [[gnu::always_inline]] int32_t of(int32_t n) const { return static_cast<int32_t>(static_cast<uint64_t>(n) * factor >> shift); }
+};
+
+// What a source at some pixel reaches: `rows` and `columns` runs from the first ones on, and blocks of targets.
+struct Reach {
+    int32_t row, rows, column, columns, first_block, last_block;
+};
+
 // A convolution as seen from its sources; see conv.cpp.
 struct ConvView {
-    int32_t pixels, width;                       // of the source
-    const Run* columns;                          // runs of source column x: column_start[x] to column_start[x + 1]
-    const int32_t* column_start;
-    const Run* rows;                             // each of count 1
-    const int32_t* row_start;
-    int32_t target_width, target_channels;
-    int32_t group_in, group_out;
+    int32_t pixels;                              // of the source
+    Divisor by_pixels, by_group;                 // the latter: input channels of a group
+    const Reach* reach;                          // of each source pixel
+    const Run *columns, *rows;                   // a row's count is 1
+    int32_t group_out;
     int64_t channel_weights;                     // weights of one source channel
-    const int32_t *first_block, *last_block;     // blocks of each target pixel
 };
 
 // Adding synapses of weight type W to sums of type V.
@@ -59,6 +74,21 @@ struct RowKernels {
     // The same as `dense` through the taps of a convolution, with the active blocks of the target marked.
     void (*conv)(V* to, uint8_t* active, const W* weights, const ConvView& view, const int32_t* index,
                  const V* value, int64_t count);
+};
+
+// A convolution as seen from its targets, over an image of bytes that lie channels last, zeros around it. Weights are
+// packed as [kernel row][four bytes of a row of the image][channel][four].
+struct ImageView {
+    int32_t rows, columns, channels;             // of the target; channels are a multiple of the kernel's lanes
+    int32_t kernel_rows, fours;                  // the latter: of a kernel row
+    int64_t down, across, tap_down;              // bytes from a target to the next one, and from one kernel row to the next
+};
+
+// Sums of products of bytes, weights with a sign and the image's up to 127: exact on every processor. Where there is no such
+// kernel, `lanes` is 0. `gain`: so many of its products take as long as one that a spike adds to memory; measured.
+struct ImageKernel {
+    void (*conv)(int32_t* to, const int8_t* weights, const uint8_t* image, const ImageView& view) = nullptr;
+    int32_t lanes = 0, gain = 0;
 };
 
 // The bits of a register; a word that is not 0 marks a neuron in which something happened.
@@ -79,6 +109,9 @@ struct Kernels {
     void (*add_biased)(R* dst, const R* a, const R* b, const R* bias, int32_t n);   // a + (b + bias)
     // Bit i of the words: x[i] != 0. Returns the number of bits set.
     int32_t (*nonzero)(const R* x, int32_t n, uint64_t* words);
+    // Writes `base` + the place of each bit that is set, rising, and returns the end; up to 16 places behind it may be
+    // written, too.
+    int32_t* (*extract)(int32_t* to, const uint64_t* words, int32_t count, int32_t base);
     // The end of a step: a float below 2**-100 becomes +0. Marks the neurons of which a bit of the state changed;
     // returns whether there are any.
     bool (*settle)(R* state, const R* next, Word<R>* marks, int32_t n);
@@ -130,5 +163,6 @@ struct CastKernels {
     }
 };
 const CastKernels& cast_kernels(Isa isa);
+const ImageKernel& image_kernel(Isa isa);
 
 }  // namespace spikeflow

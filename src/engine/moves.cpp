@@ -156,6 +156,7 @@ public:
             to_[axis] = there ? to[1 + k] : 1;
             windows_[axis] = there ? windows(from_[axis], to_[axis], kernel[k], stride[k]) : windows(1, 1, 1, 1);
         }
+        find_only_targets();
     }
 
     void check_source(std::size_t, const Layout& from) const override {
@@ -170,7 +171,26 @@ public:
         const Events<V>& in = step.ports[0].value().events();
         Events<V>& out = step.out.write_events();
         if (in.size() == 0) return;
-        Scratch<V>& scratch = context.scratch;
+        if (only_target_.empty()) add_windows(in, context.scratch);
+        else add_single(in, context.scratch);
+        MoveNode<V>::take_sums(context.scratch, this->layout.size, out);
+    }
+
+private:
+    // Where windows do not overlap, a pixel lies in one at most.
+    void add_single(const Events<V>& in, Scratch<V>& scratch) const {
+        const auto pixels = static_cast<int32_t>(only_target_.size());
+        for (std::size_t e = 0; e < in.size(); ++e) {
+            const int32_t c = by_pixels_.of(in.index[e]);
+            const int32_t at = only_target_[static_cast<std::size_t>(in.index[e] - c * pixels)];
+            if (at < 0) continue;
+            const int32_t to = c * this->layout.pixels + at;
+            scratch.mark(to);
+            scratch.sums[static_cast<std::size_t>(to)] += in.at(e);
+        }
+    }
+
+    void add_windows(const Events<V>& in, Scratch<V>& scratch) const {
         for (std::size_t e = 0; e < in.size(); ++e) {
             const int32_t line = in.index[e] / from_[2], plane = line / from_[1], c = plane / from_[0];
             const Window& slices = windows_[0][static_cast<std::size_t>(plane - c * from_[0])];
@@ -184,10 +204,21 @@ public:
                         scratch.sums[static_cast<std::size_t>(to)] += in.at(e);
                     }
         }
-        MoveNode<V>::take_sums(scratch, this->layout.size, out);
     }
 
-private:
+    void find_only_targets() {
+        for (const auto& axis : windows_)
+            for (const Window& window : axis)
+                if (window.first < window.last) return;
+        for (const Window& z : windows_[0])
+            for (const Window& y : windows_[1])
+                for (const Window& x : windows_[2]) {
+                    const bool inside = z.first <= z.last && y.first <= y.last && x.first <= x.last;
+                    only_target_.push_back(inside ? (z.first * to_[1] + y.first) * to_[2] + x.first : -1);
+                }
+        by_pixels_ = Divisor(static_cast<int32_t>(only_target_.size()));
+    }
+
     struct Window {
         int32_t first, last;     // windows that hold a position; none where last < first
     };
@@ -201,6 +232,8 @@ private:
     Shape in_;
     std::array<int32_t, kAxes> from_{}, to_{};     // sizes of a channel's axes, missing ones 1 before the others
     std::array<std::vector<Window>, kAxes> windows_;
+    std::vector<int32_t> only_target_;             // of each pixel of the source, -1 for none; empty where windows overlap
+    Divisor by_pixels_;
 };
 
 template <class V>

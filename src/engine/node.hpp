@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "share.hpp"
@@ -19,6 +20,7 @@ struct Counters {
     std::vector<std::array<int64_t, 2>> narrowed;      // for each narrow instruction: at the low end, at the high end
     std::vector<std::array<int64_t, 3>> unbounded;     // state, sample, and how many values of it ended infinite or no number
 
+    int64_t operations() const { return accumulates + multiplies; }
     void add(const Counters& other) {
         spikes += other.spikes;
         accumulates += other.accumulates;
@@ -147,8 +149,18 @@ private:
 template <class V, class Fan>
 void count_operations(const Events<V>& events, bool analog, Counters& counters, Fan fan) {
     int64_t unit = 0, other = 0;
-    for (std::size_t e = 0; e < events.size(); ++e)
-        (!analog && (events.at(e) == V{1} || events.at(e) == V{-1}) ? unit : other) += fan(events.index[e]);
+    if (events.unit) {
+        for (const int32_t index : events.index) unit += fan(index);
+        if (analog) std::swap(unit, other);
+    } else {
+        for (std::size_t e = 0; e < events.size(); ++e) {
+            const int64_t count = fan(events.index[e]);
+            const bool one = (events.value[e] == V{1}) | (events.value[e] == V{-1});      // no branch, which would be missed
+            other += count;
+            unit += count & -static_cast<int64_t>(one & !analog);
+        }
+        other -= unit;
+    }
     counters.accumulates += unit;
     counters.multiplies += other;
 }

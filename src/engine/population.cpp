@@ -1,6 +1,5 @@
 #include "population.hpp"
 
-#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -283,12 +282,11 @@ private:
             step.out.touch(b);
             return;
         }
-        for (int32_t w = 0; w * 64 < n; ++w)
-            for (uint64_t word = scratch.masks[w]; word != 0; word &= word - 1) {
-                const int32_t at = layout_.logical(b, w * 64 + std::countr_zero(word));
-                if (layout_.permuted) scratch.mark(at);
-                else events_->index.push(at);
-            }
+        for (const int32_t place : scratch.masked(n)) {
+            const int32_t at = layout_.logical(b, place);
+            if (layout_.permuted) scratch.mark(at);
+            else events_->index.push(at);
+        }
     }
 
     // -0 does not leave a population: x + 0 is +0 for it and changes nothing else.

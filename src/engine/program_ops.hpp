@@ -23,6 +23,7 @@ struct Tables {
     RowKernels<int32_t, int32_t> rows_int32;
     RowKernels<int64_t, int32_t> rows_int64;
     CastKernels casts;
+    ImageKernel image;
     DrawKernels draws;
 };
 

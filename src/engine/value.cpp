@@ -1,21 +1,19 @@
 #include "value.hpp"
 
-#include <bit>
+#include <algorithm>
 
 namespace spikeflow {
 
 template <class V>
 void Scratch<V>::collect(int32_t count, Buffer<int32_t>& out) {
-    const std::size_t words = (static_cast<std::size_t>(count) + 63) / 64;
-    for (std::size_t w = 0; w < words; ++w) {
-        uint64_t word = bits[w];
-        if (word == 0) continue;
-        bits[w] = 0;
-        int32_t* to = out.room(64);
-        const int32_t base = static_cast<int32_t>(w * 64);
-        std::size_t n = 0;
-        for (; word != 0; word &= word - 1) to[n++] = base + std::countr_zero(word);
-        out.commit(n);
+    constexpr int32_t some = 16;
+    const int32_t words = (count + 63) / 64;
+    for (int32_t w = 0; w < words; w += some) {
+        const int32_t number = std::min(some, words - w);
+        uint64_t* const from = bits.data() + w;
+        int32_t* const to = out.room(static_cast<std::size_t>(number) * 64 + kSlack);
+        out.commit(static_cast<std::size_t>(kernels_->extract(to, from, number, w * 64) - to));
+        std::fill_n(from, number, uint64_t{0});
     }
 }
 
@@ -108,12 +106,11 @@ void Slot<V>::scan() {
         if (!active(b)) continue;
         const int32_t length = layout->length(b);
         if (kernels_->nonzero(block(b), length, scratch_->masks) == 0) continue;
-        for (int32_t w = 0; w * 64 < length; ++w)
-            for (uint64_t word = scratch_->masks[w]; word != 0; word &= word - 1) {
-                const int32_t at = layout->logical(b, w * 64 + std::countr_zero(word));
-                if (layout->permuted) scratch_->mark(at);
-                else events_.index.push(at);
-            }
+        for (const int32_t place : scratch_->masked(length)) {
+            const int32_t at = layout->logical(b, place);
+            if (layout->permuted) scratch_->mark(at);
+            else events_.index.push(at);
+        }
     }
     if (layout->permuted) scratch_->collect(layout->size, events_.index);
     events_.value.resize(events_.size());

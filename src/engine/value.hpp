@@ -40,18 +40,29 @@ struct Events {
     }
 };
 
+inline constexpr std::size_t kSlack = 16;      // places behind the last that `extract` may write
+
 // One for each worker: a bit and a value for each element of the largest node, all zero between uses.
 template <class V>
 struct Scratch {
     Buffer<uint64_t> bits;
     Buffer<V> sums;
     uint64_t masks[kBlock / 64] = {};
+    int32_t places[static_cast<std::size_t>(kBlock) + kSlack] = {};      // of the bits of `masks`
 
-    explicit Scratch(int32_t largest)
-        : bits((static_cast<std::size_t>(largest) + 63) / 64, 0), sums(static_cast<std::size_t>(largest), V{0}) {}
+    Scratch(int32_t largest, const Kernels<V>& kernels)
+        : bits((static_cast<std::size_t>(largest) + 63) / 64, 0), sums(static_cast<std::size_t>(largest), V{0}), kernels_(&kernels) {}
     void mark(int32_t logical) { bits[static_cast<std::size_t>(logical) >> 6] |= uint64_t{1} << (logical & 63); }
     // The marked elements of the first `count`, in order, appended to `out`; the marks are cleared.
     void collect(int32_t count, Buffer<int32_t>& out);
+    // The places of the bits of `masks`, for n elements of a block.
+    std::span<const int32_t> masked(int32_t n) {
+        const int32_t* const end = kernels_->extract(places, masks, (n + 63) / 64, 0);
+        return {places, static_cast<std::size_t>(end - places)};
+    }
+
+private:
+    const Kernels<V>* kernels_;
 };
 
 template <class V>

@@ -1,6 +1,5 @@
 #include "worker.hpp"
 
-#include <bit>
 #include <limits>
 
 namespace spikeflow {
@@ -12,8 +11,8 @@ constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 template <class V>
 Worker<V>::Worker(const Network<V>& network, int32_t shares)
-    : network_(network), scratch_(network.largest()), cells_(network.entries().size()) {
-    for (int32_t k = 1; k < shares; ++k) scratches_.push_back(std::make_unique<Scratch<V>>(network.largest()));
+    : network_(network), scratch_(network.largest(), kernels<V>(network.isa())), cells_(network.entries().size()) {
+    for (int32_t k = 1; k < shares; ++k) scratches_.push_back(std::make_unique<Scratch<V>>(network.largest(), kernels<V>(network.isa())));
     const Kernels<V>& kernels_of_isa = kernels<V>(network.isa());
     std::size_t inputs = 0, outputs = 0;
     for (std::size_t n = 0; n < cells_.size(); ++n) {
@@ -314,12 +313,10 @@ void Worker<V>::read_input(std::size_t node, const RunText<V>& text, int32_t sam
         for (int32_t first = 0; first < layout.size; first += kBlock) {
             const int32_t n = std::min(kBlock, layout.size - first);
             if (k.nonzero(values + first, n, scratch_.masks) == 0) continue;
-            for (int32_t w = 0; w * 64 < n; ++w)
-                for (uint64_t word = scratch_.masks[w]; word != 0; word &= word - 1) {
-                    const int32_t at = first + w * 64 + std::countr_zero(word);
-                    events.index.push(at);
-                    events.value.push(values[at]);
-                }
+            for (const int32_t place : scratch_.masked(n)) {
+                events.index.push(first + place);
+                events.value.push(values[first + place]);
+            }
         }
     }
     events.settle();
