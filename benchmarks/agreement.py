@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from peers.cells import Cells
-from peers.network import SpikingNetwork
+from peers.network import SpikingNetwork, before
 from workloads import Workload
 
 UNIT = 2.0**-24
@@ -113,6 +113,10 @@ class Replay:
     def _values(self, spikes: dict[str, np.ndarray], t: int) -> dict[str, torch.Tensor]:
         given = self.work.inputs if self.work.constant else self.work.inputs[t]
         values = {name: z[t] for name, z in spikes.items()}
+        for edge in self.net.graph.edges:
+            if edge.delay:
+                past = spikes[edge.src]
+                values[before(edge.src)] = past[t - 1] if t else np.zeros_like(past[0])
         values[self.net.graph.inputs[0]] = given
         return {k: torch.from_numpy(np.ascontiguousarray(v)).double() for k, v in values.items()}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from workloads import CACHE, HERE, Workload
 
-PEERS = ("norse", "snntorch", "spikingjelly")
+PEERS = ("norse", "sinabs", "snntorch", "spikingjelly")
 PEER_PYTHON = HERE / ".venv-peers" / "bin" / "python"
 
 
@@ -37,10 +37,9 @@ class Contender:
         """As it stands in the record."""
         return f"{'spikeflow' if self.kind in ('cpp', 'reference') else self.kind} {self.how}"
 
-    @property
-    def python(self) -> str:
-        """The interpreter: peers have their own environment."""
-        return str(PEER_PYTHON) if self.kind.startswith(PEERS) else sys.executable
+    def python(self, peers: str) -> str:
+        """The interpreter: peers have their own environment, or a folder of packages in ours."""
+        return str(PEER_PYTHON) if self.kind.startswith(PEERS) and not peers else sys.executable
 
 
 def contenders(work: Workload, engine: str, quick: bool) -> list[Contender]:
@@ -49,26 +48,30 @@ def contenders(work: Workload, engine: str, quick: bool) -> list[Contender]:
     modes = ("step", "multi") if quick else ("step", "multi", "compiled", "compiled-step")
     if not work.unroll:
         modes = tuple(m for m in modes if m != "compiled")
+    if work.recurrent:
+        modes = tuple(m for m in modes if m != "multi")
     found = [Contender(engine, form) for form in forms]
     found += [Contender(kind, mode) for kind in ("torch", *PEERS) for mode in modes]
+    if work.recurrent:
+        return [*found, Contender("torch", "gather")]
     return [*found, Contender("snntorch-own-reset", "multi", timed=False)]
 
 
 class Process:
     """A contender at work."""
 
-    def __init__(self, contender: Contender, threads: int) -> None:
+    def __init__(self, contender: Contender, threads: int, peers: str = "") -> None:
         self.contender = contender
         # unnamed: a pipe would stop a contender that complains at length
         self.complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
         self.process = subprocess.Popen(
-            [contender.python, str(HERE / "worker.py"), contender.kind, contender.how, str(threads)],
+            [contender.python(peers), str(HERE / "worker.py"), contender.kind, contender.how, str(threads)],
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.complaints,
             cwd=HERE,
-            env=_environment(threads),
+            env=_environment(threads, peers),
         )
 
     def ask(self, command: str, argument: str = "") -> dict[str, Any]:
@@ -95,17 +98,17 @@ class Process:
         self.complaints.close()
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(threads: int, peers: str) -> dict[str, str]:
     count = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     return {
         **os.environ,
         **count,
-        "PYTHONPATH": str(Path(HERE).parent),
+        "PYTHONPATH": os.pathsep.join([str(Path(HERE).parent), *([peers] if peers else [])]),
         "TORCHINDUCTOR_CACHE_DIR": str(CACHE / "inductor"),
     }
 
 
-def check_peers() -> None:
+def check_peers(peers: str) -> None:
     """End with a message where the peers' environment is missing: a peer left out in silence is no comparison."""
-    if not PEER_PYTHON.exists():
-        raise SystemExit("the peers are not installed: bash benchmarks/peers.sh")
+    if not (Path(peers).is_dir() if peers else PEER_PYTHON.exists()):
+        raise SystemExit("the peers are not installed: bash benchmarks/peers.sh, or name a folder by --peers")

@@ -3,7 +3,8 @@
     python benchmarks/engine.py --out benchmarks/records/engine.json [--threads 1|2] [--repeat 5] [--only lif] [--quick]
 
 First every contender's spikes are checked against the equations (agreement.py); one that differs is reported, not
-timed. Then passes are interleaved, A B C A B C, so that the machine's noise hits all. SPIKEFLOW_DATA names the data
+timed. Then passes are interleaved, A B C A B C, so that the machine's noise hits all; on one thread the clock is the
+processor's time, which other programs do not lengthen. SPIKEFLOW_DATA names the data
 folder for ResNet-20; without it that network is left out, and the record says so.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 import sys
 import tempfile
@@ -36,14 +38,24 @@ def makers(quick: bool) -> dict[str, list[tuple[str, Maker]]]:
     """For each family the names of its workloads and what makes them."""
     steps = 20 if quick else workloads.STEPS
     found: dict[str, list[tuple[str, Maker]]] = {}
-    for batch in BATCHES:
-        found[f"lif batch {batch}"] = [
-            (
-                f"lif density {100 * d:g} % batch {batch}",
-                lambda d=d, b=batch: workloads.lif_network(d, b, steps),
-            )
-            for d in DENSITIES
-        ]
+    for kind, make in (("lif", workloads.lif_network), ("conv", workloads.conv_network)):
+        for batch in BATCHES:
+            found[f"{kind} batch {batch}"] = [
+                (
+                    f"{kind} density {100 * d:g} % batch {batch}{' codes' if codes else ''}",
+                    lambda d=d, b=batch, c=codes, make=make: make(d, b, c, steps),
+                )
+                for d in DENSITIES
+                for codes in (False, True)
+            ]
+    found["recurrent batch 1"] = [
+        (
+            f"recurrent density {100 * d:g} % batch 1{' codes' if codes else ''}",
+            lambda d=d, c=codes: workloads.recurrent_network(d, c, 10 * steps),
+        )
+        for d in workloads.RECURRENT_GAINS
+        for codes in (False, True)
+    ]
     for batch in BATCHES:
         name = f"digits batch {batch}"
         found[name] = [(name, lambda b=batch: workloads.digits(b, 20 if quick else 64))]
@@ -60,7 +72,8 @@ def measure(family: list[tuple[str, Maker]], args: argparse.Namespace, record: R
     made = [(name, maker()) for name, maker in family if name not in record]
     if not made:
         return
-    processes = [Process(c, args.threads) for c in contenders(made[0][1], args.engine, args.quick)]
+    found = [c for c in contenders(made[0][1], args.engine, args.quick) if re.search(args.contenders, c.name)]
+    processes = [Process(c, args.threads, args.peers) for c in found]
     try:
         for name, work in made:
             with tempfile.TemporaryDirectory() as folder:
@@ -92,7 +105,7 @@ def _one(work: Workload, processes: list[Process], args: argparse.Namespace, fol
     for process in processes:
         result = results[process.contender.name]
         result.update(_summary(runs.get(process.contender.name, [])), **process.ask("memory"))
-    return {**_facts(work), "contenders": results}
+    return {**_facts(work, args.threads), "contenders": results}
 
 
 def write(work: Workload, folder: Path) -> None:
@@ -157,7 +170,7 @@ def _summary(passes: list[list[float]]) -> dict[str, Any]:
     }
 
 
-def _facts(work: Workload) -> dict[str, Any]:
+def _facts(work: Workload, threads: int) -> dict[str, Any]:
     sizes = [int(np.prod(n.shape)) for n in work.graph.nodes.values() if isinstance(n, Population)]
     active = None if work.constant else float(work.inputs.mean())
     return {
@@ -166,6 +179,7 @@ def _facts(work: Workload) -> dict[str, Any]:
         "samples": int(work.inputs.shape[0 if work.constant else 1]),
         "neurons": sum(sizes),
         "input_density": active,
+        "clock": "CPU" if threads == 1 else "wall",
         "digest": work.graph.digest,
     }
 
@@ -186,11 +200,13 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="interleaved passes")
     parser.add_argument("--seconds", type=float, default=0.3, help="least time of a contender in a pass")
     parser.add_argument("--only", default="", help="families whose name begins so")
+    parser.add_argument("--peers", default="", help="folder of packages, instead of .venv-peers")
+    parser.add_argument("--contenders", default="", help="only those whose name this pattern finds; in the record")
     parser.add_argument("--quick", action="store_true", help="few steps, nothing compiled: for trying it out")
     parser.add_argument("--engine", default="cpp", choices=("cpp", "reference"))
     args = parser.parse_args()
-    check_peers()
-    settings = {k: v for k, v in vars(args).items() if k not in ("out", "only")}
+    check_peers(args.peers)
+    settings = {k: v for k, v in vars(args).items() if k not in ("out", "only", "peers")}
     record = Record(args.out, {**settings, "resnet20": bool(os.environ.get("SPIKEFLOW_DATA"))})
     for family, members in makers(args.quick).items():
         if family.startswith(args.only):

@@ -28,14 +28,14 @@ install $index "$torch"
 install "setuptools>=64" "setuptools_scm>=8" wheel
 install numpy scipy h5py "loguru>=0.7,<1" matplotlib tqdm packaging pandas nir==1.0.8
 install --no-deps nirtorch==2.6
-install --no-deps --no-build-isolation norse==1.1.0 snntorch==1.0.0 spikingjelly==2.0.0
+install --no-deps --no-build-isolation norse==1.1.0 sinabs==3.1.3 snntorch==1.0.0 spikingjelly==2.0.0
 
 "$env/bin/python" - <<'PYTHON'
 """A peer that cannot be imported ends the script."""
 import importlib
 from importlib.metadata import version
 
-for module, package in (("torch", "torch"), ("norse.torch", "norse"), ("snntorch", "snntorch"),
+for module, package in (("torch", "torch"), ("norse.torch", "norse"), ("sinabs.layers", "sinabs"), ("snntorch", "snntorch"),
                         ("spikingjelly.activation_based.functional", "spikingjelly")):
     importlib.import_module(module)
     print(f"{package} {version(package)}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from conversion_page import conversion_report
 
-PEERS = ("torch", "norse", "snntorch", "spikingjelly")
+PEERS = ("torch", "norse", "sinabs", "snntorch", "spikingjelly")
 
 
 def engine_report(record: dict[str, Any]) -> Iterator[str]:

@@ -95,6 +95,38 @@ class NorseCells(Cells):
         return self.lifted(x, state=state)[0]
 
 
+class SinabsCells(Cells):
+    """sinabs's LIF, one spike a step, reset by subtraction, its input not normed; it keeps its own state."""
+
+    package = "sinabs"
+    form = "LIF(tau_mem=-1 / ln(decay), norm_input=False, spike_fn=SingleSpike, reset_fn=MembraneSubtract())"
+
+    def __init__(self, decay: float) -> None:
+        import math
+
+        import sinabs.layers
+        from sinabs.activation import MembraneSubtract, SingleSpike
+
+        super().__init__(decay)
+        given = {"spike_fn": SingleSpike, "reset_fn": MembraneSubtract()}
+        if decay < 1:
+            self.layer = sinabs.layers.LIF(tau_mem=-1 / math.log(decay), norm_input=False, **given)
+        else:
+            self.layer = sinabs.layers.IAF(**given)
+
+    def begin(self, v: torch.Tensor) -> Any:
+        self.layer.reset_states()
+        self.layer.init_state_with_shape(tuple(v.shape))
+        self.layer.v_mem = v.clone()
+        return None
+
+    def step(self, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+        return self.layer(x.unsqueeze(1)).squeeze(1), None
+
+    def multi(self, x: torch.Tensor, state: Any) -> torch.Tensor:
+        return self.layer(x.movedim(0, 1)).movedim(1, 0)
+
+
 class SnntorchCells(Cells):
     """snntorch's Leaky without reset, and the subtraction between its steps.
 
@@ -163,6 +195,7 @@ class SpikingJellyCells(Cells):
 CELLS: dict[str, type[Cells]] = {
     "torch": Cells,
     "norse": NorseCells,
+    "sinabs": SinabsCells,
     "snntorch": SnntorchCells,
     "snntorch-own-reset": SnntorchOwnReset,
     "spikingjelly": SpikingJellyCells,

@@ -2,7 +2,7 @@
 
 `step` is how a stream is run; `multi` multiplies the whole sequence with a layer's weights at once and is open to
 feed-forward networks only; `compiled` is `multi` under torch.compile, its loops unrolled; `compiled-step` compiles
-one step of the whole network. Each gives the spikes of every population.
+one step of the whole network; `gather` is a step that adds the columns of one sample's spikes instead of a product. Each gives the spikes of every population.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from typing import Any
 
 import torch
 
-from peers.network import SpikingNetwork
+from peers.network import SpikingNetwork, before
 from spikeflow.ir.nodes import Population
 
-MODES = ("step", "multi", "compiled", "compiled-step")
+MODES = ("step", "multi", "compiled", "compiled-step", "gather")
 Run = Callable[[torch.Tensor], dict[str, torch.Tensor]]
 
 
 def make(network: SpikingNetwork, mode: str) -> Run:
     """A function from the input to the values of all populations, each ``(T, B, *shape)``."""
-    if mode in ("step", "compiled-step"):
+    network.gather = mode == "gather"
+    if mode in ("step", "compiled-step", "gather"):
         one = _one_step(network)
         return _streaming(network, torch.compile(one, dynamic=False) if mode == "compiled-step" else one)
     whole = _whole(network)
@@ -89,8 +90,11 @@ def _streaming(network: SpikingNetwork, one: Callable[..., Any]) -> Run:
             if name in network.static:
                 known[name] = network.stateless(name, known)
         states, seen = _start(network, batch), {name: [] for name in _populations(network)}
+        late = {edge.src for edge in network.graph.edges if edge.delay}
+        past = {before(name): x.new_zeros(batch, *network.graph.shapes[name]) for name in late}
         for t in range(network.steps):
-            spikes, states = one(known if network.constant else {source: x[t]}, states)
+            spikes, states = one({**(known if network.constant else {source: x[t]}), **past}, states)
+            past = {before(name): spikes[name] for name in late}
             for name, z in spikes.items():
                 seen[name].append(z)
         return {name: torch.stack(z) for name, z in seen.items()}

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from peers.cells import Cells
-from spikeflow.ir.graph import Graph
+from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
     Concat,
     Conv2d,
@@ -31,6 +32,11 @@ from spikeflow.ir.nodes import (
 )
 
 WEIGHTED = (Linear, Conv2d, Scale)
+
+
+def before(name: str) -> str:
+    """By what name the values of the step before are known."""
+    return f"{name} before"
 
 
 class NotExpressibleError(Exception):
@@ -50,6 +56,8 @@ class SpikingNetwork(nn.Module):
         self, graph: Graph, cells: type[Cells], steps: int, constant: bool, dtype: Any = torch.float32
     ) -> None:
         super().__init__()
+        self.gather = False  # one sample's spikes pick the columns of a matrix
+        self.columns: dict[str, tuple[int, torch.Tensor]] = {}
         self.graph, self.steps, self.constant, self.dtype = graph, steps, constant, dtype
         self.order = [n for n in graph.order if not isinstance(graph.nodes[n], Input)]
         self.tags = {name: f"n{i}" for i, name in enumerate(graph.nodes)}
@@ -64,8 +72,6 @@ class SpikingNetwork(nn.Module):
     def _add_population(self, name: str, cells: type[Cells]) -> None:
         node = self.graph.nodes[name]
         assert isinstance(node, Population)
-        if any(edge.delay for edge in self.graph.inputs_of(name)):
-            raise NotExpressibleError(f"{name}: a delay")
         if node.model not in ("LIF", "IF", "Integrator"):
             raise NotExpressibleError(f"{name}: {node.model}")
         if node.model != "Integrator":
@@ -75,6 +81,8 @@ class SpikingNetwork(nn.Module):
 
     def _add_weights(self, name: str) -> None:
         node = self.graph.nodes[name]
+        if any(edge.delay > 1 for edge in self.graph.inputs_of(name)):
+            raise NotExpressibleError(f"{name}: a delay")
         if not isinstance(node, WEIGHTED):
             if not isinstance(node, Population | Output | Flatten | SumPool | Slice | Pad | Concat):
                 raise NotExpressibleError(f"{name}: {type(node).__name__}")
@@ -84,7 +92,7 @@ class SpikingNetwork(nn.Module):
             self._buffer(name, "weight", np.asarray(node.factor, np.float64) * factor)
             return
         lead = factor.reshape(len(factor), -1)[:, 0] if factor.ndim else factor
-        weight = np.asarray(node.weight, np.float64)
+        weight = np.asarray(weight_values(node.weight), np.float64)
         self._buffer(name, "weight", weight * lead.reshape(-1, *(1,) * (weight.ndim - 1)))
         if node.bias is not None:
             self._buffer(name, "bias", node.bias.astype(np.float64) * lead)
@@ -109,13 +117,14 @@ class SpikingNetwork(nn.Module):
     def port(self, name: str, values: Mapping[str, torch.Tensor], port: str = "in") -> torch.Tensor:
         """The sum of the edges into a port; of a population, in units of its threshold."""
         edges = self.graph.inputs_of(name, port)
-        total = self._unit(edges[0].src, name, values)
+        total = self._unit(edges[0], name, values)
         for edge in edges[1:]:
-            total = total + self._unit(edge.src, name, values)
+            total = total + self._unit(edge, name, values)
         return total
 
-    def _unit(self, source: str, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        value = values[source]
+    def _unit(self, edge: Edge, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        source = edge.src
+        value = values[before(source) if edge.delay else source]
         scaled = isinstance(self.graph.nodes[source], WEIGHTED) and len(self.graph.outputs_of(source)) == 1
         if name not in self.cells or scaled:
             return value
@@ -127,11 +136,20 @@ class SpikingNetwork(nn.Module):
         if isinstance(node, Concat):
             return torch.cat([self.port(name, values, p) for p in node.ports], 1 + node.axis)
         x = self.port(name, values)
+        if isinstance(node, Linear) and self.gather:
+            return self._columns(name).index_select(0, x.flatten().nonzero().flatten()).sum(0, keepdim=True)
         if isinstance(node, Linear):
             return F.linear(x.flatten(1), self.get(name, "weight"), self.get(name, "bias"))
         if isinstance(node, Conv2d):
             return self._conv2d(name, node, x)
         return x * self.get(name, "weight") if isinstance(node, Scale) else _moved(node, x)
+
+    def _columns(self, name: str) -> torch.Tensor:
+        """The weights by source, made anew where others were loaded."""
+        weight = self.get(name, "weight")
+        if self.columns.get(name, (-1, weight))[0] != weight._version:
+            self.columns[name] = weight._version, weight.T.contiguous()
+        return self.columns[name][1]
 
     def _conv2d(self, name: str, node: Conv2d, x: torch.Tensor) -> torch.Tensor:
         (top, bottom), (left, right) = node.padding

@@ -81,6 +81,9 @@ Axis make_rows(const Shape& in, const Shape& to, const ConvText<V>& text) {
 template <class V, class W>
 class ConvNode;
 
+template <class V>
+using Element = typename WholeImage<V>::Element;
+
 template <class V, class W>
 class ConvRunner final : public Runner<V> {
 public:
@@ -90,7 +93,7 @@ public:
 private:
     const ConvNode<V, W>& node_;
     Context<V> context_;
-    Buffer<uint8_t> image_;
+    Buffer<Element<V>> image_;
 };
 
 template <class V, class W>
@@ -114,7 +117,7 @@ public:
         find_offsets();
         pack(text);
         find_reach();
-        if constexpr (kImages) whole = WholeImage(in, to, text);
+        if constexpr (kImages) whole = WholeImage<V>(in, to, text);
         for (const int32_t down : rows.reached)
             for (const int32_t across : columns.reached) fan.push_back(int64_t{down} * across * view.group_out);
         take_bias(text.bias);
@@ -129,7 +132,7 @@ public:
     }
 
     // `image` : where there is a form over whole images, room for one.
-    void step(Step<V>& step, const Context<V>& context, Buffer<uint8_t>& image) const {
+    void step(Step<V>& step, const Context<V>& context, Buffer<Element<V>>& image) const {
         const Events<V>& events = step.ports[0].value().events();
         const int64_t before = step.counters.operations();
         count_operations(events, step.analog, step.counters, [this](int32_t i) { return fan_out(i); });
@@ -147,17 +150,11 @@ public:
     }
 
 private:
-    // Bytes, summed in 32 bits: the only ones that dot products of bytes take.
-    static constexpr bool kImages = std::is_same_v<V, int32_t> && std::is_same_v<W, int8_t>;
+    // Of codes bytes summed in 32 bits alone: dot products take no others.
+    static constexpr bool kImages = std::is_same_v<V, float> || (std::is_same_v<V, int32_t> && std::is_same_v<W, int8_t>);
 
-    // The sums over the whole image, where that is possible and faster for so many additions; exact like any order.
-    bool add_image(V* to, const Events<V>& events, int64_t additions, Isa isa, Buffer<uint8_t>& image) const {
-        if constexpr (kImages) {
-            const ImageKernel& kernel = image_kernel(isa);
-            if (!whole.suits(kernel, additions) || !whole.paint(events, view.by_pixels, image)) return false;
-            kernel.conv(to, whole.weights.data(), image.data(), whole.view);
-            return true;
-        }
+    bool add_image(V* to, const Events<V>& events, int64_t additions, Isa isa, Buffer<Element<V>>& image) const {
+        if constexpr (kImages) return whole.add(to, events, additions, view.by_pixels, image_kernel<V>(isa), image);
         return false;
     }
 
@@ -233,7 +230,7 @@ private:
 
     Layout source;
     Axis rows, columns;
-    WholeImage whole;
+    WholeImage<V> whole;
     std::vector<Reach> reach;            // of each source pixel
     std::vector<int64_t> fan;            // synapses of a source at each pixel
     Buffer<W> weights;

@@ -46,13 +46,15 @@ template <> const RowKernels<int64_t, int32_t>& row_kernels<int64_t, int32_t>(Is
 const DrawKernels& draw_kernels(Isa isa) { return tables(isa).draws; }
 const CastKernels& cast_kernels(Isa isa) { return tables(isa).casts; }
 
+template <> const ImageKernel<float>& image_kernel<float>(Isa isa) { return tables(isa).image_floats; }
+
 // That of AVX-512 needs an instruction more.
-const ImageKernel& image_kernel(Isa isa) {
+template <> const ImageKernel<int32_t>& image_kernel<int32_t>(Isa isa) {
 #ifdef SPIKEFLOW_X86
     static const bool dots = __builtin_cpu_supports("avx512vnni");
     if (isa == Isa::avx512 && !dots) isa = Isa::avx2;
 #endif
-    return tables(isa).image;
+    return tables(isa).image_bytes;
 }
 
 }  // namespace spikeflow

@@ -76,19 +76,23 @@ struct RowKernels {
                  const V* value, int64_t count);
 };
 
-// A convolution as seen from its targets, over an image of bytes that lie channels last, zeros around it. Weights are
-// packed as [kernel row][four bytes of a row of the image][channel][four].
+// A convolution as seen from its targets, over an image with zeros around it, four bytes at a time: floats, in planes of one
+// channel, or bytes of four neighbours, channels last and one plane in all. Weights are packed alike, as
+// [plane][kernel row][four bytes of the row][channel of the target].
 struct ImageView {
     int32_t rows, columns, channels;             // of the target; channels are a multiple of the kernel's lanes
-    int32_t kernel_rows, fours;                  // the latter: of a kernel row
-    int64_t down, across, tap_down;              // bytes from a target to the next one, and from one kernel row to the next
+    int32_t planes, kernel_rows, fours;          // the last: of a kernel row
+    int64_t down, across;                        // bytes of the image from a target to the next one
+    int64_t plane, tap_down, tap_across;         // and from a plane, kernel row or four bytes to the next
 };
 
-// Sums of products of bytes, weights with a sign and the image's up to 127: exact on every processor. Where there is no such
-// kernel, `lanes` is 0. `gain`: so many of its products take as long as one that a spike adds to memory; measured.
+// Sums in the order of the weights: of floats, or of products of bytes, weights with a sign and the image's up to 127, exact on
+// every processor. Where there is no such kernel, `lanes` is 0. `gain`: so many of its products take as long as one that a
+// spike adds to memory; measured.
+template <class V>
 struct ImageKernel {
-    void (*conv)(int32_t* to, const int8_t* weights, const uint8_t* image, const ImageView& view) = nullptr;
-    int32_t lanes = 0, gain = 0;
+    void (*conv)(V* to, const unsigned char* weights, const unsigned char* image, const ImageView& view) = nullptr;
+    int32_t lanes = 0, gain = 1;
 };
 
 // The bits of a register; a word that is not 0 marks a neuron in which something happened.
@@ -163,6 +167,7 @@ struct CastKernels {
     }
 };
 const CastKernels& cast_kernels(Isa isa);
-const ImageKernel& image_kernel(Isa isa);
+template <class V>
+const ImageKernel<V>& image_kernel(Isa isa);
 
 }  // namespace spikeflow

@@ -23,7 +23,8 @@ struct Tables {
     RowKernels<int32_t, int32_t> rows_int32;
     RowKernels<int64_t, int32_t> rows_int64;
     CastKernels casts;
-    ImageKernel image;
+    ImageKernel<float> image_floats;
+    ImageKernel<int32_t> image_bytes;
     DrawKernels draws;
 };
 

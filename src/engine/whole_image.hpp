@@ -1,80 +1,108 @@
-// A convolution of codes over a whole image at once: for inputs so busy that spike by spike takes longer.
+// A convolution over a whole image at once: for inputs so busy that spike by spike takes longer.
 //
-// Spikes are painted into an image of bytes, channels last, with the padding around it; a kernel of dot products then
-// reads each target's window. Integers are exact in any order, so which form ran cannot be told from the sums.
+// Spikes are painted into an image with the padding around it, and a kernel reads each target's window with its sums in
+// registers. Floats add up in the order of their sources, a silent one +0 or -0, which changes no bit; codes, painted as
+// bytes, are exact in any order. So which form ran cannot be told from the sums.
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 #include <vector>
 
 #include "conv.hpp"
 
 namespace spikeflow {
 
+// V is float, or int32_t with weights that are bytes.
+template <class V>
 class WholeImage {
 public:
+    using Element = std::conditional_t<std::is_same_v<V, float>, float, uint8_t>;
+    static constexpr bool kBytes = sizeof(Element) == 1;
+
     WholeImage() = default;
 
-    // Channels are those of one group over one or two axes, columns not dilated; else `weights` stays empty.
-    WholeImage(const Shape& in, const Shape& to, const ConvText<int32_t>& text) {
+    // Of one group over one or two axes, columns of bytes not dilated; else nothing suits.
+    WholeImage(const Shape& in, const Shape& to, const ConvText<V>& text) {
         const std::size_t axes = text.kernel.size(), x = axes - 1;
-        if (text.groups != 1 || axes > 2 || text.dilation[x] != 1) return;
+        if (text.groups != 1 || axes > 2 || (kBytes && text.dilation[x] != 1)) return;
         const bool lines = axes == 2;
-        const int32_t rows = lines ? in[1] : 1, above = lines ? text.padding[0] : 0, below = lines ? text.padding[1] : 0;
-        const int64_t left = text.padding[2 * x], right = text.padding[2 * x + 1], channels = in[0];
-        const int64_t line = (left + in.back() + right) * channels;
-        const int64_t bytes = (int64_t{above} + rows + below) * line + kBeyond;
-        if (bytes > kMost) return;
-        size_ = static_cast<std::size_t>(bytes);
+        const int64_t rows = lines ? in[1] : 1, above = lines ? text.padding[0] : 0, below = lines ? text.padding[1] : 0;
+        const int64_t left = text.padding[2 * x], columns = left + in.back() + text.padding[2 * x + 1];
+        const int64_t channels = in[0], size = sizeof(Element), height = above + rows + below;
+        if (height * columns * channels > kMost) return;
+        pixel_ = kBytes ? channels : 1;
+        plane_ = kBytes ? 1 : height * columns;
+        size_ = static_cast<std::size_t>(height * columns * channels) + kBeyond;
         for (int64_t y = 0; y < rows; ++y)
-            for (int64_t p = 0; p < in.back(); ++p) place_.push_back(static_cast<int32_t>((y + above) * line + (left + p) * channels));
-        view = {lines ? to[1] : 1, to.back(), to[0], lines ? text.kernel[0] : 1, (text.kernel[x] * in[0] + 3) / 4,
-                (lines ? text.stride[0] : 1) * line, text.stride[x] * channels, (lines ? text.dilation[0] : 1) * line};
-        products_ = int64_t{view.rows} * view.columns * view.channels * view.kernel_rows * view.fours * 4;
+            for (int64_t p = 0; p < in.back(); ++p) place_.push_back(static_cast<int32_t>(((y + above) * columns + left + p) * pixel_));
+        const int64_t line = columns * pixel_ * size;
+        view_.rows = lines ? to[1] : 1;
+        view_.columns = to.back();
+        view_.channels = to[0];
+        view_.planes = kBytes ? 1 : in[0];
+        view_.kernel_rows = lines ? text.kernel[0] : 1;
+        view_.fours = kBytes ? (text.kernel[x] * in[0] + 3) / 4 : text.kernel[x];
+        view_.down = (lines ? text.stride[0] : 1) * line;
+        view_.across = text.stride[x] * pixel_ * size;
+        view_.plane = plane_ * size;
+        view_.tap_down = (lines ? text.dilation[0] : 1) * line;
+        view_.tap_across = 4 * int64_t{text.dilation[x]};
+        products_ = int64_t{view_.rows} * view_.columns * view_.channels * view_.planes * view_.kernel_rows * view_.fours * (4 / size);
         pack(in[0], text);
     }
 
-    bool suits(const ImageKernel& kernel, int64_t additions) const {
-        return !weights.empty() && kernel.lanes != 0 && view.channels % kernel.lanes == 0 && additions > products_ / kernel.gain;
+    // The sums of all targets, where this is possible and faster than so many additions by the spikes.
+    bool add(V* to, const Events<V>& events, int64_t additions, const Divisor& by_pixels, const ImageKernel<V>& kernel, Buffer<Element>& image) const {
+        if (weights_.empty() || kernel.lanes == 0 || view_.channels % kernel.lanes != 0) return false;
+        const int64_t work = additions + kOfSpike * static_cast<int64_t>(events.size());
+        if (work < products_ / kernel.gain || !paint(events, by_pixels, image)) return false;
+        kernel.conv(to, bytes(weights_.data()), bytes(image.data()), view_);
+        return true;
     }
 
-    // False where a value is none of 1 to 127.
-    bool paint(const Events<int32_t>& events, const Divisor& by_pixels, Buffer<uint8_t>& image) const {
+private:
+    static constexpr std::size_t kBeyond = 4;        // the last four bytes of a kernel row may reach behind the image
+    static constexpr int64_t kMost = int64_t{1} << 26;
+    static constexpr int64_t kOfSpike = 200;         // additions that take as long as the rest of a spike's way; measured
+
+    template <class T>
+    static const unsigned char* bytes(const T* x) { return reinterpret_cast<const unsigned char*>(x); }
+
+    // False where a value is none that its element holds: of a byte, 1 to 127.
+    bool paint(const Events<V>& events, const Divisor& by_pixels, Buffer<Element>& image) const {
         image.resize(size_);
-        std::fill(image.begin(), image.end(), uint8_t{0});
+        std::fill(image.begin(), image.end(), Element{0});
         const auto pixels = static_cast<int32_t>(place_.size());
         uint32_t outside = 0;
         for (std::size_t e = 0; e < events.size(); ++e) {
             const int32_t c = by_pixels.of(events.index[e]);
-            const int32_t value = events.at(e);
-            image[static_cast<std::size_t>(place_[static_cast<std::size_t>(events.index[e] - c * pixels)] + c)] = static_cast<uint8_t>(value);
-            outside |= static_cast<uint32_t>(value);
+            const V value = events.at(e);
+            image[static_cast<std::size_t>(place_[static_cast<std::size_t>(events.index[e] - c * pixels)] + c * plane_)] = static_cast<Element>(value);
+            if constexpr (kBytes) outside |= static_cast<uint32_t>(value);
         }
         return outside <= INT8_MAX;
     }
 
-    ImageView view{};
-    Buffer<int8_t> weights;
-
-private:
-    static constexpr int64_t kBeyond = 4;            // the last four bytes of a kernel row may reach behind the image
-    static constexpr int64_t kMost = int64_t{1} << 28;
-
-    void pack(int32_t channels, const ConvText<int32_t>& text) {
-        const int32_t across = text.kernel.back(), bytes = view.fours * 4;
-        weights.resize(static_cast<std::size_t>(view.kernel_rows) * static_cast<std::size_t>(bytes) * static_cast<std::size_t>(view.channels));
-        std::size_t at = 0;
-        for (int32_t row = 0; row < view.kernel_rows; ++row)
-            for (int32_t k = 0; k < bytes; k += 4)
-                for (int32_t out = 0; out < view.channels; ++out)
-                    for (int32_t i = k; i < k + 4; ++i) {
-                        const int32_t tap = i / channels, c = i % channels;
-                        const auto from = ((int64_t{out} * channels + c) * view.kernel_rows + row) * across + tap;
-                        weights[at++] = tap < across ? static_cast<int8_t>(text.weights[static_cast<std::size_t>(from)]) : int8_t{0};
-                    }
+    void pack(int32_t channels, const ConvText<V>& text) {
+        using Weight = std::conditional_t<kBytes, int8_t, float>;
+        const int32_t across = text.kernel.back(), each = kBytes ? 4 : 1;
+        weights_.reserve(static_cast<std::size_t>(view_.planes) * static_cast<std::size_t>(view_.kernel_rows * view_.fours * each) * static_cast<std::size_t>(view_.channels));
+        for (int32_t plane = 0; plane < view_.planes; ++plane)
+            for (int32_t row = 0; row < view_.kernel_rows; ++row)
+                for (int32_t k = 0; k < view_.fours * each; k += each)
+                    for (int32_t out = 0; out < view_.channels; ++out)
+                        for (int32_t i = k; i < k + each; ++i) {
+                            const int32_t tap = kBytes ? i / channels : i, c = kBytes ? i % channels : plane;
+                            const auto from = ((int64_t{out} * channels + c) * view_.kernel_rows + row) * across + tap;
+                            weights_.push(tap < across ? static_cast<Weight>(text.weights[static_cast<std::size_t>(from)]) : Weight{0});
+                        }
     }
 
+    ImageView view_{};
+    Buffer<std::conditional_t<kBytes, int8_t, float>> weights_;
     std::size_t size_ = 0;
+    int64_t pixel_ = 1, plane_ = 1;                  // elements from a pixel to the next one, and from a channel to the next
     std::vector<int32_t> place_;                     // of the first channel of each pixel
     int64_t products_ = 0;
 };

@@ -1,0 +1,107 @@
+"""Fast forms of busy layers: rows of bytes in narrow sums, whole images by dot products, spikes from masks.
+
+Each against the reference, bit for bit, on every set of instructions: convolutions and full layers of codes and of floats, drawn
+at random (1 to 70 channels and neurons, kernels 1 to 4 wide, strides 1 to 3, paddings 0 to 2, inputs 1 to 95 % busy with values
+1, up to 4, up to 200 or of both signs; batches 1, 2, 31, 33, one to three threads; delays). Pools feed some of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeflow.ir.arrays import Codes
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Conv2d, Input, Linear, Node, Output, SumPool
+from spikeflow.neurons import LIF
+from spikeflow.sim import engine, reference
+from spikeflow.sim.inputs import Dense
+from tests.sim.test_procedural import same
+
+STEPS = 6
+VALUES = ((1, 1), (1, 4), (1, 200), (-3, 3))
+
+
+def _weight(rng: np.random.Generator, shape: tuple[int, ...], codes: bool) -> Any:
+    if not codes:
+        return rng.normal(0, 0.3, shape).astype(np.float32)
+    extremes = rng.choice([-128, 127], shape)  # the largest sums that bytes can make
+    drawn = rng.integers(-128, 128, shape)
+    return Codes(np.where(rng.random() < 0.3, extremes, drawn), 2.0**-7)
+
+
+def _inputs(rng: np.random.Generator, shape: tuple[int, ...], batch: int) -> Dense:
+    low, high = VALUES[rng.integers(len(VALUES))]
+    on = rng.random((STEPS, batch, *shape)) < rng.choice([0.01, 0.05, 0.2, 0.6, 0.95])
+    return Dense((on * rng.integers(low, high + 1, on.shape)).astype(np.float32))
+
+
+def _chain(nodes: dict[str, Node]) -> Graph:
+    names = list(nodes)
+    return Graph(nodes, tuple(Edge(a, b) for a, b in zip(names[:-1], names[1:], strict=True)))
+
+
+def _held(graph: Graph, inputs: Dense, rng: np.random.Generator) -> None:
+    expected = reference.simulate(graph, inputs, STEPS)
+    for isa in range(3):
+        same(engine.prepare(graph, int(rng.integers(1, 4)), isa)(inputs, STEPS), expected)
+
+
+def _conv_graph(rng: np.random.Generator, codes: bool) -> Graph:
+    channels = int(rng.choice([1, 2, 3, 8, 16]))
+    out = int(rng.choice([5, 8, 16, 24, 32, 48, 64]))
+    side = tuple(int(n) for n in rng.integers(4, 14, 2))
+    kernel = tuple(int(n) for n in rng.integers(1, 5, 2))
+    pooled = rng.random() < 0.4 and min(side) >= 8
+    shape = (channels, *(2 * n for n in side)) if pooled else (channels, *side)
+    given: dict[str, Any] = {
+        "stride": tuple(int(n) for n in rng.integers(1, 4, 2)),
+        "padding": tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (2, 2))),
+        "bias": rng.normal(0, 0.1, out).astype(np.float32) if rng.random() < 0.3 else None,
+    }
+    conv = Conv2d(_weight(rng, (out, channels, *kernel), codes), **given)
+    nodes: dict[str, Node] = {"x": Input(shape)}
+    if pooled:
+        stride = int(rng.integers(1, 3))  # overlapping or not
+        nodes["pool"] = SumPool((2, 2), (stride, stride))
+    nodes["conv"] = conv
+    made = Graph(nodes | {"y": Output()}, _chain(nodes | {"y": Output()}).edges)
+    nodes["lif"] = LIF(0.9, 1.0, "subtract").node(made.shapes["conv"])
+    return _chain(nodes | {"y": Output()})
+
+
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize("seed", range(40))
+def test_convolutions_equal_the_reference(seed: int, codes: bool) -> None:
+    rng = np.random.default_rng([seed, codes])
+    graph = _conv_graph(rng, codes)
+    _held(graph, _inputs(rng, graph.shapes["x"], int(rng.choice([1, 2, 3]))), rng)
+
+
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize("seed", range(25))
+def test_full_layers_equal_the_reference(seed: int, codes: bool) -> None:
+    rng = np.random.default_rng([seed, 10 + codes])
+    sources, out = int(rng.choice([1, 7, 300, 900])), int(rng.choice([1, 10, 32, 33, 70, 257, 600]))
+    delays = rng.integers(0, 4, sources) if rng.random() < 0.3 else None
+    linear = Linear(_weight(rng, (out, sources), codes), delays=delays)
+    nodes: dict[str, Node] = {"x": Input((sources,)), "full": linear, "lif": LIF(0.9, 1.0, "subtract").node((out,))}
+    _held(_chain(nodes | {"y": Output()}), _inputs(rng, (sources,), int(rng.choice([1, 2, 3]))), rng)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 31, 33])
+def test_batches_equal_the_reference(batch: int) -> None:
+    rng = np.random.default_rng(batch)
+    graph = _conv_graph(rng, True)
+    _held(graph, _inputs(rng, graph.shapes["x"], batch), rng)
+
+
+def test_values_beyond_a_byte_are_no_image() -> None:
+    rng = np.random.default_rng(5)
+    graph = _chain({"x": Input((4, 9, 9)), "conv": Conv2d(_weight(rng, (16, 4, 3, 3), True)), "y": Output()})
+    for largest in (127, 128, 255, 256, 300):
+        x = np.full((STEPS, 1, 4, 9, 9), largest, np.float32)
+        x[0] = 1
+        _held(graph, Dense(x), rng)
