@@ -63,7 +63,7 @@ public:
 
 private:
     static constexpr std::size_t kBeyond = 4;        // the last four bytes of a kernel row may reach behind the image
-    static constexpr int64_t kMost = int64_t{1} << 26;
+    static constexpr int64_t kMost = int64_t{1} << 22;      // elements: no worker takes more than 16 MiB for it
     static constexpr int64_t kOfSpike = 200;         // additions that take as long as the rest of a spike's way; measured
 
     template <class T>
