@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import Any
 
 import click
 
-from spikeflow.errors import SpikeflowWarning
+from spikeflow.errors import FileError, SpikeflowWarning
 from spikeflow.files.write import check_output
 from spikeflow.typing import Progress
 
@@ -38,8 +39,11 @@ class Writing(click.Command):
         said = [(parameter, ctx.params.get(parameter.name or "")) for parameter in self.params]
         outputs = [value for parameter, value in said if isinstance(parameter.type, OutputPath) and value]
         inputs = [v for p, v in said if not isinstance(p.type, OutputPath) and isinstance(v, str)]
-        for output in outputs:
+        inputs += [f"{v.split('.py:')[0]}.py" for v in inputs if ".py:" in v]  # the file of --arch
+        for at, output in enumerate(outputs):
             check_output(output, inputs)
+            if os.path.realpath(output) in map(os.path.realpath, outputs[:at]):
+                raise FileError(output, "would hold two outputs at once", "another name for one of them")
         return super().invoke(ctx)
 
 

@@ -276,3 +276,22 @@ def test_a_network_that_names_no_read_out(
     commands[name][1] = tmp_path / "mute.h5"
     assert "read out" in call(*commands[name]).error
     assert [p.name for p in tmp_path.iterdir()] == ["mute.h5"]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_output_replaces_the_file_of_arch_or_another_output(
+    call: Call, files: Path, tmp_path: Path, seed: int
+) -> None:
+    """Written are paths drawn of the plain name, one through `..` and one through a link."""
+    draw = np.random.default_rng(seed)
+    source, data = tmp_path / "models.py", tmp_path / "out.npz"
+    source.write_text("def net(n=3): ...\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path)
+    same = [tmp_path, tmp_path / "folder" / "..", tmp_path / "link"][draw.integers(3)]
+    arch = f"{source}:net" + ("(n=4)" if draw.random() < 0.5 else "")
+    ended = call("convert", files / "ann.pt", "--arch", arch, "--out", same / "models.py")
+    assert ended.code == 1 and "would overwrite" in ended.error and "def net" in source.read_text()
+    run = ["run", files / "net.h5", "--data", files / "data.npz"]
+    ended = call(*run, "--out", data, "--save-state", same / "out.npz")
+    assert ended.code == 1 and "two outputs" in ended.error and not data.exists()
