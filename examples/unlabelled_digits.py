@@ -1,7 +1,7 @@
 """Digits without labels: a layer of neurons learns by STDP what digits look like; labels only name the neurons afterwards.
 
     python examples/unlabelled_digits.py                                    # scikit-learn's digits, seconds
-    python examples/unlabelled_digits.py --mnist FOLDER --samples 40000     # MNIST's idx files
+    python examples/unlabelled_digits.py --mnist FOLDER --samples 36000     # MNIST's idx files
 
 After Diehl and Cook 2015, doi 10.3389/fncom.2015.00099: spikes at rates of the pixels, neurons that learn all of them, inhibit
 each other and tire (thresholds that rise with each spike), weights scaled to one sum.
@@ -10,7 +10,7 @@ each other and tire (thresholds that rise with each spike), weights scaled to on
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +34,26 @@ class Setting:
     neurons: int
     steps: int = 40  # of a digit
     rest: int = 10  # steps without input between two digits
-    rate: float = 0.4  # spikes a step of a white pixel, in a digit of as much ink as `ink` says
+    rate: float = 0.6  # spikes a step of a white pixel, in a digit of as much ink as `ink` says
     ink: float = 0.13  # mean of a digit's pixels
     total: float = 6.4  # sum of the weights onto a neuron
-    rate_of_learning: float = 0.004
+    rates: tuple[float, ...] = (0.002, 0.0007, 0.0003)  # of learning, one after the other, for as many images each
     forgetting: float = 0.0  # by spikes that come after the neuron's
     trace: float = 0.9  # a step
     decay: float = 0.95  # of the potential, a step
-    threshold: float = 2.0
+    threshold: float = 1.0
     tiring: float = 0.5  # by how much a spike raises the threshold
-    recovery: float = 2e-6  # of that, a step
+    recovery: float = 4e-6  # of that, a step
     inhibition: float = 20.0
 
 
-def network(s: Setting, seed: int) -> Graph:
-    """Spikes of pixels, synapses that learn, neurons that inhibit each other."""
+def network(s: Setting, seed: int, rate: float) -> Graph:
+    """Spikes of pixels, synapses that learn at a rate, neurons that inhibit each other."""
     rng = np.random.default_rng(seed)
     weights = rng.random((s.neurons, s.pixels)).astype(np.float32)
     weights *= s.total / weights.sum(axis=1, keepdims=True)
     highest = 10 * s.total / s.pixels  # so that a neuron cannot live on less than a tenth of the pixels
-    pairs = PairSTDP(s.rate_of_learning, s.forgetting, decay_plus=s.trace, decay_minus=s.trace, high=highest)
+    pairs = PairSTDP(rate, s.forgetting, decay_plus=s.trace, decay_minus=s.trace, high=highest)
     rule = homeostatic(pairs.plasticity(), s.total, s.steps + s.rest)
     others = s.inhibition * (np.eye(s.neurons, dtype=np.float32) - 1)
     nodes = {
@@ -84,12 +84,24 @@ def spikes(s: Setting, x: Any, rng: np.random.Generator, row: bool) -> Spikes:
 
 def learned(s: Setting, x: Any, seed: int) -> Graph:
     """Show the images once; the network with what was learned, its weights and thresholds at rest."""
-    graph, rng = network(s, seed), np.random.default_rng(seed + 1)
-    live = prepare(graph).begin()
-    for first in range(0, len(x), 500):
-        part = x[first : first + 500]
-        live.advance(spikes(s, part, rng, row=False), len(part) * (s.steps + s.rest))
-    return at_rest(s, graph, live.state())
+    graph, state = network(s, seed, s.rates[0]), None
+    for stage, (rate, images) in enumerate(zip(s.rates, np.array_split(x, len(s.rates)), strict=True)):
+        graph = network(s, seed, rate) if state is None else slower(graph, state, network(s, seed, rate))
+        live, rng = prepare(graph).begin(), np.random.default_rng(seed + 1 + stage)
+        for first in range(0, len(images), 500):
+            part = images[first : first + 500]
+            live.advance(spikes(s, part, rng, row=False), len(part) * (s.steps + s.rest))
+        state = live.state()
+    assert state is not None
+    return at_rest(s, graph, state)
+
+
+def slower(graph: Graph, state: State, other: Graph) -> Graph:
+    """Another network, with another rate of learning, that begins with what was learned and how tired neurons are."""
+    weights = with_weights(graph, state).nodes["synapses"].weight  # type: ignore[union-attr]
+    neurons: Any = other.nodes["neurons"]
+    tired = replace(neurons, initial={**neurons.initial, "a": state.memory["neurons"]["a"][0]})
+    return other.with_nodes({"synapses": replace(other.nodes["synapses"], weight=weights), "neurons": tired})  # type: ignore[call-arg]
 
 
 def at_rest(s: Setting, graph: Graph, state: State) -> Graph:
@@ -141,11 +153,11 @@ def mnist(folder: Path, samples: int) -> tuple[Any, Any, Any, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mnist", type=Path, help="folder of MNIST's idx files; without it scikit-learn's digits")
-    parser.add_argument("--samples", type=int, default=40000, help="images of MNIST to learn from")
+    parser.add_argument("--samples", type=int, default=36000, help="images of MNIST to learn from")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     x, y, test_x, test_y = digits() if args.mnist is None else mnist(args.mnist, args.samples)
-    small = Setting(64, 100, rest=5, ink=0.3, rate_of_learning=0.01, threshold=5.0, tiring=0.2, recovery=8e-6)
+    small = Setting(64, 100, rest=5, rate=0.4, ink=0.3, rates=(0.01,), threshold=5.0, tiring=0.2, recovery=8e-6)
     s = small if args.mnist is None else Setting(784, 400)
     graph = learned(s, np.concatenate([x] * (5 if args.mnist is None else 1)), args.seed)
     name = names(responses(s, graph, x[:10000], args.seed + 2), y[:10000])
