@@ -144,7 +144,10 @@ def mnist(folder: Path, samples: int) -> tuple[Any, Any, Any, Any]:
     from spikeflow.datasets.stored.idx import read_idx
 
     def read(name: str) -> Any:
-        return read_idx(next(folder.rglob(f"{name}*")))
+        found = sorted(folder.rglob(f"{name}*"))
+        if not found:
+            raise SystemExit(f"{folder} has no file {name}*: --mnist takes the folder of MNIST's four idx files")
+        return read_idx(found[0])
 
     train, test = (read(f"{part}-images").reshape(-1, 784) / np.float32(255) for part in ("train", "t10k"))
     return train[:samples], read("train-labels")[:samples], test, read("t10k-labels")

@@ -242,10 +242,10 @@ def test_forward_runs_every_kind_of_stage_ann(kind: str) -> None:
     graph = stateless(kind)
     x = np.random.default_rng(0).integers(0, 3, (3, *EXAMPLES[kind].arriving)).astype(np.float32)
     # nothing has a time there; the examples of linear kinds have delays, that of max pooling counts
-    if kind in ("Population", "MaxPool", "Delay", "Linear", "Sparse", "Procedural"):
-        with pytest.raises(StageError, match="node: .*(Population is not run|delay|a count over steps)"):
+    if kind in ("Population", "MaxPool", "Delay", "Linear", "Sparse", "Procedural", "Poisson"):
+        with pytest.raises(StageError, match="node: .*((Population|Poisson) is not run|delay|a count over steps)"):
             forward(graph, x)
-        if kind in ("Population", "Delay", "Procedural"):  # the rule draws its delays
+        if kind in ("Population", "Delay", "Procedural", "Poisson"):  # the rule draws its delays
             return
         changed: Any = {"mode": "any"} if kind == "MaxPool" else {"delays": None}
         graph = graph.with_nodes({"node": replace(graph.nodes["node"], **changed)})

@@ -111,6 +111,7 @@ def test_a_rule_comes_before_what_is_known_and_stands_in_the_explanation() -> No
         return b.chain(b.title(node), Activation("relu"), b.value(node, node.args[0]))
 
     module = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
-    found = explain(module, input_shape=(6,), rules={"aten::relu": counted})
+    x = np.random.default_rng(0).random((40, 6)).astype(np.float32)
+    found = explain(module, x, rules={"aten::relu": counted})
     assert [v.verdict for v in found.verdicts if "relu" in v.operation] == ["exact: by a rule of the user's"]
     assert not explain(Leaping().eval(), X, rules=RULES).refused and explain(Leaping().eval(), X).refused
