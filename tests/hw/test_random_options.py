@@ -94,10 +94,12 @@ def test_options_are_mapped_or_refused_by_name(kind: type[NeuronModel], chip: st
 
 
 def wanted_on(model: NeuronModel, chip: str) -> bool:
-    """Whether a chip takes the model in a hidden layer: what hands on 0 or 1, and all of whose operations it has."""
+    """Whether a chip takes the model in a hidden layer: what hands on spikes or few whole numbers by operations it has."""
     if chip == "loihi1":
         plain = model.name in ("LIF", "CubaLIF") and getattr(model, "refractory", 1) == 0
         return plain and model.choices()["reset"] == "zero" and model.choices()["convention"] == "raw"
     if isinstance(model, Following):  # of smooth functions no chip has the division
         return FUNCTIONS[model.function].lines
+    if model.name == "ILIF":  # the levels drawn here, up to 8, have an alphabet
+        return model.alphabet != ""
     return model.program().spikes() and model.name != "AdEx"
