@@ -171,7 +171,8 @@ private:
         for (const std::size_t input : text_.inputs)
             a_.vector(vcmpps, kIdle, kZero, operand(input, kOther), kEqual, {kIdle});
         for (std::size_t s = 0; s < text_.states.size(); ++s) settle(text_.states[s], text_.next[s]);
-        a_.vector(vpternlogd, kChanged, kDiffers, vector_place(kZero), kOrDifferent);
+        // a lane behind the last neuron is no state, whatever the program makes of its zeros
+        a_.vector(vpternlogd, kChanged, kDiffers, vector_place(kZero), kOrDifferent, {masked_ ? kLanes : 0});
         a_.vector(vptestnmd, kIdle, kDiffers, vector_place(kDiffers), -1, {kIdle});
         a_.from_mask(kIdle);
         a_.bytes({0xF3, 0x0F, 0xB8, 0xC0, 0x49, 0x01, 0xC0});           // popcnt eax, eax; add r8, rax
