@@ -351,8 +351,8 @@ auto bind_network(nb::module_& m, const char* name, const char* doc) {
     bind_population<V, V>(c, "population");
     c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);
     c.def("seal", &Network<V>::seal, "No more nodes or edges: check that nothing is missing.");
-    c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a, "threads"_a, "progress"_a.none(),
-          "begun"_a, "numbers"_a, "start"_a, "end"_a,
+    c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a.noconvert(), "threads"_a, "progress"_a.none(),
+          "begun"_a, "numbers"_a, "start"_a, "end"_a.noconvert(),        // which is written: a copy would be lost
           "Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.");
     c.def("live", [](Network<V>& net, int32_t samples, const In<int64_t>& begun, const In<int64_t>& numbers, const StartArrays<V>& start) {
         return new LiveRun<V>{net, {net, samples, to_start<V>(begun, numbers, start)}};
@@ -367,11 +367,11 @@ void bind_live(nb::module_& m, const char* name) {
                         const TraceArrays<V>& traces, int32_t threads, nb::object progress) {
         Stretch<V> stretch(run.network, steps, samples, feeds, recorded, traces, threads);
         return stretch.run(std::move(progress), [&](const RunText<V>& text) { return run.live.advance(text); });
-    }, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a, "threads"_a, "progress"_a.none());
+    }, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a.noconvert(), "threads"_a, "progress"_a.none());
     c.def("save", [](LiveRun<V>& run, const EndArrays<V>& end) {
         auto into = memories<Stored<V>>(end);
         run.live.save(into);
-    }, "end"_a, "Write the state into the arrays given.");
+    }, "end"_a.noconvert(), "Write the state into the arrays given.");
 }
 
 void translate(const std::exception_ptr& caught, void*) {

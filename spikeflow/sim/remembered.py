@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 import spikeflow.sim._engine as _engine
+from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Joint, Linear, Node, Population, Procedural, Shape, Sparse, Synaptic
 from spikeflow.ir.nodes.procedural import numbers
@@ -84,7 +85,7 @@ class Remembered:
 
 def remembered(graph: Graph) -> Remembered:
     """The layout of the state of a graph at stage snn or fixed."""
-    fixed = any(p.fixed for p in graph.nodes.values() if isinstance(p, Population))
+    fixed = stages.stage_of(graph) == "fixed"
     memory = {name: held for name in graph.nodes if (held := _memory(graph, name))}
     longest = {name: max((graph.lag(e) for e in graph.outputs_of(name)), default=0) for name in graph.nodes}
     emitted = {name: Past(graph.shapes[name], steps) for name, steps in longest.items() if steps}

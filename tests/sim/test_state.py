@@ -50,6 +50,23 @@ def ran(samples: int = 3, steps: int = 5) -> tuple[Graph, State]:
     return graph, run(graph, Dense(x), steps).state
 
 
+@ENGINES
+def test_integers_without_neurons_go_on_from_a_state(engine: str) -> None:
+    """What is still to arrive is held as integers, whatever nodes make the stage fixed."""
+    weight, delays = Quantised(np.array([[5, -7], [3, 2**24 + 1]]), Fixed(32)), np.array([2, 3])
+    nodes = {"x": Input((2,), "spikes"), "w": Linear(weight, delays=delays), "out": Output()}
+    runner = prepare(Graph(nodes, (Edge("x", "w"), Edge("w", "out", delay=1))), engine)
+    x = np.array([[1, 0], [0, 2**24 + 1], [2, 1], [-3, 0], [0, 1], [1, 1], [0, 0], [0, 0]])[:, None]
+    whole = runner(Dense(x), 8)
+    for cut in range(1, 8):
+        first = runner(Dense(x[:cut]), cut)
+        assert first.state.arrived["w"].dtype == np.int64
+        rest = runner(Dense(x[cut:]), 8 - cut, state=first.state)
+        assert rest.output.dtype == np.int64
+        np.testing.assert_array_equal(rest.output, whole.output[cut:])
+        assert rest.state == whole.state
+
+
 def test_its_parts() -> None:
     graph, state = ran()
     assert state.rows == 3 and state.steps.tolist() == [5, 5, 5] and state.sample.tolist() == [0, 1, 2]
