@@ -12,8 +12,9 @@ import numpy.typing as npt
 from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.intake import array_of
+from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input, Population
+from spikeflow.ir.nodes import Input
 from spikeflow.ir.whole import counted_inputs
 
 Array = npt.NDArray[Any]
@@ -63,7 +64,7 @@ class Expected:
 
     def __init__(self, graph: Graph) -> None:
         self.nodes = {name: graph.nodes[name] for name in graph.inputs}
-        self.fixed = any(isinstance(node, Population) and node.fixed for node in graph.nodes.values())
+        self.fixed = stages.stage_of(graph) == "fixed"
         self.counted = counted_inputs(graph)
 
     def by_name(self, inputs: RunInputs, steps: int) -> dict[str, RunInput]:

@@ -58,6 +58,9 @@ def test_integers_without_neurons_go_on_from_a_state(engine: str) -> None:
     runner = prepare(Graph(nodes, (Edge("x", "w"), Edge("w", "out", delay=1))), engine)
     x = np.array([[1, 0], [0, 2**24 + 1], [2, 1], [-3, 0], [0, 1], [1, 1], [0, 0], [0, 0]])[:, None]
     whole = runner(Dense(x), 8)
+    assert whole.output[5, 0, 0] == -7 * (2**24 + 1) + 2 * 5  # beyond what float32 holds
+    with pytest.raises(DataError, match="fractions"):
+        runner(Dense(x / 2), 8)
     for cut in range(1, 8):
         first = runner(Dense(x[:cut]), cut)
         assert first.state.arrived["w"].dtype == np.int64
