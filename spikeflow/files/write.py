@@ -63,14 +63,16 @@ def check_output(path: PathLike, inputs: Iterable[PathLike] = ()) -> Path:
     """
     try:
         target = Path(os.path.realpath(path))
+        # asked twice, as another process may remove the file in between (a cache that is cleared)
         there = target.exists()
-        if there and not target.is_file():
+        if there and not target.is_file() and target.exists():
             raise FileError(path, "cannot be written: it is not a plain file, so it is not replaced")
         if any(there and os.path.exists(other) and os.path.samefile(target, other) for other in inputs):
             raise FileError(path, "would overwrite what it is made from", "another name for the output")
         if not target.parent.is_dir():
             raise FileError(path, f"cannot be written: there is no folder {target.parent}")
-        if not os.access(target.parent, os.W_OK | os.X_OK) or (there and not os.access(target, os.W_OK)):
+        barred = there and not os.access(target, os.W_OK) and target.exists()
+        if barred or not os.access(target.parent, os.W_OK | os.X_OK):
             raise FileError(path, "cannot be written: you have no right to")
     except (OSError, ValueError) as error:
         raise _cannot(path, error) from None
@@ -250,16 +252,21 @@ def _claimed(parent: Path) -> tuple[Path, int | None]:
     while True:
         folder = parent / f".spikeflow-{secrets.token_hex(8)}.tmp"
         folder.mkdir()
-        lock = os.open(folder, os.O_RDONLY) if fcntl else None
+        try:
+            lock = os.open(folder, os.O_RDONLY) if fcntl else None
+        except FileNotFoundError:
+            continue
         if lock is None or not _locked(lock, wait=True) or folder.exists():
             return folder, lock
         os.close(lock)
 
 
 def _place(draft: Draft, target: Path) -> None:
-    there = target.exists()
-    if there:
-        os.chmod(draft.path, stat.S_IMODE(target.stat().st_mode))
+    there = False
+    with contextlib.suppress(FileNotFoundError):  # another process may remove it at any moment
+        mode = stat.S_IMODE(target.stat().st_mode)
+        there = True
+        os.chmod(draft.path, mode)
     if draft.path.name == target.name:
         os.replace(draft.path, target)
     elif there or not _linked(draft, target):
