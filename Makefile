@@ -26,7 +26,7 @@ $(STAMP)/installed: $(STAMP)/torch pyproject.toml CMakeLists.txt $(wildcard src/
 	@touch $@
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check spikeflow datasets tests examples benchmarks

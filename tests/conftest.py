@@ -11,6 +11,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# where tests run side by side (`make test`), each process keeps to one thread, as torch's threads would wait for each other
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 hypothesis.settings.register_profile("spikeflow", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("spikeflow")
 
