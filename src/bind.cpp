@@ -10,6 +10,8 @@
 #include <memory>
 #include <optional>
 
+#include "bind_arrays.hpp"
+#include "bind_plastic.hpp"
 #include "bind_projections.hpp"
 #include "engine/coded.hpp"
 #include "engine/conv.hpp"
@@ -17,7 +19,6 @@
 #include "engine/moves.hpp"
 #include "engine/network.hpp"
 #include "engine/poisson.hpp"
-#include "engine/plastic.hpp"
 #include "engine/population.hpp"
 #include "engine/sparse.hpp"
 #include "engine/synapses.hpp"
@@ -29,50 +30,8 @@ using namespace spikeflow;
 
 namespace {
 
-template <class T>
-using In = nb::ndarray<const T, nb::c_contig, nb::device::cpu>;
-template <class T>
-using Out = nb::ndarray<nb::numpy, T>;
 template <class V>
 using FeedArrays = std::tuple<std::string, In<V>, In<int64_t>, In<int32_t>, In<int32_t>>;
-
-template <class T>
-std::span<const T> view(const In<T>& array) { return {array.data(), array.size()}; }
-
-template <class T>
-std::span<const T> view(const std::optional<In<T>>& array) {
-    return array ? view<T>(*array) : std::span<const T>{};
-}
-
-template <class T>
-std::vector<std::span<const T>> views(const std::vector<In<T>>& arrays) {
-    std::vector<std::span<const T>> out;
-    for (const auto& array : arrays) out.push_back(view<T>(array));
-    return out;
-}
-
-// A numpy array of this shape and the memory it owns.
-template <class T>
-std::pair<Out<T>, std::span<T>> allocate(const std::vector<std::size_t>& shape) {
-    std::size_t count = 1;
-    for (const std::size_t n : shape) count *= n;
-    auto memory = std::make_unique<T[]>(count);
-    T* data = memory.get();
-    nb::capsule owner(memory.release(), [](void* p) noexcept { delete[] static_cast<T*>(p); });
-    return {Out<T>(data, shape.size(), shape.data(), owner), {data, count}};
-}
-
-// Whole numbers of any width.
-using Whole = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
-
-Integers whole(const std::optional<Whole>& array) {
-    if (!array) return {};
-    const nb::dlpack::dtype type = array->dtype();
-    const bool is_signed = type.code == static_cast<uint8_t>(nb::dlpack::dtype_code::Int);
-    if ((!is_signed && type.code != static_cast<uint8_t>(nb::dlpack::dtype_code::UInt)) || type.lanes != 1 || (type.bits == 64 && !is_signed))
-        throw Error(Fault::graph, "synapses", "numbers that are not whole");
-    return {array->data(), array->size(), type.bits / 8, is_signed};
-}
 
 template <class V>
 SynapseText<V> synapses(const Network<V>& net, const In<WeightOf<V>>& weights, const std::optional<In<V>>& bias,
@@ -221,28 +180,6 @@ struct LiveRun {
     Live<V> live;
 };
 
-using Code = nb::ndarray<const int64_t, nb::shape<-1, 7>, nb::c_contig, nb::device::cpu>;
-
-template <class R>
-PopulationText<R> population(const Code& code, const In<double>& constants, std::array<int64_t, 4> counts,
-                             const In<int64_t>& next_states, const std::vector<In<int64_t>>& tables,
-                             const std::vector<In<R>>& params, const std::vector<In<R>>& initial, int32_t start) {
-    static_assert(sizeof(Instruction) == 7 * sizeof(int64_t));
-    PopulationText<R> text;
-    text.program.code = {reinterpret_cast<const Instruction*>(code.data()), code.shape(0)};
-    text.program.constants = view<double>(constants);
-    text.program.inputs = counts[0];
-    text.program.states = counts[1];
-    text.program.params = counts[2];
-    text.program.output = counts[3];
-    text.program.next_states = view<int64_t>(next_states);
-    for (const auto& table : tables) text.program.tables.emplace_back(table.data(), table.data() + table.size());
-    text.params = views<R>(params);
-    text.initial = views<R>(initial);
-    text.start = start;
-    return text;
-}
-
 template <class V, class R, class Class>
 void bind_population(Class& c, const char* method) {
     c.def(method, [](Network<V>& net, const std::string& name, const Shape& shape, const Code& code, const In<double>& constants,
@@ -257,46 +194,6 @@ void bind_coded(Class& c) {
     c.def("coded", [](Network<float>& net, Network<S>& sums, float scale, int64_t largest, int64_t most, const std::optional<In<float>>& bias) {
         return net.add(make_coded<S>(sums.take(), {scale, largest, most}, view<float>(bias)));
     }, "sums"_a, "scale"_a, "largest"_a, "most"_a, "bias"_a.none(), "The one node of a network of integers, its sums times a scale.");
-}
-
-// A program of a rule: code, constants, counts, next states, params, and for each input what it is and which trace.
-using RuleArrays = std::tuple<Code, In<double>, std::array<int64_t, 4>, In<int64_t>, std::vector<float>, std::vector<std::array<int32_t, 2>>>;
-
-RuleProgramText rule_program(const RuleArrays& arrays) {
-    const auto& [code, constants, counts, next_states, params, inputs] = arrays;
-    RuleProgramText text;
-    text.program = population<float>(code, constants, counts, next_states, {}, {}, {}, 0).program;
-    text.params = params;
-    for (const auto& [from, trace] : inputs) text.inputs.push_back({static_cast<Reading::From>(from), trace});
-    return text;
-}
-
-template <class Class>
-void bind_plastic(Class& c) {
-    c.def("plastic", [](Network<float>& net, const std::string& name, const Shape& in, const Shape& out,
-                        const std::tuple<Whole, Whole, std::optional<Whole>, std::optional<Whole>>& synapses, const In<float>& weights,
-                        const std::optional<In<float>>& bias, const std::vector<std::optional<RuleArrays>>& parts,
-                        const std::vector<In<float>>& eligibility, int32_t every, const std::optional<std::array<float, 2>>& bounds,
-                        const std::tuple<float, std::array<float, 2>, int64_t>& codes) {
-        const auto& [indptr, targets, places, delays] = synapses;
-        PlasticText text;
-        text.indptr = whole(indptr);
-        text.targets = whole(targets);
-        text.places = whole(places);
-        text.delays = whole(delays);
-        text.weights = view<float>(weights);
-        text.bias = view<float>(bias);
-        require(parts.size() == kRuleParts, name, "another number of programs");
-        for (std::size_t p = 0; p < kRuleParts; ++p)
-            if (parts[p]) text.parts[p] = rule_program(*parts[p]);
-        text.eligibility = views<float>(eligibility);
-        text.every = every;
-        text.bounds = bounds;
-        std::tie(text.scale, text.codes, text.largest) = codes;
-        return net.add(make_plastic(name, in, out, text));
-    }, "name"_a, "inputs"_a, "out"_a, "synapses"_a, "weights"_a, "bias"_a.none(), "parts"_a, "eligibility"_a, "every"_a, "bounds"_a.none(), "codes"_a,
-       "Synapses that learn: (row pointers, targets, places, delays) by source, weights in stored order.");
-    c.def("teach", &Network<float>::teach, "node"_a, "post"_a, "modulator"_a, "A node learns by the spikes of another one.");
 }
 
 template <class V, class Class>
