@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.errors import DataError, GraphError, HardwareError, StageError
+from spikeflow.errors import DataError, GraphError, HardwareError, ShapeError, StageError
 from spikeflow.hw import map_network
 from spikeflow.ir import file, stages
 from spikeflow.ir.graph import Edge, Graph
@@ -159,6 +159,13 @@ def test_in_files_text_and_batches(tmp_path: Any) -> None:
 def test_what_is_refused(node: Poisson, told: str) -> None:
     with pytest.raises(GraphError, match=told):
         driven(node)
+
+
+def test_equal_means_are_one() -> None:
+    one, listed = Poisson((2, 3), 0.7, seed=3), Poisson((2, 3), np.full((2, 3), 0.7), seed=3)
+    assert listed.mean.shape == one.mean.shape == (1,)
+    with pytest.raises(ShapeError, match="the mean of shape"):  # as many, but not of the shape
+        Poisson((2, 3), np.full(6, 0.7), seed=3).check("drive")
 
 
 def test_drive_needs_steps_and_a_network_without_inputs_takes_no_samples() -> None:

@@ -50,7 +50,7 @@ class Poisson(Frozen):
     def __post_init__(self) -> None:
         mean = frozen(self.mean, np.float64)
         if mean.size == 1 or (mean.shape == tuple(self.shape) and (mean == mean.flat[:1]).all()):
-            mean = frozen(mean.reshape(-1)[:1], np.float64)  # one for all: a sixth of the time to draw, and less
+            mean = frozen(mean.reshape(-1)[:1], np.float64)  # one for all is drawn several times faster
         set_frozen(self, "mean", mean)
         set_frozen(self, "weight", float(np.float32(self.weight)))
 
