@@ -26,6 +26,7 @@ def float_population(r: np.random.Generator, shape: Shape) -> Population:
     reset = str(r.choice(["zero", "subtract"]))
     threshold = _some(r, shape, 0.1, 1.5)
     decay = _some(r, shape, 0.0, 1.0)
+    back = bool(r.random() < 0.5)
     models = (
         IF(threshold, reset),
         LIF(decay, threshold, reset),
@@ -35,10 +36,10 @@ def float_population(r: np.random.Generator, shape: Shape) -> Population:
             decay,
             _some(r, shape, 0, 1),
             _some(r, shape, -2, 2),
-            _some(r, shape, -1, 1),
+            _some(r, shape, -1, 1) if back else 0.0,
             threshold,
             reset,
-            bool(r.random() < 0.5),
+            back,
         ),
     )
     model = models[int(r.integers(len(models)))]

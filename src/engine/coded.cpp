@@ -29,6 +29,7 @@ public:
     void check_source(std::size_t port, const Layout& source) const override { sums->check_source(port, source); }
     std::unique_ptr<Runner<float>> runner(const Context<float>& context) const override;
     bool repeats() const override { return sums->repeats(); }
+    bool reads_whole(Isa isa) const override { return sums->reads_whole(isa); }
 
     std::unique_ptr<Node<S>> sums;
     float scale;
@@ -61,7 +62,7 @@ public:
     void step(Step<float>& step) override {
         Slot<float>& in = step.ports[0].value();
         if (!port_.kernels) begin(*in.layout);
-        whole(in.events(), in_->write_events());
+        if (in.holds_events() || !node_.reads_whole(isa_) || !whole(in)) whole(in.events(), in_->write_events());
         Step<S> inner{step.time, {&port_, 1}, out_, step.counters, step.analog, step.sample};
         sums_->step(inner);
         scaled(step.out);
@@ -79,6 +80,17 @@ private:
     }
 
     int64_t integer(float x) const { return integer_of(node_.name, x, node_.largest); }
+
+    // A dense value as it is; false where it holds what is no integer to be summed.
+    bool whole(Slot<float>& from) {
+        if constexpr (std::is_same_v<S, int32_t>) {
+            const float* const values = from.dense();
+            in_->open_dense();
+            in_->touch_all();
+            return casts_.whole(in_->sums(), values, static_cast<float>(node_.largest), from.layout->size);
+        }
+        return false;
+    }
 
     void whole(const Events<float>& from, Events<S>& to) const {
         to.index.assign(from.index.span());

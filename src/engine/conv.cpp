@@ -120,6 +120,7 @@ public:
         if constexpr (kImages) whole = WholeImage<V>(in, to, text);
         for (const int32_t down : rows.reached)
             for (const int32_t across : columns.reached) fan.push_back(int64_t{down} * across * view.group_out);
+        join_fans();
         take_bias(text.bias);
         point();
     }
@@ -131,9 +132,16 @@ public:
         return std::make_unique<ConvRunner<V, W>>(*this, context);
     }
 
+    bool reads_whole(Isa isa) const override {
+        if constexpr (kImages) return whole.possible(image_kernel<V>(isa));
+        return false;
+    }
+
     // `image` : where there is a form over whole images, room for one.
     void step(Step<V>& step, const Context<V>& context, Buffer<Element<V>>& image) const {
-        const Events<V>& events = step.ports[0].value().events();
+        Slot<V>& in = step.ports[0].value();
+        if (!in.holds_events() && add_dense(in.dense(), step, context, image)) return finish(step.out, context);
+        const Events<V>& events = in.events();
         const int64_t before = step.counters.operations();
         count_operations(events, step.analog, step.counters, [this](int32_t i) { return fan_out(i); });
         if (events.size() == 0 && bias.empty()) return step.out.clear();
@@ -145,8 +153,7 @@ public:
         } else {
             step.out.touch_all();
         }
-        if (exponent != 0) shift(step.out, kernels<V>(context.isa));
-        if (!bias.empty()) step.out.set_bias(bias.span(), bias_step);
+        finish(step.out, context);
     }
 
 private:
@@ -154,8 +161,36 @@ private:
     static constexpr bool kImages = std::is_same_v<V, float> || (std::is_same_v<V, int32_t> && std::is_same_v<W, int8_t>);
 
     bool add_image(V* to, const Events<V>& events, int64_t additions, Isa isa, Buffer<Element<V>>& image) const {
-        if constexpr (kImages) return whole.add(to, events, additions, view.by_pixels, image_kernel<V>(isa), image);
+        if constexpr (kImages)
+            return whole.pays(image_kernel<V>(isa), additions, static_cast<int64_t>(events.size())) && whole.add(to, events, isa, image);
         return false;
+    }
+
+    // The same of a dense value, without making spikes of it, and its operations counted.
+    bool add_dense(const V* values, Step<V>& step, const Context<V>& context, Buffer<Element<V>>& image) const {
+        if constexpr (kImages) {
+            if (!reads_whole(context.isa)) return false;
+            int64_t spikes = 0, unit = 0, all = 0;
+            for (const Fans& some : fans) {
+                const Tally found = kernels<V>(context.isa).tally(values + some.first * source.channels, some.count * source.channels);
+                spikes += found.nonzero;
+                all += found.nonzero * some.each;
+                unit += step.analog ? 0 : found.ones * some.each;
+            }
+            if (spikes == 0 || !whole.pays(image_kernel<V>(context.isa), all, spikes)) return false;
+            step.out.open_dense();
+            if (!whole.add(step.out.sums(), values, context.isa, image)) return false;
+            step.out.touch_all();
+            step.counters.accumulates += unit;
+            step.counters.multiplies += all - unit;
+            return true;
+        }
+        return false;
+    }
+
+    void finish(Slot<V>& out, const Context<V>& context) const {
+        if (exponent != 0) shift(out, kernels<V>(context.isa));
+        if (!bias.empty()) out.set_bias(bias.span(), bias_step);
     }
 
     int64_t fan_out(int32_t index) const { return fan[static_cast<std::size_t>(index - view.by_pixels.of(index) * view.pixels)]; }
@@ -191,6 +226,16 @@ private:
             run.to = run.target * this->layout.shape.back() * target_channels;
             run.from = run.tap * kernel_columns * view.group_out;
         }
+    }
+
+    // Neighbouring pixels whose sources have equally many synapses.
+    struct Fans {
+        int64_t first, count, each;
+    };
+    void join_fans() {
+        for (std::size_t p = 0; p < fan.size(); ++p)
+            if (!fans.empty() && fans.back().each == fan[p]) ++fans.back().count;
+            else fans.push_back({static_cast<int64_t>(p), 1, fan[p]});
     }
 
     // From the first target to the last: what lies between them in a row counts as reached.
@@ -233,6 +278,7 @@ private:
     WholeImage<V> whole;
     std::vector<Reach> reach;            // of each source pixel
     std::vector<int64_t> fan;            // synapses of a source at each pixel
+    std::vector<Fans> fans;
     Buffer<W> weights;
     Buffer<V> bias;
     int32_t target_channels = 1, group_in = 1;

@@ -95,6 +95,18 @@ struct ImageKernel {
     int32_t lanes = 0, gain = 1;
 };
 
+// Sums over windows of an image whose channels lie last: of targets, and elements of the image from one to the next.
+struct PoolView {
+    int32_t channels;
+    int32_t targets[3], window[3];               // slices, rows, columns
+    int64_t across[3], inside[3];                // from a target to the next one, and within a window
+};
+
+// How many of some values are not 0, and how many of these 1 or -1.
+struct Tally {
+    int64_t nonzero = 0, ones = 0;
+};
+
 // The bits of a register; a word that is not 0 marks a neuron in which something happened.
 template <class R>
 using Word = std::conditional_t<sizeof(R) == 4, uint32_t, uint64_t>;
@@ -130,6 +142,10 @@ struct Kernels {
     // Floats: to = from, with +0 for what is of magnitude below `least`.
     void (*keep)(R* to, const R* from, R least, int32_t n);
     void (*shift)(R* x, int32_t n, int32_t amount);                             // integers: x 2**amount, floor
+    void (*spread)(R* to, const uint64_t* words, int32_t n);                    // 1 where bit i of the words is set, else 0
+    Tally (*tally)(const R* x, int64_t n);
+    void (*scaled)(R* to, const R* x, const R* factor, int32_t n);              // x factor, and +0 for -0
+    void (*pool)(R* to, const R* from, const PoolView& view);                   // each window in the order in which it lies
 };
 
 enum class Isa { base, avx2, avx512 };
@@ -158,6 +174,9 @@ struct CastKernels {
     ScaledSums<int16_t> scaled_16;
     ScaledSums<int32_t> scaled_32;
     ScaledSums<int64_t> scaled_64;
+    // Returns whether all are whole and of magnitude up to `largest`; where not, what is written means nothing.
+    bool (*whole)(int32_t* dst, const float* src, float largest, int32_t n);
+    uint32_t (*bytes)(uint8_t* dst, const int32_t* src, int64_t n);             // returns all bits that were met
 
     template <class A>
     ScaledSums<A> scaled() const {

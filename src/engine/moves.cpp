@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "fixed.hpp"
 
@@ -157,8 +158,10 @@ public:
             windows_[axis] = there ? windows(from_[axis], to_[axis], kernel[k], stride[k]) : windows(1, 1, 1, 1);
         }
         find_only_targets();
+        find_view(kernel, stride);
     }
 
+    bool reads_whole(Isa) const override { return view_.channels > 1; }
     void check_source(std::size_t, const Layout& from) const override {
         require(from.shape == in_, this->name, "a source of another shape");
     }
@@ -168,7 +171,14 @@ public:
 
     // Spikes come in C order, so each window adds them in the C order of its own places.
     void step(Step<V>& step, const Context<V>& context) const {
-        const Events<V>& in = step.ports[0].value().events();
+        Slot<V>& source = step.ports[0].value();
+        if (view_.channels > 1 && !source.holds_events()) {
+            const V* const from = source.dense();
+            step.out.open_dense();
+            kernels<V>(context.isa).pool(step.out.sums(), from, view_);
+            return step.out.touch_all();
+        }
+        const Events<V>& in = source.events();
         Events<V>& out = step.out.write_events();
         if (in.size() == 0) return;
         if (only_target_.empty()) add_windows(in, context.scratch);
@@ -219,6 +229,20 @@ private:
         by_pixels_ = Divisor(static_cast<int32_t>(only_target_.size()));
     }
 
+    // The same over a dense value. One channel has nothing to gain from it.
+    void find_view(const Shape& kernel, const Shape& stride) {
+        view_.channels = in_[0];
+        int64_t apart = in_[0];
+        for (std::size_t axis = kAxes; axis-- > 0; apart *= from_[axis]) {
+            const bool there = axis + kernel.size() >= kAxes;
+            const std::size_t k = there ? axis + kernel.size() - kAxes : 0;
+            view_.targets[axis] = to_[axis];
+            view_.window[axis] = there ? kernel[k] : 1;
+            view_.across[axis] = (there ? stride[k] : 1) * apart;
+            view_.inside[axis] = apart;
+        }
+    }
+
     struct Window {
         int32_t first, last;     // windows that hold a position; none where last < first
     };
@@ -234,13 +258,22 @@ private:
     std::array<std::vector<Window>, kAxes> windows_;
     std::vector<int32_t> only_target_;             // of each pixel of the source, -1 for none; empty where windows overlap
     Divisor by_pixels_;
+    PoolView view_{};
 };
 
 template <class V>
 class ScaleNode final : public Node<V> {
 public:
     ScaleNode(const std::string& name, Layout layout, std::span<const WeightOf<V>> factor, int32_t exponent)
-        : Node<V>(name, std::move(layout), 1), exponent_(exponent), factor_(factor.begin(), factor.end()) {}
+        : Node<V>(name, std::move(layout), 1), exponent_(exponent), factor_(factor.begin(), factor.end()) {
+        if constexpr (std::is_floating_point_v<V>) {
+            // what is silent stays 0 only by factors that are numbers
+            const bool finite = std::all_of(factor.begin(), factor.end(), [](V f) { return std::isfinite(f); });
+            if (finite && this->layout.permuted) lay_out();
+        }
+    }
+
+    bool reads_whole(Isa) const override { return !laid_out_.empty(); }
 
     void check_source(std::size_t, const Layout& from) const override {
         require(from.shape == this->layout.shape, this->name, "a source of another shape");
@@ -249,8 +282,10 @@ public:
         return std::make_unique<Stateless<V, ScaleNode>>(*this, context);
     }
 
-    void step(Step<V>& step, const Context<V>&) const {
-        const Events<V>& in = step.ports[0].value().events();
+    void step(Step<V>& step, const Context<V>& context) const {
+        Slot<V>& source = step.ports[0].value();
+        if (!source.holds_events() && !laid_out_.empty()) return scale(source.dense(), step, kernels<V>(context.isa));
+        const Events<V>& in = source.events();
         count_operations(in, step.analog, step.counters, [](int32_t) { return int64_t{1}; });
         Events<V>& out = step.out.write_events();
         for (std::size_t e = 0; e < in.size(); ++e) {
@@ -272,8 +307,31 @@ private:
         }
     }
 
+    // A dense value, without making spikes of it.
+    void scale(const V* from, Step<V>& step, const Kernels<V>& kernels) const {
+        const Layout& layout = this->layout;
+        const Tally found = kernels.tally(from, layout.size);
+        step.counters.accumulates += step.analog ? 0 : found.ones;
+        step.counters.multiplies += found.nonzero - (step.analog ? 0 : found.ones);
+        step.out.open_dense();
+        for (int32_t b = 0; b < layout.blocks; ++b) {
+            const V* const factor = laid_out_.data() + (factor_.size() == 1 ? 0 : layout.first(b));
+            kernels.scaled(step.out.sums() + layout.first(b), from + layout.first(b), factor, layout.length(b));
+        }
+        step.out.touch_all();
+    }
+
+    void lay_out() {
+        const Layout& layout = this->layout;
+        const bool one = factor_.size() == 1;
+        laid_out_.resize(static_cast<std::size_t>(one ? layout.block : layout.size));
+        for (std::size_t i = 0; i < laid_out_.size(); ++i)
+            laid_out_[i] = static_cast<V>(factor_[one ? 0 : static_cast<std::size_t>(layout.logical(static_cast<int32_t>(i)))]);
+    }
+
     int32_t exponent_;
     std::vector<WeightOf<V>> factor_;
+    Buffer<V> laid_out_;                           // as the values lie, one or a block where all are one; empty: never dense
 };
 
 }  // namespace

@@ -93,6 +93,7 @@ void Network<V>::seal() {
         for (const auto& edges : entry.ports)
             for (const EdgeRef& edge : edges) entry.analog |= entries_[static_cast<std::size_t>(edge.source)].analog;
     }
+    find_whole(entries_, isa_);
     if (shares_ > 1) {
         phases_ = phases_of(entries_);
         period_ = period_of(entries_, phases_);

@@ -25,7 +25,26 @@ struct Entry {
     std::vector<std::vector<EdgeRef>> ports;
     int32_t ring = 1;                            // past values kept, the present included
     bool analog = false;                         // comes from a current, no population between
+    bool whole = false;                          // see Slot::whole
 };
+
+// Populations of channels and pixels whose readers all take dense values: their spikes need not be picked out.
+template <class V>
+void find_whole(std::vector<Entry<V>>& entries, Isa isa) {
+    std::vector<uint8_t> read(entries.size(), 0), as_spikes(entries.size(), 0);
+    for (const Entry<V>& entry : entries)
+        for (const auto& edges : entry.ports)
+            for (const EdgeRef& edge : edges) {
+                // several edges are added up, and populations read sums: both are dense
+                const bool dense = edges.size() > 1 || (entry.node && (entry.node->is_population() || entry.node->reads_whole(isa)));
+                read[static_cast<std::size_t>(edge.source)] = 1;
+                as_spikes[static_cast<std::size_t>(edge.source)] |= !dense;
+            }
+    for (std::size_t n = 0; n < entries.size(); ++n) {
+        Entry<V>& entry = entries[n];
+        entry.whole = entry.node && entry.node->is_population() && entry.layout.permuted && read[n] && !as_spikes[n];
+    }
+}
 
 // Nodes that run one after the other: by all threads, each its own range of neurons, or by one of them.
 struct Phase {

@@ -129,8 +129,10 @@ public:
         }
         if (context_.share.count == 1) open(step);
         dense_ = !node_.program.spikes();
-        events_ = dense_ ? nullptr : &step.out.write_events();
+        whole_ = !dense_ && step.out.whole;
+        events_ = dense_ || whole_ ? nullptr : &step.out.write_events();
         if (dense_) step.out.write_dense();
+        if (whole_) step.out.open_dense();
         step.counters.updates += size_;
         step.counters.narrowed.resize(node_.program.narrows());
         for (int32_t b = first_; b < last_; ++b) run_block(b, step);
@@ -149,6 +151,7 @@ private:
         const auto at = static_cast<std::size_t>(b);
         bool silent = true;
         for (std::size_t p = 0; p < step.ports.size(); ++p) silent &= silent_port(step.ports[p], b);
+        if (whole_) step.out.clear_blocks(b, b + 1);
         if (silent && resting_[at]) {
             step.counters.skipped += n;
             step.counters.idle += n;
@@ -282,6 +285,11 @@ private:
             step.out.touch(b);
             return;
         }
+        if (whole_) {
+            value_kernels_.spread(const_cast<V*>(step.out.block(b)), scratch.masks, n);
+            step.out.touch(b);
+            return;
+        }
         for (const int32_t place : scratch.masked(n)) {
             const int32_t at = layout_.logical(b, place);
             if (layout_.permuted) scratch.mark(at);
@@ -310,7 +318,7 @@ private:
     std::vector<Buffer<R>> states_;
     std::vector<uint8_t> resting_;
     Events<V>* events_ = nullptr;
-    bool dense_ = false;
+    bool dense_ = false, whole_ = false;    // how the step's output is written, if not as spikes: as values, as a dense 0 or 1
 };
 
 template <class V, class R>

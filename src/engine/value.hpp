@@ -72,6 +72,7 @@ public:
         : layout(&layout), scratch_(&scratch), kernels_(&kernels) {}
 
     const Layout* layout;
+    bool whole = false;             // who reads it takes a dense value as readily as spikes
 
     // Nothing is emitted: no spikes, and +0 everywhere.
     void clear();
@@ -104,6 +105,7 @@ public:
         return bias_.empty() ? nullptr : bias_.data() + static_cast<std::size_t>(b) * static_cast<std::size_t>(bias_step_);
     }
     bool holds_dense() const { return has_dense_; }
+    bool holds_events() const { return has_events_; }
     // Known to be +0 everywhere, without looking.
     bool silent() const { return has_events_ && events_.size() == 0; }
 

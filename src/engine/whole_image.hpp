@@ -1,6 +1,6 @@
 // A convolution over a whole image at once: for inputs so busy that spike by spike takes longer.
 //
-// Spikes are painted into an image with the padding around it, and a kernel reads each target's window with its sums in
+// What arrives is painted into an image with the padding around it, channels last, and a kernel reads each target's window with its sums in
 // registers. Floats add up in the order of their sources, a silent one +0 or -0, which changes no bit; codes, painted as
 // bytes, are exact in any order. So which form ran cannot be told from the sums.
 #pragma once
@@ -31,12 +31,13 @@ public:
         const int64_t left = text.padding[2 * x], columns = left + in.back() + text.padding[2 * x + 1];
         const int64_t channels = in[0], size = sizeof(Element), height = above + rows + below;
         if (height * columns * channels > kMost) return;
-        pixel_ = kBytes ? channels : 1;
-        plane_ = kBytes ? 1 : height * columns;
+        channels_ = channels;
+        by_pixels_ = Divisor(static_cast<int32_t>(rows * in.back()));
         size_ = static_cast<std::size_t>(height * columns * channels) + kBeyond;
         for (int64_t y = 0; y < rows; ++y)
-            for (int64_t p = 0; p < in.back(); ++p) place_.push_back(static_cast<int32_t>(((y + above) * columns + left + p) * pixel_));
-        const int64_t line = columns * pixel_ * size;
+            for (int64_t p = 0; p < in.back(); ++p) place_.push_back(static_cast<int32_t>(((y + above) * columns + left + p) * channels));
+        across_ = in.back();
+        const int64_t line = columns * channels * size;
         view_.rows = lines ? to[1] : 1;
         view_.columns = to.back();
         view_.channels = to[0];
@@ -44,20 +45,28 @@ public:
         view_.kernel_rows = lines ? text.kernel[0] : 1;
         view_.fours = kBytes ? (text.kernel[x] * in[0] + 3) / 4 : text.kernel[x];
         view_.down = (lines ? text.stride[0] : 1) * line;
-        view_.across = text.stride[x] * pixel_ * size;
-        view_.plane = plane_ * size;
+        view_.across = text.stride[x] * channels * size;
+        view_.plane = size;
         view_.tap_down = (lines ? text.dilation[0] : 1) * line;
-        view_.tap_across = 4 * int64_t{text.dilation[x]};
+        view_.tap_across = kBytes ? 4 : size * channels * text.dilation[x];
         products_ = int64_t{view_.rows} * view_.columns * view_.channels * view_.planes * view_.kernel_rows * view_.fours * (4 / size);
         pack(in[0], text);
     }
 
-    // The sums of all targets, where this is possible and faster than so many additions by the spikes.
-    bool add(V* to, const Events<V>& events, int64_t additions, const Divisor& by_pixels, const ImageKernel<V>& kernel, Buffer<Element>& image) const {
-        if (weights_.empty() || kernel.lanes == 0 || view_.channels % kernel.lanes != 0) return false;
-        const int64_t work = additions + kOfSpike * static_cast<int64_t>(events.size());
-        if (work < products_ / kernel.gain || !paint(events, by_pixels, image)) return false;
-        kernel.conv(to, bytes(weights_.data()), bytes(image.data()), view_);
+    bool possible(const ImageKernel<V>& kernel) const { return !weights_.empty() && kernel.lanes != 0 && view_.channels % kernel.lanes == 0; }
+
+    // Whether it is faster than so many additions by so many spikes.
+    bool pays(const ImageKernel<V>& kernel, int64_t additions, int64_t spikes) const {
+        return possible(kernel) && additions + kOfSpike * spikes >= products_ / kernel.gain;
+    }
+
+    // The sums of all targets, of spikes or of a dense value; false where a value is none that its element holds.
+    template <class Values>
+    bool add(V* to, const Values& values, Isa isa, Buffer<Element>& image) const {
+        image.resize(size_);
+        std::fill(image.begin(), image.end(), Element{0});
+        if (!paint(values, isa, image)) return false;
+        image_kernel<V>(isa).conv(to, bytes(weights_.data()), bytes(image.data()), view_);
         return true;
     }
 
@@ -69,19 +78,28 @@ private:
     template <class T>
     static const unsigned char* bytes(const T* x) { return reinterpret_cast<const unsigned char*>(x); }
 
-    // False where a value is none that its element holds: of a byte, 1 to 127.
-    bool paint(const Events<V>& events, const Divisor& by_pixels, Buffer<Element>& image) const {
-        image.resize(size_);
-        std::fill(image.begin(), image.end(), Element{0});
+    // Of a byte: 1 to 127.
+    bool paint(const Events<V>& events, Isa, Buffer<Element>& image) const {
         const auto pixels = static_cast<int32_t>(place_.size());
-        uint32_t outside = 0;
+        uint32_t met = 0;
         for (std::size_t e = 0; e < events.size(); ++e) {
-            const int32_t c = by_pixels.of(events.index[e]);
+            const int32_t c = by_pixels_.of(events.index[e]);
             const V value = events.at(e);
-            image[static_cast<std::size_t>(place_[static_cast<std::size_t>(events.index[e] - c * pixels)] + c * plane_)] = static_cast<Element>(value);
-            if constexpr (kBytes) outside |= static_cast<uint32_t>(value);
+            image[static_cast<std::size_t>(place_[static_cast<std::size_t>(events.index[e] - c * pixels)] + c)] = static_cast<Element>(value);
+            if constexpr (kBytes) met |= static_cast<uint32_t>(value);
         }
-        return outside <= INT8_MAX;
+        return met <= INT8_MAX;
+    }
+
+    bool paint(const V* values, Isa isa, Buffer<Element>& image) const {
+        const int64_t line = across_ * channels_;
+        uint32_t met = 0;
+        for (std::size_t first = 0; first < place_.size(); first += static_cast<std::size_t>(across_), values += line) {
+            Element* const to = image.data() + place_[first];
+            if constexpr (kBytes) met |= cast_kernels(isa).bytes(to, values, line);
+            else std::copy_n(values, line, to);
+        }
+        return met <= INT8_MAX;
     }
 
     void pack(int32_t channels, const ConvText<V>& text) {
@@ -102,8 +120,9 @@ private:
     ImageView view_{};
     Buffer<std::conditional_t<kBytes, int8_t, float>> weights_;
     std::size_t size_ = 0;
-    int64_t pixel_ = 1, plane_ = 1;                  // elements from a pixel to the next one, and from a channel to the next
-    std::vector<int32_t> place_;                     // of the first channel of each pixel
+    int64_t channels_ = 1, across_ = 1;              // of the source; the latter: pixels of a row
+    Divisor by_pixels_;
+    std::vector<int32_t> place_;                     // of the first channel of each pixel, row by row
     int64_t products_ = 0;
 };
 

@@ -20,7 +20,7 @@ Worker<V>::Worker(const Network<V>& network, int32_t shares)
         Cell& cell = cells_[n];
         // what others read later outlasts the steps that a team runs without meeting
         const int32_t longer = shares > 1 && entry.ring > 1 ? network.period() - 1 : 0;
-        for (int32_t r = 0; r < entry.ring + longer; ++r) cell.ring.emplace_back(entry.layout, scratch_, kernels_of_isa);
+        for (int32_t r = 0; r < entry.ring + longer; ++r) cell.ring.emplace_back(entry.layout, scratch_, kernels_of_isa).whole = entry.whole;
         for (const auto& edges : entry.ports) {
             Port<V> port;
             port.kernels = &kernels_of_isa;

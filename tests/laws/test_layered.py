@@ -1,4 +1,4 @@
-"""Fast forms of busy layers: rows of bytes in narrow sums, whole images by dot products, spikes from masks.
+"""Fast forms of busy layers: rows of bytes in narrow sums, whole images by dot products, spikes from masks or never picked out.
 
 Each against the reference, bit for bit, on every set of instructions: convolutions and full layers of codes and of floats, drawn
 at random (1 to 70 channels and neurons, kernels 1 to 4 wide, strides 1 to 3, paddings 0 to 2, inputs 1 to 95 % busy with values
@@ -14,7 +14,7 @@ import pytest
 
 from spikeflow.ir.arrays import Codes
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Conv2d, Input, Linear, Node, Output, SumPool
+from spikeflow.ir.nodes import Conv2d, Input, Linear, Node, Output, Scale, SumPool, convolution
 from spikeflow.neurons import LIF
 from spikeflow.sim import engine, reference
 from spikeflow.sim.inputs import Dense
@@ -96,6 +96,54 @@ def test_batches_equal_the_reference(batch: int) -> None:
     rng = np.random.default_rng(batch)
     graph = _conv_graph(rng, True)
     _held(graph, _inputs(rng, graph.shapes["x"], batch), rng)
+
+
+def _stack(rng: np.random.Generator, codes: bool) -> Graph:
+    """Neurons between convolutions and pools in one to three dimensions, whose spikes stay dense or not; with other readers."""
+    axes = int(rng.integers(1, 4))
+    side, channels = (14, 10, 6)[axes - 1], int(rng.choice([1, 2, 16, 17, 32]))
+    nodes: dict[str, Node] = {"x": Input((3, *[side] * axes))}
+    padding = ((1, 1),) * axes
+    nodes["conv0"] = convolution(_weight(rng, (channels, 3, *[3] * axes), codes), padding=padding)
+    nodes["lif0"] = LIF(0.9, float(rng.choice([0.5, 2.0])), "subtract").node((channels, *[side] * axes))
+    if rng.random() < 0.7:
+        window = tuple(int(n) for n in rng.integers(1, 4, axes))
+        nodes["pool"] = SumPool(window, tuple(int(n) for n in rng.integers(1, 3, axes)))
+    out = int(rng.choice([5, 16, 32]))
+    groups = 2 if channels % 2 == 0 and rng.random() < 0.2 else 1
+    weight = _weight(rng, (groups * out, channels // groups, *[2] * axes), codes)
+    nodes["conv1"] = convolution(weight, padding=padding, groups=groups)
+    edges = list(_chain(nodes).edges)
+    shapes = Graph(nodes | {"y": Output()}, (*edges, Edge("conv1", "y"))).shapes
+    nodes["lif1"] = LIF(0.9, 1.0, "subtract").node(shapes["conv1"])
+    edges.append(Edge("conv1", "lif1"))
+    nodes["y"] = Output()
+    edges.append(Edge("lif1", "y"))
+    if rng.random() < 0.4:  # a second reader, which takes spikes
+        nodes |= {"full": Linear(_weight(rng, (4, channels * side**axes), codes)), "z": Output()}
+        edges += [Edge("lif0", "full", delay=int(rng.integers(0, 3))), Edge("full", "z")]
+    if rng.random() < 0.4:  # a way around, as residual networks have it
+        factors = rng.choice([-2.0, 0.3, 1.0, 0.0], (int(rng.choice([1, channels])), *[1] * axes))
+        nodes["scale"] = Scale(factors.astype(np.float32))
+        nodes["beside"] = LIF(0.5, 0.7, "zero").node((channels, *[side] * axes))
+        nodes["w"] = Output()
+        edges += [Edge("lif0", "scale"), Edge("scale", "beside"), Edge("conv0", "beside"), Edge("beside", "w")]
+    if rng.random() < 0.4:  # feedback, which is added up
+        nodes["back"] = convolution(_weight(rng, (channels, channels, *[3] * axes), codes), padding=padding)
+        edges += [Edge("lif0", "back", delay=int(rng.integers(1, 3))), Edge("back", "lif0")]
+    return Graph(nodes, tuple(edges))
+
+
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize("seed", range(40))
+def test_neurons_between_images_equal_the_reference(seed: int, codes: bool) -> None:
+    rng = np.random.default_rng([seed, 20 + codes])
+    graph = _stack(rng, codes)
+    inputs = _inputs(rng, graph.shapes["x"], int(rng.choice([1, 3])))
+    recorded = ["lif0", "lif1"] if rng.random() < 0.3 else []
+    expected = reference.simulate(graph, inputs, STEPS, record=recorded)
+    for isa in range(3):
+        same(engine.prepare(graph, int(rng.integers(1, 4)), isa)(inputs, STEPS, record=recorded), expected)
 
 
 def test_values_beyond_a_byte_are_no_image() -> None:

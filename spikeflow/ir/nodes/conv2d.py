@@ -174,7 +174,7 @@ def _numbered(at: list[Array], shape: Shape) -> Array:
 
 
 def convolution(
-    weight: Array,
+    weight: Weight,
     bias: Array | None = None,
     stride: Shape = (),
     padding: tuple[Pair, ...] = (),
@@ -187,7 +187,7 @@ def convolution(
     weight : ``(out, in / groups, *kernel)``.
     rest : dilation and groups.
     """
-    axes = np.ndim(weight) - 2
+    axes = len(weight.shape) - 2
     ones = (1,) * axes
     rest.setdefault("dilation", ones)
     return Conv2d(weight, bias, stride or ones, padding or ((0, 0),) * axes, **rest)
