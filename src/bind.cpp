@@ -36,7 +36,7 @@ using FeedArrays = std::tuple<std::string, In<V>, In<int64_t>, In<int32_t>, In<i
 template <class V>
 SynapseText<V> synapses(const Network<V>& net, const In<WeightOf<V>>& weights, const std::optional<In<V>>& bias,
                         const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes = {2, 2}) {
-    return {view<WeightOf<V>>(weights), view<V>(bias), whole(delays), exponent, static_cast<Scope>(scopes[0]), static_cast<Scope>(scopes[1]), net.shares()};
+    return {view<WeightOf<V>>(weights), view<V>(bias), whole(delays), exponent, static_cast<Scope>(scopes[0]), static_cast<Scope>(scopes[1]), net.cut()};
 }
 
 // The last steps of a run as Python sees it: signals and the caller's progress; never throws into the engine.
@@ -57,6 +57,23 @@ struct Monitor {
         }
     }
 };
+
+// What Python does with the spikes of this process: it gives them to the others and brings theirs. An error of Python goes
+// through the engine as it is.
+Exchange exchange_of(const nb::object& given) {
+    if (given.is_none()) return {};
+    return [given](std::span<const int32_t> own) {
+        const nb::gil_scoped_acquire locked;
+        auto [array, memory] = allocate<int32_t>({own.size()});
+        std::copy(own.begin(), own.end(), memory.begin());
+        std::vector<Buffer<int32_t>> all;
+        for (const nb::handle one : given(array)) {
+            const auto words = nb::cast<In<int32_t>>(one);
+            all.emplace_back().assign(view<int32_t>(words));
+        }
+        return all;
+    };
+}
 
 template <class V>
 Feed<V> to_feed(const FeedArrays<V>& arrays) {
@@ -143,9 +160,10 @@ public:
     }
 
     template <class Run>
-    nb::tuple run(nb::object progress, const Run& run) {
+    nb::tuple run(nb::object progress, const nb::object& exchange, const Run& run) {
         Monitor monitor{std::move(progress), text.samples, {}};
         text.monitor = [&monitor](int64_t done) { return monitor(done); };
+        text.exchange = exchange_of(exchange);
         RunResult<V> result;
         {
             const nb::gil_scoped_release unlocked;
@@ -166,11 +184,11 @@ private:
 template <class V>
 nb::tuple run(Network<V>& network, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds,
               const std::vector<int32_t>& recorded, const TraceArrays<V>& traces, int32_t threads, nb::object progress,
-              const In<int64_t>& begun, const In<int64_t>& numbers, const StartArrays<V>& start, const EndArrays<V>& end) {
+              const In<int64_t>& begun, const In<int64_t>& numbers, const StartArrays<V>& start, const EndArrays<V>& end, const nb::object& exchange) {
     Stretch<V> stretch(network, steps, samples, feeds, recorded, traces, threads);
     stretch.text.start = to_start<V>(begun, numbers, start);
     stretch.text.end = memories<Stored<V>>(end);
-    return stretch.run(std::move(progress), [&](const RunText<V>& text) { return network.run(text); });
+    return stretch.run(std::move(progress), exchange, [&](const RunText<V>& text) { return network.run(text); });
 }
 
 // A live run beside the network that it needs.
@@ -216,7 +234,7 @@ void bind_nodes(Class& c) {
     }, "name"_a, "inputs"_a, "out"_a, "indptr"_a, "targets"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a, "scopes"_a);
     c.def("by_rule", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const std::vector<ProjectionNumbers>& projections,
                         const std::optional<In<V>>& bias, int32_t bits, float scale) {
-        return net.add(make_by_rule<V>(name, in, out, {projections_of(projections), view<V>(bias), bits, scale, net.shares()}));
+        return net.add(make_by_rule<V>(name, in, out, {projections_of(projections), view<V>(bias), bits, scale, net.cut()}));
     }, "name"_a, "inputs"_a, "out"_a, "projections"_a, "bias"_a.none(), "bits"_a, "scale"_a);
     c.def("conv", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<W>& weights,
                      const std::optional<In<V>>& bias, const Shape& kernel, const Shape& stride,
@@ -241,15 +259,26 @@ void bind_nodes(Class& c) {
 template <class V>
 auto bind_network(nb::module_& m, const char* name, const char* doc) {
     nb::class_<Network<V>> c(m, name, doc);
-    c.def("__init__", [](Network<V>* net, int32_t isa, int32_t shares) { new (net) Network<V>(static_cast<Isa>(std::clamp(isa, 0, 2)), shares); },
-          "isa"_a = 2, "shares"_a = 1, "isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.");
-    c.def_prop_ro("shares", &Network<V>::shares).def_prop_ro("period", &Network<V>::period, "Steps that shares run between two meetings.");
+    c.def("__init__", [](Network<V>* net, int32_t isa, int32_t shares, std::optional<std::array<int32_t, 2>> own) {
+        const Cut cut = own ? Cut{shares, (*own)[0], (*own)[1]} : Cut::among_threads(std::clamp(shares, 1, 1024));
+        new (net) Network<V>(static_cast<Isa>(std::clamp(isa, 0, 2)), cut);
+    }, "isa"_a = 2, "shares"_a = 1, "own"_a.none() = nb::none(),
+       "isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: into how many a sample's neurons are cut; "
+          "own: which of them this process holds, first to before last, where it is not all.");
+    c.def_prop_ro("shares", [](const Network<V>& net) { return net.cut().shares; });
+    c.def_prop_ro("own", [](const Network<V>& net) { return std::make_tuple(net.cut().first, net.cut().last); }, "The shares that this process holds.");
+    c.def_prop_ro("period", &Network<V>::period, "Steps that shares run between two meetings.");
+    c.def("held", [](const Network<V>& net, int32_t node, int32_t first, int32_t last) {
+        const Targets held = net.held(node, first, last);
+        return std::make_tuple(held.first, held.last);
+    }, "node"_a, "first"_a, "last"_a, "The neurons of a node that these shares hold; all, where it is not cut.");
     bind_nodes<V>(c);
     bind_population<V, V>(c, "population");
     c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);
     c.def("seal", &Network<V>::seal, "No more nodes or edges: check that nothing is missing.");
     c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a.noconvert(), "threads"_a, "progress"_a.none(),
           "begun"_a, "numbers"_a, "start"_a, "end"_a.noconvert(),        // which is written: a copy would be lost
+          "exchange"_a.none() = nb::none(),
           "Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.");
     c.def("live", [](Network<V>& net, int32_t samples, const In<int64_t>& begun, const In<int64_t>& numbers, const StartArrays<V>& start) {
         return new LiveRun<V>{net, {net, samples, to_start<V>(begun, numbers, start)}};
@@ -261,10 +290,10 @@ template <class V>
 void bind_live(nb::module_& m, const char* name) {
     nb::class_<LiveRun<V>> c(m, name, "A batch under way.");
     c.def("advance", [](LiveRun<V>& run, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds, const std::vector<int32_t>& recorded,
-                        const TraceArrays<V>& traces, int32_t threads, nb::object progress) {
+                        const TraceArrays<V>& traces, int32_t threads, nb::object progress, const nb::object& exchange) {
         Stretch<V> stretch(run.network, steps, samples, feeds, recorded, traces, threads);
-        return stretch.run(std::move(progress), [&](const RunText<V>& text) { return run.live.advance(text); });
-    }, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a.noconvert(), "threads"_a, "progress"_a.none());
+        return stretch.run(std::move(progress), exchange, [&](const RunText<V>& text) { return run.live.advance(text); });
+    }, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a.noconvert(), "threads"_a, "progress"_a.none(), "exchange"_a.none() = nb::none());
     c.def("save", [](LiveRun<V>& run, const EndArrays<V>& end) {
         auto into = memories<Stored<V>>(end);
         run.live.save(into);
@@ -314,12 +343,12 @@ NB_MODULE(_engine, m) {
         for (const OperationFacts& row : kOperations) rows.emplace_back(row.word, row.arguments, row.legal<float>(), row.legal<int64_t>());
         return rows;
     }, "The operations by number: name, arguments, whether they take real numbers and whole ones.");
-    m.def("reach_of_sources", [](const std::string& name, int32_t sources, int32_t targets, const std::vector<ProjectionNumbers>& projections) {
-        const std::vector<int32_t> found = reach_of_sources(name, sources, targets, projections_of(projections));
+    m.def("reach_of_sources", [](const std::string& name, int32_t sources, int32_t targets, const std::vector<ProjectionNumbers>& projections, int32_t first, int32_t last) {
+        const std::vector<int32_t> found = reach_of_sources(name, sources, targets, projections_of(projections), {first, last});
         auto [array, memory] = allocate<int32_t>({found.size()});
         std::copy(found.begin(), found.end(), memory.begin());
         return array;
-    }, "name"_a, "sources"_a, "targets"_a, "projections"_a, "The longest delay of each source's synapses by rule.");
+    }, "name"_a, "sources"_a, "targets"_a, "projections"_a, "first"_a, "last"_a, "The longest delay of each source's synapses by rule onto some of the targets.");
     nb::class_<Counters>(m, "Counters", "What one node did, summed over samples and steps.")
         .def_ro("spikes", &Counters::spikes)
         .def_ro("accumulates", &Counters::accumulates)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from spikeflow.cli import console, opened, recordings
+from spikeflow.cli import console, opened, over_ranks, recordings
+
+if TYPE_CHECKING:
+    from spikeflow.ir.record import Network
+    from spikeflow.sim.evaluation import Evaluation
 
 
 @click.command("run", cls=console.Writing)
@@ -21,6 +26,7 @@ from spikeflow.cli import console, opened, recordings
 @click.option(
     "--threads", type=click.IntRange(0), default=0, help="0 takes all cores. Results do not depend on it."
 )
+@over_ranks.RANKS
 @click.option(
     "--exit/--no-exit",
     default=True,
@@ -67,11 +73,11 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
     """
     limit, out, save, load = (options.pop(name) for name in ("limit", "out", "save_state", "load_state"))
     record_out = options.pop("record_out")
+    options["ranks"], leads = over_ranks.asked(options["ranks"])
     if bool(options["record"]) != bool(record_out):
         raise click.UsageError("--record NAME and --record-out FILE belong together.")
     from spikeflow.sim.checkpoint import Checkpoint
     from spikeflow.sim.classify import RunOptions, classify
-    from spikeflow.sim.record_file import sink_of
     from spikeflow.sim.save import write_answers
     from spikeflow.sim.summary import reading_points, summarise
 
@@ -81,26 +87,39 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
         network = network.with_seed(seed)
     options["kept"] = reading_points(options["steps"] or network.record.steps)
     options["start"] = Checkpoint.load(load) if load else None
-    with console.heard() as warned, console.progress("running") as progress, sink_of(record_out) as sink:
+    recording = over_ranks.recording(record_out, leads)
+    with recording as sink, console.heard() as warned, console.progress("running") as progress:
         asked = RunOptions(**options, keep_state=bool(save), sink=sink)
         evaluation = classify(network, samples, asked, progress)
+    if not leads:
+        return
     summary = summarise(network, evaluation, samples.y)
     if out:
         write_answers(out, evaluation)
     if save and evaluation.checkpoint is not None:
         evaluation.checkpoint.save(save)
-    made = network.graph.integers
-    integers = {} if made is None else {"integers": {"chip": made.chip, "origin": made.origin}}
     named = recordings.answered(network, samples, evaluation)
-    answers = {"answers": named} if named else {}
-    went_on = {"before": evaluation.before, "load_state": load} if load else {}
-    facts = {"file": file, "engine": options["engine"], **integers, **went_on, **answers, **summary.to_json()}
-    told = (
-        []
-        if made is None
-        else [f"integers for {made.chip}, made from the network {made.origin or 'unknown'}"]
-    )
-    told += [f"goes on behind step {evaluation.before} of {load}"] if load else []
-    told += recordings.listed(named)
+    more, told = _facts(network, evaluation, named, load)
+    facts = {"file": file, "engine": options["engine"], **more, **summary.to_json(), "warnings": warned}
     written = [f"Written: {path}" for path in (out, save, record_out) if path]
-    console.emit(as_json, {**facts, "warnings": warned}, "\n".join([*told, summary.to_text(), *written]))
+    console.emit(as_json, facts, "\n".join([*told, summary.to_text(), *written]))
+
+
+def _facts(
+    network: Network, evaluation: Evaluation, named: dict[str, Any], load: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """What is told beside the summary, where there is any: as data, and as lines."""
+    facts, told = dict[str, Any](), list[str]()
+    if (made := network.graph.integers) is not None:
+        facts["integers"] = {"chip": made.chip, "origin": made.origin}
+        told.append(f"integers for {made.chip}, made from the network {made.origin or 'unknown'}")
+    if load:
+        facts |= {"before": evaluation.before, "load_state": load}
+        told.append(f"goes on behind step {evaluation.before} of {load}")
+    if named:
+        facts["answers"] = named
+        told += recordings.listed(named)
+    if evaluation.exchanged is not None:
+        facts["exchanged"] = asdict(evaluation.exchanged)
+        told.append(str(evaluation.exchanged))
+    return facts, told

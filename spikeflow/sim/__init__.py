@@ -42,6 +42,7 @@ def run(
     record: Sequence[str] = (),
     threads: int = 0,
     progress: Progress | None = None,
+    ranks: int | str = 1,
 ) -> Result:
     """Run a graph at stage snn or fixed for so many steps.
 
@@ -55,6 +56,8 @@ def run(
         or what arrives at its port ("layer.in"), as an array ``(T, B, *shape)``.
     threads : for the engine; 0 takes all cores. Results do not depend on it.
     progress : called with (samples done, samples).
+    ranks : over how many processes of this machine the network is spread, or "mpi" for those that an MPI
+        launcher started (`spikeflow.sim.ranks`). Results do not depend on it.
 
     Warns
     -----
@@ -65,7 +68,7 @@ def run(
     ------
     DataError, SimulationError, GraphError
     """
-    found = prepare(graph, engine, threads)(inputs, steps, record, progress, state)
+    found = prepare(graph, engine, threads, ranks)(inputs, steps, record, progress, state)
     for text in found.warnings:
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
     return found
@@ -116,8 +119,8 @@ class Live(Protocol):
         ...
 
 
-def prepare(graph: Graph, engine: str = "cpp", threads: int = 0) -> Runner:
-    """The graph made ready: lowering is done once for many runs.
+def prepare(graph: Graph, engine: str = "cpp", threads: int = 0, ranks: int | str = 1) -> Runner:
+    """The graph made ready: lowering is done once for many runs; the arguments are those of `run`.
 
     Raises
     ------
@@ -129,6 +132,12 @@ def prepare(graph: Graph, engine: str = "cpp", threads: int = 0) -> Runner:
     expect_graph(graph)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
         raise DataError("threads", threads, "a whole number, 0 for all cores")
+    if ranks != 1:
+        if engine != "cpp":
+            raise SimulationError("run", f"over ranks, which engine {engine!r} cannot do", "engine='cpp'")
+        from spikeflow.sim import ranks as over_ranks
+
+        return over_ranks.prepare(graph, ranks, threads)
     if engine == "reference":
         from spikeflow.sim import reference
 

@@ -20,8 +20,10 @@ def operations() -> list[tuple[str, int, bool, bool]]:
     The operations by number: name, arguments, whether they take real numbers and whole ones.
     """
 
-def reach_of_sources(name: str, sources: int, targets: int, projections: Sequence[tuple[Sequence[int], Sequence[float]]]) -> NDArray[numpy.int32]:
-    """The longest delay of each source's synapses by rule."""
+def reach_of_sources(name: str, sources: int, targets: int, projections: Sequence[tuple[Sequence[int], Sequence[float]]], first: int, last: int) -> NDArray[numpy.int32]:
+    """
+    The longest delay of each source's synapses by rule onto some of the targets.
+    """
 
 class Counters:
     """What one node did, summed over samples and steps."""
@@ -56,7 +58,7 @@ class Counters:
 class FloatLive:
     """A batch under way."""
 
-    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None) -> tuple: ...
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
 
     def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]]) -> None:
         """Write the state into the arrays given."""
@@ -64,7 +66,7 @@ class FloatLive:
 class Int32Live:
     """A batch under way."""
 
-    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None) -> tuple: ...
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
 
     def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> None:
         """Write the state into the arrays given."""
@@ -72,7 +74,7 @@ class Int32Live:
 class Int64Live:
     """A batch under way."""
 
-    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None) -> tuple: ...
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
 
     def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> None:
         """Write the state into the arrays given."""
@@ -80,17 +82,26 @@ class Int64Live:
 class FloatNetwork:
     """A network in float32."""
 
-    def __init__(self, isa: int = 2, shares: int = 1) -> None:
+    def __init__(self, isa: int = 2, shares: int = 1, own: Sequence[int] | None = None) -> None:
         """
-        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.
+        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: into how many a sample's neurons are cut; own: which of them this process holds, first to before last, where it is not all.
         """
 
     @property
     def shares(self) -> int: ...
 
     @property
+    def own(self) -> tuple[int, int]:
+        """The shares that this process holds."""
+
+    @property
     def period(self) -> int:
         """Steps that shares run between two meetings."""
+
+    def held(self, node: int, first: int, last: int) -> tuple[int, int]:
+        """
+        The neurons of a node that these shares hold; all, where it is not cut.
+        """
 
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 
@@ -121,7 +132,7 @@ class FloatNetwork:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]]) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
@@ -147,17 +158,26 @@ class FloatNetwork:
 class Int32Network:
     """A network of integers that all fit 32 bits."""
 
-    def __init__(self, isa: int = 2, shares: int = 1) -> None:
+    def __init__(self, isa: int = 2, shares: int = 1, own: Sequence[int] | None = None) -> None:
         """
-        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.
+        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: into how many a sample's neurons are cut; own: which of them this process holds, first to before last, where it is not all.
         """
 
     @property
     def shares(self) -> int: ...
 
     @property
+    def own(self) -> tuple[int, int]:
+        """The shares that this process holds."""
+
+    @property
     def period(self) -> int:
         """Steps that shares run between two meetings."""
+
+    def held(self, node: int, first: int, last: int) -> tuple[int, int]:
+        """
+        The neurons of a node that these shares hold; all, where it is not cut.
+        """
 
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 
@@ -188,7 +208,7 @@ class Int32Network:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
@@ -201,17 +221,26 @@ class Int32Network:
 class Int64Network:
     """A network of integers."""
 
-    def __init__(self, isa: int = 2, shares: int = 1) -> None:
+    def __init__(self, isa: int = 2, shares: int = 1, own: Sequence[int] | None = None) -> None:
         """
-        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: for how many threads a sample's neurons are cut.
+        isa: 0 plain, 1 AVX2, 2 AVX-512; never more than the processor has. shares: into how many a sample's neurons are cut; own: which of them this process holds, first to before last, where it is not all.
         """
 
     @property
     def shares(self) -> int: ...
 
     @property
+    def own(self) -> tuple[int, int]:
+        """The shares that this process holds."""
+
+    @property
     def period(self) -> int:
         """Steps that shares run between two meetings."""
+
+    def held(self, node: int, first: int, last: int) -> tuple[int, int]:
+        """
+        The neurons of a node that these shares hold; all, where it is not cut.
+        """
 
     def input(self, name: str, shape: Sequence[int], current: bool) -> int: ...
 
@@ -242,7 +271,7 @@ class Int64Network:
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """

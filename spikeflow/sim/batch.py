@@ -45,6 +45,8 @@ class RunOptions:
     first step: long records then take no more memory than short ones, and the evaluation keeps none.
 
     `exit` : whether samples stop early where the run record has an exit (`ir.exit_rule`).
+
+    `ranks` : as `sim.run` takes it.
     """
 
     engine: str = ENGINES[0]
@@ -58,6 +60,7 @@ class RunOptions:
     keep_state: bool = False
     sink: Sink | None = None
     exit: bool = True
+    ranks: int | str = 1
 
     @property
     def before(self) -> int:

@@ -26,6 +26,7 @@ from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_warnings, share_outside, with_saturation
 from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
 from spikeflow.sim.overflow import overflow_warnings
+from spikeflow.sim.result import exchanged_in
 from spikeflow.sim.unbounded import Unbounded, in_run, merged, unbounded_warnings
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
@@ -132,7 +133,8 @@ def _run_all(
     network: Network, batches: list[tuple[int, Array]], asked: _Asked, progress: Progress | None
 ) -> _Ran:
     """Every batch, its outputs reduced to the steps that are kept."""
-    runner, ran = prepare(network.graph, asked.options.engine, asked.options.threads), _Ran()
+    how = asked.options
+    runner, ran = prepare(network.graph, how.engine, how.threads, how.ranks), _Ran()
     samples = sum(len(batch) for _, batch in batches)
     for first, batch in batches:
         when = replace(asked.when, first=first)
@@ -242,7 +244,8 @@ def _gather(network: Network, results: list[Result], seconds: float) -> Evaluati
     known = {o.node for o in network.record.outputs}
     about = {o.name: o for o in network.outputs if o.node in known or stage_of(graph) != "fixed"}
     spiking = frozenset(o.name for o in network.outputs if _spikes(graph, o.node))
-    return Evaluation(outputs, counts, recorded, seconds, about, spiking=spiking)
+    spoken = exchanged_in(results)
+    return Evaluation(outputs, counts, recorded, seconds, about, spiking=spiking, exchanged=spoken)
 
 
 def _chosen(network: Network, wanted: str) -> str:

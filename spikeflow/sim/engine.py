@@ -31,17 +31,17 @@ from spikeflow.sim.inputs import (
     rows_in,
 )
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
+from spikeflow.sim.process import Found, WholeProcess
 from spikeflow.sim.records import wanted
-from spikeflow.sim.remembered import remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.room import Room, arrays_of
-from spikeflow.sim.sharing import shares_of
 from spikeflow.sim.state import State, check, rows_of, start_of
 from spikeflow.sim.unbounded import Unbounded, states_at_end
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 _NO_STARTS, _NO_RECORDS = np.zeros(0, np.int64), np.zeros(0, np.int32)
+WHOLE_PROCESS = WholeProcess()
 MOST_THREADS = 1024  # more are as good as so many
 
 
@@ -71,19 +71,23 @@ class Engine:
         samples than threads (`spikeflow.sim.sharing` says when); 0 takes all cores. Results do not depend
         on it.
     isa : the processor's instructions to use at most; results do not depend on it either.
+    process : whether this one has the network whole.
     """
 
-    def __init__(self, graph: Graph, threads: int = 0, isa: int = BEST_ISA) -> None:
+    def __init__(
+        self, graph: Graph, threads: int = 0, isa: int = BEST_ISA, process: WholeProcess = WHOLE_PROCESS
+    ) -> None:
+        self.process = process
         self.counted = {name: _narrowing(node) for name, node in graph.nodes.items()}  # without twins
         self.states = {
             n: node.program.states for n, node in graph.nodes.items() if isinstance(node, Population)
         }
         graph = expanded(graph)
-        self.layout, self.needs, self.expected = remembered(graph), forecast.needs(graph), Expected(graph)
+        self.layout, self.needs, self.expected = process.layout(graph), forecast.needs(graph), Expected(graph)
         self.states |= {n: tuple(self.layout.memory[n]) for n, _, _ in plastic_nodes(graph)}
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
-        self.shares = shares_of(graph, self.threads)
+        self.cut = process.cut(graph, self.threads)
         self.fixed = is_fixed(graph)
         self.coded = bool(coded.exact(graph))
         self.fed, self.read = (
@@ -128,6 +132,8 @@ class Engine:
             start=[] if state is None else arrays_of(state, self.layout, lowered.index),
             end=[] if room is None else room.arrays(lowered.index),
         )
+        if room is not None:
+            self.process.join_state(lowered, room)
         # most runs end here: a state is made of what the engine wrote only when somebody asks for it
         after = None if room is None else partial(self._after, run, state, room)
         return with_first_steps(self, run.result(lowered, found, after), run.named, state)
@@ -173,7 +179,7 @@ class Engine:
     def _made(self, bound: int, reach: int, wide: bool) -> Lowered:
         key = bound, reach, wide
         if key not in self._lowered:
-            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.shares)
+            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.cut)
         return self._lowered[key]
 
 
@@ -216,6 +222,7 @@ class LiveEngine:
             return self._start
         room = Room(self._engine.layout, self._done.size, int(self._done.max()))
         self._native.save(room.arrays(self._lowered.index))
+        self._engine.process.join_state(self._lowered, room)
         return room.state(self._engine.graph, self._done, self._sample)
 
     def _network(self, run: _Stretch, steps: int) -> Lowered:
@@ -277,13 +284,13 @@ class _Stretch:
             "feeds": feeds,
             "recorded": recorded,
             "traces": traces,
+            "exchange": self.engine.process.exchange,
         }
 
-    def result(
-        self, lowered: Lowered, found: tuple[Any, ...], after: Callable[[], State] | None = None
-    ) -> Result:
+    def result(self, lowered: Lowered, found: Found, after: Callable[[], State] | None = None) -> Result:
         """The result, from what the engine gave back."""
-        outputs, counters, records = found
+        traces = {name: (trace.node, self.traces[name]) for name, trace in self.wanted.traces.items()}
+        outputs, counters, records = self.engine.process.join(lowered, found, self.wanted.nodes, traces)
         extents = self.samples, self.steps
         recorded: dict[str, Any] = {
             name: Spikes(sample, step, neuron, value, *extents, self.graph.shapes[name], self.engine.fixed)
@@ -292,8 +299,9 @@ class _Stretch:
         counts = {n: _counts(labels, counters[lowered.index[n]]) for n, labels in self.engine.counted.items()}
         seconds = time.perf_counter() - self.begun
         made, held = self._outputs(outputs), recorded | self.traces
-        found = self._unbounded(lowered, counters)
-        return Result(self.steps, self.samples, made, counts, held, seconds, after, found)
+        ended = self._unbounded(lowered, counters)
+        spoken = self.engine.process.exchanged(self.steps * self.samples * self.graph.dt)
+        return Result(self.steps, self.samples, made, counts, held, seconds, after, ended, spoken)
 
     def _unbounded(self, lowered: Lowered, counters: Sequence[Any]) -> tuple[Unbounded, ...]:
         ended = [

@@ -17,7 +17,7 @@ from spikeflow.ir import answer
 from spikeflow.ir.record import LEAST_READ, OutputRecord
 from spikeflow.ir.score import Score, doubts, score
 from spikeflow.sim.checkpoint import Checkpoint
-from spikeflow.sim.result import Counts
+from spikeflow.sim.result import Counts, Exchanged
 
 Array = npt.NDArray[Any]
 _SHUFFLED = (
@@ -57,6 +57,7 @@ class Evaluation:
     stopped : after how many steps each sample stopped, ``(N,)``; its outputs stay what they were then. None
         where all ran to the end.
     moments : samples x steps that were run, those before the read-outs wake included; what `counts` are over.
+    exchanged : what processes exchanged that had the network among them.
     """
 
     outputs: Mapping[str, Array]
@@ -77,6 +78,7 @@ class Evaluation:
     behind: Mapping[str, Array] = field(default_factory=dict)
     stopped: Array | None = None
     moments: int = 0
+    exchanged: Exchanged | None = None
 
     @property
     def logits(self) -> Array:

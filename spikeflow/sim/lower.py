@@ -50,6 +50,7 @@ from spikeflow.sim.lower_plastic import add_plastic
 from spikeflow.sim.plastic import expect_exact
 from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges, state_ranges
 from spikeflow.sim.remembered import remembered
+from spikeflow.sim.sharing import WHOLE, Cut
 from spikeflow.sim.state import State
 
 Array = npt.NDArray[Any]
@@ -65,13 +66,14 @@ class Lowered:
     """A network of the engine, the type of its values, and the number of each node.
 
     `room` says of each array of a state, by its name there, between which integers the network is proven to
-    be exact; of what is not named any value will do.
+    be exact; of what is not named any value will do. `populations` are nodes, by name.
     """
 
     network: Network
     dtype: npt.DTypeLike
     index: dict[str, int]
     room: Mapping[str, Interval]
+    populations: frozenset[str]
 
     def holds(self, state: State) -> bool:
         """Whether a run may go on from this state here."""
@@ -94,7 +96,7 @@ def lower(
     isa: int = BEST_ISA,
     longest_delay: int = 2**20,
     wide: bool = False,
-    shares: int = 1,
+    cut: Cut = WHOLE,
 ) -> Lowered:
     """The engine's form of a graph at stage snn or fixed.
 
@@ -105,12 +107,12 @@ def lower(
     isa : the processor's instructions to use at most: 0 plain, 1 AVX2, 2 AVX-512.
     longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
-    shares : among how many threads the neurons of one sample are shared.
+    cut : of the neurons of one sample among threads and processes.
     """
     graph = expanded(graph)
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
-        floats = _Lowering(made, _engine.FloatNetwork(isa, shares), np.float32, {})
+        floats = _Lowering(made, _engine.FloatNetwork(isa, cut.shares, cut.own), np.float32, {})
         largest = int(EXACT) if wide else largest_input
         floats.exact = coded.exact(graph, largest)
         expect_exact(graph, floats.exact)
@@ -118,8 +120,10 @@ def lower(
         return floats.finish(longest_delay)
     if not wide and fits_32(graph, largest_input):
         ranges = node_ranges(graph, largest_input)
-        return _Lowering(made, _engine.Int32Network(isa, shares), np.int32, ranges).finish(longest_delay)
-    return _Lowering(made, _engine.Int64Network(isa, shares), np.int64, {}).finish(longest_delay)
+        return _Lowering(made, _engine.Int32Network(isa, cut.shares, cut.own), np.int32, ranges).finish(
+            longest_delay
+        )
+    return _Lowering(made, _engine.Int64Network(isa, cut.shares, cut.own), np.int64, {}).finish(longest_delay)
 
 
 def _room_of_codes(graph: Graph, exact: Mapping[str, int], largest: int) -> dict[str, Interval]:
@@ -169,7 +173,8 @@ class _Lowering:
             self.room |= {f"{n} (emitted)": self.ranges[n] for n in layout.emitted}
             arriving = {n: port_range(self.graph, self.ranges, n, "in") for n in layout.arrived}
             self.room |= {f"{n} (arrived)": interval for n, interval in arriving.items()}
-        return Lowered(self.network, self.dtype, index, self.room)
+        populations = frozenset(self.graph.of_kind(Population))
+        return Lowered(self.network, self.dtype, index, self.room, populations)
 
     def _add(self, name: str) -> int:
         node, out = self.graph.nodes[name], self.graph.shapes[name]
@@ -216,7 +221,7 @@ class _Lowering:
                 name, f"sums of codes up to {most} do not fit 64 bits", "fewer synapses, or floats"
             )
         kind = _engine.Int32Network if most < 2**31 else _engine.Int64Network
-        sums = kind(shares=self.network.shares)
+        sums = kind(shares=self.network.shares, own=self.network.own)
         self._synaptic(sums, name, coded.integers(node))
         return self.network.coded(sums, coded.scale_of(node), size, most, node.bias)
 

@@ -8,7 +8,7 @@ nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import prod
@@ -83,13 +83,16 @@ class Remembered:
         return sum(prod(shape) for states in self.memory.values() for shape in states.values())
 
 
-def remembered(graph: Graph) -> Remembered:
-    """The layout of the state of a graph at stage snn or fixed."""
+def remembered(graph: Graph, reach: Callable[[Synaptic], Array] | None = None) -> Remembered:
+    """The layout of the state of a graph at stage snn or fixed; `reach` gives the longest delay of each
+    source of a node.
+    """
+    reach = reach or reach_of_sources
     fixed = stages.stage_of(graph) == "fixed"
     memory = {name: held for name in graph.nodes if (held := _memory(graph, name))}
     longest = {name: max((graph.lag(e) for e in graph.outputs_of(name)), default=0) for name in graph.nodes}
     emitted = {name: Past(graph.shapes[name], steps) for name, steps in longest.items() if steps}
-    found = ((name, _own(graph, name, node)) for name, node in graph.nodes.items())
+    found = ((name, _own(graph, name, node, reach)) for name, node in graph.nodes.items())
     arrived = {name: past for name, past in found if past is not None}
     return Remembered(np.dtype(np.int64 if fixed else np.float32), memory, emitted, arrived)
 
@@ -106,19 +109,26 @@ def _memory(graph: Graph, name: str) -> Mapping[str, Shape]:
     return {}
 
 
-def _own(graph: Graph, name: str, node: Node) -> Past | None:
+def _own(graph: Graph, name: str, node: Node, reach: Callable[[Synaptic], Array]) -> Past | None:
     """What a node keeps of its own input: a value as long as the longest delay of its source."""
     if not isinstance(node, Synaptic) or not node.reach:
         return None
-    shape, each = graph.port_shape(name, "in"), _reach_of_sources(node)
+    shape, each = graph.port_shape(name, "in"), reach(node)
     return Past(shape, int(each.max()), each.reshape(shape)) if each.any() else None
 
 
-def _reach_of_sources(node: Synaptic) -> Array:
+def reach_of_sources(node: Synaptic) -> Array:
+    """The longest delay of each source."""
     return _drawn_reach(node) if isinstance(node, Procedural) else node.reach_of_sources()
 
 
 @lru_cache(maxsize=16)
 def _drawn_reach(node: Procedural) -> Array:
-    """What the node's list says of its sources, drawn by the engine, which need not write the list out."""
-    return _engine.reach_of_sources("rule", node.columns, node.rows, numbers(node.projections))
+    return drawn_reach(node, 0, node.rows)
+
+
+def drawn_reach(node: Procedural, first: int, last: int) -> Array:
+    """What the node's list says of its sources and some of the targets, drawn by the engine, which need not
+    write the list out.
+    """
+    return _engine.reach_of_sources("rule", node.columns, node.rows, numbers(node.projections), first, last)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,49 @@ def _one_after(first: Any, later: Any) -> Any:
     return Spikes(sample, step, neuron, value, first.samples, steps, first.shape, first.integers)
 
 
+@dataclass(frozen=True)
+class Exchanged:
+    """What all ranks together exchanged of spikes in a run.
+
+    Parameters
+    ----------
+    ranks : how many.
+    exchanges : how often each gave its spikes to all others.
+    bytes : that were sent, each copy counted: a rank's spikes go to all other ranks.
+    seconds : wall time in exchanges, waiting for the slowest included; of the rank where it was most.
+    biology_s : seconds of the network's time; 0 where its graph does not say how long a step is.
+    """
+
+    ranks: int
+    exchanges: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+    biology_s: float = 0.0
+
+    @property
+    def messages(self) -> int:
+        """One from each rank to each other one in each exchange."""
+        return self.exchanges * self.ranks * (self.ranks - 1)
+
+    def __add__(self, later: Exchanged) -> Exchanged:
+        """Those of two stretches of a run."""
+        return Exchanged(
+            self.ranks,
+            self.exchanges + later.exchanges,
+            self.bytes + later.bytes,
+            self.seconds + later.seconds,
+            self.biology_s + later.biology_s,
+        )
+
+    def __str__(self) -> str:
+        text = f"{self.ranks} ranks: {self.exchanges} exchanges, {self.messages} messages, {self.bytes} bytes"
+        text += f", {self.seconds:.3g} s"
+        if not self.biology_s:
+            return text
+        messages, size = (x / self.biology_s for x in (self.messages, self.bytes))
+        return f"{text}; a second of biology {messages:.4g} messages, {size:.4g} bytes"
+
+
 @dataclass(frozen=True, eq=False)
 class Result:
     """What a run gives back.
@@ -107,6 +151,7 @@ class Result:
         an array ``(T, B, *shape)``, float32, or int64 at stage fixed.
     seconds : wall time of the run itself.
     unbounded : states that ended infinite or as no number.
+    exchanged : what processes exchanged that had the network among them.
     after : makes the state behind the last step, where that was kept; `state` asks it.
     """
 
@@ -118,6 +163,7 @@ class Result:
     seconds: float
     after: Callable[[], State] | None = None
     unbounded: tuple[Unbounded, ...] = ()
+    exchanged: Exchanged | None = None
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
@@ -158,7 +204,8 @@ class Result:
         recorded = {name: _one_after(x, later.recorded[name]) for name, x in self.recorded.items()}
         steps, seconds = self.steps + later.steps, self.seconds + later.seconds
         found = later_found(self.unbounded, later.unbounded, self.steps)
-        return Result(steps, self.samples, outputs, counts, recorded, seconds, later.after, found)
+        spoken = exchanged_in((self, later))
+        return Result(steps, self.samples, outputs, counts, recorded, seconds, later.after, found, spoken)
 
     @property
     def synaptic_operations(self) -> int:
@@ -189,4 +236,11 @@ class Result:
             for name, c in self.counts.items()
             if c.spikes or c.synaptic_operations
         ]
+        lines += [] if self.exchanged is None else [f"  {self.exchanged}"]
         return "\n".join(lines)
+
+
+def exchanged_in(results: Iterable[Result]) -> Exchanged | None:
+    """What was exchanged in all of them together; None where nothing was."""
+    found = [result.exchanged for result in results if result.exchanged is not None]
+    return reduce(add, found) if found else None

@@ -5,11 +5,24 @@ A share is a range of the neurons of every population and the synapses onto them
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import prod
 
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Joint, Population, Procedural, Sparse, Synaptic
 
+
+@dataclass(frozen=True)
+class Cut:
+    """Into how many shares the neurons of one sample are cut, and which of them this process holds: first to
+    before last, or all.
+    """
+
+    shares: int = 1
+    own: tuple[int, int] | None = None
+
+
+WHOLE = Cut()
 LEAST_SYNAPSES = 2**20  # below, what threads wait for each other is more than what they save
 LEAST_NEURONS = 1024  # of a share
 

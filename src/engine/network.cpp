@@ -11,10 +11,9 @@
 namespace spikeflow {
 
 template <class V>
-Network<V>::Network(Isa isa, int32_t shares) : isa_(std::min(isa, best_isa())), shares_(std::clamp(shares, 1, 1024)) {}
+Network<V>::Network(Isa isa, const Cut& cut) : isa_(std::min(isa, best_isa())), cut_(cut.checked()) {}
 
-template <class V>
-Network<V>::~Network() = default;
+template <class V> Network<V>::~Network() = default;
 
 template <class V>
 int32_t Network<V>::add_entry(Entry<V> entry) {
@@ -64,7 +63,7 @@ void Network<V>::connect(int32_t source, int32_t target, int32_t port, int32_t d
 template <class V>
 void Network<V>::teach(int32_t node, int32_t post, int32_t modulator) {
     const auto count = static_cast<int32_t>(entries_.size());
-    require(!sealed_ && shares_ == 1 && node >= 0 && node < count, "learning", "of a finished or shared network, or of a node that does not exist");
+    require(!sealed_ && cut_.shares == 1 && node >= 0 && node < count, "learning", "of a finished or shared network, or of a node that does not exist");
     const Entry<V>& entry = entries_[static_cast<std::size_t>(node)];
     const auto gives = [&](int32_t n) { return n >= 0 && n < count && entries_[static_cast<std::size_t>(n)].kind != NodeKind::output; };
     const auto size = [&](int32_t n) { return entries_[static_cast<std::size_t>(n)].layout.size; };
@@ -94,7 +93,8 @@ void Network<V>::seal() {
             for (const EdgeRef& edge : edges) entry.analog |= entries_[static_cast<std::size_t>(edge.source)].analog;
     }
     find_whole(entries_, isa_);
-    if (shares_ > 1) {
+    if (cut_.shares > 1) {
+        share_nodes(entries_, cut_);
         phases_ = phases_of(entries_);
         period_ = period_of(entries_, phases_);
     }
@@ -221,7 +221,7 @@ std::unique_ptr<Worker<V>> Network<V>::take_worker(bool shared) {
             return worker;
         }
     }
-    return std::make_unique<Worker<V>>(*this, shared ? shares_ : 1);
+    return std::make_unique<Worker<V>>(*this, shared ? cut_ : Cut{});
 }
 
 namespace {
@@ -357,7 +357,7 @@ Live<V>::Live(Network<V>& network, int32_t samples, const Start<V>& start) : net
     text.start = start;
     network.check_start(text);
     for (int32_t sample = 0; sample < samples; ++sample) {
-        workers_.push_back(std::make_unique<Worker<V>>(network, network.shared(samples) ? network.shares() : 1));
+        workers_.push_back(std::make_unique<Worker<V>>(network, network.shared(samples) ? network.cut() : Cut{}));
         workers_.back()->begin(start, sample);
     }
 }

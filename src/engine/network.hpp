@@ -9,6 +9,7 @@
 #include "node.hpp"
 #include "lesson.hpp"
 #include "phases.hpp"
+#include "rows.hpp"
 
 namespace spikeflow {
 
@@ -58,6 +59,9 @@ struct Trace {
     std::span<Stored<V>> values;
 };
 
+// Gives what this process says to all, and what all said, by their number; all call it equally often.
+using Exchange = std::function<std::vector<Buffer<int32_t>>(std::span<const int32_t> own)>;
+
 template <class V>
 struct RunText {
     int32_t steps = 0, samples = 0, threads = 1;
@@ -68,6 +72,7 @@ struct RunText {
     Start<V> start;                              // ignored by a live run, which has its own state
     std::vector<Memory<Stored<V>>> end;          // the state behind the last step; written
     std::function<bool(int64_t)> monitor;        // told now and then how many samples are done; false stops the run
+    Exchange exchange;                           // where processes share the network
 };
 
 template <class V>
@@ -95,7 +100,7 @@ private:
 template <class V>
 class Network {
 public:
-    explicit Network(Isa isa, int32_t shares = 1);
+    explicit Network(Isa isa, const Cut& cut = {});
     ~Network();
 
     // Nodes are added in the order in which they run; each returns its number.
@@ -117,7 +122,15 @@ public:
     const std::vector<Entry<V>>& entries() const { return entries_; }
     const std::vector<Learner>& learners() const { return learners_; }
     Isa isa() const { return isa_; }
-    int32_t shares() const { return shares_; }
+    const Cut& cut() const { return cut_; }
+    // The neurons of a node that shares hold, from the first to before the last of these: all, where it is not cut.
+    Targets held(int32_t node, int32_t first, int32_t last) const {
+        const Entry<V>& entry = entries_.at(static_cast<std::size_t>(node));
+        const Layout& layout = entry.layout;
+        if (!entry.shared) return {0, layout.size};
+        const auto neuron = [&](int32_t share) { return std::min(layout.size, layout.first(Share{share, cut_.shares}.first_block(layout))); };
+        return {neuron(first), neuron(last)};
+    }
     int32_t largest() const { return largest_; }
     const std::vector<Phase>& phases() const { return phases_; }
     int32_t period() const { return period_; }
@@ -130,11 +143,11 @@ private:
     void check_traces(const RunText<V>& text) const;
     void check_feed(const Entry<V>& entry, const Feed<V>& feed, const RunText<V>& text) const;
     std::unique_ptr<Worker<V>> take_worker(bool shared);
-    // Whether few samples are run by all threads together.
-    bool shared(int32_t samples) const { return shares_ > 1 && samples < shares_; }
+    // Whether the shares of a sample are run together: samples are few, or this process does not hold all.
+    bool shared(int32_t samples) const { return !cut_.whole() || (cut_.shares > 1 && samples < cut_.shares); }
 
     Isa isa_;
-    int32_t shares_;
+    Cut cut_;
     std::vector<Entry<V>> entries_;
     std::vector<Learner> learners_;
     std::vector<Phase> phases_;                  // of a step that threads share

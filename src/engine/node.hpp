@@ -128,6 +128,7 @@ public:
     // Its shares hand on sums, each in blocks of its own of a dense value; what arrives shows in them this many steps later.
     virtual bool hands_on_sums() const { return false; }
     virtual int32_t shortest_delay() const { return 0; }
+    virtual bool may_run_whole() const { return false; }     // a process that holds some shares may as well run all
 
     std::string name;
     Layout layout;

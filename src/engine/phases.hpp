@@ -26,6 +26,7 @@ struct Entry {
     int32_t ring = 1;                            // past values kept, the present included
     bool analog = false;                         // comes from a current, no population between
     bool whole = false;                          // see Slot::whole
+    bool shared = false;                         // its neurons are cut into shares, where the network is
 };
 
 // Populations of channels and pixels whose readers all take dense values: their spikes need not be picked out.
@@ -52,6 +53,29 @@ struct Phase {
     std::vector<int32_t> nodes;
 };
 
+// Which nodes are cut. Among processes, each of which holds the sums of its own neurons alone, only populations that are
+// cut may read such sums; what other nodes read, each process computes whole.
+template <class V>
+void share_nodes(std::vector<Entry<V>>& entries, const Cut& cut) {
+    for (Entry<V>& entry : entries) entry.shared = entry.node && entry.node->shares();
+    if (cut.whole()) return;
+    for (const Entry<V>& entry : entries) {
+        if (entry.shared && entry.node->is_population()) continue;
+        for (const auto& edges : entry.ports)
+            for (const EdgeRef& edge : edges) {
+                Entry<V>& source = entries[static_cast<std::size_t>(edge.source)];
+                if (!source.shared || !source.node->hands_on_sums()) continue;
+                if (!source.node->may_run_whole())
+                    throw Error(Fault::graph, entry.name, "reads sums of " + source.name + ", of which each process holds those of its own neurons",
+                                "one process, or a population of spikes in one dimension between them");
+                source.shared = false;
+            }
+    }
+    const auto holds = [](const Entry<V>& entry) { return entry.shared && entry.node->is_population(); };
+    if (std::none_of(entries.begin(), entries.end(), holds))
+        throw Error(Fault::graph, "network", "has no population that processes could have among them: one of spikes, in one dimension", "one process");
+}
+
 // What a node reads without delay has run in an earlier phase; only a population may run in one phase with the sums that it
 // reads, since each thread's range of them is the range of its neurons.
 template <class V>
@@ -59,15 +83,14 @@ std::vector<Phase> phases_of(const std::vector<Entry<V>>& entries) {
     std::vector<Phase> phases;
     std::vector<std::size_t> at(entries.size());
     for (std::size_t n = 0; n < entries.size(); ++n) {
-        const auto shares = [&](std::size_t i) { return entries[i].node && entries[i].node->shares(); };
-        const bool shared = shares(n);
+        const bool shared = entries[n].shared;
         std::size_t phase = shared ? 1 : 0;      // those of odd number are shared
         for (const auto& edges : entries[n].ports)
             for (const EdgeRef& edge : edges) {
                 if (edge.delay > 0) continue;
                 const auto source = static_cast<std::size_t>(edge.source);
-                const bool same = shared && entries[n].node->is_population() && shares(source) && entries[source].node->hands_on_sums();
-                const std::size_t after = shared != shares(source) ? 1 : !shared || same ? 0 : 2;
+                const bool same = shared && entries[n].node->is_population() && entries[source].shared && entries[source].node->hands_on_sums();
+                const std::size_t after = shared != entries[source].shared ? 1 : !shared || same ? 0 : 2;
                 phase = std::max(phase, at[source] + after);
             }
         at[n] = phase;

@@ -34,6 +34,7 @@ public:
     }
     bool repeats() const override { return false; }
     bool shares() const override { return !this->layout.permuted && filled(); }
+    bool may_run_whole() const override { return true; }
     bool hands_on_sums() const override { return true; }
     int32_t shortest_delay() const override { return INT32_MAX - 1; }      // nothing arrives
     bool is_analog() const override { return analog_; }
@@ -66,7 +67,7 @@ private:
             : node_(node), context_(context), draws_(draw_kernels(context.isa)), kernels_(kernels<V>(context.isa)) {}
 
         void open(Step<V>& step) override {
-            if (context_.share.number == 0) step.out.open_dense();
+            if (context_.share.leads) step.out.open_dense();
         }
 
         void step(Step<V>& step) override {

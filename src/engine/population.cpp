@@ -89,7 +89,7 @@ public:
     void reset() override {
         for (std::size_t s = 0; s < states_.size(); ++s) {
             const Operand<R>& from = node_.initial[s];
-            for (int32_t b = 0; b < layout_.blocks; ++b)
+            for (int32_t b = first_; b < last_; ++b)      // memory of others' blocks is never touched
                 std::copy_n(from.values.data() + offset(b, from.step), layout_.length(b), states_[s].data() + layout_.first(b));
         }
         std::fill(resting_.begin(), resting_.end(), uint8_t{0});

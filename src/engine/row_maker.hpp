@@ -143,13 +143,13 @@ private:
     std::size_t weight_bytes_;
 };
 
-// The slices of a node whose neurons are cut into so many shares.
+// The slices of the shares that this process holds.
 template <class W>
-std::vector<Slice<W>> empty_slices(const Layout& layout, int32_t shares) {
+std::vector<Slice<W>> empty_slices(const Layout& layout, const Cut& cut) {
     const int32_t most = (UINT16_MAX + 1) / layout.block;       // blocks of a slice
     std::vector<Slice<W>> slices;
-    for (int32_t s = 0; s < shares; ++s) {
-        const Share share{s, shares};
+    for (int32_t s = cut.first; s < cut.last; ++s) {
+        const Share share{s, cut.shares};
         for (int32_t b = share.first_block(layout); b < share.last_block(layout); b += most) {
             Slice<W>& slice = slices.emplace_back();
             slice.share = s;
@@ -171,28 +171,28 @@ std::vector<uint32_t> fans(const std::vector<Slice<W>>& slices, std::size_t sour
 
 // All rows of a node. `from.pairs(targets, f)` calls f(source, target) for all synapses onto a range of targets and maybe
 // others, `from.each(targets, f)` f(source, target, weight, delay) in the same order; `from.of_source` is empty, or the one
-// weight of each source's synapses; all delays lie between `from.shortest` and `from.longest`. Each share's rows are made
-// by a thread.
+// weight of each source's synapses; all delays lie between `from.shortest` and `from.longest`. The rows of each share that
+// this process holds are made by a thread.
 template <class W, class From>
-Rows<W> make_rows(const Layout& layout, const std::string& name, const From& from, int32_t sources, int32_t shares) {
+Rows<W> make_rows(const Layout& layout, const std::string& name, const From& from, int32_t sources, const Cut& cut) {
     Rows<W> rows;
     rows.shortest = from.shortest;
     rows.longest = from.longest;
     rows.weights = from.of_source;
-    rows.slices = empty_slices<W>(layout, shares);
-    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(shares));
+    rows.slices = empty_slices<W>(layout, cut);
+    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(cut.own()));
     const auto make = [&](int32_t share) {
         try {
             for (Slice<W>& slice : rows.slices)
                 if (slice.share == share) SliceMaker<W, From>(layout, name, from, slice).make(static_cast<std::size_t>(sources));
         } catch (...) {
-            failures[static_cast<std::size_t>(share)] = std::current_exception();
+            failures[static_cast<std::size_t>(share - cut.first)] = std::current_exception();
         }
     };
     {
         std::vector<std::jthread> others;
-        for (int32_t s = 1; s < shares; ++s) others.emplace_back(make, s);
-        make(0);
+        for (int32_t s = cut.first + 1; s < cut.last; ++s) others.emplace_back(make, s);
+        make(cut.first);
     }
     for (const std::exception_ptr& failure : failures)
         if (failure) std::rethrow_exception(failure);

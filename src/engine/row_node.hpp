@@ -65,7 +65,7 @@ public:
     std::size_t memories() const override { return node_.rows.longest == 0 ? 0 : 1; }
     void save(std::size_t, int64_t time, std::span<Stored<V>> to) const override {
         const std::size_t steps = check_past(to.size());
-        if (share_.number != 0) return;
+        if (!share_.leads) return;
         std::fill(to.begin(), to.end(), Stored<V>{0});
         for (std::size_t age = 0; age < steps && static_cast<int64_t>(age) < time; ++age) {
             const Events<V>& events = past_.at(time - 1 - static_cast<int64_t>(age));
@@ -95,12 +95,12 @@ public:
     // What arrives is noted. Where the shortest delay lets it wait, several steps may be opened before the next is run.
     void open(Step<V>& step) override {
         const Events<V>& events = step.ports[0].value().events();
-        if (share_.number == 0)
+        if (share_.leads)
             count_operations(events, step.analog, step.counters, [this](int32_t i) { return int64_t{node_.rows.fan[static_cast<std::size_t>(i)]}; });
         past_.at(step.time).assign(events);
         if (filed_ == noted_) filed_ = step.time;
         noted_ = step.time + 1;
-        if (share_.number == 0 && share_.count > 1) open_value(step.out);
+        if (share_.leads && share_.count > 1) open_value(step.out);
     }
 
     void step(Step<V>& step) override {

@@ -13,6 +13,7 @@ void Worker<V>::run_step(const Place& place, int32_t time) {
         }
         for (const int32_t n : phase.nodes) open_shares(static_cast<std::size_t>(n));
         run_shares(phase.nodes, 1);
+        exchange_spikes(place.text.exchange, phase.nodes, 1);
         for (const int32_t n : phase.nodes) join_spikes(static_cast<std::size_t>(n));
     }
 }
@@ -27,6 +28,7 @@ void Worker<V>::run_period(const Place& place, RunResult<V>& result, int32_t ste
     for (const int32_t n : phases[1].nodes)
         if (network_.entries()[static_cast<std::size_t>(n)].node->is_population()) open_shares(static_cast<std::size_t>(n));
     run_shares(phases[1].nodes, steps);
+    exchange_spikes(place.text.exchange, phases[1].nodes, steps);
     for (; now_ < end; ++now_) {
         const auto time = static_cast<int32_t>(now_ - place.first);
         for (const int32_t n : phases[1].nodes) join_spikes(static_cast<std::size_t>(n));
@@ -78,7 +80,7 @@ int32_t Worker<V>::period_for(const RunText<V>& text) const {
 template <class V>
 void Worker<V>::open_shares(std::size_t node) {
     point_ports(node);
-    for (int32_t share = 0; share < shares(); ++share) {
+    for (int32_t share = 0; share < cut_.own(); ++share) {
         Step<V> step = step_of(node, share, now_);
         runner_of(node, share).open(step);
     }
@@ -110,6 +112,44 @@ Runner<V>& Worker<V>::runner_of(std::size_t node, int32_t share) {
     return share == 0 ? *cell.runner : *cell.parts[static_cast<std::size_t>(share) - 1].runner;
 }
 
+// Say what the populations among these nodes emitted in so many steps, and hear what they did in other processes. One that
+// has no spikes says so: the others wait for it.
+template <class V>
+void Worker<V>::exchange_spikes(const Exchange& exchange, const std::vector<int32_t>& nodes, int32_t steps) {
+    if (cut_.whole()) return;
+    if (!exchange) throw Error(Fault::simulation, "run", "nothing over which processes exchange spikes");
+    const auto emits = [&](int32_t n) { return !cells_[static_cast<std::size_t>(n)].own_spikes.empty(); };
+    if (std::none_of(nodes.begin(), nodes.end(), emits)) return;
+    own_letter_.clear();
+    for (int64_t time = now_; time < now_ + steps; ++time)
+        for (const int32_t n : nodes) {
+            if (!emits(n)) continue;
+            Cell& cell = cells_[static_cast<std::size_t>(n)];
+            const std::size_t which = static_cast<std::size_t>(time) % cell.own_spikes.size(), at = own_letter_.size();
+            own_letter_.push(0);
+            const auto say = [&](Slot<V>& spikes) { for (const int32_t index : spikes.events().index) own_letter_.push(index); };
+            say(cell.own_spikes[which]);
+            for (Part& part : cell.parts) say(part.spikes[which]);
+            own_letter_[at] = static_cast<int32_t>(own_letter_.size() - at - 1);
+        }
+    letters_.clear();
+    for (Buffer<int32_t>& words : exchange(own_letter_.span())) letters_.push_back({std::move(words), 0});
+}
+
+// The next population's spikes; what other processes say is believed as far as it makes sense.
+template <class V>
+void Worker<V>::read_letter(Letter& letter, uint32_t size, Buffer<int32_t>& to) {
+    const auto words = static_cast<std::span<const int32_t>>(letter.words.span()).subspan(letter.read);
+    const bool counted = !words.empty() && words[0] >= 0 && static_cast<std::size_t>(words[0]) < words.size();
+    if (!counted) throw Error(Fault::simulation, "run", "spikes of another process that end too early");
+    const auto spikes = words.subspan(1, static_cast<std::size_t>(words[0]));
+    for (const int32_t index : spikes) {
+        if (static_cast<uint32_t>(index) >= size) throw Error(Fault::simulation, "run", "a spike of another process's neuron that does not exist");
+        to.push(index);
+    }
+    letter.read += 1 + spikes.size();
+}
+
 // The spikes of all shares, which follow each other.
 template <class V>
 void Worker<V>::join_spikes(std::size_t node) {
@@ -117,6 +157,11 @@ void Worker<V>::join_spikes(std::size_t node) {
     if (cell.own_spikes.empty()) return;
     const std::size_t which = static_cast<std::size_t>(now_) % cell.own_spikes.size();
     Events<V>& all = slot(node, now_).write_events();
+    if (!cut_.whole()) {
+        const auto size = static_cast<uint32_t>(network_.entries()[node].layout.size);
+        for (Letter& letter : letters_) read_letter(letter, size, all.index);
+        return;
+    }
     all.assign(cell.own_spikes[which].events());
     for (Part& part : cell.parts)
         for (const int32_t index : part.spikes[which].events().index) all.index.push(index);

@@ -92,7 +92,7 @@ std::unique_ptr<SparseNode<V, W>> sparse_node(const std::string& name, const Lay
 }
 
 // Targets that lie anywhere in memory stay one share.
-int32_t shares_of(const Layout& layout, int32_t shares) { return layout.permuted ? 1 : std::max(1, shares); }
+Cut cut_of(const Layout& layout, const Cut& cut) { return layout.permuted ? Cut{} : cut; }
 
 }  // namespace
 
@@ -113,7 +113,7 @@ std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, c
         FromList<V, W> from{text, indptr, targets, range.shortest, range.longest};
         if (text.weight_scope != Scope::synapse)
             for (std::size_t i = 0; i < sources; ++i) from.of_source.push_back(static_cast<W>(text.weights[place(text.weight_scope, i, 0)]));
-        node->rows = make_rows<W>(layout, name, from, source.size, shares_of(layout, text.shares));
+        node->rows = make_rows<W>(layout, name, from, source.size, cut_of(layout, text.cut));
         return node;
     });
 }
@@ -126,7 +126,7 @@ std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, 
     const auto make = [&](auto kind) -> std::unique_ptr<Node<V>> {
         using W = decltype(kind);
         auto node = sparse_node<V, W>(name, layout, source.shape, text.bias);
-        node->rows = make_rows<W>(layout, name, FromRules<V, W>(text, source.size, layout.size), source.size, shares_of(layout, text.shares));
+        node->rows = make_rows<W>(layout, name, FromRules<V, W>(text, source.size, layout.size), source.size, cut_of(layout, text.cut));
         return node;
     };
     if constexpr (std::is_same_v<V, float>) return make(float{});
@@ -134,11 +134,12 @@ std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, 
     else return text.bits == 8 ? make(int8_t{}) : text.bits == 16 ? make(int16_t{}) : make(int32_t{});
 }
 
-std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections) {
+std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections, Targets among) {
+    require(among.first >= 0 && among.first <= among.last && among.last <= targets, name, "targets that do not exist");
     for (const Projection& p : projections) p.check(name, sources, targets);
-    const RuleText<float> text{projections, {}, 0, 1, 1};
+    const RuleText<float> text{projections, {}, 0, 1, {}};
     std::vector<int32_t> longest(static_cast<std::size_t>(sources), 0);
-    FromRules<float, float>(text, sources, targets).each({0, targets}, [&](int32_t source, int32_t, float, int32_t delay) {
+    FromRules<float, float>(text, sources, targets).each(among, [&](int32_t source, int32_t, float, int32_t delay) {
         int32_t& now = longest[static_cast<std::size_t>(source)];
         now = std::max(now, delay);
     });
@@ -153,7 +154,7 @@ std::unique_ptr<Node<V>> make_delayed_linear(const std::string& name, int32_t so
         auto node = sparse_node<V, W>(name, layout, {}, text.bias);
         node->exponent = text.exponent;
         const FromMatrix<V, W> from{text, sources, layout.size, range.shortest, range.longest};
-        node->rows = make_rows<W>(layout, name, from, sources, shares_of(layout, text.shares));
+        node->rows = make_rows<W>(layout, name, from, sources, cut_of(layout, text.cut));
         return node;
     });
 }

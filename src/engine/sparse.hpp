@@ -22,7 +22,7 @@ struct RuleText {
     std::span<const V> bias;
     int32_t bits = 0;
     float scale = 1;
-    int32_t shares = 1;                       // for how many threads the rows are cut
+    Cut cut = {};                             // of the rows among threads and processes
 };
 
 template <class V>
@@ -32,8 +32,8 @@ std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, c
 template <class V>
 std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, const Shape& out, const RuleText<V>& text);
 
-// For how many steps the value of each source is still read: the longest delay of its synapses by rule.
-std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections);
+// For how many steps the value of each source is still read: the longest delay of its synapses by rule, onto some of the targets.
+std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections, Targets among);
 
 // A Linear node with a delay for each synapse.
 template <class V>

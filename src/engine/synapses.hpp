@@ -23,7 +23,7 @@ struct SynapseText {
     Integers delays;                          // empty, or as many as their scope says; Linear: one a source or a synapse
     int32_t exponent = 0;
     Scope weight_scope = Scope::synapse, delay_scope = Scope::synapse;      // Sparse
-    int32_t shares = 1;                       // for how many threads rows of targets are cut
+    Cut cut = {};                             // of rows of targets among threads and processes
 };
 
 struct DelayRange {

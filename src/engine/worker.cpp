@@ -10,16 +10,16 @@ constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 }  // namespace
 
 template <class V>
-Worker<V>::Worker(const Network<V>& network, int32_t shares)
-    : network_(network), scratch_(network.largest(), kernels<V>(network.isa())), cells_(network.entries().size()) {
-    for (int32_t k = 1; k < shares; ++k) scratches_.push_back(std::make_unique<Scratch<V>>(network.largest(), kernels<V>(network.isa())));
+Worker<V>::Worker(const Network<V>& network, const Cut& cut)
+    : network_(network), cut_(cut), scratch_(network.largest(), kernels<V>(network.isa())), cells_(network.entries().size()) {
+    for (int32_t k = 1; k < cut.own(); ++k) scratches_.push_back(std::make_unique<Scratch<V>>(network.largest(), kernels<V>(network.isa())));
     const Kernels<V>& kernels_of_isa = kernels<V>(network.isa());
     std::size_t inputs = 0, outputs = 0;
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         const Entry<V>& entry = network.entries()[n];
         Cell& cell = cells_[n];
         // what others read later outlasts the steps that a team runs without meeting
-        const int32_t longer = shares > 1 && entry.ring > 1 ? network.period() - 1 : 0;
+        const int32_t longer = shared() && entry.ring > 1 ? network.period() - 1 : 0;
         for (int32_t r = 0; r < entry.ring + longer; ++r) cell.ring.emplace_back(entry.layout, scratch_, kernels_of_isa).whole = entry.whole;
         for (const auto& edges : entry.ports) {
             Port<V> port;
@@ -31,7 +31,7 @@ Worker<V>::Worker(const Network<V>& network, int32_t shares)
             }
             cell.ports.push_back(std::move(port));
         }
-        if (shares > 1 && entry.node && entry.node->shares()) share(n);
+        if (shared() && entry.shared) share(n);
         else if (entry.node) cell.runner = entry.node->runner({scratch_, network.isa()});
         if (entry.kind == NodeKind::input) cell.feed = inputs++;
         if (entry.kind == NodeKind::output) cell.feed = outputs++;
@@ -43,17 +43,16 @@ template <class V>
 void Worker<V>::share(std::size_t node) {
     const Entry<V>& entry = network_.entries()[node];
     Cell& cell = cells_[node];
-    const int32_t count = shares();
     const auto spikes = [&](Scratch<V>& scratch) {
         std::vector<Slot<V>> each;
         for (int32_t t = 0; entry.node->is_population() && t < network_.period(); ++t) each.emplace_back(entry.layout, scratch, kernels<V>(network_.isa()));
         return each;
     };
-    cell.runner = entry.node->runner({scratch_, network_.isa(), {0, count}});
+    cell.runner = entry.node->runner({scratch_, network_.isa(), cut_.share(0)});
     cell.own_spikes = spikes(scratch_);
-    for (int32_t k = 1; k < count; ++k) {
+    for (int32_t k = 1; k < cut_.own(); ++k) {
         Scratch<V>& scratch = *scratches_[static_cast<std::size_t>(k - 1)];
-        cell.parts.push_back({entry.node->runner({scratch, network_.isa(), {k, count}}), {}, spikes(scratch)});
+        cell.parts.push_back({entry.node->runner({scratch, network_.isa(), cut_.share(k)}), {}, spikes(scratch)});
     }
 }
 
@@ -73,7 +72,7 @@ void Worker<V>::join() {
 
 template <class V>
 void Worker<V>::prepare(const RunText<V>& text) {
-    if (shared() && !team_) team_ = std::make_unique<Team>(shares());
+    if (shared() && !team_) team_ = std::make_unique<Team>(cut_.own());
     period_ = shared() ? period_for(text) : 1;
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         const Entry<V>& entry = network_.entries()[n];
@@ -82,7 +81,7 @@ void Worker<V>::prepare(const RunText<V>& text) {
         for (Part& part : cell.parts) part.counters = {};
         cell.steady = kNever;
         if (entry.kind == NodeKind::input && text.feeds[cell.feed].kind == Feed<V>::Kind::constant) cell.steady = 0;
-        if (entry.kind != NodeKind::inner || !entry.node->repeats() || !cell.parts.empty()) continue;
+        if (entry.kind != NodeKind::inner || !entry.node->repeats() || (shared() && entry.shared)) continue;
         int64_t steady = 0;
         for (const auto& edges : entry.ports)
             for (const EdgeRef& edge : edges) {

@@ -1,7 +1,9 @@
 // Worker: the state with which one thread, or a team of them, runs one sample after the other.
 //
 // A team shares the neurons of a network by ranges. The nodes of a step are run in phases (see phases.hpp): one thread runs
-// what is not shared, then all run the shared nodes, each its own range, which writes what no other one reads.
+// what is not shared, then all run the shared nodes, each its own range, which writes what no other one reads. Where several
+// processes have a network among them, each has such a team for its own ranges; what is not shared each computes whole, from the
+// spikes of all, which are exchanged whenever the team meets.
 #pragma once
 
 #include <memory>
@@ -15,8 +17,8 @@ namespace spikeflow {
 template <class V>
 class Worker {
 public:
-    // `shares` : threads of the team, 1 for one alone.
-    Worker(const Network<V>& network, int32_t shares);
+    // `cut` : that of the network for a team, none for one thread alone.
+    Worker(const Network<V>& network, const Cut& cut);
 
     void prepare(const RunText<V>& text);                 // before a run: which values will not change
     void begin(const Start<V>& start, int32_t sample);    // before a sample: the state in which it begins
@@ -26,7 +28,7 @@ public:
     void finish(int32_t sample);                          // after the steps of a run: what left the numbers is counted
     void save(std::vector<Memory<Stored<V>>>& memories, int32_t sample, int32_t samples);
     Counters counters(std::size_t node) const;
-    bool shared() const { return !scratches_.empty(); }
+    bool shared() const { return cut_.shares > 1; }
     void rest() { team_.reset(); }                        // after a run: threads do not outlive it
 
 private:
@@ -58,6 +60,12 @@ private:
         bool unit = false;                                // all spikes that enter in this sample are 1
     };
 
+    // What a process said of its spikes: of each step, of each population in order, their number and the neurons.
+    struct Letter {
+        Buffer<int32_t> words;
+        std::size_t read = 0;
+    };
+
     Slot<V>& slot(std::size_t node, int64_t time) {
         auto& ring = cells_[node].ring;
         return ring.size() == 1 ? ring[0] : ring[static_cast<std::size_t>(time) % ring.size()];
@@ -79,8 +87,9 @@ private:
     void run_shares(const std::vector<int32_t>& nodes, int32_t steps);
     Step<V> step_of(std::size_t node, int32_t share, int64_t time);
     Runner<V>& runner_of(std::size_t node, int32_t share);
-    int32_t shares() const { return static_cast<int32_t>(scratches_.size()) + 1; }
+    void exchange_spikes(const Exchange& exchange, const std::vector<int32_t>& nodes, int32_t steps);
     void join_spikes(std::size_t node);
+    static void read_letter(Letter& letter, uint32_t size, Buffer<int32_t>& to);
     void keep(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time);
     Runner<V>& remembering(std::size_t node, std::size_t memory) const;
     void save_memory(std::size_t node, std::size_t memory, int64_t time, std::span<Stored<V>> to) const;
@@ -93,9 +102,12 @@ private:
     void load(const Memory<const Stored<V>>& memory, int32_t sample, int32_t samples);
 
     const Network<V>& network_;
+    const Cut cut_;
     Scratch<V> scratch_;
     std::vector<std::unique_ptr<Scratch<V>>> scratches_;  // of the other threads
     std::vector<Cell> cells_;
+    Buffer<int32_t> own_letter_;
+    std::vector<Letter> letters_;                         // of all processes, this one included
     std::unique_ptr<Team> team_;                          // while a shared worker runs
     int64_t now_ = 0, number_ = 0;                        // steps behind the sample, and its number
     int64_t entered_ = 0;                                 // of these, what shared nodes read has been run

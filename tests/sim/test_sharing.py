@@ -22,7 +22,7 @@ from spikeflow.ir.nodes import Concat, Input, Linear, Output, Procedural, Sparse
 from spikeflow.ir.projections import FixedInDegree, Normal, Probability
 from spikeflow.neurons import LIF, CubaLIF
 from spikeflow.populations import Populations
-from spikeflow.sim import engine, reference, sharing
+from spikeflow.sim import engine, process, reference, sharing
 from spikeflow.sim.inputs import Constant, Dense
 from spikeflow.sim.lower import lower
 from tests.sim.test_codes import integer_inputs, with_codes
@@ -43,7 +43,7 @@ from tests.sim.test_cut import (
 @pytest.fixture(autouse=True, scope="module")
 def _share_what_is_small() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "shares_of", lambda graph, threads: threads)
+        patch.setattr(process, "shares_of", lambda graph, threads: threads)
         yield
 
 
@@ -142,7 +142,7 @@ def test_the_drawn_networks_meet_once_a_period_and_at_every_step() -> None:
         for seed in range(12):
             rng = np.random.default_rng([seed, bits])
             graph = a_network(rng, bits)
-            periods.append(lower(graph, shares=3).network.period)
+            periods.append(lower(graph, cut=sharing.Cut(3)).network.period)
             inputs = entering(rng, graph, 20, 1)
             busy += engine.simulate(graph, inputs, 20).counts["a"].spikes > 0
     assert sum(p > 1 for p in periods) > 8 and sum(p == 1 for p in periods) > 4 and busy > 20, periods

@@ -1,0 +1,49 @@
+"""One process that has a network whole; `spikeflow.sim.ranks.part` is one of several that have it among them.
+
+What of a run depends on which it is stands here, so that the engine need not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from spikeflow.ir.graph import Graph
+from spikeflow.sim.lower import Lowered
+from spikeflow.sim.remembered import Remembered, remembered
+from spikeflow.sim.result import Exchanged
+from spikeflow.sim.room import Room
+from spikeflow.sim.sharing import Cut, shares_of
+
+Array = npt.NDArray[Any]
+Record = tuple[Array, Array, Array, Array]  # sample, step, neuron, value
+# outputs, counters of each node, and what each recorded node handed on, as the engine gives them
+Found = tuple[Sequence[Array], Sequence[Any], Sequence[Record]]
+Traces = Mapping[str, tuple[str, Array]]  # by name: the node, and its values (T, B, *shape)
+
+
+class WholeProcess:
+    """Nothing is exchanged, and what a run gives is whole."""
+
+    exchange: Callable[[Array], list[Array]] | None = None
+
+    def layout(self, graph: Graph) -> Remembered:
+        """What the graph remembers."""
+        return remembered(graph)
+
+    def cut(self, graph: Graph, threads: int) -> Cut:
+        """How the neurons of one sample are cut among so many threads."""
+        return Cut(shares_of(graph, threads))
+
+    def join(self, lowered: Lowered, found: Found, recorded: Sequence[str], traces: Traces) -> Found:
+        """What a run gave, whole; traces are completed where they lie."""
+        return found
+
+    def join_state(self, lowered: Lowered, room: Room) -> None:
+        """Complete a state where it lies."""
+
+    def exchanged(self, biology_s: float) -> Exchanged | None:
+        """What was exchanged since it was last asked."""
+        return None

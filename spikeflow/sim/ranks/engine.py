@@ -1,0 +1,126 @@
+"""A graph made ready on one of several ranks: what `spikeflow.sim.Runner` is, called by all ranks alike."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from spikeflow.events import Spikes
+from spikeflow.ir.graph import Graph
+from spikeflow.sim.engine import Engine, LiveEngine, Progress
+from spikeflow.sim.inputs import RunInputs
+from spikeflow.sim.ranks.exchange import Exchange
+from spikeflow.sim.ranks.part import PartProcess
+from spikeflow.sim.result import Result
+from spikeflow.sim.state import State
+
+_SAME = "the same graph, inputs, steps and records on every rank"
+
+
+class RankEngine:
+    """A part of a graph; every method is called by all ranks, with the same arguments, and gives the same.
+
+    Parameters
+    ----------
+    exchange : with the other ranks.
+    threads : of this rank; 0 for as many cores as there are for each rank of this machine, one at least.
+
+    Raises
+    ------
+    GraphError
+        By name, for what cannot be cut: synapses that learn, and what reads the sums of a part.
+    SimulationError
+        Where another rank ends, or has another graph.
+    """
+
+    def __init__(self, graph: Graph, exchange: Exchange, threads: int = 0) -> None:
+        self.exchange = exchange
+        with exchange.together():
+            exchange.expect_same("graph", graph.digest.encode(), _SAME)
+            threads = threads or max(1, len(os.sched_getaffinity(0)) // exchange.ranks)
+            least = min(int(n[0]) for n in exchange.arrays("threads", np.array([threads])))
+            whole = exchange.ranks == 1
+            self.engine = (
+                Engine(graph, least) if whole else Engine(graph, least, process=PartProcess(exchange))
+            )
+            exchange.gather("ready", b"")
+
+    def __call__(
+        self,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str] = (),
+        progress: Progress | None = None,
+        state: State | None = None,
+        keep_state: bool = True,
+    ) -> Result:
+        """Run for so many steps, from a state or from the initial one."""
+        with self.exchange.together():
+            asked = _said(inputs, steps, record, keep_state, _of_state(state))
+            self.exchange.expect_same("run", asked, _SAME)
+            result = self.engine(inputs, steps, record, progress, state, keep_state)
+            self.exchange.gather("done", b"")
+            return result
+
+    def begin(self, state: State | int = 1) -> RankLive:
+        """A run that keeps its state and is advanced piece by piece."""
+        with self.exchange.together():
+            said = _of_state(state) if isinstance(state, State) else repr(state)
+            self.exchange.expect_same("state", said.encode(), _SAME)
+            return RankLive(self.engine.begin(state), self.exchange)
+
+
+class RankLive:
+    """A batch under way over ranks; every method is called by all ranks alike."""
+
+    def __init__(self, live: LiveEngine, exchange: Exchange) -> None:
+        self._live, self._exchange = live, exchange
+
+    def advance(
+        self,
+        inputs: RunInputs,
+        steps: int,
+        record: Sequence[str] = (),
+        progress: Progress | None = None,
+    ) -> Result:
+        """Run so many further steps."""
+        with self._exchange.together():
+            self._exchange.expect_same("run", _said(inputs, steps, record), _SAME)
+            result = self._live.advance(inputs, steps, record, progress)
+            self._exchange.gather("done", b"")
+            return result
+
+    def state(self) -> State:
+        """What the next step depends on, whole on every rank."""
+        with self._exchange.together():
+            self._exchange.expect_same("call", b"state", _SAME)
+            state = self._live.state()
+            self._exchange.gather("done", b"")
+            return state
+
+
+def _said(inputs: RunInputs, steps: Any, record: Any, *more: Any) -> bytes:
+    """What a run is asked, in a few bytes; ranks that are asked different things would compute nonsense."""
+    found = hashlib.blake2b(repr((steps, record, more)).encode(), digest_size=16)
+    named = inputs if isinstance(inputs, Mapping) else {"": inputs}
+    for name in sorted(named):
+        x = named[name]
+        found.update(f"{name} {type(x).__name__}".encode())
+        held = (x.sample, x.step, x.neuron, x.value) if isinstance(x, Spikes) else (x.values,)
+        for array in held:
+            found.update(f"{array.shape} {array.dtype}".encode())
+            found.update(np.ascontiguousarray(array).data)
+    return found.digest()
+
+
+def _of_state(state: State | None) -> str:
+    if not isinstance(state, State):
+        return repr(state)
+    found = hashlib.blake2b(digest_size=16)
+    for array in (state.steps, state.sample, *state.arrays().values()):
+        found.update(np.ascontiguousarray(array).data)
+    return state.graph + found.hexdigest()
