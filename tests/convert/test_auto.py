@@ -16,8 +16,12 @@ import torch
 from torch import nn
 
 from spikeflow.convert import convert
+from spikeflow.convert.passes import work
 from spikeflow.convert.passes.methods import METHODS
+from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.errors import ConversionError, SpikeflowWarning
+from spikeflow.neurons import MultiThresholdIF
+from spikeflow.neurons.read_model import Cells
 from spikeflow.sim.classify import classify
 
 Array = np.ndarray[Any, Any]
@@ -116,6 +120,46 @@ def test_auto_says_what_it_compared_and_holds_the_held_back_samples_apart() -> N
     ours, usual = made.fidelity.worst, plain.fidelity.worst
     assert ours is not None and usual is not None and ours.agreement >= usual.agreement
     assert not plain.report.candidates
+
+
+@pytest.mark.parametrize(("alphabet", "rooms"), [("binary", 0), ("signed", 0), ("burst:4", 2), ("burst:1", 0)])
+def test_auto_tries_room_for_payloads(alphabet: str, rooms: int) -> None:
+    net = torch.nn.Sequential(torch.nn.Linear(6, 16), torch.nn.ReLU6(), torch.nn.Linear(16, 3)).eval()
+    found = convert(net, normal(), steps=8, method="auto", alphabet=alphabet).report.candidates
+    assert sum("times as large, waking" in c.name and "corrected" not in c.name for c in found) == rooms
+
+
+@pytest.mark.parametrize(("room", "behind"), [(1.0, 24.0), (1.25, 6.0), (1.5, 0.0)])
+def test_a_neuron_at_its_cap_catches_up_with_room_alone(room: float, behind: float) -> None:
+    """Nothing for 4 steps, then 8 for 12: the mean is the cap, 6, which 12 steps of 6 do not make up for."""
+    node = MultiThresholdIF(threshold=6 / 4 * room, function="clamp", low=0.0, high=6.0).node((1,))
+    x = torch.zeros(16, 1, 1)
+    x[4:] = 8
+    handed_on, _ = Cells(node)({"in": x})
+    assert 16 * 6 - handed_on.sum().item() * 6 / 4 * room == pytest.approx(behind, abs=6 / 4 * room)
+
+
+def test_thresholds_times_a_factor_keep_the_rest() -> None:
+    one = Thresholds({"a": np.array([1, 2], np.float32)}, start={"a": 3}, read_from=4)
+    other = one.times(1.5)
+    assert other.values["a"].tolist() == [1.5, 3] and other.values["a"].dtype == np.float32
+    assert (other.start, other.read_from) == (one.start, one.read_from)
+
+
+def test_large_networks_are_tried_on_few_samples() -> None:
+    graph = convert(dense(6, 16, 3), normal(), steps=8).ann
+    assert work.products(graph) == 6 * 16 + 16 * 3 + 16 * work.NEURON
+    assert work.samples_tried(graph, 8, 16, 64) == 64
+    assert work.samples_tried(graph, 2**30, 16, 64) == 16
+
+
+def test_advice_for_large_networks_is_tried_on_few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says on how many."""
+    net, x = dense(6, *[16] * 8, 3), normal(300)
+    monkeypatch.setattr(work, "WORK", 1.0)
+    with pytest.warns(SpikeflowWarning, match=r"--steps 16, which agrees in [\d.]+ % of the first 8 with"):
+        made = convert(net, x, steps=4)
+    assert made.fidelity.samples > 50
 
 
 def test_a_later_read_out_counts_in_the_steps() -> None:

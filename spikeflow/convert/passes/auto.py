@@ -8,7 +8,6 @@ These samples are a part of those that may set thresholds: what is held back tes
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -27,10 +26,9 @@ from spikeflow.convert.passes.thresholds import (
     percentile_thresholds,
     share_above,
 )
+from spikeflow.convert.passes.work import samples_tried
 from spikeflow.ir import answer
 from spikeflow.ir.alphabet import alphabet
-from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Synaptic
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import evaluate
 from spikeflow.sim.fidelity import compare_outputs
@@ -39,7 +37,8 @@ from spikeflow.typing import Array
 # steps that a layer wakes behind the one before it
 SLOPES = (0.0, 0.25, 0.5, 1.0)
 FEWEST, MOST = 16, 64  # samples that candidates are run on
-WORK = 2.0**35  # products of weights and values that one run of a candidate may take
+# times the largest step: a neuron that hands on its largest value in every step cannot catch up
+ROOM = (1.25, 1.5)
 _BATCH = 32
 
 
@@ -72,6 +71,9 @@ def _rules(basis: Basis, share: float) -> Iterator[tuple[str, Callable[[], Thres
         yield f"percentile {percentile:g}", lambda p=percentile: percentile_thresholds(stats, p)
     yield "least-error", lambda: least_error_thresholds(basis)
     yield "local", lambda: local_thresholds(basis)
+    for room in ROOM if alphabet(basis.alphabet).high > 1 else ():
+        usual = percentile_thresholds(stats, share)
+        yield f"percentile {share:g}, {room:g} times as large", lambda r=room, u=usual: u.times(r)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,20 +171,9 @@ def _compared(pairs: list[tuple[str, Array, Array, str]]) -> tuple[float, float]
 def _parts(basis: Basis) -> tuple[Array, Array]:
     """Samples to choose on, and samples for corrections; the same where there are too few for both."""
     assert basis.samples is not None
-    allowed = int(WORK / (basis.steps * max(products(basis.folded), 1)))
-    size = min(max(allowed, FEWEST), MOST)
+    size = samples_tried(basis.folded, basis.steps, FEWEST, MOST)
     x = basis.samples
     if len(x) < 2 * FEWEST:
         return x[:size], x[:size]
     half = min(size, len(x) // 2)
     return x[:half], x[half : 2 * half]
-
-
-def products(graph: Graph) -> int:
-    """Of weights and values, for one sample in one step."""
-    found = 0
-    for name, node in graph.nodes.items():
-        if isinstance(node, Synaptic):
-            places = math.prod(graph.shapes[name]) // max(node.rows, 1)
-            found += node.stored_weights.size * places
-    return found

@@ -9,7 +9,7 @@ that was never active would else get a threshold of 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -27,7 +27,7 @@ from spikeflow.typing import Array
 
 FLOOR = 2.0**-10
 SAMPLES = "calibration samples (--data, x=)"  # what to try: the option, and the argument in Python
-_SHARES = ((2, 0.05), (8, 0.025), (32, 0.01), (128, 0.005), (2**62, 0.001))  # steps at most: share
+_SHARES = ((2, 0.05), (8, 0.025), (32, 0.01), (128, 0.005), (2**62, 0.001))  # levels at most: share
 _SPREAD = 3.0  # standard deviations above the mean that batch norm gives
 
 
@@ -78,6 +78,11 @@ class Thresholds(Frozen):
     def __post_init__(self) -> None:
         for name in ("values", "at_floor", "initial", "bias", "start"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def times(self, factor: float) -> Thresholds:
+        """The same with every threshold so many times as large."""
+        values = {name: (theta * factor).astype(np.float32) for name, theta in self.values.items()}
+        return replace(self, values=values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,14 +174,16 @@ def data_free_thresholds(graph: Graph) -> Thresholds:
 
 
 def share_above(steps: int, name: str = BINARY) -> float:
-    """The share of a channel's values above 0 that lie above its threshold, chosen for the steps of a run.
+    """The share of a channel's values above 0 that lie above its threshold, chosen for the levels that it has
+    in the steps of a run: as many as steps, times the largest value of the alphabet.
 
-    Fewer steps have fewer levels, and a smaller threshold wastes none of them on values that hardly occur.
-    Neurons that take back what they handed on need a step that is large enough to do so: of an alphabet with
-    values below 0 a fifth as much is clipped.
+    Fewer levels want a smaller threshold, which wastes none of them on values that hardly occur. Neurons that
+    take back what they handed on need a step that is large enough to do so: of an alphabet with values below
+    0 a fifth as much is clipped.
     """
-    found = next(share for most, share in _SHARES if steps <= most)
-    return found / 5 if alphabet(name).signed else found
+    letters = alphabet(name)
+    found = next(share for most, share in _SHARES if steps * letters.high <= most)
+    return found / 5 if letters.signed else found
 
 
 class _Bounds:

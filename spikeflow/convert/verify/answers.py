@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from spikeflow.convert.passes.forward import forward, outputs_of
+from spikeflow.convert.passes.work import samples_tried
 from spikeflow.errors import SpikeflowWarning
 from spikeflow.ir import answer
 from spikeflow.ir.graph import Graph
@@ -34,6 +35,7 @@ from spikeflow.typing import Array
 VERIFIED = 200  # held-back samples that are run at most
 LONGER = 4  # times the steps that are tried as advice
 MAX_LONGER = 1024
+FEWEST = 8  # samples that advice is tried on where more would take too long
 HELPS = 0.25  # an option helps that takes a quarter of the error away, or brings 1 % more answers
 _BATCH = 100
 _AT_ONCE = 32  # samples whose membranes are held
@@ -67,9 +69,15 @@ def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tupl
         return nothing, fidelity_warnings(nothing)
     x = case.x[:VERIFIED]
     logits = ann_outputs(case.ann, x)
-    found = _measured(case.network, x, logits, progress)
+    run = evaluate(case.network, x, RunOptions(batch=_AT_ONCE), progress)
+    found = _judged(case.network, run, logits, len(x))
     whole = replace(found, layers=layers_against(case.network, case.ann, x))
-    return whole, fidelity_warnings(whole, _advice(case, x, logits, found) if lossy(found) else "")
+    advice = ""
+    if lossy(found):
+        few = samples_tried(case.ann, LONGER * steps, FEWEST, len(x))
+        before = _judged(case.network, run, logits, few)
+        advice = _advice(case, x[:few], logits, before)
+    return whole, fidelity_warnings(whole, advice)
 
 
 def warn(texts: tuple[str, ...]) -> None:
@@ -84,24 +92,23 @@ def ann_outputs(ann: Graph, x: Array) -> dict[str, Array]:
     return {name: np.concatenate([part[name] for part in parts]) for name in ann.outputs}
 
 
-def _measured(
-    network: Network, x: Array, logits: Mapping[str, Array], progress: Progress | None = None
-) -> Fidelity:
-    run = evaluate(network, x, RunOptions(batch=_AT_ONCE), progress)
-    outputs = tuple(alike(run, output, logits[output.node], run.steps) for output in network.outputs)
+def _judged(network: Network, run: Evaluation, logits: Mapping[str, Array], samples: int) -> Fidelity:
+    """A run against the ANN on the first samples."""
+    few = {name: values[:samples] for name, values in logits.items()}
+    outputs = tuple(alike(run, output, few[output.node], run.steps) for output in network.outputs)
     first = network.outputs[0]
-    over = {str(t): alike(run, first, logits[first.node], t) for t in moments(run)}
+    over = {str(t): alike(run, first, few[first.node], t) for t in moments(run)}
     agreement = {t: output.agreement for t, output in over.items()}
     errors = {t: output.error for t, output in over.items() if output.error is not None}
-    return Fidelity("the ANN", len(x), run.steps, outputs, (), agreement, errors)
+    return Fidelity("the ANN", samples, run.steps, outputs, (), agreement, errors)
 
 
 def alike(run: Evaluation, output: OutputRecord, logits: Array, steps: int) -> OutputFidelity:
-    """One output after so many steps against the ANN's ``(N, *shape)``, both before what was left off at the
-    end.
+    """One output after so many steps against the ANN's ``(N, *shape)`` of the first N samples, both before
+    what was left off at the end.
     """
     kind = answer.kind_of(logits.shape[1:], output.answer)
-    got = run.in_units(steps, output.name).reshape(logits.shape)
+    got = run.in_units(steps, output.name)[: len(logits)].reshape(logits.shape)
     return compare_outputs(output.name, got, logits, kind)
 
 
@@ -150,13 +157,14 @@ def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) 
     """
     tried: list[tuple[float, str]] = []
     for option, make in case.alternatives.items():
-        other = _measured(make(), x, logits)
+        network = make()
+        other = _judged(network, evaluate(network, x, RunOptions(batch=_AT_ONCE)), logits, len(x))
         share, error = _figures(other)
         of = " of their spread" if other.worst is not None and other.worst.spread_error is not None else ""
-        text = (
-            f"{option}, which agrees in {100 * share:.1f} % of them with an error of {100 * error:.1f} %{of}"
-        )
-        if not lossy(other):
+        them = "them" if len(x) == len(case.x[:VERIFIED]) else f"the first {len(x)}"
+        near = f"an error of {100 * error:.1f} %{of}"
+        text = f"{option}, which agrees in {100 * share:.1f} % of {them} with {near}"
+        if lossy(found) and not lossy(other):
             return text
         if _helps(found, other):
             tried.append((share - error, text))
