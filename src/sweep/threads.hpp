@@ -9,7 +9,22 @@
 #include <thread>
 #include <vector>
 
+#include "team.hpp"
+
 namespace spikeflow {
+
+// `run` here, and in so many further threads.
+template <class Run>
+void with_own(int64_t more, const Run& run) {
+    std::vector<std::thread> others;
+    others.reserve(static_cast<std::size_t>(more));
+    try {
+        for (int64_t i = 0; i < more; ++i) others.emplace_back(run);
+    } catch (const std::exception&) {               // no thread, or no memory for one
+    }
+    run();
+    for (std::thread& other : others) other.join();
+}
 
 // work(piece) for each piece; `make` gives each thread its own worker. No result may depend on which thread takes what.
 // Where the system gives no further thread, those there are do the work; what one of them throws is thrown here, the first.
@@ -20,23 +35,23 @@ void in_threads(int64_t pieces, int32_t threads, const Make& make) {
     std::mutex one;
     const auto run = [&] {
         try {
-            auto worker = make();
-            for (int64_t piece = next++; piece < pieces; piece = next++) worker(piece);
+            int64_t piece = next++;
+            if (piece >= pieces) return;            // of a team that is larger than the work
+            for (auto worker = make(); piece < pieces; piece = next++) worker(piece);
         } catch (...) {
             next = pieces;                          // nobody begins another piece
             const std::lock_guard<std::mutex> held(one);
             if (thrown == nullptr) thrown = std::current_exception();
         }
     };
-    const int64_t more = std::max<int64_t>(0, std::min<int64_t>(threads, pieces) - 1);
-    std::vector<std::thread> others;
-    others.reserve(static_cast<std::size_t>(more));
-    try {
-        for (int64_t i = 0; i < more; ++i) others.emplace_back(run);
-    } catch (const std::exception&) {               // no thread, or no memory for one
+    if (std::min<int64_t>(threads, pieces) < 2) {
+        run();
+    } else if (const Team team = torch_team(); team != nullptr) {
+        team([](void* each) { (*static_cast<decltype(run)*>(each))(); }, const_cast<void*>(static_cast<const void*>(&run)),
+             static_cast<unsigned>(threads), 0);
+    } else {
+        with_own(std::min<int64_t>(threads, pieces) - 1, run);
     }
-    if (pieces > 0) run();
-    for (std::thread& other : others) other.join();
     if (thrown != nullptr) std::rethrow_exception(thrown);
 }
 
