@@ -12,6 +12,7 @@ import torch
 from spikeflow.errors import DataError, SpikeflowWarning, TrainingError
 from spikeflow.train.batches import Arrays, Batches, Splits
 from spikeflow.train.recipe import Recipe
+from spikeflow.typing import Array
 
 NAMES = ("train", "valid", "test")
 SHARED = 0.1  # share of samples in two splits from which on it is told: recordings that are alike may occur
@@ -26,6 +27,8 @@ def check_given(splits: Any, recipe: Any) -> None:
         raise DataError("recipe", type(recipe).__name__, "a Recipe", "train.recipe.of_table(Recipe, table)")
     if recipe.patience and splits.valid is None:
         raise DataError("patience", recipe.patience, "0 where no validation split is given", "valid=...")
+    if recipe.optimiser.rate == 0:
+        _tell("optimiser.rate is 0: no weight will change")
 
 
 def first_batch(batches: Batches) -> Any:
@@ -98,6 +101,14 @@ def check_classes(splits: Splits) -> None:
         labels = known[name]
         if labels is not None and (left := set(range(most + 1)) - set(labels.ravel().tolist())):
             _tell(f"the {name} split holds no sample of class {min(left)}: nothing is measured of it")
+
+
+def check_steps(splits: Splits) -> None:
+    """Tell of labels of steps that look like one class for each sample."""
+    y: Array = splits.train.y if isinstance(splits.train, Arrays) else np.zeros(0)
+    if y.ndim == 2 and len(y) > 1 and ((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all():
+        text = "labels are taken as one for each step, and of each sample exactly one is 1 "
+        _tell(f"{text}({y.shape[1]} steps, {len(y)} samples): if a column is a class, give y.argmax(1)")
 
 
 def check_apart(splits: Splits) -> None:

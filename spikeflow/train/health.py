@@ -18,12 +18,29 @@ SMALLER = "a smaller step (optimiser.rate), or clipping (optimiser.clip)"
 
 
 @torch.no_grad()
+def lost_weights(net: nn.Module, when: str, hint: str) -> TrainingError | None:
+    """The error for the first parameter that is NaN or infinite, by name."""
+    for name, value in net.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            return TrainingError(name, f"holds NaN or infinite weights {when}", hint)
+    return None
+
+
+def check_weights(net: nn.Module) -> None:
+    """Raise TrainingError for weights that are lost before the training: behind them neurons may be silent,
+    and the loss a number.
+    """
+    error = lost_weights(network(net), "before epoch 1, batch 1", "weights of a sound network")
+    if error is not None:
+        raise error
+
+
+@torch.no_grad()
 def not_a_number(net: nn.Module, x: Any, when: str) -> TrainingError:
     """The error for a loss that is no number: the first parameter, or layer and step, where that begins."""
     plain = network(net)
-    for name, value in plain.named_parameters():
-        if not bool(torch.isfinite(value).all()):
-            return TrainingError(name, f"holds NaN or infinite weights {when}", SMALLER)
+    if (error := lost_weights(plain, when, SMALLER)) is not None:
+        return error
     first = next(iter(x.values())) if isinstance(x, dict) else x
     if not bool(torch.isfinite(first).all()):
         step = _first(first)

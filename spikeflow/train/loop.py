@@ -20,11 +20,11 @@ from spikeflow.train import checkpoint, history
 from spikeflow.train.batches import Batch, Splits
 from spikeflow.train.device import WHERE, described, exact, moved, placed
 from spikeflow.train.epochs import Model, Score, evaluate, train_epoch
-from spikeflow.train.given import check_apart, check_classes, check_given, first_batch
+from spikeflow.train.given import check_apart, check_classes, check_given, check_steps, first_batch
 from spikeflow.train.given import described as described_splits
-from spikeflow.train.health import SMALLER, check_shapes
+from spikeflow.train.health import SMALLER, check_shapes, check_weights
 from spikeflow.train.history import Epoch
-from spikeflow.train.inside import network, neurons
+from spikeflow.train.inside import neurons
 from spikeflow.train.ranks import Place, current, digests
 from spikeflow.train.recipe import Recipe, plain
 from spikeflow.train.shares import check_shareable
@@ -97,7 +97,7 @@ def fit(
     Raises
     ------
     TrainingError
-        For a loss or gradient that is no finite number, by layer and step.
+        For a parameter, loss or gradient that is no finite number, by layer and step.
     DataError
         For a class without a training sample, a patience without a validation split, and a device that is
         not there.
@@ -105,12 +105,13 @@ def fit(
         For a folder that cannot be written or that another training writes at this moment, a full disk, and a
         checkpoint of other data, another network or recipe.
     """
-    network(net)
+    check_weights(net)
     check_given(splits, recipe)
     place = Place(placed(net, recipe.device), current())
     with exact(place.device), place.ranks.quiet(), ExitStack() as held:
         check_classes(splits)
         check_apart(splits)
+        check_steps(splits)
         batch = moved(first_batch(splits.train), place.device)
         check_shapes(net, batch.x)
         if not place.ranks.alone:

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from spikeflow.errors import DataError, SpikeflowWarning
+from spikeflow.errors import DataError, SpikeflowWarning, TrainingError
 from spikeflow.neurons import LIF, Integrator, Neuron, Sequential
 from spikeflow.train import loss
 from spikeflow.train.batches import Arrays, Coding, Splits
 from spikeflow.train.loop import fit
 from spikeflow.train.metric import accuracy, decision_steps
-from spikeflow.train.recipe import Loss, Recipe, Weights
+from spikeflow.train.recipe import Loss, Optimiser, Recipe, Weights
 
 DRAW = np.random.default_rng(2)
 OUTPUTS = torch.from_numpy(DRAW.normal(size=(6, 4, 3)).astype(np.float32))
@@ -136,6 +136,23 @@ def test_an_average_longer_than_the_training_is_told() -> None:
     (text,) = trained(Splits(arrays(0)), recipe)
     assert text.startswith("weights.average reaches over 1000 batches, and the training has 2")
     assert trained(Splits(arrays(0)), replace(recipe, weights=Weights(average=0.5))) == []
+
+
+def test_what_will_not_learn_is_told_before() -> None:
+    assert trained(Splits(arrays(0)), Recipe(epochs=1, optimiser=Optimiser(rate=0.0))) == [
+        "optimiser.rate is 0: no weight will change"
+    ]
+    x = arrays(0).x
+    (text,) = trained(Splits(Arrays(x, np.eye(5, dtype=int)[np.arange(24) % 5])))
+    assert text.startswith("labels are taken as one for each step") and "(5 steps, 24 samples)" in text
+    for bad in (np.nan, np.inf):
+        net = Sequential(nn.Linear(4, 2), Neuron(Integrator()))
+        with torch.no_grad():
+            net.layers[0].weight[1, 2] = bad
+        with pytest.raises(
+            TrainingError, match=r"layers\.0\.weight: holds NaN or infinite weights before epoch 1"
+        ):
+            fit(net, Splits(arrays(0)), ONCE)
 
 
 def test_labels_of_steps_and_what_does_not_go_with_them() -> None:
