@@ -89,7 +89,9 @@ def comparisons(parts: Parts) -> Iterator[tuple[str, str, str, Difference]]:
             continue
         ours = ("burst:4, percentile",) if "any number" in other else ("binary, auto", "binary, percentile")
         for steps, text in theirs["right"].items():
-            rows = [k for words in ours for k, p in parts.items() if k.startswith(words) and steps in p["snn"]]
+            rows = [
+                k for words in ours for k, p in parts.items() if k.startswith(words) and steps in p["snn"]
+            ]
             for row in rows[:1]:
                 mine = parts[row]["right"][steps]
                 count = min(len(mine), len(text))

@@ -201,7 +201,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.3, help="least time of a contender in a pass")
     parser.add_argument("--only", default="", help="families whose name begins so")
     parser.add_argument("--peers", default="", help="folder of packages, instead of .venv-peers")
-    parser.add_argument("--contenders", default="", help="only those whose name this pattern finds; in the record")
+    parser.add_argument(
+        "--contenders", default="", help="only those whose name this pattern finds; in the record"
+    )
     parser.add_argument("--quick", action="store_true", help="few steps, nothing compiled: for trying it out")
     parser.add_argument("--engine", default="cpp", choices=("cpp", "reference"))
     args = parser.parse_args()

@@ -70,7 +70,9 @@ def _right(network: Network, test: cifar.Pictures) -> float:
 
 def main() -> None:
     """Each number of steps a part of the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--net", choices=("resnet20", "resnet32"), default="resnet20")

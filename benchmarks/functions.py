@@ -35,14 +35,20 @@ def errors(name: str, x: np.ndarray) -> dict[str, float]:
     found, rounded = getattr(Float32(), name)(x).astype(np.float64), true.astype(np.float32)
     finite = np.isfinite(rounded)
     assert (found[~finite] == np.inf).all(), "a value that should be infinite is not"
-    off, exact = np.abs(found - true, where=finite, out=np.zeros_like(true)), TRUE[name](x.astype(np.longdouble))
+    off, exact = (
+        np.abs(found - true, where=finite, out=np.zeros_like(true)),
+        TRUE[name](x.astype(np.longdouble)),
+    )
     precise = getattr(Float64(), name)(x.astype(np.float64))
     if name != "exp":
         return {"float32": float(off.max()), "float64": float(np.abs(precise - exact).max())}
     ulp = np.spacing(np.abs(rounded[finite])).astype(np.float64)
     whole = (exact > 1e-300) & (exact < 1e300)
     relative = np.abs(precise[whole] / exact[whole] - 1)
-    return {"float32, ulp": float((off[finite] / ulp).max(initial=0)), "float64": float(relative.max(initial=0))}
+    return {
+        "float32, ulp": float((off[finite] / ulp).max(initial=0)),
+        "float64": float(relative.max(initial=0)),
+    }
 
 
 def measured(name: str, every: int) -> dict[str, float]:

@@ -35,7 +35,9 @@ def one(kind: str, seed: int, good: dict[str, Path], folder: Path) -> str:
     """What broke in one input; nothing where all is well."""
     drawn = inputs.drawn(kind, seed, good, folder)
     outcome: Outcome = timed(drawn.call, drawn.path)
-    held = within_room(outcome) if drawn.asked else within_law(outcome, drawn.path.stat().st_size, drawn.packed)
+    held = (
+        within_room(outcome) if drawn.asked else within_law(outcome, drawn.path.stat().st_size, drawn.packed)
+    )
     if held:
         return ""
     return f"{outcome.ended}, {outcome.peak >> 20} MiB, {outcome.seconds:.1f} s: {outcome.said}"

@@ -49,11 +49,16 @@ def python_lines(paths: list[Path]) -> dict[str, int]:
 
 def longest(root: Path) -> dict[str, str]:
     """The longest file, class and function, docstrings left out."""
-    files = {p.relative_to(root): p.read_text().count("\n") - prose(ast.parse(p.read_text())) for p in sources(root)}
+    files = {
+        p.relative_to(root): p.read_text().count("\n") - prose(ast.parse(p.read_text()))
+        for p in sources(root)
+    }
     place = max(files, key=lambda p: files[p])
     found = {"file": f"{files[place]} ({place})"}
     for what, kinds in (("class", (ast.ClassDef,)), ("function", (ast.FunctionDef, ast.AsyncFunctionDef))):
-        sizes = [(n, node.name) for p in sources(root) for node, n in definitions(p) if isinstance(node, kinds)]
+        sizes = [
+            (n, node.name) for p in sources(root) for node, n in definitions(p) if isinstance(node, kinds)
+        ]
         found[what] = "{} ({})".format(*max(sizes))
     return found
 
@@ -62,7 +67,10 @@ def tangle(root: Path) -> dict[str, int]:
     """Of the imports between modules of the package."""
     edges, known = importing(root), {module(p, root) for p in sources(root)}
     late = {
-        (module(p, root), other) for p in sources(root) for other, inside in imports(p, known) if inside and other in known
+        (module(p, root), other)
+        for p in sources(root)
+        for other, inside in imports(p, known)
+        if inside and other in known
     }
     commands = {pair for pair in late if pair[0].startswith("spikeflow.cli")}
     return {
@@ -78,7 +86,12 @@ def tangle(root: Path) -> dict[str, int]:
 def to_touch(root: Path) -> dict[str, int]:
     """How many source files each page of how to add something changes before its first command."""
     pages = sorted((root / "docs/how-to").glob("add_a*.md"))
-    named = {page.stem.removeprefix("add_").replace("_", " "): set(PLACE.findall(page.read_text().partition("```sh")[0])) for page in pages}
+    named = {
+        page.stem.removeprefix("add_").replace("_", " "): set(
+            PLACE.findall(page.read_text().partition("```sh")[0])
+        )
+        for page in pages
+    }
     return {what: sum(not f.startswith(NOT_SOURCES) for f in files) for what, files in named.items()}
 
 
@@ -86,7 +99,9 @@ def pairs(root: Path) -> int | None:
     """Places that share six or more lines."""
     if shutil.which("duplicates") is None:
         return None
-    told = subprocess.run(["duplicates", "--seconds", "300", "--repo", str(root)], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        ["duplicates", "--seconds", "300", "--repo", str(root)], capture_output=True, text=True, check=True
+    )
     found = re.match(r"(\d+) pairs", told.stdout)
     return int(found[1]) if found else None
 

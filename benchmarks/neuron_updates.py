@@ -68,11 +68,16 @@ def measured(graph: Graph, feeds: dict[str, Any], repeat: int) -> dict[str, Any]
             begun = time.process_time()
             run.advance(feeds, STEPS)
             times[kind].append((time.process_time() - begun) / (NEURONS * STEPS) * 1e9)
-    return {"active": first[0] / (NEURONS * STEPS), "ns": {kind: statistics.median(t) for kind, t in times.items()}}
+    return {
+        "active": first[0] / (NEURONS * STEPS),
+        "ns": {kind: statistics.median(t) for kind, t in times.items()},
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--out", default="benchmarks/records/neuron_updates.json")
     args = parser.parse_args()

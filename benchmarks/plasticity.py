@@ -57,7 +57,12 @@ def sparse(plastic: Plastic | None) -> Graph:
 
 
 def around(node: Any, sources: int, neurons: int, threshold: float) -> Graph:
-    nodes: dict[str, Any] = {"x": Input((sources,), "spikes"), "node": node, "cells": LIF(0.9, threshold).node((neurons,)), "out": Output()}
+    nodes: dict[str, Any] = {
+        "x": Input((sources,), "spikes"),
+        "node": node,
+        "cells": LIF(0.9, threshold).node((neurons,)),
+        "out": Output(),
+    }
     edges = [Edge("x", "node"), Edge("node", "cells"), Edge("cells", "out")]
     if node.plastic is not None and node.plastic.modulator:
         nodes["reward"] = Input((1,), "current")
@@ -81,7 +86,10 @@ def compared(make: Callable[[Plastic | None], Graph], rule: Plasticity) -> dict[
     inputs: tuple[Any, Any] = spikes, {"x": spikes, "reward": reward} if modulated else spikes
     found = [run(x, STEPS) for run, x in zip(runs, inputs, strict=True)]
     behind = [result.counts["cells"].spikes / STEPS / found[0].outputs["out"].shape[-1] for result in found]
-    pairs = [[timed(lambda r=r, x=x: r(x, STEPS, keep_state=False)) for r, x in zip(runs, inputs, strict=True)] for _ in range(REPEATS)]
+    pairs = [
+        [timed(lambda r=r, x=x: r(x, STEPS, keep_state=False)) for r, x in zip(runs, inputs, strict=True)]
+        for _ in range(REPEATS)
+    ]
     return {
         "ratio": median(b / a for a, b in pairs),
         "static_ms": 1e3 * median(a for a, _ in pairs),
@@ -91,7 +99,9 @@ def compared(make: Callable[[Plastic | None], Graph], rule: Plasticity) -> dict[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--record", action="store_true", help=f"write {RECORD}")
     rows = {}
     args = parser.parse_args()

@@ -171,7 +171,9 @@ def main() -> None:
     crew = Crew(__file__, args.out, ("--data", args.data, "--device", args.device), args.processes)
     for name in args.studies:
         study = STUDIES[name]
-        crew.run([Job(name, c, fold, study.seeds[0]) for fold in study.folds for c in study.candidates], until)
+        crew.run(
+            [Job(name, c, fold, study.seeds[0]) for fold in study.folds for c in study.candidates], until
+        )
         chosen = _chosen(name, study, args.out)
         crew.run([Job(name, chosen[f], f, seed, True) for seed in study.seeds for f in chosen], until)
         text = json.dumps(_summed(name, study, args.out), indent=1)

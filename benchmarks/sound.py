@@ -178,7 +178,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("studies", nargs="*", choices=[*VARIED, []], help="data sets")
-    parser.add_argument("--data", default=os.environ.get("SPIKEFLOW_DATA", ""), help="folder of the data sets")
+    parser.add_argument(
+        "--data", default=os.environ.get("SPIKEFLOW_DATA", ""), help="folder of the data sets"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the trainings that are tested")
     parser.add_argument("--processes", type=int, default=1)

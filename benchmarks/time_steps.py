@@ -59,7 +59,9 @@ def measured(args: argparse.Namespace, way: str, seed: int) -> dict[str, Any]:
 
 def arguments() -> argparse.Namespace:
     """The settings, which the record holds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--set", default="digits")
     parser.add_argument("--data", default="")
     parser.add_argument("--first", type=int, default=5)

@@ -46,7 +46,10 @@ from spikeflow.typing import Array
 CELLS, STEPS, DECAY, GAIN, DRIVE = 64, 20, 0.8, 3.0, 0.5
 TRAIN, VALID, TEST, BATCH, EPOCHS, SILENCED = 4000, 1000, 2000, 50, 8, 0.3
 ARMS = ("point", "additive", "gate")
-NOISES = {"light": (0.5, 0.15), "heavy": (1.6, 0.5)}  # deviations: of a pixel from 0 to 1, of a level from 0 to 1
+NOISES = {
+    "light": (0.5, 0.15),
+    "heavy": (1.6, 0.5),
+}  # deviations: of a pixel from 0 to 1, of a level from 0 to 1
 EAR = MelSpikes(steps=STEPS, step_us=25_000, onset=0.0)
 
 
@@ -111,7 +114,9 @@ class Pairs:
     sounds: Array
     spoken: Array
 
-    def drawn(self, count: int, noise: str, draw: np.random.Generator) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    def drawn(
+        self, count: int, noise: str, draw: np.random.Generator
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Pairs of one digit each, with noise: inputs ``(T, N, ...)`` and digits."""
         seen = draw.choice(len(self.pictures), count, replace=count > len(self.pictures))
         y = self.digits[seen]
@@ -179,7 +184,11 @@ def trained(run: Run, data: str) -> dict[str, Any]:
     net.load_state_dict(kept)
     test = pairs["test"].drawn(TEST, run.noise, np.random.default_rng(3))
     found = {**asdict(run), "valid": best, **_measured(net, *test), **_damaged(net, test, run.seed)}
-    return {**found, "parameters": sum(p.numel() for p in net.parameters()), "seconds": time.perf_counter() - begin}
+    return {
+        **found,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "seconds": time.perf_counter() - begin,
+    }
 
 
 @torch.no_grad()
@@ -211,7 +220,10 @@ def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
         if rows:
             table[f"{arm}, {noise}"] = {
                 "seeds": len(rows),
-                **{k: [float(np.mean([r[k] for r in rows])), float(np.std([r[k] for r in rows]))] for k in keys},
+                **{
+                    k: [float(np.mean([r[k] for r in rows])), float(np.std([r[k] for r in rows]))]
+                    for k in keys
+                },
             }
     verdict = None
     if all(f"{arm}, heavy" in table for arm in ARMS):
@@ -225,7 +237,9 @@ def summed(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", default=os.environ.get("SPIKEFLOW_DATA", ""))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

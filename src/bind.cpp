@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "bind_arrays.hpp"
+#include "bind_bundle.hpp"
 #include "bind_plastic.hpp"
 #include "bind_projections.hpp"
 #include "engine/coded.hpp"
@@ -368,5 +369,6 @@ NB_MODULE(_engine, m) {
     bind_network<int64_t>(m, "Int64Network", "A network of integers.");
     bind_coded<int32_t>(floats);
     bind_coded<int64_t>(floats);
+    bind_bundle(m, floats);
     bind_plastic(floats);
 }

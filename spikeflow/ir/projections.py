@@ -154,6 +154,11 @@ class Projection:
         return self.delay if isinstance(self.delay, int) else int(self.delay.high or 0)
 
     @property
+    def shortest(self) -> int:
+        """The shortest delay that a synapse can have, in steps."""
+        return self.delay if isinstance(self.delay, int) else int(self.delay.low or 0)
+
+    @property
     def skip(self) -> float:
         """With `Probability`: 1 / log(1 - p), by which logarithms become gaps between joined sources."""
         if not isinstance(self.rule, Probability) or self.rule.p == 1:

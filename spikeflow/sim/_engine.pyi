@@ -147,6 +147,11 @@ class FloatNetwork:
     def coded(self, sums: Int64Network, scale: float, largest: int, most: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
         """The one node of a network of integers, its sums times a scale."""
 
+    def bundle(self, nodes: Sequence[tuple[str, Sequence[int], Sequence[int], Sequence[tuple[Sequence[int], Sequence[float]]], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], tuple[float, int, int], Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None]], bits: int) -> Bundled:
+        """Nodes by rule that share sources, for `bundled` to add."""
+
+    def bundled(self, bundle: Bundled, number: int) -> int: ...
+
     def plastic(self, name: str, inputs: Sequence[int], out: Sequence[int], synapses: tuple[Annotated[NDArray, dict(order='C', device='cpu', writable=False)], Annotated[NDArray, dict(order='C', device='cpu', writable=False)], Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None, Annotated[NDArray, dict(order='C', device='cpu', writable=False)] | None], weights: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, parts: Sequence[tuple[Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], Sequence[int], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Sequence[float], Sequence[Sequence[int]]] | None], eligibility: Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]], every: int, bounds: Sequence[float] | None, codes: tuple[float, Sequence[float], int]) -> int:
         """
         Synapses that learn: (row pointers, targets, places, delays) by source, weights in stored order.
@@ -278,3 +283,6 @@ class Int64Network:
 
     def live(self, samples: int, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]]) -> Int64Live:
         """A batch that keeps its state between stretches of steps."""
+
+class Bundled:
+    """Nodes by rule whose synapses lie in one set of rows."""

@@ -97,7 +97,5 @@ def with_saturation(
                 _entering(beyond, steps, described)
                 for beyond in (scaled < node.format.low, scaled > node.format.high)
             )
-            found[name] = replace(
-                counts[name], narrowed_low={"format": low}, narrowed_high={"format": high}
-            )
+            found[name] = replace(counts[name], narrowed_low={"format": low}, narrowed_high={"format": high})
     return found

@@ -27,21 +27,10 @@ public:
           sums_(static_cast<std::size_t>(node.layout.size), A{0}), met_(static_cast<std::size_t>(node.layout.blocks), 0) {}
 
 protected:
-    // The sums are 0 between steps: what was met is handed on and cleared in one go.
     void deliver(int64_t time, Slot<float>& out) override {
-        const Layout& layout = this->node_.layout;
         this->delivery_.deliver(time, sums_.data(), this->marks(time, met_.data()));
-        float* const to = out.sums();
-        for (int32_t b = this->first_; b < this->last_; ++b) {
-            uint8_t& met = met_[static_cast<std::size_t>(b)];
-            if (met != 0) {
-                scaled_(to + layout.first(b), sums_.data() + layout.first(b), scale_, layout.length(b));
-                out.touch(b);
-                met = 0;
-            } else if (out.active(b)) {
-                out.clear_blocks(b, b + 1);
-            }
-        }
+        const Layout& layout = this->node_.layout;
+        hand_on<A>(out, layout, {this->first_, this->last_}, {sums_.data() + layout.first(this->first_), met_.data() + this->first_, scale_, scaled_});
     }
 
 private:

@@ -56,6 +56,19 @@ public:
         }
     }
 
+    // The same for targets from `part.first` to `part.last` alone; sums of codes, which have no order.
+    void file_part(int32_t source, A value, int64_t emitted, int64_t now, Targets part) {
+        for (std::size_t s = 0; s < slices_.size(); ++s) {
+            const Slice<W>& slice = *slices_[s];
+            each_synapse(rows_, slice, static_cast<std::size_t>(source), [&](int32_t target, W weight, int32_t delay) {
+                if (target < part.first || target >= part.last || emitted + delay < now) return;
+                Moment& due = moment(emitted + delay);
+                due.single.push({target, static_cast<A>(static_cast<A>(weight) * value)});
+                ++due.synapses;
+            });
+        }
+    }
+
     // How many synapses are due.
     std::size_t synapses(int64_t time) { return moment(time).synapses; }
 
@@ -63,6 +76,10 @@ public:
     // where it is given.
     void deliver(int64_t time, A* sums, uint8_t* met) {
         Moment& now = moment(time);
+        for (const auto& [target, amount] : now.single) {
+            sums[target] = static_cast<A>(sums[target] + amount);
+            if (met != nullptr) met[target / kBlock] = 1;
+        }
         for (std::size_t s = 0; s < slices_.size(); ++s) {
             const std::span<const Due<A>> due = now.rows[s].span();
             const int32_t first = slices_[s]->first;
@@ -91,8 +108,13 @@ public:
     }
 
 private:
+    struct Single {
+        int32_t target;
+        A amount;
+    };
     struct Moment {
         std::vector<Buffer<Due<A>>> rows;      // of each slice
+        Buffer<Single> single;                 // synapses of rows of which only a part is due
         std::size_t synapses = 0;
     };
     static constexpr std::size_t kAhead = 2048, kMostOfRow = 512;      // bytes on their way from memory
@@ -100,6 +122,7 @@ private:
     Moment& moment(int64_t time) { return moments_[static_cast<std::size_t>(time) % moments_.size()]; }
     static void clear(Moment& moment) {
         for (Buffer<Due<A>>& rows : moment.rows) rows.clear();
+        moment.single.clear();
         moment.synapses = 0;
     }
 

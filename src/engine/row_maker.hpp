@@ -169,30 +169,31 @@ std::vector<uint32_t> fans(const std::vector<Slice<W>>& slices, std::size_t sour
     return fan;
 }
 
-// All rows of a node. `from.pairs(targets, f)` calls f(source, target) for all synapses onto a range of targets and maybe
-// others, `from.each(targets, f)` f(source, target, weight, delay) in the same order; `from.of_source` is empty, or the one
-// weight of each source's synapses; all delays lie between `from.shortest` and `from.longest`. The rows of each share that
-// this process holds are made by a thread.
+// All rows of a node, in these slices. `from.pairs(targets, f)` calls f(source, target) for all synapses onto a range of
+// targets and maybe others, `from.each(targets, f)` f(source, target, weight, delay) in the same order; `from.of_source` is
+// empty, or the one weight of each source's synapses; all delays lie between `from.shortest` and `from.longest`. The rows of
+// each share are made by a thread.
 template <class W, class From>
-Rows<W> make_rows(const Layout& layout, const std::string& name, const From& from, int32_t sources, const Cut& cut) {
+Rows<W> make_rows(const Layout& layout, const std::string& name, const From& from, int32_t sources, std::vector<Slice<W>> slices) {
     Rows<W> rows;
     rows.shortest = from.shortest;
     rows.longest = from.longest;
     rows.weights = from.of_source;
-    rows.slices = empty_slices<W>(layout, cut);
-    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(cut.own()));
+    rows.slices = std::move(slices);
+    const int32_t begin = rows.slices.empty() ? 0 : rows.slices.front().share, end = rows.slices.empty() ? 1 : rows.slices.back().share + 1;
+    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(end - begin));
     const auto make = [&](int32_t share) {
         try {
             for (Slice<W>& slice : rows.slices)
                 if (slice.share == share) SliceMaker<W, From>(layout, name, from, slice).make(static_cast<std::size_t>(sources));
         } catch (...) {
-            failures[static_cast<std::size_t>(share - cut.first)] = std::current_exception();
+            failures[static_cast<std::size_t>(share - begin)] = std::current_exception();
         }
     };
     {
         std::vector<std::jthread> others;
-        for (int32_t s = cut.first + 1; s < cut.last; ++s) others.emplace_back(make, s);
-        make(cut.first);
+        for (int32_t s = begin + 1; s < end; ++s) others.emplace_back(make, s);
+        make(begin);
     }
     for (const std::exception_ptr& failure : failures)
         if (failure) std::rethrow_exception(failure);

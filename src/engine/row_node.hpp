@@ -11,24 +11,40 @@
 
 namespace spikeflow {
 
-template <class V, class W>
-class RowNode : public Node<V> {
+// What is delivered later than it arrives is remembered until then.
+template <class V>
+class ArrivalNode : public Node<V> {
 public:
-    RowNode(const std::string& name, Layout layout) : Node<V>(name, std::move(layout), 1) {}
+    ArrivalNode(const std::string& name, Layout layout) : Node<V>(name, std::move(layout), 1) {}
 
     void check_source(std::size_t, const Layout& source) const override {
-        const bool fits = in_shape.empty() ? source.size == rows.sources() : source.shape == in_shape;
+        const bool fits = in_shape.empty() ? static_cast<std::size_t>(source.size) == fan().size() : source.shape == in_shape;
         require(fits, this->name, "a source of another shape");
     }
-    bool repeats() const override { return rows.longest == 0; }
     bool shares() const override { return !this->layout.permuted; }
     bool hands_on_sums() const override { return true; }
-    int32_t shortest_delay() const override { return rows.shortest; }
+
+    virtual std::span<const uint32_t> fan() const = 0;                  // synapses of each source
+    virtual int32_t longest() const = 0;                                // delay
+    virtual int32_t reach(std::size_t source) const = 0;                // the longest of a source
 
     Shape in_shape;                      // exactly this; empty: any of the right size
-    Rows<W> rows;
     Buffer<V> bias;
     int64_t largest = 0;                 // magnitude that may arrive, where integers are asked for
+};
+
+template <class V, class W>
+class RowNode : public ArrivalNode<V> {
+public:
+    using ArrivalNode<V>::ArrivalNode;
+
+    bool repeats() const override { return rows.longest == 0; }
+    int32_t shortest_delay() const override { return rows.shortest; }
+    std::span<const uint32_t> fan() const override { return rows.fan; }
+    int32_t longest() const override { return rows.longest; }
+    int32_t reach(std::size_t source) const override { return rows.reach(source); }
+
+    Rows<W> rows;
 };
 
 // The values that arrived in the last steps.
@@ -47,22 +63,21 @@ private:
     std::vector<Events<V>> events_;      // of step t in events_[t % size]
 };
 
-// V: type of the values between nodes; A: of the sums, which take integers where it is another.
-template <class V, class A, class W>
-class RowRunner : public Runner<V> {
+// What arrives is counted, noted and remembered. V: type of the values between nodes; A: of the sums, which take integers
+// where it is another.
+template <class V, class A>
+class Arrivals : public Runner<V> {
 public:
-    RowRunner(const RowNode<V, W>& node, const Context<V>& context)
-        : node_(node), share_(context.share), first_(share_.first_block(node.layout)), last_(share_.last_block(node.layout)),
-          past_(node.rows.longest + 1), delivery_(node.rows, context.share) {}
+    Arrivals(const ArrivalNode<V>& node, Share share)
+        : share_(share), first_(share.first_block(node.layout)), last_(share.last_block(node.layout)), arrives_at_(node), past_(node.longest() + 1) {}
 
     void reset() override {
         past_.clear();
-        delivery_.reset();
         filed_ = noted_ = 0;
     }
 
     // What arrived in the last steps, newest first, and is still to be delivered: `steps` rows of all sources.
-    std::size_t memories() const override { return node_.rows.longest == 0 ? 0 : 1; }
+    std::size_t memories() const override { return arrives_at_.longest() == 0 ? 0 : 1; }
     void save(std::size_t, int64_t time, std::span<Stored<V>> to) const override {
         const std::size_t steps = check_past(to.size());
         if (!share_.leads) return;
@@ -71,7 +86,7 @@ public:
             const Events<V>& events = past_.at(time - 1 - static_cast<int64_t>(age));
             for (std::size_t e = 0; e < events.size(); ++e) {
                 const auto source = static_cast<std::size_t>(events.index[e]);
-                if (node_.rows.reach(source) > static_cast<int32_t>(age)) to[age * sources() + source] = static_cast<Stored<V>>(events.at(e));
+                if (arrives_at_.reach(source) > static_cast<int32_t>(age)) to[age * sources() + source] = static_cast<Stored<V>>(events.at(e));
             }
         }
     }
@@ -85,7 +100,7 @@ public:
                 if (value == V{0}) continue;
                 events.index.push(static_cast<int32_t>(i));
                 events.value.push(value);
-                delivery_.file(static_cast<int32_t>(i), entering(value), emitted, time);
+                refile(static_cast<int32_t>(i), entering(value), emitted, time);
             }
             events.settle();
         }
@@ -95,24 +110,71 @@ public:
     // What arrives is noted. Where the shortest delay lets it wait, several steps may be opened before the next is run.
     void open(Step<V>& step) override {
         const Events<V>& events = step.ports[0].value().events();
-        if (share_.leads)
-            count_operations(events, step.analog, step.counters, [this](int32_t i) { return int64_t{node_.rows.fan[static_cast<std::size_t>(i)]}; });
+        if (share_.leads) {
+            const std::span<const uint32_t> fan = arrives_at_.fan();
+            count_operations(events, step.analog, step.counters, [fan](int32_t i) { return int64_t{fan[static_cast<std::size_t>(i)]}; });
+        }
         past_.at(step.time).assign(events);
         if (filed_ == noted_) filed_ = step.time;
         noted_ = step.time + 1;
         if (share_.leads && share_.count > 1) open_value(step.out);
     }
 
-    void step(Step<V>& step) override {
-        if (share_.count == 1) open(step);
+    // f(source, value, step in which it arrived) for what has been noted since the last time.
+    template <class F>
+    void take_noted(F f) {
         for (; filed_ < noted_; ++filed_) {
             const Events<V>& events = past_.at(filed_);
-            for (std::size_t e = 0; e < events.size(); ++e)
-                delivery_.file(events.index[e], events.unit ? A{1} : entering(events.value[e]), filed_, step.time);
+            for (std::size_t e = 0; e < events.size(); ++e) f(events.index[e], events.unit ? A{1} : entering(events.value[e]), filed_);
         }
-        if (share_.count == 1) {
+    }
+
+protected:
+    // File what arrived before the run and is due at `now` or later.
+    virtual void refile(int32_t source, A value, int64_t emitted, int64_t now) = 0;
+
+    void open_value(Slot<V>& out) const {
+        out.open_dense();
+        if (!arrives_at_.bias.empty()) out.set_bias(arrives_at_.bias.span(), arrives_at_.layout.block);
+    }
+
+    Share share_;
+    int32_t first_, last_;               // blocks of the share
+
+private:
+    std::size_t sources() const { return arrives_at_.fan().size(); }
+    std::size_t check_past(std::size_t count) const {
+        if (count % sources() != 0 || count / sources() > static_cast<std::size_t>(arrives_at_.longest())) throw Error(Fault::simulation, arrives_at_.name, "a past of another size");
+        return count / sources();
+    }
+    A entering(V value) const {
+        if constexpr (std::is_same_v<A, V>) return value;
+        else return static_cast<A>(integer_of(arrives_at_.name, value, arrives_at_.largest));
+    }
+
+    const ArrivalNode<V>& arrives_at_;
+    Past<V> past_;
+    int64_t filed_ = 0, noted_ = 0;      // what arrived before these steps
+};
+
+template <class V, class A, class W>
+class RowRunner : public Arrivals<V, A> {
+public:
+    RowRunner(const RowNode<V, W>& node, const Context<V>& context)
+        : Arrivals<V, A>(node, context.share), node_(node), delivery_(node.rows, context.share) {}
+
+    void reset() override {
+        Arrivals<V, A>::reset();
+        delivery_.reset();
+    }
+
+    void step(Step<V>& step) override {
+        const bool alone = this->share_.count == 1;
+        if (alone) this->open(step);
+        this->take_noted([&](int32_t source, A value, int64_t emitted) { delivery_.file(source, value, emitted, step.time); });
+        if (alone) {
             if (delivery_.synapses(step.time) == 0 && node_.bias.empty()) return step.out.clear();
-            open_value(step.out);
+            this->open_value(step.out);
         }
         deliver(step.time, step.out);
     }
@@ -121,36 +183,18 @@ protected:
     // Add what is due to the sums of this share's targets and hand them on in its blocks of a dense value.
     virtual void deliver(int64_t time, Slot<V>& out) = 0;
 
+    void refile(int32_t source, A value, int64_t emitted, int64_t now) override { delivery_.file(source, value, emitted, now); }
+
     // Where to mark the blocks that are met in a step; null where it is quicker to take all for met.
     uint8_t* marks(int64_t time, uint8_t* blocks) {
-        const bool few = delivery_.synapses(time) < 8 * static_cast<std::size_t>(last_ - first_);
+        const bool few = delivery_.synapses(time) < 8 * static_cast<std::size_t>(this->last_ - this->first_);
         if (few && node_.layout.block == kBlock) return blocks;
-        std::fill(blocks + first_, blocks + last_, uint8_t{1});
+        std::fill(blocks + this->first_, blocks + this->last_, uint8_t{1});
         return nullptr;
     }
 
     const RowNode<V, W>& node_;
-    Share share_;
-    int32_t first_, last_;               // blocks of the share
-    Past<V> past_;
     Delivery<A, W> delivery_;
-    int64_t filed_ = 0, noted_ = 0;      // what arrived before these steps
-
-private:
-    std::size_t sources() const { return static_cast<std::size_t>(node_.rows.sources()); }
-    std::size_t check_past(std::size_t count) const {
-        if (count % sources() != 0 || count / sources() > static_cast<std::size_t>(node_.rows.longest)) throw Error(Fault::simulation, node_.name, "a past of another size");
-        return count / sources();
-    }
-    A entering(V value) const {
-        if constexpr (std::is_same_v<A, V>) return value;
-        else return static_cast<A>(integer_of(node_.name, value, node_.largest));
-    }
-
-    void open_value(Slot<V>& out) const {
-        out.open_dense();
-        if (!node_.bias.empty()) out.set_bias(node_.bias.span(), node_.layout.block);
-    }
 };
 
 }  // namespace spikeflow

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "pages.hpp"
@@ -82,5 +83,23 @@ struct Rows {
         return longest_of_it;
     }
 };
+
+// f(target, weight, delay) for each synapse of a source in a slice; for what is done rarely.
+template <class W, class F>
+void each_synapse(const Rows<W>& rows, const Slice<W>& slice, std::size_t source, F f) {
+    const bool same = !rows.weights.empty();
+    for (std::size_t r = slice.row(source); r < slice.row(source + 1); ++r) {
+        const std::size_t first = slice.start[r], count = slice.start[r + 1] - first;
+        const std::byte* const row = slice.synapses.data() + first * rows.stride();
+        const int32_t delay = slice.of_source.empty() ? rows.longest : slice.delay[r];
+        for (std::size_t k = 0; k < count; ++k) {
+            uint16_t target;
+            std::memcpy(&target, row + k * sizeof target, sizeof target);
+            W weight = same ? rows.weights[source] : W{0};
+            if (!same) std::memcpy(&weight, row + count * sizeof target + k * sizeof weight, sizeof weight);
+            f(slice.first + target, weight, delay);
+        }
+    }
+}
 
 }  // namespace spikeflow

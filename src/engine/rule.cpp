@@ -10,6 +10,25 @@ namespace {
 constexpr uint64_t kTree = uint64_t{1} << 32;    // no target has this number
 constexpr double kMost = 1 << 20;
 
+struct Range {
+    int32_t first, last;
+};
+
+// What some targets hold together, by halves to each of them.
+void split(const Projection& p, Range targets, int64_t held, std::vector<int32_t>& totals) {
+    const auto [first, last] = targets;
+    if (held == 0 || last - first == 1) {
+        totals[static_cast<std::size_t>(first)] = static_cast<int32_t>(held);
+        return;
+    }
+    const auto size = static_cast<uint32_t>(last - first);
+    const auto left = static_cast<int32_t>(std::bit_floor(size - 1));
+    const uint64_t key = draw::key(p.seed, {p.number, kTree, static_cast<uint64_t>(first), static_cast<uint64_t>(last)});
+    const int64_t chosen = draw::binomial(key, held, static_cast<uint64_t>(left), size);
+    split(p, {first, first + left}, chosen, totals);
+    split(p, {first + left, last}, held - chosen, totals);
+}
+
 }  // namespace
 
 void Projection::check(const std::string& name, int32_t all_sources, int32_t targets) const {
@@ -24,11 +43,16 @@ void Projection::check(const std::string& name, int32_t all_sources, int32_t tar
     require(whole && delay.low >= 0 && delay.high < kMost && delay.low <= delay.high, name, "a delay outside 0 to 2**20 - 1");
 }
 
-Sources::Sources(const Projection& projection, int32_t targets) : p_(projection), choices_(p_.sources - (p_.autapses ? 0 : 1)) {
+std::vector<int32_t> totals_of(const Projection& projection, int32_t targets) {
+    if (projection.kind != Projection::Kind::total) return {};
+    std::vector<int32_t> totals(static_cast<std::size_t>(targets), 0);
+    split(projection, {0, targets}, projection.count, totals);
+    return totals;
+}
+
+Sources::Sources(const Projection& projection, const std::vector<int32_t>& totals)
+    : p_(projection), totals_(totals), choices_(p_.sources - (p_.autapses ? 0 : 1)) {
     if (p_.kind == Projection::Kind::distinct) taken_.resize(static_cast<std::size_t>(choices_));
-    if (p_.kind != Projection::Kind::total) return;
-    shares_.resize(static_cast<std::size_t>(targets));
-    split(0, targets, p_.count);
 }
 
 std::span<const int32_t> Sources::of(int32_t target) {
@@ -38,7 +62,7 @@ std::span<const int32_t> Sources::of(int32_t target) {
     switch (p_.kind) {
         case Projection::Kind::in_degree: draw_any(p_.count); break;
         case Projection::Kind::distinct: draw_distinct(); break;
-        case Projection::Kind::total: draw_any(shares_[static_cast<std::size_t>(target)]); break;
+        case Projection::Kind::total: draw_any(totals_[static_cast<std::size_t>(target)]); break;
         case Projection::Kind::chance: draw_chance(); break;
         case Projection::Kind::one_to_one: push(target); break;
     }
@@ -71,19 +95,6 @@ void Sources::draw_chance() {
         if (!(at < static_cast<double>(choices_))) return;
         push(static_cast<int64_t>(at));
     }
-}
-
-void Sources::split(int32_t first, int32_t last, int64_t held) {
-    if (held == 0 || last - first == 1) {
-        shares_[static_cast<std::size_t>(first)] = held;
-        return;
-    }
-    const auto size = static_cast<uint32_t>(last - first);
-    const auto left = static_cast<int32_t>(std::bit_floor(size - 1));
-    const uint64_t key = draw::key(p_.seed, {p_.number, kTree, static_cast<uint64_t>(first), static_cast<uint64_t>(last)});
-    const int64_t chosen = draw::binomial(key, held, static_cast<uint64_t>(left), size);
-    split(first, first + left, chosen);
-    split(first + left, last, held - chosen);
 }
 
 }  // namespace spikeflow

@@ -39,10 +39,13 @@ struct Projection {
     void check(const std::string& name, int32_t all_sources, int32_t targets) const;
 };
 
-// The sources of one target after the other.
+// Of a fixed total the synapses of each target; nothing for other rules.
+std::vector<int32_t> totals_of(const Projection& projection, int32_t targets);
+
+// The sources of one target after the other; `totals` : what `totals_of` says.
 class Sources {
 public:
-    Sources(const Projection& projection, int32_t targets);
+    Sources(const Projection& projection, const std::vector<int32_t>& totals);
 
     // The sources of a target, counted from the node's first, in the order of drawing. Targets may be asked in any order.
     std::span<const int32_t> of(int32_t target);
@@ -53,7 +56,6 @@ private:
     void draw_any(int64_t count);
     void draw_distinct();
     void draw_chance();
-    void split(int32_t first, int32_t last, int64_t held);
     void push(int64_t source) {
         // without autapses a target's own number is passed over
         found_.push(static_cast<int32_t>(p_.first + source + (!p_.autapses && source >= target_)));
@@ -61,11 +63,11 @@ private:
     uint64_t below(uint64_t k, uint64_t choices) const { return ((draw::word(key_, 4 * k) >> 32) * choices) >> 32; }
 
     const Projection& p_;
+    const std::vector<int32_t>& totals_;
     int64_t choices_;
     int32_t target_ = 0;
     uint64_t key_ = 0;
     Buffer<int32_t> found_;
-    std::vector<int64_t> shares_;        // total: synapses of each target
     std::vector<bool> taken_;            // distinct
 };
 

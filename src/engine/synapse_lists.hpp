@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -70,12 +71,14 @@ struct FromRules {
     int32_t out;
     int32_t shortest = kMaxDelay, longest = 0;
     std::vector<W> of_source{};          // where all synapses of a source weigh the same
+    std::vector<std::vector<int32_t>> totals{};      // of each projection, see totals_of
 
     FromRules(const RuleText<V>& text, int32_t in, int32_t out) : text(text), out(out) {
         std::vector<uint8_t> known(static_cast<std::size_t>(in), 0);
         of_source.assign(static_cast<std::size_t>(in), W{0});
         bool same = true;
         for (const Projection& p : text.projections) {
+            totals.push_back(totals_of(p, out));
             longest = std::max(longest, static_cast<int32_t>(p.delay.high));
             shortest = std::min(shortest, static_cast<int32_t>(p.delay.low));
             same = same && p.weight.deviation == 0;
@@ -107,11 +110,32 @@ struct FromRules {
         });
     }
 
+    // At least the largest sum of the magnitudes of codes onto one target.
+    int64_t largest_row() const {
+        int64_t row = 0;
+        for (std::size_t k = 0; k < text.projections.size(); ++k) {
+            const Projection& p = text.projections[k];
+            const int64_t code = p.weight.deviation != 0 ? int64_t{1} << (text.bits - 1) : std::abs(static_cast<int64_t>(rounded(p.weight.value(0, 0))));
+            row += code * most_at_a_target(p, totals[k]);
+        }
+        return row;
+    }
+
 private:
+    static int64_t most_at_a_target(const Projection& p, const std::vector<int32_t>& of_each) {
+        switch (p.kind) {
+            case Projection::Kind::in_degree: case Projection::Kind::distinct: return p.count;
+            case Projection::Kind::total: return *std::max_element(of_each.begin(), of_each.end());
+            case Projection::Kind::chance: return p.sources;
+            case Projection::Kind::one_to_one: break;
+        }
+        return 1;
+    }
     template <class F>
     void visit(Targets targets, F f) const {
-        for (const Projection& p : text.projections) {
-            Sources drawn(p, out);
+        for (std::size_t k = 0; k < text.projections.size(); ++k) {
+            const Projection& p = text.projections[k];
+            Sources drawn(p, totals[k]);
             for (int32_t j = targets.first; j < targets.last; ++j) {
                 const std::span<const int32_t> found = drawn.of(j);
                 f(p, j, drawn.key(), found);

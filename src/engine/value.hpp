@@ -5,6 +5,8 @@
 // (sums start from +0), which lets a port leave out what is silent without changing a bit.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -49,6 +51,7 @@ struct Scratch {
     Buffer<V> sums;
     uint64_t masks[kBlock / 64] = {};
     int32_t places[static_cast<std::size_t>(kBlock) + kSlack] = {};      // of the bits of `masks`
+    std::map<const void*, std::shared_ptr<void>> common;                 // what several runners of a worker do at once, by what for
 
     Scratch(int32_t largest, const Kernels<V>& kernels)
         : bits((static_cast<std::size_t>(largest) + 63) / 64, 0), sums(static_cast<std::size_t>(largest), V{0}), kernels_(&kernels) {}

@@ -49,7 +49,9 @@ def _plain_float(r: Recorder, rng: np.random.Generator) -> Any:
     if rng.random() < 0.5:
         v = ops.where(ops.spike(ops.maximum(v, 0.0 - v) - 0.01), v, 0.0)
     z = ops.spike(v - p.a)
-    after = [v - ops.stop_gradient(z) * p.a, ops.where(z, 0.0, v), v * (1.0 - ops.stop_gradient(z))][rng.integers(3)]
+    after = [v - ops.stop_gradient(z) * p.a, ops.where(z, 0.0, v), v * (1.0 - ops.stop_gradient(z))][
+        rng.integers(3)
+    ]
     return r.program(z, [s.u, after])
 
 

@@ -148,7 +148,12 @@ def test_states_beyond_float32_and_values_beyond_a_format_are_told_as_of_a_whole
     x = draw.random((20, 4)).astype(np.float32)
     large = draw.choice(20, draw.integers(1, 10), replace=False)
     weight = Linear(np.eye(4, dtype=np.float32) * np.float32(2))
-    nodes = {"x": Input((4,), "current"), "w": weight, "n": IF(1.0).node((4,)), "v": Linear(np.eye(4, dtype=np.float32))}
+    nodes = {
+        "x": Input((4,), "current"),
+        "w": weight,
+        "n": IF(1.0).node((4,)),
+        "v": Linear(np.eye(4, dtype=np.float32)),
+    }
     nodes |= {"r": Integrator().node((4,)), "o": Output()}
     graph = Graph(nodes, tuple(Edge(a, b) for a, b in pairwise(nodes)))
     for rule in (ExitRule(1.0, 1.0), ExitRule(0.1, 0.3)):

@@ -111,7 +111,9 @@ class _Touched:
         _, after = Step(program, params, False)([np.array([read[n]]) for n in self.rule.states], given)
         for name, register, (value,) in zip(self.rule.states, program.next_states, after, strict=True):
             if program.code[register].op != "state":
-                self.held[name] = F(np.clip(value, *self.rule.bounds)) if name == "w" and self.rule.bounds else value
+                self.held[name] = (
+                    F(np.clip(value, *self.rule.bounds)) if name == "w" and self.rule.bounds else value
+                )
                 if name in self.last:
                     self.last[name] = t
 
@@ -125,7 +127,9 @@ def _traces(rule: Plasticity, program: Any, spikes: np.ndarray) -> list[dict[str
     return rows
 
 
-def _by_events(rule: Plasticity, s: Synapses, pre: np.ndarray, post: np.ndarray, modulator: np.ndarray) -> list[np.float32]:
+def _by_events(
+    rule: Plasticity, s: Synapses, pre: np.ndarray, post: np.ndarray, modulator: np.ndarray
+) -> list[np.float32]:
     before, after = _traces(rule, rule.pre, pre), _traces(rule, rule.post, post)
     ends = []
     for i, j, delay, weight in zip(s.source, s.target, s.delay, s.weight, strict=True):
@@ -134,7 +138,11 @@ def _by_events(rule: Plasticity, s: Synapses, pre: np.ndarray, post: np.ndarray,
             arrives = t >= delay and pre[t - delay, i]
             seen = {f"pre.{n}": before[t - delay][n][i] if t >= delay else F(0) for n in before[0]}
             seen |= {f"post.{n}": v[j] for n, v in after[t].items()} | {MODULATOR: F(modulator[t])}
-            for program, happens in ((rule.at_pre, arrives), (rule.at_post, post[t, j]), (rule.at_modulator, modulator[t])):
+            for program, happens in (
+                (rule.at_pre, arrives),
+                (rule.at_post, post[t, j]),
+                (rule.at_modulator, modulator[t]),
+            ):
                 if happens and program is not None:
                     synapse.at(program, t, seen)
         ends.append(synapse.held["w"])
@@ -148,12 +156,17 @@ RULES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda r: f"{type(r).__name__} {r.pairing} {getattr(r, 'decay', '')}")
+@pytest.mark.parametrize(
+    "rule", RULES, ids=lambda r: f"{type(r).__name__} {r.pairing} {getattr(r, 'decay', '')}"
+)
 @pytest.mark.parametrize("seed", range(2))
 def test_every_step_and_every_event_are_the_same_bits(rule: Any, seed: int) -> None:
     """6 sources, 5 targets, 20 synapses of delays 0 to 4, 120 steps at 5 to 30 %, a reward in 10 %."""
     draw, made = np.random.default_rng(seed), rule.plasticity()
-    pre, post = draw.random((120, 6)) < draw.uniform(0.05, 0.3), draw.random((120, 5)) < draw.uniform(0.05, 0.3)
+    pre, post = (
+        draw.random((120, 6)) < draw.uniform(0.05, 0.3),
+        draw.random((120, 5)) < draw.uniform(0.05, 0.3),
+    )
     synapses = Synapses(*(draw.integers(0, n, 20) for n in (6, 5, 5)), draw.random(20).astype(F))
     modulator = np.where(draw.random(120) < 0.1, draw.normal(size=120), 0).astype(F)
     found = learn(made, synapses, pre, post, None if made.at_modulator is None else modulator)

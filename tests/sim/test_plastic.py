@@ -245,7 +245,9 @@ def test_the_engine_learns_bit_for_bit_as_the_reference(seed: int, make: Any, bi
 def same(found: Any, wanted: Any) -> None:
     assert np.array_equal(found.output, wanted.output, equal_nan=True)
     assert found.state == wanted.state
-    assert {n: c.semantic() for n, c in found.counts.items()} == {n: c.semantic() for n, c in wanted.counts.items()}
+    assert {n: c.semantic() for n, c in found.counts.items()} == {
+        n: c.semantic() for n, c in wanted.counts.items()
+    }
 
 
 def test_wide_networks_learn_in_pieces_as_the_reference() -> None:
@@ -253,7 +255,11 @@ def test_wide_networks_learn_in_pieces_as_the_reference() -> None:
     rng = np.random.default_rng(0)
     rule = homeostatic(replace(REWARD, bounds=(-1.0, 1.0)), 9.0, 7)
     for delays in (None, rng.integers(0, 4, 700), rng.integers(0, 4, (600, 700))):
-        node = Linear(rng.normal(0, 0.1, (600, 700)).astype(np.float32), delays=delays, plastic=Plastic(rule, "teacher", "signal"))
+        node = Linear(
+            rng.normal(0, 0.1, (600, 700)).astype(np.float32),
+            delays=delays,
+            plastic=Plastic(rule, "teacher", "signal"),
+        )
         graph = Graph(
             {"x": Input((700,), "spikes"), "teacher": Input((600,), "spikes"), "signal": Input((1,), "current"), "node": node, "out": Output()},
             (Edge("x", "node"), Edge("node", "out")),
@@ -270,14 +276,22 @@ def test_the_clock_of_an_eligibility_is_set_back() -> None:
     x = (rng.random((2 * late, 1, 4)) < 0.3).astype(np.float32)
     reward = np.where(rng.random((2 * late, 1, 1)) < 0.1, 0.1, 0).astype(np.float32)
     live = made.begin()
-    silent = {"x": Spikes.from_dense(np.zeros((1, 1, 4), np.float32)), "reward": Constant(np.zeros((1, 1), np.float32))}
+    silent = {
+        "x": Spikes.from_dense(np.zeros((1, 1, 4), np.float32)),
+        "reward": Constant(np.zeros((1, 1), np.float32)),
+    }
     live.advance({"x": Dense(x), "reward": Dense(reward)}, late)
     live.advance({"x": replace(silent["x"], steps=turn - 900), "reward": silent["reward"]}, turn - 900)
     live.advance({"x": Dense(x[:late]), "reward": Dense(reward[:late])}, late)
     before = live.state()
     live.advance({"x": Dense(x[late:]), "reward": Dense(reward[late:])}, late)
-    assert made({"x": Dense(x[late:]), "reward": Dense(reward[late:])}, late, state=before).state == live.state()
-    assert int(before.steps[0]) < turn < int(live.state().steps[0]) and (live.state().memory["node"]["synapse.e"] != 0).any()
+    assert (
+        made({"x": Dense(x[late:]), "reward": Dense(reward[late:])}, late, state=before).state == live.state()
+    )
+    assert (
+        int(before.steps[0]) < turn < int(live.state().steps[0])
+        and (live.state().memory["node"]["synapse.e"] != 0).any()
+    )
 
 
 def test_a_state_with_steps_that_are_none_is_refused() -> None:
