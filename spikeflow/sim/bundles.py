@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+import spikeflow.sim._engine as _engine
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Concat, Procedural
+from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.sim import coded
 
 MOST_SYNAPSES = 2**30  # of a bundle, whose rows are numbered in 31 bits
@@ -46,6 +49,34 @@ class Bundle:
         parts = [np.arange(size) + self.first[origin] for origin, size in origins.items()]
         self.numbers[name] = np.concatenate(parts).astype(np.int32)
         self.synapses += node.expected
+
+
+class Bundler:
+    """Adds the nodes of bundles to a network of the engine one by one; with the first of a bundle all are
+    made.
+    """
+
+    def __init__(self, graph: Graph, exact: Mapping[str, int]) -> None:
+        self._graph, self._exact = graph, exact
+        self._of = {name: bundle for bundle in bundles(graph, exact) for name in bundle.numbers}
+        self._made: dict[Bundle, _engine.Bundled] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._of
+
+    def add(self, network: _engine.FloatNetwork, name: str) -> int:
+        """The node's number in the network."""
+        bundle = self._of[name]
+        if bundle not in self._made:
+            nodes = [self._arrays(member, sources) for member, sources in bundle.numbers.items()]
+            self._made[bundle] = network.bundle(nodes, bundle.bits)
+        return network.bundled(self._made[bundle], list(bundle.numbers).index(name))
+
+    def _arrays(self, name: str, sources: npt.NDArray[np.int32]) -> tuple[Any, ...]:
+        node, size = self._graph.nodes[name], self._exact[name]
+        assert isinstance(node, Procedural)
+        drawn, sums = numbers(node.projections), (node.scale, size, coded.largest(node, size))
+        return name, node.in_shape, node.out_shape, drawn, sources, sums, node.bias
 
 
 def bundles(graph: Graph, exact: Mapping[str, int]) -> list[Bundle]:

@@ -45,7 +45,7 @@ from spikeflow.ir.program_arrays import numbered, program_arrays
 from spikeflow.ir.synapses import index_map
 from spikeflow.sim import coded
 from spikeflow.sim.alphabets import EXACT, carries_spikes
-from spikeflow.sim.bundles import Bundle, bundles
+from spikeflow.sim.bundles import Bundler
 from spikeflow.sim.intervals import INT32, Interval, of_array
 from spikeflow.sim.lower_plastic import add_plastic
 from spikeflow.sim.plastic import expect_exact
@@ -116,7 +116,7 @@ def lower(
         floats = _Lowering(made, _engine.FloatNetwork(isa, cut.shares, cut.own), np.float32, {})
         largest = int(EXACT) if wide else largest_input
         floats.exact = coded.exact(graph, largest)
-        floats.bundles = {name: bundle for bundle in bundles(graph, floats.exact) for name in bundle.numbers}
+        floats.bundler = Bundler(graph, floats.exact)
         expect_exact(graph, floats.exact)
         floats.room = _room_of_codes(graph, floats.exact, largest)
         return floats.finish(longest_delay)
@@ -157,8 +157,7 @@ class _Lowering:
     def __init__(self, graph: Graph, network: Any, dtype: Any, ranges: dict[str, Any]) -> None:
         self.graph, self.network, self.dtype, self.ranges = graph, network, dtype, ranges
         self.exact: dict[str, int] = {}
-        self.bundles: dict[str, Bundle] = {}
-        self.bundled: dict[int, _engine.Bundled] = {}
+        self.bundler = Bundler(graph, {})
         self.room: dict[str, Interval] = {}
 
     def finish(self, longest: int) -> Lowered:
@@ -193,8 +192,8 @@ class _Lowering:
                 )
             case Linear() | Sparse() if node.plastic is not None:
                 return add_plastic(self.network, name, node, out, _NUMBERS, self.exact.get(name, 0))
-            case Procedural() if name in self.bundles:
-                return self._bundled(name)
+            case Procedural() if name in self.bundler:
+                return self.bundler.add(self.network, name)
             case Synaptic() if name in self.exact:
                 return self._coded(name, node)
             case Synaptic():
@@ -230,20 +229,6 @@ class _Lowering:
         sums = kind(shares=self.network.shares, own=self.network.own)
         self._synaptic(sums, name, coded.integers(node))
         return self.network.coded(sums, coded.scale_of(node), size, most, node.bias)
-
-    def _bundled(self, name: str) -> int:
-        """One node of a bundle, of which all are made with the first."""
-        bundle = self.bundles[name]
-        if id(bundle) not in self.bundled:
-            nodes = [self._of_bundle(member, numbers) for member, numbers in bundle.numbers.items()]
-            self.bundled[id(bundle)] = self.network.bundle(nodes, bundle.bits)
-        return self.network.bundled(self.bundled[id(bundle)], list(bundle.numbers).index(name))
-
-    def _of_bundle(self, name: str, sources: Array) -> tuple[Any, ...]:
-        node, size = self.graph.nodes[name], self.exact[name]
-        assert isinstance(node, Procedural)
-        drawn, sums = numbers(node.projections), (node.scale, size, coded.largest(node, size))
-        return name, node.in_shape, node.out_shape, drawn, sources, sums, node.bias
 
     def _synaptic(self, network: Any, name: str, node: Synaptic) -> int:
         out = self.graph.shapes[name]
