@@ -346,7 +346,7 @@ std::vector<std::unique_ptr<Node<float>>> made(const std::vector<BundleText>& te
 
 std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut) {
     require(!texts.empty(), "bundle", "without nodes");
-    require((bits == 8 || bits == 16) , texts[0].name, "codes of an unknown width");
+    require(bits == 8 || bits == 16, texts[0].name, "codes of an unknown width");
     std::vector<Layout> layouts;
     std::size_t sources = 0;
     for (const BundleText& text : texts) sources += text.sources.size();

@@ -18,7 +18,7 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Flatten, Input, Output, Procedural
 from spikeflow.ir.projections import FixedInDegree, FixedTotal, Normal, Probability, Projection, Rule
 from spikeflow.neurons import LIF
-from spikeflow.sim import coded, engine, reference
+from spikeflow.sim import coded, engine, process, reference
 from spikeflow.sim.bundles import bundles
 from spikeflow.sim.inputs import Dense
 from tests.sim.test_cut import assert_equal, everything, from_states
@@ -80,7 +80,7 @@ def entering(graph: Graph, seed: int, samples: int) -> Dense:
 
 @pytest.mark.parametrize("seed", range(24))
 def test_nodes_of_a_bundle_equal_the_reference(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "shares_of", lambda graph, threads: threads)
+    monkeypatch.setattr(process, "shares_of", lambda graph, threads: threads)
     rng, graph = np.random.default_rng([seed, 2]), a_network(seed)
     samples = int(rng.integers(1, 3))
     x, record = entering(graph, seed, samples), everything(graph) if seed % 3 else []
@@ -96,7 +96,7 @@ def test_nodes_of_a_bundle_equal_the_reference(seed: int, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("seed", range(12))
 def test_a_state_may_say_of_each_node_what_arrived(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Though all nodes read the same spikes, a state is taken at its word where it was changed for one."""
-    monkeypatch.setattr(engine, "shares_of", lambda graph, threads: threads)
+    monkeypatch.setattr(process, "shares_of", lambda graph, threads: threads)
     rng, graph = np.random.default_rng([seed, 3]), a_network(seed)
     x = entering(graph, seed, 1)
     slow, fast = reference.prepare(graph), engine.prepare(graph, threads=1 + seed % 3)
