@@ -61,7 +61,8 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     default="binary",
     show_default=True,
     help="What a neuron may hand on in a step: binary (0 or 1), signed (-1 takes back), burst:M (0 to M), "
-    "multi-threshold:N (0, -2^k and 2^k for k below N). Functions with values below 0 get signed at least.",
+    "multi-threshold:N (0, -2^k and 2^k for k below N), or differential:M (changes of a running mean, -M to "
+    "M, worth 1 / t in step t; no chip takes them). Functions with values below 0 get signed at least.",
 )
 @click.option(
     "--approximate",

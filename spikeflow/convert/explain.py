@@ -19,9 +19,10 @@ from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.outputs import described
 from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
+from spikeflow.convert.passes.differences import ready
 from spikeflow.convert.passes.fold import Folded, fold_batch_norm
 from spikeflow.convert.passes.observe import BINS, batch_size, observe
-from spikeflow.convert.passes.pools import behind_neurons, pooled
+from spikeflow.convert.passes.pools import pooled
 from spikeflow.convert.passes.thresholds import data_free_thresholds, percentile_thresholds
 from spikeflow.convert.report import final_verdicts, verdict_table
 from spikeflow.convert.rules import with_modules
@@ -136,7 +137,7 @@ def explain(
     verdicts, captured = _looked_at(aten, options)
     if captured is None:
         return Explanation(verdicts, None)
-    graph = behind_neurons(captured.graph)
+    graph = ready(captured.graph, options.alphabet)
     try:
         described(captured.outputs, options, None)
         folded, made = _tried(graph, options)

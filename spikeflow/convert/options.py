@@ -38,7 +38,8 @@ class ConvertOptions:
         group, instance and RMS norm, norms, variances, square roots), ``products`` (products and quotients
         of two values, powers, attention, softmax inside the network); refused by name without.
     alphabet : what a neuron may hand on in a step: ``binary``, ``signed``, ``burst:M`` or
-        ``multi-threshold:N``; see ``ir.alphabet``. Functions with values below 0 get ``signed`` at least.
+        ``multi-threshold:N``, or the changes of ``differential:M``; see ``ir.alphabet``. Functions with
+        values below 0 get ``signed`` at least.
     coding : "direct" (the sample as a current in every step), "rate", or "onoff" for signed data.
     scale : for rate and onoff, the value of one spike in every step; None takes the largest of the data.
     seed : of the spikes that rate coding draws.
@@ -122,6 +123,9 @@ class ConvertOptions:
         if self.exit is not None and self.read_from:
             reason = "does not go with --read-from, which needs steps that an early answer lacks"
             raise ConversionError("--exit", reason, "one of the two")
+        if self.max_pool != MODES[-1] and alphabet(self.alphabet).differential:
+            reason = f"pools spikes, and {self.alphabet} hands on changes, whose means are pooled exactly"
+            raise ConversionError(f"--max-pool {self.max_pool}", reason, f"--max-pool {MODES[-1]}")
         if self.check_identity and self.reset != "subtract":
             reason = f"holds for reset by subtraction, not for --reset {self.reset}"
             raise ConversionError("--debug", reason, "--reset subtract")

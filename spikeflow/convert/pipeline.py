@@ -15,6 +15,7 @@ from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
 from spikeflow.convert.passes.balance import balance, readout_of
 from spikeflow.convert.passes.coding import encoded
+from spikeflow.convert.passes.differences import ready
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.methods import METHODS
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
@@ -91,7 +92,7 @@ def convert(
     calibration = calibrated(x, y, InputRecord("", options.coding, preprocessing=options.preprocessing))
     network, opening = sources.opened_with_warnings(source, options.arch, _sample(calibration, options))
     captured, difference = _captured(several.joined(network, _parts(calibration)), calibration, options)
-    ann = behind_neurons(captured.graph)
+    ann = ready(captured.graph, options.alphabet)
     folded = fold_batch_norm(ann)
     stats = None if calibration is None else observe(folded.graph, calibration.setting, progress)
     known = Known.of(calibration, stats, captured.outputs, options)

@@ -278,6 +278,7 @@ POOLED = {
     "running": "max pooling: as many spikes as the busiest source of a window",
     "any": "approximated (never below the busiest source of a window): max pooling, step by step",
     "constant": "max pooling of the input",
+    "means": f"{SPIKING}: max pooling of the means so far, which neurons behind it hand on",
 }
 
 
@@ -313,9 +314,16 @@ def _final(verdict: Verdict, folded: Mapping[str, tuple[str, ...]], graph: Graph
     if verdict.verdict.startswith(SPIKING) and isinstance(node, Population) and node.values is not None:
         return replace(verdict, verdict=_coded(verdict.verdict, node.values))
     if isinstance(node, MaxPool) and verdict.verdict == MAX_POOL:
-        spikes = all(isinstance(graph.nodes[n], Population) for n in sources(graph, verdict.node))
-        return replace(verdict, verdict=POOLED[node.mode if spikes else "constant"])
+        return replace(verdict, verdict=POOLED[_pooled(graph, verdict.node, node)])
     return verdict
+
+
+def _pooled(graph: Graph, name: str, node: MaxPool) -> str:
+    """Which form of `POOLED` a pooling has."""
+    read = [graph.nodes[n] for n in sources(graph, name)]
+    if not all(isinstance(n, Population) for n in read):
+        return "constant"
+    return node.mode if all(isinstance(n, Population) and n.spikes for n in read) else "means"
 
 
 def _following(function: str, letters: Alphabet) -> str:

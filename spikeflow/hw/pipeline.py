@@ -20,7 +20,7 @@ from spikeflow.hw.passes.adapt import adapt
 from spikeflow.hw.passes.compose import compose
 from spikeflow.hw.passes.pools import check_pooled, without_pools
 from spikeflow.hw.passes.retime import retime
-from spikeflow.hw.passes.rules import check_rules, learning, neurons, random_drive, states_read
+from spikeflow.hw.passes.rules import BEFORE, check_rules, neurons
 from spikeflow.hw.tables.build import build
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.hw.tables.origin import check_chip, for_chip
@@ -167,7 +167,7 @@ def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -
     """The integer network of the chip and what it lost; one that is at stage fixed already is taken as it
     is.
     """
-    _refuse(chip, (*states_read(network.graph), *learning(network.graph), *random_drive(network.graph)))
+    _refuse(chip, tuple(found for rule in BEFORE for found in rule(network.graph)))
     if stages.stage_of(network.graph) == "fixed":
         stages.check(network.graph, "fixed")
         check_chip(network.graph, chip)

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+import numpy.typing as npt
+
 from spikeflow.errors import GraphError
 
-BINARY, SIGNED = "binary", "signed"
+BINARY, SIGNED, DIFFERENTIAL = "binary", "signed", "differential"
 ANALOG_BITS = 8  # of an alphabet with more than these a layer is kept analog
 
 
@@ -44,6 +47,24 @@ class Alphabet:
         """Whether values lie below 0."""
         return self.values[0] < 0
 
+    @property
+    def differential(self) -> bool:
+        """Whether a value handed on in step t counts 1 / t: it changes a running mean."""
+        return self.name.startswith(DIFFERENTIAL)
+
+
+def counted(name: str, steps: int, read_from: int = 0) -> npt.NDArray[np.float64]:
+    """What a value of 1 handed on in each step adds to the mean that is read, in thresholds, ``(steps,)``.
+
+    Of a rate 1 / T where T steps are read. Of changes 1 / t in step t of a running mean m; where the first r
+    of T steps are not read the mean of the others, (T m(T) - r m(r)) / (T - r).
+    """
+    t = np.arange(1, steps + 1)
+    late = steps / (steps - read_from)
+    if not alphabet(name or BINARY).differential:
+        return np.where(t > read_from, late / steps, 0.0)
+    return np.where(t > read_from, late, 1.0) / t
+
 
 def _powers(n: int) -> tuple[int, ...]:
     return tuple(2**k for k in range(n))
@@ -55,6 +76,7 @@ _KINDS: Mapping[str, tuple[tuple[int, int] | None, Callable[[int], tuple[int, ..
         BINARY: (None, lambda n: (0, 1)),
         SIGNED: (None, lambda n: (-1, 0, 1)),
         "burst": ((1, 16), lambda n: tuple(range(n + 1))),
+        DIFFERENTIAL: ((1, 16), lambda n: tuple(range(-n, n + 1))),
         "multi-threshold": ((1, 16), lambda n: (*(-(2**k) for k in reversed(range(n))), 0, *_powers(n))),
     }
 )

@@ -13,6 +13,8 @@ from spikeflow.neurons.burst_if import BurstIF
 from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.dh_lif import DHLIF, branch_masks
+from spikeflow.neurons.differences import DifferenceDecoder, DifferenceEncoder
+from spikeflow.neurons.differential_if import DifferentialIF
 from spikeflow.neurons.egru import EGRU
 from spikeflow.neurons.following import FollowingIF
 from spikeflow.neurons.iaf import IF
@@ -79,6 +81,9 @@ __all__ = [
     "CubaLIF",
     "DHLIF",
     "DelayedLinear",
+    "DifferenceDecoder",
+    "DifferenceEncoder",
+    "DifferentialIF",
     "EGRU",
     "FollowingIF",
     "GraphNet",

@@ -69,7 +69,7 @@ class Following(NeuronModel):
 
     def followed(self, p: Any, total: Any, t: Any, ops: Ops) -> Any:
         """t f(total / t)."""
-        f, of = FUNCTIONS[self.function], _Recorded(ops)
+        f, of = FUNCTIONS[self.function], Recorded(ops)
         return f.form(total, t, p, of) if f.lines else t * f.form(total / t, 1.0, p, of)
 
     @abstractmethod
@@ -77,7 +77,7 @@ class Following(NeuronModel):
         """The value of the alphabet nearest to rest / threshold."""
 
 
-class _Recorded:
+class Recorded:
     """`Numbers` that are symbols; a step within a function is trained as a constant."""
 
     def __init__(self, ops: Ops) -> None:

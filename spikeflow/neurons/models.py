@@ -9,6 +9,8 @@ from spikeflow.neurons.burst_if import BurstIF
 from spikeflow.neurons.c_silif import CSiLIF
 from spikeflow.neurons.cuba_lif import CubaLIF
 from spikeflow.neurons.dh_lif import DHLIF
+from spikeflow.neurons.differences import DifferenceDecoder, DifferenceEncoder
+from spikeflow.neurons.differential_if import DifferentialIF
 from spikeflow.neurons.egru import EGRU
 from spikeflow.neurons.following import FollowingIF
 from spikeflow.neurons.iaf import IF
@@ -33,6 +35,9 @@ MODELS: tuple[type[NeuronModel], ...] = (
     SignedIF,
     BurstIF,
     MultiThresholdIF,
+    DifferentialIF,
+    DifferenceEncoder,
+    DifferenceDecoder,
     LIF,
     CubaLIF,
     ParametricLIF,

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.ir.alphabet import counted
+from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
 
@@ -39,20 +41,25 @@ def spike_counts(
     options: RunOptions = RunOptions(),  # noqa: B008  frozen
 ) -> Mapping[str, Array]:
     """For each named node the spikes of each neuron in each sample, ``(samples, neurons)``; other
-    values than 1 count as they are.
+    values than 1 count as they are, and of changes of a running mean so many as that mean comes to.
     """
     size = max(1, SLOTS // _slots(network, names))
     found: dict[str, list[Array]] = {name: [] for name in names}
     for first in range(0, len(x), size):
         run = evaluate(network, x[first : first + size], replace(options, record=names))
         for name in names:
+            node = network.graph.nodes[name]
+            letters = node.values if isinstance(node, Population) else None
+            share = None if letters is None or not letters.differential else counted(letters.name, run.steps)
             found[name] += [
-                _counted(spikes, prod(network.graph.shapes[name])) for spikes in run.recorded[name]
+                _counted(spikes, prod(network.graph.shapes[name]), share) for spikes in run.recorded[name]
             ]
     return {name: np.concatenate(parts) for name, parts in found.items()}
 
 
-def _counted(spikes: Any, neurons: int) -> Array:
+def _counted(spikes: Any, neurons: int, share: Array | None) -> Array:
     at = spikes.sample.astype(np.int64) * neurons + spikes.neuron
     values = None if (spikes.value == 1).all() else spikes.value
+    if share is not None:
+        values = spikes.value * share[spikes.step] * len(share)
     return np.bincount(at, values, minlength=spikes.samples * neurons).reshape(-1, neurons)

@@ -228,6 +228,9 @@ class _Counted:
         self.nodes = {name: connections(graph, name) for name in graph.of_kind(Synaptic)}
         self.reads = {name: sources(graph, name) for name in self.nodes}
         entry = set(graph.of_kind(Input))
+        entry |= {
+            n for n in graph.of_kind(Population) if sources(graph, n) <= entry and not _spikes(graph, n)
+        }
         self.firsts = {n for n, read in self.reads.items() if read & entry}
         self.macs = sum(self.nodes.values())
         self.first = sum(self.nodes[name] for name in self.firsts)

@@ -50,9 +50,7 @@ def auto_thresholds(basis: Basis) -> Thresholds:
     search = _Search(basis, basis.spiking, choosing)
     share = 100 * (1 - share_above(basis.steps, basis.alphabet))
     usual = percentile_thresholds(basis.stats, share)
-    # values below 0 take back what the first steps got wrong, and layers that wake late lose steps for that
-    slopes = SLOPES[:2] if alphabet(basis.alphabet).signed else SLOPES
-    for slope in slopes if basis.steps > 1 else slopes[:1]:
+    for slope in _slopes(basis):
         search.tries(f"percentile {share:g}, waking {slope:g} steps a layer", usual, slope)
     slope = search.best.slope
     for name, make in _rules(basis, share):
@@ -62,6 +60,16 @@ def auto_thresholds(basis: Basis) -> Thresholds:
         light = corrected(tried.thresholds, basis, setting)
         search.tries(f"{tried.name}, biases corrected", light, None)
     return search.taken()
+
+
+def _slopes(basis: Basis) -> tuple[float, ...]:
+    """Values below 0 take back what the first steps got wrong, and layers that wake late lose steps for that;
+    changes that arrive before they wake would be lost.
+    """
+    letters = alphabet(basis.alphabet)
+    if basis.steps == 1 or letters.differential:
+        return SLOPES[:1]
+    return SLOPES[:2] if letters.signed else SLOPES
 
 
 def _rules(basis: Basis, share: float) -> Iterator[tuple[str, Callable[[], Thresholds]]]:

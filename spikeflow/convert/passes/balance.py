@@ -13,12 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from spikeflow.convert.passes.differences import differential
 from spikeflow.convert.passes.followers import alphabet_of, follower
 from spikeflow.convert.passes.pools import counting
 from spikeflow.convert.passes.scales import fold_scales
 from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.errors import ConversionError
 from spikeflow.ir.alphabet import BINARY
+from spikeflow.ir.alphabet import alphabet as letters
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Node, Shape, Synaptic
 from spikeflow.ir.synapses import times_rows
@@ -50,7 +52,8 @@ def balance(
     Raises
     ------
     ConversionError
-        Where a threshold is missing or not above 0, and for max pooling of what are no spikes.
+        Where a threshold is missing or not above 0, for max pooling of what are no spikes, and for neurons of
+        differential code that wake late or start with a potential, which they do not have.
     GraphError
         For an alphabet that there is not.
     """
@@ -63,10 +66,14 @@ def balance(
         most = np.float32(alphabet_of(node, alphabet).high)
         theta = _threshold(name, given.values, shape) / most
         initial = _initial(name, given, shape)
+        if letters(alphabet).differential and (given.start.get(name) or initial is not None):
+            reason = f"neurons of {alphabet} have no potential, and take in changes from the first step on"
+            raise ConversionError(name, reason, "a rule without start and initial, or --alphabet signed")
         made = follower(name, node, theta, shape, alphabet, reset, initial)
         changed[name] = replace(made, start=given.start.get(name, 0))
         factors[name] = theta.astype(np.float64)
-    return counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))
+    made = counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))
+    return differential(made) if letters(alphabet).differential else made
 
 
 def readout_of(graph: Graph, output: str = "") -> str:

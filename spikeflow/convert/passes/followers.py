@@ -9,9 +9,10 @@ import numpy as np
 
 from spikeflow.errors import ConversionError
 from spikeflow.ir.activations import RELU, takes_signs
-from spikeflow.ir.alphabet import BINARY, SIGNED, Alphabet, alphabet
+from spikeflow.ir.alphabet import BINARY, DIFFERENTIAL, SIGNED, Alphabet, alphabet
 from spikeflow.ir.nodes import Activation, Population, Shape
 from spikeflow.neurons.burst_if import BurstIF
+from spikeflow.neurons.differential_if import DifferentialIF
 from spikeflow.neurons.following import Following, FollowingIF
 from spikeflow.neurons.iaf import IF
 from spikeflow.neurons.multi_threshold_if import MultiThresholdIF
@@ -23,6 +24,7 @@ _Made = Callable[..., Following]
 _MODELS: Mapping[str, Callable[[int], _Made]] = {
     BINARY: lambda n: FollowingIF,
     SIGNED: lambda n: SignedIF,
+    DIFFERENTIAL: lambda n: partial(DifferentialIF, most=n),
     "burst": lambda n: partial(BurstIF, most=n),
     "multi-threshold": lambda n: partial(MultiThresholdIF, levels=n),
 }

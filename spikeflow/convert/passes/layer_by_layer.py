@@ -30,11 +30,16 @@ class Stretch:
     shape: Shape
     cells: nn.Module
     arriving: dict[str, torch.Tensor]
+    changes: bool = False
 
     def run(self, shift: torch.Tensor | float) -> torch.Tensor:
-        """What the neurons hand on, ``(T, B, *shape)``, with `shift` added to their current in every step."""
+        """What the neurons hand on, ``(T, B, *shape)``, with `shift` added to their current in every step; to
+        the mean of those that take changes, in the first.
+        """
         port = next(iter(self.arriving))
-        values, _ = self.cells({**self.arriving, port: self.arriving[port] + shift})
+        x = self.arriving[port]
+        shifted = torch.cat([x[:1] + shift, x[1:]]) if self.changes else x + shift
+        values, _ = self.cells({**self.arriving, port: shifted})
         return values
 
 
@@ -73,7 +78,8 @@ def by_layers(graph: Graph, x: torch.Tensor, settle: Callable[[Stretch], torch.T
         arriving = {port: _sum(graph, name, port, values) for port in node.ports}
         if isinstance(node, Population):
             cells = Waking(Cells(node), node.start) if node.start else Cells(node)
-            values[name] = settle(Stretch(name, node.shape, cells, arriving))
+            changes = node.values is not None and node.values.differential
+            values[name] = settle(Stretch(name, node.shape, cells, arriving, changes))
         else:
             one = next(iter(arriving.values()))
             values[name], _ = NodeLayer(node)(arriving if len(arriving) > 1 else one)

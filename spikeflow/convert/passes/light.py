@@ -22,6 +22,7 @@ from spikeflow.convert.passes.followers import alphabet_of
 from spikeflow.convert.passes.forward import outputs_of
 from spikeflow.convert.passes.layer_by_layer import Stretch, by_layers, encoded_stretch
 from spikeflow.convert.passes.thresholds import Basis, Thresholds
+from spikeflow.ir.alphabet import counted
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, Synaptic
 from spikeflow.typing import Array
@@ -39,6 +40,7 @@ def corrected(thresholds: Thresholds, basis: Basis, x: Array) -> Thresholds:
     widest = max((prod(graph.shapes[name]) for name in graph.nodes), default=1)
     few = x[: max(FEWEST, VALUES // (basis.steps * widest))]
     wanted = _ann_means(graph, few, set(feeding))
+    weights = counted(basis.alphabet, basis.steps, thresholds.read_from)
     bias = dict(thresholds.bias)
 
     def settle(layer: Stretch) -> torch.Tensor:
@@ -47,8 +49,8 @@ def corrected(thresholds: Thresholds, basis: Basis, x: Array) -> Thresholds:
         one = _unit(thresholds, basis, layer.name)
         total = np.zeros(len(one))
         for _ in range(ROUNDS):
-            late = layer.run(_column(total, layer.shape))[thresholds.read_from :]
-            got = one * _by_channel(late.mean((0, 1), dtype=torch.float64).numpy(), layer.shape)
+            handed_on = layer.run(_column(total, layer.shape)).mean(1, dtype=torch.float64)
+            got = one * _by_channel(np.tensordot(weights, handed_on.numpy(), 1), layer.shape)
             total = total + wanted[layer.name] - got
         maker = feeding[layer.name]
         bias[maker] = bias.get(maker, 0.0) + total

@@ -4,7 +4,8 @@
 
 with z what arrives at its port and v its membrane. It holds for any input, whatever the order of arrival,
 so a neuron that breaks it was converted or simulated wrongly. Neurons that follow a function of their mean
-input (`neurons.following`) hold v in two parts, what arrived (s) and what they handed on (a): v = s - a. In
+input (`neurons.following`) hold v in two parts, what arrived (s) and what they handed on (a): v = s - a. Of
+neurons of differential code all of step t counts 1 / t, and v = m - e. In
 float32 each step rounds twice, where z is added and where theta is taken away; the residual of a neuron is
 held to the sum of these roundings.
 """
@@ -24,7 +25,7 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
 from spikeflow.typing import Array
 
-MEMBRANE, FOLLOWING = ("v",), ("s", "a")
+MEMBRANE, FOLLOWING, CHANGES = ("v",), ("s", "a"), ("m", "e")
 CHECKED = 4  # samples at most
 VALUES = 2**22  # neurons x samples that are held at once
 _UNIT = 2.0**-24  # half the distance of 1 to the next float32: what one rounding may change, relative
@@ -41,6 +42,7 @@ class Identity:
     neurons, samples, steps : over which the identity was held.
     residual : the largest one, in thresholds of its neuron.
     bound : the largest share of its bound that a residual came to; at most 1.
+    changes : whether neurons hand on changes of running means.
     """
 
     neurons: int
@@ -48,11 +50,13 @@ class Identity:
     steps: int
     residual: float
     bound: float
+    changes: bool = False
 
     def __str__(self) -> str:
+        how = ", all of step t counted 1 / t," if self.changes else ""
         return (
-            f"theta N = sum of z + v(0) - v(T) holds for each of {self.neurons:,} neurons, {self.samples} "
-            f"samples, {self.steps} steps; the largest residual is {self.residual:.1e} of a threshold"
+            f"theta N = sum of z + v(0) - v(T){how} holds for each of {self.neurons:,} neurons, "
+            f"{self.samples} samples, {self.steps} steps; the largest residual is {self.residual:.1e} of a threshold"
         )
 
 
@@ -65,7 +69,7 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
         For the neuron that breaks it most, by name, with its residual; and where the network has no neuron
         of which the identity is known.
     """
-    names = (*spiking(network), *spiking(network, FOLLOWING))
+    names = tuple(name for states in (MEMBRANE, FOLLOWING, CHANGES) for name in spiking(network, states))
     neurons = sum(prod(network.graph.shapes[name]) for name in names)
     if not names:
         raise SimulationError("the identity", "the network has no spiking neuron with a threshold")
@@ -76,7 +80,9 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
         for name, held in sums.items():
             asleep = max(held.start - step, 0)  # what arrives before neurons have started is not taken in
             states = [recorded[f"{name}.{state}"][asleep:] for state in held.states]
-            held.add(first, recorded[name].dense()[asleep:], recorded[f"{name}.in"][asleep:], states)
+            share = held.shares(step, len(states[0]))
+            emitted, arrived = recorded[name].dense()[asleep:], recorded[f"{name}.in"][asleep:]
+            held.add(first, emitted * share, arrived * share, states)
 
     wanted = tuple(w for name, held in sums.items() for w in (name, *(f"{name}.{p}" for p in held.parts)))
     asked = RunOptions(options.engine, options.threads, steps=options.steps, record=wanted, sink=take)
@@ -87,7 +93,8 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
             raise _broken(name, residual, bound, sums[name].theta)
     worst = max(float((r / sums[name].theta).max()) for name, (r, _) in found.items())
     share = max(float((r / b).max()) for r, b in found.values())
-    return Identity(neurons, len(some), run.steps, worst, share)
+    changes = any(held.states == CHANGES for held in sums.values())
+    return Identity(neurons, len(some), run.steps, worst, share, changes)
 
 
 def spiking(network: Network, states: tuple[str, ...] = MEMBRANE) -> tuple[str, ...]:
@@ -108,8 +115,9 @@ class _Sums:
     """What one population did so far, each array ``(samples, neurons)`` in float64."""
 
     def __init__(self, node: Any, samples: int) -> None:
-        neurons = prod(node.shape)
-        self.states = MEMBRANE if "v" in node.program.states else FOLLOWING
+        neurons, self.rank = prod(node.shape), len(node.shape)
+        known = (MEMBRANE, FOLLOWING, CHANGES)
+        self.states = next(states for states in known if set(states) <= set(node.program.states))
         self.parts, self.start = ("in", *self.states), node.start
         self.theta = np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
         none = np.zeros((), np.float32)
@@ -117,6 +125,11 @@ class _Sums:
         self.v = np.tile(_membrane([part.astype(np.float64) for part in begun]), (samples, 1))
         self.arrived, self.emitted, self.rounded, self.largest = np.zeros((4, samples, neurons))
         self.first = self.v.copy()
+
+    def shares(self, step: int, steps: int) -> Array:
+        """What counts of each step from this one on, ready to be multiplied with ``(T, B, *shape)``."""
+        t = np.arange(step + 1, step + steps + 1, dtype=np.float64)
+        return (1 / t if self.states == CHANGES else np.ones(steps)).reshape(-1, *(1,) * (self.rank + 1))
 
     def add(self, first: int, emitted: Array, arrived: Array, states: list[Array]) -> None:
         """A stretch of steps of the samples from `first` on, each array ``(T, B, *shape)``."""
@@ -127,10 +140,16 @@ class _Sums:
             self.emitted[rows] += spikes
             self.arrived[rows] += z
             # each part is one rounding; a membrane alone was rounded before the reset, too
-            size = sum(map(np.abs, parts)) + (np.abs(v + self.theta * spikes) if len(parts) == 1 else 0)
+            size = sum(map(np.abs, parts)) + self._lost_before(v, self.theta * spikes, z)
             self.rounded[rows] += size + 2 * _SMALLEST / _UNIT
             self.v[rows] = v
             self.largest[rows] = np.maximum(self.largest[rows], size)
+
+    def _lost_before(self, v: Array, handed_on: Array, z: Array) -> Array | float:
+        """What was rounded of a step before it came to the states: a membrane, or shares of a step."""
+        if self.states == MEMBRANE:
+            return np.abs(v + handed_on)
+        return np.abs(z) + 2 * np.abs(handed_on) if self.states == CHANGES else 0.0
 
     def residuals(self) -> tuple[Array, Array]:
         """How far each neuron is from the identity, and how far roundings may take it."""

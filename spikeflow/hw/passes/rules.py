@@ -65,12 +65,26 @@ def learning(graph: Graph) -> tuple[Violation, ...]:
     return tuple(Violation(name, need, limit, hint) for name, need in needs)
 
 
+def changes(graph: Graph) -> tuple[Violation, ...]:
+    """Neurons of differential code: integers have no division by the step, and chips no spikes that fade."""
+    hint = "spikes that all stand for the same (convert --alphabet signed, or binary)"
+    needs = {
+        name: f"spikes worth 1 / t in step t (alphabet {node.alphabet})"
+        for name, node in _populations(graph)
+        if node.values is not None and node.values.differential
+    }
+    return tuple(Violation(name, need, "spikes of one worth", hint) for name, need in needs.items())
+
+
 def random_drive(graph: Graph) -> tuple[Violation, ...]:
     """Sources that draw their spikes themselves; no chip's table has such a generator."""
     hint = "an Input in its place, into which the host sends the spikes"
     return tuple(
         Violation(name, "random drive", "spikes that are sent", hint) for name in graph.of_kind(Poisson)
     )
+
+
+BEFORE = (states_read, learning, random_drive, changes)  # asked before anything is composed
 
 
 def inputs(graph: Graph, chip: Chip) -> Iterator[Violation]:
