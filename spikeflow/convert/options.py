@@ -108,8 +108,7 @@ class ConvertOptions:
             raise ConversionError("--alphabet", f"{self.alphabet!r} is unknown", names()) from error
         if self.coding not in CODINGS:
             raise ConversionError("--input", f"{self.coding!r} is unknown", f"one of {', '.join(CODINGS)}")
-        if self.max_pool not in MODES:
-            raise ConversionError("--max-pool", f"{self.max_pool!r} is unknown", f"one of {', '.join(MODES)}")
+        self._check_pools()
         self._check_method()
         check_rules(self.rules)
         object.__setattr__(self, "read_from", of_text(str(self.read_from)))
@@ -123,15 +122,19 @@ class ConvertOptions:
         if self.exit is not None and self.read_from:
             reason = "does not go with --read-from, which needs steps that an early answer lacks"
             raise ConversionError("--exit", reason, "one of the two")
-        if self.max_pool != MODES[-1] and alphabet(self.alphabet).differential:
-            reason = f"pools spikes, and {self.alphabet} hands on changes, whose means are pooled exactly"
-            raise ConversionError(f"--max-pool {self.max_pool}", reason, f"--max-pool {MODES[-1]}")
         if self.check_identity and self.reset != "subtract":
             reason = f"holds for reset by subtraction, not for --reset {self.reset}"
             raise ConversionError("--debug", reason, "--reset subtract")
         if not 1 <= self.percentile <= 100:
             # 0.999 is a quantile; taken as a percentile it would silence every difference
             raise ConversionError("--percentile", f"{self.percentile} lies outside 1 to 100", "99.9")
+
+    def _check_pools(self) -> None:
+        if self.max_pool not in MODES:
+            raise ConversionError("--max-pool", f"{self.max_pool!r} is unknown", f"one of {', '.join(MODES)}")
+        if self.max_pool != MODES[-1] and alphabet(self.alphabet).differential:
+            reason = f"pools spikes, and {self.alphabet} hands on changes, whose means are pooled exactly"
+            raise ConversionError(f"--max-pool {self.max_pool}", reason, f"--max-pool {MODES[-1]}")
 
     def _check_method(self) -> None:
         if self.thresholds:

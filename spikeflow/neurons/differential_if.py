@@ -22,9 +22,9 @@ class DifferentialIF(Following):
 
     m is what arrived so far, a running mean; e, the sum of threshold z / t, is what everyone who reads the
     neuron has of it. Where r lies within (most + 1/2) thresholds, e lies within threshold / (2 t) of f(m). A
-    step hands on what is new, so that a neuron whose input has settled falls silent, and what the first steps
-    got wrong is taken back whole, where a mean over all steps keeps 1 / T of it. What arrives must be changes
-    as well (`DifferenceEncoder`); a bias is what m starts with. Ties go up, as with `SignedIF`.
+    step hands on what is new: what the first steps got wrong is taken back whole, where a mean over all steps
+    keeps 1 / T of it. What arrives must be changes as well (`DifferenceEncoder`); a bias is what m starts
+    with. Ties go up, as with `SignedIF`.
 
     Source: Z. Huang and others, ICML 2025 (differential coding for training-free conversion), there with
     thresholds that are powers of 2.

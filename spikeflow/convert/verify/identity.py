@@ -53,10 +53,11 @@ class Identity:
     changes: bool = False
 
     def __str__(self) -> str:
-        how = ", all of step t counted 1 / t," if self.changes else ""
+        how = ", of step t counted 1 / t," if self.changes else ""
         return (
             f"theta N = sum of z + v(0) - v(T){how} holds for each of {self.neurons:,} neurons, "
-            f"{self.samples} samples, {self.steps} steps; the largest residual is {self.residual:.1e} of a threshold"
+            f"{self.samples} samples, {self.steps} steps; the largest residual is {self.residual:.1e} of a "
+            "threshold"
         )
 
 
