@@ -82,6 +82,8 @@ def test_fewer_steps_allow_more_to_be_clipped() -> None:
     assert share_above(8, "signed") < share_above(8)
     # a step of burst:4 has four levels
     assert share_above(8, "burst:4") == share_above(32) < share_above(8)
+    # what is beyond the reach of a step in differential code is reached later
+    assert share_above(4, "differential:3") == share_above(64, "differential:3") > share_above(8, "signed")
 
 
 def test_the_least_error_counts_the_levels_of_the_alphabet_that_a_layer_gets() -> None:
