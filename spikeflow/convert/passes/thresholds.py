@@ -180,8 +180,8 @@ def share_above(steps: int, name: str = BINARY) -> float:
 
     Fewer levels want a smaller threshold, which wastes none of them on values that hardly occur. Neurons that
     take back what they handed on need a step that is large enough to do so: of an alphabet with values below
-    0 a fifth as much is clipped. In differential code later steps reach what the first could not, however many
-    there are.
+    0 a fifth as much is clipped. In differential code later steps reach what the first could not, however
+    many there are.
     """
     letters = alphabet(name)
     if letters.differential:
