@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.ir.graph import Graph
@@ -13,6 +13,9 @@ from spikeflow.sim.inputs import Constant, Dense, RunInputs
 from spikeflow.sim.learned import with_weights
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State
+
+if TYPE_CHECKING:
+    from spikeflow.sim.event_time import EventRun
 
 __all__ = [
     "Constant",
@@ -25,6 +28,7 @@ __all__ = [
     "State",
     "prepare",
     "run",
+    "run_events",
     "with_weights",
 ]
 
@@ -72,6 +76,32 @@ def run(
     for text in found.warnings:
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
     return found
+
+
+def run_events(
+    graph: Graph,
+    inputs: Mapping[str, tuple[Any, Any]],
+    end_s: float,
+    currents: Mapping[str, Any] | None = None,
+) -> EventRun:
+    """Run a graph of stage snn in continuous time, from spike to spike, exactly (`spikeflow.sim.event_time`).
+
+    Parameters
+    ----------
+    inputs : for each Input of spikes when they come, in seconds, and of which neurons (C-order).
+    end_s : seconds to run.
+    currents : for each Input of a current what it gives in every step, of its shape.
+
+    Raises
+    ------
+    SimulationError
+        By name, for neurons without a closed form and for nodes that are not linear.
+    DataError
+        For inputs that do not fit.
+    """
+    from spikeflow.sim import event_time
+
+    return event_time.run_events(graph, inputs, end_s, currents)
 
 
 class Runner(Protocol):
