@@ -7,34 +7,47 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <mutex>
 #endif
 
 namespace spikeflow {
 
-// GOMP_parallel of OpenMP: function(data) in so many threads, the caller among them; back when all are done.
-using Team = void (*)(void (*)(void*), void*, unsigned, unsigned);
+// Of OpenMP: `parallel` runs function(data) in so many threads, the caller among them, and is back when all are done; `most`
+// is how many an operation of torch takes. A team that is asked for fewer sends the others home, and torch has to call them.
+struct Team {
+    void (*parallel)(void (*)(void*), void*, unsigned, unsigned) = nullptr;
+    int (*most)() = nullptr;
+};
 
 #if defined(__linux__)
 inline std::atomic<bool> forked{false};
 
 inline Team team_of_torch() {
     void* const torch = dlopen("libtorch_cpu.so", RTLD_LAZY | RTLD_NOLOAD);
-    if (torch == nullptr) return nullptr;
-    void* const found = dlsym(torch, "GOMP_parallel");  // of the library that torch itself is linked to
+    if (torch == nullptr) return {};
+    Team team;                                          // of the library that torch itself is linked to
+    team.parallel = reinterpret_cast<decltype(team.parallel)>(dlsym(torch, "GOMP_parallel"));
+    team.most = reinterpret_cast<decltype(team.most)>(dlsym(torch, "omp_get_max_threads"));
     dlclose(torch);                                     // it stays loaded: whoever loaded it holds it
-    return reinterpret_cast<Team>(found);
+    return team;
 }
 
 // Null without torch, where its threads are others, and in a process made by fork, which has not got its parent's.
-inline Team torch_team() {
+inline const Team* torch_team() {
     static const int failed = pthread_atfork(nullptr, nullptr, [] { forked = true; });
-    static std::atomic<Team> team{nullptr};
+    static std::atomic<const Team*> team{nullptr};
     if (failed != 0 || forked) return nullptr;
-    if (team.load() == nullptr) team = team_of_torch();
+    if (team.load() == nullptr) {
+        static Team found;
+        static std::mutex one;
+        const std::lock_guard<std::mutex> held(one);
+        if (found.parallel == nullptr) found = team_of_torch();
+        if (found.parallel != nullptr && found.most != nullptr) team = &found;
+    }
     return team;
 }
 #else
-inline Team torch_team() { return nullptr; }
+inline const Team* torch_team() { return nullptr; }
 #endif
 
 }  // namespace spikeflow

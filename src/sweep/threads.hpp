@@ -30,13 +30,15 @@ void with_own(int64_t more, const Run& run) {
 // Where the system gives no further thread, those there are do the work; what one of them throws is thrown here, the first.
 template <class Make>
 void in_threads(int64_t pieces, int32_t threads, const Make& make) {
-    std::atomic<int64_t> next{0};
+    const int32_t most = std::max(1, threads);
+    std::atomic<int64_t> next{0}, taking_part{0};
     std::exception_ptr thrown;
     std::mutex one;
     const auto run = [&] {
         try {
+            if (taking_part++ >= most) return;      // of a team that is larger than what was asked for
             int64_t piece = next++;
-            if (piece >= pieces) return;            // of a team that is larger than the work
+            if (piece >= pieces) return;
             for (auto worker = make(); piece < pieces; piece = next++) worker(piece);
         } catch (...) {
             next = pieces;                          // nobody begins another piece
@@ -44,13 +46,13 @@ void in_threads(int64_t pieces, int32_t threads, const Make& make) {
             if (thrown == nullptr) thrown = std::current_exception();
         }
     };
-    if (std::min<int64_t>(threads, pieces) < 2) {
+    if (std::min<int64_t>(most, pieces) < 2) {
         run();
-    } else if (const Team team = torch_team(); team != nullptr) {
-        team([](void* each) { (*static_cast<decltype(run)*>(each))(); }, const_cast<void*>(static_cast<const void*>(&run)),
-             static_cast<unsigned>(threads), 0);
+    } else if (const Team* const team = torch_team(); team != nullptr) {
+        team->parallel([](void* each) { (*static_cast<decltype(run)*>(each))(); }, const_cast<void*>(static_cast<const void*>(&run)),
+                       static_cast<unsigned>(std::max(most, team->most())), 0);
     } else {
-        with_own(std::min<int64_t>(threads, pieces) - 1, run);
+        with_own(std::min<int64_t>(most, pieces) - 1, run);
     }
     if (thrown != nullptr) std::rethrow_exception(thrown);
 }

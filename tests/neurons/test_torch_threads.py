@@ -19,6 +19,10 @@ count = lambda threads: _sweep.active(x.data_ptr(), {ALL}, threads)
 wanted, before = count(1), len(os.listdir("/proc/self/task"))
 assert 0.09 * {ALL} < wanted < 0.11 * {ALL} and all(count(4) == wanted for _ in range(20))
 print("stayed", len(os.listdir("/proc/self/task")) - before, flush=True)
+torch.set_num_threads(4)
+for asked in (0, 1, 3, 2):
+    assert count(asked) == wanted
+assert len(os.listdir("/proc/self/task")) >= before + 3, "fewer were asked for, and the others sent home"
 child = os.fork()
 if child == 0:
     os._exit(0 if count(4) == wanted else 1)
