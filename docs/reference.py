@@ -25,6 +25,7 @@ PACKAGES = (
     "spikeflow.ir.input_record",
     "spikeflow.ir.preprocessing",
     "spikeflow.ir.file",
+    "spikeflow.readers",
     "spikeflow.report",
     "spikeflow.train.loss",
     "spikeflow.train.loop",

@@ -33,9 +33,11 @@ from spikeflow.ir.nodes import (
     Population,
     Procedural,
     Shape,
+    Sparse,
     check_shape,
 )
 from spikeflow.ir.projections import FixedInDegree, Normal, Projection, Rule
+from spikeflow.ir.synapse_list import SynapseList, Synapses, checked_list, sparse_of
 from spikeflow.neurons import NeuronModel
 
 INITIAL = (1 << 32) + 2  # keeps the keys of initial states apart from those of rules and drive
@@ -93,6 +95,8 @@ class Populations:
         self._said: dict[tuple[str, str], list[_Said]] = {}
         self._fed: list[Edge] = []
         self._currents: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
+        self._injected: list[tuple[str, str, str, npt.NDArray[np.int64]]] = []
+        self._lists: dict[tuple[str, str], list[SynapseList]] = {}
         self._number = 0
 
     def add(self, name: str, neuron: NeuronModel, shape: int | Shape, initial: Initial | None = None) -> None:
@@ -103,7 +107,7 @@ class Populations:
             raise GraphError(name, f"{neuron!r} is no neuron model", "an instance, such as LIF(0.9)")
         found = _shape(name, shape)
         number, states = len(self._nodes), sorted(initial or ())
-        drawn = {s: self._drawn((initial or {})[s], found, number, i) for i, s in enumerate(states)}
+        drawn = {s: _drawn((initial or {})[s], found, self.seed, number, i) for i, s in enumerate(states)}
         self._place(name, neuron.node(found, drawn))
 
     def enter(self, name: str, shape: int | Shape, rate_hz: npt.ArrayLike | None = None) -> None:
@@ -142,6 +146,26 @@ class Populations:
         self._place(name, Input(target.shape, "current"))
         self._fed.append(Edge(name, post, port))
 
+    def inject(self, name: str, post: str, neurons: npt.ArrayLike, port: str = "in") -> None:
+        """An Input of currents that enter a port of some neurons as they are, ``(T, B, neurons)`` in a run.
+
+        Parameters
+        ----------
+        neurons : their numbers in C order, each once, in the order of the Input's values.
+
+        Raises
+        ------
+        GraphError
+            For neurons that do not exist, or are named twice.
+        """
+        target, chosen = self._target(post, port, name), np.asarray(neurons)
+        size, whole = prod(target.shape), chosen.dtype.kind in "iu" and chosen.ndim == 1 and chosen.size
+        if not whole or chosen.min() < 0 or chosen.max() >= size or np.unique(chosen).size != chosen.size:
+            reason = f"a current into the neurons {neurons!r}"
+            raise GraphError(name, reason, f"some of 0 to {size - 1}, each once")
+        self._place(name, Input((chosen.size,), "current"))
+        self._injected.append((name, post, port, chosen.astype(np.int64)))
+
     def project(
         self,
         pre: str,
@@ -167,11 +191,28 @@ class Populations:
         if pre not in self._nodes:
             raise GraphError(pre, "was not added", f"one of {', '.join(self._nodes)}")
         sources = prod(self._nodes[pre].shape)
-        steps = self._steps(f"{pre} to {post}", delay)
+        steps = _steps(f"{pre} to {post}", delay, self.dt_s)
         projection = Projection(0, sources, rule, weight, steps, self.seed, self._number)
         projection.check(f"{pre} to {post}", sources, prod(target.shape))
         self._number += 1
         self._said.setdefault((post, port), []).append(_Said(pre, projection))
+
+    def connect(self, pre: str, post: str, synapses: Synapses, port: str = "in") -> None:
+        """Synapses from a list, such as that of a connectome, from `pre` to `post`.
+
+        All lists into one port become one node, `POST.PORT listed`; sums follow the oldest emission, then the
+        source, then the order of the lists.
+
+        Raises
+        ------
+        GraphError
+            For names that were not added, neurons that do not exist, delays below a step.
+        """
+        target, name = self._target(post, port, pre), f"{pre} to {post}"
+        if pre not in self._nodes:
+            raise GraphError(pre, "was not added", f"one of {', '.join(self._nodes)}")
+        sizes = prod(self._nodes[pre].shape), prod(target.shape)
+        self._lists.setdefault((post, port), []).append(checked_list(name, pre, synapses, sizes, self.dt_s))
 
     def graph(self, record: Sequence[str] = ()) -> Graph:
         """The network; each of `record` is an output, named ``NAME out``."""
@@ -186,6 +227,13 @@ class Populations:
                 edges += self._joined(nodes, post, port, [none])
         for (post, port), said in self._said.items():
             edges += self._joined(nodes, post, port, said)
+        for (post, port), lists in self._lists.items():
+            edges += self._connected(nodes, post, port, lists)
+        for name, post, port, chosen in self._injected:
+            to, count = f"{name} to {post}", chosen.size
+            weight, shape = np.ones(1, np.float32), self._nodes[post].shape
+            nodes[to] = Sparse(np.arange(count + 1), chosen, weight, (count,), shape)
+            edges += [Edge(name, to), Edge(to, post, port)]
         for name in record:
             nodes[f"{name} out"] = Output()
             edges.append(Edge(name, f"{name} out"))
@@ -207,26 +255,23 @@ class Populations:
         self._nodes[name] = node
 
     def _joined(self, nodes: dict[str, Node], post: str, port: str, said: Sequence[_Said]) -> list[Edge]:
-        """One node for all projections into a port; one step of each delay lies on the edges."""
-        sources = list(dict.fromkeys(one.source for one in said))
-        sizes = [prod(self._nodes[name].shape) for name in sources]
-        first = dict(zip(sources, np.cumsum([0, *sizes]).tolist(), strict=False))
-        name, parts = f"{post}.{port}", f"{post}.{port} sources"
+        """One node for all projections by rule into a port."""
+        name, shape = f"{post}.{port}", self._nodes[post].shape
+        first, size, edges = _sources(nodes, name, [one.source for one in said])
         moved = tuple(replace(one.projection, first=first[one.source]) for one in said)
-        shape = self._nodes[post].shape
         bias = self._currents.get((post, port))
-        nodes[name] = Procedural(moved, (sum(sizes),), shape, bias, self.bits, self.scale)
-        nodes[parts] = Concat(0, len(sources))
-        edges = [Edge(parts, name), Edge(name, post, port)]
-        for i, source in enumerate(sources):
-            flat = f"{source} flat"
-            if len(self._nodes[source].shape) == 1:
-                flat = source
-            elif flat not in nodes:
-                nodes[flat] = Flatten()
-                edges.append(Edge(source, flat))
-            edges.append(Edge(flat, parts, f"in{i}", 1))
-        return edges
+        nodes[name] = Procedural(moved, (size,), shape, bias, self.bits, self.scale)
+        return [*edges, Edge(name, post, port)]
+
+    def _connected(
+        self, nodes: dict[str, Node], post: str, port: str, lists: Sequence[SynapseList]
+    ) -> list[Edge]:
+        """One node for all synapses into a port that are listed."""
+        name, shape = f"{post}.{port} listed", self._nodes[post].shape
+        first, size, edges = _sources(nodes, name, [one.pre for one in lists])
+        lists = [replace(one, source=one.source + first[one.pre]) for one in lists]
+        nodes[name] = sparse_of(lists, (size,), shape, self.bits, self.scale)
+        return [*edges, Edge(name, post, port)]
 
     def _poisson(self, shape: Shape, rate_hz: npt.ArrayLike, weight: float = 1.0) -> Poisson:
         """Each drive has a number of its own, as each node has."""
@@ -234,38 +279,59 @@ class Populations:
             shape, np.asarray(rate_hz, np.float64) * self.dt_s, self.seed, len(self._nodes), weight
         )
 
-    def _drawn(self, said: object, shape: Shape, number: int, state: int) -> npt.NDArray[np.float32]:
-        """Initial values, drawn from counters of (seed, node, state, neuron) where a distribution is said."""
-        if not isinstance(said, Normal | Uniform):
-            return np.asarray(said, np.float32)
-        u = draw.uniform(bits53(keys(self.seed, number, INITIAL, state), np.arange(prod(shape))))
-        if isinstance(said, Uniform):
-            values = said.low + (said.high - said.low) * u
-        else:
-            values = said.mean + said.deviation * draw.normal(u)
-            low, high = (
-                (-np.inf if said.low is None else said.low),
-                (np.inf if said.high is None else said.high),
-            )
-            values = np.clip(values, low, high)
-        return values.reshape(shape).astype(np.float32)
 
-    def _steps(self, name: str, delay: float | Normal) -> int | Normal:
-        """A delay in steps, less the one that lies on the edge."""
-        if isinstance(delay, Normal):
-            ends = [None if end is None else self._whole(name, end) - 1 for end in (delay.low, delay.high)]
-            return Normal(delay.mean / self.dt_s - 1, delay.deviation / self.dt_s, *ends)
-        return self._whole(name, delay) - 1
+def _drawn(said: object, shape: Shape, seed: int, number: int, state: int) -> npt.NDArray[np.float32]:
+    """Initial values, drawn from counters of (seed, node, state, neuron) where a distribution is said."""
+    if not isinstance(said, Normal | Uniform):
+        return np.asarray(said, np.float32)
+    u = draw.uniform(bits53(keys(seed, number, INITIAL, state), np.arange(prod(shape))))
+    if isinstance(said, Uniform):
+        values = said.low + (said.high - said.low) * u
+    else:
+        values = said.mean + said.deviation * draw.normal(u)
+        low, high = (
+            (-np.inf if said.low is None else said.low),
+            (np.inf if said.high is None else said.high),
+        )
+        values = np.clip(values, low, high)
+    return values.reshape(shape).astype(np.float32)
 
-    def _whole(self, name: str, delay: float) -> int:
-        if isinstance(delay, str):
-            raise GraphError(name, f"a delay of {delay!r}", "a number of seconds, or a Normal")
-        steps = round(delay / self.dt_s)
-        if steps < 1 or abs(delay / self.dt_s - steps) > 1e-6 * steps:
-            raise GraphError(
-                name, f"a delay of {delay:g} s with steps of {self.dt_s:g} s", "whole steps, one or more"
-            )
-        return steps
+
+def _sources(
+    nodes: dict[str, Node], name: str, sources: Sequence[str]
+) -> tuple[dict[str, int], int, list[Edge]]:
+    """What leads to a node of synapses: its sources one after the other, in one dimension, one step of each
+    delay on the edges; where each begins, and how many neurons they are.
+    """
+    distinct, parts = list(dict.fromkeys(sources)), f"{name} sources"
+    shapes = [nodes[source].shape for source in distinct]  # type: ignore[union-attr]
+    ends = np.cumsum([0, *map(prod, shapes)]).tolist()
+    nodes[parts] = Concat(0, len(distinct))
+    edges = [Edge(parts, name)]
+    for i, (source, shape) in enumerate(zip(distinct, shapes, strict=True)):
+        flat = source if len(shape) == 1 else f"{source} flat"
+        if flat not in nodes:
+            nodes[flat] = Flatten()
+            edges.append(Edge(source, flat))
+        edges.append(Edge(flat, parts, f"in{i}", 1))
+    return dict(zip(distinct, ends, strict=False)), ends[-1], edges
+
+
+def _steps(name: str, delay: float | Normal, dt_s: float) -> int | Normal:
+    """A delay in steps, less the one that lies on the edge."""
+    if isinstance(delay, Normal):
+        ends = [None if end is None else _whole(name, end, dt_s) - 1 for end in (delay.low, delay.high)]
+        return Normal(delay.mean / dt_s - 1, delay.deviation / dt_s, *ends)
+    return _whole(name, delay, dt_s) - 1
+
+
+def _whole(name: str, delay: float, dt_s: float) -> int:
+    if isinstance(delay, str):
+        raise GraphError(name, f"a delay of {delay!r}", "a number of seconds, or a Normal")
+    steps = round(delay / dt_s)
+    if steps < 1 or abs(delay / dt_s - steps) > 1e-6 * steps:
+        raise GraphError(name, f"a delay of {delay:g} s with steps of {dt_s:g} s", "whole steps, one or more")
+    return steps
 
 
 def _shape(name: str, shape: int | Shape) -> Shape:

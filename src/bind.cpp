@@ -12,6 +12,7 @@
 
 #include "bind_arrays.hpp"
 #include "bind_bundle.hpp"
+#include "bind_kept.hpp"
 #include "bind_plastic.hpp"
 #include "bind_projections.hpp"
 #include "engine/coded.hpp"
@@ -116,9 +117,10 @@ template <class V>
 using StartArrays = MemoryArrays<In<Stored<V>>>;
 template <class V>
 using EndArrays = MemoryArrays<Into<Stored<V>>>;
-// (node, port or -1, state or -1, values of every step)
+// (node, port or -1, state or -1, neurons, the steps between two that are kept, values)
 template <class V>
-using TraceArrays = std::vector<std::tuple<int32_t, int32_t, int32_t, Into<Stored<V>>>>;
+using TraceArrays = std::vector<std::tuple<int32_t, int32_t, int32_t, In<int32_t>, int32_t, Into<Stored<V>>>>;
+using RecordedArrays = std::vector<std::tuple<int32_t, In<int32_t>>>;
 
 template <class S, class Arrays>
 std::vector<Memory<S>> memories(const MemoryArrays<Arrays>& given) {
@@ -142,14 +144,15 @@ template <class V>
 class Stretch {
 public:
     Stretch(const Network<V>& network, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds,
-            const std::vector<int32_t>& recorded, const TraceArrays<V>& traces, int32_t threads) {
+            const RecordedArrays& recorded, const TraceArrays<V>& traces, int32_t threads) {
         if (steps < 1 || samples < 1) throw Error(Fault::simulation, "run", "no steps or no samples");
         text.steps = steps;
         text.samples = samples;
         text.threads = threads;
-        text.recorded = recorded;
+        for (const auto& [node, neurons] : recorded) text.recorded.push_back({node, view<int32_t>(neurons)});
         for (const auto& feed : feeds) text.feeds.push_back(to_feed<V>(feed));
-        for (const auto& [node, port, state, values] : traces) text.traces.push_back({node, port, state, {values.data(), values.size()}});
+        for (const auto& [node, port, state, neurons, every, values] : traces)
+            text.traces.push_back({node, port, state, view<int32_t>(neurons), every, {values.data(), values.size()}});
         for (const auto& entry : network.entries()) {
             if (entry.kind != NodeKind::output) continue;
             std::vector<std::size_t> shape{static_cast<std::size_t>(steps), static_cast<std::size_t>(samples)};
@@ -184,7 +187,7 @@ private:
 
 template <class V>
 nb::tuple run(Network<V>& network, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds,
-              const std::vector<int32_t>& recorded, const TraceArrays<V>& traces, int32_t threads, nb::object progress,
+              const RecordedArrays& recorded, const TraceArrays<V>& traces, int32_t threads, nb::object progress,
               const In<int64_t>& begun, const In<int64_t>& numbers, const StartArrays<V>& start, const EndArrays<V>& end, const nb::object& exchange) {
     Stretch<V> stretch(network, steps, samples, feeds, recorded, traces, threads);
     stretch.text.start = to_start<V>(begun, numbers, start);
@@ -212,7 +215,7 @@ template <class S, class Class>
 void bind_coded(Class& c) {
     c.def("coded", [](Network<float>& net, Network<S>& sums, float scale, int64_t largest, int64_t most, const std::optional<In<float>>& bias) {
         return net.add(make_coded<S>(sums.take(), {scale, largest, most}, view<float>(bias)));
-    }, "sums"_a, "scale"_a, "largest"_a, "most"_a, "bias"_a.none(), "The one node of a network of integers, its sums times a scale.");
+    }, "sums"_a, "scale"_a, "largest"_a, "most"_a, "bias"_a.none(), nb::keep_alive<1, 2>(), "The one node of a network of integers, its sums times a scale.");
 }
 
 template <class V, class Class>
@@ -275,6 +278,7 @@ auto bind_network(nb::module_& m, const char* name, const char* doc) {
     }, "node"_a, "first"_a, "last"_a, "The neurons of a node that these shares hold; all, where it is not cut.");
     bind_nodes<V>(c);
     bind_population<V, V>(c, "population");
+    bind_kept<V>(c);
     c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);
     c.def("seal", &Network<V>::seal, "No more nodes or edges: check that nothing is missing.");
     c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a.noconvert(), "threads"_a, "progress"_a.none(),
@@ -290,7 +294,7 @@ auto bind_network(nb::module_& m, const char* name, const char* doc) {
 template <class V>
 void bind_live(nb::module_& m, const char* name) {
     nb::class_<LiveRun<V>> c(m, name, "A batch under way.");
-    c.def("advance", [](LiveRun<V>& run, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds, const std::vector<int32_t>& recorded,
+    c.def("advance", [](LiveRun<V>& run, int32_t steps, int32_t samples, const std::vector<FeedArrays<V>>& feeds, const RecordedArrays& recorded,
                         const TraceArrays<V>& traces, int32_t threads, nb::object progress, const nb::object& exchange) {
         Stretch<V> stretch(run.network, steps, samples, feeds, recorded, traces, threads);
         return stretch.run(std::move(progress), exchange, [&](const RunText<V>& text) { return run.live.advance(text); });
@@ -339,6 +343,7 @@ NB_MODULE(_engine, m) {
     nb::register_exception_translator(translate);
     m.def("isa", [] { return static_cast<int>(best_isa()); }, "The best set of kernels here: 0 plain, 1 AVX2, 2 AVX-512.");
     m.def("build", [] { return BUILD; }, "How the engine was compiled.");
+    m.def("rows_layout", &rows_layout, "How kept rows lie in memory, in one line.");
     m.def("operations", [] {
         std::vector<std::tuple<std::string, int, bool, bool>> rows;
         for (const OperationFacts& row : kOperations) rows.emplace_back(row.word, row.arguments, row.legal<float>(), row.legal<int64_t>());

@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "bind_arrays.hpp"
+#include "bind_kept.hpp"
 #include "bind_projections.hpp"
 #include "engine/bundle.hpp"
 #include "engine/network.hpp"
@@ -32,14 +33,15 @@ struct Bundled {
 template <class Class>
 void bind_bundle(nb::module_& m, Class& network) {
     nb::class_<Bundled>(m, "Bundled", "Nodes by rule whose synapses lie in one set of rows.");
-    network.def("bundle", [](const Network<float>& net, const std::vector<BundleArrays>& given, int32_t bits) {
+    network.def("bundle", [](const Network<float>& net, const std::vector<BundleArrays>& given, int32_t bits, const std::optional<KeptArrays>& kept) {
         std::vector<BundleText> texts;
         for (const auto& [name, in, out, projections, sources, sums, bias] : given) {
             const auto [scale, largest, most] = sums;
             texts.push_back({name, in, out, projections_of(projections), view<int32_t>(sources), {scale, largest, most}, view<float>(bias)});
         }
-        return std::make_unique<Bundled>(make_bundle(texts, bits, net.cut()));
-    }, "nodes"_a, "bits"_a, "Nodes by rule that share sources, for `bundled` to add.");
+        const KeptRows rows = kept ? rows_of(*kept) : KeptRows{};
+        return std::make_unique<Bundled>(make_bundle(texts, bits, net.cut(), kept ? &rows : nullptr));
+    }, "nodes"_a, "bits"_a, "kept"_a.none(), nb::keep_alive<1, 4>(), "Nodes by rule that share sources, for `bundled` to add; of rows that were kept, where these are given.");
     network.def("bundled", [](Network<float>& net, Bundled& bundle, std::size_t number) {
         if (number >= bundle.nodes.size() || !bundle.nodes[number]) throw Error(Fault::graph, "bundle", "a node that it does not have, or no more");
         return net.add(std::move(bundle.nodes[number]));

@@ -35,6 +35,7 @@ FLOORS = {
     "report": 4,
     "plot": 4,
     "populations": 3,
+    "readers": 4,
     "cli": 5,
     "__main__": 6,
 }

@@ -12,10 +12,10 @@ from spikeflow.hw.pipeline import map_network
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.listed import listed
 from spikeflow.ir.nodes import Concat, Input, Poisson, Population, Procedural, Sparse
-from spikeflow.ir.projections import FixedInDegree, Normal, OneToOne, Probability
+from spikeflow.ir.projections import FixedInDegree, Normal, OneToOne, Probability, Projection, drawn
 from spikeflow.neurons import IF, LIF, CubaLIF
-from spikeflow.populations import Populations, Uniform, ms, mV, pA
-from spikeflow.sim import engine, reference
+from spikeflow.populations import Populations, Synapses, Uniform, ms, mV, pA
+from spikeflow.sim import engine, reference, run
 from spikeflow.sim.inputs import Dense
 
 DT_S = 1e-3
@@ -200,3 +200,50 @@ def test_currents_and_drive_that_do_not_fit() -> None:
     net.drive("too much", "I", 2e7, 1.0)
     with pytest.raises(GraphError, match="too much"):
         net.graph()
+
+
+@pytest.mark.parametrize("bits", [0, 8])
+def test_listed_synapses_are_those_of_a_rule_written_out(bits: int) -> None:
+    """The synapses that a rule draws, handed over as a list, run alike; two lists into one port are one node."""
+    drawn_by = Populations(1e-3, seed=4, bits=bits, scale=0.01 if bits else 1.0)
+    by_list = Populations(1e-3, seed=4, bits=bits, scale=0.01 if bits else 1.0)
+    for net in (drawn_by, by_list):
+        net.enter("x", (4, 5), rate_hz=200.0)
+        net.add("a", LIF(0.9, 0.5), 30)
+    for number, (pre, rule) in enumerate({"x": FixedInDegree(6), "a": FixedInDegree(3)}.items()):
+        size, delay = (20, 30)[number], Normal(3e-3, 1e-3, 1e-3, 6e-3)
+        drawn_by.project(pre, "a", rule, Normal(0.3, 0.1), delay)
+        steps = Normal(2, 1, 0, 5)
+        one = drawn(Projection(0, size, rule, Normal(0.3, 0.1), steps, 4, number), 30)
+        columns = one.source, one.target, one.weight, (one.delay + 1) * 1e-3
+        by_list.connect(pre, "a", Synapses(*columns))
+    wanted, found = drawn_by.graph(["a"]), by_list.graph(["a"])
+    assert {n for n in found.nodes if "listed" in n} == {"a.in listed", "a.in listed sources"}
+    for which in ("cpp", "reference"):
+        values = [run(graph, {}, 60, engine=which).output for graph in (found, wanted)]
+        np.testing.assert_array_equal(values[0], values[1])
+    assert run(wanted, {}, 60).counts["a"].spikes > 10
+
+
+@pytest.mark.parametrize(
+    ("synapses", "reason"),
+    [
+        (Synapses([0], [30], 1.0, 1e-3), "from 0 to 29"),
+        (Synapses([-1], [0], 1.0, 1e-3), "from 0 to 29"),
+        (Synapses([0.5], [0], 1.0, 1e-3), "whole numbers"),
+        (Synapses([0, 1], [0], 1.0, 1e-3), "2 sources, 1 targets"),
+        (Synapses([0, 1], [0, 1], [1.0, 1.0, 1.0], 1e-3), "3 weights"),
+        (Synapses([0], [0], np.nan, 1e-3), "no number"),
+        (Synapses([0], [0], 1.0, 0.0), "outside 1 to"),
+        (Synapses([0], [0], 1.0, 1e6), "outside 1 to"),
+    ],
+)
+def test_lists_that_cannot_be(synapses: Synapses, reason: str) -> None:
+    net = Populations(1e-3)
+    net.add("a", LIF(0.9, 0.5), 30)
+    with pytest.raises(GraphError, match=reason):
+        net.connect("a", "a", synapses)
+    with pytest.raises(GraphError, match="was not added"):
+        net.connect("b", "a", Synapses([0], [0], 1.0, 1e-3))
+    net.connect("a", "a", Synapses(np.zeros(0, int), np.zeros(0, int), 1.0, 1e-3))  # none is no fault
+    assert net.graph(["a"]).nodes["a.in listed"].stored == 0  # type: ignore[union-attr]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import Any
 
@@ -11,6 +11,7 @@ import click
 
 from spikeflow.sim.ranks import launched
 from spikeflow.sim.record_file import sink_of
+from spikeflow.sim.records import Asked
 
 RANKS = click.option(
     "--ranks",
@@ -39,10 +40,10 @@ def asked(ranks: str | None) -> tuple[int | str, bool]:
 
 
 @contextmanager
-def recording(path: str | None, leads: bool) -> Generator[Sink | None]:
+def recording(path: str | None, leads: bool, record: Sequence[Asked]) -> Generator[Sink | None]:
     """Where records go: to a file on the first rank; the others make them as well, and drop them."""
     if leads:
-        with sink_of(path) as sink:
+        with sink_of(path, record) as sink:
             yield sink
         return
     with redirect_stderr(io.StringIO()):  # the first tells what is to be told

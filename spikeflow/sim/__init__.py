@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
+from spikeflow.files.opened import PathLike
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import expect_graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs
+from spikeflow.sim.latency import Latency
 from spikeflow.sim.learned import with_weights
+from spikeflow.sim.records import Asked, Probe
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State
 
@@ -22,10 +25,13 @@ __all__ = [
     "Counts",
     "Dense",
     "ENGINES",
+    "Latency",
     "Live",
+    "Probe",
     "Result",
     "Runner",
     "State",
+    "keep_lowered",
     "prepare",
     "run",
     "run_events",
@@ -43,7 +49,7 @@ def run(
     *,
     state: State | None = None,
     engine: str = "cpp",
-    record: Sequence[str] = (),
+    record: Sequence[Asked] = (),
     threads: int = 0,
     progress: Progress | None = None,
     ranks: int | str = 1,
@@ -57,7 +63,8 @@ def run(
         inputs begin with the first step that is run now.
     engine : "cpp", the event-driven engine, or "reference", the same bits in slow numpy.
     record : what comes back of every step: a node by its name, as spikes; a state of a population ("layer.v")
-        or what arrives at its port ("layer.in"), as an array ``(T, B, *shape)``.
+        or what arrives at its port ("layer.in"), as an array ``(T, B, *shape)``. A `Probe` names some
+        neurons, or steps, of these.
     threads : for the engine; 0 takes all cores. Results do not depend on it.
     progress : called with (samples done, samples).
     ranks : over how many processes of this machine the network is spread, or "mpi" for those that an MPI
@@ -111,7 +118,7 @@ class Runner(Protocol):
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
         state: State | None = None,
         keep_state: bool = True,
@@ -134,11 +141,16 @@ class Live(Protocol):
     for bit.
     """
 
+    @property
+    def latency(self) -> Latency:
+        """How long the calls of `advance` took until now: half of them, 99 % and the longest."""
+        ...
+
     def advance(
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
     ) -> Result:
         """Run so many further steps; `inputs` begin with the first of them. The result holds no state."""
@@ -149,19 +161,34 @@ class Live(Protocol):
         ...
 
 
-def prepare(graph: Graph, engine: str = "cpp", threads: int = 0, ranks: int | str = 1) -> Runner:
+def prepare(
+    graph: Graph,
+    engine: str = "cpp",
+    threads: int = 0,
+    ranks: int | str = 1,
+    *,
+    lowered: PathLike | None = None,
+) -> Runner:
     """The graph made ready: lowering is done once for many runs; the arguments are those of `run`.
+
+    Parameters
+    ----------
+    lowered : a file of `keep_lowered`, from which the synapses are mapped into memory, read-only and shared
+        with other processes. The graph may have other neurons, drive and biases than the one that was kept.
 
     Raises
     ------
     SimulationError
-        For an engine that does not exist.
+        For an engine that does not exist, and for a file where that is not one process of the engine.
     DataError
         For what is no Graph, and for a number of threads that is none.
+    FileError
+        For a file that is damaged, was kept of other synapses, for other threads or by another engine.
     """
-    expect_graph(graph)
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
-        raise DataError("threads", threads, "a whole number, 0 for all cores")
+    _expect_task(graph, threads)
+    if lowered is not None and (engine == "reference" or ranks != 1):
+        what = "the reference" if engine == "reference" else "a run over ranks"
+        raise SimulationError("run", f"{what} takes no lowered network", 'engine="cpp" in one process')
     if ranks != 1:
         if engine != "cpp":
             raise SimulationError("run", f"over ranks, which engine {engine!r} cannot do", "engine='cpp'")
@@ -175,5 +202,31 @@ def prepare(graph: Graph, engine: str = "cpp", threads: int = 0, ranks: int | st
     if engine == "cpp":
         from spikeflow.sim import engine as native
 
-        return native.prepare(graph, threads)
+        return native.prepare(graph, threads, lowered=lowered)
     raise SimulationError("run", f"unknown engine {engine!r}", f"one of {', '.join(ENGINES)}")
+
+
+def keep_lowered(graph: Graph, path: PathLike, threads: int = 0) -> Runner:
+    """The graph made ready for the engine, and its synapses as the engine holds them written to a file.
+
+    ``prepare(graph, lowered=path)`` maps them into memory, which takes a moment where drawing or sorting them
+    took minutes; runs give the same bits. Kept are nodes whose synapses name their targets (Sparse,
+    Procedural).
+
+    Raises
+    ------
+    SimulationError
+        Where the graph has no such node.
+    FileError
+        Where the file cannot be written; what was there before is then still there.
+    """
+    _expect_task(graph, threads)
+    from spikeflow.sim import engine as native
+
+    return native.keep(graph, path, threads)
+
+
+def _expect_task(graph: Graph, threads: int) -> None:
+    expect_graph(graph)
+    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
+        raise DataError("threads", threads, "a whole number, 0 for all cores")

@@ -15,6 +15,9 @@ def isa() -> int:
 def build() -> str:
     """How the engine was compiled."""
 
+def rows_layout() -> str:
+    """How kept rows lie in memory, in one line."""
+
 def operations() -> list[tuple[str, int, bool, bool]]:
     """
     The operations by number: name, arguments, whether they take real numbers and whole ones.
@@ -58,7 +61,7 @@ class Counters:
 class FloatLive:
     """A batch under way."""
 
-    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[tuple[int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
 
     def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]]) -> None:
         """Write the state into the arrays given."""
@@ -66,7 +69,7 @@ class FloatLive:
 class Int32Live:
     """A batch under way."""
 
-    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[tuple[int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
 
     def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> None:
         """Write the state into the arrays given."""
@@ -74,7 +77,7 @@ class Int32Live:
 class Int64Live:
     """A batch under way."""
 
-    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
+    def advance(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[tuple[int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, exchange: object | None = None) -> tuple: ...
 
     def save(self, end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]]) -> None:
         """Write the state into the arrays given."""
@@ -127,12 +130,25 @@ class FloatNetwork:
 
     def population(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
 
+    def kept(self, node: int) -> object:
+        """
+        The rows of a node as (type of a weight, numbers, arrays as bytes); None where it has none.
+        """
+
+    def reach(self, node: int) -> object:
+        """
+        The longest delay of each source of a node with rows; None of any other.
+        """
+
+    def of_kept(self, name: str, inputs: Sequence[int], out: Sequence[int], kept: tuple[str, Sequence[int], Sequence[Annotated[NDArray[numpy.uint8], dict(order='C', device='cpu', writable=False)]]], bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int:
+        """A node of rows that were kept, checked; they are not copied."""
+
     def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
 
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[tuple[int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.float32], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
@@ -147,8 +163,10 @@ class FloatNetwork:
     def coded(self, sums: Int64Network, scale: float, largest: int, most: int, bias: Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None) -> int:
         """The one node of a network of integers, its sums times a scale."""
 
-    def bundle(self, nodes: Sequence[tuple[str, Sequence[int], Sequence[int], Sequence[tuple[Sequence[int], Sequence[float]]], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], tuple[float, int, int], Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None]], bits: int) -> Bundled:
-        """Nodes by rule that share sources, for `bundled` to add."""
+    def bundle(self, nodes: Sequence[tuple[str, Sequence[int], Sequence[int], Sequence[tuple[Sequence[int], Sequence[float]]], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], tuple[float, int, int], Annotated[NDArray[numpy.float32], dict(order='C', device='cpu', writable=False)] | None]], bits: int, kept: tuple[str, Sequence[int], Sequence[Annotated[NDArray[numpy.uint8], dict(order='C', device='cpu', writable=False)]]] | None) -> Bundled:
+        """
+        Nodes by rule that share sources, for `bundled` to add; of rows that were kept, where these are given.
+        """
 
     def bundled(self, bundle: Bundled, number: int) -> int: ...
 
@@ -208,12 +226,25 @@ class Int32Network:
 
     def population(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
 
+    def kept(self, node: int) -> object:
+        """
+        The rows of a node as (type of a weight, numbers, arrays as bytes); None where it has none.
+        """
+
+    def reach(self, node: int) -> object:
+        """
+        The longest delay of each source of a node with rows; None of any other.
+        """
+
+    def of_kept(self, name: str, inputs: Sequence[int], out: Sequence[int], kept: tuple[str, Sequence[int], Sequence[Annotated[NDArray[numpy.uint8], dict(order='C', device='cpu', writable=False)]]], bias: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int:
+        """A node of rows that were kept, checked; they are not copied."""
+
     def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
 
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[tuple[int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """
@@ -271,12 +302,25 @@ class Int64Network:
 
     def population(self, name: str, shape: Sequence[int], code: Annotated[NDArray[numpy.int64], dict(shape=(None, 7), order='C', device='cpu', writable=False)], constants: Annotated[NDArray[numpy.float64], dict(order='C', device='cpu', writable=False)], counts: Sequence[int], next_states: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], tables: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], params: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], initial: Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]], start: int) -> int: ...
 
+    def kept(self, node: int) -> object:
+        """
+        The rows of a node as (type of a weight, numbers, arrays as bytes); None where it has none.
+        """
+
+    def reach(self, node: int) -> object:
+        """
+        The longest delay of each source of a node with rows; None of any other.
+        """
+
+    def of_kept(self, name: str, inputs: Sequence[int], out: Sequence[int], kept: tuple[str, Sequence[int], Sequence[Annotated[NDArray[numpy.uint8], dict(order='C', device='cpu', writable=False)]]], bias: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, exponent: int) -> int:
+        """A node of rows that were kept, checked; they are not copied."""
+
     def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
 
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
-    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[int], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
+    def run(self, steps: int, samples: int, feeds: Sequence[tuple[str, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], recorded: Sequence[tuple[int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]]], traces: Sequence[tuple[int, int, int, Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]], threads: int, progress: object | None, begun: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], start: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]]]], end: Sequence[tuple[int, Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')] | None, Sequence[Annotated[NDArray[numpy.int64], dict(order='C', device='cpu')]]]], exchange: object | None = None) -> tuple:
         """
         Outputs, counters of each node, and (sample, step, neuron, value) of each recorded node.
         """

@@ -21,7 +21,7 @@ from spikeflow.sim import ENGINES, Constant, Dense, Result, Runner, State
 from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import parted
-from spikeflow.sim.records import wanted
+from spikeflow.sim.records import Asked, wanted
 from spikeflow.sim.unbounded import Unbounded, in_run
 
 Array = npt.NDArray[Any]
@@ -44,6 +44,8 @@ class RunOptions:
     `sink` is called with what is recorded of each stretch of steps, the number of its first sample, and its
     first step: long records then take no more memory than short ones, and the evaluation keeps none.
 
+    `lowered` is a file of `sim.keep_lowered`, from which the synapses are mapped.
+
     `exit` : whether samples stop early where the run record has an exit (`ir.exit_rule`).
 
     `ranks` : as `sim.run` takes it.
@@ -53,7 +55,7 @@ class RunOptions:
     threads: int = 0
     batch: int = 250
     steps: int | None = None
-    record: tuple[str, ...] = ()
+    record: tuple[Asked, ...] = ()
     output: str = ""
     kept: tuple[int, ...] = ()
     start: Checkpoint | None = None
@@ -61,6 +63,7 @@ class RunOptions:
     sink: Sink | None = None
     exit: bool = True
     ranks: int | str = 1
+    lowered: str | None = None
 
     @property
     def before(self) -> int:
@@ -123,8 +126,10 @@ def _ends(network: Network, samples: int, options: RunOptions, when: When) -> li
     ends = {when.steps, last} if options.keep_state else {last}
     if options.sink is not None:
         found = wanted(network.graph, options.record)
-        nodes = (*found.nodes, *(trace.node for trace in found.traces.values()))
-        size = samples * sum(prod(network.graph.shapes[node]) for node in nodes)
+        shapes = [found.shape(name, network.graph) for name in found.nodes]
+        at_start = np.zeros(1, np.int64)
+        shapes += [one.room(network.graph.shapes[one.node], at_start, 1) for one in found.traces.values()]
+        size = samples * sum(map(prod, shapes))
         ends |= set(range(0, last, max(1, AT_ONCE // max(size, 1)))) - {0}
     return sorted(ends)
 

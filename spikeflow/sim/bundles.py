@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Concat, Procedural
 from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.sim import coded
+from spikeflow.sim.kept_rows import KeptRows
 
 MOST_SYNAPSES = 2**30  # of a bundle, whose rows are numbered in 31 bits
 Origin = tuple[str, int]  # a node, and how many steps later it is read
@@ -56,8 +58,10 @@ class Bundler:
     made.
     """
 
-    def __init__(self, graph: Graph, exact: Mapping[str, int]) -> None:
-        self._graph, self._exact = graph, exact
+    def __init__(
+        self, graph: Graph, exact: Mapping[str, int], held: Mapping[str, KeptRows] = MappingProxyType({})
+    ) -> None:
+        self._graph, self._exact, self._held = graph, exact, held
         self._of = {name: bundle for bundle in bundles(graph, exact) for name in bundle.numbers}
         self._made: dict[Bundle, _engine.Bundled] = {}
 
@@ -69,7 +73,9 @@ class Bundler:
         bundle = self._of[name]
         if bundle not in self._made:
             nodes = [self._arrays(member, sources) for member, sources in bundle.numbers.items()]
-            self._made[bundle] = network.bundle(nodes, bundle.bits)
+            first = next(iter(bundle.numbers))  # with which the rows of all are kept
+            held = self._held[first].parts if first in self._held else None
+            self._made[bundle] = network.bundle(nodes, bundle.bits, held)
         return network.bundled(self._made[bundle], list(bundle.numbers).index(name))
 
     def _arrays(self, name: str, sources: npt.NDArray[np.int32]) -> tuple[Any, ...]:

@@ -134,7 +134,8 @@ def _run_all(
 ) -> _Ran:
     """Every batch, its outputs reduced to the steps that are kept."""
     how = asked.options
-    runner, ran = prepare(network.graph, how.engine, how.threads, how.ranks), _Ran()
+    runner = prepare(network.graph, how.engine, how.threads, how.ranks, lowered=how.lowered)
+    ran = _Ran()
     samples = sum(len(batch) for _, batch in batches)
     for first, batch in batches:
         when = replace(asked.when, first=first)

@@ -5,34 +5,37 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import SimulationError
 from spikeflow.events import Spikes
+from spikeflow.files.opened import PathLike
+from spikeflow.files.write import check_output
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Input, Population, Synaptic
+from spikeflow.ir.nodes import Population, Procedural, Synaptic
 from spikeflow.ir.outputs import expanded
 from spikeflow.ir.plastic import plastic_nodes
-from spikeflow.sim import coded, forecast
+from spikeflow.sim import coded, forecast, kept
 from spikeflow.sim.alphabets import EXACT
+from spikeflow.sim.feeds import NO_STARTS, feed_of, largest_of
 from spikeflow.sim.first_step import with_first_steps
 from spikeflow.sim.inputs import (
-    Constant,
     Expected,
-    RunInput,
     RunInputs,
     expect_rows,
     expect_steps,
     rows_in,
 )
+from spikeflow.sim.latency import Calls, Latency
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
-from spikeflow.sim.process import Found, WholeProcess
-from spikeflow.sim.records import wanted
+from spikeflow.sim.process import Found, KeptProcess, WholeProcess
+from spikeflow.sim.records import Asked, wanted
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.room import Room, arrays_of
 from spikeflow.sim.state import State, check, rows_of, start_of
@@ -40,21 +43,31 @@ from spikeflow.sim.unbounded import Unbounded, states_at_end
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
-_NO_STARTS, _NO_RECORDS = np.zeros(0, np.int64), np.zeros(0, np.int32)
 WHOLE_PROCESS = WholeProcess()
 MOST_THREADS = 1024  # more are as good as so many
 
 
-def prepare(graph: Graph, threads: int = 0, isa: int = BEST_ISA) -> Engine:
-    """The graph made ready for many runs; see `Engine`."""
-    return Engine(graph, threads, isa)
+def prepare(graph: Graph, threads: int = 0, isa: int = BEST_ISA, lowered: PathLike | None = None) -> Engine:
+    """The graph made ready for many runs, from a file of `keep` where one is given; see `Engine`."""
+    process = WHOLE_PROCESS if lowered is None else KeptProcess(kept.read(lowered, graph), threads)
+    return Engine(graph, threads, isa, process)
+
+
+def keep(graph: Graph, path: PathLike, threads: int = 0) -> Engine:
+    """The graph made ready, and its synapses kept in a file; see `spikeflow.sim.keep_lowered`."""
+    kept.expect_keepable(graph)
+    check_output(path)
+    engine = Engine(graph, threads, whole=True)
+    lowered = engine.lowered(1, 1)
+    kept.write(path, engine.graph, lowered.network, lowered.index)
+    return engine
 
 
 def simulate(
     graph: Graph,
     inputs: RunInputs,
     steps: int,
-    record: Sequence[str] = (),
+    record: Sequence[Asked] = (),
     threads: int = 0,
     progress: Progress | None = None,
 ) -> Result:
@@ -72,10 +85,16 @@ class Engine:
         on it.
     isa : the processor's instructions to use at most; results do not depend on it either.
     process : whether this one has the network whole.
+    whole : whether to lower for runs of any length at once.
     """
 
     def __init__(
-        self, graph: Graph, threads: int = 0, isa: int = BEST_ISA, process: WholeProcess = WHOLE_PROCESS
+        self,
+        graph: Graph,
+        threads: int = 0,
+        isa: int = BEST_ISA,
+        process: WholeProcess = WHOLE_PROCESS,
+        whole: bool = False,
     ) -> None:
         self.process = process
         self.counted = {name: _narrowing(node) for name, node in graph.nodes.items()}  # without twins
@@ -83,11 +102,13 @@ class Engine:
             n: node.program.states for n, node in graph.nodes.items() if isinstance(node, Population)
         }
         graph = expanded(graph)
-        self.layout, self.needs, self.expected = process.layout(graph), forecast.needs(graph), Expected(graph)
-        self.states |= {n: tuple(self.layout.memory[n]) for n, _, _ in plastic_nodes(graph)}
+        self.needs, self.expected = forecast.needs(graph), Expected(graph)
         self.graph, self.isa = graph, isa
         self.threads = min(threads, MOST_THREADS) if threads > 0 else len(os.sched_getaffinity(0))
         self.cut = process.cut(graph, self.threads)
+        # of several processes each holds a part; rows in a file take no memory of their own
+        part = 0.0 if process.held else self.cut.part
+        self.needs = replace(self.needs, rows=round(part * self.needs.rows))
         self.fixed = is_fixed(graph)
         self.coded = bool(coded.exact(graph))
         self.fed, self.read = (
@@ -95,14 +116,19 @@ class Engine:
         )
         self._lowered: dict[tuple[int, int, bool], Lowered] = {}
         self._longest = _longest(graph)
+        # rules are drawn with all their delays, so a longer run finds its network made
+        drawn = (node.reach for node in graph.nodes.values() if isinstance(node, Procedural))
+        self._least = self._longest if whole or process.held else max(drawn, default=0)
         self.needs.expect_ready()
         self.lowered(1, 1)
+        self.layout = process.layout(graph)  # what a rule's sources reach is known once it is drawn
+        self.states |= {n: tuple(self.layout.memory[n]) for n, _, _ in plastic_nodes(graph)}
 
     def __call__(
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
         state: State | None = None,
         keep_state: bool = True,
@@ -112,12 +138,11 @@ class Engine:
         `progress` is called with (samples done, samples) about every 50 ms; an exception it raises, or
         Ctrl-C, ends the run.
         """
-        run = _Stretch(self, inputs, steps, record, None if state is None else rows_of(state))
-        before = 0
         if state is not None:
+            rows_of(state)
             check(state, self.graph, self.layout)
-            expect_rows(run.named, state.rows)
-            before = int(state.steps.max())
+        run = _Stretch(self, inputs, steps, record, None if state is None else state.steps)
+        before = 0 if state is None else int(state.steps.max())
         largest = max(run.largest, self.remembered(state))
         held = self.layout.values(before + steps) * self.layout.dtype.itemsize if keep_state else 0
         self.expect_room(run, min(self.threads, run.samples), before, held)
@@ -127,8 +152,8 @@ class Engine:
             **run.asked(lowered),
             threads=self.threads,
             progress=progress,
-            begun=_NO_STARTS if state is None else state.steps,
-            numbers=_NO_STARTS if state is None else state.sample,
+            begun=NO_STARTS if state is None else state.steps,
+            numbers=NO_STARTS if state is None else state.sample,
             start=[] if state is None else arrays_of(state, self.layout, lowered.index),
             end=[] if room is None else room.arrays(lowered.index),
         )
@@ -174,12 +199,12 @@ class Engine:
         lowered for.
         """
         bound = 1 << max(largest - 1, 0).bit_length() if self.fixed or self.coded else 1
-        return bound, max(min(self._longest, forecast.reach(steps)), 1)
+        return bound, max(min(self._longest, forecast.reach(steps)), self._least, 1)
 
     def _made(self, bound: int, reach: int, wide: bool) -> Lowered:
         key = bound, reach, wide
         if key not in self._lowered:
-            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.cut)
+            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.cut, self.process.held)
         return self._lowered[key]
 
 
@@ -194,18 +219,24 @@ class LiveEngine:
         self._sized = (0, 0)
         self._native: Any = None
         self._whole = True
+        self._calls = Calls()
+
+    @property
+    def latency(self) -> Latency:
+        """How long the calls of `advance` took until now."""
+        return self._calls.latency()
 
     def advance(
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
     ) -> Result:
         """Run so many further steps; `inputs` begin with the first of them."""
+        begun = time.perf_counter()
         self._expect_whole()
-        run = _Stretch(self._engine, inputs, steps, record, self._done.size)
-        expect_rows(run.named, self._done.size)
+        run = _Stretch(self._engine, inputs, steps, record, self._done)
         before = int(self._done.max())
         self._engine.expect_room(run, run.samples, before)
         lowered = self._network(run, before + steps)
@@ -213,7 +244,9 @@ class LiveEngine:
         found = self._native.advance(**run.asked(lowered), threads=self._engine.threads, progress=progress)
         self._whole = True
         self._done = self._done + steps
-        return run.result(lowered, found)
+        result = run.result(lowered, found)
+        self._calls.add(time.perf_counter() - begun, steps)
+        return result
 
     def state(self) -> State:
         """What the next step depends on, as a value: a copy."""
@@ -254,30 +287,34 @@ class _Stretch:
         engine: Engine,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str],
-        rows: int | None = None,
+        record: Sequence[Asked],
+        done: Array | None = None,
     ) -> None:
         expect_steps(steps)
         self.engine, self.graph, self.steps = engine, engine.graph, steps
         self.wanted = wanted(self.graph, record)
+        engine.process.expect_records(self.wanted)
         self.named = engine.expected.by_name(inputs, steps)
-        self.samples = rows_in(self.named, rows)
+        self.samples = rows_in(self.named, None if done is None else done.size)
+        if done is not None:
+            expect_rows(self.named, done.size)
+        behind = np.zeros(self.samples, np.int64) if done is None else done
         whole = engine.fixed or engine.coded
-        self.largest = _largest(self.graph, self.named, engine.fixed) if whole else 1
+        self.largest = largest_of(self.graph, self.named, engine.fixed) if whole else 1
         self.begun = time.perf_counter()
         self.traces = {
-            name: np.empty((steps, self.samples, *self.graph.shapes[trace.node]), engine.layout.dtype)
+            name: np.empty(trace.room(self.graph.shapes[trace.node], behind, steps), engine.layout.dtype)
             for name, trace in self.wanted.traces.items()
         }
 
     def asked(self, lowered: Lowered) -> dict[str, Any]:
         """What both kinds of run take, as the engine takes it."""
-        feeds = [_feed(name, self.named[name], self.steps, lowered.dtype) for name in self.engine.fed]
+        feeds = [feed_of(name, self.named[name], self.steps, lowered.dtype) for name in self.engine.fed]
         traces = [
-            (lowered.index[trace.node], trace.port, trace.state, self.traces[name])
-            for name, trace in self.wanted.traces.items()
+            (lowered.index[one.node], one.port, one.state, one.neurons, one.every, self.traces[name])
+            for name, one in self.wanted.traces.items()
         ]
-        recorded = [lowered.index[n] for n in self.wanted.nodes]
+        recorded = [(lowered.index[node], neurons) for node, neurons in self.wanted.nodes.values()]
         return {
             "steps": self.steps,
             "samples": self.samples,
@@ -290,10 +327,11 @@ class _Stretch:
     def result(self, lowered: Lowered, found: Found, after: Callable[[], State] | None = None) -> Result:
         """The result, from what the engine gave back."""
         traces = {name: (trace.node, self.traces[name]) for name, trace in self.wanted.traces.items()}
-        outputs, counters, records = self.engine.process.join(lowered, found, self.wanted.nodes, traces)
-        extents = self.samples, self.steps
+        recorded_of = [node for node, _ in self.wanted.nodes.values()]
+        outputs, counters, records = self.engine.process.join(lowered, found, recorded_of, traces)
+        extents, shape_of = (self.samples, self.steps), self.wanted.shape
         recorded: dict[str, Any] = {
-            name: Spikes(sample, step, neuron, value, *extents, self.graph.shapes[name], self.engine.fixed)
+            name: Spikes(sample, step, neuron, value, *extents, shape_of(name, self.graph), self.engine.fixed)
             for name, (sample, step, neuron, value) in zip(self.wanted.nodes, records, strict=True)
         }
         counts = {n: _counts(labels, counters[lowered.index[n]]) for n, labels in self.engine.counted.items()}
@@ -339,33 +377,3 @@ def _counts(labels: list[str], c: Any) -> Counts:
         low[label] += below
         high[label] += above
     return Counts(*what, dict(low), dict(high))
-
-
-def _largest(graph: Graph, named: Mapping[str, RunInput], fixed: bool) -> int:
-    """The largest magnitude that enters where no format bounds it."""
-    largest = 1
-    for name, x in named.items():
-        node = graph.nodes[name]
-        values = x.value if isinstance(x, Spikes) else x.values
-        if isinstance(node, Input) and node.format is None and values.size:
-            most = np.abs(values).max()
-            if fixed or node.kind == "spikes":  # a current reaches no sum of codes
-                largest = max(largest, int(most if fixed else min(most, EXACT)))
-    return largest
-
-
-def _feed(name: str, x: RunInput, steps: int, dtype: Any) -> tuple[str, Array, Array, Array, Array]:
-    """An input as the engine takes it: kind, values, and for spikes where they are."""
-    if isinstance(x, Spikes):
-        starts = np.searchsorted(x.sample, np.arange(x.samples + 1)).astype(np.int64)
-        return "spikes", _typed(name, x.value, dtype), starts, x.step, x.neuron
-    kind = "constant" if isinstance(x, Constant) else "dense"
-    values = x.values if isinstance(x, Constant) else x.values[:steps]
-    return kind, np.ascontiguousarray(_typed(name, values, dtype)), _NO_STARTS, _NO_RECORDS, _NO_RECORDS
-
-
-def _typed(name: str, values: Array, dtype: Any) -> Array:
-    whole = values.astype(dtype, copy=False)
-    if values.dtype.kind == "f" and np.dtype(dtype).kind == "i" and (whole != values).any():
-        raise DataError(name, "fractions", "integers at stage fixed")
-    return whole

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikeflow.errors import NotEnoughMemory
 from spikeflow.files import memory
+from spikeflow.ir.arrays import Codes, Weight
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Joint, Linear, Move, Population, Sparse, Synaptic
+from spikeflow.ir.nodes import Joint, Linear, Move, Population, Procedural, Sparse, Synaptic
 from spikeflow.ir.record import Network
 from spikeflow.sim import plastic
 from spikeflow.sim.joined import parted
@@ -53,12 +55,14 @@ class Needs:
     sample : values and states of one sample under way.
     past : for each delay how many steps are kept at most, and what one of them takes.
     output : the outputs of one step of one sample.
+    rows : the synapses as the engine holds them, where they are not mapped from a file.
     """
 
     ready: int
     sample: int
     past: tuple[tuple[int, int], ...]
     output: int
+    rows: int = 0
 
     def under_way(self, steps: int) -> int:
         """One sample under way; what delays keep is no more than the run is long."""
@@ -68,6 +72,10 @@ class Needs:
     def expect_ready(self) -> None:
         """Refuse a graph that there is no room for, however short a run; raises NotEnoughMemory."""
         memory.expect("the network", self.ready + self.under_way(1))
+        # counted synapse by synapse and the larger part of what is taken: half of what is free is theirs
+        if self.rows > memory.SMALL and self.rows > 2 * memory.room():
+            hint = "weights as codes (Populations(bits=8)), fewer synapses, or ranks=N on several machines"
+            raise NotEnoughMemory("the synapses of the network", self.rows, 2 * memory.room(), hint)
 
     def expect_room(self, size: Size) -> None:
         """Refuse a run that there is no room for.
@@ -88,7 +96,25 @@ def needs(graph: Graph) -> Needs:
     """What a graph takes, whatever the run."""
     past = tuple(pair for name in graph.nodes for pair in _past(graph, name) if pair[0])
     sample = sum(_sample(graph, name) for name in graph.nodes)
-    return Needs(_ready(graph), sample, past, _output(graph))
+    rows = sum(_rows(graph, name) for name in graph.nodes)
+    return Needs(_ready(graph), sample, past, _output(graph), rows)
+
+
+def _rows(graph: Graph, name: str) -> int:
+    """Targets in 16 bits, weights, where rows begin and how long they wait; delays while rows are made."""
+    node = graph.nodes[name]
+    if not isinstance(node, Sparse | Procedural) or node.plastic is not None:
+        return 0
+    count = node.expected if isinstance(node, Procedural) else node.stored
+    bits = node.bits if isinstance(node, Procedural) else 8 * _held(node.weight).itemsize
+    rows = min(count, prod(node.in_shape) * (node.reach + 1))
+    delay = 0 if not node.reach else 1 if node.reach < 256 else 4
+    return count * (2 + (bits or 32) // 8 + delay) + 8 * rows
+
+
+def _held(weight: Weight) -> Array:
+    """Codes are held as narrow as they are, all else in 32 bits."""
+    return weight.values if isinstance(weight, Codes) else np.zeros(0, np.float32)
 
 
 def _ready(graph: Graph) -> int:

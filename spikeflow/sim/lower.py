@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,15 +48,17 @@ from spikeflow.sim import coded
 from spikeflow.sim.alphabets import EXACT, carries_spikes
 from spikeflow.sim.bundles import Bundler
 from spikeflow.sim.intervals import INT32, Interval, of_array
+from spikeflow.sim.kept_rows import KeptRows
 from spikeflow.sim.lower_plastic import add_plastic
 from spikeflow.sim.plastic import expect_exact
 from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_ranges, state_ranges
-from spikeflow.sim.remembered import remembered
+from spikeflow.sim.remembered import know_reach, remembered
 from spikeflow.sim.sharing import WHOLE, Cut
 from spikeflow.sim.state import State
 
 Array = npt.NDArray[Any]
 Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
+Held = Mapping[str, KeptRows]
 BEST_ISA = 2
 
 # the engine's number of each operation
@@ -98,6 +101,7 @@ def lower(
     longest_delay: int = 2**20,
     wide: bool = False,
     cut: Cut = WHOLE,
+    held: Held = MappingProxyType({}),
 ) -> Lowered:
     """The engine's form of a graph at stage snn or fixed.
 
@@ -109,23 +113,24 @@ def lower(
     longest_delay : longer delays are cut to this; no run of at most so many steps can tell.
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
     cut : of the neurons of one sample among threads and processes.
+    held : rows that were kept of nodes, which are then not made again.
     """
     graph = expanded(graph)
     made = _cut(graph, longest_delay)
     if not is_fixed(graph):
-        floats = _Lowering(made, _engine.FloatNetwork(isa, cut.shares, cut.own), np.float32, {})
+        floats = _Lowering(made, _engine.FloatNetwork(isa, cut.shares, cut.own), np.float32, {}, held)
         largest = int(EXACT) if wide else largest_input
         floats.exact = coded.exact(graph, largest)
-        floats.bundler = Bundler(graph, floats.exact)
+        floats.bundler = Bundler(graph, floats.exact, held)
         expect_exact(graph, floats.exact)
-        floats.room = _room_of_codes(graph, floats.exact, largest)
-        return floats.finish(longest_delay)
+        done = floats.finish(longest_delay)
+        return replace(done, room=_room_of_codes(graph, floats.exact, largest))
     if not wide and fits_32(graph, largest_input):
         ranges = node_ranges(graph, largest_input)
-        return _Lowering(made, _engine.Int32Network(isa, cut.shares, cut.own), np.int32, ranges).finish(
-            longest_delay
-        )
-    return _Lowering(made, _engine.Int64Network(isa, cut.shares, cut.own), np.int64, {}).finish(longest_delay)
+        narrow = _engine.Int32Network(isa, cut.shares, cut.own)
+        return _Lowering(made, narrow, np.int32, ranges, held).finish(longest_delay)
+    whole = _engine.Int64Network(isa, cut.shares, cut.own)
+    return _Lowering(made, whole, np.int64, {}, held).finish(longest_delay)
 
 
 def _room_of_codes(graph: Graph, exact: Mapping[str, int], largest: int) -> dict[str, Interval]:
@@ -154,8 +159,8 @@ def _cut(graph: Graph, longest: int) -> Graph:
 class _Lowering:
     """The nodes of a graph handed to the engine one after the other."""
 
-    def __init__(self, graph: Graph, network: Any, dtype: Any, ranges: dict[str, Any]) -> None:
-        self.graph, self.network, self.dtype, self.ranges = graph, network, dtype, ranges
+    def __init__(self, graph: Graph, network: Any, dtype: Any, ranges: dict[str, Any], held: Held) -> None:
+        self.graph, self.network, self.dtype, self.ranges, self.held = graph, network, dtype, ranges, held
         self.exact: dict[str, int] = {}
         self.bundler = Bundler(graph, {})
         self.room: dict[str, Interval] = {}
@@ -163,6 +168,7 @@ class _Lowering:
     def finish(self, longest: int) -> Lowered:
         """Nodes, then edges; a place is kept for each step of a delay, so none is longer than the run."""
         index = {name: self._add(name) for name in self.graph.order}
+        _know_reaches(self.graph, self.network, index)
         number = {n: {p: i for i, p in enumerate(node.ports)} for n, node in self.graph.nodes.items()}
         for edge in self.graph.edges:
             port, lag = number[edge.dst][edge.port], min(self.graph.lag(edge), longest)
@@ -203,7 +209,7 @@ class _Lowering:
                     name, self.graph.port_shape(name, "in"), out, node.kernel, node.stride
                 )
             case Scale():
-                return self.network.scale(name, out, self._factor(node, out), node.exponent)
+                return self.network.scale(name, out, _factor(self.network, node, out), node.exponent)
             case Population():
                 return self._population(name, node)
             case Move():
@@ -232,6 +238,9 @@ class _Lowering:
 
     def _synaptic(self, network: Any, name: str, node: Synaptic) -> int:
         out = self.graph.shapes[name]
+        if name in self.held and isinstance(node, Sparse | Procedural):
+            kept = self.held[name].parts, node.bias, node.exponent
+            return network.of_kept(name, node.in_shape, out, *kept)
         match node:
             case Linear():
                 return network.linear(name, node.columns, out, *_synapses(network, node))
@@ -246,14 +255,6 @@ class _Lowering:
                 return network.by_rule(name, node.in_shape, out, *drawn)
             case _:
                 raise StageError(name, "snn", f"the engine knows no {type(node).__name__}")
-
-    def _factor(self, node: Scale, shape: Shape) -> Array:
-        factor = _weights(self.network, node.factor)
-        return (
-            factor.reshape(-1)
-            if factor.size == 1
-            else np.ascontiguousarray(np.broadcast_to(factor, shape)).reshape(-1)
-        )
 
     def _conv(self, network: Any, name: str, node: Conv2d) -> int:
         return network.conv(
@@ -303,6 +304,24 @@ class _Lowering:
         closer = state_ranges(node, ports) if fit else room
         self.room |= {f"{name}.{state}": room[state].common(closer[state]) for state in room}
         return fit
+
+
+def _know_reaches(graph: Graph, network: Any, index: Mapping[str, int]) -> None:
+    """What sources reach by rule is known of the rows that were made, and need not be drawn again; of a part
+    of the network each rank knows a part.
+    """
+    if network.own != (0, network.shares):
+        return
+    for name, node in graph.nodes.items():
+        if isinstance(node, Procedural) and node.reach:
+            know_reach(node, network.reach(index[name]))
+
+
+def _factor(network: Network, node: Scale, shape: Shape) -> Array:
+    factor = _weights(network, node.factor)
+    if factor.size == 1:
+        return factor.reshape(-1)
+    return np.ascontiguousarray(np.broadcast_to(factor, shape)).reshape(-1)
 
 
 def _weights(network: Network, weight: Weight) -> Array:

@@ -6,12 +6,16 @@ What of a run depends on which it is stands here, so that the engine need not kn
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
 
 from spikeflow.ir.graph import Graph
+from spikeflow.sim.kept import Kept
+from spikeflow.sim.kept_rows import KeptRows
 from spikeflow.sim.lower import Lowered
+from spikeflow.sim.records import Wanted
 from spikeflow.sim.remembered import Remembered, remembered
 from spikeflow.sim.result import Exchanged
 from spikeflow.sim.room import Room
@@ -28,6 +32,10 @@ class WholeProcess:
     """Nothing is exchanged, and what a run gives is whole."""
 
     exchange: Callable[[Array], list[Array]] | None = None
+    held: Mapping[str, KeptRows] = MappingProxyType({})  # rows that need not be made
+
+    def expect_records(self, wanted: Wanted) -> None:
+        """Raise SimulationError for what cannot be recorded here."""
 
     def layout(self, graph: Graph) -> Remembered:
         """What the graph remembers."""
@@ -47,3 +55,19 @@ class WholeProcess:
     def exchanged(self, biology_s: float) -> Exchanged | None:
         """What was exchanged since it was last asked."""
         return None
+
+
+class KeptProcess(WholeProcess):
+    """A process whose rows of synapses lie in a file, cut for as many threads as they were when it was made.
+
+    Parameters
+    ----------
+    threads : that were asked for; 0 for any.
+    """
+
+    def __init__(self, kept: Kept, threads: int) -> None:
+        self._kept, self._asked, self.held = kept, threads, kept.rows
+
+    def cut(self, graph: Graph, threads: int) -> Cut:
+        """As the file is; FileError where others were asked for."""
+        return Cut(self._kept.shares_for(graph, self._asked))

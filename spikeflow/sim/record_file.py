@@ -3,7 +3,8 @@
 ::
 
     /                    attributes spikeflow ("records 1"), steps, samples
-    /0, /1, ...          one group for each recorded name, which is its attribute "name"
+    /0, /1, ...          one group for each recorded name, which is its attribute "name"; of a probe
+                         also the attribute "every", and "neurons" where it has some
         values           of a state or a port: (T, B, *shape), float32 or int64
         sample, step, neuron, value      of a node: its spikes, by piece; neuron is the C-order index into
         attribute "shape"
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import h5py
@@ -25,6 +26,7 @@ from spikeflow.events import Spikes
 from spikeflow.files.hdf5_open import open_hdf5
 from spikeflow.files.opened import open_regular
 from spikeflow.files.write import PathLike, drafted
+from spikeflow.sim.records import Asked, Probe, named
 
 Array = npt.NDArray[Any]
 KIND = "records 1"
@@ -75,8 +77,11 @@ class _Careful(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def written_records(path: PathLike, file: BinaryIO) -> Generator[RecordWriter, None, None]:
-    """A file of records that is being written: `file` is the draft of what `path` will be.
+def written_records(
+    path: PathLike, file: BinaryIO, record: Sequence[Asked] = ()
+) -> Generator[RecordWriter, None, None]:
+    """A file of records that is being written: `file` is the draft of what `path` will be, `record` what is
+    recorded.
 
     Raises
     ------
@@ -85,7 +90,7 @@ def written_records(path: PathLike, file: BinaryIO) -> Generator[RecordWriter, N
     """
     careful = _Careful(file)
     with h5py.File(careful, "w") as made:
-        yield RecordWriter(path, made, careful)
+        yield RecordWriter(path, made, careful, named(record))
     _expect_written(path, careful)
 
 
@@ -97,6 +102,7 @@ def _expect_written(path: PathLike, file: _Careful) -> None:
 @contextlib.contextmanager
 def sink_of(
     path: PathLike | None,
+    record: Sequence[Asked] = (),
 ) -> Generator[Callable[[Mapping[str, Any], int, int], None] | None, None, None]:
     """A `RunOptions.sink` that writes a file, whole or not at all; None without a path.
 
@@ -108,16 +114,19 @@ def sink_of(
     if path is None:
         yield None
         return
-    with drafted(path) as draft, written_records(path, draft.file) as writer:
+    with drafted(path) as draft, written_records(path, draft.file, record) as writer:
         yield writer.add
 
 
 class RecordWriter:
     """The file while it grows."""
 
-    def __init__(self, path: PathLike, file: h5py.File, careful: _Careful) -> None:
-        self.path, self.file, self.careful = path, file, careful
+    def __init__(
+        self, path: PathLike, file: h5py.File, careful: _Careful, probes: Mapping[str, Probe]
+    ) -> None:
+        self.path, self.file, self.careful, self.probes = path, file, careful, probes
         self.steps = self.samples = 0
+        self.rows: dict[tuple[str, int], int] = {}  # that were kept of a name, of the samples from here on
         file.attrs["spikeflow"] = KIND
 
     def add(self, recorded: Mapping[str, Any], sample: int, step: int) -> None:
@@ -131,6 +140,7 @@ class RecordWriter:
         for number, (name, values) in enumerate(recorded.items()):
             group = self.file.require_group(str(number))
             group.attrs["name"] = name
+            self._describe(group, name)
             if isinstance(values, Spikes):
                 group.attrs["shape"] = values.shape
                 for column, dtype in COLUMNS:
@@ -139,12 +149,27 @@ class RecordWriter:
                 _append(group, "value", values.value)
                 steps, samples = values.steps, values.samples
             else:
-                _place(group, values, sample, step)
-                steps, samples = values.shape[:2]
+                # pieces come in order, and of a probe each has as many rows as it kept
+                every = self._every(name)
+                row = step if every == 1 else self.rows.get((name, sample), 0)
+                _place(group, values, sample, row)
+                self.rows[name, sample] = row + len(values)
+                steps, samples = (len(values) - 1) * every + 1, values.shape[1]
             self.steps, self.samples = max(self.steps, step + steps), max(self.samples, sample + samples)
         self.file.attrs["steps"], self.file.attrs["samples"] = self.steps, self.samples
         self.file.flush()
         _expect_written(self.path, self.careful)
+
+    def _every(self, name: str) -> int:
+        return self.probes[name].every if name in self.probes else 1
+
+    def _describe(self, group: h5py.Group, name: str) -> None:
+        probe = self.probes.get(name)
+        if probe is None or not probe.some or "every" in group.attrs:
+            return
+        group.attrs["every"] = probe.every
+        if isinstance(probe.neurons, np.ndarray):
+            group.create_dataset("neurons", data=probe.neurons.astype(np.int32))
 
 
 def _append(group: h5py.Group, name: str, values: Array) -> None:

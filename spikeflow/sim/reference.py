@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -35,8 +36,9 @@ from spikeflow.sim.inputs import (
     rows_in,
 )
 from spikeflow.sim.interpreter import Step
+from spikeflow.sim.latency import Calls, Latency
 from spikeflow.sim.plastic import expect_exact, learning
-from spikeflow.sim.records import Trace, wanted
+from spikeflow.sim.records import Asked, Recording, Trace, some_of, wanted
 from spikeflow.sim.remembered import Past, remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State, rows_of, start_of
@@ -50,7 +52,7 @@ def prepare(graph: Graph) -> Reference:
     return Reference(graph)
 
 
-def simulate(graph: Graph, inputs: RunInputs, steps: int, record: Sequence[str] = ()) -> Result:
+def simulate(graph: Graph, inputs: RunInputs, steps: int, record: Sequence[Asked] = ()) -> Result:
     """Run a graph for so many steps from its initial state; `record` as for `spikeflow.sim.run`."""
     return Reference(graph)(inputs, steps, record)
 
@@ -68,7 +70,7 @@ class Reference:
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: object = None,
         state: State | None = None,
         keep_state: bool = True,
@@ -117,11 +119,12 @@ class _Run:
         self.analog = _analog(graph)
         self.exact = coded.exact(graph)
         expect_exact(graph, self.exact)
+        self.calls = Calls()
         self.learning = learning(graph, state.memory)
         self.cells = {n: _Cells(graph.nodes[n], state.memory.get(n, {})) for n in graph.of_kind(Population)}
 
     def advance(
-        self, inputs: RunInputs, steps: int, record: Sequence[str] = (), progress: object = None
+        self, inputs: RunInputs, steps: int, record: Sequence[Asked] = (), progress: object = None
     ) -> Result:
         """Run so many further steps; `inputs` begin with the first of them."""
         expect_steps(steps)
@@ -134,24 +137,22 @@ class _Run:
         for cells in self.cells.values():
             cells.step.narrowed_low.clear()
             cells.step.narrowed_high.clear()
-        asked = wanted(self.graph, record)
-        kept: dict[str, list[Array]] = {name: [] for name in (*self.graph.outputs, *record)}
+        kept = Recording(self.graph, wanted(self.graph, record), self.done, steps, self.dtype)
         for step in range(steps):
             with np.errstate(all="ignore"):  # what leaves float32 is told of the result, not of numpy's lines
                 self.step(step)
-            for name, values in kept.items():
-                trace = asked.traces.get(name)
-                values.append(self.values[name] if trace is None else _traced(self, trace))
+            kept.add(step, self.values, partial(_traced, self))
         self.done = self.done + steps
-        stacked = {name: np.stack(values) for name, values in kept.items()}
-        integers = self.dtype == np.int64
-        recorded = {
-            n: stacked[n] if n in asked.traces else Spikes.from_dense(stacked[n], integers) for n in record
-        }
-        outputs = {n: stacked[n] for n in self.graph.outputs}
+        outputs, recorded = kept.result()
         counts = {n: c for n, c in self.counts.items() if n in self.named}
         seconds, found = time.perf_counter() - begun, _unbounded(self, steps)
+        self.calls.add(time.perf_counter() - begun, steps)
         return Result(steps, self.samples, outputs, counts, recorded, seconds, unbounded=found)
+
+    @property
+    def latency(self) -> Latency:
+        """How long the calls of `advance` took until now."""
+        return self.calls.latency()
 
     def state(self) -> State:
         """What the next step depends on, as a value."""
@@ -286,8 +287,8 @@ def _entering(run: _Run, name: str, node: Input | Poisson, step: int) -> Array:
 
 def _traced(run: _Run, trace: Trace) -> Array:
     if trace.state >= 0:
-        return run.cells[trace.node].state[trace.state].copy()
-    return run.arriving[trace.node][trace.port]
+        return some_of(run.cells[trace.node].state[trace.state], trace.neurons)
+    return some_of(run.arriving[trace.node][trace.port], trace.neurons)
 
 
 def _unbounded(run: _Run, steps: int) -> tuple[Unbounded, ...]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from math import prod
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -122,9 +123,19 @@ def reach_of_sources(node: Synaptic) -> Array:
     return _drawn_reach(node) if isinstance(node, Procedural) else node.reach_of_sources()
 
 
-@lru_cache(maxsize=16)
+_KNOWN: WeakKeyDictionary[Procedural, Array] = WeakKeyDictionary()
+
+
+def know_reach(node: Procedural, each: Array) -> None:
+    """What an engine that drew the rule found: the longest delay of each source's synapses."""
+    _KNOWN[node] = each
+
+
 def _drawn_reach(node: Procedural) -> Array:
-    return drawn_reach(node, 0, node.rows)
+    """What the node's list says of its sources; drawn once, since that takes long."""
+    if node not in _KNOWN:
+        know_reach(node, drawn_reach(node, 0, node.rows))
+    return _KNOWN[node]
 
 
 def drawn_reach(node: Procedural, first: int, last: int) -> Array:

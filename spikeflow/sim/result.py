@@ -14,6 +14,7 @@ import numpy.typing as npt
 from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.answer import CLASS, kind_of, predictions
+from spikeflow.sim.digest import digest_of
 from spikeflow.sim.state import State
 from spikeflow.sim.unbounded import Unbounded, in_run, later_found, unbounded_warnings
 
@@ -171,6 +172,14 @@ class Result:
         kept = in_run({**self.outputs, **self.recorded})
         states = (u for u in self.unbounded if u.name not in {k.name for k in kept})  # a record tells more
         return unbounded_warnings((*states, *kept))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of outputs and records, NaN as one; equal for runs that agree in every bit, whatever
+        threads, batches, instruction sets, engines and machines made them (`spikeflow.sim.digest`).
+        """
+        outputs = {f"output {name}": x for name, x in self.outputs.items()}
+        return digest_of(outputs | {f"record {name}": x for name, x in self.recorded.items()})
 
     @cached_property
     def state(self) -> State:

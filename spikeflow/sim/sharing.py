@@ -21,6 +21,11 @@ class Cut:
     shares: int = 1
     own: tuple[int, int] | None = None
 
+    @property
+    def part(self) -> float:
+        """What share of the network this process holds."""
+        return 1.0 if self.own is None else (self.own[1] - self.own[0]) / self.shares
+
 
 WHOLE = Cut()
 LEAST_SYNAPSES = 2**20  # below, what threads wait for each other is more than what they save

@@ -134,6 +134,20 @@ class State(Frozen):
         run = expanded(graph)
         check(self, run, remembered(run))
 
+    def for_graph(self, graph: Graph) -> State:
+        """The same state for another graph that remembers the same: one with other rates, currents, weights
+        or parameters, with which the run is to go on.
+
+        Raises
+        ------
+        DataError
+            By name: a node, state or shape that one of the graphs lacks.
+        """
+        run = expanded(graph)
+        moved = State(run.digest, self.steps, self.sample, self.memory, self.emitted, self.arrived)
+        check(moved, run, remembered(run))
+        return moved
+
     def __getitem__(self, rows: int | slice | Sequence[int] | Array) -> State:
         """Some of the rows, in the order given."""
         chosen = np.arange(self.rows)[[rows] if isinstance(rows, int | np.integer) else rows]

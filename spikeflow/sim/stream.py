@@ -10,12 +10,13 @@ from spikeflow.files.write import PathLike, drafted
 from spikeflow.sim import Live
 from spikeflow.sim.inputs import RunInputs
 from spikeflow.sim.record_file import written_records
+from spikeflow.sim.records import Asked, named
 from spikeflow.sim.result import Counts
 from spikeflow.sim.unbounded import Unbounded, in_run, later_found, merged, unbounded_warnings
 
 
 def stream(
-    path: PathLike, live: Live, pieces: Iterable[tuple[RunInputs, int]], record: Sequence[str]
+    path: PathLike, live: Live, pieces: Iterable[tuple[RunInputs, int]], record: Sequence[Asked]
 ) -> Mapping[str, Counts]:
     """Advance a live run through all pieces and write what is recorded to a file; the counts of all of them.
 
@@ -44,11 +45,12 @@ def stream(
     states: tuple[Unbounded, ...] = ()
     values: list[Unbounded] = []
     done = 0
-    with drafted(path) as draft, written_records(path, draft.file) as writer:
+    keys = list(named(record))
+    with drafted(path) as draft, written_records(path, draft.file, record) as writer:
         for inputs, steps in pieces:
             found = live.advance(inputs, steps, record)
             counts = {n: c + counts[n] if n in counts else c for n, c in found.counts.items()}
-            writer.add({name: found.recorded[name] for name in record}, 0, done)
+            writer.add({name: found.recorded[name] for name in keys}, 0, done)
             states = later_found(states, found.unbounded, done)
             values += [u.later(done) for u in in_run({**found.outputs, **found.recorded})]
             done += steps

@@ -130,29 +130,44 @@ struct Bundle {
         std::vector<int32_t> source;     // of each of its sources the number in the bundle
         std::vector<uint8_t> first;      // whether no member before it has this source: who files it
         std::vector<uint32_t> fan;
+        std::vector<int32_t> reach;      // the longest delay of each source
     };
     Places places;
     Rows<W> rows;
     std::vector<Member> members;
-    std::vector<int32_t> member_of_block;
     int64_t most = 0;                    // magnitude of a sum
 
-    void count_fans() {
+    // How many synapses of each source lead to each member, and the longest delay of these.
+    void count() {
+        std::vector<int32_t> member_of_block;
         for (const Piece& p : places.pieces) member_of_block.resize(static_cast<std::size_t>(p.at / kBlock + p.blocks()), p.member);
         const auto sources = static_cast<std::size_t>(rows.sources());
         std::vector<uint32_t> fan(members.size() * sources, 0);
-        for (std::size_t i = 0; i < sources; ++i)
-            each(i, [&](std::size_t member, int32_t) { ++fan[member * sources + i]; });
-        for (std::size_t m = 0; m < members.size(); ++m)
-            for (const int32_t i : members[m].source) members[m].fan.push_back(fan[m * sources + static_cast<std::size_t>(i)]);
-    }
-    // f(member, delay) for each synapse of a source.
-    template <class F>
-    void each(std::size_t source, F f) const {
+        std::vector<int32_t> reach(members.size() * sources, 0);
         for (const Slice<W>& slice : rows.slices)
-            each_synapse(rows, slice, source, [&](int32_t target, W, int32_t delay) { f(static_cast<std::size_t>(member_of_block[static_cast<std::size_t>(target / kBlock)]), delay); });
+            for (std::size_t i = 0; i < sources; ++i)
+                each_synapse(rows, slice, i, [&](int32_t target, W, int32_t delay) {
+                    const std::size_t at = static_cast<std::size_t>(member_of_block[static_cast<std::size_t>(target / kBlock)]) * sources + i;
+                    ++fan[at];
+                    reach[at] = std::max(reach[at], delay);
+                });
+        for (std::size_t m = 0; m < members.size(); ++m)
+            for (const int32_t i : members[m].source) {
+                members[m].fan.push_back(fan[m * sources + static_cast<std::size_t>(i)]);
+                members[m].reach.push_back(reach[m * sources + static_cast<std::size_t>(i)]);
+            }
     }
 };
+
+// What is kept of a bundle in a file.
+template <class AnyBundle, class Visit>
+void bundle_fields(AnyBundle& bundle, Visit& visit) {
+    each_field(bundle.rows, visit);
+    for (auto& member : bundle.members) {
+        visit.array(member.fan);
+        visit.array(member.reach);
+    }
+}
 
 template <class A, class W>
 class BundleRunner;
@@ -215,7 +230,7 @@ private:
 };
 
 template <class A, class W>
-class BundleNode final : public ArrivalNode<float> {
+class BundleNode final : public ArrivalNode<float>, public Keeps {
 public:
     BundleNode(const BundleText& text, std::shared_ptr<const Bundle<W>> of, std::size_t number)
         : ArrivalNode<float>(text.name, Layout(text.out, text.name)), bundle(std::move(of)), number(number), scale(text.sums.scale) {
@@ -228,11 +243,15 @@ public:
     int32_t shortest_delay() const override { return bundle->rows.shortest; }
     std::span<const uint32_t> fan() const override { return bundle->members[number].fan; }
     int32_t longest() const override { return bundle->rows.longest; }
-    int32_t reach(std::size_t source) const override {
-        int32_t found = 0;
-        bundle->each(static_cast<std::size_t>(bundle->members[number].source[source]),
-                     [&](std::size_t member, int32_t delay) { found = member == number ? std::max(found, delay) : found; });
-        return found;
+    int32_t reach(std::size_t source) const override { return bundle->members[number].reach[source]; }
+    std::vector<int32_t> reaches() const override { return bundle->members[number].reach; }
+    // The rows of all are kept with the first member.
+    KeptRows kept() const override {
+        KeptRows all{weight_word<W>(), {}, {}};
+        if (number != 0) return all;
+        FieldWriter writer(all);
+        bundle_fields(*bundle, writer);
+        return all;
     }
 
     std::shared_ptr<const Bundle<W>> bundle;
@@ -304,15 +323,28 @@ void check(const BundleText& text, const Layout& in, const Layout& out, std::siz
 }
 
 template <class W>
-std::shared_ptr<Bundle<W>> bundle_of(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut) {
+void read_bundle(Bundle<W>& bundle, const std::string& name, const KeptRows& kept, int32_t sources, const Cut& cut) {
+    require(kept.weight == weight_word<W>(), name, "kept rows with weights of another type");
+    FieldReader reader(name, kept);
+    bundle_fields(bundle, reader);
+    reader.end();
+    check_rows(name, bundle.rows, bundle.places.template slices<W>(cut), sources);
+    require(bundle.rows.shortest >= 1, name, "kept rows with delays below 1 in a bundle");
+    for (const auto& member : bundle.members) {
+        require(member.fan.size() == member.source.size() && member.reach.size() == member.source.size(), name, "kept rows of other sources");
+        for (const int32_t reach : member.reach) require(reach >= 0 && reach <= bundle.rows.longest, name, "kept rows with delays out of range");
+    }
+}
+
+template <class W>
+std::shared_ptr<Bundle<W>> bundle_of(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut, const KeptRows* kept) {
     std::vector<RuleText<int32_t>> rules;
     for (const BundleText& text : texts) rules.push_back({text.projections, {}, bits, text.sums.scale, cut});
-    auto bundle = std::make_shared<Bundle<W>>(Bundle<W>{Places(layouts, cut), {}, {}, {}, 0});
+    auto bundle = std::make_shared<Bundle<W>>(Bundle<W>{Places(layouts, cut), {}, {}, 0});
     const FromMembers<W> from(rules, texts, layouts, bundle->places);
     int32_t sources = 0;
     for (const BundleText& text : texts)
         for (const int32_t i : text.sources) sources = std::max(sources, i + 1);
-    bundle->rows = make_rows<W>(Layout({std::max(1, bundle->places.size)}, texts[0].name), texts[0].name, from, sources, bundle->places.template slices<W>(cut));
     for (std::size_t m = 0; m < texts.size(); ++m) bundle->most = std::max(bundle->most, texts[m].sums.largest * from.members[m].largest_row());
     std::vector<uint8_t> known(static_cast<std::size_t>(sources), 0);
     for (const BundleText& text : texts) {
@@ -323,7 +355,12 @@ std::shared_ptr<Bundle<W>> bundle_of(const std::vector<BundleText>& texts, const
             known[static_cast<std::size_t>(i)] = 1;
         }
     }
-    bundle->count_fans();
+    if (kept != nullptr) {
+        read_bundle(*bundle, texts[0].name, *kept, sources, cut);
+        return bundle;
+    }
+    bundle->rows = make_rows<W>(Layout({std::max(1, bundle->places.size)}, texts[0].name), texts[0].name, from, sources, bundle->places.template slices<W>(cut));
+    bundle->count();
     return bundle;
 }
 
@@ -335,8 +372,8 @@ std::vector<std::unique_ptr<Node<float>>> nodes_of(const std::vector<BundleText>
 }
 
 template <class W>
-std::vector<std::unique_ptr<Node<float>>> made(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut) {
-    const auto bundle = bundle_of<W>(texts, layouts, bits, cut);
+std::vector<std::unique_ptr<Node<float>>> made(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut, const KeptRows* kept) {
+    const auto bundle = bundle_of<W>(texts, layouts, bits, cut, kept);
     if (bundle->most <= INT16_MAX) return nodes_of<int16_t, W>(texts, bundle);
     if (bundle->most <= INT32_MAX) return nodes_of<int32_t, W>(texts, bundle);
     return nodes_of<int64_t, W>(texts, bundle);
@@ -344,7 +381,7 @@ std::vector<std::unique_ptr<Node<float>>> made(const std::vector<BundleText>& te
 
 }  // namespace
 
-std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut) {
+std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut, const KeptRows* kept) {
     require(!texts.empty(), "bundle", "without nodes");
     require(bits == 8 || bits == 16, texts[0].name, "codes of an unknown width");
     std::vector<Layout> layouts;
@@ -354,7 +391,7 @@ std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleTe
         layouts.emplace_back(text.out, text.name);
         check(text, Layout(text.in, text.name), layouts.back(), sources);
     }
-    return bits == 8 ? made<int8_t>(texts, layouts, bits, cut) : made<int16_t>(texts, layouts, bits, cut);
+    return bits == 8 ? made<int8_t>(texts, layouts, bits, cut, kept) : made<int16_t>(texts, layouts, bits, cut, kept);
 }
 
 }  // namespace spikeflow

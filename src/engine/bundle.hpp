@@ -25,7 +25,8 @@ struct BundleText {
     std::span<const float> bias;
 };
 
-// The nodes in order. No delay is below 1; `bits` of a code are 8 or 16; rows are cut among threads and processes.
-std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut);
+// The nodes in order. No delay is below 1; `bits` of a code are 8 or 16; rows are cut among threads and processes. `kept` : rows
+// that were kept, which then are not made.
+std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut, const KeptRows* kept);
 
 }  // namespace spikeflow

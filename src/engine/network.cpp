@@ -1,5 +1,6 @@
 #include "network.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -101,6 +102,14 @@ void Network<V>::seal() {
     sealed_ = true;
 }
 
+namespace {
+
+bool exist(std::span<const int32_t> neurons, int32_t size) {
+    return std::all_of(neurons.begin(), neurons.end(), [size](int32_t i) { return i >= 0 && i < size; });
+}
+
+}  // namespace
+
 template <class V>
 void Network<V>::check_run(const RunText<V>& text) const {
     const auto fault = [](bool holds, const std::string& node, const char* reason) {
@@ -120,8 +129,10 @@ void Network<V>::check_run(const RunText<V>& text) const {
         }
     }
     fault(inputs == text.feeds.size() && outputs == text.outputs.size(), "run", "more inputs or outputs than the network has");
-    for (const int32_t r : text.recorded)
-        fault(r >= 0 && static_cast<std::size_t>(r) < entries_.size(), "run", "a node to record that does not exist");
+    for (const Recorded& r : text.recorded) {
+        fault(r.node >= 0 && static_cast<std::size_t>(r.node) < entries_.size(), "run", "a node to record that does not exist");
+        fault(exist(r.neurons, entries_[static_cast<std::size_t>(r.node)].layout.size) && std::is_sorted(r.neurons.begin(), r.neurons.end()), "run", "neurons to record that do not exist, or out of order");
+    }
     check_traces(text);
     check_start(text);
 }
@@ -132,8 +143,7 @@ void Network<V>::check_traces(const RunText<V>& text) const {
         bool holds = trace.node >= 0 && static_cast<std::size_t>(trace.node) < entries_.size();
         if (holds) {
             const Entry<V>& entry = entries_[static_cast<std::size_t>(trace.node)];
-            const auto whole = static_cast<std::size_t>(text.steps) * static_cast<std::size_t>(text.samples) * static_cast<std::size_t>(entry.layout.size);
-            holds = entry.node && entry.node->is_population() && trace.values.size() == whole
+            holds = entry.node && entry.node->is_population() && trace.every >= 1 && exist(trace.neurons, entry.layout.size)
                 && (trace.state >= 0 || (trace.port >= 0 && static_cast<std::size_t>(trace.port) < entry.ports.size()));
         }
         if (!holds) throw Error(Fault::simulation, "run", "a value to record that does not exist");

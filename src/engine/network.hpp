@@ -52,22 +52,31 @@ struct Start {
     std::vector<Memory<const Stored<V>>> memories;
 };
 
-// A value to be kept in every step, (T, B, n): of a state, or of what arrives at a port.
+// What is kept of a state or of what arrives at a port, (steps kept, B, n): of all neurons, or of some, in C order; in the steps
+// whose number, counted from the sample's first, is a multiple of `every`.
 template <class V>
 struct Trace {
     int32_t node = 0, port = -1, state = -1;     // one of the two
+    std::span<const int32_t> neurons;            // empty: all
+    int32_t every = 1;
     std::span<Stored<V>> values;
 };
 
 // Gives what this process says to all, and what all said, by their number; all call it equally often.
 using Exchange = std::function<std::vector<Buffer<int32_t>>(std::span<const int32_t> own)>;
 
+// A node whose values that are not 0 are kept: of all neurons, or of some, ascending, which are then named by their place here.
+struct Recorded {
+    int32_t node = 0;
+    std::span<const int32_t> neurons;
+};
+
 template <class V>
 struct RunText {
     int32_t steps = 0, samples = 0, threads = 1;
     std::vector<Feed<V>> feeds;                  // one for each Input, in order
     std::vector<std::span<V>> outputs;           // (T, B, n), one for each Output, in order; written
-    std::vector<int32_t> recorded;               // nodes
+    std::vector<Recorded> recorded;
     std::vector<Trace<V>> traces;
     Start<V> start;                              // ignored by a live run, which has its own state
     std::vector<Memory<Stored<V>>> end;          // the state behind the last step; written

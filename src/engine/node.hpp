@@ -54,6 +54,22 @@ struct Port {
         return *sum;
     }
 
+    // What arrives at one neuron, by its place in memory, where all terms that are not silent hold dense values.
+    V at(int32_t place) const {
+        V total{0};
+        for (const Slot<V>* term : terms) {
+            if (term->silent()) continue;
+            const int32_t b = place / term->layout->block, i = place - term->layout->first(b);
+            const V value = term->block(b)[i];
+            total = static_cast<V>(total + (term->bias(b) == nullptr ? value : static_cast<V>(value + term->bias(b)[i])));
+        }
+        return total;
+    }
+    void prepare() {
+        for (Slot<V>* term : terms)
+            if (!term->silent()) term->prepare_dense();
+    }
+
 private:
     void add(Slot<V>& term) {
         if (term.silent()) return;
@@ -106,6 +122,8 @@ public:
     virtual std::size_t memories() const { return 0; }
     virtual void save(std::size_t, int64_t, std::span<Stored<V>>) const {}
     virtual void load(std::size_t, int64_t, std::span<const Stored<V>>) {}    // after a reset
+    // Of some neurons, in C order; of a share those that are its own.
+    virtual void pick(std::size_t, std::span<const int32_t>, std::span<Stored<V>>) const {}
     virtual int64_t unbounded(std::size_t) const { return 0; }                // values of a memory that are infinite or no number
 };
 

@@ -1,5 +1,5 @@
 // A large array that stays as it was made, on huge pages where the system has them: rows of synapses are read at random
-// places, and a page of 4 KiB each would cost more than the synapses.
+// places, and a page of 4 KiB each would cost more than the synapses. Or one that lies elsewhere, such as in a mapped file.
 #pragma once
 
 #include <cstddef>
@@ -21,6 +21,13 @@ class Pages {
 public:
     Pages() = default;
     explicit Pages(std::size_t count) : memory_(static_cast<T*>(taken(count * sizeof(T)))), size_(count) {}
+    // An array that others keep, for as long as this one is used; it is only read.
+    static Pages of(const T* data, std::size_t count) {
+        Pages pages;
+        pages.memory_ = {const_cast<T*>(data), Free{false}};
+        pages.size_ = count;
+        return pages;
+    }
 
     std::size_t size() const { return size_; }
     T* data() { return memory_.get(); }
@@ -41,7 +48,10 @@ private:
         return memory;
     }
     struct Free {
-        void operator()(T* p) const { std::free(p); }
+        bool own = true;
+        void operator()(T* p) const {
+            if (own) std::free(p);
+        }
     };
 
     std::unique_ptr<T, Free> memory_;

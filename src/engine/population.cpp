@@ -116,10 +116,16 @@ public:
         return count;
     }
 
+    void pick(std::size_t state, std::span<const int32_t> neurons, std::span<Stored<V>> to) const override {
+        const int32_t first = layout_.first(first_), last = first + size_;
+        for (std::size_t k = 0; k < neurons.size(); ++k) {
+            const int32_t at = layout_.physical(neurons[k]);
+            if (at >= first && at < last) to[k] = static_cast<Stored<V>>(states_[state][static_cast<std::size_t>(at)]);
+        }
+    }
+
     void open(Step<V>& step) override {
-        for (Port<V>& port : step.ports)
-            for (Slot<V>* term : port.terms)
-                if (!term->silent()) term->prepare_dense();
+        for (Port<V>& port : step.ports) port.prepare();
     }
 
     void step(Step<V>& step) override {

@@ -169,6 +169,27 @@ std::vector<uint32_t> fans(const std::vector<Slice<W>>& slices, std::size_t sour
     return fan;
 }
 
+// f(share) for the shares of these slices at once, each in a thread; the first of their errors is thrown.
+template <class W, class F>
+void by_share(const std::vector<Slice<W>>& slices, const F& f) {
+    const int32_t begin = slices.empty() ? 0 : slices.front().share, end = slices.empty() ? 1 : slices.back().share + 1;
+    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(end - begin));
+    const auto guarded = [&](int32_t share) {
+        try {
+            f(share);
+        } catch (...) {
+            failures[static_cast<std::size_t>(share - begin)] = std::current_exception();
+        }
+    };
+    {
+        std::vector<std::jthread> others;
+        for (int32_t s = begin + 1; s < end; ++s) others.emplace_back(guarded, s);
+        guarded(begin);
+    }
+    for (const std::exception_ptr& failure : failures)
+        if (failure) std::rethrow_exception(failure);
+}
+
 // All rows of a node, in these slices. `from.pairs(targets, f)` calls f(source, target) for all synapses onto a range of
 // targets and maybe others, `from.each(targets, f)` f(source, target, weight, delay) in the same order; `from.of_source` is
 // empty, or the one weight of each source's synapses; all delays lie between `from.shortest` and `from.longest`. The rows of
@@ -180,23 +201,10 @@ Rows<W> make_rows(const Layout& layout, const std::string& name, const From& fro
     rows.longest = from.longest;
     rows.weights = from.of_source;
     rows.slices = std::move(slices);
-    const int32_t begin = rows.slices.empty() ? 0 : rows.slices.front().share, end = rows.slices.empty() ? 1 : rows.slices.back().share + 1;
-    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(end - begin));
-    const auto make = [&](int32_t share) {
-        try {
-            for (Slice<W>& slice : rows.slices)
-                if (slice.share == share) SliceMaker<W, From>(layout, name, from, slice).make(static_cast<std::size_t>(sources));
-        } catch (...) {
-            failures[static_cast<std::size_t>(share - begin)] = std::current_exception();
-        }
-    };
-    {
-        std::vector<std::jthread> others;
-        for (int32_t s = begin + 1; s < end; ++s) others.emplace_back(make, s);
-        make(begin);
-    }
-    for (const std::exception_ptr& failure : failures)
-        if (failure) std::rethrow_exception(failure);
+    by_share(rows.slices, [&](int32_t share) {
+        for (Slice<W>& slice : rows.slices)
+            if (slice.share == share) SliceMaker<W, From>(layout, name, from, slice).make(static_cast<std::size_t>(sources));
+    });
     rows.fan = fans(rows.slices, static_cast<std::size_t>(sources));
     require(std::accumulate(rows.fan.begin(), rows.fan.end(), int64_t{0}) < INT32_MAX, name, "2**31 - 1 synapses or more");
     return rows;

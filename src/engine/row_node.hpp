@@ -7,6 +7,7 @@
 
 #include "coded.hpp"
 #include "delivery.hpp"
+#include "kept_rows.hpp"
 #include "node.hpp"
 
 namespace spikeflow {
@@ -34,7 +35,7 @@ public:
 };
 
 template <class V, class W>
-class RowNode : public ArrivalNode<V> {
+class RowNode : public ArrivalNode<V>, public Keeps {
 public:
     using ArrivalNode<V>::ArrivalNode;
 
@@ -43,6 +44,12 @@ public:
     std::span<const uint32_t> fan() const override { return rows.fan; }
     int32_t longest() const override { return rows.longest; }
     int32_t reach(std::size_t source) const override { return rows.reach(source); }
+    KeptRows kept() const override { return kept_of(rows); }
+    std::vector<int32_t> reaches() const override {
+        std::vector<int32_t> longest_of;
+        for (std::size_t i = 0; i < rows.fan.size(); ++i) longest_of.push_back(rows.reach(i));
+        return longest_of;
+    }
 
     Rows<W> rows;
 };

@@ -102,4 +102,25 @@ void each_synapse(const Rows<W>& rows, const Slice<W>& slice, std::size_t source
     }
 }
 
+// Every field that is stored where rows are kept in a file (`kept_rows.hpp`), in one order; `fan` follows from them. Whoever
+// changes what rows are made of changes this list, `check_slice` there, and the number.
+inline constexpr int32_t kRowsFormat = 1;
+
+template <class AnyRows, class Visit>
+void each_field(AnyRows& rows, Visit& visit) {
+    visit.number(rows.shortest);
+    visit.number(rows.longest);
+    visit.array(rows.weights);
+    visit.list(rows.slices);
+    for (auto& slice : rows.slices) {
+        visit.number(slice.share);
+        visit.number(slice.first);
+        visit.number(slice.count);
+        visit.array(slice.of_source);
+        visit.array(slice.delay);
+        visit.array(slice.start);
+        visit.array(slice.synapses);
+    }
+}
+
 }  // namespace spikeflow

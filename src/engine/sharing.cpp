@@ -12,7 +12,7 @@ void Worker<V>::run_step(const Place& place, int32_t time) {
             continue;
         }
         for (const int32_t n : phase.nodes) open_shares(static_cast<std::size_t>(n));
-        run_shares(phase.nodes, 1);
+        run_shares(phase.nodes, 1, nullptr);
         exchange_spikes(place.text.exchange, phase.nodes, 1);
         for (const int32_t n : phase.nodes) join_spikes(static_cast<std::size_t>(n));
     }
@@ -27,14 +27,14 @@ void Worker<V>::run_period(const Place& place, RunResult<V>& result, int32_t ste
     now_ = begin;
     for (const int32_t n : phases[1].nodes)
         if (network_.entries()[static_cast<std::size_t>(n)].node->is_population()) open_shares(static_cast<std::size_t>(n));
-    run_shares(phases[1].nodes, steps);
+    run_shares(phases[1].nodes, steps, &place);
     exchange_spikes(place.text.exchange, phases[1].nodes, steps);
     for (; now_ < end; ++now_) {
         const auto time = static_cast<int32_t>(now_ - place.first);
         for (const int32_t n : phases[1].nodes) join_spikes(static_cast<std::size_t>(n));
         if (phases.size() > 2)
             for (const int32_t n : phases[2].nodes) run_alone(static_cast<std::size_t>(n), place.text, place.sample, time);
-        keep(place.text, result, place.sample, time);
+        keep(place, result, false);
     }
     // what has arrived is part of the state
     if (end - place.first == place.text.steps) enter_until(place, end);
@@ -58,12 +58,14 @@ void Worker<V>::enter_until(const Place& place, int64_t end) {
 template <class V>
 int32_t Worker<V>::period_for(const RunText<V>& text) const {
     const std::vector<Phase>& phases = network_.phases();
-    if (network_.period() == 1 || !text.traces.empty()) return 1;
+    if (network_.period() == 1) return 1;
     const auto in = [](const Phase& phase, std::size_t node) {
         return std::find(phase.nodes.begin(), phase.nodes.end(), static_cast<int32_t>(node)) != phase.nodes.end();
     };
-    for (const int32_t n : text.recorded) {
-        const auto node = static_cast<std::size_t>(n);
+    for (const Trace<V>& one : text.traces)
+        if (in(phases[0], static_cast<std::size_t>(one.node))) return 1;
+    for (const Recorded& one : text.recorded) {
+        const auto node = static_cast<std::size_t>(one.node);
         const bool last = phases.size() > 2 && in(phases[2], node), shared = in(phases[1], node);
         if (!last && !(shared && network_.entries()[node].node->is_population())) return 1;
     }
@@ -87,14 +89,47 @@ void Worker<V>::open_shares(std::size_t node) {
 }
 
 template <class V>
-void Worker<V>::run_shares(const std::vector<int32_t>& nodes, int32_t steps) {
+void Worker<V>::run_shares(const std::vector<int32_t>& nodes, int32_t steps, const Place* place) {
     team_->run([&](int32_t share) {
-        for (int64_t time = now_; time < now_ + steps; ++time)
+        for (int64_t time = now_; time < now_ + steps; ++time) {
             for (const int32_t n : nodes) {
                 Step<V> step = step_of(static_cast<std::size_t>(n), share, time);
                 runner_of(static_cast<std::size_t>(n), share).step(step);
             }
+            if (place == nullptr) continue;
+            for (const Trace<V>& one : place->text.traces) {
+                if (!keeps_itself(static_cast<std::size_t>(one.node))) continue;
+                const std::span<Stored<V>> to = row_of_trace(one, *place, time);
+                if (!to.empty()) trace_share(one, to, share);
+            }
+        }
     });
+}
+
+// Whether a node's values are gone when the steps of a period are over, so that each thread keeps those of its neurons.
+template <class V>
+bool Worker<V>::keeps_itself(std::size_t node) const {
+    const std::vector<int32_t>& shared = network_.phases()[1].nodes;
+    return std::find(shared.begin(), shared.end(), static_cast<int32_t>(node)) != shared.end();
+}
+
+// The values of one thread's neurons, in a row of all; what arrives stands in sums of its own.
+template <class V>
+void Worker<V>::trace_share(const Trace<V>& one, std::span<Stored<V>> to, int32_t share) {
+    const auto node = static_cast<std::size_t>(one.node);
+    const Layout& layout = network_.entries()[node].layout;
+    const Share part = cut_.share(share);
+    const int32_t first = layout.first(part.first_block(layout)), last = std::min(layout.size, layout.first(part.last_block(layout)));
+    const Runner<V>& runner = runner_of(node, share);
+    if (one.state >= 0 && one.neurons.empty()) return runner.save(static_cast<std::size_t>(one.state), 0, to);
+    if (one.state >= 0) return runner.pick(static_cast<std::size_t>(one.state), one.neurons, to);
+    const Port<V>& port = cells_[node].ports[static_cast<std::size_t>(one.port)];
+    if (one.neurons.empty()) {
+        for (int32_t i = first; i < last; ++i) to[static_cast<std::size_t>(i)] = static_cast<Stored<V>>(port.at(i));
+        return;
+    }
+    for (std::size_t k = 0; k < to.size(); ++k)
+        if (one.neurons[k] >= first && one.neurons[k] < last) to[k] = static_cast<Stored<V>>(port.at(one.neurons[k]));
 }
 
 template <class V>

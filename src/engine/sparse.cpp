@@ -133,6 +133,38 @@ std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, 
     else return text.bits == 8 ? make(int8_t{}) : text.bits == 16 ? make(int16_t{}) : make(int32_t{});
 }
 
+namespace {
+
+// f of the weight's type, where such weights can belong to a network of V.
+template <class V, class F>
+auto with_kept_type(const std::string& name, const KeptRows& kept, F f) {
+    if constexpr (std::is_same_v<V, float>) {
+        require(kept.weight == weight_word<float>(), name, "kept rows with weights of another type");
+        return f(float{});
+    } else {
+        if (kept.weight == weight_word<int8_t>()) return f(int8_t{});
+        if (kept.weight == weight_word<int16_t>()) return f(int16_t{});
+        require(kept.weight == weight_word<int32_t>(), name, "kept rows with weights of another type");
+        return f(int32_t{});
+    }
+}
+
+}  // namespace
+
+template <class V>
+std::unique_ptr<Node<V>> make_of_kept(const std::string& name, const Shape& in, const Shape& out, const KeptRows& kept,
+                                      const SynapseText<V>& text) {
+    const Layout source(in, name), layout(out, name);
+    require(std::abs(text.exponent) <= 62, name, "an exponent beyond 62");
+    return with_kept_type<V>(name, kept, [&](auto kind) -> std::unique_ptr<Node<V>> {
+        using W = decltype(kind);
+        auto node = sparse_node<V, W>(name, layout, source.shape, text.bias);
+        node->exponent = text.exponent;
+        node->rows = rows_of_kept<W>(name, layout, source.size, cut_of(layout, text.cut), kept);
+        return node;
+    });
+}
+
 std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections, Targets among) {
     require(among.first >= 0 && among.first <= among.last && among.last <= targets, name, "targets that do not exist");
     for (const Projection& p : projections) p.check(name, sources, targets);
@@ -161,6 +193,7 @@ std::unique_ptr<Node<V>> make_delayed_linear(const std::string& name, int32_t so
 #define SF_MAKE(V)                                                                                                  \
     template std::unique_ptr<Node<V>> make_sparse<V>(const std::string&, const Shape&, const Shape&,                \
                                                      const Integers&, const Integers&, const SynapseText<V>&);      \
+    template std::unique_ptr<Node<V>> make_of_kept<V>(const std::string&, const Shape&, const Shape&, const KeptRows&, const SynapseText<V>&); \
     template std::unique_ptr<Node<V>> make_by_rule<V>(const std::string&, const Shape&, const Shape&, const RuleText<V>&); \
     template std::unique_ptr<Node<V>> make_delayed_linear<V>(const std::string&, int32_t, const Layout&, const SynapseText<V>&);
 SF_MAKE(float)

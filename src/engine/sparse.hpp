@@ -2,6 +2,7 @@
 #pragma once
 
 #include "coded.hpp"
+#include "kept_rows.hpp"
 #include "rule.hpp"
 #include "synapses.hpp"
 
@@ -31,6 +32,11 @@ std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, c
 
 template <class V>
 std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, const Shape& out, const RuleText<V>& text);
+
+// A node of rows that were kept; they stay where they lie.
+template <class V>
+std::unique_ptr<Node<V>> make_of_kept(const std::string& name, const Shape& in, const Shape& out, const KeptRows& kept,
+                                      const SynapseText<V>& text);
 
 // For how many steps the value of each source is still read: the longest delay of its synapses by rule, onto some of the targets.
 std::vector<int32_t> reach_of_sources(const std::string& name, int32_t sources, int32_t targets, const std::vector<Projection>& projections, Targets among);

@@ -1,5 +1,6 @@
 #include "worker.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace spikeflow {
@@ -74,6 +75,8 @@ template <class V>
 void Worker<V>::prepare(const RunText<V>& text) {
     if (shared() && !team_) team_ = std::make_unique<Team>(cut_.own());
     period_ = shared() ? period_for(text) : 1;
+    for (const Trace<V>& one : text.traces)
+        if (one.state >= 0) remembering(static_cast<std::size_t>(one.node), static_cast<std::size_t>(one.state));
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         const Entry<V>& entry = network_.entries()[n];
         Cell& cell = cells_[n];
@@ -238,18 +241,21 @@ int32_t Worker<V>::advance(const RunText<V>& text, RunResult<V>& result, int32_t
         if (auto* const runner = dynamic_cast<Learns<V>*>(cells_[one.node].runner.get()))
             runner->learn({now_, slot(static_cast<std::size_t>(one.post), now_), modulator});
     }
-    keep(text, result, sample, time);
+    keep(place, result, true);
     entered_ = ++now_;
     return 1;
 }
 
-// What is recorded of a step that was run.
 template <class V>
-void Worker<V>::keep(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time) {
+void Worker<V>::keep(const Place& place, RunResult<V>& result, bool shared) {
+    const RunText<V>& text = place.text;
     for (std::size_t r = 0; r < text.recorded.size(); ++r)
-        record(static_cast<std::size_t>(text.recorded[r]), result.records[r][static_cast<std::size_t>(sample)], time);
-    const std::size_t row = static_cast<std::size_t>(time) * static_cast<std::size_t>(text.samples) + static_cast<std::size_t>(sample);
-    for (const Trace<V>& one : text.traces) trace(one, row);
+        record(text.recorded[r], result.records[r][static_cast<std::size_t>(place.sample)], static_cast<int32_t>(now_ - place.first));
+    for (const Trace<V>& one : text.traces) {
+        if (!shared && keeps_itself(static_cast<std::size_t>(one.node))) continue;
+        const std::span<Stored<V>> to = row_of_trace(one, place, now_);
+        if (!to.empty()) trace(one, to);
+    }
 }
 
 template <class V>
@@ -338,29 +344,51 @@ void Worker<V>::write_output(Cell& cell, const Layout& layout, const RunText<V>&
 }
 
 template <class V>
-void Worker<V>::record(std::size_t node, Record<V>& to, int32_t time) {
+void Worker<V>::record(const Recorded& one, Record<V>& to, int32_t time) {
+    const auto node = static_cast<std::size_t>(one.node);
     Cell& cell = cells_[node];
     const bool output = network_.entries()[node].kind == NodeKind::output;
     const Events<V>& events = (output ? cell.ports[0].value() : slot(node, now_)).events();
     for (std::size_t e = 0; e < events.size(); ++e) {
+        int32_t neuron = events.index[e];
+        if (!one.neurons.empty()) {
+            const auto found = std::lower_bound(one.neurons.begin(), one.neurons.end(), neuron);
+            if (found == one.neurons.end() || *found != neuron) continue;
+            neuron = static_cast<int32_t>(found - one.neurons.begin());
+        }
         to.step.push(time);
-        to.neuron.push(events.index[e]);
+        to.neuron.push(neuron);
         to.value.push(events.at(e));
     }
 }
 
+// Where the values of a step belong; nowhere where none are kept of it.
 template <class V>
-void Worker<V>::trace(const Trace<V>& trace, std::size_t row) {
-    const auto node = static_cast<std::size_t>(trace.node);
-    const auto size = static_cast<std::size_t>(network_.entries()[node].layout.size);
-    const std::span<Stored<V>> to = trace.values.subspan(row * size, size);
-    const auto state = static_cast<std::size_t>(trace.state);
-    if (trace.state >= 0) return save_memory(node, state, now_ + 1, to);
-    std::fill(to.begin(), to.end(), Stored<V>{0});
-    Port<V>& port = cells_[node].ports[static_cast<std::size_t>(trace.port)];
-    if (port.terms.empty()) return;
-    const Events<V>& events = port.value().events();
-    for (std::size_t e = 0; e < events.size(); ++e) to[static_cast<std::size_t>(events.index[e])] = static_cast<Stored<V>>(events.at(e));
+std::span<Stored<V>> Worker<V>::row_of_trace(const Trace<V>& one, const Place& place, int64_t time) const {
+    if (time % one.every != 0) return {};
+    const std::size_t all = static_cast<std::size_t>(network_.entries()[static_cast<std::size_t>(one.node)].layout.size);
+    const std::size_t size = one.neurons.empty() ? all : one.neurons.size();
+    const int64_t step = time / one.every - (place.first + one.every - 1) / one.every;
+    const std::size_t row = static_cast<std::size_t>(step) * static_cast<std::size_t>(place.text.samples) + static_cast<std::size_t>(place.sample);
+    if ((row + 1) * size > one.values.size()) throw Error(Fault::simulation, "run", "no room for a value to record");
+    return one.values.subspan(row * size, size);
+}
+
+template <class V>
+void Worker<V>::trace(const Trace<V>& one, std::span<Stored<V>> to) {
+    const auto node = static_cast<std::size_t>(one.node);
+    Cell& cell = cells_[node];
+    if (one.state >= 0 && one.neurons.empty()) return save_memory(node, static_cast<std::size_t>(one.state), now_ + 1, to);
+    if (one.state >= 0) {
+        remembering(node, static_cast<std::size_t>(one.state)).pick(static_cast<std::size_t>(one.state), one.neurons, to);
+        for (const Part& part : cell.parts) part.runner->pick(static_cast<std::size_t>(one.state), one.neurons, to);
+        return;
+    }
+    Port<V>& port = cell.ports[static_cast<std::size_t>(one.port)];
+    port.prepare();
+    const Layout& layout = network_.entries()[node].layout;
+    for (std::size_t k = 0; k < to.size(); ++k)
+        to[k] = static_cast<Stored<V>>(port.at(layout.physical(one.neurons.empty() ? static_cast<int32_t>(k) : one.neurons[k])));
 }
 
 template class Worker<float>;

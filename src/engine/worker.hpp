@@ -84,21 +84,25 @@ private:
     void enter_until(const Place& place, int64_t end);
     int32_t period_for(const RunText<V>& text) const;
     void open_shares(std::size_t node);
-    void run_shares(const std::vector<int32_t>& nodes, int32_t steps);
+    void run_shares(const std::vector<int32_t>& nodes, int32_t steps, const Place* kept);
     Step<V> step_of(std::size_t node, int32_t share, int64_t time);
     Runner<V>& runner_of(std::size_t node, int32_t share);
     void exchange_spikes(const Exchange& exchange, const std::vector<int32_t>& nodes, int32_t steps);
     void join_spikes(std::size_t node);
     static void read_letter(Letter& letter, uint32_t size, Buffer<int32_t>& to);
-    void keep(const RunText<V>& text, RunResult<V>& result, int32_t sample, int32_t time);
+    // What is recorded of a step that was run; `shared` : also of nodes whose threads keep what is theirs while a period runs.
+    void keep(const Place& place, RunResult<V>& result, bool shared);
     Runner<V>& remembering(std::size_t node, std::size_t memory) const;
     void save_memory(std::size_t node, std::size_t memory, int64_t time, std::span<Stored<V>> to) const;
     void point_ports(std::size_t node);
     void run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
     void read_input(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
     void write_output(Cell& cell, const Layout& layout, const RunText<V>& text, int32_t sample, int32_t time);
-    void record(std::size_t node, Record<V>& to, int32_t time);
-    void trace(const Trace<V>& trace, std::size_t row);
+    void record(const Recorded& one, Record<V>& to, int32_t time);
+    std::span<Stored<V>> row_of_trace(const Trace<V>& one, const Place& place, int64_t time) const;
+    void trace(const Trace<V>& one, std::span<Stored<V>> to);
+    void trace_share(const Trace<V>& one, std::span<Stored<V>> to, int32_t share);
+    bool keeps_itself(std::size_t node) const;
     void load(const Memory<const Stored<V>>& memory, int32_t sample, int32_t samples);
 
     const Network<V>& network_;

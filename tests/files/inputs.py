@@ -17,6 +17,7 @@ from tests.files.command import called
 from tests.files.corpus import CORPUS
 from tests.files.mutations import changed_archive, changed_bytes, changed_file, drawn_options
 from tests.files.readers import READERS
+from tests.files.rule_network import rule_network
 
 PACKED = (
     ".npz",
@@ -111,6 +112,7 @@ def good_files(folder: Path) -> dict[str, Path]:
 
 def _runs(folder: Path, network: Any) -> None:
     """What runs write: a state, a checkpoint, records."""
+    from spikeflow.sim import keep_lowered
     from spikeflow.sim.classify import RunOptions, classify
     from spikeflow.sim.record_file import sink_of
     from spikeflow.sim.records import recordable
@@ -121,6 +123,7 @@ def _runs(folder: Path, network: Any) -> None:
     assert found.checkpoint is not None
     found.checkpoint.save(folder / "checkpoint.h5")
     found.checkpoint.state.save(folder / "state.h5")
+    keep_lowered(rule_network(), folder / "net.lowered", 1)
 
 
 def _stored(folder: Path) -> None:
@@ -241,7 +244,7 @@ def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
 def _reader(name: str) -> str:
     known = {
         "data.npz": "samples", "net.h5": "network", "net.map.h5": "mapping", "data.pkl": "pickle",
-        "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "picture.png": "picture",
+        "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "net.lowered": "lowered", "picture.png": "picture",
         "images.idx": "idx", "images.idx.gz": "idx", "sound.wav": "wave",
         "archive.tar": "archive", "archive.tar.gz": "archive", "archive.zip": "archive",
         "net.onnx": "torch", "net.tflite": "torch", "net.safetensors": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",

@@ -14,9 +14,11 @@ from spikeflow.datasets.stored.pickled_arrays import load_pickled
 from spikeflow.hw.tables.file import read_mapping
 from spikeflow.ir import file
 from spikeflow.samples import read_npz
+from spikeflow.sim import prepare
 from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.record_file import read_records
 from spikeflow.sim.state import State
+from tests.files.rule_network import rule_network
 
 
 def pickled(path: Path) -> Any:
@@ -30,6 +32,11 @@ def unpacked(path: Path) -> None:
         unpack(path, Path(folder))
 
 
+def lowered(path: Path) -> Any:
+    """A lowered network, as far as the engine takes it, and a few steps of a run."""
+    return prepare(rule_network(), threads=1, lowered=path)({}, 5)
+
+
 READERS = {
     "samples": read_npz,
     "events": read,
@@ -40,6 +47,7 @@ READERS = {
     "state": State.load,
     "checkpoint": Checkpoint.load,
     "records": read_records,
+    "lowered": lowered,
     "idx": idx.read_idx,
     "wave": wave.read_wave,
     "picture": png.read_png,

@@ -12,8 +12,11 @@ from spikeflow.errors import DataError, NotEnoughMemory
 from spikeflow.files import memory
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Output, Pad
+from spikeflow.ir.projections import FixedInDegree, Normal
 from spikeflow.ir.record import Network, RunRecord
-from spikeflow.sim import Constant, run
+from spikeflow.neurons import LIF
+from spikeflow.populations import Populations
+from spikeflow.sim import Constant, engine, forecast, keep_lowered, prepare, run
 from spikeflow.sim.classify import RunOptions, classify
 from spikeflow.sim.summary import reading_points
 from tests.cli.conftest import small_network
@@ -108,3 +111,27 @@ def test_a_variable_says_how_much_room_there_is(monkeypatch: pytest.MonkeyPatch)
         assert memory.room() == wanted
     monkeypatch.delenv(memory.VARIABLE)
     assert 0 < memory.room() < 1 << 50
+
+
+def test_synapses_by_rule_that_there_is_no_room_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Refused with both figures before any is drawn; not where they lie in a file, and not a rank's part of them."""
+
+    def net(bits: int, count: int) -> Graph:
+        made = Populations(1e-3, bits=bits, scale=0.01 if bits else 1.0)
+        made.add("n", LIF(0.9, 1.0), 100_000)
+        made.project("n", "n", FixedInDegree(count), Normal(0.1, 0.1), Normal(3e-3, 1e-3, 1e-3, 9e-3))
+        return made.graph(["n"])
+
+    monkeypatch.setenv("SPIKEFLOW_MEMORY", "4G")
+    with pytest.raises(NotEnoughMemory, match="synapses of the network") as caught:
+        engine.prepare(net(0, 15_000))
+    assert caught.value.needed > 1_500_000_000 * 7 > caught.value.room and "bits=8" in str(caught.value)
+    small = net(8, 200)  # 20 million synapses, 4 bytes each and rows
+    monkeypatch.setenv("SPIKEFLOW_MEMORY", "16M")
+    assert forecast.needs(small).rows == 20_000_000 * 4 + 8 * 100_000 * 9
+    with pytest.raises(NotEnoughMemory):
+        engine.prepare(small)
+    monkeypatch.setenv("SPIKEFLOW_MEMORY", "1G")
+    keep_lowered(small, tmp_path / "net.lowered", 1)
+    monkeypatch.setenv("SPIKEFLOW_MEMORY", "16M")
+    assert prepare(small, threads=1, lowered=tmp_path / "net.lowered")

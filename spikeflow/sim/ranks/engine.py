@@ -13,8 +13,10 @@ from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.engine import Engine, LiveEngine, Progress
 from spikeflow.sim.inputs import RunInputs
+from spikeflow.sim.latency import Latency
 from spikeflow.sim.ranks.exchange import Exchange
 from spikeflow.sim.ranks.part import PartProcess
+from spikeflow.sim.records import Asked
 from spikeflow.sim.result import Result
 from spikeflow.sim.state import State
 
@@ -53,7 +55,7 @@ class RankEngine:
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
         state: State | None = None,
         keep_state: bool = True,
@@ -80,11 +82,16 @@ class RankLive:
     def __init__(self, live: LiveEngine, exchange: Exchange) -> None:
         self._live, self._exchange = live, exchange
 
+    @property
+    def latency(self) -> Latency:
+        """How long the calls of `advance` took this rank until now."""
+        return self._live.latency
+
     def advance(
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
     ) -> Result:
         """Run so many further steps."""

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, SimulationError
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Procedural, Synaptic
 from spikeflow.ir.plastic import plastic_nodes
 from spikeflow.sim.lower import Lowered
 from spikeflow.sim.process import Found, Record, Traces, WholeProcess
 from spikeflow.sim.ranks.exchange import Exchange
+from spikeflow.sim.records import Wanted
 from spikeflow.sim.remembered import Remembered, drawn_reach, reach_of_sources, remembered
 from spikeflow.sim.result import Exchanged
 from spikeflow.sim.room import Room
@@ -35,6 +36,14 @@ class PartProcess(WholeProcess):
         self.ranks = exchange
         self.exchange: Callable[[Array], list[Array]] | None = exchange.spikes
         self._told = exchange.spoken
+
+    def expect_records(self, wanted: Wanted) -> None:
+        """Refuse records of some neurons, which parts are not made of."""
+        some = [name for name, (_, neurons) in wanted.nodes.items() if neurons.size]
+        some += [name for name, trace in wanted.traces.items() if trace.neurons.size]
+        for name in some:
+            reason = "is recorded of some neurons, which no run over ranks does"
+            raise SimulationError(name, reason, "a record of all, or one process")
 
     def layout(self, graph: Graph) -> Remembered:
         """Each rank draws the delays of a part of the targets; the longest of all are those of a source."""

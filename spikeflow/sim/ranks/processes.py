@@ -19,9 +19,11 @@ from spikeflow.errors import SimulationError
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.engine import Progress
 from spikeflow.sim.inputs import RunInputs
+from spikeflow.sim.latency import Latency
 from spikeflow.sim.ranks.engine import RankEngine, RankLive
 from spikeflow.sim.ranks.exchange import Exchange
 from spikeflow.sim.ranks.local import Sockets, mesh
+from spikeflow.sim.records import Asked
 from spikeflow.sim.result import Result
 from spikeflow.sim.state import State
 
@@ -51,7 +53,7 @@ class Processes:
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
         state: State | None = None,
         keep_state: bool = True,
@@ -91,11 +93,16 @@ class ProcessesLive:
     def __init__(self, processes: Processes, number: int, live: RankLive) -> None:
         self._processes, self._number, self._live = processes, number, live
 
+    @property
+    def latency(self) -> Latency:
+        """How long the calls of `advance` took this rank until now."""
+        return self._live.latency
+
     def advance(
         self,
         inputs: RunInputs,
         steps: int,
-        record: Sequence[str] = (),
+        record: Sequence[Asked] = (),
         progress: Progress | None = None,
     ) -> Result:
         """Run so many further steps."""

@@ -1,0 +1,182 @@
+// Rows as plain arrays, to be kept in a file and mapped from there; nothing of such a file is believed before it was checked.
+//
+// `each_field` in rows.hpp lists what is kept. Small arrays are copied when they are read, the synapses stay where they lie.
+#pragma once
+
+#include <bit>
+#include <cstring>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "buffer.hpp"
+#include "row_maker.hpp"
+
+namespace spikeflow {
+
+// `weight` : the type of a weight. `arrays` : the bytes of each array, which belong to the rows or to the file.
+struct KeptRows {
+    std::string weight;
+    std::vector<int64_t> numbers;
+    std::vector<std::span<const std::byte>> arrays;
+};
+
+// A node whose rows can be kept.
+class Keeps {
+public:
+    virtual ~Keeps() = default;
+    virtual KeptRows kept() const = 0;
+    virtual std::vector<int32_t> reaches() const = 0;    // the longest delay of each source
+};
+
+template <class W>
+const char* weight_word() {
+    if constexpr (std::is_same_v<W, float>) return "float32";
+    else return sizeof(W) == 1 ? "int8" : sizeof(W) == 2 ? "int16" : "int32";
+}
+
+// How arrays lie in memory, in one line: rows of one build are read by another where this is the same.
+inline std::string rows_layout() {
+    const char* const order = std::endian::native == std::endian::little ? "little" : "big";
+    return "rows " + std::to_string(kRowsFormat) + ", " + order + " endian, blocks of " + std::to_string(kBlock);
+}
+
+class FieldWriter {
+public:
+    explicit FieldWriter(KeptRows& to) : to_(to) {}
+    void number(int64_t x) { to_.numbers.push_back(x); }
+    template <class List>
+    void list(const List& items) { number(static_cast<int64_t>(items.size())); }
+    template <class Array>
+    void array(const Array& from) { to_.arrays.push_back(std::as_bytes(std::span(from.data(), from.size()))); }
+
+private:
+    KeptRows& to_;
+};
+
+class FieldReader {
+public:
+    FieldReader(const std::string& name, const KeptRows& from) : name_(name), from_(from) {}
+
+    void number(int32_t& x) {
+        require(number_ < from_.numbers.size(), name_, "kept rows that lack numbers");
+        const int64_t given = from_.numbers[number_++];
+        require(given >= 0 && given <= INT32_MAX, name_, "kept rows with a number outside 0 to 2**31 - 1");
+        x = static_cast<int32_t>(given);
+    }
+    template <class List>
+    void list(List& items) {
+        int32_t count = 0;
+        number(count);
+        require(static_cast<std::size_t>(count) <= from_.numbers.size(), name_, "kept rows of more slices than numbers");
+        items.resize(static_cast<std::size_t>(count));
+    }
+    template <class T>
+    void array(std::vector<T>& to) {
+        const std::span<const std::byte> bytes = next(sizeof(T));
+        to.resize(bytes.size() / sizeof(T));
+        if (!to.empty()) std::memcpy(to.data(), bytes.data(), bytes.size());
+    }
+    template <class T>
+    void array(Buffer<T>& to) {
+        const std::span<const std::byte> bytes = next(sizeof(T));
+        to.resize(bytes.size() / sizeof(T));
+        if (!to.empty()) std::memcpy(to.data(), bytes.data(), bytes.size());
+    }
+    void array(Pages<std::byte>& to) {
+        const std::span<const std::byte> bytes = next(1);
+        to = Pages<std::byte>::of(bytes.data(), bytes.size());
+    }
+    void end() const {
+        require(number_ == from_.numbers.size() && array_ == from_.arrays.size(), name_, "kept rows with more than belongs there");
+    }
+
+private:
+    std::span<const std::byte> next(std::size_t size) {
+        require(array_ < from_.arrays.size() && from_.arrays[array_].size() % size == 0, name_, "kept rows that lack an array, or with one of another type");
+        return from_.arrays[array_++];
+    }
+
+    const std::string& name_;
+    const KeptRows& from_;
+    std::size_t number_ = 0, array_ = 0;
+};
+
+template <class W>
+KeptRows kept_of(const Rows<W>& rows) {
+    KeptRows kept{weight_word<W>(), {}, {}};
+    FieldWriter writer(kept);
+    each_field(rows, writer);
+    return kept;
+}
+
+inline bool rises(std::span<const uint32_t> borders, std::size_t last) {
+    if (borders.empty() || borders.front() != 0 || borders.back() != last) return false;
+    uint32_t falls = 0;
+    for (std::size_t i = 1; i < borders.size(); ++i) falls |= borders[i] < borders[i - 1];
+    return falls == 0;
+}
+
+// The largest target of a slice; of each row the targets stand before the weights.
+template <class W>
+uint16_t largest_target(const Slice<W>& slice, std::size_t stride) {
+    uint16_t largest = 0;
+    for (std::size_t r = 0; r + 1 < slice.start.size(); ++r) {
+        const std::byte* const row = slice.synapses.data() + slice.start[r] * stride;
+        for (std::size_t k = 0; k < slice.start[r + 1] - slice.start[r]; ++k) {
+            uint16_t target;
+            std::memcpy(&target, row + k * sizeof target, sizeof target);
+            largest = std::max(largest, target);
+        }
+    }
+    return largest;
+}
+
+// Rows of a slice end where the next begin, delays of a source rise within the range, and every target exists.
+template <class W>
+void check_slice(const std::string& name, const Rows<W>& rows, const Slice<W>& slice, std::size_t sources) {
+    const std::size_t stride = rows.stride();
+    const auto whole = [&](bool holds) { require(holds, name, "kept rows that do not fit each other"); };
+    whole(!slice.start.empty() && slice.start.back() < INT32_MAX && slice.synapses.size() == slice.start.back() * stride);
+    whole(rises(slice.start, slice.start.back()));
+    if (slice.of_source.empty()) {
+        whole(slice.delay.empty() && slice.start.size() == sources + 1);
+    } else {
+        whole(slice.of_source.size() == sources + 1 && slice.start.size() == slice.delay.size() + 1 && rises(slice.of_source, slice.delay.size()));
+        for (std::size_t i = 0; i < sources; ++i)
+            for (uint32_t r = slice.of_source[i]; r < slice.of_source[i + 1]; ++r) {
+                const int32_t before = r == slice.of_source[i] ? rows.shortest : slice.delay[r - 1] + 1;
+                require(slice.delay[r] >= before && slice.delay[r] <= rows.longest, name, "kept rows with delays out of order or range");
+            }
+    }
+    if (slice.start.back() != 0) require(largest_target(slice, stride) < slice.count, name, "a kept synapse to a target that does not exist");
+}
+
+// Whether rows that were read are cut like these slices, fit each other and lead nowhere but to targets; then they are counted.
+template <class W>
+void check_rows(const std::string& name, Rows<W>& rows, const std::vector<Slice<W>>& expected, int32_t sources) {
+    require(rows.shortest <= rows.longest && rows.longest <= kMaxDelay, name, "kept rows with delays out of range");
+    require(rows.weights.empty() || rows.weights.size() == static_cast<std::size_t>(sources), name, "kept weights of other sources");
+    const auto same = [](const Slice<W>& a, const Slice<W>& b) { return a.share == b.share && a.first == b.first && a.count == b.count; };
+    require(std::equal(expected.begin(), expected.end(), rows.slices.begin(), rows.slices.end(), same), name, "kept rows that were cut for other targets or threads");
+    by_share(rows.slices, [&](int32_t share) {
+        for (const Slice<W>& slice : rows.slices)
+            if (slice.share == share) check_slice(name, rows, slice, static_cast<std::size_t>(sources));
+    });
+    rows.fan = fans(rows.slices, static_cast<std::size_t>(sources));
+    require(std::accumulate(rows.fan.begin(), rows.fan.end(), int64_t{0}) < INT32_MAX, name, "2**31 - 1 synapses or more");
+}
+
+// The rows that were kept of a node with this layout and so many sources, cut like this.
+template <class W>
+Rows<W> rows_of_kept(const std::string& name, const Layout& layout, int32_t sources, const Cut& cut, const KeptRows& kept) {
+    Rows<W> rows;
+    FieldReader reader(name, kept);
+    each_field(rows, reader);
+    reader.end();
+    check_rows(name, rows, empty_slices<W>(layout, cut), sources);
+    return rows;
+}
+
+}  // namespace spikeflow
