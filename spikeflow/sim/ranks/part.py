@@ -46,7 +46,11 @@ class PartProcess(WholeProcess):
             raise SimulationError(name, reason, "a record of all, or one process")
 
     def layout(self, graph: Graph) -> Remembered:
-        """Each rank draws the delays of a part of the targets; the longest of all are those of a source."""
+        """How long values are kept, each rank having drawn the delays of a part of the targets.
+
+        The longest of all stands for every source: which is read how long, the engine knows of its part, and
+        only the reference asks beyond.
+        """
         return remembered(graph, self._reach)
 
     def cut(self, graph: Graph, threads: int) -> Cut:
@@ -103,8 +107,8 @@ class PartProcess(WholeProcess):
         first, last = (
             node.rows * border // self.ranks.ranks for border in (self.ranks.rank, self.ranks.rank + 1)
         )
-        own = drawn_reach(node, first, last)
-        return np.max(self.ranks.arrays("delays", own), axis=0)
+        own = drawn_reach(node, first, last).max(initial=0)
+        return np.broadcast_to(np.max(self.ranks.arrays("delays", own)), (node.columns,))
 
     def _counted(self, parts: _Parts, counters: Sequence[Any]) -> list[_Counters]:
         """Counts of all ranks, as far as each counted its part."""
