@@ -67,13 +67,15 @@ void share_nodes(std::vector<Entry<V>>& entries, const Cut& cut) {
                 if (!source.shared || !source.node->hands_on_sums()) continue;
                 if (!source.node->may_run_whole())
                     throw Error(Fault::graph, entry.name, "reads sums of " + source.name + ", of which each process holds those of its own neurons",
-                                "one process, or a population of spikes in one dimension between them");
+                                "one process, or a population of spikes, without channels, between them");
                 source.shared = false;
             }
     }
-    const auto holds = [](const Entry<V>& entry) { return entry.shared && entry.node->is_population(); };
-    if (std::none_of(entries.begin(), entries.end(), holds))
-        throw Error(Fault::graph, "network", "has no population that processes could have among them: one of spikes, in one dimension", "one process");
+    const auto cut_here = [](const Entry<V>& entry) { return entry.shared && entry.node->is_population(); };
+    if (std::any_of(entries.begin(), entries.end(), cut_here)) return;
+    const auto first = std::find_if(entries.begin(), entries.end(), [](const Entry<V>& entry) { return entry.node && entry.node->is_population(); });
+    throw Error(Fault::graph, first == entries.end() ? "network" : first->name,
+                "is no population that processes could have among them, nor is another: one of spikes, without channels", "one process");
 }
 
 // What a node reads without delay has run in an earlier phase; only a population may run in one phase with the sums that it

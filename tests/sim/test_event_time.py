@@ -18,7 +18,7 @@ from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Conv2d, Input, Linear, MaxPool, Output, Poisson, Slice, Sparse
-from spikeflow.neurons import ALIF, IF, LIF, AdEx, CubaLIF, LeakyIntegrator
+from spikeflow.neurons import ALIF, IF, LIF, AdEx, CubaLIF, LeakyIntegrator, ParametricLIF
 from spikeflow.sim import event_time, run, run_events
 from spikeflow.sim.event_time.crossing import Membrane
 
@@ -396,6 +396,8 @@ def test_what_has_no_closed_form_is_refused_by_name() -> None:
         times(adex.with_nodes({"a": replace(adex.nodes["a"], start=3)}), [1], [0])
     renamed = simple(CubaLIF()).with_nodes({"a": replace(CubaLIF().node((1,)), model="mine")})
     assert times(renamed, [1, 1, 2, 2], [0] * 4), "the program decides, not the name"
+    learned = simple(ParametricLIF(), (3.0,))
+    assert times(learned, [1, 1.5], [0] * 2), "a function of a parameter is a number"
     pooled = {
         "x": Input((1, 4), "spikes"),
         "p": MaxPool((2,), (2,), ((0, 0),), (1,)),

@@ -267,7 +267,9 @@ def test_what_cannot_be_cut_is_refused_by_name() -> None:
     summed = Graph({**graph.nodes, "y": Output()}, (*graph.edges, Edge("E.in", "y")), graph.dt)
     assert "y: reads sums of E.in" in refused(summed)
     dense = {"x": Input((4,), "current"), "w": Linear(np.eye(4, dtype=np.float32)), "out": Output()}
-    assert "no population" in refused(Graph(dense, (Edge("x", "w"), Edge("w", "out"))))
+    assert "network: is no population" in refused(Graph(dense, (Edge("x", "w"), Edge("w", "out"))))
+    image = {"x": Input((2, 3), "current"), "a": LIF(0.9).node((2, 3)), "out": Output()}
+    assert "a: is no population" in refused(Graph(image, (Edge("x", "a"), Edge("a", "out"))))
     learning = Linear(
         np.full((4, 4), 0.5, np.float32), plastic=Plastic(PairSTDP(0.05, 0.06).plasticity(), "a")
     )
@@ -382,5 +384,6 @@ def test_wrong_ranks() -> None:
                 prepare(graph, ranks=ranks)  # type: ignore[arg-type]
     with pytest.raises(SimulationError, match="reference"):
         prepare(graph, engine="reference", ranks=2)
-    with pytest.raises(DataError):
-        run(graph, {"nobody": Constant(np.zeros((1, 3), np.float32))}, 5, ranks=2)
+    for wrong in ({"nobody": Constant(np.zeros((1, 3), np.float32))}, "x", {"a": 3}):
+        with pytest.raises(DataError):
+            run(graph, wrong, 5, ranks=2)  # type: ignore[arg-type]

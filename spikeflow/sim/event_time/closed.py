@@ -21,6 +21,7 @@ from math import prod
 import numpy as np
 
 from spikeflow.errors import SimulationError
+from spikeflow.ir import functions
 from spikeflow.ir.evaluate import Domain, evaluate
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.operations import FLOAT, Operation
@@ -143,6 +144,22 @@ class _Linear(Domain[_Form]):
 
     def stop_gradient(self, x: _Form) -> _Form:
         return x
+
+    def tanh(self, x: _Form) -> _Form:
+        return self._function("tanh", x)
+
+    def sigmoid(self, x: _Form) -> _Form:
+        return self._function("sigmoid", x)
+
+    def exp(self, x: _Form) -> _Form:
+        return self._function("exp", x)
+
+    def _function(self, name: str, x: _Form) -> _Form:
+        """Of a number alone, and then the engine's float32."""
+        if x.factors:
+            raise _Unlike(f"computes {name} of what changes")
+        found = getattr(functions, name)(x.number.astype(np.float32), functions.NumpyFloats(np.float32))
+        return _Form(found.astype(np.float64))
 
     def unlisted(self, operation: Operation, *args: object) -> _Form:
         raise _Unlike(f"computes {operation.name}, which is not linear")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.engine import Engine, LiveEngine, Progress
-from spikeflow.sim.inputs import RunInputs
+from spikeflow.sim.inputs import RunInputs, expect_steps
 from spikeflow.sim.latency import Latency
 from spikeflow.sim.ranks.exchange import Exchange
 from spikeflow.sim.ranks.part import PartProcess
@@ -43,7 +44,7 @@ class RankEngine:
         self.exchange = exchange
         with exchange.together():
             exchange.expect_same("graph", graph.digest.encode(), _SAME)
-            threads = threads or max(1, len(os.sched_getaffinity(0)) // exchange.ranks)
+            threads = threads or max(1, len(os.sched_getaffinity(0)) // _ranks_here(exchange))
             least = min(int(n[0]) for n in exchange.arrays("threads", np.array([threads])))
             whole = exchange.ranks == 1
             self.engine = (
@@ -62,7 +63,7 @@ class RankEngine:
     ) -> Result:
         """Run for so many steps, from a state or from the initial one."""
         with self.exchange.together():
-            asked = _said(inputs, steps, record, keep_state, _of_state(state))
+            asked = _said(self.engine, inputs, steps, (record, keep_state, _of_state(state)))
             self.exchange.expect_same("run", asked, _SAME)
             result = self.engine(inputs, steps, record, progress, state, keep_state)
             self.exchange.gather("done", b"")
@@ -73,14 +74,14 @@ class RankEngine:
         with self.exchange.together():
             said = _of_state(state) if isinstance(state, State) else repr(state)
             self.exchange.expect_same("state", said.encode(), _SAME)
-            return RankLive(self.engine.begin(state), self.exchange)
+            return RankLive(self.engine, self.engine.begin(state), self.exchange)
 
 
 class RankLive:
     """A batch under way over ranks; every method is called by all ranks alike."""
 
-    def __init__(self, live: LiveEngine, exchange: Exchange) -> None:
-        self._live, self._exchange = live, exchange
+    def __init__(self, engine: Engine, live: LiveEngine, exchange: Exchange) -> None:
+        self._engine, self._live, self._exchange = engine, live, exchange
 
     @property
     def latency(self) -> Latency:
@@ -96,7 +97,7 @@ class RankLive:
     ) -> Result:
         """Run so many further steps."""
         with self._exchange.together():
-            self._exchange.expect_same("run", _said(inputs, steps, record), _SAME)
+            self._exchange.expect_same("run", _said(self._engine, inputs, steps, record), _SAME)
             result = self._live.advance(inputs, steps, record, progress)
             self._exchange.gather("done", b"")
             return result
@@ -110,18 +111,23 @@ class RankLive:
             return state
 
 
-def _said(inputs: RunInputs, steps: Any, record: Any, *more: Any) -> bytes:
+def _said(engine: Engine, inputs: RunInputs, steps: int, more: Any) -> bytes:
     """What a run is asked, in a few bytes; ranks that are asked different things would compute nonsense."""
-    found = hashlib.blake2b(repr((steps, record, more)).encode(), digest_size=16)
-    named = inputs if isinstance(inputs, Mapping) else {"": inputs}
-    for name in sorted(named):
-        x = named[name]
+    expect_steps(steps)
+    found = hashlib.blake2b(repr((steps, more)).encode(), digest_size=16)
+    for name, x in sorted(engine.expected.by_name(inputs, steps).items()):
         found.update(f"{name} {type(x).__name__}".encode())
         held = (x.sample, x.step, x.neuron, x.value) if isinstance(x, Spikes) else (x.values,)
         for array in held:
             found.update(f"{array.shape} {array.dtype}".encode())
             found.update(np.ascontiguousarray(array).data)
     return found.digest()
+
+
+def _ranks_here(exchange: Exchange) -> int:
+    """How many ranks there are on this machine."""
+    name = socket.gethostname().encode()
+    return exchange.gather("machine", name).count(name)
 
 
 def _of_state(state: State | None) -> str:
