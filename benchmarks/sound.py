@@ -32,16 +32,9 @@ FOLDS = range(5)
 VARIED: dict[str, dict[str, dict[str, Any]]] = {
     "spoken_digits": {
         "base": {},
-        "plain": {"data.hearing.variants": 1, "network.hidden": [256], "network.dropout": 0.3},
-        "wide": {"network.hidden": [256], "network.dropout": 0.3},
-        "deep": {"data.hearing.variants": 1, "network.hidden": [128, 128]},
-        "mild": {
-            "data.hearing.warp": [0.92, 1.08],
-            "data.hearing.noise": 0.0,
-            "data.hearing.mask": 0,
-            "data.hearing.steps": 2,
-        },
-        "strong": {"data.hearing.mask": 8, "data.hearing.bands": 4, "training.epochs": 60},
+        "plain": {"data.hearing.variants": 1},
+        "coarse": {"data.hearing.variants": 1, "data.hearing.ear": {"threshold": 0.5}},
+        "narrow": {"network.hidden": [128], "network.dropout": 0.2},
     },
     "keywords": {
         "base": {},
