@@ -7,7 +7,7 @@ DIR is the data folder (README.md there). Thresholds, corrections and choices ar
 test images set nothing (`given.py` says which are which). A row is one conversion and one run of all its steps, read
 after each power of two; a row of ``auto`` is made for its steps and read after these alone. Nothing is drawn at random.
 The cheapest parts come first, each is written as soon as it is measured, and a run that was cut off goes on where it
-stopped. `--peers` names a folder of packages (`pip install --no-deps --target` of spikingjelly, sinabs, nir, nirtorch, loguru, tqdm,
+stopped. `--alphabets` runs the rows of some alphabets alone, into a record of their own. `--peers` names a folder of packages (`pip install --no-deps --target` of spikingjelly, sinabs, nir, nirtorch, loguru, tqdm,
 requests and its own); what cannot be imported is an error of its part.
 """
 
@@ -70,6 +70,7 @@ SMALL = (
     Row("burst:4", "percentile", 16),
     *(Row("binary", "auto", t, True) for t in (8, 64, 128)),
     Row("binary", "percentile", 128),
+    Row("differential:3", "percentile-for-steps", 16),
 )
 RESIDUAL = (
     *(Row("binary", "auto", t, True) for t in (16, 32)),
@@ -79,14 +80,19 @@ RESIDUAL = (
     Row("signed", "percentile", 32),
     *(Row("binary", "auto", t, True) for t in (8, 64, 128)),
     Row("binary", "percentile", 128),
+    Row("differential:3", "percentile-for-steps", 32),
 )
-LARGE = (Row("multi-threshold:3", "percentile", 32), Row("binary", "percentile", 64))
+LARGE = (
+    Row("multi-threshold:3", "percentile", 32),
+    Row("binary", "percentile", 64),
+    Row("differential:3", "percentile-for-steps", 64),
+)
 ROWS = {
     **dict.fromkeys(("lenet", "lenet5", "no-bias", "ds-cnn"), SMALL),
     "resnet20": RESIDUAL,
     "resnet32": RESIDUAL[:6],
     "mobilenet": LARGE,
-    "squeezenet": LARGE[:1],
+    "squeezenet": LARGE[::2],
 }
 # test images and steps of the comparison with other converters, which run in torch
 COMPARED = {"lenet": (500, 32), "no-bias": (500, 32), "ds-cnn": (500, 64), "resnet20": (200, 32)}
@@ -220,9 +226,15 @@ def mapped(study: Study, alphabet: str, chip: str) -> dict[str, Any]:
     }
 
 
-def parts(study: Study) -> Iterator[tuple[str, Any]]:
-    """Every part of a network by its name, with what measures it, the cheapest first."""
+def parts(study: Study, alphabets: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Every part of a network by its name, with what measures it, the cheapest first; of some alphabets their
+    rows alone.
+    """
     rows = ROWS[study.name]
+    if alphabets:
+        for row in (row for row in rows if row.alphabet in alphabets):
+            yield f"{study.name}: {row.name}", lambda row=row: measured(study, row)
+        return
     for row in rows[:4]:
         yield f"{study.name}: {row.name}", lambda row=row: measured(study, row)
     for name in RECIPES if study.name in COMPARED else ():
@@ -245,6 +257,7 @@ def main() -> None:
     parser.add_argument("--out", default="benchmarks/records/conversion.json")
     parser.add_argument("--networks", default=",".join(ROWS), help="with commas; default: all of them")
     parser.add_argument("--images", type=int, default=0, help="test images; default: as given.py says")
+    parser.add_argument("--alphabets", default="", help="with commas: rows of these alone, no other parts")
     parser.add_argument("--peers", default="", help="folder of the other converters' packages")
     parser.add_argument("--until", default="", help="start no part after this time of day, such as 23:05")
     args = parser.parse_args()
@@ -253,7 +266,8 @@ def main() -> None:
     sys.path.append(args.peers)
     record = Record(args.out, {"kind": "conversion", "images": args.images})
     for name in args.networks.split(","):
-        for part, measure in parts(Study(name, args.data, args.images)):
+        alphabets = tuple(filter(None, args.alphabets.split(",")))
+        for part, measure in parts(Study(name, args.data, args.images), alphabets):
             if part in record:
                 continue
             if args.until and time.strftime("%H:%M") >= args.until:
