@@ -21,7 +21,7 @@ from spikeflow.convert.passes.methods import METHODS
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
 from spikeflow.convert.passes.pools import behind_neurons, pooled
 from spikeflow.convert.passes.silent import silenced, silent_layers
-from spikeflow.convert.passes.thresholds import Basis, Thresholds, percentile_thresholds
+from spikeflow.convert.passes.thresholds import Basis, Thresholds, percentile_thresholds, with_own
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports, settled_report
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
@@ -155,14 +155,15 @@ def _thresholds(ann: Graph, folded: Graph, known: Known, options: ConvertOptions
 
     setting = None if known.calibration is None else known.calibration.setting
     given = ann, folded, known.stats, setting, options.percentile, options.steps, options.alphabet
-    found = METHODS[options.rule(known.stats is not None)](Basis(*given, spiking))
+    found = with_own(METHODS[options.rule(known.stats is not None)](Basis(*given, spiking)), folded)
     # how answers are read is settled behind this where that was asked for
     asked = options.read_from or options.until or options.exit is not None
     return replace(found, read_from=0) if asked else found
 
 
 def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
-    made = balance(encoded(ann, options.coding), thresholds, options.reset, scale, options.alphabet)
+    own = with_own(thresholds, ann)
+    made = balance(encoded(ann, options.coding), own, options.reset, scale, options.alphabet)
     graph = pooled(made, options.max_pool)
     stages.check(graph, "snn")
     return graph

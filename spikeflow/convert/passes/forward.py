@@ -167,7 +167,7 @@ def _activation(node: Activation, x: list[torch.Tensor], shape: Shape) -> torch.
     f = FUNCTIONS[node.kind]
     p = {n: _tensor(node.parameters.get(n, np.float32(v)), x[0]) for n, v in f.parameters.items()}
     made: torch.Tensor = f.form(x[0], 1.0, SimpleNamespace(**p), _Tensors())
-    return made
+    return node.in_levels(made, p["high"], torch.floor) if node.levels else made
 
 
 _KINDS: Mapping[type, Callable[[Any, list[torch.Tensor], Shape], torch.Tensor]] = {

@@ -21,7 +21,7 @@ import torch
 from spikeflow.convert.passes.followers import alphabet_of
 from spikeflow.convert.passes.forward import outputs_of
 from spikeflow.convert.passes.layer_by_layer import Stretch, by_layers, encoded_stretch
-from spikeflow.convert.passes.thresholds import Basis, Thresholds
+from spikeflow.convert.passes.thresholds import Basis, Thresholds, with_own
 from spikeflow.ir.alphabet import counted
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, Synaptic
@@ -35,6 +35,7 @@ _BATCH = 16
 def corrected(thresholds: Thresholds, basis: Basis, x: Array) -> Thresholds:
     """The same thresholds, with corrections of the biases before them, found on samples ``(N, *shape)``."""
     graph = basis.folded
+    thresholds = with_own(thresholds, graph)
     assert basis.spiking is not None
     feeding = {name: maker for name in thresholds.values if (maker := linear_before(graph, name))}
     widest = max((prod(graph.shapes[name]) for name in graph.nodes), default=1)

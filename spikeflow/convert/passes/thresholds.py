@@ -190,6 +190,23 @@ def share_above(steps: int, name: str = BINARY) -> float:
     return found / 5 if letters.signed else found
 
 
+def with_own(thresholds: Thresholds, graph: Graph) -> Thresholds:
+    """The same, with the thresholds of activations in levels, which the network brought along."""
+    own = {
+        name: _own(node, graph.shapes[name])
+        for name, node in graph.nodes.items()
+        if isinstance(node, Activation) and node.levels
+    }
+    at_floor = {**thresholds.at_floor, **dict.fromkeys(own, 0)}
+    return replace(thresholds, values={**thresholds.values, **own}, at_floor=at_floor)
+
+
+def _own(node: Activation, shape: Shape) -> Array:
+    """Its upper limit, for each channel."""
+    high = np.broadcast_to(node.parameters["high"], shape)
+    return high.reshape(shape[0], -1).max(axis=1).astype(np.float32)
+
+
 class _Bounds:
     """The largest value expected at each node, as an array that broadcasts to its shape."""
 
@@ -199,7 +216,10 @@ class _Bounds:
         self.at_floor: dict[str, int] = {}
 
     def activation(self, name: str) -> None:
-        shape = self.graph.shapes[name]
+        node, shape = self.graph.nodes[name], self.graph.shapes[name]
+        if isinstance(node, Activation) and node.levels:
+            self.thresholds[name], self.at_floor[name] = _own(node, shape), 0
+            return
         bound = np.broadcast_to(self._port(name, "in", name), shape)
         raw = _largest(self.graph.nodes[name], bound).reshape(shape[0], -1).max(axis=1)
         self.thresholds[name], self.at_floor[name] = floored(name, raw)

@@ -23,9 +23,11 @@ from spikeflow.convert.trace.evaluate import Evaluation, constants
 from spikeflow.convert.trace.normal import is_listed
 from spikeflow.convert.trace.returned import tensors_of
 from spikeflow.errors import ConversionError
+from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array
 
 TOLERANCE = 1e-4  # of the largest answer: torch may fuse and reorder what the graph does one by one
+EDGES = 0.05  # of activations in levels: a value on the edge of one may fall to either side
 _ROUNDINGS = 8  # of a type narrower than float32, for a module that computes in it
 _BATCHES = (1, 2, 5)
 _ONE_SIZE = "a forward() that answers each sample alone, whatever the batch"
@@ -65,9 +67,14 @@ class _Compared:
     aten: AtenGraph
     captured: Captured
 
+    @property
+    def _tolerance(self) -> float:
+        nodes = self.captured.graph.nodes.values()
+        return EDGES if any(isinstance(node, Activation) and node.levels for node in nodes) else TOLERANCE
+
     def module(self, module: nn.Module, x: Array, narrow: str) -> float:
         """The module itself against the graph, with what was left out at the end put back."""
-        tolerance = TOLERANCE
+        tolerance = self._tolerance
         if narrow:
             tolerance = max(tolerance, _ROUNDINGS * torch.finfo(getattr(torch, narrow)).eps)
         worst = _Worst(type(module).__name__, "the module", tolerance, narrow)
@@ -105,7 +112,7 @@ class _Compared:
     def evaluated(self, x: Array) -> float:
         """The traced operations in float32 against the graph; what was left out is left out of both."""
         name = "the archive" if not self.aten.nodes else self.aten.nodes[-1].module or "the network"
-        worst = _Worst(name, "its operations", TOLERANCE, "")
+        worst = _Worst(name, "its operations", self._tolerance, "")
         evaluation = Evaluation(
             self.aten, constants(self.aten)[0], frozenset(self.captured.heads), single=True
         )

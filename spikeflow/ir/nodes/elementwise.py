@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -100,10 +101,14 @@ class Activation(Plain, Frozen):
     kind : a name of `ir.activations.FUNCTIONS`.
     parameters : of the function, arrays that broadcast to the source's shape; those not named have their
         usual values.
+    levels : of a ``clamp`` from 0 on, in how many equal levels above 0 it hands its value on, rounded down
+        once `shift` levels are added; 0 where it hands on the value itself.
     """
 
     kind: str = RELU
     parameters: Mapping[str, Array] = field(default_factory=dict[str, Array], metadata=ADDED)
+    levels: int = field(default=0, metadata=ADDED)
+    shift: float = field(default=0.5, metadata=ADDED)
     ports = ("in",)
 
     def __post_init__(self) -> None:
@@ -120,6 +125,17 @@ class Activation(Plain, Frozen):
             )
         for what, array in self.parameters.items():
             check_finite(name, what, array)
+        if self.levels < 0 or not 0 <= self.shift < 1 or (self.levels and not self._from_0):
+            raise GraphError(name, f"{self.levels} levels, shifted by {self.shift}", "a clamp from 0 on")
+
+    @property
+    def _from_0(self) -> bool:
+        low, high = (self.parameters.get(key, np.ones(())) for key in ("low", "high"))
+        return self.kind == "clamp" and not np.any(low) and bool((high > 0).all())
+
+    def in_levels(self, clipped: Any, high: Any, floor: Any) -> Any:
+        """A clipped value rounded to the levels, of any kind of array."""
+        return floor(clipped * (self.levels / high) + self.shift) * (high / self.levels)
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         for what, array in self.parameters.items():
@@ -130,4 +146,7 @@ class Activation(Plain, Frozen):
         x = arriving[0]
         if self.kind == RELU:
             return np.maximum(x, np.float32(0))
-        return values(self.kind, self.parameters, x).astype(x.dtype)
+        found = values(self.kind, self.parameters, x)
+        if self.levels:
+            found = self.in_levels(found, self.parameters["high"].astype(np.float64), np.floor)
+        return found.astype(x.dtype)
