@@ -194,7 +194,8 @@ public:
     void deliver(int64_t time) {
         if (delivered_ == time) return;
         delivered_ = time;
-        for (std::size_t m = 0; m < runners_.size(); ++m) file(bundle_.members[m], *runners_[m], time);
+        for (std::size_t m = 0; m < runners_.size(); ++m) note(bundle_.members[m], *runners_[m]);
+        delivery_.file_noted(time);
         std::size_t blocks = 0;
         for (const Blocks& b : blocks_) blocks += static_cast<std::size_t>(b.last - b.first);
         const bool few = delivery_.synapses(time) < 8 * blocks;
@@ -213,10 +214,10 @@ public:
     }
 
 private:
-    void file(const typename Bundle<W>::Member& member, BundleRunner<A, W>& runner, int64_t time) {
+    void note(const typename Bundle<W>::Member& member, BundleRunner<A, W>& runner) {
         runner.take_noted([&](int32_t source, A value, int64_t emitted) {
             const auto i = static_cast<std::size_t>(source);
-            if (member.first[i] != 0) delivery_.file(member.source[i], value, emitted, time);
+            if (member.first[i] != 0) delivery_.note(member.source[i], value, emitted);
         });
     }
 

@@ -33,10 +33,26 @@ public:
     }
 
     void reset() {
+        noted_.clear();
         for (Moment& moment : moments_) clear(moment);
     }
 
-    // One value that a source emitted; only what is due at `now` or later is filed.
+    // One value that a source emitted, to be filed with others: where the rows of sources begin lies anywhere in memory, and is
+    // fetched while those before are filed.
+    void note(int32_t source, A value, int64_t emitted) { noted_.push({emitted, source, value}); }
+    void file_noted(int64_t now) {
+        const std::size_t count = noted_.size();
+        for (std::size_t k = 0; k < std::min(count, 2 * kEarly); ++k) find_source(noted_[k].source);
+        for (std::size_t k = 0; k < std::min(count, kEarly); ++k) find_rows(noted_[k].source);
+        for (std::size_t k = 0; k < count; ++k) {
+            if (k + 2 * kEarly < count) find_source(noted_[k + 2 * kEarly].source);
+            if (k + kEarly < count) find_rows(noted_[k + kEarly].source);
+            file(noted_[k].source, noted_[k].value, noted_[k].emitted, now);
+        }
+        noted_.clear();
+    }
+
+    // The same of one alone; only what is due at `now` or later is filed.
     void file(int32_t source, A value, int64_t emitted, int64_t now) {
         const auto i = static_cast<std::size_t>(source);
         const std::size_t begin = static_cast<std::size_t>(emitted) % moments_.size();
@@ -117,7 +133,28 @@ private:
         Buffer<Single> single;                 // synapses of rows of which only a part is due
         std::size_t synapses = 0;
     };
+    struct Noted {
+        int64_t emitted;
+        int32_t source;
+        A value;
+    };
     static constexpr std::size_t kAhead = 2048, kMostOfRow = 512;      // bytes on their way from memory
+    static constexpr std::size_t kEarly = 4;                           // sources
+    static constexpr std::size_t kLine = 64 / sizeof(uint32_t), kMostLines = 4;
+
+    void find_source(int32_t source) const {
+        for (const Slice<W>* slice : slices_) __builtin_prefetch((slice->of_source.empty() ? slice->start : slice->of_source).data() + source);
+    }
+    void find_rows(int32_t source) const {
+        for (const Slice<W>* slice : slices_) {
+            if (slice->of_source.empty()) continue;
+            const std::size_t first = slice->of_source[static_cast<std::size_t>(source)], last = slice->of_source[static_cast<std::size_t>(source) + 1];
+            for (std::size_t r = first; r <= std::min(last, first + kMostLines * kLine); r += kLine) {
+                __builtin_prefetch(slice->start.data() + r);
+                __builtin_prefetch(slice->delay.data() + r);
+            }
+        }
+    }
 
     Moment& moment(int64_t time) { return moments_[static_cast<std::size_t>(time) % moments_.size()]; }
     static void clear(Moment& moment) {
@@ -148,9 +185,16 @@ private:
 
     template <bool kMark, bool kSame>
     static void add_row(const std::byte* row, const Due<A>& due, A* sums, uint8_t* met) {
+        if (!kSame && due.value == A{1}) return add_values<kMark, kSame, true>(row, due, sums, met);
+        add_values<kMark, kSame, false>(row, due, sums, met);
+    }
+    // kOne: the value is 1, and a weight is added as it is.
+    template <bool kMark, bool kSame, bool kOne>
+    static void add_values(const std::byte* row, const Due<A>& due, A* __restrict sums, uint8_t* met) {
         const std::size_t count = due.count;
         const std::byte* const weights = row + count * sizeof(uint16_t);
         const A value = due.value;
+#pragma GCC unroll 4
         for (std::size_t k = 0; k < count; ++k) {
             uint16_t target;
             std::memcpy(&target, row + k * sizeof target, sizeof target);      // at any address
@@ -160,13 +204,15 @@ private:
             } else {
                 W weight;
                 std::memcpy(&weight, weights + k * sizeof weight, sizeof weight);
-                sums[target] = static_cast<A>(sums[target] + static_cast<A>(static_cast<A>(weight) * value));
+                const A each = static_cast<A>(weight);
+                sums[target] = static_cast<A>(sums[target] + (kOne ? each : static_cast<A>(each * value)));
             }
         }
     }
 
     const Rows<W>& rows_;
     std::vector<const Slice<W>*> slices_;
+    Buffer<Noted> noted_;                      // and not filed yet
     std::vector<Moment> moments_;              // what is due at step t in moments_[t % size]
 };
 

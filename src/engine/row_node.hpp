@@ -178,7 +178,8 @@ public:
     void step(Step<V>& step) override {
         const bool alone = this->share_.count == 1;
         if (alone) this->open(step);
-        this->take_noted([&](int32_t source, A value, int64_t emitted) { delivery_.file(source, value, emitted, step.time); });
+        this->take_noted([&](int32_t source, A value, int64_t emitted) { delivery_.note(source, value, emitted); });
+        delivery_.file_noted(step.time);
         if (alone) {
             if (delivery_.synapses(step.time) == 0 && node_.bias.empty()) return step.out.clear();
             this->open_value(step.out);
