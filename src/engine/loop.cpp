@@ -6,10 +6,12 @@
 #include <optional>
 
 #if defined(SPIKEFLOW_X86) && defined(__linux__)
+#include <emmintrin.h>
 #include <sys/mman.h>
 
 #include "assembler.hpp"
 #include "kernels.hpp"
+#include "layout.hpp"
 #endif
 
 namespace spikeflow {
@@ -21,9 +23,12 @@ namespace {
 struct Call {
     float* const* places;
     uint8_t* masks;
-    int64_t whole;                                 // bytes of the neurons that fill vectors
+    int64_t whole;                                 // bytes of the vectors that are all run; 0 where only some are
+    uint64_t vectors;                              // a bit for each of these
+    int64_t end;                                   // bytes of the neurons that fill vectors
     int64_t tail;                                  // a bit for each neuron that is left
     int64_t idle = 0, emitted = 0, changed = 0;    // the last: bits of lanes
+    uint16_t idle_of[32] = {};                     // lanes of each vector that was run
 };
 
 // zmm0 to zmm19 are registers of the program; the others hold what every loop needs.
@@ -92,9 +97,11 @@ public:
         a_.bytes({0x48, 0x83, 0xC1, 0x40});                             // add rcx, 64
         a_.jump_back(loop);
         a_.land(out);
+        some_vectors();
         a_.load(rax, rdi, offsetof(Call, tail));
         a_.bytes({0x48, 0x85, 0xC0});                                   // test rax, rax
         const std::size_t done = a_.jump({0x0F, 0x84});                 // jz
+        a_.load(rcx, rdi, offsetof(Call, end));
         a_.to_mask(kLanes);
         masked_ = true;
         body();
@@ -175,7 +182,21 @@ private:
         a_.vector(vpternlogd, kChanged, kDiffers, vector_place(kZero), kOrDifferent, {masked_ ? kLanes : 0});
         a_.vector(vptestnmd, kIdle, kDiffers, vector_place(kDiffers), -1, {kIdle});
         a_.from_mask(kIdle);
+        a_.bytes({0x66, 0x89, 0x44, 0x17, static_cast<int>(offsetof(Call, idle_of))});            // [rdi + rdx + idle_of] <- ax, rdx of finish_output
         a_.bytes({0xF3, 0x0F, 0xB8, 0xC0, 0x49, 0x01, 0xC0});           // popcnt eax, eax; add r8, rax
+    }
+
+    // Vector after vector of those for which a bit is set.
+    void some_vectors() {
+        a_.load(rsi, rdi, offsetof(Call, vectors));
+        const std::size_t loop = a_.here();
+        a_.bytes({0x48, 0x85, 0xF6});                                   // test rsi, rsi
+        const std::size_t out = a_.jump({0x0F, 0x84});                  // jz
+        // bsf rcx, rsi; shl rcx, 6; lea rdx, [rsi - 1]; and rsi, rdx
+        a_.bytes({0x48, 0x0F, 0xBC, 0xCE, 0x48, 0xC1, 0xE1, 0x06, 0x48, 0x8D, 0x56, 0xFF, 0x48, 0x21, 0xD6});
+        body();
+        a_.jump_back(loop);
+        a_.land(out);
     }
 
     void instruction(const LoopText::Instruction& i) {
@@ -345,19 +366,34 @@ std::shared_ptr<const Loop> Loop::make(const LoopText& text) {
 
 Loop::~Loop() { munmap(memory_, size_); }
 
-Loop::Outcome Loop::run(float* const* places, int32_t n, uint64_t* masks) const {
-    const int32_t rest = n % 16;
+// Of 32 vectors those with a lane that is not idle.
+static uint32_t awake_of(const uint16_t* idle) {
+    uint32_t resting = 0;
+    const __m128i all = _mm_set1_epi32(-1);
+    for (int half = 0; half < 2; ++half) {
+        const auto* const from = reinterpret_cast<const __m128i*>(idle + 16 * half);
+        const __m128i low = _mm_cmpeq_epi16(_mm_loadu_si128(from), all), high = _mm_cmpeq_epi16(_mm_loadu_si128(from + 1), all);
+        resting |= static_cast<uint32_t>(_mm_movemask_epi8(_mm_packs_epi16(low, high))) << (16 * half);
+    }
+    return ~resting;
+}
+
+Loop::Outcome Loop::run(float* const* places, int32_t n, uint64_t* masks, uint32_t vectors) const {
+    static_assert(offsetof(Call, idle_of) < 128 && kBlock <= 32 * kLanes);
+    const int32_t rest = n % kLanes;
+    const int64_t end = (n - rest) * int64_t{4};
+    const uint64_t all = (uint64_t{1} << (n / kLanes)) - 1, some = vectors & all;
     std::fill_n(masks, (n + 63) / 64, uint64_t{0});
-    Call call{places, reinterpret_cast<uint8_t*>(masks), (n - rest) * int64_t{4}, (int64_t{1} << rest) - 1};
+    Call call{places, reinterpret_cast<uint8_t*>(masks), some == all ? end : 0, some == all ? 0 : some, end, (int64_t{1} << rest) - 1};
     reinterpret_cast<void (*)(Call*)>(memory_)(&call);
-    return {call.idle, call.emitted, call.changed != 0};
+    return {call.idle + int64_t{kLanes} * std::popcount(all & ~some), call.emitted, call.changed != 0, awake_of(call.idle_of) & static_cast<uint32_t>(some)};
 }
 
 #else
 
 std::shared_ptr<const Loop> Loop::make(const LoopText&) { return nullptr; }
 Loop::~Loop() = default;
-Loop::Outcome Loop::run(float* const*, int32_t, uint64_t*) const { return {}; }
+Loop::Outcome Loop::run(float* const*, int32_t, uint64_t*, uint32_t) const { return {}; }
 
 #endif
 

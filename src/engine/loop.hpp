@@ -37,9 +37,13 @@ public:
     struct Outcome {
         int64_t idle = 0, emitted = 0;             // neurons in which nothing happened, and values that are not 0
         bool changed = false;                      // a bit of any state
+        uint32_t awake = 0;                        // the vectors in which something happened
     };
-    // `masks`: a bit for each neuron, of up to 64 words; set where the output is not 0.
-    Outcome run(float* const* places, int32_t n, uint64_t* masks) const;
+    static constexpr int32_t kLanes = 16;          // neurons of a vector
+    // `masks`: a bit for each neuron, of up to 64 words; set where the output is not 0. `vectors`: a bit for each vector that is
+    // run, of those that neurons fill; in others nothing happens, as nothing did in the last step and nothing arrives. What is
+    // left behind them is always run.
+    Outcome run(float* const* places, int32_t n, uint64_t* masks, uint32_t vectors = ~uint32_t{0}) const;
 
 private:
     Loop(void* memory, std::size_t size) : memory_(memory), size_(size) {}

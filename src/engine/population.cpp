@@ -84,6 +84,7 @@ public:
           single_(node.ports == 1 && node.program.states() == 1 && node.program.narrows() == 0) {
         for (int32_t s = 0; s < node.program.states(); ++s) states_.emplace_back(static_cast<std::size_t>(layout_.size));
         resting_.assign(static_cast<std::size_t>(layout_.blocks), 0);
+        awake_.assign(static_cast<std::size_t>(layout_.blocks), ~uint32_t{0});
     }
 
     void reset() override {
@@ -93,6 +94,7 @@ public:
                 std::copy_n(from.values.data() + offset(b, from.step), layout_.length(b), states_[s].data() + layout_.first(b));
         }
         std::fill(resting_.begin(), resting_.end(), uint8_t{0});
+        std::fill(awake_.begin(), awake_.end(), ~uint32_t{0});
     }
 
     std::size_t memories() const override { return states_.size(); }
@@ -170,16 +172,34 @@ private:
 
     bool looped() const { return node_.loop != nullptr && context_.isa == Isa::avx512; }
 
+    // Of a block some of whose neurons are awake the vectors where they lie, and those where something arrives.
     Settled run_loop(int32_t b, int32_t n, Step<V>& step) {
-        for (std::size_t p = 0; p < step.ports.size(); ++p) arrive(p, step.ports[p], b, n);
+        uint32_t& awake = awake_[static_cast<std::size_t>(b)];
+        uint32_t vectors = dense_ ? ~uint32_t{0} : awake;
+        for (std::size_t p = 0; p < step.ports.size(); ++p)
+            if (const R* arrived = arrive(p, step.ports[p], b, n); arrived != nullptr && vectors != ~uint32_t{0}) vectors |= heard(arrived, n);
         place_operands(b);
         if constexpr (std::is_same_v<R, float>) {
-            const Loop::Outcome done = node_.loop->run(frame_.places.data(), n, context_.scratch.masks);
+            const Loop::Outcome done = node_.loop->run(frame_.places.data(), n, context_.scratch.masks, vectors);
+            // all awake is said of all places, whatever the block's length
+            awake = done.awake == whole_vectors(n) ? ~uint32_t{0} : done.awake;
             hand_on(b, n, static_cast<int32_t>(done.emitted), step);
             return {static_cast<int32_t>(done.idle), done.changed || done.emitted != 0};
         } else {
             return {};
         }
+    }
+    static uint32_t whole_vectors(int32_t n) { return static_cast<uint32_t>((uint64_t{1} << (n / Loop::kLanes)) - 1); }
+
+    // The vectors of a block that hold a value other than 0.
+    uint32_t heard(const R* arrived, int32_t n) {
+        uint64_t* const masks = context_.scratch.masks;
+        uint32_t vectors = 0;
+        if (kernels_.nonzero(arrived, n, masks) == 0) return 0;
+        for (int32_t w = 0; w * 64 < n; ++w)
+            for (int32_t v = 0; masks[w] != 0 && v < 4; ++v)
+                vectors |= static_cast<uint32_t>(((masks[w] >> (16 * v)) & 0xFFFF) != 0) << (4 * w + v);
+        return vectors;
     }
 
     // One port, one state, and nothing is narrowed: the last loop counts what is idle.
@@ -323,6 +343,7 @@ private:
     bool single_;                           // see run_single
     std::vector<Buffer<R>> states_;
     std::vector<uint8_t> resting_;
+    std::vector<uint32_t> awake_;           // vectors of each block in which something happened in its last step
     Events<V>* events_ = nullptr;
     bool dense_ = false, whole_ = false;    // how the step's output is written, if not as spikes: as values, as a dense 0 or 1
 };

@@ -41,7 +41,17 @@ def program(rng: np.random.Generator, ports: int, states: int) -> Any:
     ops = r.ops
     held = [getattr(r.s, name) for name in names]
     pool = [*held, *r.x, r.p.a, r.p.b, r.p.c, ops.const(1.0), ops.const(-0.4), ops.const(0.0)]
-    one = [ops.abs, ops.floor, ops.round, ops.spike, ops.tanh, ops.sigmoid, ops.exp, lambda x: x * 0.9, lambda x: x - 1.0]
+    one = [
+        ops.abs,
+        ops.floor,
+        ops.round,
+        ops.spike,
+        ops.tanh,
+        ops.sigmoid,
+        ops.exp,
+        lambda x: x * 0.9,
+        lambda x: x - 1.0,
+    ]
     two = [
         lambda a, b: a + b,
         lambda a, b: a - b,
@@ -120,6 +130,32 @@ def test_any_program(part: int) -> None:
         }
         spikes += expect_alike(graph, inputs, 8)
     assert spikes > 1000
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_few_neurons_are_awake(seed: int) -> None:
+    """Vectors of 16 sleep within a block: a hundredth of the neurons hears something, each in a fifth of the steps, the
+    others never, or all in one step; any program, models among them.
+    """
+    rng = np.random.default_rng([seed, 7])
+    shape = [(1300,), (513,), (40, 33), (511,), (600, 2)][seed % 5]
+    if seed % 2:
+        node = MODELS[seed % len(MODELS)]().node(shape)
+        nodes: dict[str, Any] = {"cells": node, "out": Output()} | {
+            f"x {p}": Input(shape, "current") for p in node.ports
+        }
+        graph = Graph(nodes, (*(Edge(f"x {p}", "cells", p) for p in node.ports), Edge("cells", "out")))
+    else:
+        graph = network(rng, shape)
+    some = rng.random(shape) < 0.01
+    some.reshape(-1)[-1] |= seed % 3 == 0
+    inputs = dict[str, Any]()
+    for name in graph.inputs:
+        x = rng.exponential(0.8, (50, 2, *shape)) * (rng.random((50, 2, *shape)) < 0.2) * some
+        if seed % 4 == 0:
+            x[20, 0] = 0.7
+        inputs[name] = Dense(x)
+    expect_alike(graph, inputs, 50)
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
