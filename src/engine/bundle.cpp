@@ -1,6 +1,7 @@
 #include "bundle.hpp"
 
 #include <algorithm>
+#include <ranges>
 
 #include "counted.hpp"
 #include "row_node.hpp"
@@ -80,16 +81,16 @@ struct FromMembers {
     template <class F>
     void pairs(Targets targets, F f) const {
         parts(targets, [&](const Piece& p, std::size_t m, Targets part) {
-            members[m].pairs(part, [&](int32_t source, int32_t target) { f(texts[m].sources[static_cast<std::size_t>(source)], p.at + target - p.first); });
+            // by value: what f writes might be the same memory for all that the compiler knows
+            members[m].pairs(part, [&f, number = texts[m].sources.data(), shift = p.at - p.first](int32_t source, int32_t target) { f(number[source], target + shift); });
         });
     }
     template <class F>
     void each(Targets targets, F f) const {
         parts(targets, [&](const Piece& p, std::size_t m, Targets part) {
-            const std::vector<W>& same = members[m].of_source;
-            members[m].each(part, [&](int32_t source, int32_t target, W weight, int32_t delay) {
-                const auto i = static_cast<std::size_t>(source);
-                f(texts[m].sources[i], p.at + target - p.first, same.empty() ? weight : same[i], delay);
+            const W* const same = of_source.empty() && !members[m].of_source.empty() ? members[m].of_source.data() : nullptr;
+            members[m].each(part, [&f, same, number = texts[m].sources.data(), shift = p.at - p.first](int32_t source, int32_t target, W weight, int32_t delay) {
+                f(number[source], target + shift, same == nullptr ? weight : same[source], delay);
             });
         });
     }
@@ -139,35 +140,47 @@ struct Bundle {
 
     // How many synapses of each source lead to each member, and the longest delay of these.
     void count() {
-        std::vector<int32_t> member_of_block;
-        for (const Piece& p : places.pieces) member_of_block.resize(static_cast<std::size_t>(p.at / kBlock + p.blocks()), p.member);
         const auto sources = static_cast<std::size_t>(rows.sources());
         std::vector<uint32_t> fan(members.size() * sources, 0);
         std::vector<int32_t> reach(members.size() * sources, 0);
-        for (const Slice<W>& slice : rows.slices)
-            for (std::size_t i = 0; i < sources; ++i)
-                each_synapse(rows, slice, i, [&](int32_t target, W, int32_t delay) {
-                    const std::size_t at = static_cast<std::size_t>(member_of_block[static_cast<std::size_t>(target / kBlock)]) * sources + i;
-                    ++fan[at];
-                    reach[at] = std::max(reach[at], delay);
-                });
+        each_part([&](std::size_t member, std::size_t source, uint32_t synapses, int32_t delay) {
+            fan[member * sources + source] += synapses;
+            reach[member * sources + source] = std::max(reach[member * sources + source], delay);
+        });
         for (std::size_t m = 0; m < members.size(); ++m)
             for (const int32_t i : members[m].source) {
                 members[m].fan.push_back(fan[m * sources + static_cast<std::size_t>(i)]);
                 members[m].reach.push_back(reach[m * sources + static_cast<std::size_t>(i)]);
             }
     }
-};
 
-// What is kept of a bundle in a file.
-template <class AnyBundle, class Visit>
-void bundle_fields(AnyBundle& bundle, Visit& visit) {
-    each_field(bundle.rows, visit);
-    for (auto& member : bundle.members) {
-        visit.array(member.fan);
-        visit.array(member.reach);
+private:
+    // f(member, source, synapses, delay) for what each row holds of each piece: synapses were stored piece by piece, so those of
+    // a piece follow each other.
+    template <class F>
+    void each_part(F f) const {
+        for (const Slice<W>& slice : rows.slices)
+            for (const Piece& p : places.pieces) {
+                const int32_t first = std::max(0, p.at - slice.first), last = std::min(slice.count, p.at + p.blocks() * kBlock - slice.first);
+                if (first >= last) continue;
+                for (std::size_t i = 0; i < static_cast<std::size_t>(rows.sources()); ++i)
+                    for (std::size_t r = slice.row(i); r < slice.row(i + 1); ++r)
+                        if (const auto found = before(slice, r, last) - before(slice, r, first); found != 0)
+                            f(static_cast<std::size_t>(p.member), i, static_cast<uint32_t>(found), slice.of_source.empty() ? rows.longest : slice.delay[r]);
+            }
     }
-}
+    // How many synapses of a row lead to targets of the slice before this one, where a piece begins or ends.
+    std::ptrdiff_t before(const Slice<W>& slice, std::size_t row, int32_t target) const {
+        const std::byte* const targets = slice.synapses.data() + slice.start[row] * rows.stride();
+        const auto numbers = std::views::iota(std::ptrdiff_t{0}, static_cast<std::ptrdiff_t>(slice.start[row + 1] - slice.start[row]));
+        const auto found = std::ranges::partition_point(numbers, [&](std::ptrdiff_t k) {
+            uint16_t one;
+            std::memcpy(&one, targets + k * static_cast<std::ptrdiff_t>(sizeof one), sizeof one);
+            return one < target;
+        });
+        return found - numbers.begin();
+    }
+};
 
 template <class A, class W>
 class BundleRunner;
