@@ -86,13 +86,15 @@ LARGE = (
     Row("multi-threshold:3", "percentile", 32),
     Row("binary", "percentile", 64),
     Row("differential:3", "percentile-for-steps", 64),
+    Row("differential:3", "percentile", 32),
+    Row("burst:7", "auto", 32, True),
 )
 ROWS = {
     **dict.fromkeys(("lenet", "lenet5", "no-bias", "ds-cnn"), SMALL),
     "resnet20": RESIDUAL,
     "resnet32": RESIDUAL[:6],
     "mobilenet": LARGE,
-    "squeezenet": LARGE[::2],
+    "squeezenet": LARGE[:3:2],
 }
 # test images and steps of the comparison with other converters, which run in torch
 COMPARED = {"lenet": (500, 32), "no-bias": (500, 32), "ds-cnn": (500, 64), "resnet20": (200, 32)}
@@ -259,12 +261,13 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=0, help="test images; default: as given.py says")
     parser.add_argument("--alphabets", default="", help="with commas: rows of these alone, no other parts")
     parser.add_argument("--peers", default="", help="folder of the other converters' packages")
+    parser.add_argument("--keep", action="store_true", help="keep what another commit measured, and go on")
     parser.add_argument("--until", default="", help="start no part after this time of day, such as 23:05")
     args = parser.parse_args()
     warnings.simplefilter("ignore", SpikeflowWarning)  # the figures say it
     torch.set_num_threads(1)
     sys.path.append(args.peers)
-    record = Record(args.out, {"kind": "conversion", "images": args.images})
+    record = Record(args.out, {"kind": "conversion", "images": args.images}, args.keep)
     for name in args.networks.split(","):
         alphabets = tuple(filter(None, args.alphabets.split(",")))
         for part, measure in parts(Study(name, args.data, args.images), alphabets):

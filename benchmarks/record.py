@@ -26,15 +26,18 @@ class Record:
     Parameters
     ----------
     settings : what a part's value depends on, besides commit and machine.
+    keep : keep the parts of another commit, too; what is added then says the commit that it was measured at.
     """
 
-    def __init__(self, path: str | Path, settings: dict[str, Any]) -> None:
+    def __init__(self, path: str | Path, settings: dict[str, Any], keep: bool = False) -> None:
         self.path = Path(path)
         head: dict[str, Any] = {"commit": commit(), "machine": machine(), "settings": settings}
         old = json.loads(self.path.read_text()) if self.path.exists() else {}
         # through JSON, so that tuples and lists compare equal
         fits = all(old.get(key) == json.loads(json.dumps(value)) for key, value in head.items())
-        self.content = {**head, "parts": old["parts"] if fits else {}}
+        kept = keep and bool(old)
+        self.later = head["commit"] if kept and not fits else ""
+        self.content = old if kept else {**head, "parts": old["parts"] if fits else {}}
 
     def __contains__(self, part: str) -> bool:
         return part in self.content["parts"]
@@ -44,7 +47,7 @@ class Record:
 
     def put(self, part: str, value: Any) -> None:
         """Add a part and write the whole record: to a temporary file, then renamed."""
-        self.content["parts"][part] = value
+        self.content["parts"][part] = {**value, "commit": self.later} if self.later else value
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text(json.dumps(self.content, indent=1) + "\n")

@@ -16,13 +16,13 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
 
 Array = npt.NDArray[Any]
-COUNTED = 2**27  # neurons x steps x samples that are counted, at most where that is more than the fewest
+COUNTED = 2**25  # neurons x steps x samples that are counted, at most where that is more than the fewest
 SLOTS = 2**25  # neurons x steps x samples that are recorded at once
-FEWEST = 16  # samples that are counted however large the network is
+FEWEST = 8  # samples that are counted however large the network is
 
 
 def samples_counted(network: Network, names: tuple[str, ...], samples: int) -> int:
-    """How many of so many samples `spike_counts` is asked for: all of a small network's, 16 of a large
+    """How many of so many samples `spike_counts` is asked for: all of a small network's, 8 of a large
     one's.
     """
     return min(samples, max(FEWEST, COUNTED // _slots(network, names)))

@@ -207,7 +207,7 @@ def test_layers_run_one_by_one_hand_on_what_the_network_does(alphabet: str, codi
     snn = balance(encoded(graph, coding), chosen, alphabet=alphabet)
     outputs = (OutputRecord("out", "out"),)
     network = Network(snn, RunRecord(9, coding, 1.0, 3, "readout", (6,), outputs=outputs))
-    x = (rng.integers(0, 9, (4, 6)) / 8).astype(np.float32)
+    x = (rng.integers(0, 9, (5, 6)) / 8).astype(np.float32)
     seen: dict[str, Array] = {}
 
     def keep(layer: Stretch) -> torch.Tensor:

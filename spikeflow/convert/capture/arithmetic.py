@@ -144,8 +144,7 @@ def head(b: Builder, node: AtenNode) -> Value:
         return left_out(b, node)
     word = base_name(node.op)
     if word in SOFTMAX:
-        raise b.refuse(
-            node, "softmax inside the network", "softmax over the classes at the very end, or none"
-        )
+        hint = "softmax over the classes (axis 1: flatten or squeeze before it) at the very end, or none"
+        raise b.refuse(node, "softmax inside the network", hint)
     kind, hint = REFUSED[word]
     raise b.refuse(node, f"{kind} ({word})", hint)

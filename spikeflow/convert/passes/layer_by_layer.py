@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from spikeflow.neurons.read_model import Cells, Waking
 from spikeflow.sim.batch import encode_batch
 from spikeflow.sim.inputs import Constant, Dense
 from spikeflow.typing import Array
+
+PIECE = 2  # samples that a node runs at a time, over all steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +40,13 @@ class Stretch:
         the mean of those that take changes, in the first.
         """
         port = next(iter(self.arriving))
-        x = self.arriving[port]
-        shifted = torch.cat([x[:1] + shift, x[1:]]) if self.changes else x + shift
-        values, _ = self.cells({**self.arriving, port: shifted})
-        return values
+
+        def piece(arriving: dict[str, torch.Tensor]) -> torch.Tensor:
+            x = arriving[port]
+            shifted = torch.cat([x[:1] + shift, x[1:]]) if self.changes else x + shift
+            return self.cells({**arriving, port: shifted})[0]
+
+        return _in_pieces(piece, self.arriving)
 
 
 def encoded_stretch(network: Network, x: Array) -> torch.Tensor:
@@ -81,12 +87,27 @@ def by_layers(graph: Graph, x: torch.Tensor, settle: Callable[[Stretch], torch.T
             changes = node.values is not None and node.values.differential
             values[name] = settle(Stretch(name, node.shape, cells, arriving, changes))
         else:
-            one = next(iter(arriving.values()))
-            values[name], _ = NodeLayer(node)(arriving if len(arriving) > 1 else one)
+            layer = NodeLayer(node)
+            values[name] = _in_pieces(partial(_handed_on, layer), arriving)
         for edge in graph.inputs_of(name):
             readers[edge.src] -= 1
             if readers[edge.src] == 0:
                 del values[edge.src]
+
+
+def _handed_on(layer: NodeLayer, arriving: dict[str, torch.Tensor]) -> torch.Tensor:
+    values, _ = layer(arriving if len(arriving) > 1 else next(iter(arriving.values())))
+    return values
+
+
+def _in_pieces(
+    run: Callable[[dict[str, torch.Tensor]], torch.Tensor], arriving: dict[str, torch.Tensor]
+) -> torch.Tensor:
+    """What `run` makes of few samples after the other: what it needs besides is then that of few."""
+    samples = next(iter(arriving.values())).shape[1]
+    starts = range(0, samples, PIECE)
+    parts = [run({port: x[:, i : i + PIECE] for port, x in arriving.items()}) for i in starts]
+    return torch.cat(parts, 1) if len(parts) > 1 else parts[0]
 
 
 def _sum(graph: Graph, name: str, port: str, values: dict[str, torch.Tensor]) -> torch.Tensor:
