@@ -26,7 +26,7 @@ class Record:
     Parameters
     ----------
     settings : what a part's value depends on, besides commit and machine.
-    keep : keep the parts of another commit, too; what is added then says the commit that it was measured at.
+    keep : keep the parts of another commit or machine, too; what is added then says its own commit.
     """
 
     def __init__(self, path: str | Path, settings: dict[str, Any], keep: bool = False) -> None:
@@ -34,8 +34,8 @@ class Record:
         head: dict[str, Any] = {"commit": commit(), "machine": machine(), "settings": settings}
         old = json.loads(self.path.read_text()) if self.path.exists() else {}
         # through JSON, so that tuples and lists compare equal
-        fits = all(old.get(key) == json.loads(json.dumps(value)) for key, value in head.items())
-        kept = keep and bool(old)
+        same = {key for key, value in head.items() if old.get(key) == json.loads(json.dumps(value))}
+        fits, kept = same == set(head), keep and "settings" in same
         self.later = head["commit"] if kept and not fits else ""
         self.content = old if kept else {**head, "parts": old["parts"] if fits else {}}
 
