@@ -326,7 +326,7 @@ class _Stretch:
 
     def result(self, lowered: Lowered, found: Found, after: Callable[[], State] | None = None) -> Result:
         """The result, from what the engine gave back."""
-        traces = {name: (trace.node, self.traces[name]) for name, trace in self.wanted.traces.items()}
+        traces = {name: (trace, self.traces[name]) for name, trace in self.wanted.traces.items()}
         recorded_of = [node for node, _ in self.wanted.nodes.values()]
         outputs, counters, records = self.engine.process.join(lowered, found, recorded_of, traces)
         extents, shape_of = (self.samples, self.steps), self.wanted.shape

@@ -15,7 +15,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.sim.kept import Kept
 from spikeflow.sim.kept_rows import KeptRows
 from spikeflow.sim.lower import Lowered
-from spikeflow.sim.records import Wanted
+from spikeflow.sim.records import Trace, Wanted
 from spikeflow.sim.remembered import Remembered, remembered
 from spikeflow.sim.result import Exchanged
 from spikeflow.sim.room import Room
@@ -25,7 +25,7 @@ Array = npt.NDArray[Any]
 Record = tuple[Array, Array, Array, Array]  # sample, step, neuron, value
 # outputs, counters of each node, and what each recorded node handed on, as the engine gives them
 Found = tuple[Sequence[Array], Sequence[Any], Sequence[Record]]
-Traces = Mapping[str, tuple[str, Array]]  # by name: the node, and its values (T, B, *shape)
+Traces = Mapping[str, tuple[Trace, Array]]  # by name: what is kept, and its values (T, B, ...)
 
 
 class WholeProcess:

@@ -32,6 +32,7 @@ from spikeflow.sim import prepare, reference, run
 from spikeflow.sim.inputs import Constant
 from spikeflow.sim.ranks.engine import RankEngine
 from spikeflow.sim.ranks.exchange import Exchange
+from spikeflow.sim.records import Probe
 from spikeflow.sim.result import Result
 from tests.sim.test_cut import (
     FIXED,
@@ -227,6 +228,25 @@ def test_what_was_exchanged_is_told() -> None:
         results[0]
     ) and "a second of biology 1000 messages" in str(told)
     assert results[0].followed_by(results[1]).exchanged.exchanges == 60  # type: ignore[union-attr]
+
+
+def test_probes() -> None:
+    """Some neurons, of one rank or of all, now and then; what is refused is named."""
+    graph, steps = balanced(), 50
+    probes = [
+        Probe("E.v", [3, 1000, 1023, 1024, 1599], 7),
+        Probe("I.v", [0], label="one"),
+        Probe("E", [5, 1500], label="spikes"),
+        Probe("E.v", every=9, label="all"),
+    ]
+    wanted = prepare(graph, threads=1)({}, steps, probes)
+    names = [probe.key for probe in probes]
+    for got in that_end_well(3, lambda exchange: RankEngine(graph, exchange, 1)({}, steps, probes)):
+        assert_equal(got, wanted, names)
+    found = on_each(2, lambda exchange: RankEngine(graph, exchange, 1)({}, steps, [Probe("E.in", [3])]))
+    assert all(
+        isinstance(one, SimulationError) and "E.in: is recorded of some neurons" in str(one) for one in found
+    ), found
 
 
 def test_a_chain_without_delay_is_exchanged_in_every_step() -> None:

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from spikeflow.errors import GraphError, SimulationError
 from spikeflow.ir.graph import Graph
-from spikeflow.ir.nodes import Procedural, Synaptic
+from spikeflow.ir.nodes import Population, Procedural, Synaptic
 from spikeflow.ir.plastic import plastic_nodes
 from spikeflow.sim.lower import Lowered
 from spikeflow.sim.process import Found, Record, Traces, WholeProcess
 from spikeflow.sim.ranks.exchange import Exchange
-from spikeflow.sim.records import Wanted
+from spikeflow.sim.records import ALL, Wanted
 from spikeflow.sim.remembered import Remembered, drawn_reach, reach_of_sources, remembered
 from spikeflow.sim.result import Exchanged
 from spikeflow.sim.room import Room
@@ -36,14 +36,14 @@ class PartProcess(WholeProcess):
         self.ranks = exchange
         self.exchange: Callable[[Array], list[Array]] | None = exchange.spikes
         self._told = exchange.spoken
+        self._populations = frozenset[str]()
 
     def expect_records(self, wanted: Wanted) -> None:
-        """Refuse records of some neurons, which parts are not made of."""
-        some = [name for name, (_, neurons) in wanted.nodes.items() if neurons.size]
-        some += [name for name, trace in wanted.traces.items() if trace.neurons.size]
-        for name in some:
-            reason = "is recorded of some neurons, which no run over ranks does"
-            raise SimulationError(name, reason, "a record of all, or one process")
+        """Refuse sums of some neurons, which are numbered anew before parts are joined."""
+        for name, neurons in wanted.nodes.values():
+            if neurons.size and name not in self._populations:
+                reason = "is recorded of some neurons, which over ranks populations alone are"
+                raise SimulationError(name, reason, "a record of all, or one process")
 
     def layout(self, graph: Graph) -> Remembered:
         """How long values are kept, each rank having drawn the delays of a part of the targets.
@@ -63,6 +63,7 @@ class PartProcess(WholeProcess):
         """
         for name, _, _ in plastic_nodes(graph):
             raise GraphError(name, "learns, and such synapses are not cut among processes", "one process")
+        self._populations = frozenset(graph.of_kind(Population))
         shares = self.ranks.ranks * threads
         return Cut(shares, (self.ranks.rank * threads, (self.ranks.rank + 1) * threads))
 
@@ -70,8 +71,8 @@ class PartProcess(WholeProcess):
         """Spikes of populations are those of all ranks already; sums, states and counts are of a part."""
         outputs, counters, records = found
         parts = _Parts(self.ranks, lowered)
-        for node, values in traces.values():
-            parts.complete(node, values, 2)
+        for trace, values in traces.values():
+            parts.complete(trace.node, values, 2, trace.neurons)
         whole = [
             parts.joined(name, one) if parts.hands_on_part(name) else one
             for name, one in zip(recorded, records, strict=True)
@@ -172,14 +173,19 @@ class _Parts:
         """Whether what it hands on is of a part: sums are, spikes of a population have gone to all ranks."""
         return self.is_cut(name) and name not in self._lowered.populations
 
-    def complete(self, name: str, values: Array, leading: int) -> None:
-        """Write the other ranks' neurons into values with so many axes before those of the shape."""
+    def complete(self, name: str, values: Array, leading: int, neurons: Array = ALL) -> None:
+        """Write the other ranks' neurons into values with so many axes before those of the shape.
+
+        `neurons` are those that the values are of, where not of all.
+        """
         if not self.is_cut(name):
             return
         flat = values.reshape(*values.shape[:leading], -1)
-        own = slice(*self._held(name, self._exchange.rank))
-        for rank, one in enumerate(self._exchange.arrays("values", flat[..., own])):
-            first, last = self._held(name, rank)
+        ends = [self._held(name, rank) for rank in range(self._exchange.ranks)]
+        if neurons.size:
+            ends = [tuple(np.searchsorted(neurons, each).tolist()) for each in ends]
+        own = slice(*ends[self._exchange.rank])
+        for (first, last), one in zip(ends, self._exchange.arrays("values", flat[..., own]), strict=True):
             flat[..., first:last] = one.reshape(*flat.shape[:-1], last - first)
 
     def joined(self, name: str, record: Record) -> Record:
