@@ -35,7 +35,8 @@ types: setup
 	bash .ci/types
 
 sanitize: setup
-	bash .ci/sanitize
+	bash .ci/sanitize address
+	bash .ci/sanitize thread
 
 wheel: setup
 	bash .ci/wheel

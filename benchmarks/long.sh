@@ -23,6 +23,8 @@ fi
 part "integers" "$bin/python" benchmarks/integers.py ${SPIKEFLOW_DATA:+--data "$SPIKEFLOW_DATA" --long} --out "$records/integers.json"
 part "fuzz" "$bin/python" benchmarks/fuzz.py --count "${FUZZ:-1000000}" --out "$records/fuzz.json"
 part "fuzz of the decoders" "$bin/python" benchmarks/fuzz_events.py --count "${FUZZ_EVENTS:-5000000}" --out "$records/fuzz_events.json"
+part "fuzz of lowered arrays" "$bin/python" benchmarks/fuzz_lowered.py --count "${FUZZ_LOWERED:-10000000}" --out "$records/fuzz_lowered.json"
+part "other processors" "$bin/python" benchmarks/processors.py --out "$records/processors.json"
 part "fuzz of files and commands" "$bin/python" benchmarks/fuzz_files.py --count "${FUZZ_FILES:-10000000}" --block 1000 --out "$records/fuzz_files.json"
 bash benchmarks/event_peers.sh "$bin"
 part "decoding" "$bin/python" benchmarks/decode.py --out "$records/decode.json"

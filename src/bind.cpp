@@ -155,6 +155,7 @@ public:
             text.traces.push_back({node, port, state, view<int32_t>(neurons), every, {values.data(), values.size()}});
         for (const auto& entry : network.entries()) {
             if (entry.kind != NodeKind::output) continue;
+            values_of(steps, samples, entry.layout.size, entry.name);      // which throws where they are too many
             std::vector<std::size_t> shape{static_cast<std::size_t>(steps), static_cast<std::size_t>(samples)};
             for (const int32_t n : entry.layout.shape) shape.push_back(static_cast<std::size_t>(n));
             auto [array, memory] = allocate<V>(shape);

@@ -130,6 +130,7 @@ std::unique_ptr<Runner<float>> CodedNode<S>::runner(const Context<float>& contex
 
 template <class S>
 std::unique_ptr<Node<float>> make_coded(std::unique_ptr<Node<S>> sums, const CodeSums& of, std::span<const float> bias) {
+    require(sums->ports == 1 && !sums->is_population(), sums->name, "codes of a node that adds no weights");
     require(of.scale > 0, sums->name, "a scale that is not above 0");
     require(of.largest >= 0 && of.largest <= (1 << 24), sums->name, "values that float32 does not hold as integers");
     if (auto* const rows = dynamic_cast<Countable<S>*>(sums.get())) return rows->counted(of, bias);

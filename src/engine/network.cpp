@@ -11,6 +11,13 @@
 
 namespace spikeflow {
 
+std::size_t values_of(int64_t steps, int64_t samples, int64_t size, const std::string& node) {
+    int64_t count = 0;
+    const bool over = __builtin_mul_overflow(steps, samples, &count) || __builtin_mul_overflow(count, size, &count);
+    if (over || count > (INT64_MAX >> 4)) throw Error(Fault::simulation, node, "more values than any memory holds", "fewer steps or samples");
+    return static_cast<std::size_t>(count);
+}
+
 template <class V>
 Network<V>::Network(Isa isa, const Cut& cut) : isa_(std::min(isa, best_isa())), cut_(cut.checked()) {}
 
@@ -119,7 +126,7 @@ void Network<V>::check_run(const RunText<V>& text) const {
     fault(text.steps >= 1 && text.samples >= 1, "run", "no steps or no samples");
     std::size_t inputs = 0, outputs = 0;
     for (const Entry<V>& entry : entries_) {
-        const auto whole = static_cast<std::size_t>(text.steps) * static_cast<std::size_t>(text.samples) * static_cast<std::size_t>(entry.layout.size);
+        const std::size_t whole = values_of(text.steps, text.samples, entry.layout.size, entry.name);
         if (entry.kind == NodeKind::input) {
             fault(inputs < text.feeds.size(), entry.name, "no input given");
             check_feed(entry, text.feeds[inputs++], text);
@@ -157,7 +164,7 @@ void Network<V>::check_start(const RunText<V>& text) const {
     const bool numbered = text.start.numbers.empty() || text.start.numbers.size() == samples;
     if (given ? text.start.steps.size() != samples || !numbered : !text.start.memories.empty()) throw Error(Fault::simulation, "run", "a state of another number of samples");
     for (const int64_t steps : text.start.steps)
-        if (steps < 0) throw Error(Fault::simulation, "run", "a state of negative steps");
+        if (steps < 0 || steps > (INT64_MAX >> 1)) throw Error(Fault::simulation, "run", "a state of negative steps, or of too many");
     for (const auto& memory : text.start.memories) check_memory(memory, text.samples);
     for (const auto& memory : text.end) {
         Memory<const Stored<V>> seen{memory.node, memory.emitted, {}};
@@ -362,6 +369,7 @@ RunResult<V> Network<V>::run(const RunText<V>& text) {
 
 template <class V>
 Live<V>::Live(Network<V>& network, int32_t samples, const Start<V>& start) : network_(network) {
+    if (samples < 1) throw Error(Fault::simulation, "run", "no samples");
     RunText<V> text;
     text.samples = samples;
     text.start = start;

@@ -18,6 +18,9 @@ class Network;
 template <class V>
 class Worker;
 
+// steps x samples x size, of what is held of a node; throws where no memory holds so many.
+std::size_t values_of(int64_t steps, int64_t samples, int64_t size, const std::string& node);
+
 // What one Input node gets.
 template <class V>
 struct Feed {

@@ -19,6 +19,7 @@ namespace spikeflow {
 using From = Reading::From;
 inline constexpr float kLeast = 0x1p-100f;              // of smaller magnitude is +0
 inline constexpr int32_t kLongest = 1 << 20;            // steps after which an eligibility has faded
+inline constexpr int32_t kWhole = 1 << 24;              // up to here float32 holds every integer
 inline constexpr int32_t kTurn = 3 << 19;               // steps after which the clock is set back
 
 class PlasticNode final : public Node<float> {
@@ -31,10 +32,13 @@ public:
             require(!table.empty() && table.size() <= static_cast<std::size_t>(kLongest) + 2, name, "an eligibility without an end");
             tables.emplace_back(table.begin(), table.end());
         }
-        require(std::isfinite(scale) && scale >= 0 && largest >= 0 && largest <= (1 << 24), name, "codes without a scale");
+        require(std::isfinite(scale) && scale >= 0 && largest >= 0 && largest <= kWhole, name, "codes without a scale");
+        require(std::abs(codes[0]) <= kWhole && std::abs(codes[1]) <= kWhole && codes[0] <= codes[1], name, "codes out of range");
         weights.resize(rows.size());
         for (std::size_t s = 0; s < rows.size(); ++s) weights[s] = text.weights[static_cast<std::size_t>(rows.place[s])];
         compile(text);
+        const int64_t kept = traces(RulePart::pre) == 0 ? 0 : (int64_t{rows.longest} + 1) * rows.sources();
+        require(kept < INT32_MAX, name, "traces of too many sources over too long delays");
         fan.assign(static_cast<std::size_t>(rows.sources()) + 1, 0);
         for (std::size_t i = 0; i + 1 < fan.size(); ++i) fan[i] = rows.start[static_cast<std::size_t>(rows.of_source[i + 1])] - rows.start[static_cast<std::size_t>(rows.of_source[i])];
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "draw.hpp"
@@ -12,6 +13,7 @@ namespace {
 
 constexpr uint64_t kDrive = (uint64_t{1} << 32) + 1;     // keeps its keys apart from those of rules
 constexpr int32_t kFewThresholds = 48;                   // more are not all compared
+constexpr float kMostWhole = 1 << 24;                    // of a weight that has to be an integer
 constexpr uint32_t kMostlySilent = 0xE0000000u;          // the chance of no event above which spikes are listed
 
 template <class V>
@@ -21,7 +23,7 @@ public:
         : Node<V>(name, Layout(shape, name), 0), thresholds_(text.thresholds.begin(), text.thresholds.end()),
           starts_(text.starts.begin(), text.starts.end()), table_(text.table.begin(), text.table.end()),
           seed_(static_cast<uint64_t>(text.seed)), number_(static_cast<uint64_t>(text.number)),
-          weight_(static_cast<V>(text.weight)), analog_(text.analog) {
+          weight_(weight_of(name, text.weight)), analog_(text.analog) {
         check();
         for (int32_t i = 0; i < this->layout.size && !uniform(); ++i)
             if (!thresholds_of(i).empty()) driven_.push_back(i);
@@ -40,6 +42,12 @@ public:
     bool is_analog() const override { return analog_; }
 
 private:
+    // The weight as it is held; in a network of integers it has to be one.
+    static V weight_of(const std::string& name, float weight) {
+        const bool whole = std::abs(weight) <= kMostWhole && std::floor(weight) == weight;
+        require(std::is_floating_point_v<V> || whole, name, "a weight that is no integer");
+        return static_cast<V>(weight);
+    }
     void check() const {
         require(starts_.size() >= 2 && starts_.front() == 0 && starts_.back() == static_cast<int64_t>(thresholds_.size()), this->name, "tables that are not where they should be");
         require(std::is_sorted(starts_.begin(), starts_.end()), this->name, "tables out of order");

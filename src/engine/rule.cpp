@@ -1,6 +1,7 @@
 #include "rule.hpp"
 
 #include <bit>
+#include <cmath>
 
 #include "error.hpp"
 
@@ -39,6 +40,8 @@ void Projection::check(const std::string& name, int32_t all_sources, int32_t tar
     require(count >= 0 && count < INT32_MAX && (count == 0 || choices >= 1), name, "a number of synapses out of range");
     require(kind != Kind::distinct || count <= choices, name, "more different sources than there are");
     require(skip <= 0, name, "a chance out of range");
+    for (const Spread& drawn : {weight, delay})     // so that no draw is no number
+        require(std::isfinite(drawn.mean) && std::isfinite(drawn.deviation) && drawn.low <= drawn.high, name, "weights or delays that are no numbers");
     const bool whole = std::floor(delay.low) == delay.low && std::floor(delay.high) == delay.high;
     require(whole && delay.low >= 0 && delay.high < kMost && delay.low <= delay.high, name, "a delay outside 0 to 2**20 - 1");
 }

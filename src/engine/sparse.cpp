@@ -91,6 +91,16 @@ std::unique_ptr<SparseNode<V, W>> sparse_node(const std::string& name, const Lay
     return node;
 }
 
+// Before any is drawn: a number that no memory holds is found at once.
+void expect_room(const std::string& name, const std::vector<Projection>& projections, int32_t targets) {
+    double synapses = 0;
+    for (const Projection& p : projections) {
+        const bool each = p.kind == Projection::Kind::in_degree || p.kind == Projection::Kind::distinct;
+        synapses += static_cast<double>(p.count) * (each ? targets : 1);
+    }
+    require(synapses < INT32_MAX, name, "2**31 - 1 synapses or more");
+}
+
 // Targets that lie anywhere in memory stay one share.
 Cut cut_of(const Layout& layout, const Cut& cut) { return layout.permuted ? Cut{} : cut; }
 
@@ -122,7 +132,10 @@ template <class V>
 std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, const Shape& out, const RuleText<V>& text) {
     const Layout source(in, name), layout(out, name);
     for (const Projection& p : text.projections) p.check(name, source.size, layout.size);
-    require((text.bits == 0 || text.bits == 8 || text.bits == 16) && text.scale > 0, name, "codes of an unknown width or scale");
+    // weights that are no codes are rounded to no integers
+    require((text.bits == 0 && std::is_floating_point_v<V>) || text.bits == 8 || text.bits == 16, name, "codes of an unknown width");
+    require(text.scale > 0 && std::isfinite(text.scale), name, "codes without a scale");
+    if (text.cut.whole()) expect_room(name, text.projections, layout.size);
     const auto make = [&](auto kind) -> std::unique_ptr<Node<V>> {
         using W = decltype(kind);
         auto node = sparse_node<V, W>(name, layout, source.shape, text.bias);

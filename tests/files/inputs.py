@@ -29,6 +29,7 @@ PACKED = (
     ".png",
     ".zip",
 )  # formats that pack, and EVT3, whose words hold up to 12 events
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 ARCHIVES = {
     "model of an archive": "ann.pt2",
     "model of a rich archive": "rich.pt2",
@@ -105,6 +106,8 @@ def good_files(folder: Path) -> dict[str, Path]:
         foreign.write_tflite(folder / "net.tflite")
     with contextlib.suppress(ImportError):
         foreign.write_safetensors(folder / "net.safetensors")
+    for recipe in ("digits_lif", "ecg_two_point", "keywords"):
+        (folder / f"{recipe}.toml").write_bytes((RECIPES / f"{recipe}.toml").read_bytes())
     _runs(folder, network)
     _stored(folder)
     return {path.name: path for path in (*sorted(folder.iterdir()), *_event_files(folder))}
@@ -249,7 +252,7 @@ def _reader(name: str) -> str:
         "archive.tar": "archive", "archive.tar.gz": "archive", "archive.zip": "archive",
         "net.onnx": "torch", "net.tflite": "torch", "net.safetensors": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",
     }  # fmt: skip
-    return known.get(name, "events")
+    return "recipe" if name.endswith(".toml") else known.get(name, "events")
 
 
 def _of_file(path: Path, draw: random.Random, good: dict[str, Path], folder: Path) -> list[object]:

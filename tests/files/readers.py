@@ -11,6 +11,7 @@ from spikeflow.datasets import read
 from spikeflow.datasets.fetch.unpack import unpack
 from spikeflow.datasets.stored import idx, png, wave
 from spikeflow.datasets.stored.pickled_arrays import load_pickled
+from spikeflow.flows import recipe_file
 from spikeflow.hw.tables.file import read_mapping
 from spikeflow.ir import file
 from spikeflow.samples import read_npz
@@ -52,4 +53,5 @@ READERS = {
     "wave": wave.read_wave,
     "picture": png.read_png,
     "archive": unpacked,
+    "recipe": recipe_file.read,
 }

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spikeflow.ir.graph import Graph
+from spikeflow.ir.arrays import Quantised
+from spikeflow.ir.fixed import Fixed
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Conv2d, Input, Linear, Output, Scale, Sparse
 from spikeflow.sim import engine, reference
+from spikeflow.sim.inputs import Dense
 from spikeflow.sim.result import Result
 from tests.sim import random_graphs
 
@@ -48,3 +53,30 @@ def test_random_graphs(fixed: bool, seed: int) -> None:
     run = engine.prepare(graph, threads=int(rng.integers(1, 3)), isa=int(rng.integers(0, 3)))
     for _ in range(2):  # the second run meets used workers
         assert_equal(run(given, steps, inner(graph)), wanted)
+
+
+@pytest.mark.parametrize("kind", ["linear", "late", "sparse", "conv", "scale"])
+@pytest.mark.parametrize("exponent", [-62, -40, -33, -32, -31, -1, 20, 31, 32, 40])
+def test_exponents_beyond_a_word_shift_every_bit_out(kind: str, exponent: int) -> None:
+    """Sums that fit 32 bits may be shifted by up to 62; the processor counts such a shift modulo 32."""
+    rng = np.random.default_rng(abs(exponent))
+    most = 1 if exponent == 20 else 0 if exponent > 0 else 100
+    shape = (2, 3, 7) if kind == "conv" else (37,)
+
+    def weight(*of: int) -> Quantised:
+        return Quantised(rng.integers(-most, most + 1, of), Fixed(32))
+
+    nodes: dict[str, Any] = {
+        "linear": lambda: Linear(weight(41, 37), None, None, exponent),
+        "late": lambda: Linear(weight(41, 37), None, rng.integers(0, 3, 37), exponent),
+        "sparse": lambda: Sparse(np.arange(0, 149, 4), rng.integers(0, 41, 148), weight(148), (37,), (41,), None, rng.integers(0, 3, 148), exponent),
+        "conv": lambda: Conv2d(weight(3, 2, 3, 3), None, (1, 1), ((1, 1), (1, 1)), (1, 1), 1, exponent),
+        "scale": lambda: Scale(weight(37), exponent),
+    }  # fmt: skip
+    graph = Graph(
+        {"x": Input(shape), "node": nodes[kind](), "y": Output()}, (Edge("x", "node"), Edge("node", "y"))
+    )
+    x = {"x": Dense((rng.random((4, 2, *shape)) < 0.5).astype(np.int64))}
+    wanted = reference.simulate(graph, x, 4)
+    for isa in range(3):
+        assert_equal(engine.prepare(graph, 1, isa)(x, 4), wanted)
