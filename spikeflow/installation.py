@@ -69,7 +69,7 @@ NEEDED = (
 )
 OPTIONAL = (
     Part("scikit-learn", "sklearn", "make demo and the examples on digits", "1.5"),
-    Part("mpi4py", "mpi4py", "one network over the ranks of mpirun", "4.0"),
+    Part("mpi4py", "mpi4py", "one network over the ranks of mpirun", "4.1"),
     Part("onnx", "onnx", "convert of ONNX networks", "1.17"),
     Part("tflite", "tflite", "convert of TFLite networks", "2.18"),
     Part("safetensors", "safetensors", "convert of safetensors files", "0.4"),

@@ -16,7 +16,7 @@ import numpy as np
 from spikeflow.errors import MissingPackage
 from spikeflow.sim.ranks.exchange import Exchange
 
-PACKAGE = "mpi4py>=4.0"
+PACKAGE = "mpi4py>=4.1"
 PURPOSE = "ranks that mpirun started, beside an MPI library (the machine's, or pip install mpich)"
 
 
