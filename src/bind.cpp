@@ -13,6 +13,7 @@
 #include "bind_arrays.hpp"
 #include "bind_bundle.hpp"
 #include "bind_kept.hpp"
+#include "bind_monitor.hpp"
 #include "bind_plastic.hpp"
 #include "bind_projections.hpp"
 #include "engine/coded.hpp"
@@ -40,25 +41,6 @@ SynapseText<V> synapses(const Network<V>& net, const In<WeightOf<V>>& weights, c
                         const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes = {2, 2}) {
     return {view<WeightOf<V>>(weights), view<V>(bias), whole(delays), exponent, static_cast<Scope>(scopes[0]), static_cast<Scope>(scopes[1]), net.cut()};
 }
-
-// The last steps of a run as Python sees it: signals and the caller's progress; never throws into the engine.
-struct Monitor {
-    nb::object progress;
-    int64_t samples;
-    std::optional<nb::python_error> failure;
-
-    bool operator()(int64_t done) {
-        const nb::gil_scoped_acquire locked;
-        try {
-            if (PyErr_CheckSignals() != 0) throw nb::python_error();
-            if (!progress.is_none()) progress(done, samples);
-            return true;
-        } catch (nb::python_error& error) {
-            failure.emplace(std::move(error));
-            return false;
-        }
-    }
-};
 
 // What Python does with the spikes of this process: it gives them to the others and brings theirs. An error of Python goes
 // through the engine as it is.
@@ -166,7 +148,7 @@ public:
 
     template <class Run>
     nb::tuple run(nb::object progress, const nb::object& exchange, const Run& run) {
-        Monitor monitor{std::move(progress), text.samples, {}};
+        Monitor monitor{std::move(progress), text.samples};
         text.monitor = [&monitor](int64_t done) { return monitor(done); };
         text.exchange = exchange_of(exchange);
         RunResult<V> result;
@@ -230,16 +212,29 @@ void bind_nodes(Class& c) {
     }, "name"_a, "shape"_a, "thresholds"_a, "starts"_a, "table"_a, "seed"_a, "number"_a, "weight"_a, "analog"_a);
     c.def("linear", [](Network<V>& net, const std::string& name, int32_t sources, const Shape& out, const In<W>& weights,
                        const std::optional<In<V>>& bias, const std::optional<Whole>& delays, int32_t exponent) {
-        return net.add(make_linear<V>(name, sources, out, synapses<V>(net, weights, bias, delays, exponent)));
+        auto text = synapses<V>(net, weights, bias, delays, exponent);
+        return net.add(interruptible([&](const GoOn& go_on) {
+            text.go_on = go_on;
+            return make_linear<V>(name, sources, out, text);
+        }));
     }, "name"_a, "sources"_a, "out"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a);
     c.def("sparse", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const Whole& indptr,
                        const Whole& targets, const In<W>& weights, const std::optional<In<V>>& bias,
                        const std::optional<Whole>& delays, int32_t exponent, std::array<int32_t, 2> scopes) {
-        return net.add(make_sparse<V>(name, in, out, whole(indptr), whole(targets), synapses<V>(net, weights, bias, delays, exponent, scopes)));
+        auto text = synapses<V>(net, weights, bias, delays, exponent, scopes);
+        const Integers pointers = whole(indptr), numbers = whole(targets);
+        return net.add(interruptible([&](const GoOn& go_on) {
+            text.go_on = go_on;
+            return make_sparse<V>(name, in, out, pointers, numbers, text);
+        }));
     }, "name"_a, "inputs"_a, "out"_a, "indptr"_a, "targets"_a, "weights"_a, "bias"_a.none(), "delays"_a.none(), "exponent"_a, "scopes"_a);
     c.def("by_rule", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const std::vector<ProjectionNumbers>& projections,
                         const std::optional<In<V>>& bias, int32_t bits, float scale) {
-        return net.add(make_by_rule<V>(name, in, out, {projections_of(projections), view<V>(bias), bits, scale, net.cut()}));
+        RuleText<V> text{projections_of(projections), view<V>(bias), bits, scale, net.cut()};
+        return net.add(interruptible([&](const GoOn& go_on) {
+            text.go_on = go_on;
+            return make_by_rule<V>(name, in, out, text);
+        }));
     }, "name"_a, "inputs"_a, "out"_a, "projections"_a, "bias"_a.none(), "bits"_a, "scale"_a);
     c.def("conv", [](Network<V>& net, const std::string& name, const Shape& in, const Shape& out, const In<W>& weights,
                      const std::optional<In<V>>& bias, const Shape& kernel, const Shape& stride,

@@ -10,6 +10,7 @@
 
 #include "bind_arrays.hpp"
 #include "bind_kept.hpp"
+#include "bind_monitor.hpp"
 #include "bind_projections.hpp"
 #include "engine/bundle.hpp"
 #include "engine/network.hpp"
@@ -40,7 +41,8 @@ void bind_bundle(nb::module_& m, Class& network) {
             texts.push_back({name, in, out, projections_of(projections), view<int32_t>(sources), {scale, largest, most}, view<float>(bias)});
         }
         const KeptRows rows = kept ? rows_of(*kept) : KeptRows{};
-        return std::make_unique<Bundled>(make_bundle(texts, bits, net.cut(), kept ? &rows : nullptr));
+        const KeptRows* const given_rows = kept ? &rows : nullptr;
+        return std::make_unique<Bundled>(interruptible([&](const GoOn& go_on) { return make_bundle(texts, bits, net.cut(), given_rows, go_on); }));
     }, "nodes"_a, "bits"_a, "kept"_a.none(), nb::keep_alive<1, 4>(), "Nodes by rule that share sources, for `bundled` to add; of rows that were kept, where these are given.");
     network.def("bundled", [](Network<float>& net, Bundled& bundle, std::size_t number) {
         if (number >= bundle.nodes.size() || !bundle.nodes[number]) throw Error(Fault::graph, "bundle", "a node that it does not have, or no more");

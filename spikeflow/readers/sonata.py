@@ -8,7 +8,7 @@ Source: K. Dai and others, PLoS Computational Biology 16(2), 2020, and the SONAT
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from spikeflow.readers.current_exponential import CurrentExponential
 from spikeflow.readers.sonata_files import Circuit, Row, ids, numbers, read_circuit, read_json, read_types
 
 Array = npt.NDArray[Any]
+Read = Callable[[Members, Mapping[int, Row]], None]
 HINT = "nest:iaf_psc_exp, nrn:IntFire1 or virtual nodes, and static synapses"
 SYNAPSES = ("static_synapse", "nest:static_synapse")
 _EXPONENTIAL: dict[str, float | None] = {
@@ -96,14 +97,19 @@ class _Reader:
     def read(self) -> Populations:
         """All nodes, then all edges."""
         for path, table in self.circuit.nodes:
-            types = read_types(table, "node_type_id")
-            for group in _populations(path, "nodes"):
-                self._population(group, types)
+            self._each(path, "nodes", self._population, read_types(table, "node_type_id"))
         for path, table in self.circuit.edges:
-            types = read_types(table, "edge_type_id")
-            for group in _populations(path, "edges"):
-                self._edges(group, types)
+            self._each(path, "edges", self._edges, read_types(table, "edge_type_id"))
         return self.made
+
+    def _each(self, path: PathLike, what: str, read: Read, types: Mapping[int, Row]) -> None:
+        """All populations of a file; what the HDF5 library dislikes in them is an error of the file."""
+        with members_of(path) as root:
+            if what not in root:
+                raise FileError(path, f"is no file of {what}: it lacks /{what}")
+            top = root.group(what)
+            for name in top.names():
+                read(top.group(name), types)
 
     def _population(self, group: Members, types: Mapping[int, Row]) -> None:
         name, kinds = group.name.rpartition("/")[2], ids(group, "node_type_id")
@@ -195,15 +201,6 @@ class _Reader:
         if said not in self.nodes:
             raise FileError(group.path, f"{name} joins the population {said!r}, which no file of nodes has")
         return self.nodes[said]
-
-
-def _populations(path: PathLike, what: str) -> Iterator[Members]:
-    with members_of(path) as root:
-        if what not in root:
-            raise FileError(path, f"is no file of {what}: it lacks /{what}")
-        top = root.group(what)
-        for name in top.names():
-            yield top.group(name)
 
 
 def _values(group: Members, name: str, kinds: Array, types: Mapping[int, Row]) -> tuple[Array, Array]:

@@ -179,7 +179,7 @@ void read_bundle(Bundle<W>& bundle, const std::string& name, const KeptRows& kep
 }
 
 template <class W>
-std::shared_ptr<Bundle<W>> bundle_of(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut, const KeptRows* kept) {
+std::shared_ptr<Bundle<W>> bundle_of(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut, const KeptRows* kept, const GoOn& go_on) {
     std::vector<RuleText<int32_t>> rules;
     for (const BundleText& text : texts) rules.push_back({text.projections, {}, bits, text.sums.scale, cut});
     auto bundle = std::make_shared<Bundle<W>>(Bundle<W>{Places(layouts, cut), {}, {}, 0});
@@ -201,7 +201,7 @@ std::shared_ptr<Bundle<W>> bundle_of(const std::vector<BundleText>& texts, const
         read_bundle(*bundle, texts[0].name, *kept, sources, cut);
         return bundle;
     }
-    bundle->rows = make_rows<W>(Layout({std::max(1, bundle->places.size)}, texts[0].name), texts[0].name, from, sources, bundle->places.template slices<W>(cut));
+    bundle->rows = make_rows<W>(Layout({std::max(1, bundle->places.size)}, texts[0].name), texts[0].name, from, sources, bundle->places.template slices<W>(cut), go_on);
     bundle->count();
     return bundle;
 }
@@ -214,8 +214,8 @@ std::vector<std::unique_ptr<Node<float>>> nodes_of(const std::vector<BundleText>
 }
 
 template <class W>
-std::vector<std::unique_ptr<Node<float>>> made(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut, const KeptRows* kept) {
-    const auto bundle = bundle_of<W>(texts, layouts, bits, cut, kept);
+std::vector<std::unique_ptr<Node<float>>> made(const std::vector<BundleText>& texts, const std::vector<Layout>& layouts, int32_t bits, const Cut& cut, const KeptRows* kept, const GoOn& go_on) {
+    const auto bundle = bundle_of<W>(texts, layouts, bits, cut, kept, go_on);
     if (bundle->most <= INT16_MAX) return nodes_of<int16_t, W>(texts, bundle);
     if (bundle->most <= INT32_MAX) return nodes_of<int32_t, W>(texts, bundle);
     return nodes_of<int64_t, W>(texts, bundle);
@@ -223,7 +223,7 @@ std::vector<std::unique_ptr<Node<float>>> made(const std::vector<BundleText>& te
 
 }  // namespace
 
-std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut, const KeptRows* kept) {
+std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut, const KeptRows* kept, const GoOn& go_on) {
     require(!texts.empty(), "bundle", "without nodes");
     require(bits == 8 || bits == 16, texts[0].name, "codes of an unknown width");
     std::vector<Layout> layouts;
@@ -233,7 +233,7 @@ std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleTe
         layouts.emplace_back(text.out, text.name);
         check(text, Layout(text.in, text.name), layouts.back(), sources);
     }
-    return bits == 8 ? made<int8_t>(texts, layouts, bits, cut, kept) : made<int16_t>(texts, layouts, bits, cut, kept);
+    return bits == 8 ? made<int8_t>(texts, layouts, bits, cut, kept, go_on) : made<int16_t>(texts, layouts, bits, cut, kept, go_on);
 }
 
 }  // namespace spikeflow

@@ -26,7 +26,8 @@ struct BundleText {
 };
 
 // The nodes in order. No delay is below 1; `bits` of a code are 8 or 16; rows are cut among threads and processes. `kept` : rows
-// that were kept, which then are not made.
-std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut, const KeptRows* kept);
+// that were kept, which then are not made. `go_on` : asked
+// while rows are made.
+std::vector<std::unique_ptr<Node<float>>> make_bundle(const std::vector<BundleText>& texts, int32_t bits, const Cut& cut, const KeptRows* kept, const GoOn& go_on);
 
 }  // namespace spikeflow

@@ -160,7 +160,7 @@ void check_rows(const std::string& name, Rows<W>& rows, const std::vector<Slice<
     require(rows.weights.empty() || rows.weights.size() == static_cast<std::size_t>(sources), name, "kept weights of other sources");
     const auto same = [](const Slice<W>& a, const Slice<W>& b) { return a.share == b.share && a.first == b.first && a.count == b.count; };
     require(std::equal(expected.begin(), expected.end(), rows.slices.begin(), rows.slices.end(), same), name, "kept rows that were cut for other targets or threads");
-    by_share(rows.slices, [&](int32_t share) {
+    by_share(rows.slices, {}, [&](int32_t share, Watch&) {
         for (const Slice<W>& slice : rows.slices)
             if (slice.share == share) check_slice(name, rows, slice, static_cast<std::size_t>(sources));
     });

@@ -5,8 +5,11 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
 #include <cstring>
 #include <exception>
+#include <mutex>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -14,6 +17,7 @@
 
 #include "buffer.hpp"
 #include "rows.hpp"
+#include "watch.hpp"
 
 namespace spikeflow {
 
@@ -73,14 +77,15 @@ private:
 template <class W, class From>
 class SliceMaker {
 public:
-    SliceMaker(const Layout& layout, const std::string& name, const From& from, Slice<W>& slice)
-        : layout_(layout), name_(name), from_(from), slice_(slice), weight_bytes_(from.of_source.empty() ? sizeof(W) : 0) {}
+    SliceMaker(const Layout& layout, const std::string& name, const From& from, Slice<W>& slice, Watch& watch)
+        : layout_(layout), name_(name), from_(from), slice_(slice), watch_(watch), weight_bytes_(from.of_source.empty() ? sizeof(W) : 0) {}
 
     void make(std::size_t sources) {
         std::vector<uint32_t>& fan = slice_.start;      // until delays cut it further
         fan.assign(sources + 1, 0);
         uint64_t total = 0;
         from_.pairs(targets(), [&](int32_t source, int32_t target) {
+            watch_.tick();
             const bool here = place(target) < static_cast<uint32_t>(slice_.count);
             fan[static_cast<std::size_t>(source) + 1] += here;
             total += here;
@@ -106,6 +111,7 @@ private:
         std::byte* const synapses = slice_.synapses.data();
         const std::size_t stride = sizeof(uint16_t) + weight_bytes_;
         from_.each(targets(), [&](int32_t source, int32_t target, W weight, int32_t delay) {
+            watch_.tick();
             const uint32_t to = place(target);
             if (to >= static_cast<uint32_t>(slice_.count)) return;
             const auto i = static_cast<std::size_t>(source);
@@ -140,6 +146,7 @@ private:
     const std::string& name_;
     const From& from_;
     Slice<W>& slice_;
+    Watch& watch_;
     std::size_t weight_bytes_;
 };
 
@@ -169,22 +176,37 @@ std::vector<uint32_t> fans(const std::vector<Slice<W>>& slices, std::size_t sour
     return fan;
 }
 
-// f(share) for the shares of these slices at once, each in a thread; the first of their errors is thrown.
+// f(share, watch) for the shares of these slices at once, each in a thread; the first of their errors is thrown. The calling
+// thread takes one of them, or asks whether to go on.
 template <class W, class F>
-void by_share(const std::vector<Slice<W>>& slices, const F& f) {
+void by_share(const std::vector<Slice<W>>& slices, const GoOn& go_on, const F& f) {
+    constexpr auto patience = std::chrono::milliseconds(50);
     const int32_t begin = slices.empty() ? 0 : slices.front().share, end = slices.empty() ? 1 : slices.back().share + 1;
     std::vector<std::exception_ptr> failures(static_cast<std::size_t>(end - begin));
+    std::atomic<bool> stop{false};
+    std::mutex mutex;
+    std::condition_variable finished;
+    int32_t running = end - begin;
     const auto guarded = [&](int32_t share) {
         try {
-            f(share);
+            Watch watch(stop);
+            f(share, watch);
         } catch (...) {
             failures[static_cast<std::size_t>(share - begin)] = std::current_exception();
         }
+        const std::lock_guard lock(mutex);
+        if (--running == 0) finished.notify_one();
     };
     {
-        std::vector<std::jthread> others;
-        for (int32_t s = begin + 1; s < end; ++s) others.emplace_back(guarded, s);
-        guarded(begin);
+        std::vector<std::jthread> threads;
+        for (int32_t s = go_on ? begin : begin + 1; s < end; ++s) threads.emplace_back(guarded, s);
+        if (!go_on) guarded(begin);
+        std::unique_lock lock(mutex);
+        while (!finished.wait_for(lock, patience, [&] { return running == 0; })) {
+            lock.unlock();
+            if (go_on && !go_on()) stop = true;
+            lock.lock();
+        }
     }
     for (const std::exception_ptr& failure : failures)
         if (failure) std::rethrow_exception(failure);
@@ -195,15 +217,15 @@ void by_share(const std::vector<Slice<W>>& slices, const F& f) {
 // empty, or the one weight of each source's synapses; all delays lie between `from.shortest` and `from.longest`. The rows of
 // each share are made by a thread.
 template <class W, class From>
-Rows<W> make_rows(const Layout& layout, const std::string& name, const From& from, int32_t sources, std::vector<Slice<W>> slices) {
+Rows<W> make_rows(const Layout& layout, const std::string& name, const From& from, int32_t sources, std::vector<Slice<W>> slices, const GoOn& go_on) {
     Rows<W> rows;
     rows.shortest = from.shortest;
     rows.longest = from.longest;
     rows.weights = from.of_source;
     rows.slices = std::move(slices);
-    by_share(rows.slices, [&](int32_t share) {
+    by_share(rows.slices, go_on, [&](int32_t share, Watch& watch) {
         for (Slice<W>& slice : rows.slices)
-            if (slice.share == share) SliceMaker<W, From>(layout, name, from, slice).make(static_cast<std::size_t>(sources));
+            if (slice.share == share) SliceMaker<W, From>(layout, name, from, slice, watch).make(static_cast<std::size_t>(sources));
     });
     rows.fan = fans(rows.slices, static_cast<std::size_t>(sources));
     require(std::accumulate(rows.fan.begin(), rows.fan.end(), int64_t{0}) < INT32_MAX, name, "2**31 - 1 synapses or more");

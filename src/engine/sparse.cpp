@@ -123,7 +123,7 @@ std::unique_ptr<Node<V>> make_sparse(const std::string& name, const Shape& in, c
         FromList<V, W> from{text, indptr, targets, range.shortest, range.longest};
         if (text.weight_scope != Scope::synapse)
             for (std::size_t i = 0; i < sources; ++i) from.of_source.push_back(static_cast<W>(text.weights[place(text.weight_scope, i, 0)]));
-        node->rows = make_rows<W>(layout, name, from, source.size, empty_slices<W>(layout, cut_of(layout, text.cut)));
+        node->rows = make_rows<W>(layout, name, from, source.size, empty_slices<W>(layout, cut_of(layout, text.cut)), text.go_on);
         return node;
     });
 }
@@ -139,7 +139,7 @@ std::unique_ptr<Node<V>> make_by_rule(const std::string& name, const Shape& in, 
     const auto make = [&](auto kind) -> std::unique_ptr<Node<V>> {
         using W = decltype(kind);
         auto node = sparse_node<V, W>(name, layout, source.shape, text.bias);
-        node->rows = make_rows<W>(layout, name, FromRules<V, W>(text, source.size, layout.size), source.size, empty_slices<W>(layout, cut_of(layout, text.cut)));
+        node->rows = make_rows<W>(layout, name, FromRules<V, W>(text, source.size, layout.size), source.size, empty_slices<W>(layout, cut_of(layout, text.cut)), text.go_on);
         return node;
     };
     if constexpr (std::is_same_v<V, float>) return make(float{});
@@ -198,7 +198,7 @@ std::unique_ptr<Node<V>> make_delayed_linear(const std::string& name, int32_t so
         auto node = sparse_node<V, W>(name, layout, {}, text.bias);
         node->exponent = text.exponent;
         const FromMatrix<V, W> from{text, sources, layout.size, range.shortest, range.longest};
-        node->rows = make_rows<W>(layout, name, from, sources, empty_slices<W>(layout, cut_of(layout, text.cut)));
+        node->rows = make_rows<W>(layout, name, from, sources, empty_slices<W>(layout, cut_of(layout, text.cut)), text.go_on);
         return node;
     });
 }

@@ -24,6 +24,7 @@ struct RuleText {
     int32_t bits = 0;
     float scale = 1;
     Cut cut = {};                             // of the rows among threads and processes
+    GoOn go_on = {};                          // asked while rows are made
 };
 
 template <class V>

@@ -9,6 +9,7 @@
 
 #include "node.hpp"
 #include "rows.hpp"
+#include "watch.hpp"
 
 namespace spikeflow {
 
@@ -24,6 +25,7 @@ struct SynapseText {
     int32_t exponent = 0;
     Scope weight_scope = Scope::synapse, delay_scope = Scope::synapse;      // Sparse
     Cut cut = {};                             // of rows of targets among threads and processes
+    GoOn go_on = {};                          // asked while rows of targets are made
 };
 
 struct DelayRange {

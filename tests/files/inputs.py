@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from tests.files.corpus import CORPUS
 from tests.files.mutations import changed_archive, changed_bytes, changed_file, drawn_options
 from tests.files.readers import READERS
 from tests.files.rule_network import rule_network
+from tests.readers import test_neuroml, test_sonata
 
 PACKED = (
     ".npz",
@@ -127,6 +130,10 @@ def _runs(folder: Path, network: Any) -> None:
     found.checkpoint.save(folder / "checkpoint.h5")
     found.checkpoint.state.save(folder / "state.h5")
     keep_lowered(rule_network(), folder / "net.lowered", 1)
+    test_neuroml.written(folder / "net.nml.h5", test_neuroml.rows((0, 1, 2.0, 1.5)), test_neuroml.xml())
+    with tempfile.TemporaryDirectory() as circuit:
+        config = test_sonata.circuit(Path(circuit) / "c")
+        shutil.copy(config.parent / "edges.h5", folder / "sonata_edges.h5")
 
 
 def _stored(folder: Path) -> None:
@@ -247,7 +254,8 @@ def drawn(kind: str, seed: int, good: dict[str, Path], folder: Path) -> Input:
 def _reader(name: str) -> str:
     known = {
         "data.npz": "samples", "net.h5": "network", "net.map.h5": "mapping", "data.pkl": "pickle",
-        "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "net.lowered": "lowered", "picture.png": "picture",
+        "state.h5": "state", "checkpoint.h5": "checkpoint", "records.h5": "records", "net.lowered": "lowered", "net.nml.h5": "neuroml",
+        "sonata_edges.h5": "sonata", "picture.png": "picture",
         "images.idx": "idx", "images.idx.gz": "idx", "sound.wav": "wave",
         "archive.tar": "archive", "archive.tar.gz": "archive", "archive.zip": "archive",
         "net.onnx": "torch", "net.tflite": "torch", "net.safetensors": "torch", "ann.pt": "torch", "older.pt": "torch", "ann.pt2": "torch", "rich.pt2": "torch",

@@ -7,14 +7,16 @@ import signal
 import threading
 from collections.abc import Callable, Generator
 
+import numpy as np
 import pytest
 
 from spikeflow.errors import SimulationError
-from spikeflow.ir.graph import Graph
+from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.nodes import Input, Output, Sparse
 from spikeflow.ir.projections import FixedInDegree, Normal
 from spikeflow.neurons import LIF
 from spikeflow.populations import Populations
-from spikeflow.sim import prepare
+from spikeflow.sim import forecast, prepare
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +52,22 @@ def test_a_run(threads: int) -> None:
     with pytest.raises(SimulationError, match="stopped amid"):
         live.advance({}, 1)
     assert runner({}, 5).steps == 5  # the runner is as good as before
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_synapses_that_are_drawn(threads: int) -> None:
+    """90 million synapses take seconds; what was stopped leaves nothing, and the next network is made as ever."""
+    graph = large(1500, 60_000)
+    interrupted(lambda: prepare(graph, threads=threads), 0.3)
+    assert prepare(large(3), threads=threads)({}, 5).steps == 5
+
+
+def test_synapses_that_are_listed() -> None:
+    rng = np.random.default_rng(1)
+    count, size = 20_000_000, 50_000
+    indptr = np.linspace(0, count, size + 1).astype(np.int64)
+    target, delay = rng.integers(0, size, count, dtype=np.int32), rng.integers(0, 60, count, dtype=np.int8)
+    node = Sparse(indptr, target, np.ones(1, np.float32), (size,), (size,), delays=delay)
+    graph = Graph({"x": Input((size,)), "w": node, "out": Output()}, (Edge("x", "w"), Edge("w", "out")))
+    forecast.needs(graph)  # what is looked at before the engine begins, once
+    interrupted(lambda: [prepare(graph, threads=1) for _ in range(100)], 0.5)

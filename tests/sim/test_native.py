@@ -26,6 +26,7 @@ from spikeflow.sim.lower import lower
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "src" / "engine"
 I32, I64, F32, F64 = np.int32, np.int64, np.float32, np.float64
+ALL = np.zeros(0, I32)  # neurons to record
 
 
 def leaky(n: int = 6, cut: bool = True) -> Graph:
@@ -321,7 +322,7 @@ def run_native(net: Any, steps: int, feeds: list[Any], recorded: list[int], **mo
         "end": [],
         **more,
     }
-    return net.run(steps, 1, feeds, recorded, threads=1, progress=None, **rest)
+    return net.run(steps, 1, feeds, [(n, ALL) for n in recorded], threads=1, progress=None, **rest)
 
 
 def test_an_unfinished_network_does_not_run() -> None:
@@ -360,6 +361,10 @@ def test_hostile_inputs_raise(feed: tuple[Any, ...]) -> None:
     for recorded in ([3], [-1]):
         with pytest.raises(SimulationError):
             run_native(net, 2, [good], recorded)
+    for neurons in ([-1], [2], [1, 0]):  # outside, or out of order
+        some, none = [(2, np.array(neurons, I32))], np.zeros(0, I64)
+        with pytest.raises(SimulationError):
+            net.run(2, 1, [good], some, [], threads=1, progress=None, begun=none, numbers=none, start=[], end=[])
     outputs, _, _ = run_native(net, 2, [good], [])
     np.testing.assert_array_equal(outputs[0], np.full((2, 1, 2), 3.0))
 
@@ -411,12 +416,17 @@ def test_one_wrong_spike_among_many_is_found(seed: int) -> None:
 @pytest.mark.parametrize(
     "more",
     [
-        {"traces": [(9, -1, 0, np.zeros(4, F32))]},
-        {"traces": [(1, -1, 1, np.zeros(4, F32))]},
-        {"traces": [(1, 1, -1, np.zeros(4, F32))]},
-        {"traces": [(1, -1, -1, np.zeros(4, F32))]},
-        {"traces": [(0, -1, 0, np.zeros(4, F32))]},
-        {"traces": [(1, -1, 0, np.zeros(3, F32))]},
+        {"traces": [(9, -1, 0, ALL, 1, np.zeros(4, F32))]},
+        {"traces": [(1, -1, 1, ALL, 1, np.zeros(4, F32))]},
+        {"traces": [(1, 1, -1, ALL, 1, np.zeros(4, F32))]},
+        {"traces": [(1, -1, -1, ALL, 1, np.zeros(4, F32))]},
+        {"traces": [(0, -1, 0, ALL, 1, np.zeros(4, F32))]},
+        {"traces": [(1, -1, 0, ALL, 1, np.zeros(3, F32))]},
+        {"traces": [(1, -1, 0, ALL, 0, np.zeros(4, F32))]},
+        {"traces": [(1, -1, 0, ALL, -1, np.zeros(4, F32))]},
+        {"traces": [(1, -1, 0, np.array([2], I32), 1, np.zeros(2, F32))]},
+        {"traces": [(1, -1, 0, np.array([-1], I32), 1, np.zeros(2, F32))]},
+        {"traces": [(1, -1, 0, np.array([1], I32), 1, np.zeros(1, F32))]},
         {"begun": np.array([-1])},
         {"begun": np.array([1, 1])},
         {"begun": np.array([1]), "numbers": np.array([1, 1])},
