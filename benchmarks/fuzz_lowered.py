@@ -21,13 +21,13 @@ sys.path.insert(0, str(ROOT))
 
 from tests.laws import recordings
 
-BUILD = ROOT / "build" / "sanitize"
+BUILD = ROOT / "build" / "fuzz_lowered"
 FOLDER = BUILD / "calls"
 SANITIZERS = "address,undefined,float-cast-overflow"
 
 
 def build() -> Path:
-    """The program, as `.ci/sanitize` builds it."""
+    """The program, with more sanitizers than `.ci/sanitize` has."""
     cmake = [sys.executable, "-m", "cmake"]
     told = [f"-DSPIKEFLOW_SANITIZE={SANITIZERS}", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DPython_EXECUTABLE={sys.executable}"]
     subprocess.run([*cmake, "-S", str(ROOT), "-B", str(BUILD), *told], check=True, stdout=subprocess.DEVNULL)
