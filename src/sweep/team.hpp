@@ -21,6 +21,8 @@ struct Team {
 
 #if defined(__linux__)
 inline std::atomic<bool> forked{false};
+// Told when the library is loaded: the parent's team may be torch's own doing, before it asks for any of ours.
+inline const int not_told_of_forks = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
 inline Team team_of_torch() {
     void* const torch = dlopen("libtorch_cpu.so", RTLD_LAZY | RTLD_NOLOAD);
@@ -34,9 +36,8 @@ inline Team team_of_torch() {
 
 // Null without torch, where its threads are others, and in a process made by fork, which has not got its parent's.
 inline const Team* torch_team() {
-    static const int failed = pthread_atfork(nullptr, nullptr, [] { forked = true; });
     static std::atomic<const Team*> team{nullptr};
-    if (failed != 0 || forked) return nullptr;
+    if (not_told_of_forks != 0 || forked) return nullptr;
     if (team.load() == nullptr) {
         static Team found;
         static std::mutex one;

@@ -30,6 +30,24 @@ assert os.waitpid(child, 0)[1] == 0
 print("forked", flush=True)
 """
 
+FORKED_FIRST = f"""
+import os, torch
+torch.set_num_threads(4)
+from spikeflow.neurons import _sweep
+
+x = (torch.rand({ALL}, generator=torch.Generator().manual_seed(0)) < 0.1).float()
+wanted = int((x * 2).sum() / 2)
+child = os.fork()
+if child == 0:
+    os._exit(0 if _sweep.active(x.data_ptr(), {ALL}, 4) == wanted else 1)
+print(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_fork_that_is_the_first_to_ask_has_its_own() -> None:
+    done = subprocess.run([sys.executable, "-c", FORKED_FIRST], capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["0"], done.stderr
+
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="threads are counted in /proc")
 def test_threads_are_torchs_and_a_fork_has_its_own() -> None:

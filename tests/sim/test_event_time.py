@@ -18,7 +18,9 @@ from spikeflow.errors import DataError, SimulationError
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Conv2d, Input, Linear, MaxPool, Output, Poisson, Slice, Sparse
+from spikeflow.ir.plastic import Plastic
 from spikeflow.neurons import ALIF, IF, LIF, AdEx, CubaLIF, LeakyIntegrator, ParametricLIF
+from spikeflow.neurons.stdp import PairSTDP
 from spikeflow.sim import event_time, run, run_events
 from spikeflow.sim.event_time.crossing import Membrane
 
@@ -409,6 +411,10 @@ def test_what_has_no_closed_form_is_refused_by_name() -> None:
     driven = {"x": Poisson((1,), np.array(0.1), 0, 0, 1.0), "a": LIF(0.9).node((1,)), "o": Output()}
     with pytest.raises(SimulationError, match="^x: draws events in steps"):
         run_events(Graph(driven, (Edge("x", "a"), Edge("a", "o")), DT), {}, 0.01)
+    rule = Plastic(PairSTDP(0.05, 0.06).plasticity(), "a")
+    learning = simple(LIF(0.9)).with_nodes({"w": Linear(np.ones((1, 1), np.float32), plastic=rule)})
+    with pytest.raises(SimulationError, match="^w: learns"):
+        times(learning, [1], [0])
     read = simple(LIF(0.9))
     summed = Graph({**read.nodes, "y": Output()}, (*read.edges, Edge("w", "y")), DT)
     with pytest.raises(SimulationError, match="^y: reads w"):

@@ -16,6 +16,7 @@ from scipy import sparse
 from spikeflow.errors import SimulationError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Delay, Input, LinearKind, Move, Output, Population, Synaptic
+from spikeflow.ir.plastic import plastic_nodes
 from spikeflow.ir.synapses import index_map, synapses_of
 from spikeflow.typing import Array
 
@@ -133,7 +134,11 @@ class Wires:
 
 
 def expect_linear(graph: Graph) -> None:
-    """Raise SimulationError for outputs of what is no spikes: in event time there are no steps to read."""
+    """Raise SimulationError for synapses that learn, and for outputs of what is no spikes: in event time
+    there are no steps to learn in or to read.
+    """
+    for name, _, _ in plastic_nodes(graph):
+        raise _refused(name, "learns")
     for name in graph.of_kind(Output):
         for edge in graph.inputs_of(name):
             if not isinstance(graph.nodes[edge.src], Population | Input):
