@@ -127,8 +127,9 @@ def open_mapped(path: PathLike, kind: str, version: int, threads: int = 2) -> tu
         raise FileError(path, "is damaged: its content does not have the hash in its header", HINT)
     try:
         said = json.loads(bytes(content[: int(match[4])]))
-        places = [(int(at), int(count)) for at, count in said["arrays"]]
-        about = said["about"]
+        places, about = [(at, count) for at, count in said["arrays"]], said["about"]
+        if not all(type(number) is int for place in places for number in place):
+            raise ValueError("places")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"does not describe itself as spikeflow does ({type(error).__name__})"
         raise FileError(path, reason, HINT) from error

@@ -22,7 +22,7 @@ from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import parted
 from spikeflow.sim.records import Asked, wanted
-from spikeflow.sim.unbounded import Unbounded, in_run
+from spikeflow.sim.unbounded import Unbounded
 
 Array = npt.NDArray[Any]
 Sink = Callable[[Mapping[str, Any], int, int], None]
@@ -102,7 +102,7 @@ def run_batch(
             after = state if options.keep_state and last == when.steps else after
         if options.sink is not None:
             options.sink(found.recorded, when.first, first)
-            beyond += [u.later(first, when.first) for u in in_run(found.recorded)]
+            beyond += [u.later(first, when.first) for u in found.beyond()]
             found = replace(found, recorded={})
         parts.append(found)
     whole = replace(_joined(parts), after=None)

@@ -282,7 +282,7 @@ def _beyond(
 
     Of a state that was recorded the record tells more.
     """
-    samples = [*handed_on, *(u.later(samples=n) for n, r in results for u in in_run(r.recorded))]
+    samples = [*handed_on, *(u.later(samples=n) for n, r in results for u in r.beyond())]
     recorded = {u.name for u in samples}
     samples += [u.later(samples=n) for n, r in results for u in r.unbounded if u.name not in recorded]
     moments = [replace(u, step=found.kept[u.step] - 1) if found.kept else u for u in in_run(found.outputs)]

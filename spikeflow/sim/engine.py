@@ -301,7 +301,7 @@ class _Stretch:
         behind = np.zeros(self.samples, np.int64) if done is None else done
         whole = engine.fixed or engine.coded
         self.largest = largest_of(self.graph, self.named, engine.fixed) if whole else 1
-        self.begun = time.perf_counter()
+        self.begun, self.moments = time.perf_counter(), self.wanted.moments(behind, steps)
         self.traces = {
             name: np.empty(trace.room(self.graph.shapes[trace.node], behind, steps), engine.layout.dtype)
             for name, trace in self.wanted.traces.items()
@@ -339,7 +339,8 @@ class _Stretch:
         made, held = self._outputs(outputs), recorded | self.traces
         ended = self._unbounded(lowered, counters)
         spoken = self.engine.process.exchanged(self.steps * self.samples * self.graph.dt)
-        return Result(self.steps, self.samples, made, counts, held, seconds, after, ended, spoken)
+        done = (after, ended, spoken, self.moments)
+        return Result(self.steps, self.samples, made, counts, held, seconds, *done)
 
     def _unbounded(self, lowered: Lowered, counters: Sequence[Any]) -> tuple[Unbounded, ...]:
         ended = [

@@ -30,6 +30,7 @@ from spikeflow.sim.sharing import shares_of
 from spikeflow.version import __version__
 
 KIND, VERSION = "lowered", 1
+_TYPES = {name: name for name in ("float32", "int8", "int16", "int32")}  # of weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,19 +107,26 @@ def read(path: PathLike, graph: Graph) -> Kept:
             raise FileError(path, f"holds {layout!r}; this engine has {here!r}", HINT)
         if type(shares) is not int or not 1 <= shares <= 1024:
             raise ValueError(shares)
-        found = {name: (key, str(weight), numbers, int(n)) for name, key, weight, numbers, n in said}
+        found = {name: (key, weight, numbers, n) for name, key, weight, numbers, n in said}
         _check_same(path, keys(graph), {name: key for name, (key, *_) in found.items()})
-        if sum(n for *_, n in found.values()) != len(arrays) or min(n for *_, n in found.values()) < 0:
+        if not all(map(_is_number, (x for *_, numbers, n in found.values() for x in (n, *numbers)))):
+            raise ValueError("numbers")
+        if sum(n for *_, n in found.values()) != len(arrays):
             raise ValueError("arrays")
         parts = iter(arrays)
         rows = {
-            name: KeptRows(weight, [int(x) for x in numbers], [next(parts) for _ in range(n)])
+            name: KeptRows(_TYPES[weight], numbers, [next(parts) for _ in range(n)])
             for name, (_, weight, numbers, n) in found.items()
         }
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         reason = f"does not describe rows as spikeflow does ({type(error).__name__})"
         raise FileError(path, reason, HINT) from error
     return Kept(path, shares, rows)
+
+
+def _is_number(x: object) -> bool:
+    """As the engine counts."""
+    return type(x) is int and 0 <= x < 2**31
 
 
 def keys(graph: Graph) -> dict[str, str]:

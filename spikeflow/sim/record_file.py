@@ -4,7 +4,8 @@
 
     /                    attributes spikeflow ("records 1"), steps, samples
     /0, /1, ...          one group for each recorded name, which is its attribute "name"; of a probe
-                         also the attribute "every", and "neurons" where it has some
+                         also the attribute "every", and "neurons" where it has some: their numbers, or
+                         the text of a slice, as an attribute
         values           of a state or a port: (T, B, *shape), float32 or int64
         sample, step, neuron, value      of a node: its spikes, by piece; neuron is the C-order index into
         attribute "shape"
@@ -168,7 +169,10 @@ class RecordWriter:
         if probe is None or not probe.some or "every" in group.attrs:
             return
         group.attrs["every"] = probe.every
-        if isinstance(probe.neurons, np.ndarray):
+        if isinstance(probe.neurons, slice):
+            ends = (probe.neurons.start, probe.neurons.stop, probe.neurons.step)
+            group.attrs["neurons"] = ":".join("" if end is None else str(end) for end in ends)
+        elif isinstance(probe.neurons, np.ndarray):
             group.create_dataset("neurons", data=probe.neurons.astype(np.int32))
 
 

@@ -43,7 +43,7 @@ class Probe:
     Raises
     ------
     DataError
-        Where `neurons` are no whole numbers from 0 on, or `every` is below 1.
+        Where `name` is no text, `neurons` are no whole numbers from 0 on, or `every` is below 1.
     """
 
     name: str
@@ -52,15 +52,24 @@ class Probe:
     label: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.label, str):
+            raise DataError("probe", f"the name {self.name!r}, label {self.label!r}", "texts")
         if isinstance(self.every, bool) or not isinstance(self.every, int) or not 0 < self.every < 2**31:
             raise DataError(f"probe of {self.name}", f"every {self.every!r} steps", "a whole number above 0")
-        if self.neurons is None or isinstance(self.neurons, slice):
+        if self.neurons is None:
             return
-        given = np.asarray(self.neurons)
-        whole = given.dtype.kind in "iu" and given.ndim == 1 and given.size
-        if not whole or given.min() < 0 or given.max() >= 2**31:
+        try:
+            if isinstance(self.neurons, slice):
+                self.neurons.indices(1)
+                return
+            given = np.asarray(self.neurons)
+            whole = given.dtype.kind in "iu" and given.ndim == 1 and given.size
+            if not whole or given.min() < 0 or given.max() >= 2**31:
+                raise ValueError(given)
+        except (ValueError, TypeError) as error:  # a slice without a step, rows of different lengths
             got = f"neurons {self.neurons!r}"
-            raise DataError(f"probe of {self.name}", got, "one or more whole numbers from 0 on, or a slice")
+            wanted = "one or more whole numbers from 0 on, or a slice"
+            raise DataError(f"probe of {self.name}", got, wanted) from error
         object.__setattr__(self, "neurons", np.unique(given).astype(np.int32))
 
     @property
@@ -132,6 +141,11 @@ class Wanted:
 
     nodes: Mapping[str, tuple[str, Neurons]]
     traces: Mapping[str, Trace]
+
+    def moments(self, done: npt.NDArray[np.int64], steps: int) -> dict[str, range]:
+        """In which of so many steps behind `done` values are kept, where that is not in every one."""
+        now_and_then = {name: trace.every for name, trace in self.traces.items() if trace.every > 1}
+        return {name: range(-int(done[0]) % every, steps, every) for name, every in now_and_then.items()}
 
     def shape(self, key: str, graph: Graph) -> Shape:
         """The shape of what is kept of a node."""

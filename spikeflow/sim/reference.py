@@ -147,7 +147,8 @@ class _Run:
         counts = {n: c for n, c in self.counts.items() if n in self.named}
         seconds, found = time.perf_counter() - begun, _unbounded(self, steps)
         self.calls.add(time.perf_counter() - begun, steps)
-        return Result(steps, self.samples, outputs, counts, recorded, seconds, unbounded=found)
+        at = kept.asked.moments(self.done - steps, steps)
+        return Result(steps, self.samples, outputs, counts, recorded, seconds, unbounded=found, moments=at)
 
     @property
     def latency(self) -> Latency:

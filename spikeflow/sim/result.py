@@ -154,6 +154,7 @@ class Result:
     unbounded : states that ended infinite or as no number.
     exchanged : what processes exchanged that had the network among them.
     after : makes the state behind the last step, where that was kept; `state` asks it.
+    moments : of records that were not kept of every step in which they were, from the run's first on.
     """
 
     steps: int
@@ -165,11 +166,16 @@ class Result:
     after: Callable[[], State] | None = None
     unbounded: tuple[Unbounded, ...] = ()
     exchanged: Exchanged | None = None
+    moments: Mapping[str, range] = field(default_factory=dict[str, range])
+
+    def beyond(self) -> tuple[Unbounded, ...]:
+        """What is infinite or no number in records."""
+        return in_run(self.recorded, self.moments)
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What a user should know of the run: values beyond float32 in states, outputs and records."""
-        kept = in_run({**self.outputs, **self.recorded})
+        kept = (*in_run(self.outputs), *self.beyond())
         states = (u for u in self.unbounded if u.name not in {k.name for k in kept})  # a record tells more
         return unbounded_warnings((*states, *kept))
 
@@ -214,7 +220,9 @@ class Result:
         steps, seconds = self.steps + later.steps, self.seconds + later.seconds
         found = later_found(self.unbounded, later.unbounded, self.steps)
         spoken = exchanged_in((self, later))
-        return Result(steps, self.samples, outputs, counts, recorded, seconds, later.after, found, spoken)
+        moments = {n: range(x.start, steps, x.step) for n, x in self.moments.items()}
+        run = Result(steps, self.samples, outputs, counts, recorded, seconds, later.after, found, spoken)
+        return replace(run, moments=moments)
 
     @property
     def synaptic_operations(self) -> int:

@@ -52,7 +52,7 @@ def stream(
             counts = {n: c + counts[n] if n in counts else c for n, c in found.counts.items()}
             writer.add({name: found.recorded[name] for name in keys}, 0, done)
             states = later_found(states, found.unbounded, done)
-            values += [u.later(done) for u in in_run({**found.outputs, **found.recorded})]
+            values += [u.later(done) for u in (*in_run(found.outputs), *found.beyond())]
             done += steps
         if not counts:
             raise DataError("pieces", "none", "at least one")

@@ -89,9 +89,13 @@ def later_found(first: Iterable[Unbounded], then: Iterable[Unbounded], steps: in
     return (*(u for name, u in seen.items() if name not in {b.name for b in both}), *both)
 
 
-def in_run(kept: Mapping[str, Any]) -> tuple[Unbounded, ...]:
-    """What is found in values that were kept of every step, by name."""
-    return tuple(u for name, values in kept.items() for u in in_values(name, values))
+def in_run(kept: Mapping[str, Any], moments: Mapping[str, range] | None = None) -> tuple[Unbounded, ...]:
+    """What is found in values that were kept, by name; `moments` are the steps of those that were not kept of
+    every one.
+    """
+    found = (u for name, values in kept.items() for u in in_values(name, values))
+    at = moments or {}
+    return tuple(replace(u, step=at[u.name][u.step]) if u.name in at else u for u in found)
 
 
 def unbounded_warnings(found: Iterable[Unbounded]) -> tuple[str, ...]:

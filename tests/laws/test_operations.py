@@ -33,6 +33,7 @@ from spikeflow.neurons.tensors import Tensors
 from spikeflow.sim import Dense, _engine, engine
 from spikeflow.sim.alphabets import Alphabet, Alphabets
 from spikeflow.sim.domains import Float32, Float64, Integers
+from spikeflow.sim.event_time.closed import _Form, _Linear, _Unlike
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.intervals import INT64, Interval, Intervals
 from tests.sim import random_programs
@@ -66,6 +67,7 @@ MADE: dict[type[Domain[Any]], Callable[[], tuple[Domain[Any], Any]]] = {
     Scales: lambda: (Scales(LOIHI2), np.asarray(64.0)),
     _Known: lambda: (_Known(), np.asarray(0.5)),
     _Translation: translation,
+    _Linear: lambda: (_Linear(0.0, 1), _Form(np.array([0.5]))),
     Ops: lambda: (ops := Ops(), ops.const(0.5)),
     Kernel: lambda: (kernel := Kernel("float32"), kernel.const(0.5)),
     Recording: lambda: (ops := Recording(), ops.const(0.5)),
@@ -118,6 +120,10 @@ def test_a_domain_computes_an_operation_or_refuses_it_by_name(
             with pytest.raises(HardwareError, match=f"t: needs .*{KNOWN_ONLY[row.name]}"):
                 rule(domain, row.name)(*args, *made(row).taken)
             args = [domain.const(4.0)] * row.arguments  # type: ignore[attr-defined]
+        if kind is _Linear and not hasattr(_Linear, row.name):
+            with pytest.raises(_Unlike, match=f"computes {row.name}, which is not linear"):
+                rule(domain, row.name)(*args, *made(row).taken)
+            return
         made_ = rule(domain, row.name)(*args, *made(row).taken)
         assert made_ is not None or kind is _Known  # which follows sums and products alone
     else:

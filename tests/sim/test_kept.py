@@ -8,6 +8,8 @@ by name, and arrays that were changed at random (a valid hash, wrong values) nev
 
 from __future__ import annotations
 
+import json
+import re
 import resource
 import signal
 from collections.abc import Callable
@@ -20,6 +22,7 @@ import pytest
 
 import spikeflow.sim._engine as _engine
 from spikeflow.errors import DataError, FileError, GraphError, SimulationError, SpikeflowError
+from spikeflow.files import mapped
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
@@ -128,10 +131,42 @@ def test_damaged_files_are_refused(damage: Callable[[Path], Any], reason: str, t
         prepare(rule_network(), lowered=path)
 
 
+def _unlike(path: Path, place: tuple[int, ...], value: Any) -> None:
+    """The file with something else in its description, and the hash of that."""
+    raw = path.read_bytes()
+    text = mapped._TEXT.fullmatch(raw[: mapped.TEXT])
+    assert text is not None
+    size = int(text[4])
+    said = json.loads(raw[mapped.TEXT : mapped.TEXT + size])
+    held = said["about"]["rows"][0] if len(place) < 3 else said["arrays"]
+    for one in place[:-1] if len(place) < 3 else place[1:-1]:
+        held = held[one]
+    held[place[-1]] = value
+    content = json.dumps(said).encode().ljust(size, b" ") + raw[mapped.TEXT + size :]
+    assert len(content) == len(raw) - mapped.TEXT
+    found = mapped._hash_of(memoryview(content), 1)
+    path.write_bytes(mapped._text("lowered", 1, len(raw), size, found) + content)
+
+
+@pytest.mark.parametrize("value", [10**30, -1, 0.5, np.inf, np.nan, True, None, "1", "\ud800", [1], 2**31])
+@pytest.mark.parametrize("place", [(2,), (3, 0), (4,), (0, 0, 0), (0, 0, 1)], ids=str)
+def test_descriptions_that_say_nonsense_are_refused(
+    value: Any, place: tuple[int, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "net.lowered"
+    keep_lowered(rule_network(), path)
+    _unlike(path, place, value)
+    with pytest.raises(FileError, match=re.escape(str(path))):
+        prepare(rule_network(), lowered=path)
+
+
 def test_what_was_kept_of_another_network_is_refused_by_name(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "net.lowered"
     keep_lowered(rule_network(), path, 1)
-    for other, reason in ((rule_network(seed=2), "synapses of n.in differ"), (integers(), "holds synapses of n.in")):
+    for other, reason in (
+        (rule_network(seed=2), "synapses of n.in differ"),
+        (integers(), "holds synapses of n.in"),
+    ):
         with pytest.raises(FileError, match=reason):
             prepare(other, lowered=path)
     with pytest.raises(SimulationError, match="reference takes no lowered"):

@@ -82,7 +82,9 @@ def check(rng: Any, graph: Graph, inputs: Any, at: list[int], fast: Any, samples
         assert_equal(cut, wanted, keys)
         live = runner.begin(samples)
         pairs = list(zip(at, at[1:], strict=False))
-        assert_equal(joined([live.advance(stretch(inputs, a, b), b - a, probes) for a, b in pairs]), wanted, keys)
+        assert_equal(
+            joined([live.advance(stretch(inputs, a, b), b - a, probes) for a, b in pairs]), wanted, keys
+        )
 
 
 @FIXED
@@ -113,7 +115,8 @@ def test_rows_that_keep_other_steps_are_refused_and_those_that_do_not_go_on() ->
     found = run(graph, {}, 5, state=mixed, record=[Probe("n.v", [2], every=3)]).recorded["n.v"]
     assert found.shape == (2, 2, 1)
     np.testing.assert_array_equal(
-        found, run(graph, {}, 5, state=mixed, engine="reference", record=[Probe("n.v", [2], 3)]).recorded["n.v"]
+        found,
+        run(graph, {}, 5, state=mixed, engine="reference", record=[Probe("n.v", [2], 3)]).recorded["n.v"],
     )
 
 
@@ -125,6 +128,11 @@ def test_rows_that_keep_other_steps_are_refused_and_those_that_do_not_go_on() ->
         (lambda: Probe("n.v", [-1]), "whole numbers from 0 on"),
         (lambda: Probe("n.v", []), "whole numbers from 0 on"),
         (lambda: Probe("n.v", [0.5]), "whole numbers from 0 on"),
+        (lambda: Probe("n.v", [[1], [2, 3]]), "whole numbers from 0 on"),  # type: ignore[list-item]
+        (lambda: Probe("n.v", slice(0, 5, 0)), "or a slice"),
+        (lambda: Probe("n.v", slice("a", "b")), "or a slice"),
+        (lambda: from_text("n.v[0:5:0]", rule_network()), "or a slice"),
+        (lambda: Probe(["n.v"]), "the name"),  # type: ignore[arg-type]
         (lambda: Probe("n.v", every=0), "a whole number above 0"),
         (lambda: Probe("n.v", every=True), "a whole number above 0"),
         (lambda: Probe("n", [1], every=2), "every=1; spikes take little room"),
@@ -139,7 +147,11 @@ def test_what_no_probe_can_give(probe: Any, reason: str) -> None:
 
 
 def test_two_of_one_name_are_refused() -> None:
-    for record in (["n.v", Probe("n.v", [1])], [Probe("n.v", [1]), "n.v"], [Probe("n.v", [1]), Probe("n.v", [2])]):
+    for record in (
+        ["n.v", Probe("n.v", [1])],
+        [Probe("n.v", [1]), "n.v"],
+        [Probe("n.v", [1]), Probe("n.v", [2])],
+    ):
         with pytest.raises(SimulationError, match="recorded twice"):
             run(rule_network(), {}, 3, record=record)
     with pytest.raises(SimulationError, match="no sequence of names"):
@@ -158,6 +170,13 @@ def test_long_records_go_to_a_file_piece_by_piece(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["n"].dense(), wanted["n"].dense())
     with h5py.File(tmp_path / "r.h5") as file:
         assert dict(file["0"].attrs) == {"name": "few", "every": 7} and list(file["0/neurons"][()]) == [3, 5]
+
+
+def test_a_file_says_which_neurons_a_slice_meant(tmp_path: Path) -> None:
+    probe = Probe("n.v", slice(10, None, 3))
+    stream(tmp_path / "r.h5", prepare(rule_network()).begin(), [({}, 4)], [probe])
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file["0"].attrs["neurons"] == "10::3"
 
 
 def test_probes_in_words() -> None:

@@ -19,7 +19,7 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, MaxPool, Output, Population
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.neurons import IF, LIF, CubaLIF, Integrator
-from spikeflow.sim import Constant, Dense, engine, prepare, reference, run
+from spikeflow.sim import Constant, Dense, Probe, engine, prepare, reference, run
 from spikeflow.sim.classify import RunOptions, classify
 from spikeflow.sim.inputs import RunInput, between
 from spikeflow.sim.stream import stream
@@ -175,6 +175,25 @@ def test_outputs_alone_are_looked_at_in_every_step() -> None:
     x[4, 2] = 1
     with pytest.warns(SpikeflowWarning, match=r"out: 1, first in sample 2, step 4"):
         run(graph, Dense(x), 6)
+
+
+@pytest.mark.parametrize("engine", ["cpp", "reference"])
+def test_probes_tell_the_step_however_seldom_they_look(engine: str, tmp_path: Path) -> None:
+    """Of the first 55 steps nothing, then 1e38 more in each: the fourth is too much, and is seen in the 60th."""
+    x = np.zeros((100, 1, 2), F32)
+    x[55:] = 1
+    runner, probe = prepare(summing(1e38), engine), [Probe("cells.v", [1], 10)]
+    whole = runner(Dense(x), 100, probe)
+    begun = runner(Dense(x[:7]), 7, probe)
+    cut = begun.followed_by(runner(Dense(x[7:]), 93, probe, state=begun.state))
+    for found in (whole, cut):
+        assert "cells.v: 4, first in sample 0, step 60" in found.warnings[0]
+    live = runner.begin(1)
+    live.advance(Dense(x[:57]), 57, probe)
+    assert "cells.v: 4, first in sample 0, step 3" in live.advance(Dense(x[57:]), 43, probe).warnings[0]
+    pieces = [(Dense(x[i : i + 9]), len(x[i : i + 9])) for i in range(0, 100, 9)]
+    with pytest.warns(SpikeflowWarning, match=r"cells\.v: 4, first in sample 0, step 60"):
+        stream(tmp_path / "r.h5", runner.begin(1), pieces, probe)
 
 
 def test_streams_tell_it_too(tmp_path: Path) -> None:

@@ -245,8 +245,14 @@ def _flows(graph: Graph, currents: Mapping[str, Any]) -> dict[str, Array]:
         raise DataError(
             "currents", f"those of {', '.join(currents) or 'none'}", f"of {', '.join(names) or 'none'}"
         )
-    found = {name: np.asarray(currents[name], np.float64) for name in names}
-    for name, values in found.items():
+    found = dict[str, Array]()
+    for name in names:
+        try:
+            values = found[name] = np.asarray(currents[name], np.float64)
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                name, "a current of no numbers", f"finite numbers, {graph.shapes[name]}"
+            ) from error
         if values.shape != graph.shapes[name] or not np.isfinite(values).all():
             raise DataError(
                 name, f"a current of shape {values.shape}", f"finite numbers, {graph.shapes[name]}"
@@ -263,9 +269,13 @@ def _moments(graph: Graph, name: str, inputs: Mapping[str, tuple[Any, Any]]) -> 
     """The spikes that enter, in steps: a whole one where only the rounding of the division says else."""
     if name not in inputs:
         raise DataError("inputs", f"none for {name}", "times and neurons of its spikes, ([], []) for none")
-    times, neurons = (np.asarray(column) for column in inputs[name])
+    try:
+        first, second = inputs[name]
+        times, neurons = np.asarray(first), np.asarray(second)
+    except (ValueError, TypeError) as error:
+        raise DataError(name, "no two columns", "times and neurons of its spikes") from error
     size = prod(graph.shapes[name])
-    if times.ndim != 1 or times.shape != neurons.shape:
+    if times.ndim != 1 or times.shape != neurons.shape or times.dtype.kind not in "iuf":
         raise DataError(name, f"times {times.shape} and neurons {neurons.shape}", "one neuron for each time")
     steps = times.astype(np.float64) / graph.dt
     if not (np.isfinite(steps) & (steps >= 0)).all():
