@@ -12,6 +12,7 @@ the concatenation of their sources, so that a port has one sum, in one order.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
@@ -20,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.counters import bits53, keys
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir import draw
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import (
@@ -194,6 +195,8 @@ class Populations:
         steps = _steps(f"{pre} to {post}", delay, self.dt_s)
         projection = Projection(0, sources, rule, weight, steps, self.seed, self._number)
         projection.check(f"{pre} to {post}", sources, prod(target.shape))
+        mean = weight.mean if isinstance(weight, Normal) else weight
+        _tell_clipped(f"{pre} to {post}", np.array([mean], np.float64), self.bits, self.scale)
         self._number += 1
         self._said.setdefault((post, port), []).append(_Said(pre, projection))
 
@@ -212,7 +215,9 @@ class Populations:
         if pre not in self._nodes:
             raise GraphError(pre, "was not added", f"one of {', '.join(self._nodes)}")
         sizes = prod(self._nodes[pre].shape), prod(target.shape)
-        self._lists.setdefault((post, port), []).append(checked_list(name, pre, synapses, sizes, self.dt_s))
+        checked = checked_list(name, pre, synapses, sizes, self.dt_s)
+        _tell_clipped(name, checked.weight, self.bits, self.scale)
+        self._lists.setdefault((post, port), []).append(checked)
 
     def graph(self, record: Sequence[str] = ()) -> Graph:
         """The network; each of `record` is an output, named ``NAME out``."""
@@ -278,6 +283,19 @@ class Populations:
         return Poisson(
             shape, np.asarray(rate_hz, np.float64) * self.dt_s, self.seed, len(self._nodes), weight
         )
+
+
+def _tell_clipped(name: str, weights: npt.NDArray[np.float64], bits: int, scale: float) -> None:
+    """Warn of weights that their codes do not hold; what a distribution draws beyond them is expected."""
+    if not bits or not scale > 0:
+        return
+    half = 2.0 ** (bits - 1)
+    codes = np.rint(weights / scale)
+    beyond = int(np.count_nonzero((codes < -half) | (codes > half - 1)))
+    if beyond:
+        text = f"{name}: codes of {bits} bits times {scale:g} hold weights of {-half * scale:g} to "
+        text += f"{(half - 1) * scale:g}; {beyond} of {weights.size} lie beyond and are clipped"
+        warnings.warn(f"{text}. Try: a larger scale", SpikeflowWarning, stacklevel=3)
 
 
 def _drawn(said: object, shape: Shape, seed: int, number: int, state: int) -> npt.NDArray[np.float32]:

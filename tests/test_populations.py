@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spikeflow.errors import GraphError, HardwareError, SpikeflowError
+from spikeflow.errors import GraphError, HardwareError, SpikeflowError, SpikeflowWarning
 from spikeflow.hw.pipeline import map_network
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.listed import listed
@@ -247,3 +248,26 @@ def test_lists_that_cannot_be(synapses: Synapses, reason: str) -> None:
         net.connect("b", "a", Synapses([0], [0], 1.0, 1e-3))
     net.connect("a", "a", Synapses(np.zeros(0, int), np.zeros(0, int), 1.0, 1e-3))  # none is no fault
     assert net.graph(["a"]).nodes["a.in listed"].stored == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("kind", ["rule", "list"])
+def test_weights_that_codes_do_not_hold_are_told(kind: str) -> None:
+    def joined(weight: float) -> None:
+        net = Populations(1e-3, 1, 8, 0.01)
+        net.enter("x", 4)
+        net.add("a", LIF(0.9), 5)
+        if kind == "rule":
+            net.project("x", "a", FixedInDegree(2), weight, 1e-3)
+        else:
+            net.connect("x", "a", Synapses([0, 1], [1, 2], [weight, 0.5], 1e-3))
+        net.graph()
+
+    for weight in (1.28, -5.0):
+        with pytest.warns(SpikeflowWarning, match=r"x to a: codes of 8 bits times 0.01 hold .* 1 of "):
+            joined(weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        joined(1.27)
+        joined(-1.28)
+    with pytest.raises(GraphError, match="x to a"):
+        joined(1e300)

@@ -54,7 +54,7 @@ def checked_list(name: str, pre: str, given: Synapses, sizes: tuple[int, int], d
         counts = f"{count} sources, {target.size} targets, {weight.size} weights, {delay.size} delays"
         raise GraphError(name, counts, "as many of each; weights and delays may be one for all")
     steps = np.rint(delay / dt_s)
-    if not np.isfinite(weight).all() or not ((steps >= 1) & (steps <= 2**20)).all():
+    if not (np.abs(weight) <= np.finfo(np.float32).max).all() or not ((steps >= 1) & (steps <= 2**20)).all():
         raise GraphError(
             name, "a weight that is no number, or a delay outside 1 to 2**20 steps", f"steps of {dt_s:g} s"
         )
