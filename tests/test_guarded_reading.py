@@ -54,6 +54,7 @@ ALLOWED = {
         "h5py.File",
     ): "an image in memory: ours being written, or bytes that `_checked_image` has read",
     ("spikeflow/sim/record_file.py", "h5py.File"): WRITES,
+    ("spikeflow/sim/ranks/child.py", "pickle.loads"): "what the process that started this one wrote to its pipe",
     (
         "spikeflow/report/network/page.py",
         "read_text",

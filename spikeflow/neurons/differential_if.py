@@ -30,7 +30,7 @@ class DifferentialIF(Following):
     thresholds that are powers of 2.
     """
 
-    threshold: Value = param(1.0, low=2.0**-100)
+    threshold: Value = param(1.0, low=2.0**-40)
     most: int = whole(3, 1, 16)
 
     @property

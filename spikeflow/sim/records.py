@@ -180,7 +180,8 @@ def named(record: Sequence[Asked]) -> dict[str, Probe]:
         For no sequence, something that is neither a name nor a Probe, and two of one name.
     """
     if isinstance(record, str | Probe):
-        raise SimulationError("record", f"is {record!r}, no sequence of names", f"({record!r},)")
+        kind = "the text" if isinstance(record, str) else "one probe,"
+        raise SimulationError("record", f"is {kind} {record!r}, no sequence of names", f"({record!r},)")
     found: dict[str, Probe] = {}
     for one in record:
         if not isinstance(one, str | Probe):

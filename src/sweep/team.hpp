@@ -2,11 +2,17 @@
 // cores that threads of ours would have to share with them.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
+#include <latch>
+#include <system_error>
+#include <thread>
+#include <vector>
+
 #if defined(__linux__)
 #include <dlfcn.h>
 #include <pthread.h>
 
-#include <atomic>
 #include <mutex>
 #endif
 
@@ -50,5 +56,25 @@ inline const Team* torch_team() {
 #else
 inline const Team* torch_team() { return nullptr; }
 #endif
+
+// Whether the system gives so many threads at once: where it does not, OpenMP's library ends the process.
+inline bool gives_threads(int64_t count) {
+    static std::atomic<int64_t> given{0};
+    if (count <= given) return true;
+    bool enough = true;
+    std::latch all{1};
+    {
+        std::vector<std::jthread> tried;
+        tried.reserve(static_cast<std::size_t>(count));
+        try {
+            for (int64_t k = 0; k < count; ++k) tried.emplace_back([&all] { all.wait(); });
+        } catch (const std::system_error&) {
+            enough = false;
+        }
+        all.count_down();
+    }
+    if (enough) given = count;
+    return enough;
+}
 
 }  // namespace spikeflow

@@ -48,7 +48,7 @@ void in_threads(int64_t pieces, int32_t threads, const Make& make) {
     };
     if (std::min<int64_t>(most, pieces) < 2) {
         run();
-    } else if (const Team* const team = torch_team(); team != nullptr) {
+    } else if (const Team* const team = torch_team(); team != nullptr && gives_threads(std::max(most, team->most()) - 1)) {
         team->parallel([](void* each) { (*static_cast<decltype(run)*>(each))(); }, const_cast<void*>(static_cast<const void*>(&run)),
                        static_cast<unsigned>(std::max(most, team->most())), 0);
     } else {

@@ -20,6 +20,8 @@ from spikeflow.ir.activations import FUNCTIONS
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Input, Linear, Node, Output
 from spikeflow.neurons import Integrator, NeuronModel
+from spikeflow.neurons.differences import DifferenceDecoder, DifferenceEncoder
+from spikeflow.neurons.differential_if import DifferentialIF
 from spikeflow.neurons.following import Following
 from spikeflow.neurons.models import MODELS
 from spikeflow.sim.classify import RunOptions, classify
@@ -28,7 +30,9 @@ from tests.hw import nets
 CELLS, T = 16, 24
 # models whose thresholds or scales ask for more current than the others
 FOLLOWERS = [kind for kind in MODELS if issubclass(kind, Following)]
-ORDER = [*(kind for kind in MODELS if kind not in FOLLOWERS), *FOLLOWERS]  # what is drawn for each goes by its place
+# what is drawn for each goes by its place, so what came later stands last
+LATER = [DifferentialIF, DifferenceEncoder, DifferenceDecoder]
+ORDER = sorted(MODELS, key=lambda kind: (kind in LATER, kind in FOLLOWERS))
 STRONGER = {"AdLIF": 8, "SiLIF": 6, "Izhikevich": 12}
 
 
@@ -98,6 +102,8 @@ def wanted_on(model: NeuronModel, chip: str) -> bool:
     if chip == "loihi1":
         plain = model.name in ("LIF", "CubaLIF") and getattr(model, "refractory", 1) == 0
         return plain and model.choices()["reset"] == "zero" and model.choices()["convention"] == "raw"
+    if isinstance(model, DifferentialIF):  # what it hands on is worth another share in every step
+        return False
     if isinstance(model, Following):  # of smooth functions no chip has the division
         return FUNCTIONS[model.function].lines
     if model.name == "ILIF":  # the levels drawn here, up to 8, have an alphabet
