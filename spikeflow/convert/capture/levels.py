@@ -2,8 +2,10 @@
 
     y = lambda / L floor(L clip(x / lambda, 0, 1) + shift)
 
-A neuron of threshold lambda that starts with shift lambda hands on just this mean in T = L steps of a
-constant input, so threshold and start are taken from the network, whatever the rule for others.
+A neuron of threshold lambda that starts half a threshold up hands on just this mean in T = L steps of a
+constant input, where shift is 1/2; another shift moves what it reads by (shift - 1/2) lambda / L, which gives
+the same levels. So thresholds are taken from the network, whatever the rule for others. In more steps than L
+the mean comes to the clip alone.
 
 Source: T. Bu and others, Optimal ANN-SNN Conversion for High-accuracy and Ultra-low-latency SNNs, ICLR 2022.
 """
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from spikeflow.convert.capture.affine import affine
 from spikeflow.convert.capture.arguments import argument
 from spikeflow.convert.capture.builder import SPIKING, Builder
 from spikeflow.convert.capture.draft import Value
@@ -34,11 +37,15 @@ def floor(b: Builder, node: AtenNode) -> Value:
     if found is None or levels is None or not 0 <= found.shift < 1:
         raise b.refuse(node, "floor of other values than a clipped and scaled one", _FORM)
     limits = {"low": np.zeros((), np.float32), "high": found.high.astype(np.float32)}
-    clip = Activation("clamp", limits, levels, found.shift)
-    value = b.chain(b.title(node), clip, b.value(found.clip, found.clip.args[0]))
+    x = b.value(found.clip, found.clip.args[0])
+    if found.shift != 0.5:  # the same levels by rounding to the nearest, as neurons of any alphabet do
+        moved = np.broadcast_to((found.shift - 0.5) * found.high / levels, x.shape)
+        x = b.chain(f"{b.title(node)}.shift", affine(x.shape, 1.0, moved), x)
+    value = b.chain(b.title(node), Activation("clamp", limits, levels), x)
     for part in found.parts:
         b.decide(part, "part of the activation in levels that its floor ends")
-    b.decide(node, f"{SPIKING}: in {levels} levels, with a threshold of its own", value)
+    verdict = f"{SPIKING}: in {levels} levels, as of {levels} steps, with a threshold of its own"
+    b.decide(node, verdict, value)
     return b.scale(f"{b.title(node)}.levels", value, found.factor)
 
 

@@ -58,12 +58,9 @@ def follower(
     """
     half = theta * np.float32(0.5)
     letters = alphabet_of(node, asked)
-    if node.kind == RELU and letters.name == BINARY:
+    if (node.kind == RELU or node.levels) and letters.name == BINARY:
+        # between 0 and T spikes are those of a clip in levels, without a function of its own
         return IF(threshold=theta, reset=reset).node(shape, {"v": half if initial is None else initial})
-    if node.levels and letters.name == BINARY:
-        # between 0 and T spikes are those of a clip, without a function of its own
-        begun = theta * np.float32(node.shift) if initial is None else initial
-        return IF(threshold=theta, reset=reset).node(shape, {"v": begun})
     if reset != "subtract":
         reason = f"{node.kind} in the alphabet {letters.name} counts what it has handed on"
         raise ConversionError(name, f"{reason}, so it cannot reset to zero", "--reset subtract")

@@ -101,14 +101,13 @@ class Activation(Plain, Frozen):
     kind : a name of `ir.activations.FUNCTIONS`.
     parameters : of the function, arrays that broadcast to the source's shape; those not named have their
         usual values.
-    levels : of a ``clamp`` from 0 on, in how many equal levels above 0 it hands its value on, rounded down
-        once `shift` levels are added; 0 where it hands on the value itself.
+    levels : of a ``clamp`` from 0 on, in how many equal levels above 0 it hands its value on, rounded to the
+        nearest, ties up; 0 where it hands on the value itself.
     """
 
     kind: str = RELU
     parameters: Mapping[str, Array] = field(default_factory=dict[str, Array], metadata=ADDED)
     levels: int = field(default=0, metadata=ADDED)
-    shift: float = field(default=0.5, metadata=ADDED)
     ports = ("in",)
 
     def __post_init__(self) -> None:
@@ -125,8 +124,8 @@ class Activation(Plain, Frozen):
             )
         for what, array in self.parameters.items():
             check_finite(name, what, array)
-        if self.levels < 0 or not 0 <= self.shift < 1 or (self.levels and not self._from_0):
-            raise GraphError(name, f"{self.levels} levels, shifted by {self.shift}", "a clamp from 0 on")
+        if self.levels < 0 or (self.levels and not self._from_0):
+            raise GraphError(name, f"{self.levels} levels of what is no clamp from 0 on", "a clamp from 0 on")
 
     @property
     def _from_0(self) -> bool:
@@ -135,7 +134,7 @@ class Activation(Plain, Frozen):
 
     def in_levels(self, clipped: Any, high: Any, floor: Any) -> Any:
         """A clipped value rounded to the levels, of any kind of array."""
-        return floor(clipped * (self.levels / high) + self.shift) * (high / self.levels)
+        return floor(clipped * (self.levels / high) + 0.5) * (high / self.levels)
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         for what, array in self.parameters.items():
