@@ -171,7 +171,7 @@ public:
             if (method == "bundle") {
                 expect_count(given, 3);
                 const KeptRows kept = given[2].none() ? KeptRows{} : kept_of(given[2]);
-                return std::make_unique<PlayedBundle>(make_bundle(bundle_of(given[0]), given[1].as_int(), net.cut(), given[2].none() ? nullptr : &kept));
+                return std::make_unique<PlayedBundle>(make_bundle(bundle_of(given[0]), given[1].as_int(), net.cut(), given[2].none() ? nullptr : &kept, {}));
             }
         }
         if (method == "run") run(given);
