@@ -45,6 +45,9 @@ class Wishes:
             return None
         if samples is None:
             raise click.UsageError("--finetune needs samples: --data")
+        if options["alphabet"] != "binary":  # told before the conversion, which takes its time
+            given = options["alphabet"]
+            raise click.UsageError(f"--finetune trains spikes of one worth: --alphabet binary, not {given}")
         from spikeflow.train.loop import check_unused
 
         numbers = {"rate": own["finetune_rate"], "labels": own["finetune_labels"]}

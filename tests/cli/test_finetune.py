@@ -42,6 +42,9 @@ def test_options_that_need_it(call: Call, tmp_path: Path) -> None:
         assert found.code == 2 and "--finetune EPOCHS" in found.err, found
     wrong = call(*words, "--finetune", 1, "--finetune-augment", "turn")
     assert wrong.code == 2 and "shift=PIXELS" in wrong.err
+    for alphabet in ("signed", "differential:3"):
+        other = call(*words, "--finetune", 1, "--alphabet", alphabet)
+        assert other.code == 2 and "--alphabet binary" in other.err, other
     assert not (tmp_path / "net.h5").exists()
     alone = call("convert", words[1], "--steps", 2, "--finetune", 1, "--out", tmp_path / "net.h5")
     assert alone.code == 2 and "--data" in alone.err
