@@ -74,7 +74,8 @@ public:
 private:
     // What arrives has a layout of its own, known with the first step.
     void begin(const Layout& source) {
-        in_ = std::make_unique<Slot<S>>(source, scratch_, kernels<S>(isa_));
+        in_scratch_ = std::make_unique<Scratch<S>>(source.size, kernels<S>(isa_));      // it may be larger than the sums
+        in_ = std::make_unique<Slot<S>>(source, *in_scratch_, kernels<S>(isa_));
         port_.terms = {in_.get()};
         port_.kernels = &kernels<S>(isa_);
     }
@@ -116,6 +117,7 @@ private:
     const CastKernels& casts_;
     Scratch<S> scratch_;
     Slot<S> out_;
+    std::unique_ptr<Scratch<S>> in_scratch_;
     std::unique_ptr<Slot<S>> in_;
     Port<S> port_;
     std::unique_ptr<Runner<S>> sums_;
@@ -130,7 +132,7 @@ std::unique_ptr<Runner<float>> CodedNode<S>::runner(const Context<float>& contex
 
 template <class S>
 std::unique_ptr<Node<float>> make_coded(std::unique_ptr<Node<S>> sums, const CodeSums& of, std::span<const float> bias) {
-    require(sums->ports == 1 && !sums->is_population(), sums->name, "codes of a node that adds no weights");
+    require(sums->has_synapses(), sums->name, "codes of a node that adds no weights");
     require(of.scale > 0, sums->name, "a scale that is not above 0");
     require(of.largest >= 0 && of.largest <= (1 << 24), sums->name, "values that float32 does not hold as integers");
     if (auto* const rows = dynamic_cast<Countable<S>*>(sums.get())) return rows->counted(of, bias);

@@ -132,6 +132,7 @@ public:
         return std::make_unique<ConvRunner<V, W>>(*this, context);
     }
 
+    bool has_synapses() const override { return true; }
     bool reads_whole(Isa isa) const override {
         if constexpr (kImages) return whole.possible(image_kernel<V>(isa));
         return false;

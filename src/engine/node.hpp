@@ -141,6 +141,7 @@ public:
     virtual bool repeats() const { return true; }      // equal inputs, equal output: nothing is remembered
     virtual bool may_be_unconnected() const { return false; }
     virtual bool is_analog() const { return false; }   // what it emits is no spikes, whatever arrives
+    virtual bool has_synapses() const { return false; }    // its values are sums over synapses of one port
     virtual bool reads_whole(Isa) const { return false; }      // takes a dense value as readily as spikes
     virtual bool shares() const { return false; }      // its runners can share its neurons
     // Its shares hand on sums, each in blocks of its own of a dense value; what arrives shows in them this many steps later.

@@ -22,6 +22,7 @@ public:
         const bool fits = in_shape.empty() ? static_cast<std::size_t>(source.size) == fan().size() : source.shape == in_shape;
         require(fits, this->name, "a source of another shape");
     }
+    bool has_synapses() const override { return true; }
     bool shares() const override { return !this->layout.permuted; }
     bool hands_on_sums() const override { return true; }
 

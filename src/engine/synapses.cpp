@@ -19,6 +19,7 @@ public:
     }
     std::unique_ptr<Runner<V>> runner(const Context<V>& context) const override;
     bool repeats() const override { return longest == 0; }
+    bool has_synapses() const override { return true; }
 
     int32_t sources = 0, exponent = 0, longest = 0;
     std::vector<int32_t> delay;          // of each source; empty where nothing is delayed

@@ -94,6 +94,8 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "weights of integers that are no codes": lambda: by_rule((1e300, 0.0, -INF, INF), network=_engine.Int64Network),
     "more synapses than are numbered": lambda: by_rule(count=2**31 - 2),
     "codes of two ports": lambda: coded(lambda n: n.move("m", [[2], [2]], [4], np.arange(4, dtype=np.int32)), [2]),
+    "codes of a move": lambda: coded(lambda n: n.move("m", [[4]], [1], np.zeros(1, np.int32)), [4]),
+    "codes of a pool": lambda: coded(lambda n: n.pool("p", [2, 8, 8], [2, 1, 1], [8, 8], [8, 8]), [2, 8, 8]),
     "a drive of no integer": lambda: drive(0.5),
     "a drive of no number": lambda: drive(NAN),
     "a drive beyond the integers": lambda: drive(1e30),

@@ -146,6 +146,18 @@ def test_neurons_between_images_equal_the_reference(seed: int, codes: bool) -> N
         same(engine.prepare(graph, int(rng.integers(1, 4)), isa)(inputs, STEPS, record=recorded), expected)
 
 
+@pytest.mark.parametrize("density", [0.002, 0.05, 0.9])
+def test_large_images_of_codes_become_small_ones(density: float) -> None:
+    """Neurons whose spikes stay dense, and few: the sums behind are far fewer than what is looked through for spikes."""
+    rng = np.random.default_rng(9)
+    nodes: dict[str, Node] = {"x": Input((64, 24, 24)), "lif": LIF(0.0, 1.0, "zero").node((64, 24, 24))}
+    nodes["conv"] = Conv2d(_weight(rng, (16, 64, 3, 3), True), stride=(8, 8))
+    graph = _chain(nodes | {"y": Output()})
+    x = (rng.random((STEPS, 2, 64, 24, 24)) < density).astype(np.float32)
+    for _ in range(5):  # what is written beyond an array shows when its neighbours go
+        _held(graph, Dense(x), rng)
+
+
 def test_values_beyond_a_byte_are_no_image() -> None:
     rng = np.random.default_rng(5)
     graph = _chain({"x": Input((4, 9, 9)), "conv": Conv2d(_weight(rng, (16, 4, 3, 3), True)), "y": Output()})
