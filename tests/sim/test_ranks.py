@@ -307,6 +307,20 @@ def test_ranks_that_are_asked_different_things_hear_of_it() -> None:
     assert all(isinstance(one, SimulationError) and "has another graph" in str(one) for one in found), found
 
 
+def test_long_probes_that_differ_in_the_middle_alone_are_told_apart() -> None:
+    many = Populations(1e-3)
+    many.add("E", LIF(0.9), 4000)
+    graph = many.graph()
+
+    def work(exchange: Exchange) -> None:
+        left_out = 1500 + exchange.rank
+        neurons = [n for n in range(3000) if n != left_out]
+        RankEngine(graph, exchange, 1)({}, 5, record=(Probe("E.v", neurons),))
+
+    found = on_each(2, work)
+    assert all(isinstance(one, SimulationError) and "has another run" in str(one) for one in found), found
+
+
 def test_an_error_of_one_rank_ends_all() -> None:
     graph = balanced()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -114,7 +115,9 @@ class RankLive:
 def _said(engine: Engine, inputs: RunInputs, steps: int, more: Any) -> bytes:
     """What a run is asked, in a few bytes; ranks that are asked different things would compute nonsense."""
     expect_steps(steps)
-    found = hashlib.blake2b(repr((steps, more)).encode(), digest_size=16)
+    with np.printoptions(threshold=sys.maxsize):  # else the middle of long arrays is left out
+        words = repr((steps, more))
+    found = hashlib.blake2b(words.encode(), digest_size=16)
     for name, x in sorted(engine.expected.by_name(inputs, steps).items()):
         found.update(f"{name} {type(x).__name__}".encode())
         held = (x.sample, x.step, x.neuron, x.value) if isinstance(x, Spikes) else (x.values,)
