@@ -136,9 +136,11 @@ private:
         slice_.start.clear();
         slice_.of_source.push_back(0);
         Cutter<W, D> cutter(slice_, weight_bytes_);
-        for (std::size_t i = 0; i + 1 < first.size(); ++i)
+        for (std::size_t i = 0; i + 1 < first.size(); ++i) {
+            watch_.tick(first[i + 1] - first[i] + 1);
             cutter.cut(delays.data() + first[i], first[i], first[i + 1] - first[i],
                        slice_.synapses.data() + first[i] * (sizeof(uint16_t) + weight_bytes_));
+        }
         slice_.start.push_back(first.back());
     }
 
@@ -210,6 +212,7 @@ void by_share(const std::vector<Slice<W>>& slices, const GoOn& go_on, const F& f
     }
     for (const std::exception_ptr& failure : failures)
         if (failure) std::rethrow_exception(failure);
+    Watch(stop).look();     // the threads may have been done before they saw it
 }
 
 // All rows of a node, in these slices. `from.pairs(targets, f)` calls f(source, target) for all synapses onto a range of

@@ -15,9 +15,15 @@ using GoOn = std::function<bool()>;      // asked by the calling thread alone; f
 class Watch {
 public:
     explicit Watch(const std::atomic<bool>& stop) : stop_(stop) {}
-    // To be called for each small piece of work; it looks once in 65,536 times.
-    void tick() {
-        if ((++ticks_ & UINT16_MAX) == 0 && stop_.load(std::memory_order_relaxed)) throw Error(Fault::simulation, "network", "was stopped while it was made");
+    // To be called for each small piece of work, or for some at once; it looks once in 65,536 pieces.
+    void tick(uint32_t pieces = 1) {
+        ticks_ += pieces;
+        if (ticks_ <= UINT16_MAX) return;
+        ticks_ = 0;
+        look();
+    }
+    void look() const {
+        if (stop_.load(std::memory_order_relaxed)) throw Error(Fault::simulation, "network", "was stopped while it was made");
     }
 
 private:

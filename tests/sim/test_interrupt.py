@@ -62,12 +62,15 @@ def test_synapses_that_are_drawn(threads: int) -> None:
     assert prepare(large(3), threads=threads)({}, 5).steps == 5
 
 
-def test_synapses_that_are_listed() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_synapses_that_are_listed(threads: int) -> None:
+    """At whatever moment of the making it comes: while synapses are counted, stored or sorted by delay."""
     rng = np.random.default_rng(1)
-    count, size = 20_000_000, 50_000
+    count, size = 5_000_000, 20_000
     indptr = np.linspace(0, count, size + 1).astype(np.int64)
     target, delay = rng.integers(0, size, count, dtype=np.int32), rng.integers(0, 60, count, dtype=np.int8)
     node = Sparse(indptr, target, np.ones(1, np.float32), (size,), (size,), delays=delay)
     graph = Graph({"x": Input((size,)), "w": node, "out": Output()}, (Edge("x", "w"), Edge("w", "out")))
     forecast.needs(graph)  # what is looked at before the engine begins, once
-    interrupted(lambda: [prepare(graph, threads=1) for _ in range(100)], 0.5)
+    for after_s in np.linspace(0.05, 0.6, 12):
+        interrupted(lambda: [prepare(graph, threads=threads) for _ in range(100)], after_s)

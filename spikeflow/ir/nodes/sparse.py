@@ -124,7 +124,9 @@ class Sparse(Joining):
         fan_out, longest = np.diff(self.indptr), np.zeros(self.columns, np.int32)
         if self.scopes[1] != "synapse":
             return np.where(fan_out > 0, self.delays, 0)
-        np.maximum.at(longest, np.repeat(np.arange(self.columns), fan_out), self.delays)
+        some = fan_out > 0
+        if some.any():  # rows lie one behind the other
+            longest[some] = np.maximum.reduceat(self.delays, self.indptr[:-1][some])
         return longest
 
     def over_rows(self, values: Array) -> Array:
