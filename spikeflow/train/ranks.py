@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import importlib
 import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
@@ -137,8 +138,10 @@ def current() -> Ranks:
     if not dist.is_initialized():
         if not dist.is_torchelastic_launched():
             return Ranks()
+        # an import of these functions later would take the group for a default of theirs: nobody could end it
+        importlib.import_module("torch.distributed.nn.functional")
         dist.init_process_group("gloo")
-        # its threads must have ended when the interpreter does
+        # its threads must have ended when the interpreter does, or now and then they abort the process
         atexit.register(dist.destroy_process_group)
     return Ranks(dist.get_rank(), dist.get_world_size())
 

@@ -23,6 +23,16 @@ ONE = {"OMP_NUM_THREADS": "1"}
 RECIPE = '[data]\nset = "digits"\nsteps = 3\nlimit = 90\nbatch_size = 32\n[network]\nhidden = [24]\nbatch_norm = true\ndropout = 0.1\n[training]\nepochs = 2\noptimiser = {kind = "sgd", rate = 0.1}\n'
 
 
+# Handlers at exit run in reverse: this one sees what is left when all others are done.
+ENDING = """import atexit, os, pathlib, sys
+threads = lambda: [t.read_text() for t in pathlib.Path("/proc/self/task").glob("*/comm")]
+atexit.register(lambda: os.write(1, b"left %d of gloo." % sum("gloo" in name for name in threads())))
+from spikeflow.__main__ import main
+sys.argv[0] = "spikeflow"
+main()
+"""
+
+
 def _torchrun(count: int, *words: str) -> subprocess.CompletedProcess[str]:
     command = (sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", *words)
     return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **ONE}, timeout=300)
@@ -54,6 +64,16 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         assert one["tested"] == pytest.approx(several["tested"], rel=1e-11)
         assert one["best"]["epoch"] == several["best"]["epoch"]
         assert torch.equal(one["random"]["torch"], several["random"]["torch"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_no_thread_outlives_the_training(tmp_path: Path) -> None:
+    """One that wants the interpreter after its end ends the process with SIGABRT, some of the times."""
+    (tmp_path / "a.toml").write_text(RECIPE)
+    (tmp_path / "ending.py").write_text(ENDING)
+    done = _torchrun(2, str(tmp_path / "ending.py"), "train", str(tmp_path / "a.toml"), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("left 0 of gloo.") == 2, done.stdout
 
 
 def test_a_recipe_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
