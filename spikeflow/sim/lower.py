@@ -69,8 +69,8 @@ _NUMBERS = numbered([row[0] for row in _engine.operations()])
 class Lowered:
     """A network of the engine, the type of its values, and the number of each node.
 
-    `room` says of each array of a state, by its name there, between which integers the network is proven to
-    be exact; of what is not named any value will do. `populations` are nodes, by name.
+    `room` says of each array that a state may have, by its name there, between which integers the network is
+    proven to be exact; of what is not named any value will do. `populations` are nodes, by name.
     """
 
     network: Network
@@ -82,7 +82,8 @@ class Lowered:
     def holds(self, state: State) -> bool:
         """Whether a run may go on from this state here."""
         arrays = state.arrays() if self.room else {}
-        return all(of_array(arrays[name]).within(interval) for name, interval in self.room.items())
+        held = self.room.keys() & arrays.keys()
+        return all(of_array(arrays[name]).within(self.room[name]) for name in held)
 
 
 def is_fixed(graph: Graph) -> bool:
@@ -137,10 +138,15 @@ def _room_of_codes(graph: Graph, exact: Mapping[str, int], largest: int) -> dict
     """How large integers of a state may be that are still to be multiplied by codes."""
     if not exact:
         return {}
-    layout = remembered(graph)
+    layout = remembered(graph, _longest)
     entered = [n for n in graph.inputs if n in layout.emitted and carries_spikes(graph.nodes[n])]
     room = {f"{n} (emitted)": Interval(-largest, largest) for n in entered}
     return room | {f"{n} (arrived)": Interval(-exact[n], exact[n]) for n in layout.arrived if n in exact}
+
+
+def _longest(node: Synaptic) -> Array:
+    """No less than the longest delay of each source, of which rules would have to be drawn."""
+    return np.full(node.columns, node.reach)
 
 
 def _cut(graph: Graph, longest: int) -> Graph:
@@ -178,7 +184,7 @@ class _Lowering:
             self.network.teach(index[name], index[plastic.post], modulator)
         self.network.seal()
         if self.ranges:
-            layout = remembered(self.graph)
+            layout = remembered(self.graph, _longest)
             self.room |= {f"{n} (emitted)": self.ranges[n] for n in layout.emitted}
             arriving = {n: port_range(self.graph, self.ranges, n, "in") for n in layout.arrived}
             self.room |= {f"{n} (arrived)": interval for n, interval in arriving.items()}

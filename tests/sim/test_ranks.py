@@ -21,7 +21,7 @@ from spikeflow.events import Spikes
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Linear, Output, Population, Sparse
+from spikeflow.ir.nodes import Input, Linear, Output, Population, Procedural, Sparse
 from spikeflow.ir.ops import Recorder
 from spikeflow.ir.plastic import Plastic
 from spikeflow.ir.projections import FixedInDegree, FixedTotal, Normal, OneToOne
@@ -33,6 +33,7 @@ from spikeflow.sim.inputs import Constant
 from spikeflow.sim.ranks.engine import RankEngine
 from spikeflow.sim.ranks.exchange import Exchange
 from spikeflow.sim.records import Probe
+from spikeflow.sim.remembered import drawn_reach
 from spikeflow.sim.result import Result
 from tests.sim.test_cut import (
     FIXED,
@@ -203,6 +204,25 @@ def test_neurons_and_their_synapses_lie_on_one_rank_each() -> None:
     (first, held), (second, others) = that_end_well(2, work)
     assert first + second == whole > 1000 and max(first, second) < 0.7 * whole
     assert (held, others) == ((0, 1024), (1024, 1600))
+
+
+@pytest.mark.parametrize("bits", [0, 8])
+def test_a_rule_is_drawn_for_the_targets_of_a_rank_alone(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, asked = Populations(1e-3, bits=bits, scale=0.01), list[tuple[int, int, int]]()
+    net.add("n", LIF(0.9, 1.0, refractory=2), 1200)
+    net.drive("noise", "n", 900.0, 0.4)
+    net.project("n", "n", FixedInDegree(50), Normal(0.0, 0.02), Normal(3e-3, 1e-3, 2e-3, 9e-3))
+    graph = net.graph(record=["n"])
+
+    def drawn_here(node: Procedural, first: int, last: int) -> Any:
+        asked.append((first, last, node.rows))
+        return drawn_reach(node, first, last)
+
+    monkeypatch.setattr("spikeflow.sim.remembered.drawn_reach", drawn_here)
+    monkeypatch.setattr("spikeflow.sim.ranks.part.drawn_reach", drawn_here)
+    results = that_end_well(2, lambda exchange: RankEngine(graph, exchange, 1)({}, 20))
+    assert sorted(asked) == [(0, 600, 1200), (600, 1200, 1200)]
+    assert_equal(results[0], prepare(graph, threads=1)({}, 20), [])
 
 
 def test_a_readout_is_computed_by_each_rank() -> None:
