@@ -20,7 +20,7 @@ RANKS = click.option(
     help="Spread one network over N processes of this machine, or over the ranks of mpirun, which is the "
     "default under it. Results do not depend on it.",
 )
-Sink = Callable[[Mapping[str, Any], int, int], None]
+Sink = Callable[[Mapping[str, Any], int, int, int], None]
 
 
 def asked(ranks: str | None) -> tuple[int | str, bool]:
@@ -47,4 +47,4 @@ def recording(path: str | None, leads: bool, record: Sequence[Asked]) -> Generat
             yield sink
         return
     with redirect_stderr(io.StringIO()):  # the first tells what is to be told
-        yield None if path is None else lambda recorded, sample, step: None
+        yield None if path is None else lambda recorded, sample, step, steps: None

@@ -25,7 +25,7 @@ from spikeflow.sim.records import Asked, wanted
 from spikeflow.sim.unbounded import Unbounded
 
 Array = npt.NDArray[Any]
-Sink = Callable[[Mapping[str, Any], int, int], None]
+Sink = Callable[[Mapping[str, Any], int, int, int], None]
 AT_ONCE = 1 << 22  # values that are recorded before they are handed on
 
 
@@ -41,8 +41,9 @@ class RunOptions:
     its last step. Samples with a time axis, and random spikes, are those of the whole run: a run that goes on
     takes their later steps.
 
-    `sink` is called with what is recorded of each stretch of steps, the number of its first sample, and its
-    first step: long records then take no more memory than short ones, and the evaluation keeps none.
+    `sink` is called with what is recorded of each stretch of steps, the number of its first sample, its first
+    step, and how many steps it has: long records then take no more memory than short ones, and the evaluation
+    keeps none.
 
     `lowered` is a file of `sim.keep_lowered`, from which the synapses are mapped.
 
@@ -101,7 +102,7 @@ def run_batch(
             state = found.state
             after = state if options.keep_state and last == when.steps else after
         if options.sink is not None:
-            options.sink(found.recorded, when.first, first)
+            options.sink(found.recorded, when.first, first, last - first)
             beyond += [u.later(first, when.first) for u in found.beyond()]
             found = replace(found, recorded={})
         parts.append(found)

@@ -104,7 +104,7 @@ def _expect_written(path: PathLike, file: _Careful) -> None:
 def sink_of(
     path: PathLike | None,
     record: Sequence[Asked] = (),
-) -> Generator[Callable[[Mapping[str, Any], int, int], None] | None, None, None]:
+) -> Generator[Callable[[Mapping[str, Any], int, int, int], None] | None, None, None]:
     """A `RunOptions.sink` that writes a file, whole or not at all; None without a path.
 
     Raises
@@ -130,8 +130,8 @@ class RecordWriter:
         self.rows: dict[tuple[str, int], int] = {}  # that were kept of a name, of the samples from here on
         file.attrs["spikeflow"] = KIND
 
-    def add(self, recorded: Mapping[str, Any], sample: int, step: int) -> None:
-        """What was recorded of some steps of some samples, of which these are the first.
+    def add(self, recorded: Mapping[str, Any], sample: int, step: int, steps: int) -> None:
+        """What was recorded of so many steps of some samples, of which these are the first.
 
         Raises
         ------
@@ -148,14 +148,14 @@ class RecordWriter:
                     first = {"sample": sample, "step": step}.get(column, 0)
                     _append(group, column, getattr(values, column).astype(dtype) + dtype(first))
                 _append(group, "value", values.value)
-                steps, samples = values.steps, values.samples
+                samples = values.samples
             else:
                 # pieces come in order, and of a probe each has as many rows as it kept
                 every = self._every(name)
                 row = step if every == 1 else self.rows.get((name, sample), 0)
                 _place(group, values, sample, row)
                 self.rows[name, sample] = row + len(values)
-                steps, samples = (len(values) - 1) * every + 1, values.shape[1]
+                samples = values.shape[1]
             self.steps, self.samples = max(self.steps, step + steps), max(self.samples, sample + samples)
         self.file.attrs["steps"], self.file.attrs["samples"] = self.steps, self.samples
         self.file.flush()

@@ -50,7 +50,7 @@ def stream(
         for inputs, steps in pieces:
             found = live.advance(inputs, steps, record)
             counts = {n: c + counts[n] if n in counts else c for n, c in found.counts.items()}
-            writer.add({name: found.recorded[name] for name in keys}, 0, done)
+            writer.add({name: found.recorded[name] for name in keys}, 0, done, steps)
             states = later_found(states, found.unbounded, done)
             values += [u.later(done) for u in (*in_run(found.outputs), *found.beyond())]
             done += steps

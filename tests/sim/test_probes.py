@@ -172,6 +172,14 @@ def test_long_records_go_to_a_file_piece_by_piece(tmp_path: Path) -> None:
         assert dict(file["0"].attrs) == {"name": "few", "every": 7} and list(file["0/neurons"][()]) == [3, 5]
 
 
+def test_a_file_says_how_many_steps_there_were(tmp_path: Path) -> None:
+    """Of every 7th step alone it cannot be told."""
+    pieces = [({}, steps) for steps in (3, 2, 15)]
+    stream(tmp_path / "r.h5", prepare(rule_network()).begin(), pieces, [Probe("n.v", every=7)])
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert file.attrs["steps"] == 20 and file["0/values"].shape[0] == 3
+
+
 def test_a_file_says_which_neurons_a_slice_meant(tmp_path: Path) -> None:
     probe = Probe("n.v", slice(10, None, 3))
     stream(tmp_path / "r.h5", prepare(rule_network()).begin(), [({}, 4)], [probe])

@@ -77,7 +77,7 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
     some = x[: max(1, min(CHECKED, VALUES // neurons))]
     sums = {name: _Sums(network.graph.nodes[name], len(some)) for name in names}
 
-    def take(recorded: Mapping[str, Any], first: int, step: int) -> None:
+    def take(recorded: Mapping[str, Any], first: int, step: int, _: int) -> None:
         for name, held in sums.items():
             asleep = max(held.start - step, 0)  # what arrives before neurons have started is not taken in
             states = [recorded[f"{name}.{state}"][asleep:] for state in held.states]
