@@ -135,7 +135,11 @@ class Populations:
         """A constant that enters a port in every step, in its unit: one for all neurons, or one each; what is
         said twice adds up.
         """
-        shape, given = self._target(post, port, "a current").shape, np.asarray(value, np.float64)
+        shape = self._target(post, port, "a current").shape
+        try:
+            given = np.asarray(value, np.float64)
+        except (TypeError, ValueError):
+            raise GraphError(post, f"a current of {value!r}", f"one number, or {shape}") from None
         if given.size != 1 and given.shape != shape:
             raise GraphError(post, f"a current of shape {given.shape}", f"one number, or {shape}")
         held = self._currents.get((post, port), 0.0)
@@ -195,8 +199,8 @@ class Populations:
         steps = _steps(f"{pre} to {post}", delay, self.dt_s)
         projection = Projection(0, sources, rule, weight, steps, self.seed, self._number)
         projection.check(f"{pre} to {post}", sources, prod(target.shape))
-        mean = weight.mean if isinstance(weight, Normal) else weight
-        _tell_clipped(f"{pre} to {post}", np.array([mean], np.float64), self.bits, self.scale)
+        usual = weight if isinstance(weight, Normal) else Normal(weight, 0.0)
+        _tell_changed(f"{pre} to {post}", np.array([usual.mean]), usual.deviation, (self.bits, self.scale))
         self._number += 1
         self._said.setdefault((post, port), []).append(_Said(pre, projection))
 
@@ -216,7 +220,7 @@ class Populations:
             raise GraphError(pre, "was not added", f"one of {', '.join(self._nodes)}")
         sizes = prod(self._nodes[pre].shape), prod(target.shape)
         checked = checked_list(name, pre, synapses, sizes, self.dt_s)
-        _tell_clipped(name, checked.weight, self.bits, self.scale)
+        _tell_changed(name, checked.weight, 0.0, (self.bits, self.scale))
         self._lists.setdefault((post, port), []).append(checked)
 
     def graph(self, record: Sequence[str] = ()) -> Graph:
@@ -285,13 +289,20 @@ class Populations:
         )
 
 
-def _tell_clipped(name: str, weights: npt.NDArray[np.float64], bits: int, scale: float) -> None:
+def _tell_changed(
+    name: str, weights: npt.NDArray[np.float64], deviation: float, codes: tuple[int, float]
+) -> None:
     """Warn of weights that their codes do not hold; what a distribution draws beyond them is expected."""
+    bits, scale = codes
     if not bits or not scale > 0:
         return
     half = 2.0 ** (bits - 1)
-    codes = np.rint(weights / scale)
-    beyond = int(np.count_nonzero((codes < -half) | (codes > half - 1)))
+    rounded = np.rint(weights / scale)
+    beyond = int(np.count_nonzero((rounded < -half) | (rounded > half - 1)))
+    gone = int(np.count_nonzero((np.rint((np.abs(weights) + 2 * deviation) / scale) == 0) & (weights != 0)))
+    if gone > weights.size / 100:  # fewer are the middle of a distribution
+        text = f"{name}: {gone} of {weights.size} weights become 0 in codes of {bits} bits times {scale:g}"
+        warnings.warn(f"{text}. Try: a smaller scale", SpikeflowWarning, stacklevel=3)
     if beyond:
         text = f"{name}: codes of {bits} bits times {scale:g} hold weights of {-half * scale:g} to "
         text += f"{(half - 1) * scale:g}; {beyond} of {weights.size} lie beyond and are clipped"

@@ -13,7 +13,15 @@ from spikeflow.hw.pipeline import map_network
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.listed import listed
 from spikeflow.ir.nodes import Concat, Input, Poisson, Population, Procedural, Sparse
-from spikeflow.ir.projections import FixedInDegree, Normal, OneToOne, Probability, Projection, drawn
+from spikeflow.ir.projections import (
+    FixedInDegree,
+    FixedTotal,
+    Normal,
+    OneToOne,
+    Probability,
+    Projection,
+    drawn,
+)
 from spikeflow.neurons import IF, LIF, CubaLIF
 from spikeflow.populations import Populations, Synapses, Uniform, ms, mV, pA
 from spikeflow.sim import engine, reference, run
@@ -126,6 +134,10 @@ def test_what_is_refused_by_name(what: str) -> None:
         (lambda net: net.add("z", LIF(0.9), -3), r"z: got \(-3,\)"),
         (lambda net: net.project("a", "a", 80, 1.0, 1e-3), "80 is no rule"),
         (lambda net: net.project("a", "a", FixedInDegree(2), "heavy", 1e-3), "a weight of 'heavy'"),
+        (lambda net: net.project("a", "a", FixedInDegree(2), [1.0, 2.0], 1e-3), r"a weight of \[1.0, 2.0\].*connect"),
+        (lambda net: net.project("a", "a", FixedInDegree(2.5), 1.0, 1e-3), "2.5 synapses.*a whole number"),
+        (lambda net: net.project("a", "a", FixedTotal("9"), 1.0, 1e-3), "'9' synapses.*a whole number"),
+        (lambda net: net.current("a", "much"), "a current of 'much'"),
         (lambda net: net.project("a", "a", FixedInDegree(2), 1.0, "long"), "a delay of 'long'"),
         (lambda net: net.graph("a"), "the text 'a'.*\\['a'\\]"),
         (lambda net: Populations(0), "steps of 0 s"),
@@ -265,9 +277,24 @@ def test_weights_that_codes_do_not_hold_are_told(kind: str) -> None:
     for weight in (1.28, -5.0):
         with pytest.warns(SpikeflowWarning, match=r"x to a: codes of 8 bits times 0.01 hold .* 1 of "):
             joined(weight)
+    for weight in (0.004, -1e-6):
+        with pytest.warns(SpikeflowWarning, match=r"x to a: 1 of \d weights become 0 in codes of 8 bits times 0.01"):
+            joined(weight)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         joined(1.27)
         joined(-1.28)
+        joined(0.0)
+        joined(0.006)
     with pytest.raises(GraphError, match="x to a"):
         joined(1e300)
+
+
+def test_delays_between_steps_are_told() -> None:
+    net = Populations(1e-3)
+    net.add("a", LIF(0.9), 5)
+    with pytest.warns(SpikeflowWarning, match="a to a: 2 of 3 delays lie between steps of 0.001 s.* up to 0.0005 s"):
+        net.connect("a", "a", Synapses([0, 1, 2], [1, 2, 3], 1.0, [1e-3, 2.2e-3, 3.5e-3]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net.connect("a", "a", Synapses([0, 1], [1, 2], 1.0, [0.1 * 0.03, 7e-3]))

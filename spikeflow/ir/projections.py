@@ -106,7 +106,7 @@ class Projection:
         if isinstance(self.weight, str):
             raise GraphError("projection", f"a weight of {self.weight!r}", "a number, or a Normal")
         if not isinstance(self.weight, Normal):
-            object.__setattr__(self, "weight", float(self.weight))
+            object.__setattr__(self, "weight", _number("weight", self.weight))
         if not isinstance(self.delay, Normal):
             object.__setattr__(self, "delay", operator.index(self.delay))
 
@@ -166,6 +166,12 @@ class Projection:
         return float(1.0 / draw.log(np.array([1.0 - self.rule.p]))[0])
 
 
+def _number(what: str, given: object) -> float:
+    if np.ndim(given):  # type: ignore[arg-type]
+        raise GraphError("projection", f"a {what} of {given!r}", "a number, or a Normal; lists by `connect`")
+    return float(given)  # type: ignore[arg-type]
+
+
 def _check_rule(name: str, rule: Rule, sources: int, targets: int) -> None:
     if not isinstance(rule, Rule):
         raise GraphError(name, f"{rule!r} is no rule", "such as FixedInDegree(80) or Probability(0.1)")
@@ -184,6 +190,8 @@ def _check_rule(name: str, rule: Rule, sources: int, targets: int) -> None:
     if isinstance(rule, FixedInDegree | FixedTotal):
         choices = sources - (not rule.autapses)
         distinct = isinstance(rule, FixedInDegree) and not rule.multapses
+        if not isinstance(rule.count, int | np.integer):
+            raise GraphError(name, f"{rule.count!r} synapses", "a whole number")
         if rule.count < 0 or (distinct and rule.count > choices) or (rule.count and choices < 1):
             raise GraphError(
                 name, f"{rule.count} synapses chosen among {choices} sources", "fewer, or multapses"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.arrays import Codes
 from spikeflow.ir.nodes.base import Shape
 from spikeflow.ir.nodes.sparse import Sparse
 
 Array = npt.NDArray[Any]
+TOLD = 0.01  # of a step: by less nobody means another delay
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +60,19 @@ def checked_list(name: str, pre: str, given: Synapses, sizes: tuple[int, int], d
         raise GraphError(
             name, "a weight that is no number, or a delay outside 1 to 2**20 steps", f"steps of {dt_s:g} s"
         )
+    _tell_rounded(name, delay, steps, dt_s)
     weight, steps = (np.broadcast_to(x.reshape(-1), (count,)) for x in (weight, steps))
     return SynapseList(pre, source, target, weight, steps.astype(np.int64))
+
+
+def _tell_rounded(name: str, delay_s: Array, steps: Array, dt_s: float) -> None:
+    """Warn of delays between two steps."""
+    moved = np.abs(delay_s / dt_s - steps)
+    between = int(np.count_nonzero(moved > TOLD))
+    if between:
+        text = f"{name}: {between} of {delay_s.size} delays lie between steps of {dt_s:g} s and are rounded, "
+        text += f"by up to {moved.max() * dt_s:g} s. Try: shorter steps"
+        warnings.warn(text, SpikeflowWarning, stacklevel=4)
 
 
 def _neurons(name: str, given: npt.ArrayLike, size: int) -> Array:
