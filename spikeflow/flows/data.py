@@ -18,7 +18,7 @@ from spikeflow.datasets.sets.images import ImageDataset
 from spikeflow.datasets.sets.splits import held_out
 from spikeflow.errors import DataError, FileError, MissingPackage
 from spikeflow.files import mat
-from spikeflow.flows import keywords, sounds
+from spikeflow.flows import keywords, own, sounds
 from spikeflow.flows.loaded import Loaded
 from spikeflow.flows.recipe_file import Data
 from spikeflow.flows.splits import FOLDED, TENTH, parted
@@ -47,12 +47,15 @@ def load(data: Data, seed: int) -> Loaded:
         raise DataError("recipe: data.fold", data.fold, f"-1: {data.set} has no folds")
     if data.set == "digits":
         return _digits(data, seed)
+    if data.set == own.SET:
+        return own.load(data, seed)
     if data.set == ECG:
         return _ecg(data, seed)
     try:
         kind = catalog.dataset_class(data.set)
     except DataError as error:
-        raise DataError("data set", data.set, f"digits, {ECG}, {keywords.SET}, or {error.expected}") from None
+        known = f"digits, {ECG}, {keywords.SET}, {own.SET}, or {error.expected}"
+        raise DataError("data set", data.set, known) from None
     train, test = (
         catalog.load(data.set, data.folder or None, split, data.partial) for split in ("train", "test")
     )

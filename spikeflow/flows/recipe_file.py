@@ -15,7 +15,7 @@ from spikeflow.train.recipe import Recipe, check_types, of_table
 
 MAX_BYTES = 1 << 20
 STILL = ("direct", "rate")  # pictures, for as many steps as one likes
-CODINGS = (*STILL, "frames", "mel")
+CODINGS = (*STILL, "frames", "steps", "mel")
 POOLING = ("average", "max")
 KINDS = ("dense", "conv", "recurrent", "two_point")
 
@@ -65,11 +65,13 @@ class Data:
 
     Parameters
     ----------
-    set : ``digits`` (of scikit-learn), ``ecg_qtdb``, ``keywords``, or a name of the catalogue
-        (`spikeflow data list`).
-    folder : where it lies; empty: ``SPIKEFLOW_DATA``, or where `spikeflow data prepare` puts it.
-    coding : ``direct`` and ``rate`` for still pictures; ``frames`` for events; ``mel`` for sound, as
-        `hearing` says.
+    set : ``digits`` (of scikit-learn), ``ecg_qtdb``, ``keywords``, a name of the catalogue
+        (`spikeflow data list`), or ``samples``: a file of one's own, as `spikeflow convert` takes it.
+    folder : where it lies; empty: ``SPIKEFLOW_DATA``, or where `spikeflow data prepare` puts it; of
+        ``samples`` the file.
+    test : of ``samples``, the file that tests; empty: a fifth of the other, drawn from the seed.
+    coding : ``direct`` and ``rate`` for still pictures; ``frames`` for events; ``steps`` for ``samples``
+        with a time axis; ``mel`` for sound, as `hearing` says.
     steps : of a sample.
     dt_us : length of a step: of frames in the recording; for all in the file that is written.
     clip : frames hold no more than 1 a pixel and step.
@@ -100,6 +102,7 @@ class Data:
     augment: Augment = field(default=Augment())
     hearing: Hearing = field(default=Hearing())
     whole: bool = False
+    test: str = ""
 
     def __post_init__(self) -> None:
         check_types("data", self)
@@ -111,6 +114,11 @@ class Data:
         _check("data.hearing", heard or self.hearing == Hearing(), self.set, "nothing where nothing is heard")
         _check("data.whole", self.coding == "mel" or not self.whole, self.whole, "false: only sound has it")
         _check("data.fold", self.fold >= -1, self.fold, "-1 or more")
+        own, codings = self.set == "samples", ("direct", "rate", "steps")
+        _check("data.test", own or not self.test, self.test, "nothing: only samples of one's own have it")
+        _check("data.coding", own or self.coding != "steps", self.coding, "another: only samples have steps")
+        _check("data.coding", not own or self.coding in codings, self.coding, "direct, rate or steps")
+        _check("data.workers", not own or not self.workers, self.workers, "0: samples are read at once")
         _check("data.augment", not (self.augment.acts and self.workers), "workers", "workers = 0")
         for name in ("limit", "workers"):
             _check(f"data.{name}", getattr(self, name) >= 0, getattr(self, name), "0 or more")

@@ -137,7 +137,7 @@ def _written(fitted: Fitted, data: Loaded, task: Task, path: Path) -> tuple[floa
 
 def _same(task: Task) -> dict[str, Any]:
     """What a checkpoint has to be of: all that the recipe says but where data lie, and how they are read."""
-    data = {k: v for k, v in plain(task.data).items() if k not in ("folder", "workers")}
+    data = {k: v for k, v in plain(task.data).items() if k not in ("folder", "test", "workers")}
     tables = {"data": data, "network": plain(task.network), "reduce": plain(task.reduce)}
     return {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
 

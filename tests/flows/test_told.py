@@ -27,7 +27,7 @@ def test_a_network_that_learned_nothing_is_told(tmp_path: Path) -> None:
 def test_a_data_set_that_there_is_not_is_refused_with_all_that_there_are(tmp_path: Path) -> None:
     (path := tmp_path / "recipe.toml").write_text(RECIPE)
     task = recipe_file.read(path)
-    with pytest.raises(DataError, match="digits, ecg_qtdb, keywords, or one of nmnist"):
+    with pytest.raises(DataError, match="digits, ecg_qtdb, keywords, samples, or one of nmnist"):
         train(replace(task, data=replace(task.data, set="digitz")), tmp_path / "out")
     assert not list(tmp_path.glob("out/*"))
 
