@@ -56,6 +56,7 @@ public:
 
 private:
     void note(const typename Bundle<W>::Member& member, BundleRunner<A, W>& runner) {
+        if (!member.files) return runner.pass_noted();
         runner.take_noted([&](int32_t source, A value, int64_t emitted) {
             const auto i = static_cast<std::size_t>(source);
             if (member.first[i] != 0) delivery_.note(member.source[i], value, emitted);
@@ -77,7 +78,7 @@ public:
     BundleNode(const BundleText& text, std::shared_ptr<const Bundle<W>> of, std::size_t number)
         : ArrivalNode<float>(text.name, Layout(text.out, text.name)), bundle(std::move(of)), number(number), scale(text.sums.scale) {
         in_shape = text.in;
-        bias = physical_bias<float>(name, layout, text.bias);
+        take_bias(physical_bias<float>(name, layout, text.bias));
         largest = text.sums.largest;
     }
     std::unique_ptr<Runner<float>> runner(const Context<float>& context) const override;
@@ -194,6 +195,7 @@ std::shared_ptr<Bundle<W>> bundle_of(const std::vector<BundleText>& texts, const
         member.source.assign(text.sources.begin(), text.sources.end());
         for (const int32_t i : text.sources) {
             member.first.push_back(known[static_cast<std::size_t>(i)] == 0);
+            member.files = member.files || member.first.back() != 0;
             known[static_cast<std::size_t>(i)] = 1;
         }
     }

@@ -131,6 +131,7 @@ struct Bundle {
     struct Member {
         std::vector<int32_t> source;     // of each of its sources the number in the bundle
         std::vector<uint8_t> first;      // whether no member before it has this source: who files it
+        bool files = false;              // any of them
         std::vector<uint32_t> fan;
         std::vector<int32_t> reach;      // the longest delay of each source
     };

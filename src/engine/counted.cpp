@@ -11,7 +11,7 @@ public:
     CountedNode(CountedText<W> text, const CodeSums& sums) : RowNode<float, W>(text.name, text.layout), scale(sums.scale) {
         this->in_shape = std::move(text.in_shape);
         this->rows = std::move(text.rows);
-        this->bias = std::move(text.bias);
+        this->take_bias(std::move(text.bias));
         this->largest = sums.largest;
     }
     std::unique_ptr<Runner<float>> runner(const Context<float>& context) const override;

@@ -146,6 +146,8 @@ struct Kernels {
     Tally (*tally)(const R* x, int64_t n);
     void (*scaled)(R* to, const R* x, const R* factor, int32_t n);              // x factor, and +0 for -0
     void (*pool)(R* to, const R* from, const PoolView& view);                   // each window in the order in which it lies
+    // Counts times a weight, never -0; returns how many are not 0.
+    int32_t (*weigh)(R* to, const int32_t* counts, R weight, int32_t n);
 };
 
 enum class Isa { base, avx2, avx512 };
@@ -160,8 +162,8 @@ const RowKernels<V, W>& row_kernels(Isa isa);
 struct DrawKernels {
     // Words `first` to `first + count - 1` of a key.
     void (*words)(uint64_t* to, uint64_t key, uint64_t first, int32_t count);
-    // For each of n random numbers how many of the rising thresholds it reaches; n is a multiple of 64.
-    void (*events)(int32_t* to, const uint32_t* u, int32_t n, const uint32_t* thresholds, int32_t count);
+    // For each of n random numbers, two a word, how many of the rising thresholds it reaches; n is a multiple of 64.
+    void (*events)(int32_t* to, const uint64_t* words, int32_t n, const uint32_t* thresholds, int32_t count);
 };
 const DrawKernels& draw_kernels(Isa isa);
 // to = float(sums) * scale, and the sums are 0 again.

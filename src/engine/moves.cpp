@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "fixed.hpp"
 
@@ -24,6 +25,7 @@ public:
             require(total <= INT32_MAX, name, "more than 2**31 - 1 elements");
         }
         invert(sources, static_cast<std::size_t>(total));
+        for (std::size_t p = 0; p < in.size() && start_.empty(); ++p) whole_.push_back(whole(p));
     }
 
     void check_source(std::size_t port, const Layout& from) const override {
@@ -67,14 +69,26 @@ private:
         }
     }
 
+    // Where the elements of a port go one after the other, the first of them; it is not looked up where each goes, which would
+    // be a wait for memory for each spike of a large network.
+    std::optional<int32_t> whole(std::size_t port) const {
+        const std::size_t last = port + 1 < first_.size() ? first_[port + 1] : targets_.size();
+        const int32_t begin = targets_[first_[port]];
+        if (begin < 0) return {};
+        for (std::size_t i = first_[port]; i < last; ++i)
+            if (targets_[i] != begin + static_cast<int32_t>(i - first_[port])) return {};
+        return begin;
+    }
+
     // The ports' targets follow each other: so do their spikes.
     void join(Step<V>& step) const {
         Events<V>& out = step.out.write_events();
         for (std::size_t p = 0; p < this->ports; ++p) {
             const Events<V>& in = step.ports[p].value().events();
             const int32_t* targets = targets_.data() + first_[p];
+            const std::optional<int32_t> begin = whole_[p];
             for (std::size_t e = 0; e < in.size(); ++e) {
-                const int32_t to = targets[in.index[e]];
+                const int32_t to = begin ? *begin + in.index[e] : targets[in.index[e]];
                 if (to < 0) continue;
                 out.index.push(to);
                 out.value.push(in.at(e));
@@ -138,6 +152,7 @@ public:
 private:
     std::vector<Shape> shapes_;
     std::vector<std::size_t> first_;     // number of the first element of each port
+    std::vector<std::optional<int32_t>> whole_;      // of each port, where no source goes to several targets
     std::vector<int32_t> targets_;       // of each element, -1: nowhere; or of element i targets_[start_[i]] to start_[i + 1]
     std::vector<int32_t> start_;         // empty while no element goes to several targets
     bool sorted_ = true;                 // targets follow each other as their sources do

@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <cstring>
 
 #include "draw.hpp"
 
@@ -118,16 +117,9 @@ private:
             V* const to = step.out.sums();
             for (int32_t b = share.first_block(node_.layout); b < share.last_block(node_.layout); ++b) {
                 const int32_t first = node_.layout.first(b), n = draw_block(first);
-                weigh(to + first, counts_, node_.weight_, n);
-                step.counters.spikes += kernels_.nonzero(to + first, n, context_.scratch.masks);
+                step.counters.spikes += kernels_.weigh(to + first, counts_, node_.weight_, n);
                 step.out.touch(b);
             }
-        }
-
-        // The weight as a value of its own, so that the compiler makes vectors of the loop.
-        static void weigh(V* __restrict to, const int32_t* __restrict counts, V weight, int32_t n) {
-            // + 0: of no events a negative weight would make -0
-            for (int32_t i = 0; i < n; ++i) to[i] = static_cast<V>(static_cast<V>(counts[i]) * weight + V{0});
         }
 
         int32_t draw_block(int32_t first) {
@@ -135,11 +127,11 @@ private:
             const int32_t n = std::min(kBlock, node_.layout.size - first);
             draws_.words(words_, key_, static_cast<uint64_t>(first) / 2, (n + 1) / 2);
             const auto count = static_cast<int32_t>(thresholds.size());
-            std::memcpy(u_, words_, sizeof u_);
-            if (count <= kFewThresholds) draws_.events(counts_, u_, (n + 63) / 64 * 64, thresholds.data(), count);
+            if (count <= kFewThresholds) draws_.events(counts_, words_, (n + 63) / 64 * 64, thresholds.data(), count);
             else for (int32_t i = 0; i < n; ++i) {
-                int32_t k = node_.guide_[u_[i] >> 24];
-                while (k < count && u_[i] >= thresholds[static_cast<std::size_t>(k)]) ++k;
+                const auto u = static_cast<uint32_t>(words_[i / 2] >> (i & 1 ? 32 : 0));
+                int32_t k = node_.guide_[u >> 24];
+                while (k < count && u >= thresholds[static_cast<std::size_t>(k)]) ++k;
                 counts_[i] = k;
             }
             return n;
@@ -162,7 +154,6 @@ private:
         const Kernels<V>& kernels_;
         uint64_t key_ = 0;
         alignas(64) uint64_t words_[kBlock / 2] = {};      // two neurons a word, the even one below
-        alignas(64) uint32_t u_[kBlock] = {};
         alignas(64) int32_t counts_[kBlock] = {};
     };
 

@@ -26,12 +26,22 @@ public:
     bool shares() const override { return !this->layout.permuted; }
     bool hands_on_sums() const override { return true; }
 
+    // In physical order. Where all are equal a block of them is kept, which stays in the cache.
+    void take_bias(Buffer<V> all) {
+        const auto block = static_cast<std::size_t>(this->layout.block);
+        const bool equal = std::all_of(all.begin(), all.end(), [&all](V one) { return one == all[0]; });
+        if (equal && all.size() > block) all.resize(block);
+        bias_step = all.size() <= block ? 0 : this->layout.block;
+        bias = std::move(all);
+    }
+
     virtual std::span<const uint32_t> fan() const = 0;                  // synapses of each source
     virtual int32_t longest() const = 0;                                // delay
     virtual int32_t reach(std::size_t source) const = 0;                // the longest of a source
 
     Shape in_shape;                      // exactly this; empty: any of the right size
     Buffer<V> bias;
+    int32_t bias_step = 0;               // from block to block; 0 where one serves all
     int64_t largest = 0;                 // magnitude that may arrive, where integers are asked for
 };
 
@@ -137,13 +147,21 @@ public:
         }
     }
 
+    // The same where others file it: only what has to be an integer is looked at.
+    void pass_noted() {
+        for (; filed_ < noted_; ++filed_) {
+            const Events<V>& events = past_.at(filed_);
+            for (std::size_t e = 0; e < events.value.size(); ++e) static_cast<void>(entering(events.value[e]));
+        }
+    }
+
 protected:
     // File what arrived before the run and is due at `now` or later.
     virtual void refile(int32_t source, A value, int64_t emitted, int64_t now) = 0;
 
     void open_value(Slot<V>& out) const {
         out.open_dense();
-        if (!arrives_at_.bias.empty()) out.set_bias(arrives_at_.bias.span(), arrives_at_.layout.block);
+        if (!arrives_at_.bias.empty()) out.set_bias(arrives_at_.bias.span(), arrives_at_.bias_step);
     }
 
     Share share_;

@@ -87,7 +87,7 @@ template <class V, class W>
 std::unique_ptr<SparseNode<V, W>> sparse_node(const std::string& name, const Layout& layout, const Shape& in, std::span<const V> bias) {
     auto node = std::make_unique<SparseNode<V, W>>(name, layout);
     node->in_shape = in;
-    node->bias = physical_bias<V>(name, layout, bias);
+    node->take_bias(physical_bias<V>(name, layout, bias));
     return node;
 }
 

@@ -62,6 +62,15 @@ def test_engine_and_reference_draw_the_same(seed: int) -> None:
                 assert got.counts[name].semantic() == counts.semantic(), name
 
 
+@pytest.mark.parametrize("mean", [0.02, 0.2, 0.7, 1.6, 2.3, 5.0, 9.0, 14.0])
+def test_tables_of_every_length_are_searched_alike(mean: float) -> None:
+    """Few thresholds, or more than a search by halves holds: the numbers beyond them come, too."""
+    graph = driven(Poisson((4000,), mean, 5))
+    wanted = reference.prepare(graph)({}, 20).outputs["seen"]
+    for isa in range(3):
+        assert engine.prepare(graph, 1, isa)({}, 20).outputs["seen"].tobytes() == wanted.tobytes(), isa
+
+
 @pytest.mark.parametrize("name", ["cpp", "reference"])
 def test_a_cut_and_a_row_alone_change_nothing(name: str) -> None:
     graph = driven(drawn(0))
