@@ -91,7 +91,9 @@ class Populations:
     def __init__(self, dt_s: float, seed: int = 0, bits: int = 0, scale: float = 1.0) -> None:
         if isinstance(dt_s, str) or not 0 < dt_s < np.inf:
             raise GraphError("Populations", f"steps of {dt_s!r} s", "a number of seconds above 0")
-        self.dt_s, self.seed, self.bits, self.scale = dt_s, seed, bits, scale
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise GraphError("Populations", f"a seed of {seed!r}", "a whole number, 0 or more")
+        self.dt_s, self.seed, self.bits, self.scale = dt_s, int(seed), bits, scale
         self._nodes: dict[str, Population | Input | Poisson] = {}
         self._said: dict[tuple[str, str], list[_Said]] = {}
         self._fed: list[Edge] = []
@@ -108,6 +110,8 @@ class Populations:
             raise GraphError(name, f"{neuron!r} is no neuron model", "an instance, such as LIF(0.9)")
         found = _shape(name, shape)
         number, states = len(self._nodes), sorted(initial or ())
+        for state in states:
+            _expect_ends(name, state, (initial or {})[state])
         drawn = {s: _drawn((initial or {})[s], found, self.seed, number, i) for i, s in enumerate(states)}
         self._place(name, neuron.node(found, drawn))
 
@@ -195,6 +199,8 @@ class Populations:
         target = self._target(post, port, pre)
         if pre not in self._nodes:
             raise GraphError(pre, "was not added", f"one of {', '.join(self._nodes)}")
+        if pre != post and not getattr(rule, "autapses", True):
+            raise GraphError(f"{pre} to {post}", "no autapses between two populations", "those of one alone")
         sources = prod(self._nodes[pre].shape)
         steps = _steps(f"{pre} to {post}", delay, self.dt_s)
         projection = Projection(0, sources, rule, weight, steps, self.seed, self._number)
@@ -224,7 +230,13 @@ class Populations:
         self._lists.setdefault((post, port), []).append(checked)
 
     def graph(self, record: Sequence[str] = ()) -> Graph:
-        """The network; each of `record` is an output, named ``NAME out``."""
+        """The network; each of `record` is an output, named ``NAME out``.
+
+        Raises
+        ------
+        GraphError
+            Where what was added has a name that a node of the network gets, or a name is recorded twice.
+        """
         if isinstance(record, str):
             raise GraphError("record", f"is the text {record!r}, no sequence of names", f"[{record!r}]")
         nodes: dict[str, Node] = dict(self._nodes)
@@ -241,10 +253,10 @@ class Populations:
         for name, post, port, chosen in self._injected:
             to, count = f"{name} to {post}", chosen.size
             weight, shape = np.ones(1, np.float32), self._nodes[post].shape
-            nodes[to] = Sparse(np.arange(count + 1), chosen, weight, (count,), shape)
+            _put(nodes, to, Sparse(np.arange(count + 1), chosen, weight, (count,), shape))
             edges += [Edge(name, to), Edge(to, post, port)]
         for name in record:
-            nodes[f"{name} out"] = Output()
+            _put(nodes, f"{name} out", Output())
             edges.append(Edge(name, f"{name} out"))
         return Graph(nodes, tuple(edges), self.dt_s)
 
@@ -269,7 +281,7 @@ class Populations:
         first, size, edges = _sources(nodes, name, [one.source for one in said])
         moved = tuple(replace(one.projection, first=first[one.source]) for one in said)
         bias = self._currents.get((post, port))
-        nodes[name] = Procedural(moved, (size,), shape, bias, self.bits, self.scale)
+        _put(nodes, name, Procedural(moved, (size,), shape, bias, self.bits, self.scale))
         return [*edges, Edge(name, post, port)]
 
     def _connected(
@@ -279,7 +291,7 @@ class Populations:
         name, shape = f"{post}.{port} listed", self._nodes[post].shape
         first, size, edges = _sources(nodes, name, [one.pre for one in lists])
         lists = [replace(one, source=one.source + first[one.pre]) for one in lists]
-        nodes[name] = sparse_of(lists, (size,), shape, self.bits, self.scale)
+        _put(nodes, name, sparse_of(lists, (size,), shape, self.bits, self.scale))
         return [*edges, Edge(name, post, port)]
 
     def _poisson(self, shape: Shape, rate_hz: npt.ArrayLike, weight: float = 1.0) -> Poisson:
@@ -287,6 +299,23 @@ class Populations:
         return Poisson(
             shape, np.asarray(rate_hz, np.float64) * self.dt_s, self.seed, len(self._nodes), weight
         )
+
+
+def _put(nodes: dict[str, Node], name: str, node: Node) -> None:
+    """One more node, in the place of none."""
+    if name in nodes:
+        raise GraphError(name, "is the name of two nodes", "other names; each recorded once")
+    nodes[name] = node
+
+
+def _expect_ends(name: str, state: str, said: object) -> None:
+    """Raise GraphError for a distribution of an initial state that has none of its values."""
+    if isinstance(said, Uniform) and not said.low <= said.high:
+        raise GraphError(name, f"an initial {state} between {said.low:g} and {said.high:g}")
+    if isinstance(said, Normal):
+        turned = said.low is not None and said.high is not None and not said.low <= said.high
+        if turned or not said.deviation >= 0:
+            raise GraphError(name, f"an initial {state} of {said}", "a deviation of 0 or more, low <= high")
 
 
 def _tell_changed(
@@ -335,12 +364,12 @@ def _sources(
     distinct, parts = list(dict.fromkeys(sources)), f"{name} sources"
     shapes = [nodes[source].shape for source in distinct]  # type: ignore[union-attr]
     ends = np.cumsum([0, *map(prod, shapes)]).tolist()
-    nodes[parts] = Concat(0, len(distinct))
+    _put(nodes, parts, Concat(0, len(distinct)))
     edges = [Edge(parts, name)]
     for i, (source, shape) in enumerate(zip(distinct, shapes, strict=True)):
         flat = source if len(shape) == 1 else f"{source} flat"
-        if flat not in nodes:
-            nodes[flat] = Flatten()
+        if flat != source and not isinstance(nodes.get(flat), Flatten):
+            _put(nodes, flat, Flatten())
             edges.append(Edge(source, flat))
         edges.append(Edge(flat, parts, f"in{i}", 1))
     return dict(zip(distinct, ends, strict=False)), ends[-1], edges
@@ -355,7 +384,7 @@ def _steps(name: str, delay: float | Normal, dt_s: float) -> int | Normal:
 
 
 def _whole(name: str, delay: float, dt_s: float) -> int:
-    if isinstance(delay, str):
+    if isinstance(delay, str) or np.ndim(delay) or not np.isfinite(delay):
         raise GraphError(name, f"a delay of {delay!r}", "a number of seconds, or a Normal")
     steps = round(delay / dt_s)
     if steps < 1 or abs(delay / dt_s - steps) > 1e-6 * steps:

@@ -142,6 +142,14 @@ def test_what_is_refused_by_name(what: str) -> None:
         (lambda net: net.graph("a"), "the text 'a'.*\\['a'\\]"),
         (lambda net: Populations(0), "steps of 0 s"),
         (lambda net: Populations("1 ms"), "steps of '1 ms' s"),
+        (lambda net: Populations(1e-3, seed=1.5), "a seed of 1.5"),
+        (lambda net: net.project("a", "a", FixedInDegree(2), np.ones(5), 1e-3), "a weight of array"),
+        (lambda net: net.project("a", "a", FixedInDegree(2), 1.0, np.nan), "a delay of nan"),
+        (lambda net: net.project("a", "a", FixedInDegree(2), 1.0, np.array([1e-3, 2e-3])), "a delay of array"),
+        (lambda net: net.project("a", "a", FixedInDegree(2.5), 1.0, 1e-3), "2.5 synapses"),  # type: ignore[arg-type]
+        (lambda net: net.add("z", LIF(0.9), 3, {"v": Uniform(2, 1)}), "z: an initial v between 2 and 1"),
+        (lambda net: net.add("z", LIF(0.9), 3, {"v": Normal(0, 1, 2, -2)}), "low <= high"),
+        (lambda net: net.add("z", LIF(0.9), 3, {"v": Normal(0, -1)}), "a deviation of 0 or more"),
     ],
 )
 def test_things_of_another_kind_are_named(wrong: Any, said: str) -> None:
@@ -260,6 +268,37 @@ def test_lists_that_cannot_be(synapses: Synapses, reason: str) -> None:
         net.connect("b", "a", Synapses([0], [0], 1.0, 1e-3))
     net.connect("a", "a", Synapses(np.zeros(0, int), np.zeros(0, int), 1.0, 1e-3))  # none is no fault
     assert net.graph(["a"]).nodes["a.in listed"].stored == 0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("taken", ["E.in", "E.in sources", "E.in listed", "p to E", "x flat", "E out"])
+def test_no_node_takes_the_place_of_another(taken: str) -> None:
+    """A population that was called as a node of the graph was replaced by it, without a word."""
+    net = Populations(1e-3)
+    net.enter("x", (2, 2))
+    net.add("E", LIF(0.9), 5)
+    net.project("x", "E", FixedInDegree(2), 1.0, 1e-3)
+    net.connect("x", "E", Synapses([0], [1], 1.0, 1e-3))
+    net.inject("p", "E", [1])
+    assert set(net.graph(["E"]).nodes) > {"E.in", "E.in sources", "E.in listed", "p to E", "x flat", "E out"}
+    net.add(taken, LIF(0.9), 3)
+    with pytest.raises(GraphError, match=f"{taken}: is the name of two nodes"):
+        net.graph(["E"])
+
+
+def test_an_output_is_recorded_once() -> None:
+    """Named twice, every spike was counted twice."""
+    net = two()
+    with pytest.raises(GraphError, match="a out: is the name of two nodes"):
+        net.graph(["a", "a"])
+
+
+def test_no_autapses_belong_to_one_population() -> None:
+    """Between two populations of one size, each target missed the source of its own number."""
+    net = Populations(1e-3)
+    net.add("a", LIF(0.9), 5)
+    net.add("b", LIF(0.9), 5)
+    with pytest.raises(GraphError, match="a to b: no autapses between two populations"):
+        net.project("a", "b", FixedInDegree(2, autapses=False), 1.0, 1e-3)
 
 
 @pytest.mark.parametrize("kind", ["rule", "list"])
