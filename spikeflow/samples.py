@@ -24,6 +24,7 @@ from spikeflow.typing import Array
 
 MAX_BYTES = 16 * 2**30
 FLOAT32 = 4  # bytes of each value, as which samples are kept
+LISTED = 8  # names of arrays that are told
 HINT = "numpy.savez(path, x=..., y=...)"
 BYTES = "x holds bytes"  # how the warning begins
 BYTE_LIKE = 128  # the largest of 8-bit integers from which on they are taken for pictures of 0 to 255
@@ -244,7 +245,8 @@ def _read(path: Path) -> Samples:
             raise FileError(
                 path, "holds no .npy files", "a folder of one .npy file for each sample, or a .npz file"
             )
-        return gathered((read_npy(file) for file in files), single=True)
+        found = gathered((read_npy(file) for file in files), single=True)
+        return replace(found, names=tuple(map(str, files)))
     return Samples(read_npy(path)) if path.suffix == ".npy" else read_npz(path)
 
 
@@ -286,13 +288,16 @@ def read_npz(path: str | Path) -> Samples:
         Where the arrays are empty, of a wrong kind, or not finite.
     """
     arrays = npz.read(path, npz.Wanted(("x", "y"), MAX_BYTES, FLOAT32))
-    others = [] if "x" in arrays else [name for name in npz.names(path) if name != "y"]
-    if len(others) > 1:
-        several = npz.read(path, npz.Wanted(others, MAX_BYTES, FLOAT32))
-        return side_by_side(several, arrays.get("y"))
-    if "x" not in arrays:
-        raise FileError(path, "holds no array x", HINT)
-    return Samples(arrays["x"], arrays.get("y"))
+    others = [name for name in npz.names(path) if name not in ("x", "y")]
+    listed = ", ".join(others[:LISTED])
+    if "x" in arrays:
+        found = Samples(arrays["x"], arrays.get("y"))
+        left = f"{path}: of its arrays x are the samples and y the labels; not read: {listed}"
+        return replace(found, warnings=(*found.warnings, left)) if others else found
+    several = npz.read(path, npz.Wanted(others, MAX_BYTES, FLOAT32)) if len(others) > 1 else {}
+    if not several or any(array.ndim < 2 for array in several.values()):
+        raise FileError(path, f"holds no array x{f', but {listed}' if others else ''}", HINT)
+    return side_by_side(several, arrays.get("y"))
 
 
 def read_arrays(path: str | Path, names: Iterable[str], limit: int = MAX_BYTES) -> dict[str, Array]:

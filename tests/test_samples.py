@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from spikeflow.errors import DataError, FileError
-from spikeflow.samples import read_arrays, read_npz
+from spikeflow.samples import read_arrays, read_npz, samples_of
 
 
 def _save(path: Path, **arrays: np.ndarray) -> Path:
@@ -95,3 +95,25 @@ def test_named_arrays_within_a_limit(tmp_path: Path) -> None:
     assert list(held) == ["one"] and held["one"].tolist() == [0, 1, 2, 3]
     with pytest.raises(FileError, match="the limit is 31"):
         read_arrays(tmp_path / "a.npz", ("one",), limit=31)
+
+
+def test_arrays_that_are_not_read_are_told(tmp_path: Path) -> None:
+    """Labels under another name than y were passed over, and accuracy was not measured, without a word."""
+    x = np.ones((4, 3))
+    found = read_npz(_save(tmp_path / "a.npz", x=x, labels=np.arange(4), x_test=x))
+    assert found.y is None and found.warnings[-1].endswith("not read: labels, x_test")
+    assert not read_npz(_save(tmp_path / "a.npz", x=x, y=np.arange(4))).warnings
+    bytes_too = read_npz(_save(tmp_path / "a.npz", x=np.full((4, 3), 200, np.uint8), z=x))
+    assert len(bytes_too.warnings) == 2
+    for arrays in ({"X": x, "Y": np.arange(4)}, {"x_train": x, "y_train": np.arange(4)}, {"a": x}):
+        with pytest.raises(FileError, match=f"holds no array x, but {', '.join(arrays)}"):
+            read_npz(_save(tmp_path / "a.npz", **arrays))
+
+
+def test_samples_of_a_folder_have_the_names_of_their_files(tmp_path: Path) -> None:
+    """10.npy comes before 2.npy: an answer without its name went to another sample."""
+    for i in range(12):
+        np.save(tmp_path / f"{i}.npy", np.full(3, float(i)))
+    found = samples_of(tmp_path)
+    assert [float(Path(name).stem) for name in found.names] == found.x[:, 0].tolist()
+    assert found.names[2].endswith("10.npy")

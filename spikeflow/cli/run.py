@@ -101,7 +101,8 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
     if click.get_current_context().get_parameter_source("seed") is not click.core.ParameterSource.DEFAULT:
         network = network.with_seed(seed)
     options["kept"] = reading_points(options["steps"] or network.record.steps)
-    options["record"] = tuple(from_text(text, network.graph) for text in options["record"])
+    with console.heard() as of_names:
+        options["record"] = tuple(from_text(text, network.graph) for text in options["record"])
     options["start"] = Checkpoint.load(load) if load else None
     written = [path for path in (out, save, record_out) if path]
     written += _keep(network.graph, options)
@@ -113,7 +114,7 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
         return
     summary = summarise(network, evaluation, samples.y)
     if out:
-        write_answers(out, evaluation)
+        write_answers(out, evaluation, samples.names)
     if save and evaluation.checkpoint is not None:
         evaluation.checkpoint.save(save)
     facts, told = _facts(network, evaluation, recordings.answered(network, samples, evaluation), load)
@@ -121,7 +122,7 @@ def command(file: str, data: str, as_json: bool, seed: int, **options: Any) -> N
     facts = {"file": file, "engine": options["engine"], **facts, **of_run, **summary.to_json()}
     lines = [*told, *(f"digest: {text}" for text in of_run.values()), summary.to_text()]
     lines += [f"Written: {path}" for path in written]
-    console.emit(as_json, {**facts, "warnings": warned}, "\n".join(lines))
+    console.emit(as_json, {**facts, "warnings": [*of_names, *warned]}, "\n".join(lines))
 
 
 def _facts(

@@ -10,6 +10,7 @@ from typing import Any
 from spikeflow.convert.outputs import ann_accuracy
 from spikeflow.convert.passes.observe import Progress, check_data
 from spikeflow.convert.pipeline import Conversion
+from spikeflow.convert.trace.usual import as_usual
 from spikeflow.convert.verify.answers import alike, ann_outputs, layers_against, moments
 from spikeflow.errors import DataError
 from spikeflow.ir.graph import Graph
@@ -73,6 +74,7 @@ class Agreement:
         return "\n".join(lines)
 
 
+@as_usual
 def agreement(
     conversion: Conversion,
     x: object,

@@ -27,6 +27,7 @@ from spikeflow.convert.passes.thresholds import data_free_thresholds, percentile
 from spikeflow.convert.report import final_verdicts, verdict_table
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
+from spikeflow.convert.trace.usual import as_usual
 from spikeflow.convert.verify.answers import VERIFIED
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.errors import ConversionError, SpikeflowError
@@ -106,6 +107,7 @@ class Explanation:
         return "\n".join([*verdict_table(self.verdicts), "", end, *told])
 
 
+@as_usual
 def explain(
     source: sources.Source,
     x: object = None,

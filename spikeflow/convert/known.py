@@ -9,7 +9,13 @@ import numpy as np
 from spikeflow.convert.capture.builder import Captured
 from spikeflow.convert.cautions import cautions
 from spikeflow.convert.options import ConvertOptions
-from spikeflow.convert.outputs import ann_accuracy, check_labels, described, output_warnings
+from spikeflow.convert.outputs import (
+    ann_accuracy,
+    axis_warnings,
+    check_labels,
+    described,
+    output_warnings,
+)
 from spikeflow.convert.passes.observe import Stats
 from spikeflow.convert.passes.silent import silent_layers
 from spikeflow.convert.verify.calibrated import Calibration
@@ -61,6 +67,7 @@ class Known:
             *cautions(captured, options, len(self.calibration.parts.digests)),
             *map(_silent, silent_layers(self.stats)),
             *output_warnings(self.stats.outputs, self.outputs, self.calibration.y),
+            *axis_warnings(captured.graph, self.outputs, self.calibration.y),
             *self.calibration.samples.warnings,
         )
 

@@ -10,6 +10,8 @@ import numpy as np
 from spikeflow.convert.options import ConvertOptions
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir import answer
+from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Permute
 from spikeflow.ir.record import OutputRecord
 from spikeflow.ir.score import checked_labels, doubts, score
 from spikeflow.typing import Array
@@ -97,3 +99,32 @@ def output_warnings(logits: Mapping[str, Array], outputs: Outputs, y: Array | No
                 "gives one class to all. Try: --answer value, if it is a value"
             )
     return tuple(found)
+
+
+def axis_warnings(graph: Graph, outputs: Outputs, y: Array | None) -> tuple[str, ...]:
+    """Of maps whose classes, read along the first axis, are what a last layer put on another one, as a Linear
+    of samples with several axes does.
+    """
+    found = []
+    for output in outputs:
+        shape = graph.shapes[output.node]
+        at = _channels_at(graph, output.node)
+        if at and answer.kind_of(shape, output.answer, y) == answer.MAP:
+            found.append(
+                f"the output {output.name} has the shape {shape}: classes are read along its first axis, "
+                f"and its last layer puts what it tells apart on axis {at} (from 0). Try: "
+                f".movedim({at + 1}, 1) at the end of forward(), as torch's cross_entropy takes it; or "
+                "--answer value"
+            )
+    return tuple(found)
+
+
+def _channels_at(graph: Graph, name: str) -> int:
+    """At which axis of an output the channels of the layer before it end; 0 where no move comes between."""
+    at, before = 0, graph.inputs_of(name)
+    axes = tuple(range(len(graph.shapes[name])))
+    while len(before) == 1 and isinstance(node := graph.nodes[before[0].src], Permute):
+        axes = tuple(node.axes[axis] for axis in axes)
+        at = axes.index(0)
+        before = graph.inputs_of(before[0].src)
+    return at

@@ -26,6 +26,7 @@ from spikeflow.convert.report import ConversionReport, final_verdicts, layer_rep
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
+from spikeflow.convert.trace.usual import as_usual
 from spikeflow.convert.verify.answers import Alternatives, Case, later, longer, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
@@ -59,6 +60,7 @@ class Conversion:
         return self.report.warnings
 
 
+@as_usual
 def convert(
     source: sources.Source,
     x: object = None,

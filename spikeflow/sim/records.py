@@ -5,6 +5,7 @@ ports; of all neurons, or of some.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population, Shape
@@ -70,7 +71,11 @@ class Probe:
             got = f"neurons {self.neurons!r}"
             wanted = "one or more whole numbers from 0 on, or a slice"
             raise DataError(f"probe of {self.name}", got, wanted) from error
-        object.__setattr__(self, "neurons", np.unique(given).astype(np.int32))
+        kept = np.unique(given).astype(np.int32)
+        if not np.array_equal(kept, given):
+            text = f"probe of {self.name}: its neurons are kept in ascending order, each once"
+            warnings.warn(text, SpikeflowWarning, stacklevel=3)
+        object.__setattr__(self, "neurons", kept)
 
     @property
     def key(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,8 @@ def answers(evaluation: Evaluation) -> dict[str, Array]:
     return found
 
 
-def write_answers(path: PathLike, evaluation: Evaluation) -> None:
-    """Write `answers`, whole or not at all.
+def write_answers(path: PathLike, evaluation: Evaluation, names: Sequence[str] = ()) -> None:
+    """Write `answers`, whole or not at all; beside them the names of the files that the samples came from.
 
     Raises
     ------
@@ -46,5 +47,6 @@ def write_answers(path: PathLike, evaluation: Evaluation) -> None:
         Where the file cannot be written; what was there before is then still there.
     """
     image = io.BytesIO()
-    np.savez(image, **answers(evaluation))  # pyright: ignore[reportArgumentType]  numpy types the names as flags
+    named = {"names": np.array(names)} if names else {}
+    np.savez(image, **answers(evaluation), **named)  # pyright: ignore[reportArgumentType]  numpy types the names as flags
     replace_file(path, (image.getvalue(),))

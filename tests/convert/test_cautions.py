@@ -83,3 +83,19 @@ def test_no_grad_within_forward() -> None:
 
     module, x = Calls(call, inner=net()).eval(), samples((6,), 60)
     assert convert(module, x).report.difference == pytest.approx(0, abs=1e-5)
+
+
+def test_classes_on_another_axis_than_the_first_are_told() -> None:
+    """A Linear of samples with several axes answers along the last; classes are read along the first."""
+    words = "its last layer puts what it tells apart on axis 1"
+    x = samples((4, 6), 60)
+    tagger = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 4)).eval()
+    assert words in said(tagger, x) and words in said(tagger, x[:, :1])
+    assert words not in said(tagger, x, answer="value")
+    turned = Calls(lambda m, v: m.net(v).movedim(2, 1), net=tagger).eval()
+    assert words not in said(turned, x)
+    pictures, conv = samples((2, 5, 4), 60), nn.Sequential(nn.Conv2d(2, 6, 3), nn.ReLU(), nn.Conv2d(6, 3, 1)).eval()
+    assert "puts what it tells" not in said(conv, pictures)
+    last = Calls(lambda m, v: m.net(v).permute(0, 2, 3, 1), net=conv).eval()
+    assert "on axis 2 (from 0). Try: .movedim(3, 1)" in said(last, pictures)
+    assert words not in said(net(), samples((6,), 60))

@@ -8,6 +8,7 @@ repeated, a slice or none, every 1 to 9 steps.
 
 from __future__ import annotations
 
+import warnings
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import pytest
 from hypothesis import given
 
 from spikeflow import read_records
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.sim import Probe, State, engine, prepare, process, reference, run
@@ -185,6 +186,15 @@ def test_a_file_says_which_neurons_a_slice_meant(tmp_path: Path) -> None:
     stream(tmp_path / "r.h5", prepare(rule_network()).begin(), [({}, 4)], [probe])
     with h5py.File(tmp_path / "r.h5") as file:
         assert file["0"].attrs["neurons"] == "10::3"
+
+
+def test_an_order_that_is_not_kept_is_told() -> None:
+    for neurons in ([7, 2], [2, 2], np.array([5, 1, 3])):
+        with pytest.warns(SpikeflowWarning, match="n.v: its neurons are kept in ascending order, each once"):
+            Probe("n.v", neurons)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Probe("n.v", [2, 7])
 
 
 def test_probes_in_words() -> None:

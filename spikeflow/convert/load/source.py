@@ -17,6 +17,7 @@ from spikeflow.convert.load.several import SideBySide, plain_names
 from spikeflow.convert.load.tree import FileNetwork
 from spikeflow.convert.trace.aten import AtenGraph, from_module
 from spikeflow.convert.trace.forecast import HINT, expect_room_to_try
+from spikeflow.convert.trace.usual import expect_values
 from spikeflow.errors import ConversionError, DataError, ModelError
 from spikeflow.files import memory
 from spikeflow.ir.nodes import Shape
@@ -57,6 +58,7 @@ def opened_with_warnings(
         raise _no_source(source)
     if isinstance(found.network, nn.Module):
         refuse_spiking(found.network)
+        expect_values(found.network)
     if isinstance(found.network, FileNetwork) and shape is not None:
         return found.network, (*found.warnings, *found.network.enter(tuple(shape)))
     return found.network, found.warnings

@@ -83,7 +83,7 @@ def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tupl
 def warn(texts: tuple[str, ...]) -> None:
     """Each text as a SpikeflowWarning."""
     for text in texts:
-        warnings.warn(text, SpikeflowWarning, stacklevel=3)
+        warnings.warn(text, SpikeflowWarning, stacklevel=4)  # beyond `as_usual`, too
 
 
 def ann_outputs(ann: Graph, x: Array) -> dict[str, Array]:
