@@ -147,9 +147,9 @@ def test_what_is_refused_by_name(what: str) -> None:
         (lambda net: net.project("a", "a", FixedInDegree(2), 1.0, np.nan), "a delay of nan"),
         (lambda net: net.project("a", "a", FixedInDegree(2), 1.0, np.array([1e-3, 2e-3])), "a delay of array"),
         (lambda net: net.project("a", "a", FixedInDegree(2.5), 1.0, 1e-3), "2.5 synapses"),  # type: ignore[arg-type]
-        (lambda net: net.add("z", LIF(0.9), 3, {"v": Uniform(2, 1)}), "z: an initial v between 2 and 1"),
+        (lambda net: net.add("z", LIF(0.9), 3, {"v": Uniform(2, 1)}), r"z: an initial v of Uniform\(low=2, high=1\)"),
         (lambda net: net.add("z", LIF(0.9), 3, {"v": Normal(0, 1, 2, -2)}), "low <= high"),
-        (lambda net: net.add("z", LIF(0.9), 3, {"v": Normal(0, -1)}), "a deviation of 0 or more"),
+        (lambda net: net.add("z", LIF(0.9), 3, {"v": Normal(0, -1)}), "a deviation from 0 on"),
     ],
 )
 def test_things_of_another_kind_are_named(wrong: Any, said: str) -> None:
