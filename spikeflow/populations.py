@@ -91,7 +91,9 @@ class Populations:
     def __init__(self, dt_s: float, seed: int = 0, bits: int = 0, scale: float = 1.0) -> None:
         if isinstance(dt_s, str) or not 0 < dt_s < np.inf:
             raise GraphError("Populations", f"steps of {dt_s!r} s", "a number of seconds above 0")
-        self.dt_s, self.seed, self.bits, self.scale = dt_s, _seed(seed), bits, scale
+        if not isinstance(seed, int | np.integer):
+            raise GraphError("Populations", f"a seed of {seed!r}", "a whole number, 0 or more")
+        self.dt_s, self.seed, self.bits, self.scale = dt_s, int(seed), bits, scale
         self._nodes: dict[str, Population | Input | Poisson] = {}
         self._said: dict[tuple[str, str], list[_Said]] = {}
         self._fed: list[Edge] = []
@@ -107,8 +109,7 @@ class Populations:
         if not isinstance(neuron, NeuronModel):
             raise GraphError(name, f"{neuron!r} is no neuron model", "an instance, such as LIF(0.9)")
         found = _shape(name, shape)
-        number, states = len(self._nodes), sorted(initial or ())
-        _expect_ends(name, initial or {})
+        number, states = len(self._nodes), _states(name, initial or {})
         drawn = {s: _drawn((initial or {})[s], found, self.seed, number, i) for i, s in enumerate(states)}
         self._place(name, neuron.node(found, drawn))
 
@@ -305,19 +306,14 @@ def _put(nodes: dict[str, Node], name: str, node: Node) -> None:
     nodes[name] = node
 
 
-def _seed(given: object) -> int:
-    if not isinstance(given, int | np.integer):
-        raise GraphError("Populations", f"a seed of {given!r}", "a whole number, 0 or more")
-    return int(given)
-
-
-def _expect_ends(name: str, initial: Initial) -> None:
-    """Raise GraphError for a distribution of an initial state that has no value."""
+def _states(name: str, initial: Initial) -> list[str]:
+    """The states, sorted; GraphError for a distribution that has no value."""
     for state, said in initial.items():
         if isinstance(said, Uniform | Normal):
             turned = said.low is not None and said.high is not None and not said.low <= said.high
             if turned or (isinstance(said, Normal) and not said.deviation >= 0):
                 raise GraphError(name, f"an initial {state} of {said}", "low <= high, a deviation from 0 on")
+    return sorted(initial)
 
 
 def _tell_changed(
