@@ -40,10 +40,15 @@ def measured(args: argparse.Namespace, steps: int) -> dict[str, Any]:
         checkpoint, training.x, arch=f"architectures:{args.net}", steps=steps, percentile=args.percentile
     )
     converted = time.perf_counter()
-    options = Finetune(args.epochs, args.rate, args.batch, args.seed, augment=Augment(shift=4, flip=True))
-    folder = args.checkpoints / f"{args.net}_{steps}"
-    session = Session(folder, resume=True, tell=lambda row: print(row.to_text(), flush=True))
-    found = finetune(conversion, training.x, options=options, session=session, forecast=_forecast)
+    made, rounds = conversion, []
+    for index, (epochs, rate, gradient) in enumerate(zip(args.epochs, args.rate, args.gradient, strict=True)):
+        given = {"augment": Augment(shift=4, flip=True), "gradient": gradient}
+        options = Finetune(epochs, rate, args.batch, args.seed, **given)
+        folder = args.checkpoints / (f"{args.net}_{steps}" + (f"_{index + 1}_{gradient}" if index else ""))
+        session = Session(folder, resume=True, tell=lambda row: print(row.to_text(), flush=True))
+        found = finetune(made, training.x, options=options, session=session, forecast=_forecast)
+        made = found.conversion
+        rounds.append(found.to_json())
     trained = time.perf_counter()
     test = cifar.load(args.data, "test", args.images)
     parts = np.array_split(test.x, max(1, len(test.x) // AT_ONCE))
@@ -52,8 +57,8 @@ def measured(args: argparse.Namespace, steps: int) -> dict[str, Any]:
         "images": len(test.x),
         "ann": float((ann == test.y).mean()),
         "before": _right(conversion.network, test),
-        "after": _right(found.conversion.network, test),
-        "selection": found.to_json(),
+        "after": _right(made.network, test),
+        "rounds": rounds,
         "convert_s": round(converted - start, 1),
         "finetune_s_of_this_sitting": round(trained - converted, 1),
         "alphabet": "binary",
@@ -79,8 +84,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 2])
     parser.add_argument("--samples", type=int, default=20000)
     parser.add_argument("--images", type=int, default=9886)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    # one of each for every round, which begins with what the one before gave
+    parser.add_argument("--epochs", type=int, nargs="+", default=[10])
+    parser.add_argument("--rate", type=float, nargs="+", default=[1e-3])
+    parser.add_argument("--gradient", choices=("rates", "steps"), nargs="+", default=["rates"])
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--percentile", type=float, default=97.5)
     parser.add_argument("--seed", type=int, default=0)

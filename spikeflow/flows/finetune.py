@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,31 +11,28 @@ import numpy as np
 import torch
 
 from spikeflow.convert import capture_trained
-from spikeflow.convert.passes.balance import readout_of
 from spikeflow.convert.passes.units import rescaled, thresholds_of, unit_thresholds
 from spikeflow.convert.pipeline import Conversion
-from spikeflow.convert.verify.answers import Case, ann_outputs, verify, warn
+from spikeflow.convert.verify.answers import Case, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.layer_errors import layer_errors
 from spikeflow.convert.verify.read_out import settled
 from spikeflow.errors import ConversionError, DataError
+from spikeflow.flows.by_rates import ByRates, goes_by_rates
+from spikeflow.flows.taught import Taught, Teaching, counted_steps, parted
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.input_record import InputRecord
-from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network
 from spikeflow.neurons.graph_net import GraphNet
 from spikeflow.neurons.surrogate import Triangle
-from spikeflow.samples import Samples
-from spikeflow.sim.classify import evaluate
 from spikeflow.train.augment import Augment
-from spikeflow.train.batches import Arrays, Batch, Coding, Splits
+from spikeflow.train.batches import Splits
 from spikeflow.train.history import Epoch
 from spikeflow.train.inside import neurons
 from spikeflow.train.loop import Session, fit
 from spikeflow.train.recipe import Distillation, Loss, Optimiser, Recipe, Schedule
-from spikeflow.typing import Array
 
-FEWEST = 20  # samples to train on, and to select by
+RATES, STEPS = GRADIENTS = ("rates", "steps")
 
 
 @dataclass(frozen=True)
@@ -49,15 +46,30 @@ class Finetune:
     temperature : of the teacher's answers, in units of its logits.
     labels : share of the loss that labels have, where the samples have any; the rest is the teacher's.
     augment : what is done to training samples, `train.augment`; the ANN answers to what came of it.
+    layers : how much it counts that layers spike as often as the ANN's are active, `train.loss.layers`.
+    gradient : "rates", through the mean over the steps (`flows.by_rates`), or "steps", through each of them,
+        which takes twice as long. Networks whose layers wake late, and neurons that reset to zero, are
+        trained by steps in any case.
     """
 
     epochs: int = 10
     rate: float = 1e-3
-    batch_size: int = 64
+    batch_size: int = 32
     seed: int = 0
     temperature: float = 2.0
     labels: float = 0.0
     augment: Augment = Augment()
+    layers: float = 1.0
+    gradient: str = "rates"
+
+    @property
+    def teaching(self) -> Teaching:
+        """What batches are made for."""
+        return Teaching(self.batch_size, self.seed, self.augment, bool(self.labels), bool(self.layers))
+
+    def __post_init__(self) -> None:
+        if self.gradient not in GRADIENTS:
+            raise DataError("fine-tuning: gradient", repr(self.gradient), f"one of {', '.join(GRADIENTS)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +123,16 @@ def finetune(
     session: Session = Session(),  # noqa: B008  frozen
     forecast: Callable[[float], None] | None = None,
 ) -> Finetuned:
-    """Train a converted network at its own number of steps to answer as its ANN does.
+    """Train a converted network at its own number of steps to answer as its ANN does, layer by layer.
 
-    Loss: K^2 KL(softmax(ANN / K) | softmax(SNN / K)) of the mean outputs, K the temperature, by
-    back-propagation through all steps, with triangular surrogates as wide as a threshold. Trained are weights
-    and biases, with all potentials counted in thresholds; so thresholds are trained, too.
+    Loss: K^2 KL(softmax(ANN / K) | softmax(SNN / K)) of the mean outputs, K the temperature, and over layers
+    the mean of |r - clip(a / theta, 0, 1)|^2 relative to the size of the second, r the share of steps with a
+    spike, a the ANN's activation. By back-propagation through the mean over the steps (`flows.by_rates`), or
+    through all steps with triangular surrogates as wide as a threshold. Trained are weights and biases, with
+    all potentials counted in thresholds; so thresholds are trained, too.
 
-    Sources: distillation, Hinton, Vinyals, Dean 2015, arXiv 1503.02531; training what was converted, Rathi et
-    al., ICLR 2020.
+    Sources: distillation, Hinton, Vinyals, Dean 2015, arXiv 1503.02531; layers that follow, Romero et al.,
+    ICLR 2015, arXiv 1412.6550; training what was converted, Rathi et al., ICLR 2020.
 
     Parameters
     ----------
@@ -145,25 +159,36 @@ def finetune(
     if calibration is None:
         raise DataError("calibration data", "none", "the samples of the conversion")
     thetas = thresholds_of(network.graph)
-    splits = _splits(conversion, calibration, options)
-    recipe = _recipe(options, _counted(network), calibration.y is not None)
+    recipe = _recipe(options, counted_steps(network), calibration.y is not None)
+    splits = parted(conversion, calibration, options.teaching)
     torch.manual_seed(options.seed)
-    net = GraphNet(unit_thresholds(network.graph))
-    for layer in neurons(net).values():
-        layer.derivative = Triangle()
+    net = _trainable(unit_thresholds(network.graph), options)
     if forecast is not None:
         forecast(_seconds(net, splits.train, options.epochs))
     same = {"graph": network.graph.digest, "train": splits.train.digest, "valid": splits.valid.digest}
+    same["gradient"] = RATES if isinstance(net, ByRates) else STEPS
     fitted = fit(net, Splits(splits.train, splits.valid), recipe, replace(session, same=same))
     before, after = splits.valid.right(network), fitted.history[fitted.best - 1].valid_accuracy
     chosen, kept = network.graph, before > after
     if not kept:
-        trained = capture_trained(fitted.net, steps=network.record.steps).graph
+        plain = GraphNet(unit_thresholds(network.graph))
+        plain.load_state_dict(fitted.net.state_dict())
+        trained = capture_trained(plain, steps=network.record.steps).graph
         chosen = rescaled(trained, {n: theta.astype(np.float64) for n, theta in thetas.items()})
     made = _verified(conversion, chosen, calibration, _told(before, after) if kept else ())
     return Finetuned(
         made, fitted.history, fitted.best, before, (len(splits.train.arrays.x), len(splits.valid.arrays.x))
     )
+
+
+def _trainable(graph: Graph, options: Finetune) -> GraphNet:
+    """The network with thresholds of 1, its gradient that of rates where it has them."""
+    if options.gradient == RATES and goes_by_rates(graph):
+        return ByRates(graph)
+    net = GraphNet(graph)
+    for layer in neurons(net).values():
+        layer.derivative = Triangle()
+    return net
 
 
 def _check(conversion: Conversion) -> None:
@@ -186,100 +211,33 @@ def _check(conversion: Conversion) -> None:
         )
 
 
-def _counted(network: Network) -> int:
-    """The steps that the read-out adds up."""
-    node = network.graph.nodes[readout_of(network.graph)]
-    assert isinstance(node, Population)
-    return network.record.steps - node.start
-
-
-class _Taught:
-    """Batches with what the ANN answers to each sample, augmented as it is; the class that it names is the
-    label where samples have none. Not every class need occur.
-    """
-
-    def __init__(self, arrays: Arrays, conversion: Conversion, labelled: bool) -> None:
-        self.arrays, self.ann, self.labelled = arrays, conversion.ann, labelled
-        self.counted = _counted(conversion.network)
-
-    @property
-    def digest(self) -> str:
-        """Of all that decides which batches an epoch gives."""
-        return f"{self.arrays.digest} {self.ann.digest} {self.labelled}"
-
-    def __len__(self) -> int:
-        """Batches of an epoch."""
-        return len(self.arrays)
-
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """All batches of an epoch; the read-out adds up so many steps, and so do the ANN's answers."""
-        for batch in self.arrays.epoch(number):
-            logits = torch.from_numpy(self._answers(batch.x[0].numpy()))
-            labels = batch.labels if self.labelled else logits.argmax(1)
-            yield replace(batch, labels=labels, teacher=logits * self.counted)
-
-    def right(self, network: Network) -> float:
-        """The share of samples that a network answers as their labels say."""
-        x = self.arrays.x
-        wanted = self.arrays.y if self.labelled else self._answers(x).argmax(1)
-        return float((evaluate(network, Samples(x, prepared=True)).predictions() == wanted).mean())
-
-    def _answers(self, x: Array) -> Array:
-        return ann_outputs(self.ann, x)[self.ann.outputs[0]].astype(np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class _Parts:
-    """Samples to train on, and to select by."""
-
-    train: _Taught
-    valid: _Taught
-
-
-def _splits(conversion: Conversion, calibration: Calibration, options: Finetune) -> _Parts:
-    """Samples to train on, and to select by: of those that set thresholds, whose order is that of hashes."""
-    x = calibration.setting
-    selecting = max(len(x) // 10, FEWEST)
-    if len(x) < selecting + FEWEST:
-        wanted = f"{2 * FEWEST} samples beside the quarter that is held back"
-        raise DataError("calibration data: --finetune", f"{len(x)} samples", wanted, "more samples")
-    labelled = bool(options.labels) and calibration.y is not None
-    y = np.zeros(len(x), np.int64)
-    if options.labels and calibration.y is not None:
-        y = calibration.y[calibration.parts.setting]
-    steps, size = conversion.network.record.steps, options.batch_size
-
-    def part(chosen: slice, augment: Augment, shuffle: bool) -> _Taught:
-        coding = Coding("direct", steps, augment=augment)
-        arrays = Arrays(x[chosen], y[chosen], coding, size, options.seed, shuffle)
-        return _Taught(arrays, conversion, labelled)
-
-    train = part(slice(selecting, None), options.augment, True)
-    return _Parts(train, part(slice(selecting), Augment(), False))
-
-
 def _recipe(options: Finetune, counted: int, labelled: bool) -> Recipe:
-    """The read-out adds up so many steps, so that a temperature counts as often."""
+    """The read-out adds up so many steps: a temperature counts as often, and a loss as its square."""
     if options.labels and not labelled:
         raise DataError("--finetune-labels", options.labels, "0 where samples have no labels", "labels (y)")
-    teacher = Distillation("the ANN", 1 - options.labels, options.temperature * counted)
+    size = float(counted**2)
+    teacher = Distillation(
+        "the ANN", 1 - options.labels, options.temperature * counted, options.layers * size
+    )
     return Recipe(
         options.epochs,
         options.seed,
         loss=Loss(reading="last"),
-        optimiser=Optimiser(rate=options.rate, clip=1.0),
+        optimiser=Optimiser(rate=options.rate, clip=size),
         schedule=Schedule("one_cycle"),
         distillation=teacher,
     )
 
 
-def _seconds(net: GraphNet, batches: _Taught, epochs: int) -> float:
-    """What all epochs are expected to take: the second batch forwards and back, times all batches."""
-    batch = next(iter(batches.epoch(0)))
-    spent = 0.0
-    for _ in range(2):
+def _seconds(net: GraphNet, batches: Taught, epochs: int) -> float:
+    """What all epochs are expected to take: the second batch taught, forwards and back, times all batches."""
+    coming = batches.epoch(0)
+    spent, start = 0.0, time.perf_counter()
+    for _ in range(min(2, len(batches))):
         start = time.perf_counter()
-        outputs, _ = net(batch.x)
+        batch = next(coming)
+        found, _ = net(batch.x, record=tuple(batch.layers))
+        outputs = next(iter(found.values())) if batch.layers else found
         outputs[-1].sum().backward()
         spent = time.perf_counter() - start
     net.zero_grad(set_to_none=True)

@@ -176,11 +176,13 @@ def moved(node: Move, x: list[torch.Tensor], shape: Shape) -> torch.Tensor:
 
 def convolved(node: Conv2d, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """What a convolution hands on, with these weights."""
-    ends = [n for pair in reversed(node.padding) for n in pair]
+    if node.axes not in _CONVOLUTIONS:
+        raise UnsupportedLayer("NodeLayer", f"a convolution along {node.axes} axes", "three at most")
+    within = tuple(min(pair) for pair in node.padding)  # torch's own, without a copy of the picture
+    rest = [(before - n, after - n) for (before, after), n in zip(node.padding, within, strict=True)]
+    ends = [n for pair in reversed(rest) for n in pair]
     padded = F.pad(x, ends) if any(ends) else x
-    if node.axes in _CONVOLUTIONS:
-        return _CONVOLUTIONS[node.axes](padded, weight, bias, node.stride, 0, node.dilation, node.groups)
-    raise UnsupportedLayer("NodeLayer", f"a convolution along {node.axes} axes", "three at most")
+    return _CONVOLUTIONS[node.axes](padded, weight, bias, node.stride, within, node.dilation, node.groups)
 
 
 def summed(node: SumPool, x: torch.Tensor) -> torch.Tensor:

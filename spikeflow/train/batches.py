@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any, Protocol
 
@@ -38,13 +38,15 @@ class Batches(Protocol):
 @dataclass(frozen=True)
 class Batch:
     """Samples side by side, time first; `mask` ``(T, B)`` says which steps belong to each, `teacher`
-    ``(B, C)`` the logits that are followed.
+    ``(B, C)`` the logits that are followed, `layers` by name what layers should hand on in the mean over
+    steps, ``(B, *shape)``.
     """
 
     x: torch.Tensor
     labels: torch.Tensor
     mask: torch.Tensor
     teacher: torch.Tensor | None = None
+    layers: Mapping[str, torch.Tensor] = field(default_factory=dict[str, torch.Tensor])
 
 
 def _whole_from_1(value: Any) -> bool:

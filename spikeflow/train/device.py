@@ -55,7 +55,9 @@ def moved(batch: Any, device: torch.device) -> Batch:
     held: Any = getattr(batch, "mask", None)
     mask: Any = None if held is None else held.to(device)
     teacher = getattr(batch, "teacher", None)
-    return Batch(x, batch.labels.to(device), mask, None if teacher is None else teacher.to(device))
+    taught = None if teacher is None else teacher.to(device)
+    layers = {name: value.to(device) for name, value in getattr(batch, "layers", {}).items()}
+    return Batch(x, batch.labels.to(device), mask, taught, layers)
 
 
 def exact(device: torch.device) -> AbstractContextManager[Any]:

@@ -269,11 +269,16 @@ def _backward(model: Model, share: Share, when: str) -> tuple[torch.Tensor, torc
             outputs, value = backward(recipe.rule, model.net, x, part)
             total = value
         else:
-            found, _ = model.net(x, record=model.spiking)
-            outputs = found["output"] if model.spiking else found
+            wanted = share.batch.layers if recipe.distillation.layers else {}
+            record = (*model.spiking, *(name for name in wanted if name not in model.spiking))
+            found, _ = model.net(x, record=record)
+            outputs = next(iter(found.values())) if record else found
             total = value = part(outputs)
             if model.spiking:
-                total = value + _penalty(model, found, share)
+                total = total + _penalty(model, found, share)
+            if wanted:
+                follows = loss.layers(found, wanted) * share.weight
+                total = value = total + recipe.distillation.layers * follows
     bad = model.ranks.which(not bool(torch.isfinite(total)))
     if model.ranks.rank in bad:
         raise not_a_number(model.net, x, when)

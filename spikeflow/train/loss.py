@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 
 import torch
 from torch.nn import functional
@@ -194,6 +195,25 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
     wanted = torch.log_softmax(teacher.detach() / temperature, 1)
     found = torch.log_softmax(student / temperature, 1)
     return temperature**2 * functional.kl_div(found, wanted, reduction="batchmean", log_target=True)
+
+
+def layers(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """The mean over samples and layers of |m - w|^2 / |w|^2, m the mean over steps of what a layer hands on.
+
+    Where w is all zeros, its norm is taken as one.
+
+    Parameters
+    ----------
+    found : by name ``(T, B, *shape)``.
+    wanted : by name ``(B, *shape)``, an ANN's activations for example, in units of a spike in every step.
+    """
+    if not wanted:
+        raise DataError("layers", "none", "at least one layer that has something to follow")
+    shares = []
+    for name, target in wanted.items():
+        size, apart = (v.flatten(1).square().sum(1) for v in (target, found[name].mean(0) - target))
+        shares.append((apart / torch.where(size > 0, size, torch.ones_like(size))).mean())
+    return torch.stack(shares).mean()
 
 
 def _targets(found: torch.Tensor, labels: torch.Tensor, correct: float, incorrect: float) -> torch.Tensor:

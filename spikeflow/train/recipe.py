@@ -150,15 +150,18 @@ class Distillation:
     Parameters
     ----------
     file : of the ANN, as `spikeflow convert` reads it; it sees training samples before augmentation.
+    layers : so many times `train.loss.layers` is added, where batches say what layers should hand on.
     """
 
     file: str = ""
     weight: float = 0.0
     temperature: float = 4.0
+    layers: float = 0.0
 
     def __post_init__(self) -> None:
         check_types("distillation", self)
         _within("distillation.weight", self.weight, 0, 1)
+        _within("distillation.layers", self.layers, 0)
         if self.weight and not self.file:
             raise DataError("recipe: distillation.file", "nothing", "the file of an ANN, which is followed")
         if not self.temperature > 0:

@@ -84,7 +84,8 @@ def _cut(batch: Any, chosen: slice) -> Batch:
     mask = None if batch.mask is None else batch.mask[:, chosen]
     teacher = getattr(batch, "teacher", None)
     taught = None if teacher is None else teacher[chosen]
-    return Batch(x, batch.labels[..., chosen], mask, taught)  # type: ignore[arg-type]
+    layers = {name: value[chosen] for name, value in getattr(batch, "layers", {}).items()}
+    return Batch(x, batch.labels[..., chosen], mask, taught, layers)  # type: ignore[arg-type]
 
 
 def check_shareable(net: nn.Module) -> None:

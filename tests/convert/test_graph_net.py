@@ -21,8 +21,9 @@ from spikeflow.convert.verify.ties import compare_layers
 from spikeflow.errors import GraphError, SpikeflowError, StageError, UnsupportedLayer
 from spikeflow.events import Spikes
 from spikeflow.ir import file
+from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Linear, MaxPool, Output, Population
+from spikeflow.ir.nodes import Conv2d, Input, Linear, MaxPool, Output, Population
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.neurons import IF, LIF, GraphNet, Neuron, NodeLayer, Sequential
 from spikeflow.sim import Dense, run
@@ -268,3 +269,32 @@ def test_what_is_no_spiking_graph_is_refused() -> None:
     for wrong in (torch.zeros(1, 2, 3), 3, (None,)):
         with pytest.raises(SpikeflowError):
             layer(torch.zeros(4, 2, 3), wrong)
+
+
+def test_behind_a_running_maximum_every_layer_is_compared() -> None:
+    """Trained on and captured again; a weight that differs behind the maximum is seen."""
+    torch.manual_seed(0)
+    ann = nn.Sequential(
+        nn.Conv2d(1, 3, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(3, 4, 2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(16, 3),
+    )
+    x = np.random.default_rng(0).normal(size=(60, 1, 8, 8)).astype(np.float32)
+    graph = convert(ann, x, steps=6, max_pool="running").network.graph
+    assert any(isinstance(node, MaxPool) and node.counts for node in graph.nodes.values())
+    net = GraphNet(graph)
+    with torch.no_grad():
+        for value in net.parameters():
+            value.mul_(1.1)
+    made, given = capture_trained(net, steps=6), np.repeat(x[None, :8], 6, axis=0)
+    found = compare_layers(net, made, given)
+    assert found.equal and all(layer.spikes for layer in found.layers[:2]), str(found)
+    nodes = dict(made.graph.nodes)
+    name = made.graph.of_kind(Conv2d)[-1]
+    nodes[name] = replace(nodes[name], weight=weight_values(nodes[name].weight) * np.float32(1.05))
+    other = replace(made, graph=Graph(nodes, made.graph.edges, made.graph.dt))
+    assert sum(layer.unexplained for layer in compare_layers(net, other, given).layers) > 0

@@ -118,6 +118,23 @@ def test_contrastive_and_distillation() -> None:
     assert float(loss.distillation(torch.tensor(a), torch.tensor(a))) == pytest.approx(0, abs=1e-12)
 
 
+def test_layers_that_follow() -> None:
+    """By hand: squared distances of the means, each sample and layer relative to what is wanted of it."""
+    draw = np.random.default_rng(5)
+    found = {"a": draw.normal(size=(T, B, 3, 2)), "b": draw.normal(size=(T, B, 4))}
+    wanted = {"a": draw.normal(size=(B, 3, 2)), "b": draw.normal(size=(B, 4))}
+    wanted["b"][0] = 0
+    each = []
+    for name, target in wanted.items():
+        for i in range(B):
+            apart, size = ((found[name].mean(0)[i] - target[i]) ** 2).sum(), (target[i] ** 2).sum()
+            each.append(apart / (size if size else 1))
+    made = {n: torch.tensor(v) for n, v in found.items()}, {n: torch.tensor(v) for n, v in wanted.items()}
+    assert float(loss.layers(*made)) == pytest.approx(np.mean(each))
+    with pytest.raises(DataError, match="layers"):
+        loss.layers(made[0], {})
+
+
 LABELS = torch.tensor([0, 3, 1, 1, 2])
 DIFFERENTIABLE: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     **{how: lambda o, m, how=how: loss.cross_entropy(o, LABELS, m, how, 0.1) for how in READINGS},

@@ -4,6 +4,7 @@ surrogates that change; and that a break changes nothing of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from spikeflow.neurons import LIF, Integrator, Neuron, Recurrent, Residual, Sequ
 from spikeflow.neurons.surrogate import ArcTangent
 from spikeflow.neurons.surrogate_schedule import surrogates_of
 from spikeflow.sim import Dense, run
+from spikeflow.train import loss
+from spikeflow.train.batches import Batch, Batches
 from spikeflow.train.fans import fan_outs
 from spikeflow.train.loop import Session, fit
 from spikeflow.train.metric import work
@@ -121,6 +124,33 @@ def test_a_teacher_is_followed_whatever_the_labels_say() -> None:
     assert float((answers == (batch.labels + 1) % 10).float().mean()) > 0.6
     with pytest.raises(DataError, match="without logits of a teacher"):
         fit(network(), splits(100), recipe)
+
+
+class _Told:
+    """Batches that say what the first layer of neurons should hand on: of the neurons every other, always."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        for batch in self.batches.epoch(number):
+            wanted = (torch.arange(32) % 2 == 0).float().expand(batch.x.shape[1], 32)
+            yield replace(batch, layers={"layers.2": wanted})
+
+
+def test_layers_follow_what_batches_say() -> None:
+    parts, distances = splits(400), []
+    for weight in (0.0, 10.0):
+        recipe = Recipe(8, optimiser=Optimiser(rate=2e-2), distillation=Distillation(layers=weight))
+        found = fit(network(), replace(parts, train=_Told(parts.train), valid=None, test=None), recipe)
+        batch = next(iter(_Told(parts.train).epoch(0)))
+        distances.append(
+            float(loss.layers(found.net(batch.x, record=("layers.2",))[0], batch.layers).detach())
+        )
+    assert distances[1] < 0.5 * distances[0], distances
 
 
 def test_surrogates_change_geometrically_and_go_on_after_a_break(tmp_path: Path) -> None:

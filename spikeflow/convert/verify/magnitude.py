@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ import torch
 from spikeflow.convert.passes.forward import value_of
 from spikeflow.ir.arrays import weight_values
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import BatchNorm, Delay, Node, Scale, Shape, SumPool, Synaptic
+from spikeflow.ir.nodes import BatchNorm, Delay, MaxPool, Node, Scale, Shape, SumPool, Synaptic
 from spikeflow.ir.synapses import fan_in
+from spikeflow.neurons.joints import joined
 from spikeflow.typing import Array
 
 UNIT = 2.0**-24  # half a unit in the last place of float32
@@ -79,7 +81,10 @@ class Currents:
             node, shape = self.graph.nodes[name], self.graph.shapes[name]
             arriving = [self._arriving(name, port) for port in node.ports]
             value = _applied(name, node, [a[0] for a in arriving], shape)
-            magnitude = _applied(name, _absolute(node), [a[1] for a in arriving], shape)
+            if _running(node):  # of whole numbers: exact
+                magnitude = value.abs()
+            else:
+                magnitude = _applied(name, _absolute(node), [a[1] for a in arriving], shape)
             self._values[name] = value, magnitude, max(a[2] for a in arriving) + _roundings(node)
         return self._values[name]
 
@@ -95,8 +100,15 @@ def _applied(name: str, node: Node, x: list[torch.Tensor], shape: Shape) -> torc
         return _later(x[0], node.steps)
     if isinstance(node, Synaptic) and node.reach:
         return _listed(node, x[0], shape)
+    if _running(node):
+        return joined(node, x)[0]
     flat = [part.flatten(0, 1) for part in x]
     return value_of(name, node, flat, shape).unflatten(0, x[0].shape[:2])
+
+
+def _running(node: Node) -> TypeGuard[MaxPool]:
+    """Whether it hands on how much the largest sum grew, step by step."""
+    return isinstance(node, MaxPool) and node.counts
 
 
 def _listed(node: Synaptic, x: torch.Tensor, shape: Shape) -> torch.Tensor:

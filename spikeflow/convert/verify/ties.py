@@ -30,9 +30,10 @@ from spikeflow.convert.verify.magnitude import Currents
 from spikeflow.convert.verify.replay import Replayed, replay, unbounded
 from spikeflow.errors import ConversionError
 from spikeflow.ir.graph import Edge, Graph
-from spikeflow.ir.nodes import Input, Node, Output, Population
+from spikeflow.ir.nodes import Input, Joint, Node, Output, Population
 from spikeflow.ir.outputs import reads_states
 from spikeflow.ir.record import Network
+from spikeflow.ir.whole import hands_on_whole
 from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.net import Net
 from spikeflow.sim import ENGINES, Dense, run
@@ -152,6 +153,7 @@ def _alone(name: str, graph: Graph, seen: Mapping[str, Array], engine: str) -> A
     own, end = f"{name}, before", f"{name}, out"
     nodes: dict[str, Node] = {name: graph.nodes[name], end: Output()}
     edges, inputs, todo = [Edge(name, end)], dict[str, Array](), [name]
+    whole = set[str]()
     while todo:
         reader = todo.pop(0)
         for edge in graph.inputs_of(reader):
@@ -163,9 +165,13 @@ def _alone(name: str, graph: Graph, seen: Mapping[str, Array], engine: str) -> A
             if isinstance(node, Population | Input):
                 inputs[source] = seen[edge.src]
                 nodes[source] = Input(graph.shapes[edge.src], "current")
+                whole |= {source} if hands_on_whole(node) else set()
             else:
                 nodes[source] = node
                 todo.append(source)
+    if any(isinstance(node, Joint) and node.counts for node in nodes.values()):
+        # what adds up over the steps takes whole numbers alone
+        nodes |= {source: Input(inputs[source].shape[2:], "spikes") for source in whole}
     # edges of one port keep their order, since each reader's were added in the graph's own order
     lone = Graph(nodes, tuple(edges), graph.dt)
     return run(lone, {n: Dense(v) for n, v in inputs.items()}, len(seen[name]), engine=engine).output
