@@ -189,7 +189,9 @@ class ConversionReport:
         return "\n".join(lines)
 
 
-_CANDIDATE_HEAD = ("", "candidate, on calibration samples kept apart", "samples", "answers as the ANN", "error")
+_CANDIDATE_HEAD = (
+    *("", "candidate, on calibration samples kept apart", "samples", "answers as the ANN", "error"),
+)
 _LAYER_HEAD = (
     *("spiking layer", "shape", "alphabet", "threshold min", "median", "max", "at floor", "clipped", "zeros"),
 )

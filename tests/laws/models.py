@@ -63,8 +63,6 @@ CASES: tuple[NeuronModel, ...] = (
     DifferentialIF(0.25, "clamp", high=_spread(0.2, 0.8), most=7),
     DifferentialIF(0.3, decay=0.75),
     DifferenceEncoder(),
-    DifferenceEncoder(decay=0.75),
-    DifferenceEncoder("means", 0.75),
     DifferenceEncoder("means"),
     DifferenceDecoder(),
     DifferenceDecoder(decay=0.75),

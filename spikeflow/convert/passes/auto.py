@@ -40,7 +40,6 @@ from spikeflow.typing import Array
 SLOPES = (0.0, 0.25, 0.5, 1.0)
 FEWEST, MOST = 16, 64  # samples that the nearest candidates are run on; all of them on the fewest
 FINALISTS = 3
-LITTLE = 0.02  # of loss, which no correction need bring nearer
 # of differential code, from the one that is usual on
 PACES = (Pace(), Pace(bits=7), Pace(sure=1.5, bits=7), Pace(bits=13))
 # times the largest step: a neuron that hands on its largest value in every step cannot catch up
@@ -64,7 +63,7 @@ def auto_thresholds(basis: Basis) -> Thresholds:
         search.tries(f"{name}, waking {slope:g} steps a layer", make(), slope)
     # of what is nearest before, and of all steps of the usual rule, which corrections may bring nearer yet
     for tried in (search.best, _Tried(f"percentile {share:g}", usual, 0.0, 0.0, 1.0)):
-        if search.best.loss > LITTLE and not tried.thresholds.decay:
+        if not search.best.thresholds.decay:  # what follows closely has no mean error left to correct
             light = corrected(tried.thresholds, basis, setting)
             search.tries(f"{tried.name}, biases corrected", light, None)
     search.settles()
