@@ -216,8 +216,8 @@ def delayed_network(batch: int) -> Workload:
     return replace(work, name=name, family=name, graph=work.graph.with_nodes(later), facts=facts)
 
 
-def digits(batch: int, steps: int = 64) -> Workload:
-    """The demo's convolutional network on scikit-learn's digits, trained by its example, converted."""
+def digits_files(steps: int) -> tuple[Any, Any, Any]:
+    """Calibration, test, and the demo's convolutional network on scikit-learn's digits, trained by its example, converted."""
     from spikeflow.convert import convert
 
     # named by the example's text: a network kept from an older example would not be the demo's
@@ -232,7 +232,12 @@ def digits(batch: int, steps: int = 64) -> Workload:
             stdout=sys.stderr,
         )
     calibration, test = np.load(folder / "calib.npz"), np.load(folder / "test.npz")
-    network = convert(folder / "ann.pt", calibration["x"], calibration["y"], steps=steps).network
+    return calibration, test, convert(folder / "ann.pt", calibration["x"], calibration["y"], steps=steps).network
+
+
+def digits(batch: int, steps: int = 64) -> Workload:
+    """The demo's network."""
+    _, test, network = digits_files(steps)
     return Workload(
         f"digits batch {batch}",
         f"digits batch {batch}",

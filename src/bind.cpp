@@ -276,6 +276,9 @@ auto bind_network(nb::module_& m, const char* name, const char* doc) {
     bind_population<V, V>(c, "population");
     bind_kept<V>(c);
     c.def("connect", &Network<V>::connect, "source"_a, "target"_a, "port"_a, "delay"_a);
+    c.def("divide", [](Network<V>& net, int32_t node, int32_t parts, const In<int64_t>& indptr, const In<int32_t>& part, const In<int32_t>& count) {
+        net.divide(node, {parts, view<int64_t>(indptr), view<int32_t>(part), view<int32_t>(count)});
+    }, "node"_a, "parts"_a, "indptr"_a, "part"_a, "count"_a, "Count what a node does by parts: of a population the part of each neuron, of synapses what each source reaches.");
     c.def("seal", &Network<V>::seal, "No more nodes or edges: check that nothing is missing.");
     c.def("run", &run<V>, "steps"_a, "samples"_a, "feeds"_a, "recorded"_a, "traces"_a.noconvert(), "threads"_a, "progress"_a.none(),
           "begun"_a, "numbers"_a, "start"_a, "end"_a.noconvert(),        // which is written: a copy would be lost
@@ -360,6 +363,7 @@ NB_MODULE(_engine, m) {
         .def_ro("idle", &Counters::idle)
         .def_ro("skipped", &Counters::skipped)
         .def_ro("narrowed", &Counters::narrowed)
+        .def_ro("parts", &Counters::parts)
         .def_ro("unbounded", &Counters::unbounded);
     bind_live<float>(m, "FloatLive");
     bind_live<int32_t>(m, "Int32Live");

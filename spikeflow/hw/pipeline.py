@@ -116,7 +116,7 @@ def map_network(
     # the passes handle each value of a layer a few times, whatever the layer does
     forecast.expect_room(network.graph, forecast.Size(network.record.steps, AT_ONCE, AT_ONCE))
     reached = _Steps(progress, len(network.graph.of_kind(Population)) + 3)
-    fixed, loss = _fixed(network, chip, x, options)
+    fixed, loss = as_integers(network, chip, x, options)
     reached.at(1)
     messages = None if x is None else count_messages(fixed, x)
     reached.at(2)
@@ -163,9 +163,11 @@ def _record(graph: Graph) -> RunRecord:
     )
 
 
-def _fixed(network: Network, chip: Chip, x: Array | None, options: MapOptions) -> tuple[Network, Loss | None]:
-    """The integer network of the chip and what it lost; one that is at stage fixed already is taken as it
-    is.
+def as_integers(
+    network: Network, chip: Chip, x: Array | None, options: MapOptions
+) -> tuple[Network, Loss | None]:
+    """The integer network of the chip before it is cut, and what it lost; one that is at stage fixed already
+    is taken as it is. `x` are samples as the network takes them.
     """
     _refuse(chip, tuple(found for rule in BEFORE for found in rule(network.graph)))
     if stages.stage_of(network.graph) == "fixed":

@@ -200,8 +200,11 @@ def prepare(
 
         return reference.prepare(graph)
     if engine == "cpp":
+        from spikeflow.sim import divided
         from spikeflow.sim import engine as native
 
+        if lowered is None and graph.divided is not None:
+            return divided.DividedEngine(graph, graph.divided, threads)
         return native.prepare(graph, threads, lowered=lowered)
     raise SimulationError("run", f"unknown engine {engine!r}", f"one of {', '.join(ENGINES)}")
 

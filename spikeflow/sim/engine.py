@@ -35,7 +35,7 @@ from spikeflow.sim.inputs import (
 from spikeflow.sim.latency import Calls, Latency
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
 from spikeflow.sim.process import Found, KeptProcess, WholeProcess
-from spikeflow.sim.records import Asked, wanted
+from spikeflow.sim.records import Asked
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.room import Room, arrays_of
 from spikeflow.sim.state import State, check, rows_of, start_of
@@ -97,7 +97,7 @@ class Engine:
         whole: bool = False,
     ) -> None:
         self.process = process
-        self.counted = {name: _narrowing(node) for name, node in graph.nodes.items()}  # without twins
+        self.counted = {n: _narrowing(node) for n, node in process.counted(graph).items()}  # without twins
         self.states = {
             n: node.program.states for n, node in graph.nodes.items() if isinstance(node, Population)
         }
@@ -204,7 +204,8 @@ class Engine:
     def _made(self, bound: int, reach: int, wide: bool) -> Lowered:
         key = bound, reach, wide
         if key not in self._lowered:
-            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.cut, self.process.held)
+            rows = self.process.held, self.process.divisions
+            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.cut, *rows)
         return self._lowered[key]
 
 
@@ -292,7 +293,7 @@ class _Stretch:
     ) -> None:
         expect_steps(steps)
         self.engine, self.graph, self.steps = engine, engine.graph, steps
-        self.wanted = wanted(self.graph, record)
+        self.wanted = engine.process.wanted(self.graph, record)
         engine.process.expect_records(self.wanted)
         self.named = engine.expected.by_name(inputs, steps)
         self.samples = rows_in(self.named, None if done is None else done.size)
@@ -334,7 +335,9 @@ class _Stretch:
             name: Spikes(sample, step, neuron, value, *extents, shape_of(name, self.graph), self.engine.fixed)
             for name, (sample, step, neuron, value) in zip(self.wanted.nodes, records, strict=True)
         }
-        counts = {n: _counts(labels, counters[lowered.index[n]]) for n, labels in self.engine.counted.items()}
+        counted = self.engine.counted
+        each = self.engine.process.counters([*counted], lowered.index, counters)
+        counts = {name: _counts(counted[name], counter) for name, counter in each}
         seconds = time.perf_counter() - self.begun
         made, held = self._outputs(outputs), recorded | self.traces
         ended = self._unbounded(lowered, counters)

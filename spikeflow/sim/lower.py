@@ -18,6 +18,7 @@ import spikeflow.sim._engine as _engine
 from spikeflow.errors import SimulationError, StageError
 from spikeflow.ir import stages
 from spikeflow.ir.arrays import Weight, weight_values
+from spikeflow.ir.divided import Division
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import (
     Activation,
@@ -103,6 +104,7 @@ def lower(
     wide: bool = False,
     cut: Cut = WHOLE,
     held: Held = MappingProxyType({}),
+    divisions: Mapping[str, Division] = MappingProxyType({}),
 ) -> Lowered:
     """The engine's form of a graph at stage snn or fixed.
 
@@ -115,6 +117,7 @@ def lower(
     wide : 64 bits for all integers, for a state that the proof for 32 does not cover.
     cut : of the neurons of one sample among threads and processes.
     held : rows that were kept of nodes, which are then not made again.
+    divisions : of nodes whose counts are told apart, in integers alone.
     """
     graph = expanded(graph)
     made = _cut(graph, longest_delay)
@@ -129,9 +132,9 @@ def lower(
     if not wide and fits_32(graph, largest_input):
         ranges = node_ranges(graph, largest_input)
         narrow = _engine.Int32Network(isa, cut.shares, cut.own)
-        return _Lowering(made, narrow, np.int32, ranges, held).finish(longest_delay)
+        return _Lowering(made, narrow, np.int32, ranges, held).finish(longest_delay, divisions)
     whole = _engine.Int64Network(isa, cut.shares, cut.own)
-    return _Lowering(made, whole, np.int64, {}, held).finish(longest_delay)
+    return _Lowering(made, whole, np.int64, {}, held).finish(longest_delay, divisions)
 
 
 def _room_of_codes(graph: Graph, exact: Mapping[str, int], largest: int) -> dict[str, Interval]:
@@ -171,7 +174,7 @@ class _Lowering:
         self.bundler = Bundler(graph, {})
         self.room: dict[str, Interval] = {}
 
-    def finish(self, longest: int) -> Lowered:
+    def finish(self, longest: int, divisions: Mapping[str, Division] = MappingProxyType({})) -> Lowered:
         """Nodes, then edges; a place is kept for each step of a delay, so none is longer than the run."""
         index = {name: self._add(name) for name in self.graph.order}
         _know_reaches(self.graph, self.network, index)
@@ -182,6 +185,8 @@ class _Lowering:
         for name, _, plastic in plastic_nodes(self.graph):
             modulator = index[plastic.modulator] if plastic.modulator else -1
             self.network.teach(index[name], index[plastic.post], modulator)
+        for name, one in divisions.items():
+            self.network.divide(index[name], one.parts, one.indptr, one.part, one.count)
         self.network.seal()
         if self.ranges:
             layout = remembered(self.graph, _longest)

@@ -5,17 +5,19 @@ What of a run depends on which it is stands here, so that the engine need not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
 
+from spikeflow.ir.divided import Division
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.nodes import Node
 from spikeflow.sim.kept import Kept
 from spikeflow.sim.kept_rows import KeptRows
 from spikeflow.sim.lower import Lowered
-from spikeflow.sim.records import Trace, Wanted
+from spikeflow.sim.records import Asked, Trace, Wanted, wanted
 from spikeflow.sim.remembered import Remembered, remembered
 from spikeflow.sim.result import Exchanged
 from spikeflow.sim.room import Room
@@ -33,6 +35,21 @@ class WholeProcess:
 
     exchange: Callable[[Array], list[Array]] | None = None
     held: Mapping[str, KeptRows] = MappingProxyType({})  # rows that need not be made
+    divisions: Mapping[str, Division] = MappingProxyType({})  # nodes whose counts are told apart
+
+    def wanted(self, graph: Graph, record: Sequence[Asked]) -> Wanted:
+        """What is to be recorded of the graph that is run."""
+        return wanted(graph, record)
+
+    def counted(self, graph: Graph) -> Mapping[str, Node]:
+        """The nodes whose counts a result has."""
+        return graph.nodes
+
+    def counters(
+        self, names: Sequence[str], index: Mapping[str, int], found: Sequence[Any]
+    ) -> Iterator[tuple[str, Any]]:
+        """What each of these nodes did, as the engine counted it."""
+        return ((name, found[index[name]]) for name in names)
 
     def expect_records(self, wanted: Wanted) -> None:
         """Raise SimulationError for what cannot be recorded here."""

@@ -75,8 +75,19 @@ void Network<V>::teach(int32_t node, int32_t post, int32_t modulator) {
 }
 
 template <class V>
+void Network<V>::divide(int32_t node, const DivisionText& text) {
+    const auto count = static_cast<int32_t>(entries_.size());
+    require(!sealed_ && cut_.shares == 1 && node >= 0 && node < count, "division", "of a finished or shared network, or of a node that does not exist");
+    Entry<V>& entry = entries_[static_cast<std::size_t>(node)];
+    require(entry.node && entry.parts == 0 && (entry.node->is_population() || entry.node->has_synapses()), entry.name, "has nothing to divide, or is divided already");
+    if (entry.node->is_population()) entry.node->divide(text);
+    else entry.divided.emplace(entry.name, text);
+    entry.parts = text.parts;
+}
+
+template <class V>
 std::unique_ptr<Node<V>> Network<V>::take() {
-    require(!sealed_ && entries_.size() == 1 && entries_[0].node, "network", "does not hold one node alone");
+    require(!sealed_ && entries_.size() == 1 && entries_[0].node && entries_[0].parts == 0, "network", "does not hold one node alone");
     auto node = std::move(entries_[0].node);
     entries_.clear();
     return node;
@@ -89,6 +100,10 @@ void Network<V>::seal() {
         entry.analog |= entry.node && entry.node->is_analog();
         for (const auto& edges : entry.ports)
             require(!edges.empty() || (entry.node && entry.node->may_be_unconnected()), entry.name, "a port without edges");
+        if (entry.divided)
+            require(entry.ports.size() == 1 && entry.ports[0].size() == 1
+                        && static_cast<std::size_t>(entries_[static_cast<std::size_t>(entry.ports[0][0].source)].layout.size) == entry.divided->sources(),
+                    entry.name, "is divided for other sources than it has");
         if (entry.kind == NodeKind::input || (entry.node && entry.node->is_population())) continue;
         for (const auto& edges : entry.ports)
             for (const EdgeRef& edge : edges) entry.analog |= entries_[static_cast<std::size_t>(edge.source)].analog;

@@ -123,6 +123,9 @@ public:
     void connect(int32_t source, int32_t target, int32_t port, int32_t delay);
     // A node learns by the spikes of another one, and by the value of a third, -1 for none; not where threads share a sample.
     void teach(int32_t node, int32_t post, int32_t modulator);
+    // What a node did is told apart by parts as well: of a population of integers by its neurons, of synapses by what each
+    // source reaches; not where threads share a sample.
+    void divide(int32_t node, const DivisionText& text);
     // The one node that was added, to become part of a node of another network.
     std::unique_ptr<Node<V>> take();
     // No more nodes or edges: checks that nothing is missing.

@@ -19,6 +19,7 @@ struct Counters {
     int64_t spikes = 0, accumulates = 0, multiplies = 0, cached = 0, updates = 0, idle = 0, skipped = 0;
     std::vector<std::array<int64_t, 2>> narrowed;      // for each narrow instruction: at the low end, at the high end
     std::vector<std::array<int64_t, 3>> unbounded;     // state, sample, and how many values of it ended infinite or no number
+    std::vector<Counters> parts;                       // of a node that is divided; see division.hpp
 
     int64_t operations() const { return accumulates + multiplies; }
     void add(const Counters& other) {
@@ -33,6 +34,8 @@ struct Counters {
         narrowed.resize(std::max(narrowed.size(), other.narrowed.size()));
         for (std::size_t i = 0; i < other.narrowed.size(); ++i)
             for (std::size_t end = 0; end < 2; ++end) narrowed[i][end] += other.narrowed[i][end];
+        parts.resize(std::max(parts.size(), other.parts.size()));
+        for (std::size_t p = 0; p < other.parts.size(); ++p) parts[p].add(other.parts[p]);
     }
 };
 
@@ -108,6 +111,8 @@ struct Context {
     Share share = {};     // the neurons that the runner computes
 };
 
+struct DivisionText;
+
 template <class V>
 class Runner {
 public:
@@ -148,6 +153,8 @@ public:
     virtual bool hands_on_sums() const { return false; }
     virtual int32_t shortest_delay() const { return 0; }
     virtual bool may_run_whole() const { return false; }     // a process that holds some shares may as well run all
+    // Of a population: from now on its runners count by parts as well.
+    virtual void divide(const DivisionText&) { throw Error(Fault::graph, name, "cannot be divided"); }
 
     std::string name;
     Layout layout;

@@ -3,10 +3,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "node.hpp"
+#include "division.hpp"
 
 namespace spikeflow {
 
@@ -27,6 +28,8 @@ struct Entry {
     bool analog = false;                         // comes from a current, no population between
     bool whole = false;                          // see Slot::whole
     bool shared = false;                         // its neurons are cut into shares, where the network is
+    int32_t parts = 0;                           // of a node that is divided
+    std::optional<DividedSynapses> divided;      // of synapses
 };
 
 // Populations of channels and pixels whose readers all take dense values: their spikes need not be picked out.
@@ -37,7 +40,7 @@ void find_whole(std::vector<Entry<V>>& entries, Isa isa) {
         for (const auto& edges : entry.ports)
             for (const EdgeRef& edge : edges) {
                 // several edges are added up, and populations read sums: both are dense
-                const bool dense = edges.size() > 1 || (entry.node && (entry.node->is_population() || entry.node->reads_whole(isa)));
+                const bool dense = edges.size() > 1 || (entry.node && !entry.divided && (entry.node->is_population() || entry.node->reads_whole(isa)));
                 read[static_cast<std::size_t>(edge.source)] = 1;
                 as_spikes[static_cast<std::size_t>(edge.source)] |= !dense;
             }

@@ -1,5 +1,7 @@
 #include "population.hpp"
 
+#include "division.hpp"
+
 #include <cmath>
 #include <limits>
 
@@ -64,11 +66,16 @@ public:
     bool repeats() const override { return false; }
     bool may_be_unconnected() const override { return true; }
     bool shares() const override { return !this->layout.permuted && program.spikes(); }
+    void divide(const DivisionText& text) override {
+        if constexpr (std::is_floating_point_v<V>) Node<V>::divide(text);
+        else divided.make(this->name, this->layout, text);
+    }
 
     Program<R> program;
     std::vector<Operand<R>> params, initial;
     int32_t start;
     std::shared_ptr<const Loop> loop;       // the program as one loop, where there is one
+    DividedNeurons divided;
 };
 
 template <class V, class R>
@@ -81,7 +88,7 @@ public:
           frame_(node.program.frame(node.layout.block)), zero_(static_cast<std::size_t>(node.layout.block), R{0}),
           arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)),
           marks_(static_cast<std::size_t>(node.layout.block), Word<R>{0}),
-          single_(node.ports == 1 && node.program.states() == 1 && node.program.narrows() == 0) {
+          single_(node.ports == 1 && node.program.states() == 1 && node.program.narrows() == 0 && node.divided.none()) {
         for (int32_t s = 0; s < node.program.states(); ++s) states_.emplace_back(static_cast<std::size_t>(layout_.size));
         resting_.assign(static_cast<std::size_t>(layout_.blocks), 0);
         awake_.assign(static_cast<std::size_t>(layout_.blocks), ~uint32_t{0});
@@ -133,6 +140,7 @@ public:
     void step(Step<V>& step) override {
         if (step.time < node_.start) {
             step.counters.idle += size_;
+            for (int32_t b = first_; b < last_; ++b) node_.divided.rest(b, false, step.counters.parts);
             return step.out.clear();
         }
         if (context_.share.count == 1) open(step);
@@ -143,6 +151,7 @@ public:
         if (whole_) step.out.open_dense();
         step.counters.updates += size_;
         step.counters.narrowed.resize(node_.program.narrows());
+        node_.divided.open(step.counters.parts, node_.program.narrows());
         for (int32_t b = first_; b < last_; ++b) run_block(b, step);
         if (events_ != nullptr && layout_.permuted) context_.scratch.collect(layout_.size, events_->index);
     }
@@ -163,7 +172,7 @@ private:
         if (silent && resting_[at]) {
             step.counters.skipped += n;
             step.counters.idle += n;
-            return;
+            return node_.divided.rest(b, true, step.counters.parts);
         }
         const Settled settled = looped() ? run_loop(b, n, step) : single_ ? run_single(b, n, step) : run_marked(b, n, step);
         step.counters.idle += settled.idle;
@@ -228,13 +237,33 @@ private:
             if (const R* arrived = arrive(p, step.ports[p], b, n)) kernels_.mark_nonzero(marks_.data(), arrived, n);
         place_operands(b);
         bool changed = node_.program.run(frame_, kernels_, n, {step.counters.narrowed, marks_.data()});
+        if (changed && !node_.divided.none()) narrow_parts(b, n, step);
         if (emit(b, n, step) != 0) {
             kernels_.mark_nonzero(marks_.data(), node_.program.output(frame_), n);
             changed = true;
         }
         for (std::size_t s = 0; s < states_.size(); ++s)
             changed |= kernels_.settle(states_[s].data() + layout_.first(b), node_.program.next_state(frame_, s), marks_.data(), n);
+        node_.divided.ran(b, marks_.data(), kernels_, step.counters.parts);
         return {kernels_.unmarked(marks_.data(), n), changed};
+    }
+
+    // Something was narrowed, which is rare: each part runs alone, to count what is its own; then all again, for the registers.
+    void narrow_parts(int32_t b, int32_t n, Step<V>& step) {
+        const Program<R>& program = node_.program;
+        std::vector<R*> places = frame_.places;
+        std::vector<std::array<int64_t, 2>> spare(program.narrows());
+        Buffer<Word<R>> marks(static_cast<std::size_t>(n), Word<R>{0});
+        for (const DividedNeurons::Run& run : node_.divided.of(b)) {
+            const auto moved = [&](std::size_t place) { frame_.places[place] = places[place] + run.first; };
+            for (std::size_t p = 0; p < node_.ports; ++p) moved(program.input_place(static_cast<int32_t>(p)));
+            for (int32_t p = 0; p < program.params(); ++p) moved(program.param_place(p));
+            for (int32_t s = 0; s < program.states(); ++s) moved(program.state_place(s));
+            auto& narrowed = step.counters.parts[static_cast<std::size_t>(run.part)].narrowed;
+            program.run(frame_, kernels_, run.length, {narrowed, marks.data()});
+        }
+        frame_.places = std::move(places);
+        program.run(frame_, kernels_, n, {spare, marks.data()});
     }
 
     bool silent_port(const Port<V>& port, int32_t b) const {
@@ -306,6 +335,7 @@ private:
         Scratch<V>& scratch = context_.scratch;
         if (count == 0) return;
         step.counters.spikes += count;
+        node_.divided.emitted(b, scratch.masks, step.counters.parts);
         if (dense_) {
             write_block(const_cast<V*>(step.out.block(b)), node_.program.output(frame_), n);
             step.out.touch(b);

@@ -81,6 +81,7 @@ void Worker<V>::prepare(const RunText<V>& text) {
         const Entry<V>& entry = network_.entries()[n];
         Cell& cell = cells_[n];
         cell.counters = {};
+        cell.counters.parts.resize(static_cast<std::size_t>(entry.parts));
         for (Part& part : cell.parts) part.counters = {};
         cell.steady = kNever;
         if (entry.kind == NodeKind::input && text.feeds[cell.feed].kind == Feed<V>::Kind::constant) cell.steady = 0;
@@ -267,7 +268,7 @@ void Worker<V>::run_alone(std::size_t node, const RunText<V>& text, int32_t samp
         cell.counters.accumulates += cell.accumulates;
         cell.counters.multiplies += cell.multiplies;
         cell.counters.cached += cell.accumulates + cell.multiplies;
-        return;
+        return divide(node, true);
     }
     const Counters& c = cell.counters;
     const int64_t spikes = c.spikes, accumulates = c.accumulates, multiplies = c.multiplies;
@@ -275,6 +276,7 @@ void Worker<V>::run_alone(std::size_t node, const RunText<V>& text, int32_t samp
     cell.spikes = c.spikes - spikes;
     cell.accumulates = c.accumulates - accumulates;
     cell.multiplies = c.multiplies - multiplies;
+    divide(node, false);
 }
 
 template <class V>

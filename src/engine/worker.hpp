@@ -95,6 +95,12 @@ private:
     Runner<V>& remembering(std::size_t node, std::size_t memory) const;
     void save_memory(std::size_t node, std::size_t memory, int64_t time, std::span<Stored<V>> to) const;
     void point_ports(std::size_t node);
+    // The operations of a step by parts, of synapses that are divided.
+    void divide(std::size_t node, bool again) {
+        const Entry<V>& entry = network_.entries()[node];
+        Cell& cell = cells_[node];
+        if (entry.divided) entry.divided->add(cell.ports[0].value().events(), entry.analog, again, cell.counters.parts);
+    }
     void run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
     void read_input(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
     void write_output(Cell& cell, const Layout& layout, const RunText<V>& text, int32_t sample, int32_t time);

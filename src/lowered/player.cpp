@@ -88,9 +88,8 @@ public:
     void add(const RunResult<V>& result) {
         for (const auto& output : outputs_) playing_.add(std::span<const V>(output));
         for (const Counters& c : result.counters) {
-            const int64_t each[] = {c.spikes, c.accumulates, c.multiplies, c.idle};
-            playing_.add(std::span<const int64_t>(each));
-            for (const auto& ends : c.narrowed) playing_.add(std::span<const int64_t>(ends));
+            add(c);
+            for (const Counters& part : c.parts) add(part);
         }
         for (const auto& samples : result.records)
             for (const auto& record : samples) {
@@ -105,6 +104,11 @@ public:
     Written<V> written;
 
 private:
+    void add(const Counters& c) {
+        const int64_t each[] = {c.spikes, c.accumulates, c.multiplies, c.idle};
+        playing_.add(std::span<const int64_t>(each));
+        for (const auto& ends : c.narrowed) playing_.add(std::span<const int64_t>(ends));
+    }
     static Feed<V> feed_of(const Item& item) {
         const auto& parts = item.as_list(5);
         using Kind = typename Feed<V>::Kind;
@@ -177,6 +181,7 @@ public:
         if (method == "run") run(given);
         else if (method == "connect") { expect_count(given, 4); net.connect(given[0].as_int(), given[1].as_int(), given[2].as_int(), given[3].as_int()); }
         else if (method == "teach") { expect_count(given, 3); net.teach(given[0].as_int(), given[1].as_int(), given[2].as_int()); }
+        else if (method == "divide") { expect_count(given, 5); net.divide(given[0].as_int(), {given[1].as_int(), given[2].as_array<int64_t>(), given[3].as_array<int32_t>(), given[4].as_array<int32_t>()}); }
         else if (method == "seal") { expect_count(given, 0); net.seal(); }
         else if (method == "input") { expect_count(given, 3); net.add_input(given[0].as_word(), shape_of(given[1]), given[2].as_truth()); }
         else if (method == "output") { expect_count(given, 2); net.add_output(given[0].as_word(), shape_of(given[1])); }

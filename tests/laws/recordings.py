@@ -17,7 +17,9 @@ import pytest
 
 from spikeflow.ir.graph import Graph
 from spikeflow.sim import engine, process
+from spikeflow.sim.divided import DividedProcess
 from spikeflow.sim.inputs import samples_of
+from tests.hw import fixed_nets
 from tests.laws import calls, test_of_means, test_poisson
 from tests.sim import random_graphs, random_rules, test_codes, test_cut, test_sharing
 
@@ -57,6 +59,21 @@ def _means(rng: np.random.Generator) -> tuple[Graph, Inputs]:
     return graph, _dense(inputs)
 
 
+def _mapped(rng: np.random.Generator) -> tuple[Graph, Inputs]:
+    seed = int(rng.integers(2**20))
+    graph = fixed_nets.drawn(seed, str(rng.choice(["current", "spikes"])))
+    inputs = {"x": fixed_nets.inputs_for(graph, seed, 2, STEPS)}
+    return fixed_nets.mapped(graph, fixed_nets.tiny_chip()).as_graph(), inputs
+
+
+def _engine(graph: Graph, threads: int, isa: int) -> engine.Engine:
+    """Of a graph in parts its whole layers."""
+    divided = graph.divided
+    if divided is None:
+        return engine.prepare(graph, threads, isa)
+    return engine.Engine(divided.whole, threads, isa, DividedProcess(graph, divided))
+
+
 def _dense(inputs: dict[str, np.ndarray]) -> Inputs:
     return {name: test_cut.Dense(x) for name, x in inputs.items()}
 
@@ -69,6 +86,7 @@ KINDS: dict[str, Callable[[np.random.Generator], tuple[Graph, Inputs]]] = {
     "learning": _learning,
     "drive": _drive,
     "means": _means,
+    "mapped": _mapped,
 }
 
 
@@ -80,9 +98,10 @@ def recorded(kind: str, seed: int) -> list[calls.Call]:
         patch.setattr(process, "shares_of", lambda graph, threads: threads)
         graph, inputs = KINDS[kind](rng)
         shared = kind in ("populations", "drive")
-        run = engine.prepare(graph, int(rng.integers(2, 4)) if shared else 1, int(rng.choice([0, 1, 2, 2])))
+        run = _engine(graph, int(rng.integers(2, 4)) if shared else 1, int(rng.choice([0, 1, 2, 2])))
         steps = min((len(x.values) for x in inputs.values() if isinstance(x, test_cut.Dense)), default=STEPS)
-        record = test_cut.everything(graph) if inputs and rng.random() < 0.3 else []
+        all_of_it = inputs and kind != "mapped" and rng.random() < 0.3
+        record = test_cut.everything(graph) if all_of_it else []
         state: Any = None if inputs else engine.State.initial(graph, 2)
         if rng.random() < 0.5:
             live = run.begin(samples_of(next(iter(inputs.values()))) if inputs else 2)

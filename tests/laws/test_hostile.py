@@ -84,6 +84,32 @@ def many(steps: int, samples: int, shape: list[int]) -> None:
     net.run(steps, samples, [feed], [], [], 1, None, none, none, [], [])
 
 
+def divided(
+    part: Any = (0, 1, 1), parts: int = 2, indptr: Any = (), count: Any = (), on: int = 2, twice: bool = False,
+    network: Any = _engine.Int32Network, shares: int = 1,
+) -> Any:  # fmt: skip
+    """Two sources, dense synapses, three neurons, a read-out; one of its nodes is divided."""
+    net = network(2, shares)
+    dtype = np.float32 if network is _engine.FloatNetwork else np.int32
+    net.input("x", [2], False)
+    net.linear("w", 2, [3], np.ones((3, 2), dtype), None, None, 0)
+    code = np.zeros((2, 7), np.int64)
+    numbers = {row[0]: i for i, row in enumerate(_engine.operations())}
+    code[0, 0], code[1, :2] = numbers["input"], (numbers["spike"], 0)
+    none = np.zeros(0, np.int64)
+    net.population("a", [3], code, np.zeros(2), [1, 0, 0, 1], none, [], [], [], 0)
+    net.output("y", [3])
+    for _ in range(2 if twice else 1):
+        arrays = (np.asarray(x, dtype) for x, dtype in ((indptr, np.int64), (part, np.int32), (count, np.int32)))
+        net.divide(on, parts, *arrays)
+    net.connect(0, 1, 0, 0)
+    net.connect(1, 2, 0, 0)
+    net.connect(2, 3, 0, 0)
+    net.seal()
+    return net
+
+
+ROWS = {"on": 1, "indptr": (0, 2, 3), "part": (0, 1, 0), "count": (1, 2, 3)}
 HOSTILE: dict[str, Callable[[], Any]] = {
     "delays that are no numbers": lambda: by_rule(delay=(NAN, 0.0, 1.0, 9.0)),
     "delays of an endless spread": lambda: by_rule(delay=(1.0, INF, 1.0, 9.0)),
@@ -103,6 +129,25 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "a live run of fewer": lambda: live(-1),
     "more steps than are numbered": lambda: live(1, [2**63 - 1]),
     "values that come to 0 in 64 bits": lambda: many(2**30, 2**30, [16]),
+    "a part that does not exist": lambda: divided(part=(0, 1, 2)),
+    "a part below 0": lambda: divided(part=(0, -1, 1)),
+    "more parts than neurons": lambda: divided(parts=2**31 - 1),
+    "no parts": lambda: divided(parts=0),
+    "parts of other neurons": lambda: divided(part=(0, 1)),
+    "parts of a node that does not exist": lambda: divided(on=9),
+    "parts of an input": lambda: divided(on=0),
+    "parts of an output": lambda: divided(on=3),
+    "neurons divided as synapses": lambda: divided(**{**ROWS, "on": 2}),
+    "parts twice": lambda: divided(twice=True),
+    "parts of floats": lambda: divided(network=_engine.FloatNetwork),
+    "parts of a shared network": lambda: divided(shares=2),
+    "pointers of other sources": lambda: divided(**{**ROWS, "indptr": (0, 1, 2, 3)}),
+    "pointers that fall": lambda: divided(**{**ROWS, "indptr": (0, 4, 3)}),
+    "pointers from below 0": lambda: divided(**{**ROWS, "indptr": (-1, 2, 3)}),
+    "pointers beyond the parts": lambda: divided(**{**ROWS, "indptr": (0, 2, 4)}),
+    "no pointers": lambda: divided(**{**ROWS, "indptr": ()}),
+    "fewer counts than parts": lambda: divided(**{**ROWS, "count": (1, 2)}),
+    "counts below 0": lambda: divided(**{**ROWS, "count": (1, -2, 3)}),
 }  # fmt: skip
 
 
@@ -117,3 +162,5 @@ def test_what_is_in_order_is_taken() -> None:
     by_rule(bits=8, network=_engine.Int32Network)
     drive(-3.0)
     live(2, [0, 5]).save([])
+    divided()
+    divided(**ROWS)

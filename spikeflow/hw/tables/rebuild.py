@@ -19,7 +19,10 @@ import numpy as np
 
 from spikeflow.frozen import Frozen
 from spikeflow.hw.tables.check import axon_offsets
+from spikeflow.hw.tables.joined import Slices
+from spikeflow.hw.tables.names import Names
 from spikeflow.hw.tables.records import CoreTable, MappingTables, OutputTable, Projection
+from spikeflow.hw.tables.whole import whole_layers
 from spikeflow.ir.arrays import Quantised
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import MAX_NAME, Edge, Graph
@@ -57,35 +60,10 @@ def rebuild(mapping: MappingTables) -> Rebuilt:
     for (core, slot), name in made.slices.items():
         parts.setdefault(mapping.cores[core].slices[slot].population, []).append(name)
     slices = MappingProxyType({name: tuple(found) for name, found in parts.items()})
-    return Rebuilt(graph, MappingProxyType(made.core_of), MappingProxyType(made.part_of), slices)
-
-
-class Names:
-    """Names for new nodes: readable, legal and all different, however many begin alike.
-
-    Parameters
-    ----------
-    taken : names that are given already.
-    """
-
-    def __init__(self, taken: abc.Iterable[str]) -> None:
-        self.taken = set(taken)
-        self.count: dict[str, int] = {}
-
-    def new(self, wanted: str, ending: str = "") -> str:
-        """`wanted` and `ending` where that is free; else the next number behind it. Long ones are cut in the
-        middle.
-        """
-        name, first = _cut(wanted, ending), wanted + ending
-        while name in self.taken:
-            number = self.count[first] = self.count.get(first, 1) + 1
-            name = _cut(wanted, f"{ending}#{number}")
-        self.taken.add(name)
-        return name
-
-
-def _cut(wanted: str, ending: str) -> str:
-    return wanted[: MAX_NAME - len(ending)] + ending
+    neurons = {name: mapping.cores[core].slices[slot].neurons for (core, slot), name in made.slices.items()}
+    known = Slices(MappingProxyType(made.part_of), neurons)
+    graph.in_parts(lambda: whole_layers(graph, known))
+    return Rebuilt(graph, MappingProxyType(made.core_of), known.part_of, slices)
 
 
 class _Rebuild:
