@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Conv2d, Input, Linear, MaxPool, Output, Poisson, Slice, Sparse
@@ -446,3 +446,11 @@ def test_wrong_inputs() -> None:
         run_events(graph, {"x": ([], [])}, 1.0, {"x": np.zeros(2)})
     with pytest.raises(SimulationError, match="a: more than 2 spikes"):
         event_time.run_events(graph, {"x": ([0.1, 0.2, 0.3], [0, 0, 0])}, 1.0, most_spikes=2)
+
+
+def test_spikes_behind_the_end_are_told() -> None:
+    """Milliseconds taken for seconds left the network silent, without a word."""
+    graph = simple(LIF(0.9), (1.0, 1.0))
+    with pytest.warns(SpikeflowWarning, match="x: 2 of 3 spikes come after the end, 0.5 s. Try: times in seconds"):
+        found = run_events(graph, {"x": ([0.1, 12.0, 15.0], [0, 0, 1])}, 0.5)
+    assert found.difference().extra == 0

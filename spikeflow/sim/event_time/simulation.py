@@ -8,6 +8,7 @@ to come at one moment does.
 from __future__ import annotations
 
 import heapq
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, inf, prod
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csc_array
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input, Poisson, Population
@@ -68,6 +69,10 @@ def run_events(
     entering = {n: _moments(graph, n, inputs) for n in graph.inputs if n not in flows}
     if extra := sorted(set(inputs) - set(entering)):
         raise DataError("inputs", f"times for {extra[0]}", f"for the Inputs of spikes: {', '.join(entering)}")
+    for name, moments in entering.items():
+        if late := int((moments.steps > end_s / graph.dt).sum()):
+            told = f"{name}: {late} of {moments.count} spikes come after the end, {end_s:g} s"
+            warnings.warn(f"{told}. Try: times in seconds", SpikeflowWarning, stacklevel=2)
     simulation = _Simulation(graph, Wires(graph, flows), end_s / graph.dt, most_spikes)
     found = simulation.run(entering)
     flowing = frozenset(p.name for p in simulation.populations if p.flows)
