@@ -27,7 +27,15 @@ from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
 from spikeflow.convert.trace.usual import as_usual
-from spikeflow.convert.verify.answers import Alternatives, Case, later, longer, verify, warn
+from spikeflow.convert.verify.answers import (
+    Alternatives,
+    Case,
+    in_levels,
+    later,
+    longer,
+    verify,
+    warn,
+)
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
 from spikeflow.convert.verify.layer_errors import layer_errors
@@ -194,7 +202,7 @@ def _alternatives(
         found[f"--percentile {usual:g}"] = lambda: Network(
             _balanced(ann, percentile_thresholds(stats, usual), chosen, report.scale), record
         )
-    return {**found, **later(converted), **longer(converted)}
+    return {**found, **in_levels(converted, ann), **later(converted), **longer(converted)}
 
 
 def _check_activations(graph: Graph) -> None:

@@ -240,6 +240,16 @@ def test_what_is_refused_is_refused_by_name() -> None:
             balance(graph, given, alphabet=CODE)
 
 
+@pytest.mark.parametrize("alphabet", ["binary", CODE])
+def test_max_pooling_of_an_input_in_two_signs_names_what_works(alphabet: str) -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.MaxPool2d(2), nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(16, 5)).eval()
+    x = np.random.default_rng(0).normal(size=(40, 1, 8, 8)).astype(np.float32)
+    with pytest.raises(ConversionError, match="--input direct"):
+        convert(net, x, steps=4, alphabet=alphabet, coding="onoff")
+    assert convert(net, x, steps=4, alphabet=alphabet, coding="direct").network.record.coding == "direct"
+
+
 def test_a_file_holds_it(tmp_path: Any) -> None:
     net, x = pooled()
     made = convert(net, x, steps=8, alphabet=CODE)

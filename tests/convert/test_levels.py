@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +13,11 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from spikeflow.convert import convert, explain
-from spikeflow.errors import UnsupportedLayer
+from spikeflow.convert.capture.traced import capture
+from spikeflow.convert.load.source import traced
+from spikeflow.convert.verify.answers import in_levels
+from spikeflow.convert.verify.compare import EDGES, TOLERANCE, _Compared, compare
+from spikeflow.errors import ConversionError, UnsupportedLayer
 from spikeflow.ir.nodes import Activation, Population
 from spikeflow.sim.classify import classify, evaluate
 
@@ -135,6 +140,10 @@ def test_a_threshold_a_channel_and_no_shift(alphabet: str) -> None:
     assert [v.word for v in told] == ["spiking"] and "4 levels" in told[0].verdict
 
 
+def normal() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+
+
 class Floored(nn.Module):
     def __init__(self, form: Any) -> None:
         super().__init__()
@@ -160,6 +169,51 @@ def test_other_roundings_are_refused_by_name(form: Any) -> None:
     x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
     with pytest.raises(UnsupportedLayer, match="floor|round"):
         convert(Floored(form).eval(), x)
+
+
+def test_a_wrong_graph_with_levels_is_found_behind_its_edges() -> None:
+    """A weight that is wrong by 2 % moves answers by less than the edges of levels are allowed to."""
+    net, x = Floored(lambda v: torch.floor(v.clamp(0, 1) * 4 + 0.5) / 4).eval(), normal()
+    aten = traced(net, x, None)
+    found = capture(aten)
+    assert compare(net, aten, found, x) < 0.05
+    graph = found.graph
+    name = graph.inputs_of(graph.outputs[0])[0].src
+    node = graph.nodes[name]
+    wrong = replace(found, graph=graph.with_nodes({name: replace(node, weight=node.weight * 1.02)}))
+    with pytest.raises(ConversionError, match=r"its operations .*allowed 1e-04"):
+        compare(net, aten, wrong, x)
+
+
+def test_an_output_before_the_levels_is_compared_strictly() -> None:
+    class Two(Floored):
+        def forward(self, x: torch.Tensor) -> Any:
+            h = self.first(x)
+            return torch.relu(h), self.last(torch.floor(h.clamp(0, 1) * 4 + 0.5) / 4)
+
+    net, x = Two(None).eval(), normal()
+    aten = traced(net, x, None)
+    found = _Compared(aten, capture(aten))
+    assert [found._tolerance(k) for k in (0, 1)] == [TOLERANCE, EDGES]
+
+
+def test_as_many_steps_as_levels_are_tried_as_advice() -> None:
+    net, x = trained(4, (32, 32)), digits()[0][1200:1500]
+    made = convert(net, x, steps=4)
+    assert in_levels(made.network, made.ann) == {}
+    assert list(in_levels(convert(net, x, steps=64).network, made.ann)) == ["--steps 4"]
+
+
+@pytest.mark.parametrize(
+    ("form", "hint"),
+    [
+        (torch.round, r"floor\(clamp\(x / a, 0, 1\)"),
+        (lambda x: torch.fake_quantize_per_tensor_affine(x, 0.1, 0, 0, 15), "before fake quantisation"),
+    ],
+)
+def test_refused_roundings_say_what_to_do(form: Any, hint: str) -> None:
+    with pytest.raises((ConversionError, UnsupportedLayer), match=hint):
+        convert(Floored(form).eval(), normal())
 
 
 def test_a_value_that_others_read_too_is_no_part_of_the_levels() -> None:

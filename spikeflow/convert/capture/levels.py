@@ -26,6 +26,7 @@ from spikeflow.ir.nodes import Activation
 from spikeflow.typing import Array
 
 MOST_LEVELS = 2**16
+SHIFT = ".shift"  # ends the name of what moves a value whose levels are not of the nearest
 _CLIPS = ("clamp", "clip", "hardtanh", "relu6")
 _FORM = "floor(clamp(x / a, 0, 1) * L + 0.5), L whole: an activation in levels (QCFS)"
 
@@ -40,7 +41,7 @@ def floor(b: Builder, node: AtenNode) -> Value:
     x = b.value(found.clip, found.clip.args[0])
     if found.shift != 0.5:  # the same levels by rounding to the nearest, as neurons of any alphabet do
         moved = np.broadcast_to((found.shift - 0.5) * found.high / levels, x.shape)
-        x = b.chain(f"{b.title(node)}.shift", affine(x.shape, 1.0, moved), x)
+        x = b.chain(f"{b.title(node)}{SHIFT}", affine(x.shape, 1.0, moved), x)
     value = b.chain(b.title(node), Activation("clamp", limits, levels), x)
     for part in found.parts:
         b.decide(part, "part of the activation in levels that its floor ends")

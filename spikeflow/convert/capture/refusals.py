@@ -13,6 +13,7 @@ LISTED = (
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
 NORM_HINT = "torch.nn.BatchNorm2d, whose statistics are constants after training"
 _AT_THE_END = "leave it out of the network where it is the last operation, and apply it to the answers"
+_LEVELS = "floor(clamp(x / a, 0, 1) * L + 0.5) / L * a in its place, L whole: an activation in levels (QCFS)"
 _NO_GRAD = "torch.export.export(...) within torch.no_grad(), so that forward() has no block of its own"
 
 
@@ -25,6 +26,12 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     **_each("local_response_norm", "normalisation by the sample's own statistics", NORM_HINT),
     **_each(
         "argmax argmin", "a choice inside the network", "argmax over the classes at the very end, or none"
+    ),
+    **_each("round ceil trunc", "rounding of values", _LEVELS),
+    **_each(
+        "fake_quantize_per_tensor_affine fake_quantize_per_channel_affine",
+        "fake quantisation",
+        "the network as it was before fake quantisation was put in, its weights copied",
     ),
     **_each(
         "lstm gru rnn_tanh rnn_relu",

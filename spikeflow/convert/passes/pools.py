@@ -59,8 +59,11 @@ def counting(graph: Graph) -> Graph:
             what = ", ".join(
                 sorted(s for s in sources(graph, name) if not isinstance(graph.nodes[s], Population | Input))
             )
+            before = [graph.nodes[e.src] for s in sources(graph, name) for e in graph.inputs_of(s)]
+            coded = any(isinstance(node, Input) and node.kind == "spikes" for node in before)
+            hint = f"--input direct, or {_NEURON}" if coded else _NEURON
             raise ConversionError(
-                name, f"pools values of {what}, which are neither spikes nor the input", _NEURON
+                name, f"pools values of {what}, which are neither spikes nor the input", hint
             )
     return graph.with_nodes(changed)
 

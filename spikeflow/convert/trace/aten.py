@@ -96,6 +96,8 @@ def _exported(module: nn.Module, example: torch.Tensor) -> torch.export.Exported
             hint = (
                 "a forward() of one tensor, without branches on values; or an example of the shape it expects"
             )
+            if "fake_quantize" in words:
+                hint = "the network as it was before fake quantisation was put in, its weights copied"
             raise ConversionError(name, f"torch.export cannot trace it ({words})", hint) from fixed
 
 

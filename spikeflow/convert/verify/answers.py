@@ -198,6 +198,18 @@ def later(network: Network) -> dict[str, Callable[[], Network]]:
     return {f"--read-from {half}": lambda: replace(network, record=record)}
 
 
+def in_levels(network: Network, ann: Graph) -> dict[str, Callable[[], Network]]:
+    """As many steps as the activations of the ANN have levels, as an alternative: in more, neurons come to
+    the clip itself.
+    """
+    nodes = (ann.nodes[name] for name in ann.of_kind(Activation))
+    levels = max((node.levels for node in nodes if isinstance(node, Activation)), default=0)
+    if not levels or levels == network.record.steps or network.record.read_from >= levels:
+        return {}
+    record = replace(network.record, steps=levels)
+    return {f"--steps {levels}": lambda: replace(network, record=record)}
+
+
 def longer(network: Network) -> dict[str, Callable[[], Network]]:
     """More steps, as an alternative."""
     steps = min(LONGER * network.record.steps, MAX_LONGER)

@@ -16,9 +16,10 @@ from torch import nn
 
 from spikeflow.convert.capture.builder import Captured
 from spikeflow.convert.capture.heads import chain
+from spikeflow.convert.capture.levels import SHIFT
 from spikeflow.convert.load.source import evaluating, like
 from spikeflow.convert.passes.forward import outputs_of
-from spikeflow.convert.trace.atengraph import AtenGraph
+from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, base_name
 from spikeflow.convert.trace.evaluate import Evaluation, constants
 from spikeflow.convert.trace.normal import is_listed
 from spikeflow.convert.trace.returned import tensors_of
@@ -45,12 +46,36 @@ def compare(network: nn.Module | AtenGraph, aten: AtenGraph, captured: Captured,
         Where it exceeds the tolerance: then the capture is wrong, and nothing after it could be right.
     """
     found = _Compared(aten, captured)
+    known = all(map(is_listed, aten.nodes))  # an operation of the user's own is run by the module alone
+    if known and (smooth := _without_levels(aten, captured)) is not None:
+        smooth.evaluated(x)
     if isinstance(network, AtenGraph):
         return found.evaluated(x)
     narrow = _narrowest(aten)
     difference = found.module(network, x, narrow)
-    known = all(map(is_listed, aten.nodes))  # an operation of the user's own is run by the module alone
     return found.evaluated(x) if known and (narrow or captured.heads) else difference
+
+
+def _without_levels(aten: AtenGraph, captured: Captured) -> _Compared | None:
+    """Both with the floors of activations in levels taken out, so that no value lies on an edge; None where
+    there are none, or with another shift than a half, which moves the clip as well.
+    """
+    graph = captured.graph
+    levels = {
+        name: replace(node, levels=0)
+        for name, node in graph.nodes.items()
+        if isinstance(node, Activation) and node.levels
+    }
+    moved = any(e.src.endswith(SHIFT) for name in levels for e in graph.inputs_of(name))
+    if not levels or moved:
+        return None
+    nodes = tuple(_half_less(node) if base_name(node.op) == "floor" else node for node in aten.nodes)
+    return _Compared(replace(aten, nodes=nodes), replace(captured, graph=graph.with_nodes(levels)))
+
+
+def _half_less(floor: AtenNode) -> AtenNode:
+    """What a floor of values is on average: the value less a half."""
+    return replace(floor, op="aten.sub.Tensor", args=(floor.args[0], 0.5))
 
 
 def _narrowest(aten: AtenGraph) -> str:
@@ -67,17 +92,23 @@ class _Compared:
     aten: AtenGraph
     captured: Captured
 
-    @property
-    def _tolerance(self) -> float:
-        nodes = self.captured.graph.nodes.values()
-        return EDGES if any(isinstance(node, Activation) and node.levels for node in nodes) else TOLERANCE
+    def _tolerance(self, number: int) -> float:
+        """Of an output: wider where it is made of activations in levels, one of which may have fallen."""
+        graph = self.captured.graph
+        todo, seen = [self.captured.outputs[number].node], set[str]()
+        while todo:
+            name = todo.pop()
+            node = graph.nodes[name]
+            if isinstance(node, Activation) and node.levels:
+                return EDGES
+            seen.add(name)
+            todo += [e.src for e in graph.inputs_of(name) if e.src not in seen]
+        return TOLERANCE
 
     def module(self, module: nn.Module, x: Array, narrow: str) -> float:
         """The module itself against the graph, with what was left out at the end put back."""
-        tolerance = self._tolerance
-        if narrow:
-            tolerance = max(tolerance, _ROUNDINGS * torch.finfo(getattr(torch, narrow)).eps)
-        worst = _Worst(type(module).__name__, "the module", tolerance, narrow)
+        least = _ROUNDINGS * torch.finfo(getattr(torch, narrow)).eps if narrow else 0.0
+        worst = _Worst(type(module).__name__, "the module", narrow)
         evaluation = Evaluation(self.aten, constants(self.aten)[0], single=True)
         with evaluating(module), torch.no_grad():
             for batch in _batches(x, _BATCHES):
@@ -88,8 +119,8 @@ class _Compared:
                     reason = f"it fails on a batch of {len(batch)} ({words})"
                     raise ConversionError(type(module).__name__, reason, _ONE_SIZE) from error
                 mine = self._with_heads(evaluation, batch)
-                for got, tensor in zip(mine, tensors_of(wanted), strict=True):
-                    worst.see(got, tensor)
+                for number, pair in enumerate(zip(mine, tensors_of(wanted), strict=True)):
+                    worst.see(*pair, max(self._tolerance(number), least))
         return worst.difference
 
     def _with_heads(self, evaluation: Evaluation, batch: Array) -> list[torch.Tensor]:
@@ -112,7 +143,7 @@ class _Compared:
     def evaluated(self, x: Array) -> float:
         """The traced operations in float32 against the graph; what was left out is left out of both."""
         name = "the archive" if not self.aten.nodes else self.aten.nodes[-1].module or "the network"
-        worst = _Worst(name, "its operations", self._tolerance, "")
+        worst = _Worst(name, "its operations", "")
         evaluation = Evaluation(
             self.aten, constants(self.aten)[0], frozenset(self.captured.heads), single=True
         )
@@ -122,8 +153,8 @@ class _Compared:
             sizes = (size,) * max(1, sum(_BATCHES) // size)
         for batch in _batches(x, sizes):
             wanted = evaluation.run({self.aten.inputs[0]: torch.from_numpy(batch)})
-            for mine, theirs in zip(self._graph(batch), wanted, strict=True):
-                worst.see(mine, theirs)
+            for number, pair in enumerate(zip(self._graph(batch), wanted, strict=True)):
+                worst.see(*pair, self._tolerance(number))
         return worst.difference
 
 
@@ -146,11 +177,10 @@ class _Worst:
 
     name: str
     what: str
-    tolerance: float
     narrow: str
     difference: float = 0.0
 
-    def see(self, got: torch.Tensor, wanted: torch.Tensor) -> None:
+    def see(self, got: torch.Tensor, wanted: torch.Tensor, tolerance: float) -> None:
         """One batch: the graph's answers and the network's."""
         mine, theirs = (t.detach().to("cpu", torch.float64).numpy() for t in (got, wanted))
         alone = len(mine) == 1 or (theirs.ndim > 0 and len(mine) == len(theirs))
@@ -161,15 +191,15 @@ class _Worst:
         scale = max(float(np.abs(theirs).max(initial=0.0)), 1e-6)
         difference = float(np.abs(mine - theirs).max(initial=0.0)) / scale
         self.difference = max(self.difference, difference)
-        if not difference <= self.tolerance:
-            raise self._error(difference, len(mine))
+        if not difference <= tolerance:
+            raise self._error(difference, len(mine), tolerance)
 
-    def _error(self, difference: float, batch: int) -> ConversionError:
+    def _error(self, difference: float, batch: int, tolerance: float) -> ConversionError:
         kind = f", the tolerance of {self.narrow}" if self.narrow else ""
         reason = (
             f"its graph differs from {self.what} by {difference:.1e} of the largest answer on a batch of "
             f"{batch} "
-            f"(allowed {self.tolerance:.0e}{kind})"
+            f"(allowed {tolerance:.0e}{kind})"
         )
         hint = f"{_ONE_SIZE}, and does not depend on values"
         return ConversionError(self.name, reason, f"{hint}; or model.float()" if self.narrow else hint)
