@@ -41,10 +41,11 @@ def measured(args: argparse.Namespace, steps: int) -> dict[str, Any]:
     )
     converted = time.perf_counter()
     made, rounds = conversion, []
-    for index, (epochs, rate, gradient) in enumerate(zip(args.epochs, args.rate, args.gradient, strict=True)):
-        given = {"augment": Augment(shift=4, flip=True), "gradient": gradient}
-        options = Finetune(epochs, rate, args.batch, args.seed, **given)
-        folder = args.checkpoints / (f"{args.net}_{steps}" + (f"_{index + 1}_{gradient}" if index else ""))
+    for index, epochs in enumerate(args.epochs):
+        rate, gradient = _of(args.rate, index), _of(args.gradient, index)
+        options = Finetune(epochs, rate, args.batch, args.seed, augment=Augment(4, True), gradient=gradient)
+        words = f"_{index + 1}_{gradient}_{rate:g}" if index else ""
+        folder = args.checkpoints / f"{args.net}_{steps}{words}"
         session = Session(folder, resume=True, tell=lambda row: print(row.to_text(), flush=True))
         found = finetune(made, training.x, options=options, session=session, forecast=_forecast)
         made = found.conversion
@@ -63,6 +64,11 @@ def measured(args: argparse.Namespace, steps: int) -> dict[str, Any]:
         "finetune_s_of_this_sitting": round(trained - converted, 1),
         "alphabet": "binary",
     }
+
+
+def _of(values: list[Any], index: int) -> Any:
+    """That of a round; the last where there are fewer."""
+    return values[min(index, len(values) - 1)]
 
 
 def _forecast(seconds: float) -> None:
@@ -84,7 +90,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs="+", default=[4, 2])
     parser.add_argument("--samples", type=int, default=20000)
     parser.add_argument("--images", type=int, default=9886)
-    # one of each for every round, which begins with what the one before gave
+    # one for every round, which begins with what the one before gave
     parser.add_argument("--epochs", type=int, nargs="+", default=[10])
     parser.add_argument("--rate", type=float, nargs="+", default=[1e-3])
     parser.add_argument("--gradient", choices=("rates", "steps"), nargs="+", default=["rates"])
