@@ -22,6 +22,8 @@ from spikeflow.convert.verify.calibrated import Calibration
 from spikeflow.ir.record import OutputRecord
 from spikeflow.typing import Array
 
+ENOUGH = 20  # samples with labels, from which on it is told where the network answers them by chance
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -68,7 +70,23 @@ class Known:
             *map(_silent, silent_layers(self.stats)),
             *output_warnings(self.stats.outputs, self.outputs, self.calibration.y),
             *axis_warnings(captured.graph, self.outputs, self.calibration.y),
+            *self._no_better_than_guessing(),
             *self.calibration.samples.warnings,
+        )
+
+    def _no_better_than_guessing(self) -> tuple[str, ...]:
+        """Of a network that answers the labels no better than their most frequent class alone would."""
+        right = self.ann_accuracy()
+        if right is None or self.calibration is None or self.calibration.y is None:
+            return ()
+        counts = np.unique(self.calibration.y[self.calibration.parts.setting], return_counts=True)[1]
+        guess = float(counts.max() / counts.sum())
+        if len(counts) < 2 or counts.sum() < ENOUGH or right > guess:
+            return ()
+        return (
+            f"the ANN is right in {right:.1%} of the samples that set thresholds, and the most frequent "
+            f"class alone in {guess:.1%}: their labels, values or layout may not be those that it was "
+            "trained with",
         )
 
 

@@ -99,3 +99,13 @@ def test_classes_on_another_axis_than_the_first_are_told() -> None:
     last = Calls(lambda m, v: m.net(v).permute(0, 2, 3, 1), net=conv).eval()
     assert "on axis 2 (from 0). Try: .movedim(3, 1)" in said(last, pictures)
     assert words not in said(net(), samples((6,), 60))
+
+
+def test_a_network_that_answers_by_chance_is_told() -> None:
+    """Labels numbered otherwise, or samples in another unit, left an accuracy of 0 % without a word."""
+    module, x = net(), samples((6,), 120)
+    y = answers(module, x).argmax(1)
+    words = "the ANN is right in 0.0% of the samples that set thresholds"
+    assert words in said(module, x, (y + 2) % 5) and "the ANN is right" not in said(module, x, y)
+    assert "the ANN is right" not in said(module, x[y == y[0]], (y[y == y[0]] + 1) % 5), "one class alone says nothing"
+    assert "the ANN is right" not in said(module, x[:16], (y[:16] + 2) % 5), "nor do few samples"
