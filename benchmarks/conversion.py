@@ -88,13 +88,14 @@ LARGE = (
     Row("differential:3", "percentile-for-steps", 64),
     Row("differential:3", "percentile", 32),
     Row("burst:7", "auto", 32, True),
+    *(Row("differential:3", "auto", t, True) for t in (16, 32, 64)),
 )
 ROWS = {
     **dict.fromkeys(("lenet", "lenet5", "no-bias", "ds-cnn"), SMALL),
     "resnet20": RESIDUAL,
     "resnet32": RESIDUAL[:6],
     "mobilenet": LARGE,
-    "squeezenet": LARGE[:3:2],
+    "squeezenet": (LARGE[0], Row("differential:3", "auto", 32, True)),
 }
 # test images and steps of the comparison with other converters, which run in torch
 COMPARED = {"lenet": (500, 32), "no-bias": (500, 32), "ds-cnn": (500, 64), "resnet20": (200, 32)}

@@ -62,7 +62,8 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     show_default=True,
     help="What a neuron may hand on in a step: binary (0 or 1), signed (-1 takes back), burst:M (0 to M), "
     "multi-threshold:N (0, -2^k and 2^k for k below N), or differential:M (changes of a running mean, -M to "
-    "M, worth 1 / t in step t; no chip takes them). Functions with values below 0 get signed at least.",
+    "M, worth 1 / t in step t, or R^(t - 1) in differential:M:R; no chip takes them). Functions with values "
+    "below 0 get signed at least.",
 )
 @click.option(
     "--approximate",
@@ -92,8 +93,9 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     default="",
     help="How thresholds are chosen: percentile (of the activations; the default with --data), largest, "
     "percentile-of-all, percentile-of-layer, percentile-for-steps, least-error, local (local threshold "
-    "balancing), light (biases corrected), batch-norm (the default without), or auto, which runs several "
-    "for these steps and takes the best.",
+    "balancing), light (biases corrected), tracking (of differential:M, steps that become finer as fast as "
+    "neurons can follow), batch-norm (the default without), or auto, which runs several for these steps and "
+    "takes the best.",
 )
 @click.option("--thresholds", default="", hidden=True, help="The former name of --method.")
 @click.option(

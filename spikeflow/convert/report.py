@@ -157,7 +157,13 @@ class ConversionReport:
     def _compared(self) -> list[str]:
         """The candidates of the method auto."""
         rows = [
-            ("taken" if c.chosen else "", c.name, f"{100 * c.agreement:.1f} %", f"{100 * c.error:.1f} %")
+            (
+                "taken" if c.chosen else "",
+                c.name,
+                str(c.samples),
+                f"{100 * c.agreement:.1f} %",
+                f"{100 * c.error:.1f} %",
+            )
             for c in self.candidates
         ]
         return ["", *_table(_CANDIDATE_HEAD, rows)] if rows else []
@@ -183,7 +189,9 @@ class ConversionReport:
         return "\n".join(lines)
 
 
-_CANDIDATE_HEAD = ("", "candidate, on calibration samples kept apart", "answers as the ANN", "error")
+_CANDIDATE_HEAD = (
+    *("", "candidate, on calibration samples kept apart", "samples", "answers as the ANN", "error"),
+)
 _LAYER_HEAD = (
     *("spiking layer", "shape", "alphabet", "threshold min", "median", "max", "at floor", "clipped", "zeros"),
 )
@@ -332,7 +340,8 @@ def _following(function: str, letters: Alphabet) -> str:
     """
     gap = max(b - a for a, b in pairwise(letters.values))
     part = 2 * letters.high // gap
-    bound = f"threshold / ({part} T) from {function} of the mean input, where spikes keep up"
+    steps = f"threshold {letters.decay:g}^(T - 1) / {part}" if letters.decay else f"threshold / ({part} T)"
+    bound = f"{steps} from {function} of the mean input, where spikes keep up"
     return _coded(f"{APPROXIMATED} ({bound}): {SPIKING}", letters)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,6 +53,11 @@ def whole(default: int, low: int, high: int) -> Any:
     return field(default=default, metadata={"whole": (low, high)})
 
 
+def share(default: float) -> Any:
+    """A field that selects one of several programs by a number from 0 to below 1, of four digits at most."""
+    return field(default=default, metadata={"share": True})
+
+
 @dataclass(frozen=True, eq=False)
 class NeuronModel(Frozen, ABC):
     """What one neuron does in one step, declared once for every backend."""
@@ -68,6 +73,8 @@ class NeuronModel(Frozen, ABC):
                 )
             if "whole" in f.metadata:
                 object.__setattr__(self, f.name, _whole(self.name, f, value))
+            if "share" in f.metadata:
+                object.__setattr__(self, f.name, _share(self.name, f, value))
             if "param" in f.metadata:
                 object.__setattr__(self, f.name, self._kept(f.name, value))
         for f in fields(self):
@@ -158,6 +165,13 @@ def _whole(model: str, f: Field[Any], value: Any) -> int:
     if not number or not low <= int(value) <= high:
         raise GraphError(model, f"{f.name} {value!r}", f"a whole number from {low} to {high}")
     return int(value)
+
+
+def _share(model: str, f: Field[Any], value: Any) -> float:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 <= float(value) < 1 or round(float(value), 4) != float(value):
+        raise GraphError(model, f"{f.name} {value!r}", "a number from 0 to 0.9999, of four digits at most")
+    return float(value)
 
 
 def decay_from_tau(tau_s: Value, dt: float) -> Value:

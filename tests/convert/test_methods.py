@@ -34,14 +34,19 @@ def network(seed: int) -> nn.Module:
 
 @pytest.mark.parametrize(
     ("method", "seed"),
-    [(m, s) for m in METHODS for s in range(4 if m in ("percentile", "largest", "batch-norm") else 1)],
+    [
+        (m, s)
+        for m in METHODS
+        for s in range(4 if m in ("percentile", "largest", "batch-norm", "tracking") else 1)
+    ],
 )
 def test_every_method_converts(method: str, seed: int) -> None:
     net = network(seed)
     x = np.random.default_rng(seed).normal(size=(80, 6)).astype(np.float32)
     with torch.no_grad():
         wanted = net(torch.from_numpy(x)).numpy()
-    found = convert(net, x, steps=256, method=method)
+    alphabet = "differential:3" if method == "tracking" else "binary"
+    found = convert(net, x, steps=256, method=method, alphabet=alphabet)
     values = classify(found.network, x).values()
     # rates are counts of 256 steps; what a threshold clips is told apart, so the median error is the law
     assert np.median(abs(values - wanted)) < 0.1 * np.abs(wanted).mean()

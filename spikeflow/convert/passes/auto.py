@@ -2,13 +2,14 @@
 running them.
 
 Candidates are run for the steps and with the alphabet of the conversion on calibration samples that are
-kept apart for choosing; the one with the smallest sum of answers lost and error of the outputs is taken.
-These samples are a part of those that may set thresholds: what is held back tests the result alone.
+kept apart for choosing: all on the first of these, the nearest few on all of them. The one with the smallest
+sum of answers lost and error of the outputs is taken. These samples are a part of those that may set
+thresholds: what is held back tests the result alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from spikeflow.convert.passes.thresholds import (
     percentile_thresholds,
     share_above,
 )
+from spikeflow.convert.passes.tracking import Pace, tracking_thresholds
 from spikeflow.convert.passes.work import samples_tried
 from spikeflow.ir import answer
 from spikeflow.ir.alphabet import alphabet
@@ -36,7 +38,10 @@ from spikeflow.typing import Array
 
 # steps that a layer wakes behind the one before it
 SLOPES = (0.0, 0.25, 0.5, 1.0)
-FEWEST, MOST = 16, 64  # samples that candidates are run on
+FEWEST, MOST = 16, 64  # samples that the nearest candidates are run on; all of them on the fewest
+FINALISTS = 3
+# of differential code, from the one that is usual on
+PACES = (Pace(), Pace(bits=7), Pace(sure=1.5, bits=7), Pace(bits=13))
 # times the largest step: a neuron that hands on its largest value in every step cannot catch up
 ROOM = (1.25, 1.5)
 _BATCH = 32
@@ -53,12 +58,15 @@ def auto_thresholds(basis: Basis) -> Thresholds:
     for slope in _slopes(basis):
         search.tries(f"percentile {share:g}, waking {slope:g} steps a layer", usual, slope)
     slope = search.best.slope
-    for name, make in _rules(basis, share):
+    rules = _paces(basis) if alphabet(basis.alphabet).differential else _rules(basis, share)
+    for name, make in rules:
         search.tries(f"{name}, waking {slope:g} steps a layer", make(), slope)
     # of what is nearest before, and of all steps of the usual rule, which corrections may bring nearer yet
     for tried in (search.best, _Tried(f"percentile {share:g}", usual, 0.0, 0.0, 1.0)):
-        light = corrected(tried.thresholds, basis, setting)
-        search.tries(f"{tried.name}, biases corrected", light, None)
+        if not search.best.thresholds.decay:  # what follows closely has no mean error left to correct
+            light = corrected(tried.thresholds, basis, setting)
+            search.tries(f"{tried.name}, biases corrected", light, None)
+    search.settles()
     return search.taken()
 
 
@@ -84,6 +92,17 @@ def _rules(basis: Basis, share: float) -> Iterator[tuple[str, Callable[[], Thres
         yield f"percentile {share:g}, {room:g} times as large", lambda r=room, u=usual: u.times(r)
 
 
+def _paces(basis: Basis) -> Iterator[tuple[str, Callable[[], Thresholds]]]:
+    """In differential code: how sure neurons follow each other, and how fast steps grow finer."""
+    known = set[tuple[float, float]]()
+    for pace in PACES:
+        decay = alphabet(basis.alphabet).decay or pace.decay(basis.steps)
+        if (pace.sure, decay) not in known:
+            known.add((pace.sure, decay))
+            name = f"tracking {pace.sure:g} deviations, steps worth {decay:g}^(t - 1)"
+            yield name, lambda p=pace: tracking_thresholds(basis, p)
+
+
 @dataclass(frozen=True, eq=False)
 class _Tried:
     """A candidate, and what it came to."""
@@ -93,6 +112,7 @@ class _Tried:
     slope: float
     agreement: float
     error: float
+    samples: int = 0
 
     @property
     def loss(self) -> float:
@@ -102,50 +122,58 @@ class _Tried:
 
 @dataclass(eq=False)
 class _Search:
-    """Candidates run one after the other on the same samples."""
+    """Candidates run one after the other on the same first samples, then the best few on all."""
 
     basis: Basis
     spiking: Callable[[Thresholds], Network]
     x: Array
     tried: list[_Tried] = field(default_factory=list["_Tried"])
+    settled: list[_Tried] = field(default_factory=list["_Tried"])
     answers: Mapping[str, Array] = field(default_factory=dict[str, Array])
 
     def __post_init__(self) -> None:
+        self.few = self.x[:FEWEST]
         parts = [outputs_of(self.basis.folded, self.x[i : i + _BATCH]) for i in range(0, len(self.x), _BATCH)]
         self.answers = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
     @property
     def best(self) -> _Tried:
-        """Of the smallest loss; of equals the first."""
-        return min(self.tried, key=lambda t: t.loss)
+        """Of the smallest loss on the most samples; of equals the first."""
+        return min(self.settled or self.tried, key=lambda t: t.loss)
 
     def tries(self, name: str, thresholds: Thresholds, slope: float | None) -> None:
-        """Run a candidate; the step from which its answers are read is chosen from the same run."""
+        """Run a candidate on the first samples; without a slope it wakes as it does."""
         if slope is not None:
             thresholds = staggered(thresholds, self.basis.folded, slope, self.basis.steps)
+        self.tried.append(self._run(name, thresholds, self.best.slope if slope is None else slope, self.few))
+
+    def settles(self) -> None:
+        """Run the best few on all samples, where there are more."""
+        if len(self.x) > len(self.few):
+            best = sorted(self.tried, key=lambda t: t.loss)[:FINALISTS]
+            self.settled = [self._run(t.name, t.thresholds, t.slope, self.x) for t in best]
+
+    def _run(self, name: str, thresholds: Thresholds, slope: float, x: Array) -> _Tried:
+        """The step from which answers are read is chosen from the same run."""
         network = self.spiking(replace(thresholds, read_from=0))
-        run = evaluate(network, self.x)
+        run = evaluate(network, x)
         first = max(thresholds.start.values(), default=0)
         found: list[_Tried] = []
         for moment in _moments(first, run.steps):
             pairs = [
-                (o.name, _read(run.outputs[o.name], moment), self.answers[o.node], o.answer)
+                (o.name, _read(run.outputs[o.name], moment), self.answers[o.node][: len(x)], o.answer)
                 for o in network.outputs
             ]
-            agreement, error = _compared(pairs)
             chosen = replace(thresholds, read_from=moment)
-            found.append(_Tried(name, chosen, self.tried_slope(slope), agreement, error))
-        self.tried.append(min(found, key=lambda t: t.loss))
-
-    def tried_slope(self, slope: float | None) -> float:
-        """The wake of a candidate, that of the best so far where it keeps it."""
-        return self.best.slope if slope is None else slope
+            found.append(_Tried(name, chosen, slope, *_compared(pairs), len(x)))
+        return min(found, key=lambda t: t.loss)
 
     def taken(self) -> Thresholds:
-        """The best, with the table of all."""
-        best = self.best
+        """The best, with the table of all, each by its run on the most samples."""
+        best, again = self.best, {t.name: t for t in self.settled}
+        shown: Iterable[_Tried] = (again.get(t.name, t) for t in self.tried)
         table = tuple(
-            Candidate(_told(t, self.basis.steps), t.agreement, t.error, t is best) for t in self.tried
+            Candidate(_told(t, self.basis.steps), t.agreement, t.error, t is best, t.samples) for t in shown
         )
         return replace(best.thresholds, candidates=table)
 

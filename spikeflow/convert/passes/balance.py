@@ -19,7 +19,7 @@ from spikeflow.convert.passes.pools import counting
 from spikeflow.convert.passes.scales import fold_scales
 from spikeflow.convert.passes.thresholds import Thresholds
 from spikeflow.errors import ConversionError
-from spikeflow.ir.alphabet import BINARY
+from spikeflow.ir.alphabet import BINARY, decaying
 from spikeflow.ir.alphabet import alphabet as letters
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Activation, Node, Shape, Synaptic
@@ -58,6 +58,7 @@ def balance(
         For an alphabet that there is not.
     """
     given = thresholds if isinstance(thresholds, Thresholds) else Thresholds(thresholds)
+    alphabet = decaying(alphabet, given.decay)
     factors: dict[str, Array] = {name: np.asarray(scale, np.float64) for name in graph.inputs if scale != 1}
     changed: dict[str, Node] = {name: _shifted(graph, name, given.bias[name]) for name in given.bias}
     for name in graph.of_kind(Activation):
@@ -73,7 +74,7 @@ def balance(
         changed[name] = replace(made, start=given.start.get(name, 0))
         factors[name] = theta.astype(np.float64)
     made = counting(fold_scales(with_readout(graph.with_nodes(changed)), factors))
-    return differential(made) if letters(alphabet).differential else made
+    return differential(made, letters(alphabet).decay) if letters(alphabet).differential else made
 
 
 def readout_of(graph: Graph, output: str = "") -> str:

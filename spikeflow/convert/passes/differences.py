@@ -53,9 +53,11 @@ def _settled_pools(graph: Graph) -> Graph:
     return Graph(nodes, tuple(edges), graph.dt)
 
 
-def differential(graph: Graph) -> Graph:
-    """The graph of stage snn, its neurons differential, with encoders, decoders and initial means."""
-    return _Differential(graph).run()
+def differential(graph: Graph, decay: float = 0.0) -> Graph:
+    """The graph of stage snn, its neurons differential, with encoders, decoders and initial means; `decay` is
+    that of its alphabet.
+    """
+    return _Differential(graph, decay).run()
 
 
 def _new(name: str, nodes: Mapping[str, Node]) -> str:
@@ -73,6 +75,7 @@ class _Differential:
     """
 
     graph: Graph
+    decay: float
 
     def __post_init__(self) -> None:
         self.nodes: dict[str, Node] = {}
@@ -138,9 +141,9 @@ class _Differential:
     def _converter(self, source: str, form: str) -> str:
         shape, start = self.shapes[source], self.starts.get(source)
         if form == CHANGES:
-            model, word, initial = DifferenceEncoder(self.forms[source]), "encoded", None
+            model, word, initial = DifferenceEncoder(self.forms[source], self.decay), "encoded", None
         else:
-            model, word = DifferenceDecoder(form), "decoded"
+            model, word = DifferenceDecoder(form, self.decay), "decoded"
             initial = None if start is None else {"m": _start(start, shape)}
         name = _new(f"{source}.{word}", {**self.graph.nodes, **self.nodes})
         self.nodes[name], self.forms[name] = model.node(shape, initial), form

@@ -9,7 +9,7 @@ import numpy as np
 
 from spikeflow.errors import ConversionError
 from spikeflow.ir.activations import RELU, takes_signs
-from spikeflow.ir.alphabet import BINARY, DIFFERENTIAL, SIGNED, Alphabet, alphabet
+from spikeflow.ir.alphabet import BINARY, SIGNED, Alphabet, alphabet
 from spikeflow.ir.nodes import Activation, Population, Shape
 from spikeflow.neurons.burst_if import BurstIF
 from spikeflow.neurons.differential_if import DifferentialIF
@@ -24,10 +24,16 @@ _Made = Callable[..., Following]
 _MODELS: Mapping[str, Callable[[int], _Made]] = {
     BINARY: lambda n: FollowingIF,
     SIGNED: lambda n: SignedIF,
-    DIFFERENTIAL: lambda n: partial(DifferentialIF, most=n),
     "burst": lambda n: partial(BurstIF, most=n),
     "multi-threshold": lambda n: partial(MultiThresholdIF, levels=n),
 }
+
+
+def _model(letters: Alphabet) -> _Made:
+    if letters.differential:
+        return partial(DifferentialIF, most=letters.high, decay=letters.decay)
+    kind, _, number = letters.name.partition(":")
+    return _MODELS[kind](int(number or 0))
 
 
 def alphabet_of(node: Activation, asked: str) -> Alphabet:
@@ -64,6 +70,5 @@ def follower(
     if reset != "subtract":
         reason = f"{node.kind} in the alphabet {letters.name} counts what it has handed on"
         raise ConversionError(name, f"{reason}, so it cannot reset to zero", "--reset subtract")
-    kind, _, number = letters.name.partition(":")
-    made = _MODELS[kind](int(number or 0))(threshold=theta, function=node.kind, **node.parameters)
+    made = _model(letters)(threshold=theta, function=node.kind, **node.parameters)
     return made.node(shape, {} if initial is None else {"s": initial - half})

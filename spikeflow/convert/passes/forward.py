@@ -37,6 +37,7 @@ from spikeflow.neurons.node_layer import convolved, moved, summed
 from spikeflow.typing import Array
 
 Visit = Callable[[str, torch.Tensor], None]
+Change = Callable[[str, torch.Tensor], torch.Tensor]
 
 
 def forward(graph: Graph, x: Array, visit: Visit | None = None) -> Array:
@@ -44,8 +45,11 @@ def forward(graph: Graph, x: Array, visit: Visit | None = None) -> Array:
     return outputs_of(graph, x, visit)[graph.outputs[0]]
 
 
-def outputs_of(graph: Graph, x: Array, visit: Visit | None = None) -> dict[str, Array]:
-    """The value at every Output for samples ``(B, *shape)``; `visit` sees every node's value once.
+def outputs_of(
+    graph: Graph, x: Array, visit: Visit | None = None, change: Change | None = None
+) -> dict[str, Array]:
+    """The value at every Output for samples ``(B, *shape)``; `visit` sees every node's value once, and what
+    `change` makes of it is what other nodes read.
 
     Values are freed after their last reader, so the memory is that of the widest cut through the graph.
 
@@ -62,6 +66,8 @@ def outputs_of(graph: Graph, x: Array, visit: Visit | None = None) -> dict[str, 
                 values[name] = _node(graph, name, values)
             if visit is not None:
                 visit(name, values[name])
+            if change is not None:
+                values[name] = change(name, values[name])
             for edge in graph.inputs_of(name):
                 readers[edge.src] -= 1
                 if readers[edge.src] == 0:

@@ -22,7 +22,7 @@ from spikeflow.convert.passes.followers import alphabet_of
 from spikeflow.convert.passes.forward import outputs_of
 from spikeflow.convert.passes.layer_by_layer import Stretch, by_layers, encoded_stretch
 from spikeflow.convert.passes.thresholds import Basis, Thresholds, with_own
-from spikeflow.ir.alphabet import counted
+from spikeflow.ir.alphabet import counted, decaying
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Activation, Synaptic
 from spikeflow.typing import Array
@@ -41,7 +41,7 @@ def corrected(thresholds: Thresholds, basis: Basis, x: Array) -> Thresholds:
     widest = max((prod(graph.shapes[name]) for name in graph.nodes), default=1)
     few = x[: max(FEWEST, VALUES // (basis.steps * widest))]
     wanted = _ann_means(graph, few, set(feeding))
-    weights = counted(basis.alphabet, basis.steps, thresholds.read_from)
+    weights = counted(decaying(basis.alphabet, thresholds.decay), basis.steps, thresholds.read_from)
     bias = dict(thresholds.bias)
 
     def settle(layer: Stretch) -> torch.Tensor:

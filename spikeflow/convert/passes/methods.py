@@ -20,6 +20,7 @@ from spikeflow.convert.passes.thresholds import (
     percentile_thresholds,
     share_above,
 )
+from spikeflow.convert.passes.tracking import tracking_thresholds
 from spikeflow.errors import ConversionError
 
 AUTO = "auto"
@@ -54,6 +55,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         "least-error": least_error_thresholds,
         "local": local_thresholds,
         "light": light_thresholds,
+        "tracking": tracking_thresholds,
         "batch-norm": lambda basis: data_free_thresholds(basis.graph),
         AUTO: auto_thresholds,
     }

@@ -42,12 +42,14 @@ class Candidate:
     agreement : with the ANN's answers, the fraction of these samples.
     error : of the outputs, relative to their size.
     chosen : whether it is the one that was taken.
+    samples : on which it was run; those that do worst on the first run on no more.
     """
 
     name: str
     agreement: float
     error: float
     chosen: bool = False
+    samples: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,8 @@ class Thresholds(Frozen):
     start : for some Activations the step in which their neurons wake; before it they hand on nothing and take
         nothing in. The others wake at once.
     read_from : the step from which answers are read; it counts among the steps of a run.
+    decay : in differential code, what a step is worth as a share of the one before it; 0 as the alphabet has
+        it.
     candidates : what was compared, where the rule is one that compares.
     """
 
@@ -74,6 +78,7 @@ class Thresholds(Frozen):
     bias: Mapping[str, Array] = field(default_factory=dict[str, Array])
     start: Mapping[str, int] = field(default_factory=dict[str, int])
     read_from: int = 0
+    decay: float = 0.0
     candidates: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:

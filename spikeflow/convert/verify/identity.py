@@ -5,7 +5,7 @@
 with z what arrives at its port and v its membrane. It holds for any input, whatever the order of arrival,
 so a neuron that breaks it was converted or simulated wrongly. Neurons that follow a function of their mean
 input (`neurons.following`) hold v in two parts, what arrived (s) and what they handed on (a): v = s - a. Of
-neurons of differential code all of step t counts 1 / t, and v = m - e. In
+neurons of differential code all of a step counts what it is worth, and v = m - e. In
 float32 each step rounds twice, where z is added and where theta is taken away; the residual of a neuron is
 held to the sum of these roundings.
 """
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from spikeflow.errors import SimulationError
+from spikeflow.ir.alphabet import Alphabet, worths
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
@@ -42,7 +43,7 @@ class Identity:
     neurons, samples, steps : over which the identity was held.
     residual : the largest one, in thresholds of its neuron.
     bound : the largest share of its bound that a residual came to; at most 1.
-    changes : whether neurons hand on changes of running means.
+    worth : where neurons hand on changes of running means, what step t is worth; empty where none does.
     """
 
     neurons: int
@@ -50,10 +51,10 @@ class Identity:
     steps: int
     residual: float
     bound: float
-    changes: bool = False
+    worth: str = ""
 
     def __str__(self) -> str:
-        how = ", of step t counted 1 / t," if self.changes else ""
+        how = f", of step t counted {self.worth}," if self.worth else ""
         return (
             f"theta N = sum of z + v(0) - v(T){how} holds for each of {self.neurons:,} neurons, "
             f"{self.samples} samples, {self.steps} steps; the largest residual is {self.residual:.1e} of a "
@@ -94,8 +95,8 @@ def check_identity(network: Network, x: Array, options: RunOptions = RunOptions(
             raise _broken(name, residual, bound, sums[name].theta)
     worst = max(float((r / sums[name].theta).max()) for name, (r, _) in found.items())
     share = max(float((r / b).max()) for r, b in found.values())
-    changes = any(held.states == CHANGES for held in sums.values())
-    return Identity(neurons, len(some), run.steps, worst, share, changes)
+    words = next((held.letters.worth for held in sums.values() if held.letters is not None), "")
+    return Identity(neurons, len(some), run.steps, worst, share, words)
 
 
 def spiking(network: Network, states: tuple[str, ...] = MEMBRANE) -> tuple[str, ...]:
@@ -120,6 +121,7 @@ class _Sums:
         known = (MEMBRANE, FOLLOWING, CHANGES)
         self.states = next(states for states in known if set(states) <= set(node.program.states))
         self.parts, self.start = ("in", *self.states), node.start
+        self.letters: Alphabet | None = node.values if self.states == CHANGES else None
         self.theta = np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
         none = np.zeros((), np.float32)
         begun = [np.broadcast_to(node.initial.get(n, none), node.shape).ravel() for n in self.states]
@@ -129,8 +131,8 @@ class _Sums:
 
     def shares(self, step: int, steps: int) -> Array:
         """What counts of each step from this one on, ready to be multiplied with ``(T, B, *shape)``."""
-        t = np.arange(step + 1, step + steps + 1, dtype=np.float64)
-        return (1 / t if self.states == CHANGES else np.ones(steps)).reshape(-1, *(1,) * (self.rank + 1))
+        found = np.ones(steps) if self.letters is None else worths(self.letters.decay, step + steps)[step:]
+        return found.reshape(-1, *(1,) * (self.rank + 1))
 
     def add(self, first: int, emitted: Array, arrived: Array, states: list[Array]) -> None:
         """A stretch of steps of the samples from `first` on, each array ``(T, B, *shape)``."""

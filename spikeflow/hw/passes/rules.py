@@ -69,7 +69,7 @@ def changes(graph: Graph) -> tuple[Violation, ...]:
     """Neurons of differential code: integers have no division by the step, and chips no spikes that fade."""
     hint = "spikes that all stand for the same (convert --alphabet signed, or binary)"
     needs = {
-        name: f"spikes worth 1 / t in step t (alphabet {node.alphabet})"
+        name: f"spikes worth {node.values.worth} in step t (alphabet {node.alphabet})"
         for name, node in _populations(graph)
         if node.values is not None and node.values.differential
     }
