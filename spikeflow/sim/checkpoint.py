@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -31,6 +33,7 @@ class Checkpoint(Frozen):
     seed : from which random coding was drawn.
     behind : by name of each output what it had added up after the steps that a delayed read-out leaves out,
         ``(N, *shape)``; empty where there are none, or they are not over.
+    samples : digest of what entered so far, see `digest`; empty where it is not known.
 
     Raises
     ------
@@ -42,6 +45,7 @@ class Checkpoint(Frozen):
     added: Mapping[str, Array]
     seed: int = 0
     behind: Mapping[str, Array] = field(default_factory=dict)
+    samples: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "added", MappingProxyType(dict(self.added)))
@@ -71,6 +75,8 @@ class Checkpoint(Frozen):
         manifest["answers"] = {"seed": self.seed, "added": list(self.added)}
         if self.behind:
             manifest["answers"]["behind"] = list(self.behind)
+        if self.samples:
+            manifest["answers"]["samples"] = self.samples
         answers = (*self.added.values(), *self.behind.values())
         store.write_whole(path, state_file.KIND, manifest, [*arrays, *answers])
 
@@ -90,14 +96,31 @@ class Checkpoint(Frozen):
             names, later = _names(answers)
             added = dict(zip(names, arrays[: len(names)], strict=True))
             behind = dict(zip(later, arrays[len(names) :], strict=True))
-            return Checkpoint(State(*parts), added, _seed(answers), behind)
+            return Checkpoint(State(*parts), added, _seed(answers), behind, _digest_in(answers))
         except (DataError, TypeError, ValueError, LookupError) as error:
             raise FileError(path, f"does not hold a legal checkpoint ({error})") from error
 
 
+def digest(entered: Mapping[str, Array]) -> str:
+    """Of the values of each input, by its name: the same bits, the same digest."""
+    found = hashlib.blake2b(digest_size=16)
+    for name, values in entered.items():
+        found.update(repr((name, values.shape, str(values.dtype))).encode())
+        found.update(np.ascontiguousarray(values).data)
+    return found.hexdigest()
+
+
+def _digest_in(answers: Any) -> str:
+    text = answers.get("samples", "")
+    if not isinstance(text, str) or not re.fullmatch("([0-9a-f]{32})?", text):
+        raise ValueError("its digest of samples")
+    return text
+
+
 def _names(answers: Any) -> tuple[list[str], list[str]]:
     added, behind = answers["added"], answers.get("behind", [])
-    if answers.keys() - {"behind"} != {"seed", "added"} or not all(map(state_file.is_name, added + behind)):
+    fields = answers.keys() - {"behind", "samples"}
+    if fields != {"seed", "added"} or not all(map(state_file.is_name, added + behind)):
         raise ValueError("its names")
     return [str(name) for name in added], [str(name) for name in behind]
 

@@ -20,7 +20,7 @@ from spikeflow.ir.stages import stage_of
 from spikeflow.samples import Samples, fitting
 from spikeflow.sim import Counts, Result, State, forecast, prepare
 from spikeflow.sim.batch import DEFAULT, RunOptions, When, encode_batch, run_batch
-from spikeflow.sim.checkpoint import Checkpoint
+from spikeflow.sim.checkpoint import Checkpoint, digest
 from spikeflow.sim.early import Read, run_until_sure
 from spikeflow.sim.evaluation import Evaluation
 from spikeflow.sim.input_range import outside_warnings, share_outside, with_saturation
@@ -69,7 +69,6 @@ def evaluate(
     """The same as `classify` for samples that are prepared (`joined.taken`), what is to be told only in
     `warnings`; samples stop early only where that is asked for.
     """
-    level = read_out_level(network)
     given = given if isinstance(given, Samples) else Samples(given)
     array = _checked(network, given)
     before = _continued(network, len(array), options.start)
@@ -77,6 +76,7 @@ def evaluate(
     chosen = _chosen(network, options.output)
     parts = parted(network, array)
     told = _told(network, parts, given_steps(network, array), before + steps)
+    told += _other_samples(network, parts, options.start)
     early, why = _early(network, options, chosen) if early else (False, ())
     told += why
     kept = _kept(options.kept, steps, network.record.read_from - before)
@@ -87,13 +87,13 @@ def evaluate(
         forecast.expect_states(network.graph, len(array), before + steps)
     begun, asked = (
         time.perf_counter(),
-        _Asked(options, When(steps, level, 0, before=before), kept, chosen, early),
+        _Asked(options, When(steps, read_out_level(network), 0, before=before), kept, chosen, early),
     )
     ran = _run_all(network, list(_batches(array, at_once)), asked, progress)
     results = ran.results
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)
     found = replace(found, read_from=network.record.read_from, stopped=ran.ends(), moments=sum(ran.moments))
-    found = _standing(network, found, [r.state for r in results if r.after is not None], options)
+    found = _standing(network, found, [r.state for r in results if r.after is not None], options, parts)
     if given.y is not None:
         told += doubts(given.y, found.about[chosen].answer if chosen in found.about else "")
     told += _beyond(found, ran.handed_on, [(i * at_once, r) for i, r in enumerate(results)])
@@ -192,7 +192,27 @@ def _continued(network: Network, samples: int, start: Checkpoint | None) -> int:
     return start.steps
 
 
-def _standing(network: Network, found: Evaluation, states: list[State], options: RunOptions) -> Evaluation:
+def _entered(network: Network, parts: Mapping[str, Array], steps: int) -> dict[str, Array]:
+    """What enters in so many steps."""
+    return {i.node: parts[i.node][:, :steps] if i.timed else parts[i.node] for i in network.inputs}
+
+
+def _other_samples(network: Network, parts: Mapping[str, Array], start: Checkpoint | None) -> tuple[str, ...]:
+    """What is to be told where a run goes on with samples that are not those of its first steps."""
+    known = "" if start is None else start.samples
+    if start is None or not known or digest(_entered(network, parts, start.steps)) == known:
+        return ()
+    text = f"the run goes on behind {start.steps} steps of other samples, or of these in another order"
+    return (f"{text}: every answer is of both. Try: the samples that the state was saved with",)
+
+
+def _standing(
+    network: Network,
+    found: Evaluation,
+    states: list[State],
+    options: RunOptions,
+    parts: Mapping[str, Array],
+) -> Evaluation:
     """The evaluation with what lay before it, and where it is kept the checkpoint behind it."""
     start, first = options.start, network.record.read_from
     if start is not None:
@@ -206,7 +226,9 @@ def _standing(network: Network, found: Evaluation, states: list[State], options:
     behind = found.behind
     if found.before < first <= found.before + found.steps:
         behind = {name: found.added_up(first - found.before, name) for name in found.outputs}
-    return replace(found, checkpoint=Checkpoint(State.joined(states), added, network.record.seed, behind))
+    samples = digest(_entered(network, parts, found.before + found.steps))
+    state, seed = State.joined(states), network.record.seed
+    return replace(found, checkpoint=Checkpoint(state, added, seed, behind, samples))
 
 
 def _kept(wanted: tuple[int, ...], steps: int, first: int) -> tuple[int, ...]:

@@ -86,6 +86,23 @@ def test_parts_equal_the_whole(kind: str, engine: str, folder: Path, call: Call)
         np.testing.assert_array_equal(added, last.added[name])
 
 
+@pytest.mark.parametrize("kind", ["direct", "spikes"])
+def test_other_samples_are_told(kind: str, folder: Path, tmp_path: Path, call: Call) -> None:
+    """The same ones in another order, too; of a time axis later steps are free to differ."""
+    held = dict(np.load(folder / ("timed.npz" if kind == "spikes" else "data.npz")))
+    run: list[Any] = ["run", folder / f"{kind}.h5", "--json", "--steps", 3]
+    np.savez(tmp_path / "same.npz", **held)
+    assert call(*run, "--data", tmp_path / "same.npz", "--save-state", tmp_path / "s.h5").code == 0
+    later = held["x"].copy()
+    if kind == "spikes":
+        later[:, 3:] = 0
+    for name, x, told in (("same", held["x"], False), ("later", later, False), ("turned", held["x"][::-1], True)):
+        np.savez(tmp_path / f"{name}.npz", **{**held, "x": x})
+        ended = call(*run, "--data", tmp_path / f"{name}.npz", "--load-state", tmp_path / "s.h5")
+        said = [w for w in json.loads(ended.out)["warnings"] if "behind 3 steps of other samples" in w]
+        assert ended.code == 0 and len(said) == told, name
+
+
 def test_a_mapped_network_goes_on(mapped: Path, files: Path, tmp_path: Path, call: Call) -> None:
     """Its read-out wakes some steps later: the saved state is that before these, and answers agree all the same."""
     run: list[Any] = ["run", mapped, "--data", files / "data.npz"]
