@@ -77,6 +77,7 @@ def run(part: str, scale: float, drive: str, threads: int, seconds: float) -> di
     """In a process of its own: times, memory, spikes in pieces, and for the microcircuit its statistics."""
     begun = time.process_time(), time.perf_counter()
     graph = fly() if part == "fly" else network(scale, drive, SEED)
+    drawn = time.process_time() - begun[0], time.perf_counter() - begun[1]
     names = ("brain",) if part == "fly" else NAMES
     live = prepare(graph, "cpp", threads).begin(1)
     built = time.process_time() - begun[0], time.perf_counter() - begun[1]
@@ -96,6 +97,8 @@ def run(part: str, scale: float, drive: str, threads: int, seconds: float) -> di
     sizes = np.array([graph.shapes[name][0] for name in names])
     rates = np.array(counts) / sizes / (PIECE * DT_S)
     answer = used | {
+        "graph_cpu_s": drawn[0],  # numpy's part of what follows
+        "graph_wall_s": drawn[1],
         "build_cpu_s": built[0],
         "build_wall_s": built[1],
         "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

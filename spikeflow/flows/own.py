@@ -13,13 +13,15 @@ from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.flows.loaded import Loaded
 from spikeflow.flows.recipe_file import Data
 from spikeflow.ir.preprocessing import Normalise, Step, applied
-from spikeflow.samples import BYTES, Samples, samples_of
+from spikeflow.samples import BYTE_LIKE, BYTES, Samples, samples_of
 from spikeflow.train.batches import Arrays, Coding, Splits
 from spikeflow.typing import Array
 
 SET = "samples"
 TENTH, FIFTH = 0.1, 0.2
 LABELS = "whole numbers from 0 on, one for each sample"
+NO_GAPS = "numpy.unique(y, return_inverse=True)[1]"
+ALIKE = 5.0  # times as far as those that train may the samples spread that test, or so much less
 Part = tuple[Array, Array]
 
 
@@ -53,6 +55,8 @@ def load(data: Data, seed: int) -> Loaded:
     binary = in_time and all(np.isin(part, (0, 1)).all() for part, _ in parts.values())
     steps: tuple[Step, ...] = () if binary else _brought(data, x, 2 if in_time else 1)
     prepared = {name: (applied(steps, x, 2 if in_time else 1), y) for name, (x, y) in parts.items()}
+    if not binary:
+        _expect_alike(data, prepared["train"][0], prepared["test"][0])
     coding = Coding() if in_time else Coding(data.coding, data.steps)
     splits = Splits(*(_arrays(data, coding, seed, name, part) for name, part in prepared.items()))
     kind = "spikes" if binary or data.coding == "rate" else "current"
@@ -72,6 +76,9 @@ def _arrays(data: Data, coding: Coding, seed: int, name: str, part: Part) -> Arr
 
 def _parts(data: Data, seed: int) -> dict[str, Part]:
     x, y = _labelled("data.folder", data.folder)
+    if y.max() >= len(y):  # so many classes would be made before one is found to have no sample
+        got = f"up to {y.max()}, of {len(y)} samples"
+        raise DataError("recipe: data.folder: labels", got, "samples of every class from 0 on", NO_GAPS)
     if data.test:
         test = _labelled("data.test", data.test)
         if test[0].shape[1:] != x.shape[1:]:
@@ -82,7 +89,14 @@ def _parts(data: Data, seed: int) -> dict[str, Part]:
         test, x, y = (x[apart], y[apart]), x[~apart], y[~apart]
     selects = held_out(y, None, data.valid or TENTH, seed)
     found = {"train": (x[~selects], y[~selects]), "valid": (x[selects], y[selects]), "test": test}
-    return {name: (x[: data.limit or None], y[: data.limit or None]) for name, (x, y) in found.items()}
+    return {name: _limited(part, data.limit) for name, part in found.items()}
+
+
+def _limited(part: Part, limit: int) -> Part:
+    """So many samples, spread over the file, whose classes may come one after the other."""
+    x, y = part
+    chosen = np.linspace(0, len(y) - 1, min(limit or len(y), len(y))).astype(int)
+    return x[chosen], y[chosen]
 
 
 def _labelled(what: str, path: str) -> Part:
@@ -95,8 +109,7 @@ def _labelled(what: str, path: str) -> Part:
         raise DataError(f"recipe: {what}", f"no labels in {path}", f"y: {LABELS}")
     whole = y.astype(np.int64)
     if y.ndim != 1 or (whole != y).any() or whole.min() < 0:
-        column, gaps = "y.argmax(1), if a column is a class", "numpy.unique(y, return_inverse=True)[1]"
-        hint = column if y.ndim == 2 else gaps
+        hint = "y.argmax(1), if a column is a class" if y.ndim == 2 else NO_GAPS
         raise DataError(f"recipe: {what}: labels", f"{y.dtype} of shape {y.shape}", LABELS, hint)
     return given.x, whole
 
@@ -108,6 +121,9 @@ def _brought(data: Data, x: Array, lead: int) -> tuple[Step, ...]:
         if low < 0 or high > 255 or (high > 1 and (x != np.floor(x)).any()):
             got = f"rate, and values from {low:g} to {high:g}"
             raise DataError("recipe: data.coding", got, "values from 0 to 1, or bytes", 'coding = "direct"')
+        if 1 < high < BYTE_LIKE:
+            text = f"values up to {high:g} are taken as bytes, of which 255 is a spike in every step"
+            warnings.warn(f"{text}. Try: x / {high:g}", SpikeflowWarning, stacklevel=2)
         return (Normalise(std=(255,)),) if high > 1 else ()
     shape = x.shape[lead:]
     each = len(shape) in (1, 3)  # a number for each feature, or each channel of pictures
@@ -115,3 +131,16 @@ def _brought(data: Data, x: Array, lead: int) -> tuple[Step, ...]:
     mean, std = (np.atleast_1d(f(x, axis=axes, dtype=np.float64)) for f in (np.mean, np.std))
     std[std <= 1e-6 * np.abs(mean)] = 1.0  # what is always the same says nothing
     return (Normalise(tuple(mean.tolist()), tuple(std.tolist())),)
+
+
+def _expect_alike(data: Data, train: Array, test: Array) -> None:
+    """Tell of values that test in another unit than those that train; refuse what no rate can be."""
+    low, high = float(test.min()), float(test.max())
+    if data.coding == "rate" and not 0 <= low <= high <= 1:
+        got = f"values from {low:g} to {high:g} times what is a spike in every step"
+        raise DataError("recipe: data.test", got, "values in the unit of those that train")
+    ratio = float(test.std()) / max(float(train.std()), 1e-9)
+    if not 1 / ALIKE <= ratio <= ALIKE:
+        text = f"the samples that test spread {ratio:.2g} times as far as those that train"
+        text = f"{text}: they may be in another unit. Try: the same for both"
+        warnings.warn(text, SpikeflowWarning, stacklevel=2)

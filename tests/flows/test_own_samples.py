@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.errors import DataError, FileError, SpikeflowError
+from spikeflow.errors import DataError, FileError, SpikeflowError, SpikeflowWarning
 from spikeflow.flows import recipe_file
 from spikeflow.flows.data import load
 from spikeflow.flows.recipe_file import Data
@@ -117,3 +117,41 @@ def test_a_test_of_another_shape_is_refused(tmp_path: Path) -> None:
 def test_settings_that_do_not_go_together(settings: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="recipe: data"):
         Data(**settings)
+
+
+@pytest.mark.parametrize(("coding", "factor"), [("direct", 1 / 16), ("direct", 255.0), ("rate", 1 / 255)])
+def test_a_test_in_another_unit_is_told(coding: str, factor: float, tmp_path: Path) -> None:
+    """A network that trained on 0 to 16 and was tested on 0 to 1 was right in a tenth, without a word."""
+    path = stored(tmp_path, x=PICTURES[:90], y=Y[:90])
+    same = stored(tmp_path, "same.npz", x=PICTURES[90:], y=Y[90:])
+    other = stored(tmp_path, "other.npz", x=PICTURES[90:] * factor, y=Y[90:])
+    with pytest.warns(SpikeflowWarning, match="may be in another unit"):
+        load(Data("samples", path, steps=3, coding=coding, test=other), 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SpikeflowWarning)
+        load(Data("samples", path, steps=3, coding=coding, test=same), 0)
+
+
+def test_rates_in_another_unit_are_refused_and_small_bytes_told(tmp_path: Path) -> None:
+    path = stored(tmp_path, x=PICTURES[:90] / 255, y=Y[:90])
+    test = stored(tmp_path, "test.npz", x=PICTURES[90:], y=Y[90:])
+    with pytest.raises(DataError, match="in the unit of those that train"):
+        load(Data("samples", path, steps=3, coding="rate", test=test), 0)
+    small = stored(tmp_path, "small.npz", x=PICTURES // 16, y=Y)
+    with pytest.warns(SpikeflowWarning, match="values up to 15 are taken as bytes.*x / 15"):
+        load(Data("samples", small, steps=3, coding="rate"), 0)
+
+
+def test_a_limit_is_spread_over_a_file_in_the_order_of_its_classes(tmp_path: Path) -> None:
+    order = np.argsort(Y, kind="stable")
+    path = stored(tmp_path, x=table()[order], y=Y[order])
+    found = load(Data("samples", path, steps=3, limit=9), 0).splits
+    assert all(set(part.labels) == {0, 1, 2} for part in (found.train, found.test))  # type: ignore[union-attr]
+
+
+def test_a_label_beyond_all_samples_is_refused_at_once(tmp_path: Path) -> None:
+    path = stored(tmp_path, x=table(), y=np.where(Y == 2, 10**9, Y))
+    with pytest.raises(DataError, match="up to 1000000000, of 120 samples"):
+        load(Data("samples", path, steps=3), 0)
+    few = stored(tmp_path, "few.npz", x=table()[:2], y=[2, 2])  # a test need not hold every class
+    load(Data("samples", stored(tmp_path, "all.npz", x=table(), y=Y), steps=3, test=few), 0)
