@@ -56,6 +56,9 @@ class Counters:
     def narrowed(self) -> list[list[int]]: ...
 
     @property
+    def parts(self) -> list[Counters]: ...
+
+    @property
     def unbounded(self) -> list[list[int]]: ...
 
 class FloatLive:
@@ -144,6 +147,11 @@ class FloatNetwork:
         """A node of rows that were kept, checked; they are not copied."""
 
     def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
+
+    def divide(self, node: int, parts: int, indptr: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], part: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], count: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]) -> None:
+        """
+        Count what a node does by parts: of a population the part of each neuron, of synapses what each source reaches.
+        """
 
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
@@ -241,6 +249,11 @@ class Int32Network:
 
     def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
 
+    def divide(self, node: int, parts: int, indptr: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], part: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], count: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]) -> None:
+        """
+        Count what a node does by parts: of a population the part of each neuron, of synapses what each source reaches.
+        """
+
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
 
@@ -316,6 +329,11 @@ class Int64Network:
         """A node of rows that were kept, checked; they are not copied."""
 
     def connect(self, source: int, target: int, port: int, delay: int) -> None: ...
+
+    def divide(self, node: int, parts: int, indptr: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)], part: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)], count: Annotated[NDArray[numpy.int32], dict(order='C', device='cpu', writable=False)]) -> None:
+        """
+        Count what a node does by parts: of a population the part of each neuron, of synapses what each source reaches.
+        """
 
     def seal(self) -> None:
         """No more nodes or edges: check that nothing is missing."""
