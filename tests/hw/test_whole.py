@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from spikeflow.errors import DataError
 from spikeflow.hw.tables.kernels import convolution_of
 from spikeflow.hw.tables.mapping import Mapping
-from spikeflow.ir.arrays import weight_values
+from spikeflow.ir.arrays import Quantised, weight_values
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Conv2d, Input, Linear, Output, Population, Sparse, Synapses
-from spikeflow.sim import Probe, prepare, run
+from spikeflow.sim import Constant, Probe, prepare, run
 from spikeflow.sim.divided import DividedEngine
 from spikeflow.sim.engine import Engine
 from spikeflow.sim.result import Result
@@ -233,6 +233,22 @@ def test_what_repeats_or_lacks_a_synapse_is_no_convolution() -> None:
         assert not found(np.delete(every, at))
         assert not found(np.append(every, at))
         assert not found(np.append(np.delete(every, at), (at + 1) % len(every)))
+
+
+@pytest.mark.parametrize("weight", [100, 2**30 - 1])
+def test_words_of_one_pair_that_come_to_more_than_a_word(weight: int) -> None:
+    """Five words of 31 bits from one source to one target would come to one of 31 bits in 32."""
+    words = np.tile([0, 1, 2, 2, 2, 2, 2], 6)
+    form = BYTE if weight < 128 else Fixed(31)
+    node = Sparse(np.arange(7) * 7, words, Quantised(np.full(42, weight), form), (6,), (3,))
+    net = Layers({"x": Input((6,), "current", BYTE), "c": read_out(3, 1), "out": Output()}, [])
+    net.join("x", node, "c")
+    net.edges.append(Edge("c", "out"))
+    graph = net.graph()
+    rebuilt = mapped(graph, tiny_chip(neurons=2, bits=400_000)).as_graph()
+    inputs = Constant(np.array([[1, 0, 0, 0, 0, -1], [1, 1, 0, 0, 0, 0]]))
+    wanted = _both(rebuilt, inputs)
+    assert np.array_equal(wanted.output, run(graph, inputs, STEPS, engine="reference").output)
 
 
 # --- what layers do not offer ---

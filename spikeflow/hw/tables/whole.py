@@ -147,9 +147,11 @@ class _Whole:
         """Every pair, or the list in the order of its sources."""
         s, size, exponent = one.synapses, prod(target), one.like.exponent
         if len(target) == 1 and s.delay is None and self._is_dense(one):
-            weight = np.zeros((size, prod(source)), np.int32)
+            form, weight = one.weight.format, np.zeros((size, prod(source)), np.int64)
             np.add.at(weight, (s.target, s.source), s.weight)
-            return Linear(Quantised(weight, one.weight.format), exponent=exponent)
+            # two words from one source to one target may come to more than a word holds
+            if form.low <= weight.min() and weight.max() <= form.high:
+                return Linear(Quantised(weight, form), exponent=exponent)
         order = np.argsort(s.source, kind="stable")
         indptr = np.concatenate([[0], np.cumsum(np.bincount(s.source, minlength=prod(source)))])
         delays = None if s.delay is None else s.delay[order]
