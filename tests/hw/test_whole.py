@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeflow.errors import DataError
+from spikeflow.files import memory
 from spikeflow.hw.tables.kernels import convolution_of
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.arrays import Quantised, weight_values
@@ -321,6 +322,14 @@ def test_a_state_of_another_graph_is_refused() -> None:
         other(inputs_for(drawn(6), 6), STEPS, state=state)
     with pytest.raises(DataError, match="a state of the graph"):
         other.begin(state)
+
+
+def test_layers_are_joined_only_where_memory_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    rebuilt = mapped(drawn(5), tiny_chip()).as_graph()
+    assert rebuilt.divided is not None
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setenv(memory.VARIABLE, "1K")
+    assert mapped(drawn(5), tiny_chip()).as_graph().divided is None
 
 
 def test_a_changed_graph_does_not_know_layers() -> None:

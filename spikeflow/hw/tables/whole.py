@@ -9,12 +9,13 @@ registers are narrowed neuron by neuron, so no value depends on who lies on whic
 
 from __future__ import annotations
 
-from collections import abc
+from collections import Counter, abc
 from math import prod
 
 import numpy as np
 
 from spikeflow.errors import GraphError, ShapeError
+from spikeflow.files import memory
 from spikeflow.hw.tables.joined import Apart, Heard, Joined, Slices, fans, joined
 from spikeflow.hw.tables.kernels import Found, convolution_of
 from spikeflow.hw.tables.names import Names
@@ -36,14 +37,31 @@ from spikeflow.ir.nodes import (
 from spikeflow.typing import Array
 
 DENSE = 0.5  # of all pairs of neurons, from which on rows hold them all
+BYTES = 16, 64  # that joining takes: of each synapse, and of each of the largest projection
 
 
 def whole_layers(graph: Graph, slices: Slices) -> Divided | None:
-    """The whole layers of a rebuilt graph; None where its parts make none, as of tables that were altered."""
+    """The whole layers of a rebuilt graph; None where its parts make none, as of tables that were altered,
+    and where memory has no room to join them: the parts need none of it.
+    """
+    needed = _needed(graph, slices)
+    if needed > memory.SMALL and needed > 2 * memory.room():
+        return None
     try:
         return _Whole(graph, slices).divided()
     except (Apart, GraphError, ShapeError):
         return None
+
+
+def _needed(graph: Graph, slices: Slices) -> int:
+    """Bytes that are taken for a while to join synapses and to prove kernels of them."""
+    words: Counter[str] = Counter()
+    for name, part in slices.part_of.items():
+        node = graph.nodes[name]
+        if isinstance(node, Sparse):
+            words[part] += len(node.targets)
+    each, largest = BYTES
+    return each * words.total() + largest * max(words.values(), default=0)
 
 
 class _Whole:
