@@ -76,11 +76,10 @@ def _arrays(data: Data, coding: Coding, seed: int, name: str, part: Part) -> Arr
 
 def _parts(data: Data, seed: int) -> dict[str, Part]:
     x, y = _labelled("data.folder", data.folder)
-    if y.max() >= len(y):  # so many classes would be made before one is found to have no sample
-        got = f"up to {y.max()}, of {len(y)} samples"
-        raise DataError("recipe: data.folder: labels", got, "samples of every class from 0 on", NO_GAPS)
+    _expect_classes("data.folder", y, len(y))
     if data.test:
         test = _labelled("data.test", data.test)
+        _expect_classes("data.test", test[1], len(y))
         if test[0].shape[1:] != x.shape[1:]:
             wanted = f"{x.shape[1:]}, as those that train"
             raise DataError("recipe: data.test", f"samples of {test[0].shape[1:]}", wanted)
@@ -90,6 +89,13 @@ def _parts(data: Data, seed: int) -> dict[str, Part]:
     selects = held_out(y, None, data.valid or TENTH, seed)
     found = {"train": (x[~selects], y[~selects]), "valid": (x[selects], y[selects]), "test": test}
     return {name: _limited(part, data.limit) for name, part in found.items()}
+
+
+def _expect_classes(what: str, y: Array, samples: int) -> None:
+    """Refuse labels of more classes than samples train: all would be made before one is found without any."""
+    if y.max() >= samples:
+        got = f"up to {y.max()}, of {samples} samples that train"
+        raise DataError(f"recipe: {what}: labels", got, "samples of every class from 0 on", NO_GAPS)
 
 
 def _limited(part: Part, limit: int) -> Part:

@@ -151,7 +151,10 @@ def test_a_limit_is_spread_over_a_file_in_the_order_of_its_classes(tmp_path: Pat
 
 def test_a_label_beyond_all_samples_is_refused_at_once(tmp_path: Path) -> None:
     path = stored(tmp_path, x=table(), y=np.where(Y == 2, 10**9, Y))
-    with pytest.raises(DataError, match="up to 1000000000, of 120 samples"):
+    with pytest.raises(DataError, match="data.folder.*up to 1000000000, of 120 samples"):
         load(Data("samples", path, steps=3), 0)
     few = stored(tmp_path, "few.npz", x=table()[:2], y=[2, 2])  # a test need not hold every class
     load(Data("samples", stored(tmp_path, "all.npz", x=table(), y=Y), steps=3, test=few), 0)
+    far = stored(tmp_path, "far.npz", x=table(), y=np.where(Y == 2, 10**9, Y))
+    with pytest.raises(DataError, match="data.test.*up to 1000000000, of 120 samples"):
+        load(Data("samples", stored(tmp_path, "all.npz", x=table(), y=Y), steps=3, test=far), 0)
