@@ -31,6 +31,7 @@ from spikeflow.convert import convert
 from spikeflow.hw import load, map_network
 from spikeflow.hw.pipeline import MapOptions, as_integers
 from spikeflow.hw.tables.file import read_mapping, write_mapping
+from spikeflow.ir.divided import divided_of
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network
 from spikeflow.sim import prepare
@@ -90,7 +91,7 @@ def forms(task: Task, chip: str, folder: Path) -> Forms:
 
     mapping = timed("read", lambda: read_mapping(path))
     graph = timed("rebuild", mapping.as_graph)
-    found = timed("find layers", lambda: graph.divided)
+    found = timed("find layers", lambda: divided_of(graph))
     assert found is not None
     steps = fixed.record.steps + mapping.level
     inputs = {n: encode_batch(fixed, task.x[:n], fixed.record.steps, mapping.level, 0) for n in BATCHES}

@@ -15,7 +15,7 @@ LATE = {
     "spikeflow.report.network.collect": "spikeflow.report.network.hardware spikeflow.hw.tables.origin",  # hw
     "spikeflow.report.network.write": "spikeflow.report.network.page",  # jinja2 and matplotlib
     "spikeflow.report.recording.write": "spikeflow.report.recording",  # matplotlib, of the form that is asked for
-    "spikeflow.sim": "spikeflow.sim.engine spikeflow.sim.reference spikeflow.sim.ranks spikeflow.sim.event_time",  # the one that is asked for
+    "spikeflow.sim": "spikeflow.sim.engine spikeflow.sim.divided spikeflow.sim.reference spikeflow.sim.ranks spikeflow.sim.event_time",  # the one that is asked for
     "spikeflow.sim.ranks.mpi": "mpi4py",  # no dependency, and to load it begins MPI
 }
 HEAVY = {"torch", "rich", "PIL", "scipy", "matplotlib", "jinja2", "hdf5plugin", "tonic", "numpy", "onnx", "google", "tflite", "safetensors"}

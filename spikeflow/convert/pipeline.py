@@ -27,15 +27,7 @@ from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
 from spikeflow.convert.trace.usual import as_usual
-from spikeflow.convert.verify.answers import (
-    Alternatives,
-    Case,
-    in_levels,
-    later,
-    longer,
-    verify,
-    warn,
-)
+from spikeflow.convert.verify.answers import Alternatives, Case, in_levels, later, longer, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
 from spikeflow.convert.verify.layer_errors import layer_errors
@@ -188,10 +180,8 @@ def _alternatives(
     found: dict[str, Callable[[], Network]] = {}
     chosen, record = report.options, converted.record
     if chosen.reset != "subtract":
-        subtract = replace(chosen, reset="subtract")
-        found["--reset subtract"] = lambda: Network(
-            _balanced(ann, thresholds, subtract, report.scale), record
-        )
+        other = replace(chosen, reset="subtract")
+        found["--reset subtract"] = lambda: Network(_balanced(ann, thresholds, other, report.scale), record)
     if chosen.coding != "direct":
         direct = replace(chosen, coding="direct")
         found["--input direct"] = lambda: Network(

@@ -166,9 +166,7 @@ def _record(graph: Graph) -> RunRecord:
 def as_integers(
     network: Network, chip: Chip, x: Array | None, options: MapOptions
 ) -> tuple[Network, Loss | None]:
-    """The integer network of the chip before it is cut, and what it lost; one that is at stage fixed already
-    is taken as it is. `x` are samples as the network takes them.
-    """
+    """The integer network of a chip before it is cut, or as it is if it is one already, and what it lost."""
     _refuse(chip, tuple(found for rule in BEFORE for found in rule(network.graph)))
     if stages.stage_of(network.graph) == "fixed":
         stages.check(network.graph, "fixed")

@@ -6,16 +6,13 @@ the whole layers instead, whose kernels are shared, and counts for each part wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from spikeflow.ir.arrays import Array
-
-if TYPE_CHECKING:
-    from spikeflow.ir.graph import Graph
+from spikeflow.ir.graph import Graph
 
 NONE = np.zeros(0, np.int64)
 
@@ -80,3 +77,22 @@ class Divided:
     divisions: Mapping[str, Division]
     neurons: Mapping[str, Array]
     heard: Mapping[str, Elements]
+
+
+def in_parts(graph: Graph, find: Callable[[], Divided | None]) -> Graph:
+    """The graph, which from now on knows how to find the whole layers that its nodes are parts of.
+
+    It is no field: a changed, copied or stored graph is another one, and does not know.
+    """
+    object.__setattr__(graph, "_find_divided", find)
+    return graph
+
+
+def divided_of(graph: Graph) -> Divided | None:
+    """The whole layers that its nodes are parts of, found when first asked for; None where none are known."""
+    find: Callable[[], Divided | None] | None = getattr(graph, "_find_divided", None)
+    if find is not None:
+        found = find()
+        object.__setattr__(graph, "_find_divided", lambda: found)
+        return found
+    return None

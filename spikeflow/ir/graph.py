@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -14,7 +14,6 @@ from typing import ClassVar
 from spikeflow.errors import GraphError, ShapeError
 from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir.codec import encoded
-from spikeflow.ir.divided import Divided
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Poisson, Population, Shape, check_shape
 from spikeflow.ir.outputs import check_source, expanded
@@ -187,22 +186,6 @@ class Graph(Frozen):
     def with_nodes(self, changed: Mapping[str, Node]) -> Graph:
         """The same graph with some nodes replaced."""
         return replace(self, nodes={n: changed.get(n, node) for n, node in self.nodes.items()})
-
-    def in_parts(self, find: Callable[[], Divided | None]) -> Graph:
-        """This graph, which from now on knows how to find the whole layers that its nodes are parts of.
-
-        It is no field: a changed, copied or stored graph is another one, and does not know.
-        """
-        object.__setattr__(self, "_find_divided", find)
-        return self
-
-    @cached_property
-    def divided(self) -> Divided | None:
-        """The whole layers that its nodes are parts of, found when first asked for; None where none are
-        known.
-        """
-        find: Callable[[], Divided | None] | None = getattr(self, "_find_divided", None)
-        return find() if find else None
 
     @cached_property
     def digest(self) -> str:

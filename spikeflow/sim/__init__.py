@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.files.opened import PathLike
+from spikeflow.ir.divided import divided_of
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import expect_graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs
@@ -203,8 +204,8 @@ def prepare(
         from spikeflow.sim import divided
         from spikeflow.sim import engine as native
 
-        if lowered is None and graph.divided is not None:
-            return divided.DividedEngine(graph, graph.divided, threads)
+        if lowered is None and (found := divided_of(graph)) is not None:
+            return divided.DividedEngine(graph, found, threads)
         return native.prepare(graph, threads, lowered=lowered)
     raise SimulationError("run", f"unknown engine {engine!r}", f"one of {', '.join(ENGINES)}")
 

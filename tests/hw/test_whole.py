@@ -16,6 +16,7 @@ from spikeflow.files import memory
 from spikeflow.hw.tables.kernels import convolution_of
 from spikeflow.hw.tables.mapping import Mapping
 from spikeflow.ir.arrays import Quantised, weight_values
+from spikeflow.ir.divided import divided_of
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Conv2d, Input, Linear, Output, Population, Sparse, Synapses
@@ -73,8 +74,8 @@ def _both(graph: Graph, inputs: Any, steps: int = STEPS) -> Result:
 
 
 def _kinds(graph: Graph) -> Counter[str]:
-    assert graph.divided is not None
-    return Counter(type(node).__name__ for node in graph.divided.whole.nodes.values())
+    assert divided_of(graph) is not None
+    return Counter(type(node).__name__ for node in divided_of(graph).whole.nodes.values())
 
 
 @settings(max_examples=30)
@@ -85,7 +86,7 @@ def test_random_networks(seed: int, kind: str, isa: int) -> None:
     rebuilt = mapped(graph, tiny_chip()).as_graph()
     inputs = inputs_for(graph, seed)
     wanted = _both(rebuilt, inputs)
-    divided = rebuilt.divided
+    divided = divided_of(rebuilt)
     assert divided is not None
     _same(wanted, DividedEngine(rebuilt, divided, 1, isa)(inputs, STEPS, _everything(rebuilt)))
 
@@ -212,8 +213,8 @@ def test_convolutions_are_found(case: str) -> None:
     rebuilt = mapped(
         graph, tiny_chip(neurons=50, axons_in=900, axons_out=9000, bits=400_000, tiles=(8, 8, 2))
     ).as_graph()
-    assert rebuilt.divided is not None
-    found = [n for n in rebuilt.divided.whole.nodes.values() if isinstance(n, Conv2d)]
+    assert divided_of(rebuilt) is not None
+    found = [n for n in divided_of(rebuilt).whole.nodes.values() if isinstance(n, Conv2d)]
     assert len(found) == 1
     assert found[0].groups == more.get("groups", 1) and found[0].stride == more.get("stride", (1, 1))
     assert np.count_nonzero(weight_values(found[0].weight)) == np.count_nonzero(weight_values(kernel))
@@ -326,13 +327,13 @@ def test_a_state_of_another_graph_is_refused() -> None:
 
 def test_layers_are_joined_only_where_memory_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
     rebuilt = mapped(drawn(5), tiny_chip()).as_graph()
-    assert rebuilt.divided is not None
+    assert divided_of(rebuilt) is not None
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setenv(memory.VARIABLE, "1K")
-    assert mapped(drawn(5), tiny_chip()).as_graph().divided is None
+    assert divided_of(mapped(drawn(5), tiny_chip()).as_graph()) is None
 
 
 def test_a_changed_graph_does_not_know_layers() -> None:
     rebuilt = mapped(drawn(5), tiny_chip()).as_graph()
-    assert rebuilt.divided is not None
-    assert rebuilt.with_nodes({}).divided is None and replace(rebuilt, dt=2e-3).divided is None
+    assert divided_of(rebuilt) is not None
+    assert divided_of(rebuilt.with_nodes({})) is None and divided_of(replace(rebuilt, dt=2e-3)) is None

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikeflow.ir.divided import divided_of
 from spikeflow.ir.graph import Graph
 from spikeflow.sim import engine, process
 from spikeflow.sim.divided import DividedProcess
@@ -68,7 +69,7 @@ def _mapped(rng: np.random.Generator) -> tuple[Graph, Inputs]:
 
 def _engine(graph: Graph, threads: int, isa: int) -> engine.Engine:
     """Of a graph in parts its whole layers."""
-    divided = graph.divided
+    divided = divided_of(graph)
     if divided is None:
         return engine.prepare(graph, threads, isa)
     return engine.Engine(divided.whole, threads, isa, DividedProcess(graph, divided))

@@ -24,6 +24,7 @@ from spikeflow.hw.tables.names import Names
 from spikeflow.hw.tables.records import CoreTable, MappingTables, OutputTable, Projection
 from spikeflow.hw.tables.whole import whole_layers
 from spikeflow.ir.arrays import Quantised
+from spikeflow.ir.divided import in_parts
 from spikeflow.ir.fixed import Fixed
 from spikeflow.ir.graph import MAX_NAME, Edge, Graph
 from spikeflow.ir.integers import Integers
@@ -62,7 +63,7 @@ def rebuild(mapping: MappingTables) -> Rebuilt:
     slices = MappingProxyType({name: tuple(found) for name, found in parts.items()})
     neurons = {name: mapping.cores[core].slices[slot].neurons for (core, slot), name in made.slices.items()}
     known = Slices(MappingProxyType(made.part_of), neurons)
-    graph.in_parts(lambda: whole_layers(graph, known))
+    in_parts(graph, lambda: whole_layers(graph, known))
     return Rebuilt(graph, MappingProxyType(made.core_of), known.part_of, slices)
 
 
