@@ -240,6 +240,8 @@ class Task:
 
     def __post_init__(self) -> None:
         check_types("", self)
+        follows = self.training.distillation.layers  # only batches of fine-tuning say what layers hand on
+        _check("training.distillation.layers", not follows, follows, "0: layers follow with --finetune alone")
         first, steps = self.reduce.first, self.data.steps
         if first:
             _check("reduce.first", first > steps, first, f"more than the {steps} of data.steps")

@@ -54,6 +54,7 @@ def test_a_changed_recipe_does_not_go_on(tmp_path: Path) -> None:
         ("[network]\nparameters = {decay = 0.9}\nspread = {decay = [0.1, 0.2]}", "network.spread.decay"),
         ("[data.hearing]\nnoise = 0.5", "data.hearing: got digits, expected nothing where nothing is heard"),
         ("[training.distillation]\nweight = 0.5", "distillation.file: got nothing"),
+        ("[training.distillation]\nlayers = 0.5", "distillation.layers: got 0.5"),
         ("[data.augment]\nshift = 9", "augment.shift: got 9, expected at most 8"),
         ("[network]\nsurrogate_parameters = {slop = 1.0}", "expected slope.$"),
     ],
