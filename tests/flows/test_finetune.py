@@ -171,6 +171,9 @@ def test_refused_by_name(trained: nn.Module, converted: Conversion) -> None:
     one = convert(nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 1)), x, steps=4)
     with pytest.raises(ConversionError, match="two classes"):
         finetune(one, x)
+    capped = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU6(), nn.Linear(8, 3)).eval()
+    with pytest.raises(ConversionError, match="FollowingIF.*Try: ReLU and --alphabet binary; ReLU6"):
+        finetune(convert(capped, x, steps=4), x)
 
 
 class Two(nn.Module):

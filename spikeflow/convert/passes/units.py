@@ -39,7 +39,8 @@ def thresholds_of(graph: Graph) -> dict[str, Array]:
             continue
         if node.model not in _HOMOGENEOUS:
             reason = f"neurons {node.model} cannot be counted in their thresholds"
-            raise ConversionError(name, reason, f"neurons {', '.join(_HOMOGENEOUS)} (--alphabet binary)")
+            hint = "ReLU and --alphabet binary; ReLU6 and smooth activations take neurons that can go back"
+            raise ConversionError(name, reason, hint)
         found[name] = np.array(node.params["threshold"], np.float32)
     return found
 
