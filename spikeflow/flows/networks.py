@@ -61,7 +61,8 @@ def _read_out(layers: Layers, classes: int) -> tuple[Neuron, ...]:
 
 def _convolutions(parts: list[nn.Module], layers: Layers, shape: Shape) -> int:
     if len(shape) != 3:
-        raise DataError("recipe: network.kind", "conv", "dense or recurrent: moments are no pictures")
+        wanted = f"dense or recurrent, or pictures (channels, height, width): moments have shape {shape}"
+        raise DataError("recipe: network.kind", "conv", wanted)
     channels, height, width = shape
     for more, pool in zip(
         layers.channels, layers.pools or (layers.pool,) * len(layers.channels), strict=True

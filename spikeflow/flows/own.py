@@ -109,7 +109,7 @@ def _labelled(what: str, path: str) -> Part:
     given: Samples = samples_of(path)
     for text in given.warnings:
         if not text.startswith(BYTES):  # they are brought to other values in any case
-            warnings.warn(f"{path}: {text}", SpikeflowWarning, stacklevel=2)
+            warnings.warn(text, SpikeflowWarning, stacklevel=2)
     y = given.y
     if y is None:
         raise DataError(f"recipe: {what}", f"no labels in {path}", f"y: {LABELS}")

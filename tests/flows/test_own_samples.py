@@ -158,3 +158,9 @@ def test_a_label_beyond_all_samples_is_refused_at_once(tmp_path: Path) -> None:
     far = stored(tmp_path, "far.npz", x=table(), y=np.where(Y == 2, 10**9, Y))
     with pytest.raises(DataError, match="data.test.*up to 1000000000, of 120 samples"):
         load(Data("samples", stored(tmp_path, "all.npz", x=table(), y=Y), steps=3, test=far), 0)
+
+
+def test_pictures_without_channels_are_told_apart(tmp_path: Path) -> None:
+    path = stored(tmp_path, x=PICTURES[:, 0], y=Y)
+    with pytest.raises(DataError, match=r"pictures \(channels, height, width\): moments have shape \(6, 5\)"):
+        trained(tmp_path, f"steps = 2\nfolder = '{path}'", 'kind = "conv"\nchannels = [4]')
