@@ -378,14 +378,14 @@ static uint32_t awake_of(const uint16_t* idle) {
     return ~resting;
 }
 
-Loop::Outcome Loop::run(float* const* places, int32_t n, uint64_t* masks, uint32_t vectors) const {
+Loop::Outcome Loop::run(float* const* places, int32_t n, uint64_t* masks, uint32_t vectors, uint16_t* idle) const {
     static_assert(offsetof(Call, idle_of) < 128 && kBlock <= 32 * kLanes);
-    const int32_t rest = n % kLanes;
-    const int64_t end = (n - rest) * int64_t{4};
+    const int64_t rest = n % kLanes, end = (n - rest) * 4;
     const uint64_t all = (uint64_t{1} << (n / kLanes)) - 1, some = vectors & all;
     std::fill_n(masks, (n + 63) / 64, uint64_t{0});
     Call call{places, reinterpret_cast<uint8_t*>(masks), some == all ? end : 0, some == all ? 0 : some, end, (int64_t{1} << rest) - 1};
     reinterpret_cast<void (*)(Call*)>(memory_)(&call);
+    if (idle != nullptr) std::copy_n(call.idle_of, 32, idle);
     return {call.idle + int64_t{kLanes} * std::popcount(all & ~some), call.emitted, call.changed != 0, awake_of(call.idle_of) & static_cast<uint32_t>(some)};
 }
 
@@ -393,7 +393,7 @@ Loop::Outcome Loop::run(float* const* places, int32_t n, uint64_t* masks, uint32
 
 std::shared_ptr<const Loop> Loop::make(const LoopText&) { return nullptr; }
 Loop::~Loop() = default;
-Loop::Outcome Loop::run(float* const*, int32_t, uint64_t*, uint32_t) const { return {}; }
+Loop::Outcome Loop::run(float* const*, int32_t, uint64_t*, uint32_t, uint16_t*) const { return {}; }
 
 #endif
 

@@ -42,8 +42,8 @@ public:
     static constexpr int32_t kLanes = 16;          // neurons of a vector
     // `masks`: a bit for each neuron, of up to 64 words; set where the output is not 0. `vectors`: a bit for each vector that is
     // run, of those that neurons fill; in others nothing happens, as nothing did in the last step and nothing arrives. What is
-    // left behind them is always run.
-    Outcome run(float* const* places, int32_t n, uint64_t* masks, uint32_t vectors = ~uint32_t{0}) const;
+    // left behind them is always run. `idle` : bits of the lanes of each vector, of 32, where they are asked for.
+    Outcome run(float* const* places, int32_t n, uint64_t* masks, uint32_t vectors = ~uint32_t{0}, uint16_t* idle = nullptr) const;
 
 private:
     Loop(void* memory, std::size_t size) : memory_(memory), size_(size) {}

@@ -1,82 +1,15 @@
 #include "population.hpp"
 
-#include "division.hpp"
-
+#include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
+#include "gathered.hpp"
+#include "population_node.hpp"
+
 namespace spikeflow {
 namespace {
-
-// A param or initial state: `step` is the stride from block to block, 0 where one block serves all.
-template <class R>
-struct Operand {
-    Buffer<R> values;
-    int32_t step = 0;
-};
-
-template <class R>
-Operand<R> make_operand(const std::string& name, const Layout& layout, std::span<const R> given) {
-    Operand<R> out;
-    const auto size = static_cast<std::size_t>(layout.size), block = static_cast<std::size_t>(layout.block);
-    const auto channels = static_cast<std::size_t>(layout.channels);
-    if (given.size() == 1) {
-        out.values = Buffer<R>(block, given[0]);
-        return out;
-    }
-    if (given.size() == size) {
-        out.values.resize(size);
-        out.step = layout.block;
-        for (std::size_t i = 0; i < size; ++i)
-            out.values[static_cast<std::size_t>(layout.physical(static_cast<int32_t>(i)))] = given[i];
-        return out;
-    }
-    require(layout.permuted && given.size() == channels, name, "a param or initial state of another size");
-    const bool repeats = block % channels == 0;
-    out.values.resize(repeats ? block : size);
-    out.step = repeats ? 0 : layout.block;
-    for (std::size_t i = 0; i < out.values.size(); ++i) out.values[i] = given[i % channels];
-    return out;
-}
-
-template <class V, class R>
-class PopulationNode final : public Node<V> {
-public:
-    PopulationNode(const std::string& name, Layout layout, const PopulationText<R>& text)
-        : Node<V>(name, std::move(layout), static_cast<std::size_t>(std::max<int64_t>(0, text.program.inputs))),
-          program(name, text.program), start(text.start) {
-        require(start >= 0, name, "a start before step 0");
-        require(static_cast<int64_t>(text.params.size()) == program.params(), name, "params that are not the program's");
-        require(static_cast<int64_t>(text.initial.size()) == program.states(), name, "initial states that are not the program's");
-        for (const auto& p : text.params) params.push_back(make_operand<R>(name, this->layout, p));
-        for (const auto& s : text.initial) initial.push_back(make_operand<R>(name, this->layout, s));
-        if constexpr (std::is_same_v<R, float>) {
-            std::vector<int32_t> uniform;
-            for (int32_t p = 0; p < program.params(); ++p)
-                if (text.params[static_cast<std::size_t>(p)].size() == 1) uniform.push_back(p);
-            loop = Loop::make(program.loop_text(uniform));
-        }
-    }
-
-    void check_source(std::size_t, const Layout& from) const override {
-        require(from.shape == this->layout.shape, this->name, "a source of another shape");
-    }
-    std::unique_ptr<Runner<V>> runner(const Context<V>& context) const override;
-    bool is_population() const override { return true; }
-    bool repeats() const override { return false; }
-    bool may_be_unconnected() const override { return true; }
-    bool shares() const override { return !this->layout.permuted && program.spikes(); }
-    void divide(const DivisionText& text) override {
-        if constexpr (std::is_floating_point_v<V>) Node<V>::divide(text);
-        else divided.make(this->name, this->layout, text);
-    }
-
-    Program<R> program;
-    std::vector<Operand<R>> params, initial;
-    int32_t start;
-    std::shared_ptr<const Loop> loop;       // the program as one loop, where there is one
-    DividedNeurons divided;
-};
 
 template <class V, class R>
 class PopulationRunner final : public Runner<V> {
@@ -88,7 +21,7 @@ public:
           frame_(node.program.frame(node.layout.block)), zero_(static_cast<std::size_t>(node.layout.block), R{0}),
           arrived_(static_cast<std::size_t>(node.layout.block) * node.ports), values_(static_cast<std::size_t>(node.layout.block)),
           marks_(static_cast<std::size_t>(node.layout.block), Word<R>{0}),
-          single_(node.ports == 1 && node.program.states() == 1 && node.program.narrows() == 0 && node.divided.none()) {
+          gathered_(node.params, states_, node.ports), single_(node.ports == 1 && node.program.states() == 1 && node.program.narrows() == 0 && node.divided.none()) {
         for (int32_t s = 0; s < node.program.states(); ++s) states_.emplace_back(static_cast<std::size_t>(layout_.size));
         resting_.assign(static_cast<std::size_t>(layout_.blocks), 0);
         awake_.assign(static_cast<std::size_t>(layout_.blocks), ~uint32_t{0});
@@ -102,15 +35,18 @@ public:
         }
         std::fill(resting_.begin(), resting_.end(), uint8_t{0});
         std::fill(awake_.begin(), awake_.end(), ~uint32_t{0});
+        gathered_.forget();
+        sparse_ = 0;
     }
 
     std::size_t memories() const override { return states_.size(); }
     void save(std::size_t state, int64_t, std::span<Stored<V>> to) const override {
         check_size(to.size());
-        if (context_.share.count == 1) return layout_.to_logical(states_[state].data(), to.data());
+        if (layout_.permuted) return layout_.to_logical(states_[state].data(), to.data());
         // then logical and physical order are one
         const auto from = states_[state].begin() + layout_.first(first_);
         std::copy(from, from + size_, to.begin() + layout_.first(first_));
+        gathered_.tell(state, to);
     }
     void load(std::size_t state, int64_t, std::span<const Stored<V>> from) override {
         check_size(from.size());
@@ -121,7 +57,7 @@ public:
         int64_t count = 0;
         if constexpr (std::is_floating_point_v<R>)
             for (int32_t i = layout_.first(first_); i < layout_.first(first_) + size_; ++i)
-                count += !(std::abs(states_[state][static_cast<std::size_t>(i)]) <= std::numeric_limits<R>::max());
+                count += !(std::abs(gathered_.state(state, i)) <= std::numeric_limits<R>::max());
         return count;
     }
 
@@ -129,7 +65,7 @@ public:
         const int32_t first = layout_.first(first_), last = first + size_;
         for (std::size_t k = 0; k < neurons.size(); ++k) {
             const int32_t at = layout_.physical(neurons[k]);
-            if (at >= first && at < last) to[k] = static_cast<Stored<V>>(states_[state][static_cast<std::size_t>(at)]);
+            if (at >= first && at < last) to[k] = static_cast<Stored<V>>(gathered_.state(state, at));
         }
     }
 
@@ -152,7 +88,11 @@ public:
         step.counters.updates += size_;
         step.counters.narrowed.resize(node_.program.narrows());
         node_.divided.open(step.counters.parts, node_.program.narrows());
+        if (gathered_.active()) return run_gathered(step);
+        const int64_t idle = step.counters.idle;
+        vectors_ = 0;
         for (int32_t b = first_; b < last_; ++b) run_block(b, step);
+        gather(size_ - (step.counters.idle - idle));
         if (events_ != nullptr && layout_.permuted) context_.scratch.collect(layout_.size, events_->index);
     }
 
@@ -190,6 +130,7 @@ private:
         place_operands(b);
         if constexpr (std::is_same_v<R, float>) {
             const Loop::Outcome done = node_.loop->run(frame_.places.data(), n, context_.scratch.masks, vectors);
+            vectors_ += std::popcount(vectors & whole_vectors(n));
             // all awake is said of all places, whatever the block's length
             awake = done.awake == whole_vectors(n) ? ~uint32_t{0} : done.awake;
             hand_on(b, n, static_cast<int32_t>(done.emitted), step);
@@ -199,6 +140,61 @@ private:
         }
     }
     static uint32_t whole_vectors(int32_t n) { return static_cast<uint32_t>((uint64_t{1} << (n / Loop::kLanes)) - 1); }
+
+    // Whether few neurons are awake and lie among many others has to be so for a while.
+    void gather(int64_t awake) {
+        const bool few = looped() && !layout_.permuted && !dense_ && vectors_ >= kFewVectors && awake * 4 < vectors_ * Loop::kLanes;
+        sparse_ = few ? sparse_ + 1 : 0;
+        if (sparse_ < kPatience) return;
+        gathered_.begin(layout_.first(first_), size_);
+        for (int32_t b = first_; b < last_; ++b)
+            for (int32_t i = 0; i < layout_.length(b) && !resting_[static_cast<std::size_t>(b)]; ++i)
+                if (i / Loop::kLanes == layout_.length(b) / Loop::kLanes || ((awake_[static_cast<std::size_t>(b)] >> (i / Loop::kLanes)) & 1) != 0)
+                    gathered_.wake(layout_.first(b) + i);
+    }
+
+    // Back to blocks, of which none is known to rest.
+    void scatter() {
+        std::fill(resting_.begin(), resting_.end(), uint8_t{0});
+        std::fill(awake_.begin(), awake_.end(), uint32_t{0});
+        for (int32_t k = 0; k < gathered_.size(); ++k)
+            awake_[static_cast<std::size_t>(gathered_.neuron(k) / kBlock)] |= uint32_t{1} << (gathered_.neuron(k) % kBlock / Loop::kLanes);
+        gathered_.end();
+        sparse_ = 0;
+    }
+
+    void run_gathered(Step<V>& step) {
+        for (int32_t b = first_; b < last_; ++b)
+            for (std::size_t p = 0; p < step.ports.size(); ++p)
+                if (!silent_port(step.ports[p], b)) hear(p, step.ports[p], b);
+        if constexpr (std::is_same_v<R, float>) {
+            int64_t resting = 0;
+            fired_.clear();
+            for (int32_t first = 0; first < gathered_.size(); first += kBlock) {
+                const int32_t n = std::min(kBlock, gathered_.size() - first);
+                gathered_.put(node_.program, frame_, first);
+                const Loop::Outcome done = node_.loop->run(frame_.places.data(), n, context_.scratch.masks, ~uint32_t{0}, gathered_.idle(first));
+                resting += done.idle;
+                if (done.emitted != 0)
+                    for (const int32_t place : context_.scratch.masked(n)) fired_.push(gathered_.neuron(first + place));
+            }
+            step.counters.skipped += size_ - gathered_.size();
+            step.counters.idle += size_ - gathered_.size() + resting;
+            step.counters.spikes += static_cast<int64_t>(fired_.size());
+            std::sort(fired_.begin(), fired_.end());
+            for (const int32_t neuron : fired_) events_->index.push(neuron);
+            gathered_.silence();
+            if (resting * 4 > gathered_.size()) gathered_.rest();
+            if (gathered_.size() > size_ / 2) scatter();
+        }
+    }
+
+    void hear(std::size_t p, Port<V>& port, int32_t b) {
+        const int32_t n = layout_.length(b);
+        const R* const arrived = arrive(p, port, b, n);
+        if (arrived == nullptr || kernels_.nonzero(arrived, n, context_.scratch.masks) == 0) return;
+        for (const int32_t place : context_.scratch.masked(n)) gathered_.hear(p, layout_.first(b) + place, arrived[place]);
+    }
 
     // The vectors of a block that hold a value other than 0.
     uint32_t heard(const R* arrived, int32_t n) {
@@ -363,6 +359,8 @@ private:
     const Layout& layout_;
     Context<V> context_;
     int32_t first_, last_, size_;           // blocks of this share, and its neurons
+    static constexpr int64_t kFewVectors = 64;      // fewer are quicker run where they lie
+    static constexpr int32_t kPatience = 16;        // steps
     const Kernels<R>& kernels_;
     const Kernels<V>& value_kernels_;
     const CastKernels& casts_;
@@ -370,20 +368,24 @@ private:
     Buffer<R> zero_, arrived_;
     Buffer<V> values_;
     Buffer<Word<R>> marks_;                 // of the block that runs: neurons in which something happens
-    bool single_;                           // see run_single
     std::vector<Buffer<R>> states_;
+    Gathered<R> gathered_;                  // where few neurons are awake, these
+    Buffer<int32_t> fired_;                 // of them
+    int64_t vectors_ = 0;                   // that ran in the last step, by blocks
+    int32_t sparse_ = 0;                    // steps in which few neurons were awake among many
+    bool single_;                           // see run_single
     std::vector<uint8_t> resting_;
     std::vector<uint32_t> awake_;           // vectors of each block in which something happened in its last step
     Events<V>* events_ = nullptr;
     bool dense_ = false, whole_ = false;    // how the step's output is written, if not as spikes: as values, as a dense 0 or 1
 };
 
+}  // namespace
+
 template <class V, class R>
 std::unique_ptr<Runner<V>> PopulationNode<V, R>::runner(const Context<V>& context) const {
     return std::make_unique<PopulationRunner<V, R>>(*this, context);
 }
-
-}  // namespace
 
 template <class V, class R>
 std::unique_ptr<Node<V>> make_population(const std::string& name, const Shape& shape, const PopulationText<R>& text) {
