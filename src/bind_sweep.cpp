@@ -82,7 +82,7 @@ BackwardText<R> back(const Sizes& sizes, const Seen& seen, const Streams& cotang
 template <class R>
 void bind_program(nb::module_& m, const char* name) {
     nb::class_<Program<R>> c(m, name, "A program of floats, compiled; sizes: steps, elements, population, interval, threads, isa, chunk.");
-    c.def("__init__", [](Program<R>* made, const Code& code, const In<double>& constants, std::array<int64_t, 4> counts, const In<int64_t>& next_states) {
+    c.def("__init__", [](Program<R>* made, const Code& code, const In<double>& constants, std::array<int64_t, 5> counts, const In<int64_t>& next_states) {
         static_assert(sizeof(Instruction) == 7 * sizeof(int64_t));
         ProgramText text;
         text.code = {reinterpret_cast<const Instruction*>(code.data()), code.shape(0)};
@@ -91,6 +91,7 @@ void bind_program(nb::module_& m, const char* name) {
         text.states = counts[1];
         text.params = counts[2];
         text.output = counts[3];
+        text.carried = counts[4];
         text.next_states = {next_states.data(), next_states.size()};
         text.once = true;
         new (made) Program<R>("program", text);

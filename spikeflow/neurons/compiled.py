@@ -261,7 +261,8 @@ class Compiled:
                 "jacobian": lambda: jacobian(self.program, self.slots, ()),
                 "adjoint": lambda: adjoint(self.program, self.slots, names),
             }
-            self._made[key] = _native(made[text](), bytes_each)
+            carried = 0 if text == "jacobian" else len(self.program.states)
+            self._made[key] = _native(made[text](), bytes_each, carried)
         return self._made[key]
 
     def _backward(
@@ -275,7 +276,9 @@ class Compiled:
                 [i for i, name in enumerate(program.params) if f"param.{name}" in wanted],
             )
             made = (programs.again, programs.adjoint, programs.gathered)
-            self._made[key] = [p and _native(p, bytes_each) for p in made], numbers
+            carried = len(program.states), len(program.states), 0
+            natives = [p and _native(p, bytes_each, n) for p, n in zip(made, carried, strict=True)]
+            self._made[key] = natives, numbers
         return self._made[key]
 
 
@@ -292,9 +295,9 @@ def of_text(text: str) -> Compiled:
     return Compiled(decode_record(Program, data["program"], []), slots)
 
 
-def _native(program: Program, bytes_each: int) -> Any:
+def _native(program: Program, bytes_each: int, carried: int) -> Any:
     code, constants = program_arrays(program, _NUMBERS)
-    counts = (len(program.inputs), len(program.states), len(program.params), program.output)
+    counts = (len(program.inputs), len(program.states), len(program.params), program.output, carried)
     return _KINDS[bytes_each](code, constants, counts, np.asarray(program.next_states, np.int64))
 
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "operations.hpp"
@@ -24,16 +25,17 @@ struct LoopText {
     std::size_t registers = 0, output = 0;         // places below `registers` are registers, the others lie in memory
     std::vector<std::size_t> inputs, states, next;
     std::vector<std::size_t> uniform;              // that hold one number for all neurons
+    std::vector<std::size_t> before;               // registers that were filled before, and lie in memory
+    std::size_t places = 0;                        // in all
     bool stores_output = false;                    // also as values, at its place
 };
+
+class MachineCode;
 
 class Loop {
 public:
     // Null where there is no way.
     static std::shared_ptr<const Loop> make(const LoopText& text);
-    ~Loop();
-    Loop(const Loop&) = delete;
-
     struct Outcome {
         int64_t idle = 0, emitted = 0;             // neurons in which nothing happened, and values that are not 0
         bool changed = false;                      // a bit of any state
@@ -46,9 +48,8 @@ public:
     Outcome run(float* const* places, int32_t n, uint64_t* masks, uint32_t vectors = ~uint32_t{0}, uint16_t* idle = nullptr) const;
 
 private:
-    Loop(void* memory, std::size_t size) : memory_(memory), size_(size) {}
-    void* memory_;
-    std::size_t size_;
+    explicit Loop(std::shared_ptr<const MachineCode> code) : code_(std::move(code)) {}
+    std::shared_ptr<const MachineCode> code_;
 };
 
 }  // namespace spikeflow

@@ -48,6 +48,9 @@ Program<R>::Program(const std::string& node, const ProgramText& text) {
     share_registers();
     if constexpr (std::is_floating_point_v<R>) find_integration();
     count_places();
+    carried_ = static_cast<std::size_t>(text.carried);
+    if constexpr (std::is_same_v<R, float>)
+        if (text.once) step_loop_ = StepLoop::make(loop_text({}), {sink_place(0), carried_});
 }
 
 template <class R>
@@ -55,7 +58,7 @@ void Program<R>::check(const std::string& node, const ProgramText& text) const {
     const auto count = static_cast<int64_t>(text.code.size());
     require(within(count, 1, kMaxInstructions), node, "a program of 0 or more than 4096 instructions");
     require(text.constants.size() == text.code.size(), node, "constants and instructions differ in number");
-    for (const int64_t n : {text.inputs, text.states, text.params})
+    for (const int64_t n : {text.inputs, text.states, text.params, text.carried})
         require(within(n, 0, kMaxInstructions), node, "too many inputs, states or params");
     for (std::size_t i = 0; i < text.code.size(); ++i) check_instruction<R>(node, text, i);
     require(within(text.output, 0, count - 1), node, "the output is not a register");
@@ -225,8 +228,10 @@ void Program<R>::find_integration() {
 template <class R>
 LoopText Program<R>::loop_text(std::span<const int32_t> uniform) const {
     LoopText text;
-    for (const Compiled& i : code_) text.code.push_back({i.op, i.dst, i.a, i.b, i.c});
+    for (std::size_t k = 0; k < once_; ++k) text.before.push_back(code_[k].dst);
+    for (std::size_t k = once_; k < code_.size(); ++k) text.code.push_back({code_[k].op, code_[k].dst, code_[k].a, code_[k].b, code_[k].c});
     text.registers = registers_;
+    text.places = first_state_ + states_;
     text.output = output_;
     text.next = next_;
     text.stores_output = !spikes_;
@@ -259,7 +264,7 @@ typename Program<R>::Frame Program<R>::frame(int32_t block) const {
     const auto width = static_cast<std::size_t>(block);
     const std::size_t kept = registers_ + constants_.size();
     frame.memory = Buffer<R>(std::max<std::size_t>(1, kept) * width, R{0});
-    frame.places.assign(first_state_ + states_, nullptr);
+    frame.places.assign(sink_place(states_) + 1, nullptr);
     for (std::size_t p = 0; p < kept; ++p) frame.places[p] = frame.memory.data() + p * width;
     for (std::size_t c = 0; c < constants_.size(); ++c)
         std::fill_n(frame.places[first_constant_ + c], width, constants_[c]);

@@ -15,6 +15,7 @@
 #include "kernels.hpp"
 #include "loop.hpp"
 #include "program_ops.hpp"
+#include "step_loop.hpp"
 
 namespace spikeflow {
 
@@ -33,6 +34,7 @@ struct ProgramText {
     std::span<const int64_t> next_states;
     std::vector<std::vector<int64_t>> tables;
     bool once = false;                                      // what depends on params alone is left to `prepare`
+    int64_t carried = 0;                                    // next states, the first ones, that a `StepLoop` rounds to 0
 };
 
 template <class R>
@@ -72,6 +74,12 @@ public:
         std::optional<std::size_t> decay;
     };
     const std::optional<Integration>& integration() const { return integration_; }
+
+    // The program as one loop, of one that leaves things to `prepare`; null where there is none. It writes each next state,
+    // and the output, where `sink_place` of its number, and of the one behind them, points.
+    const StepLoop* step_loop() const { return step_loop_.get(); }
+    std::size_t sink_place(std::size_t i) const { return first_state_ + states_ + i; }
+    std::size_t carried() const { return carried_; }
 
     // The program for a compiled loop; `uniform` are params that are one number for all neurons.
     LoopText loop_text(std::span<const int32_t> uniform) const;
@@ -122,7 +130,9 @@ private:
     std::size_t registers_ = 0, first_constant_ = 0, first_input_ = 0, first_param_ = 0, first_state_ = 0;
     std::size_t states_ = 0, output_ = 0, narrows_ = 0, once_ = 0, places_ = 0;
     bool spikes_ = false;
+    std::size_t carried_ = 0;
     std::optional<Integration> integration_;
+    std::shared_ptr<const StepLoop> step_loop_;
 };
 
 }  // namespace spikeflow

@@ -105,11 +105,9 @@ private:
         bench_.narrow(static_cast<int32_t>(n));
         for (std::size_t p = 0; p < ports_.size(); ++p)
             bench_.port(p, ports_[p].data() + (text_.ports[p].count == 1 ? 0 : i * lanes_) + lane);
-        for (std::size_t s = 0; s < states_; ++s) bench_.state(s, now(s) + lane);
-        bench_.lead(out_.data() + i * lanes_ + lane);
-        bench_.run();
-        bench_.fetch(out_.data() + i * lanes_ + lane);
-        for (std::size_t s = 0; s < states_; ++s) bench_.keep(now(s) + lane, s, kFlush<R>);
+        for (std::size_t s = 0; s < states_; ++s) bench_.state(s, now(s) + lane), bench_.into(s, now(s) + lane);
+        bench_.out(out_.data() + i * lanes_ + lane);
+        bench_.run(kFlush<R>);
     }
 
     // From the first to the last chunk that did not begin where the one before it ended.

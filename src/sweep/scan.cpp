@@ -22,7 +22,7 @@ public:
           out_(text.out, stretch_, width_), ports_(readers(text.ports, stretch_, width_)),
           before_(states_ * at(width_)), now_(states_ * at(width_ / interval_)), unread_(at(width_), R{0}),
           slopes_((states_ + 1) * states_ * at(width_)), cotangents_(states_ * at(width_)), carries_(states_ * at(elements_)),
-          sums_(wanted.params.size() * at(width_), R{0}) {
+          sums_(wanted.params.size() * at(width_), R{0}), made_(sums_.size()) {
         for (std::size_t i = 0; i < wanted.ports.size() + wanted.params.size(); ++i) adjoint_.state(states_ + i, unread_.data());
         for (std::size_t i = 0; i < states_ * (states_ + 1); ++i) jacobian_.state(i, unread_.data());
         step_.begin(0, static_cast<int32_t>(width_ / interval_));
@@ -85,9 +85,8 @@ private:
             else gather(text_.ports[p].values + begin * elements_, lanes, i, n / elements_);
             step_.port(p, lanes);
         }
-        for (std::size_t s = 0; s < states_; ++s) step_.state(s, now(s));
-        step_.run();
-        for (std::size_t s = 0; s < states_; ++s) step_.keep(now(s), s, kFlush<R>);
+        for (std::size_t s = 0; s < states_; ++s) step_.state(s, now(s)), step_.into(s, now(s));
+        step_.run(kFlush<R>);
     }
 
     // Step i of each interval, from rows of steps or to them.
@@ -114,13 +113,15 @@ private:
         const int64_t n = steps * elements_;
         int infinite = 0;
         arrive(jacobian_, begin, n);
+        for (std::size_t s = 0; s < states_; ++s) {
+            jacobian_.into(s, slope(s, states_));
+            for (std::size_t from = 0; from < states_; ++from) jacobian_.into((1 + from) * states_ + s, slope(s, from));
+        }
         jacobian_.run();
         const R* out = out_.row(begin, 0);
         for (std::size_t s = 0; s < states_; ++s) {
             R* __restrict driven = slope(s, states_);
-            const R* by_output = jacobian_.next(s);
-            for (int64_t i = 0; i < n; ++i) driven[i] = by_output[i] * out[i];
-            for (std::size_t from = 0; from < states_; ++from) std::copy_n(jacobian_.next((1 + from) * states_ + s), n, slope(s, from));
+            for (int64_t i = 0; i < n; ++i) driven[i] *= out[i];
             for (std::size_t from = 0; from <= states_; ++from)
                 for (int64_t i = 0; i < n; ++i) infinite |= !(std::abs(slope(s, from)[i]) <= std::numeric_limits<R>::max());
         }
@@ -168,12 +169,12 @@ private:
         const int64_t n = steps * elements_;
         adjoint_.port(arrive(adjoint_, begin, n), out_.row(begin, 0));
         for (std::size_t s = 0; s < states_; ++s) adjoint_.state(s, cotangent(s));
+        std::size_t sink = states_;
+        for (R* to : text_.to_ports) adjoint_.into(sink++, to + begin * elements_);
+        for (R* made = made_.begin(); made != made_.end(); made += width_) adjoint_.into(sink++, made);
         adjoint_.run();
-        std::size_t made = states_;
-        for (R* to : text_.to_ports) std::copy_n(adjoint_.next(made++), n, to + begin * elements_);
-        for (std::size_t i = 0; i < wanted_.params.size(); ++i) {
-            adjoint_.add(sums_.data() + i * at(width_), adjoint_.next(made++));
-        }
+        const R* made = made_.data();
+        for (R* to = sums_.begin(); to != sums_.end(); to += width_, made += width_) adjoint_.add(to, made);
     }
 
     const BackwardText<R>& text_;
@@ -185,7 +186,7 @@ private:
     Reader<R> out_;
     std::vector<Reader<R>> ports_;
     std::vector<Buffer<R>> lanes_;
-    Buffer<R> before_, now_, unread_, slopes_, cotangents_, carries_, sums_;
+    Buffer<R> before_, now_, unread_, slopes_, cotangents_, carries_, sums_, made_;    // `made_`: what one block brings to the sums
 };
 
 }  // namespace

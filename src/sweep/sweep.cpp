@@ -32,7 +32,7 @@ public:
     Onward(const Program<R>& program, const ForwardText<R>& text, int64_t width)
         : text_(text), stretch_(text.stretch), bench_(program, stretch_, text.params, width),
           ports_(readers(text.ports, stretch_, width)), width_(width), states_(text.state.size()), now_(states_ * at(width)) {
-        for (std::size_t s = 0; s < states_; ++s) bench_.state(s, now_.data() + s * at(width));
+        for (std::size_t s = 0; s < states_; ++s) bench_.state(s, state(s)), bench_.into(s, state(s));
     }
 
     void operator()(int64_t first, int32_t n) {
@@ -45,11 +45,9 @@ public:
                 ports_[p].ahead(t + kAhead, first, n);
             }
             R* const out = text_.out + t * out_stride_ + first;
-            bench_.lead(out);
+            bench_.out(out);
             if (t + kAhead < stretch_.steps) ask_for<true>(out + kAhead * out_stride_, n);
-            bench_.run();
-            bench_.fetch(out);
-            for (std::size_t s = 0; s < states_; ++s) bench_.keep(state(s), s, kFlush<R>);
+            bench_.run(kFlush<R>);
         }
         for (std::size_t s = 0; s < states_; ++s) std::copy_n(state(s), n, text_.after[s] + first);
     }
@@ -78,9 +76,10 @@ public:
           adjoint_(programs.adjoint, stretch_, text.params, width), ports_(readers(text.ports, stretch_, width)),
           out_(text.out, stretch_, width), after_(readers(text.after, stretch_, width)), totals_(totals), width_(width),
           states_(text.state.size()), kept_(at(programs.again.states())), rows_(at(stretch_.interval) * kept_ * at(width)),
-          cotangents_(states_ * at(width)), sums_(programs.sums() * at(width)), unread_(at(width), R{0}) {
+          cotangents_(states_ * at(width)), sums_(programs.sums() * at(width)), made_(sums_.size()), unread_(at(width), R{0}) {
         if (programs.gathered != nullptr) gathered_.emplace(*programs.gathered, stretch_, text.params, width);
-        for (std::size_t s = 0; s < states_; ++s) adjoint_.state(s, cotangents_.data() + s * at(width));
+        for (std::size_t s = 0; s < states_; ++s) adjoint_.state(s, cotangent(s)), adjoint_.into(s, cotangent(s));
+        for (std::size_t i = 0; i < programs.sums(); ++i) adjoint_.into(states_ + wanted.ports.size() + i, made_.data() + i * at(width));
         // the programs never read these, but every place must be somewhere
         for (std::size_t i = states_; i < kept_; ++i) again_.state(i, unread_.data());
         for (std::size_t i = 0; i < wanted.ports.size() + programs.sums(); ++i) adjoint_.state(states_ + i, unread_.data());
@@ -122,10 +121,9 @@ private:
                 ports_[p].ahead(t - stretch_.interval, first, n);    // a segment earlier is next
             }
             for (std::size_t s = 0; s < states_; ++s) again_.state(s, row(t - begin, s));
-            for (std::size_t i = states_; i < kept_; ++i) again_.lead_next(i, row(t - begin, i));
-            again_.run();
-            for (std::size_t i = states_; i < kept_; ++i) again_.fetch_next(i, row(t - begin, i));
-            for (std::size_t s = 0; s < states_ && t + 1 < end; ++s) again_.keep(row(t + 1 - begin, s), s, kFlush<R>);
+            for (std::size_t s = 0; s < states_; ++s) again_.into(s, t + 1 < end ? row(t + 1 - begin, s) : nullptr);
+            for (std::size_t i = states_; i < kept_; ++i) again_.into(i, row(t - begin, i));
+            again_.run(kFlush<R>);
         }
     }
 
@@ -136,16 +134,14 @@ private:
         adjoint_.port(port++, out_.row(t, first));
         for (std::size_t i = states_; i < kept_; ++i) adjoint_.port(port++, row(at_row, i));
         out_.ahead(t - kAhead, first, n);
-        const auto to_port = [&](std::size_t i) { return text_.to_ports[i] + t * ports_stride_ + first; };
         for (std::size_t i = 0; i < wanted_.ports.size(); ++i) {
-            adjoint_.lead_next(states_ + i, to_port(i));
-            if (t >= kAhead) ask_for<true>(to_port(i) - kAhead * ports_stride_, n);
+            R* const to = text_.to_ports[i] + t * ports_stride_ + first;
+            adjoint_.into(states_ + i, to);
+            if (t >= kAhead) ask_for<true>(to - kAhead * ports_stride_, n);
         }
-        adjoint_.run();
-        std::size_t made = states_;
-        for (std::size_t i = 0; i < wanted_.ports.size(); ++i) adjoint_.fetch_next(made++, to_port(i));
-        for (R* to = sums_.begin(); to != sums_.end(); to += width_) adjoint_.add(to, adjoint_.next(made++));
-        for (std::size_t s = 0; s < states_; ++s) adjoint_.keep(cotangent(s), s, kFaint<R>);
+        adjoint_.run(kFaint<R>);
+        const R* from = made_.data();
+        for (R* to = sums_.begin(); to != sums_.end(); to += width_, from += width_) adjoint_.add(to, from);
     }
 
     // From the sums over all steps to the parameters.
@@ -153,9 +149,9 @@ private:
         gathered_->begin(first, n);
         std::size_t port = 0;
         for (R* from = sums_.begin(); from != sums_.end(); from += width_) gathered_->port(port++, from);
-        gathered_->run();
         for (std::size_t i = 0; i < wanted_.params.size(); ++i)
-            std::copy_n(gathered_->next(i), n, totals_ + static_cast<int64_t>(i) * stretch_.elements + first);
+            gathered_->into(i, totals_ + static_cast<int64_t>(i) * stretch_.elements + first);
+        gathered_->run();
     }
 
     const BackwardText<R>& text_;
@@ -169,7 +165,7 @@ private:
     R* totals_;                             // (wanted params, elements)
     int64_t width_, ports_stride_ = text_.ports_stride == 0 ? stretch_.elements : text_.ports_stride;
     std::size_t states_, kept_;             // states, and with what goes on the tape
-    Buffer<R> rows_, cotangents_, sums_, unread_;
+    Buffer<R> rows_, cotangents_, sums_, made_, unread_;    // `made_`: what one step brings to the sums
 };
 
 // What is left of a stretch when its first steps are settled.
