@@ -4,6 +4,7 @@
 // one step: its Jacobian, which needs nothing of c. So that runs on all steps side by side; then the sum is taken step by
 // step; then the adjoint runs on all steps, from the cotangents found. To rounding it is what `sweep_backward` finds.
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <type_traits>
 
@@ -11,6 +12,8 @@
 
 namespace spikeflow {
 namespace {
+
+constexpr int64_t kTogether = 8;        // steps between looks for what is faint
 
 template <class R>
 class Scan {
@@ -91,12 +94,20 @@ private:
 
     // Step i of each interval, from rows of steps or to them.
     void gather(const R* steps, R* lanes, int64_t i, int64_t intervals) const {
-        for (int64_t k = 0; k < intervals; ++k)
-            for (int64_t e = 0; e < elements_; ++e) lanes[k * elements_ + e] = steps[(k * interval_ + i) * elements_ + e];
+        rows(i, intervals, [=](int64_t lane, int64_t step, auto width) { std::copy_n(steps + step, +width, lanes + lane); });
     }
     void spread(const R* lanes, R* steps, int64_t i, int64_t intervals) const {
-        for (int64_t k = 0; k < intervals; ++k)
-            for (int64_t e = 0; e < elements_; ++e) steps[(k * interval_ + i) * elements_ + e] = lanes[k * elements_ + e];
+        rows(i, intervals, [=](int64_t lane, int64_t step, auto width) { std::copy_n(lanes + lane, +width, steps + step); });
+    }
+    template <class Copy>
+    void rows(int64_t i, int64_t intervals, const Copy& copy) const {
+        if (elements_ == 1) return rows(i, intervals, copy, std::integral_constant<int64_t, 1>{});
+        if (elements_ == 4) return rows(i, intervals, copy, std::integral_constant<int64_t, 4>{});
+        rows(i, intervals, copy, elements_);
+    }
+    template <class Copy, class Width>
+    void rows(int64_t i, int64_t intervals, const Copy& copy, Width width) const {
+        for (int64_t k = 0, step = i * width; k < intervals; ++k, step += interval_ * width) copy(k * width, step, width);
     }
 
     // What the step saw, at the first ports of a program that is about gradients; returns how many.
@@ -143,26 +154,34 @@ private:
         for (; e + 4 <= elements_; e += 4) sum_up<4>(steps, e, states);
         for (; e < elements_; ++e) sum_up<1>(steps, e, states);
     }
-    // As many elements as are added side by side, from `first` on.
+    // As many elements as are added side by side, from `first` on. What is faint is looked for every few steps alone: it
+    // halves on and on no longer than that.
     template <int64_t kCount, class States>
     void sum_up(int64_t steps, int64_t first, States states) {
-        R carried[kScanned][kCount], next[kScanned][kCount];
-        for (std::size_t s = 0; s < states; ++s) std::copy_n(carry(s) + first, kCount, carried[s]);
-        for (int64_t place = (steps - 1) * elements_ + first; place >= 0; place -= elements_) {
-            bool faint = false;
+        using Vector [[gnu::vector_size(kCount * sizeof(R))]] = R;
+        using Row = std::conditional_t<kCount == 1, R, Vector>;
+        const auto read = [](const R* from) { Row row; std::memcpy(&row, from, sizeof(Row)); return row; };
+        Row carried[kScanned], next[kScanned];
+        for (std::size_t s = 0; s < states; ++s) carried[s] = read(carry(s) + first);
+        int64_t place = (steps - 1) * elements_ + first;
+        const auto step = [&] {
             for (std::size_t s = 0; s < states; ++s) {
-                std::copy_n(carried[s], kCount, cotangent(s) + place);
-                std::copy_n(slope(s, states) + place, kCount, next[s]);
-                for (std::size_t from = 0; from < states; ++from)
-                    for (int64_t i = 0; i < kCount; ++i) next[s][i] += slope(s, from)[place + i] * carried[from][i];
-                for (int64_t i = 0; i < kCount; ++i) faint |= std::abs(next[s][i]) < kFaint<R>;
+                std::memcpy(cotangent(s) + place, &carried[s], sizeof(Row));
+                next[s] = read(slope(s, states) + place);
+                for (std::size_t from = 0; from < states; ++from) next[s] += read(slope(s, from) + place) * carried[from];
             }
-            for (std::size_t s = 0; s < states; ++s) std::copy_n(next[s], kCount, carried[s]);
-            if (!faint) continue;
-            for (std::size_t s = 0; s < states; ++s)
-                for (int64_t i = 0; i < kCount; ++i) carried[s][i] = std::abs(carried[s][i]) < kFaint<R> ? R{0} : carried[s][i];
-        }
-        for (std::size_t s = 0; s < states; ++s) std::copy_n(carried[s], kCount, carry(s) + first);
+            for (std::size_t s = 0; s < states; ++s) carried[s] = next[s];
+            place -= elements_;
+        };
+        const auto settle = [&] {
+            const Row least = Row{} + kFaint<R>;
+            for (std::size_t s = 0; s < states; ++s) carried[s] = carried[s] < least && -carried[s] < least ? Row{} : carried[s];
+        };
+        for (; steps >= kTogether; steps -= kTogether, settle())
+            for (int64_t i = 0; i < kTogether; ++i) step();
+        for (; steps > 0; --steps) step();
+        settle();
+        for (std::size_t s = 0; s < states; ++s) std::memcpy(carry(s) + first, &carried[s], sizeof(Row));
     }
 
     void hand_out(int64_t begin, int64_t steps) {
