@@ -15,6 +15,16 @@ namespace {
 
 constexpr int64_t kTogether = 8;        // steps between looks for what is faint
 
+// Elements side by side.
+template <class R, int64_t kCount>
+struct Side {
+    typedef R type __attribute__((vector_size(kCount * sizeof(R))));
+};
+template <class R>
+struct Side<R, 1> {
+    using type = R;
+};
+
 template <class R>
 class Scan {
 public:
@@ -158,8 +168,8 @@ private:
     // halves on and on no longer than that.
     template <int64_t kCount, class States>
     void sum_up(int64_t steps, int64_t first, States states) {
-        using Vector [[gnu::vector_size(kCount * sizeof(R))]] = R;
-        using Row = std::conditional_t<kCount == 1, R, Vector>;
+        using Row = typename Side<R, kCount>::type;
+        static_assert(sizeof(Row) == kCount * sizeof(R));
         const auto read = [](const R* from) { Row row; std::memcpy(&row, from, sizeof(Row)); return row; };
         Row carried[kScanned], next[kScanned];
         for (std::size_t s = 0; s < states; ++s) carried[s] = read(carry(s) + first);
