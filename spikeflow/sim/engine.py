@@ -161,7 +161,8 @@ class Engine:
             self.process.join_state(lowered, room)
         # most runs end here: a state is made of what the engine wrote only when somebody asks for it
         after = None if room is None else partial(self._after, run, state, room)
-        return with_first_steps(self, run.result(lowered, found, after), run.named, state)
+        alone = self.process.exchange is None
+        return with_first_steps(self, run.result(lowered, found, after), run.named, state, alone)
 
     def _after(self, run: _Stretch, state: State | None, room: Room) -> State:
         rows = np.arange(run.samples)
@@ -205,7 +206,8 @@ class Engine:
         key = bound, reach, wide
         if key not in self._lowered:
             rows = self.process.held, self.process.divisions
-            self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.cut, *rows)
+            with self.process.lowering():
+                self._lowered[key] = lower(self.graph, bound, self.isa, reach, wide, self.cut, *rows)
         return self._lowered[key]
 
 

@@ -6,7 +6,7 @@ its state recorded, until they come.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import count
 from math import prod
@@ -39,9 +39,13 @@ class Runner(Protocol):
 
 
 def with_first_steps(
-    runner: Runner, result: Result, inputs: Mapping[str, RunInput], state: State | None
+    runner: Runner, result: Result, inputs: Mapping[str, RunInput], state: State | None, alone: bool = True
 ) -> Result:
-    """The result of a run of these inputs from this state, its `unbounded` with the steps."""
+    """The result of a run of these inputs from this state, its `unbounded` with the steps.
+
+    What memory has no room for is not looked for; but where other processes look for it too, they would wait
+    for this one: then it raises NotEnoughMemory.
+    """
     if not result.unbounded:
         return result
     steps: dict[str, int] = {}
@@ -50,33 +54,34 @@ def with_first_steps(
         if state is None:
             start = replace(start, sample=np.array([sample]))
         names = [u.name for u in result.unbounded if u.sample == sample]
-        alone = {name: one_sample(x, sample) for name, x in inputs.items()}
-        steps |= _steps(runner, alone, result.steps, start, names)
+        of_one = {name: one_sample(x, sample) for name, x in inputs.items()}
+        try:
+            for name, step in _steps(runner, of_one, result.steps, start, names):
+                steps[name] = step
+        except NotEnoughMemory:
+            if not alone:
+                raise
     found = (replace(u, step=steps.get(u.name, u.step)) for u in result.unbounded)
     return replace(result, unbounded=tuple(found))
 
 
 def _steps(
     runner: Runner, inputs: Mapping[str, RunInput], steps: int, start: State, names: Iterable[str]
-) -> dict[str, int]:
-    """For each state the first step that is looked for; none of those that would take too much memory."""
-    known, found = recordable(runner.graph), dict[str, int]()
+) -> Iterator[tuple[str, int]]:
+    """For each state the first step that is looked for."""
+    known = recordable(runner.graph)
     missing = [name for name in names if known.get(name) is not None]  # a node may bear a state's name
     size = sum(prod(runner.graph.shapes[known[name].node]) for name in missing)  # type: ignore[union-attr]
     piece = max(1, min(steps, RECORDED // max(size, 1)))
-    try:
-        live = runner.begin(start)
-        for first in count(0, piece):
-            last = min(first + piece, steps)
-            if not missing or first == last:
-                break
-            now = {name: between(x, first, last) for name, x in inputs.items()}
-            recorded = live.advance(now, last - first, tuple(missing)).recorded
-            for name in tuple(missing):
-                bad = ~np.isfinite(recorded[name].reshape(last - first, -1)).all(axis=1)
-                if bad.any():
-                    found[name] = first + int(bad.argmax())
-                    missing.remove(name)
-    except NotEnoughMemory:
-        pass
-    return found
+    live = runner.begin(start)
+    for first in count(0, piece):
+        last = min(first + piece, steps)
+        if not missing or first == last:
+            break
+        now = {name: between(x, first, last) for name, x in inputs.items()}
+        recorded = live.advance(now, last - first, tuple(missing)).recorded
+        for name in tuple(missing):
+            bad = ~np.isfinite(recorded[name].reshape(last - first, -1)).all(axis=1)
+            if bad.any():
+                missing.remove(name)
+                yield name, first + int(bad.argmax())

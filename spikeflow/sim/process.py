@@ -5,12 +5,15 @@ What of a run depends on which it is stands here, so that the engine need not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
 
+from spikeflow.errors import FileError, GraphError
+from spikeflow.files.mapped import HINT
 from spikeflow.ir.divided import Division
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Node
@@ -73,6 +76,11 @@ class WholeProcess:
         """What was exchanged since it was last asked."""
         return None
 
+    @contextmanager
+    def lowering(self) -> Generator[None]:
+        """Around what lowers the graph: says where rows came from that do not fit."""
+        yield
+
 
 class KeptProcess(WholeProcess):
     """A process whose rows of synapses lie in a file, cut for as many threads as they were when it was made.
@@ -88,3 +96,14 @@ class KeptProcess(WholeProcess):
     def cut(self, graph: Graph, threads: int) -> Cut:
         """As the file is; FileError where others were asked for."""
         return Cut(self._kept.shares_for(graph, self._asked))
+
+    @contextmanager
+    def lowering(self) -> Generator[None]:
+        """What the engine says of rows that do not fit is said of their file."""
+        try:
+            yield
+        except GraphError as error:
+            if error.node not in self.held:
+                raise
+            reason = f"holds rows of {error.node} that cannot be run: {error.reason}"
+            raise FileError(self._kept.path, reason, HINT) from error

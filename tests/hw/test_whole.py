@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.files import memory
 from spikeflow.hw.tables.kernels import convolution_of
 from spikeflow.hw.tables.mapping import Mapping
@@ -330,7 +330,11 @@ def test_layers_are_joined_only_where_memory_has_room(monkeypatch: pytest.Monkey
     assert divided_of(rebuilt) is not None
     monkeypatch.setattr(memory, "SMALL", 0)
     monkeypatch.setenv(memory.VARIABLE, "1K")
-    assert divided_of(mapped(drawn(5), tiny_chip()).as_graph()) is None
+    in_parts = mapped(drawn(5), tiny_chip()).as_graph()
+    told = r"joining the layers.* needs about .* room for .*SPIKEFLOW_MEMORY=32G.* runs core by core"
+    with pytest.warns(SpikeflowWarning, match=told):
+        assert divided_of(in_parts) is None
+    assert divided_of(in_parts) is None  # said once
 
 
 def test_a_changed_graph_does_not_know_layers() -> None:

@@ -9,12 +9,13 @@ registers are narrowed neuron by neuron, so no value depends on who lies on whic
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter, abc
 from math import prod
 
 import numpy as np
 
-from spikeflow.errors import GraphError, ShapeError
+from spikeflow.errors import GraphError, NotEnoughMemory, ShapeError, SpikeflowWarning
 from spikeflow.files import memory
 from spikeflow.hw.tables.joined import Apart, Heard, Joined, Slices, fans, joined
 from spikeflow.hw.tables.kernels import Found, convolution_of
@@ -42,10 +43,14 @@ BYTES = 16, 64  # that joining takes: of each synapse, and of each of the larges
 
 def whole_layers(graph: Graph, slices: Slices) -> Divided | None:
     """The whole layers of a rebuilt graph; None where its parts make none, as of tables that were altered,
-    and where memory has no room to join them: the parts need none of it.
+    and, with a warning, where memory has no room to join them: the parts need none of it.
     """
     needed = _needed(graph, slices)
-    if needed > memory.SMALL and needed > 2 * memory.room():
+    if needed > memory.SMALL and needed > (room := 2 * memory.room()):
+        hint = f"{memory.VARIABLE}=32G, where the machine has that"
+        short = NotEnoughMemory("joining the layers of a mapping", needed, room, hint)
+        told = f"{short} Until then it runs core by core: the same answers, several times slower."
+        warnings.warn(told, SpikeflowWarning, stacklevel=2)
         return None
     try:
         return _Whole(graph, slices).divided()
