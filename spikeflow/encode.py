@@ -17,6 +17,13 @@ from spikeflow.typing import Array
 BLOCK = 1 << 16  # numbers drawn at once: few enough to stay in a cache
 
 
+def _whole(what: str, *numbers: object) -> None:
+    """Raise DataError for what is no whole number: a seed of 0.5 would draw as 0, 2.5 steps end in a half."""
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            raise DataError(f"encoding: {what}", repr(number), "a whole number")
+
+
 def _bits(seed: int, sample: npt.ArrayLike, step: npt.ArrayLike, index: Array) -> Array:
     """53 random bits, uint64, ``(rows, indices)``; sample and step are ``(rows,)`` or one number for all
     rows.
@@ -44,6 +51,7 @@ def rate(x: npt.ArrayLike, steps: int, scale: float, seed: int = 0, first_sample
     """
     array = _checked(x)
     _require_steps(steps, scale)
+    _whole("seed, first_sample", seed, first_sample)
     _require_rates(array)
     flat = array.reshape(array.shape[0], -1) / scale
     each = [rate_of_one(p, steps, seed, first_sample + b) for b, p in enumerate(flat)]
@@ -107,6 +115,8 @@ def latency(x: npt.ArrayLike, steps: int, scale: float, threshold: float = 0.0) 
     _require_steps(steps, scale)
     if array.size and array.min() < 0:
         raise DataError("latency coding", f"a value of {array.min():g}", "values >= 0", "split_signs(x)")
+    if not np.isfinite(threshold):
+        raise DataError("latency coding: threshold", threshold, "a finite number")
     flat = array.reshape(array.shape[0], -1)
     when = np.rint((1 - np.minimum(flat / scale, 1)) * (steps - 1)).astype(np.int64)
     sample, neuron = np.nonzero(flat > threshold)
@@ -132,8 +142,8 @@ def delta(x: npt.ArrayLike, threshold: float) -> Spikes:
         Where the threshold is not positive, or x has no channels or is not finite.
     """
     array = _checked(x)
-    if not threshold > 0:
-        raise DataError("delta coding: threshold", threshold, "more than 0")
+    if not 0 < threshold < np.inf:
+        raise DataError("delta coding: threshold", threshold, "a finite number above 0")
     if array.ndim < 3:
         raise DataError("delta coding", f"shape {array.shape}", "(T, B, C, ...)", "x[:, :, None]")
     level, fired = array[0].copy(), np.zeros((*array.shape[:2], 2, *array.shape[2:]), bool)
@@ -147,6 +157,7 @@ def delta(x: npt.ArrayLike, threshold: float) -> Spikes:
 
 
 def _require_steps(steps: int, scale: float) -> None:
+    _whole("steps", steps)
     if steps < 1 or not scale > 0:
         raise DataError("encoding", f"{steps} steps, scale {scale}", "at least one step and a scale above 0")
 

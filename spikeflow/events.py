@@ -23,6 +23,17 @@ def _record(x: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:
     return array
 
 
+def _numbered(name: str, x: npt.ArrayLike) -> Array:
+    """A column of whole numbers; numpy would cut 2.5 to 2 and wrap 2**32 to 0 without a word."""
+    given = np.asarray(x)
+    with np.errstate(invalid="ignore"):
+        column = _record(given, np.int32)
+    if given.dtype != column.dtype and not np.array_equal(column, given):
+        got = f"numbers of {given.dtype} that are no whole ones of 32 bits"
+        raise DataError(f"spikes: {name}", got, "whole numbers", "np.rint(times / dt).astype(int)")
+    return column
+
+
 STRUCTURED = np.dtype([("t", "<i8"), ("x", "<u2"), ("y", "<u2"), ("p", "u1")])
 COLUMNS = (
     ("t", np.dtype(np.int64)),
@@ -228,7 +239,7 @@ class Spikes:
     def __post_init__(self) -> None:
         given = np.asarray(self.value)
         for name in ("sample", "step", "neuron"):
-            object.__setattr__(self, name, _record(getattr(self, name), np.int32))
+            object.__setattr__(self, name, _numbered(name, getattr(self, name)))
         object.__setattr__(self, "value", _record(given, np.int64 if self.integers else np.float32))
         if (given.dtype.kind in "iu" or self.integers) and (self.value != given).any():
             raise DataError("spikes: value", "numbers that change their value", "int64", "integers=True")

@@ -37,7 +37,7 @@ from spikeflow.ir.nodes import (
     Sparse,
     check_shape,
 )
-from spikeflow.ir.projections import FixedInDegree, Normal, Projection, Rule
+from spikeflow.ir.projections import FixedInDegree, Normal, Projection, Rule, tell_beyond
 from spikeflow.ir.synapse_list import SynapseList, Synapses, checked_list, sparse_of
 from spikeflow.neurons import NeuronModel
 
@@ -91,7 +91,7 @@ class Populations:
     def __init__(self, dt_s: float, seed: int = 0, bits: int = 0, scale: float = 1.0) -> None:
         if isinstance(dt_s, str) or not 0 < dt_s < np.inf:
             raise GraphError("Populations", f"steps of {dt_s!r} s", "a number of seconds above 0")
-        if not isinstance(seed, int | np.integer):
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
             raise GraphError("Populations", f"a seed of {seed!r}", "a whole number, 0 or more")
         self.dt_s, self.seed, self.bits, self.scale = dt_s, int(seed), bits, scale
         self._nodes: dict[str, Population | Input | Poisson] = {}
@@ -129,8 +129,7 @@ class Populations:
             their rates.
         weight : of one event, in the unit of what the port takes.
         """
-        shape = self._target(post, port, name).shape
-        self._place(name, self._poisson(shape, rate_hz, weight))
+        self._place(name, self._poisson(self._target(post, port, name).shape, rate_hz, weight))
         self._fed.append(Edge(name, post, port))
 
     def current(self, post: str, value: npt.ArrayLike, port: str = "in") -> None:
@@ -203,6 +202,7 @@ class Populations:
         steps = _steps(f"{pre} to {post}", delay, self.dt_s)
         projection = Projection(0, sources, rule, weight, steps, self.seed, self._number)
         projection.check(f"{pre} to {post}", sources, prod(target.shape))
+        tell_beyond(f"{pre} to {post}", {"weights": weight, "delays": delay})
         usual = weight if isinstance(weight, Normal) else Normal(weight, 0.0)
         _tell_changed(f"{pre} to {post}", np.array([usual.mean]), usual.deviation, (self.bits, self.scale))
         self._number += 1

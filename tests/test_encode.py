@@ -101,3 +101,12 @@ def test_delta_spikes_on_and_off_by_hand() -> None:
 def test_latency_and_delta_refuse(call: Callable[[], object], word: str) -> None:
     with pytest.raises(DataError, match=word):
         call()
+
+
+@pytest.mark.parametrize("wrong", ({"seed": 1.5}, {"seed": True}, {"first_sample": 0.5}, {"steps": 2.5}))
+def test_seeds_and_steps_are_whole_numbers(wrong: dict[str, float]) -> None:
+    with pytest.raises(DataError, match="encoding: .* expected a whole number"):
+        encode.rate(np.full((2, 3), 0.5), **{"steps": 4, "scale": 1.0, **wrong})  # type: ignore[arg-type]
+    for call in (lambda: encode.latency(np.ones((1, 3)), 4, 1.0, float("nan")), lambda: encode.delta(np.ones((4, 1, 2)), np.inf)):
+        with pytest.raises(DataError, match="threshold: got"):
+            call()

@@ -125,3 +125,12 @@ def test_the_checksum_by_hand() -> None:
 
 def test_what_was_dropped_is_told_without_noughts() -> None:
     assert dict(_events(dropped={"truncated": 2, "outside": 0}).dropped) == {"truncated": 2}
+
+
+@pytest.mark.parametrize("wrong", ({"step": [0.5, 1.7]}, {"neuron": [0.9, 1.2]}, {"step": [0, 2**32 + 1]}, {"sample": [0, float("nan")]}))
+def test_columns_of_no_whole_numbers_of_32_bits_are_refused(wrong: dict[str, list[float]]) -> None:
+    """Times given as they come were cut to steps, and large numbers wrapped, without a word."""
+    columns: dict[str, list[float]] = {"sample": [0, 0], "step": [0, 1], "neuron": [0, 1], **wrong}
+    with pytest.raises(DataError, match=f"spikes: {next(iter(wrong))}: got numbers of .* expected whole numbers"):
+        Spikes(**columns, value=[1, 1], samples=1, steps=3, shape=(2,))  # type: ignore[arg-type]
+    assert Spikes([0, 0], [0.0, 1.0], [0, 1], [1, 1], 1, 3, (2,)).step.tolist() == [0, 1]  # type: ignore[arg-type]

@@ -337,3 +337,18 @@ def test_delays_between_steps_are_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         net.connect("a", "a", Synapses([0, 1], [1, 2], 1.0, [0.1 * 0.03, 7e-3]))
+
+
+def test_means_outside_of_their_bounds_and_flags_that_are_none() -> None:
+    """Units that were mixed up drew one bound for all; text that says no was true."""
+    net = Populations(1e-3)
+    net.add("E", IF(1.0), 4)
+    for weight, delay in ((0.5, Normal(1.5, 1e-4, 1e-3, 5e-3)), (Normal(0.5, 0.1, 2, 3), 1e-3)):
+        with pytest.warns(SpikeflowWarning, match=r"E to E: (delays|weights) of mean .* most become a bound.*one unit"):
+            net.project("E", "E", FixedInDegree(2), weight, delay)
+    for rule in (FixedInDegree(2, multapses="no"), Probability(0.5, autapses="no")):  # type: ignore[arg-type]
+        with pytest.raises(GraphError, match="(multapses|autapses)='no'. Try: True or False"):
+            net.project("E", "E", rule, 0.5, 1e-3)
+    for seed in (-1, True, 2**63):
+        with pytest.raises(GraphError, match="a seed of"):
+            Populations(1e-3, seed)

@@ -209,8 +209,8 @@ def _check_edge(graph: Graph, edge: Edge, ports: Mapping[str, frozenset[str]]) -
     if isinstance(graph.nodes[edge.src], Output):
         raise GraphError(edge.src, "an Output feeds nothing")
     check_source(graph.nodes[edge.src], edge)
-    if not 0 <= edge.delay < 2**20:
-        raise GraphError(edge.dst, f"a delay of {edge.delay} steps from {edge.src}")
+    if type(edge.delay) is not int or not 0 <= edge.delay < 2**20:
+        raise GraphError(edge.dst, f"a delay of {edge.delay!r} steps from {edge.src}", "an int, 0 or more")
 
 
 def _check_kinds(nodes: object, edges: object) -> None:

@@ -9,13 +9,15 @@ target's key. ``src/engine/rule.cpp`` mirrors `drawn`.
 from __future__ import annotations
 
 import operator
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.counters import Array, bits53, keys, words
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir import draw
 
 MOST_DELAY = 2**20 - 1
@@ -175,6 +177,9 @@ def _number(what: str, given: object) -> float:
 def _check_rule(name: str, rule: Rule, sources: int, targets: int) -> None:
     if not isinstance(rule, Rule):
         raise GraphError(name, f"{rule!r} is no rule", "such as FixedInDegree(80) or Probability(0.1)")
+    for flag in ("autapses", "multapses"):
+        if not isinstance(getattr(rule, flag, True), bool | np.bool_):
+            raise GraphError(name, f"{flag}={getattr(rule, flag)!r}", "True or False")
     if not rule.autapses and sources != targets:
         raise GraphError(
             name,
@@ -196,6 +201,18 @@ def _check_rule(name: str, rule: Rule, sources: int, targets: int) -> None:
             raise GraphError(
                 name, f"{rule.count} synapses chosen among {choices} sources", "fewer, or multapses"
             )
+
+
+def tell_beyond(name: str, said: Mapping[str, float | Normal]) -> None:
+    """Warn of distributions whose mean lies outside of their bounds: most of what is drawn is a bound."""
+    for what, normal in said.items():
+        if not isinstance(normal, Normal):
+            continue
+        low, high = (x if x is not None else normal.mean for x in (normal.low, normal.high))
+        if not low <= normal.mean <= high:
+            text = f"{name}: {what} of mean {normal.mean:g} between {normal.low} and {normal.high}: "
+            text += "most become a bound"
+            warnings.warn(f"{text}. Try: all three in one unit", SpikeflowWarning, stacklevel=3)
 
 
 def _check_weight(name: str, weight: float | Normal) -> None:

@@ -129,13 +129,7 @@ class Neuron(Slotted):
 
     def _apply(self, fn: Any, recurse: bool = True) -> Neuron:
         """Moves as any module's; but `half()` and `bfloat16()` leave the neurons' own numbers as they are."""
-
-        def kept(tensor: torch.Tensor) -> torch.Tensor:
-            moved = fn(tensor)
-            narrow = moved.is_floating_point() and moved.dtype not in (torch.float32, torch.float64)
-            return tensor.to(moved.device) if narrow else moved
-
-        return super()._apply(kept, recurse)
+        return super()._apply(wide(fn), recurse)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)
@@ -228,6 +222,17 @@ class Neuron(Slotted):
         self.check(like, state)
         z, state = self._run(self.values(like.dtype), inputs, state, timed=True)
         return self.handed_on(z, x), state
+
+
+def wide(fn: Any) -> Any:
+    """How a module's tensors are moved: as `fn` does, but to half precision."""
+
+    def kept(tensor: torch.Tensor) -> torch.Tensor:
+        moved: torch.Tensor = fn(tensor)
+        narrow = moved.is_floating_point() and moved.dtype not in (torch.float32, torch.float64)
+        return tensor.to(moved.device) if narrow else moved
+
+    return kept
 
 
 def _shown(value: torch.Tensor) -> str:

@@ -63,6 +63,7 @@ class Net(Timed):
         plain = wire(tuple(nodes), tuple(edges), *ends)
         self.wiring = wire(plain.names, [_resolved(edge, nodes) for edge in plain.edges], *ends)
         _check_ports(self.wiring, nodes)
+        _check_outputs(nodes)
         self.nodes = nn.ModuleDict({key: nodes[name] for name, key in _keys(tuple(nodes)).items()})
 
     @property
@@ -189,6 +190,16 @@ def _check_ports(wiring: Wiring, nodes: Mapping[str, nn.Module]) -> None:
             for port in ports_of(module):
                 if port not in named:
                     raise GraphError(name, f"nothing is connected to its input {port!r}", "an edge to it")
+
+
+def _check_outputs(nodes: Mapping[str, nn.Module]) -> None:
+    """What a node of several outputs hands on is called NAME.OUTPUT, which is no other node's name."""
+    for name, module in nodes.items():
+        found = outputs_of(module)
+        for output in found if len(found) > 1 else ():
+            if f"{name}.{output}" in nodes:
+                reason = f"is a node, and the output {output!r} of {name}"
+                raise GraphError(f"{name}.{output}", reason, "another name for one of them")
 
 
 def _shown(edge: Edge) -> str:

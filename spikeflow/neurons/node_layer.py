@@ -75,7 +75,7 @@ class NodeLayer(Timed):
         ShapeError
             For values or a state that the node does not take.
         """
-        arriving = list(x.values()) if isinstance(x, Mapping) else [x]
+        arriving = self._in_order(x)
         node, shapes = self.source, tuple(tuple(value.shape[2:]) for value in arriving)
         shape = node.output_shape(type(node).__name__, shapes)
         if isinstance(node, Joint):
@@ -86,6 +86,14 @@ class NodeLayer(Timed):
             raise ShapeError(type(node).__name__, "a state", "None: it reads no earlier step")
         flat = [value.flatten(0, 1) for value in arriving]
         return self._value(flat, shape).unflatten(0, arriving[0].shape[:2]), None
+
+    def _in_order(self, x: Any) -> list[torch.Tensor]:
+        """What arrives in the order of the ports, in whatever order it was given."""
+        named = dict(x) if isinstance(x, Mapping) else {self.ports[0]: x}
+        if set(named) != set(self.ports):
+            got = f"inputs {sorted(map(str, named))}"
+            raise ShapeError(type(self.source).__name__, got, f"a dict by port, of {self.ports}")
+        return [named[port] for port in self.ports]
 
     def _late(
         self, x: torch.Tensor, past: torch.Tensor | None, shape: Shape

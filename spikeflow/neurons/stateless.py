@@ -151,3 +151,27 @@ def _check_axes(name: str, layer: nn.Module, flat: torch.Tensor) -> None:
         if dim % flat.ndim == 0:
             got = f"dim {layer.dim} for moments of {flat.ndim - 1} axes"
             raise ShapeError(name, got, "a dim that is not steps times samples")
+
+
+class FoldedOfVectors(nn.Identity):
+    """Where a batch norm stood that is part of the Linear before it now.
+
+    That is right for vectors, whose values are its channels; of moments with more axes its channels are the
+    first and the Linear's outputs the last, and as many of both would pass without a word.
+
+    Raises
+    ------
+    ShapeError
+        For moments with more axes.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if input.ndim > 2:
+            got = f"moments of shape {tuple(input.shape[1:])}, of which the batch norm's channels come first"
+            hint = "convert.capture_trained(net) of the network in evaluation mode, without deployed()"
+            raise ShapeError(self.path, got, "vectors, as the Linear before it was folded for", hint)
+        return input

@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from spikeflow.neurons.members import bare, is_opened
 from spikeflow.neurons.net import Net
+from spikeflow.neurons.stateless import FoldedOfVectors
 from spikeflow.train.inside import network
 from spikeflow.train.norm import MembraneNormLIF, refuse_unfoldable
 
@@ -83,6 +84,9 @@ def _pairs(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
 
 
 def _fold(net: nn.Module, before: nn.Module, after: nn.Module) -> None:
+    paths = {id(module): path for path, module in net.named_modules()}
+    if id(before) not in paths or id(after) not in paths:
+        return  # of a block that stands in several places: folded already
     if not isinstance(after, _NORMS) or after.running_mean is None:
         return
     if not after.affine:  # torch folds such norms into convolutions alone
@@ -95,6 +99,6 @@ def _fold(net: nn.Module, before: nn.Module, after: nn.Module) -> None:
         fused = fuse_conv_bn_eval(before, after)
     else:
         return
-    paths = {id(module): path for path, module in net.named_modules()}
+    vectors = isinstance(before, nn.Linear)
     net.set_submodule(paths[id(before)], fused)
-    net.set_submodule(paths[id(after)], nn.Identity())
+    net.set_submodule(paths[id(after)], FoldedOfVectors(paths[id(after)]) if vectors else nn.Identity())

@@ -86,7 +86,7 @@ class _Flow:
     def _network(self, path: str, inner: Any, ports: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
         parts = {name: (_joined(path, own), module) for name, own, module in _parts(inner)}
         wiring = inner.wiring if isinstance(inner, Net) else chain(tuple(parts))
-        known = dict(zip(wiring.inputs, ports.values(), strict=False))
+        known = {port or wiring.inputs[0]: found for port, found in ports.items()}
         order = [name for part in wiring.parts for name in part.names]
         for _ in range(2):  # what comes back on a cycle is known the second time
             for name in order:
@@ -109,8 +109,10 @@ def neurons(net: nn.Module) -> dict[str, Neuron]:
 
 
 def is_read_out(layer: nn.Module) -> bool:
-    """Whether a layer of neurons only adds up what it is given."""
-    return isinstance(layer, Neuron) and isinstance(layer.model, Integrator | LeakyIntegrator)
+    """Whether a layer of neurons only adds up what it is given; of a graph's neurons their model's name
+    says so.
+    """
+    return isinstance(layer, Neuron) and layer.model.name in (Integrator.__name__, LeakyIntegrator.__name__)
 
 
 def spiking(net: nn.Module) -> dict[str, Neuron]:

@@ -211,6 +211,9 @@ def layers(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
         raise DataError("layers", "none", "at least one layer that has something to follow")
     shares = []
     for name, target in wanted.items():
+        if name not in found or found[name].shape[1:] != target.shape:
+            got = f"{tuple(found[name].shape[1:])} a step" if name in found else "no such layer"
+            raise ShapeError(f"layers: {name}", got, f"{tuple(target.shape)}, as what it follows")
         size, apart = (v.flatten(1).square().sum(1) for v in (target, found[name].mean(0) - target))
         shares.append((apart / torch.where(size > 0, size, torch.ones_like(size))).mean())
     return torch.stack(shares).mean()

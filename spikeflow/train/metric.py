@@ -7,6 +7,7 @@ counted here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikeflow.errors import DataError, ShapeError
-from spikeflow.train.inside import network, spiking, synapses
+from spikeflow.errors import DataError, ShapeError, SpikeflowWarning
+from spikeflow.ir.nodes import Scale, Synaptic
+from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.node_layer import NodeLayer
+from spikeflow.train.inside import SYNAPSES, network, spiking
 from spikeflow.train.reading import check_outputs, read, steps_of
 from spikeflow.train.regularise import fan_out
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_WEIGHTLESS = (Neuron, NodeLayer, nn.LayerNorm, nn.PReLU)
 
 
 def accuracy(
@@ -112,17 +119,19 @@ class Work:
 def work(net: nn.Module, x: Any) -> Work:
     """What a network does on a batch ``(T, B, *shape)``, several inputs by name.
 
-    Runs in evaluation mode and leaves the network as it was. Layers with synapses are Linear and
-    convolutions, wherever they lie in the network. Averages before them are values that are no spikes here;
+    Runs in evaluation mode and leaves the network as it was. Layers with synapses are Linear, convolutions
+    and transposed ones, and nodes of a graph that have some, wherever they lie in the network; other layers
+    with weights are told. Averages before them are values that are no spikes here;
     a captured network has them within its weights, so that the engine counts accumulates.
     """
     plain, names = network(net), tuple(spiking(net))
     first = next(iter(x.values())) if isinstance(x, Mapping) else x
     if first.ndim < 2 or 0 in first.shape:
         raise DataError("work", f"a batch of shape {tuple(first.shape)}", "at least one step and sample")
-    meters = {path: _Meter(layer) for path, layer in synapses(plain).items()}
+    layers = _counted(plain)
+    meters = {path: _Meter(layer) for path, layer in layers.items()}
     training = {module: module.training for module in plain.modules()}
-    hooks = [layer.register_forward_pre_hook(meters[path]) for path, layer in synapses(plain).items()]
+    hooks = [layer.register_forward_pre_hook(meters[path]) for path, layer in layers.items()]
     try:
         found, _ = plain.eval()(x, record=names)
     finally:
@@ -132,6 +141,24 @@ def work(net: nn.Module, x: Any) -> Work:
             module.training = mode
     spikes = [found[name] for name in names]
     return _summed(plain, list(meters.values()), spikes, first.shape[1])
+
+
+def _counted(net: nn.Module) -> dict[str, nn.Module]:
+    """The layers whose operations are counted, by path; of others that weigh what comes in it is told."""
+    found = dict[str, nn.Module]()
+    for path, layer in net.named_modules():
+        node = layer.source if isinstance(layer, NodeLayer) else None
+        if isinstance(layer, (*SYNAPSES, *TRANSPOSED)) or isinstance(node, Synaptic | Scale):
+            found[path] = layer
+        elif _weighs(layer) and "parametrizations" not in path:
+            text = f"{path}: operations of a {type(layer).__name__} are not counted"
+            warnings.warn(text, SpikeflowWarning, stacklevel=3)
+    return found
+
+
+def _weighs(layer: nn.Module) -> bool:
+    matrices = any(p.ndim > 1 for p in layer.parameters(recurse=False))
+    return matrices and not isinstance(layer, _WEIGHTLESS)
 
 
 class _Meter:
@@ -144,6 +171,8 @@ class _Meter:
 
     def __call__(self, layer: nn.Module, arguments: tuple[Any, ...]) -> None:
         x = arguments[0].detach()
+        if isinstance(layer, NodeLayer):  # which sees time
+            x = x.flatten(0, 1)
         if self.fans is None or self.fans[0].shape != x.shape[1:]:
             shape = tuple(x.shape[1:])
             self.fans = fan_out(self.layer, shape).double(), fan_out(self.layer, shape, True).double()
@@ -162,9 +191,9 @@ def _summed(net: nn.Module, meters: list[_Meter], spikes: list[torch.Tensor], sa
     }
     ones = sum(int((s != 0).sum()) for s in spikes)
     places = sum(s.numel() for s in spikes)
-    weights = [m.layer.weight for m in meters]
-    zeros = sum(int((w == 0).sum()) for w in weights)  # type: ignore[union-attr]
-    total = sum(w.numel() for w in weights)  # type: ignore[union-attr]
+    weights = [w for m in meters if isinstance(w := getattr(m.layer, "weight", None), torch.Tensor)]
+    zeros = sum(int((w == 0).sum()) for w in weights)
+    total = sum(w.numel() for w in weights)
     tensors = [*net.parameters(), *net.buffers()]
     return Work(
         samples=samples,

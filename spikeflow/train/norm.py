@@ -16,8 +16,9 @@ from spikeflow.errors import DataError, GraphError, ShapeError, UnsupportedLayer
 from spikeflow.neurons import LIF, Neuron
 from spikeflow.neurons.autograd import Derivative, spike
 from spikeflow.neurons.bounds import limited
+from spikeflow.neurons.layer import wide
 from spikeflow.neurons.members import Timed
-from spikeflow.neurons.stretch import check_stretch
+from spikeflow.neurons.stretch import check_state, check_stretch, state_dtype
 from spikeflow.neurons.surrogate import atan
 
 LEAST = 2.0**-10  # factors that must stay above 0 stay above this
@@ -101,7 +102,8 @@ class MembraneNormLIF(Timed):
     """MPBN: neurons whose membrane is normalised before it is compared.
 
     v <- decay v + x;  z = g (v - mean) / sqrt(var + eps) + b >= threshold;  v <- 0 where z. While training
-    the statistics are those of each step, over samples and space. `folded` is the same layer as neurons whose
+    the statistics are those of each step, over samples and space. The membrane is float32, or float64, also
+    in a network of half precision. `folded` is the same layer as neurons whose
     thresholds hold the normalisation: (threshold - b) sqrt(var + eps) / g + mean, for each channel. g > 0 is
     kept. Source: Guo et al., Membrane potential batch normalization for spiking neural networks, ICCV 2023,
     arXiv 2308.08359.
@@ -134,13 +136,21 @@ class MembraneNormLIF(Timed):
     def forward(self, x: torch.Tensor, state: Membrane | None = None) -> tuple[torch.Tensor, Membrane]:
         """Currents ``(T, B, C, ...)`` to spikes, and the membranes after them."""
         check_stretch("MPBN", x)
-        v, spikes = torch.zeros_like(x[0]) if state is None else state.v, []
+        given, x = x.dtype, x.to(state_dtype(x.dtype))
+        if state is not None:
+            check_state("MPBN", state, Membrane._fields, x[0])
+        v, spikes = torch.zeros_like(x[0]) if state is None else state[0], []
         for now in x:
             v = self.decay * v + now
             z = spike(self._normalised(v) - self.threshold, self.derivative)
             spikes.append(z)
             v = torch.where(z.detach() != 0, torch.zeros_like(v), v)
-        return torch.stack(spikes), Membrane(v)
+        z = torch.stack(spikes)
+        return z.to(given) if given.is_floating_point else z, Membrane(v)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> MembraneNormLIF:
+        """Moves as any module's, but stays float32 under `half()` and `bfloat16()`, as neurons do."""
+        return super()._apply(wide(fn), recurse)
 
     def _normalised(self, v: torch.Tensor) -> torch.Tensor:
         norm = self.norm

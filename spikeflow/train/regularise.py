@@ -5,12 +5,17 @@ them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 from spikeflow.errors import DataError, UnsupportedLayer
+from spikeflow.ir.nodes import Scale, Synaptic
+from spikeflow.neurons.node_layer import NodeLayer
 
 
 def rate(spikes: torch.Tensor, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
@@ -63,7 +68,8 @@ def fan_out(layer: nn.Module, shape: tuple[int, ...], effective: bool = False) -
 
     Parameters
     ----------
-    layer : Linear or a convolution, whose borders are seen.
+    layer : Linear, a convolution, whose borders are seen, or a transposed one; a node of a graph with
+        synapses.
     effective : count weights that are not 0 alone, as NeuroBench's effective operations do.
 
     Raises
@@ -71,16 +77,43 @@ def fan_out(layer: nn.Module, shape: tuple[int, ...], effective: bool = False) -
     UnsupportedLayer
         For a layer without synapses.
     """
-    if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+    if isinstance(layer, NodeLayer):
+        return _of_node(layer, shape, effective)
+    if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d | _Transposed):
         raise UnsupportedLayer("fan-out", type(layer).__name__, "a Linear or a convolution")
     weight = (layer.weight != 0).double() if effective else torch.ones_like(layer.weight, dtype=torch.double)
     with torch.enable_grad():
         source = torch.zeros((1, *shape), dtype=torch.double, requires_grad=True, device=weight.device)
         # the sum of all targets grows by its synapses as one source grows by 1
-        reached = (
-            functional.linear(source, weight)
-            if isinstance(layer, nn.Linear)
-            else layer._conv_forward(source, weight, None)  # pyright: ignore[reportPrivateUsage]
-        )
-        (found,) = torch.autograd.grad(reached.sum(), source)
+        (found,) = torch.autograd.grad(_reached(layer, source, weight).sum(), source)
     return found[0].to(layer.weight.dtype)
+
+
+def _reached(layer: Any, source: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """What a layer makes of a source with other weights and no bias."""
+    if isinstance(layer, nn.Linear):
+        return functional.linear(source, weight)
+    if isinstance(layer, _Transposed):
+        rest: Any = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
+        return _TRANSPOSED[len(layer.kernel_size)](source, weight, None, *rest)
+    return layer._conv_forward(source, weight, None)  # type: ignore[no-any-return]
+
+
+def _of_node(layer: NodeLayer, shape: tuple[int, ...], effective: bool) -> torch.Tensor:
+    """Of a node of a graph as the engine counts them: a Scale has one synapse a value."""
+    node = layer.source
+    if not isinstance(node, Synaptic | Scale):
+        raise UnsupportedLayer("fan-out", type(node).__name__, "a node with synapses")
+    if isinstance(node, Scale):
+        on = (layer.factor.detach() != 0).float() if effective else torch.ones_like(layer.factor.detach())
+        return on.expand(shape).clone()
+    out = node.output_shape("fan-out", (shape,))
+    found = node.fan_out(shape, out)
+    if effective:
+        now: Any = replace(node, weight=layer.weight.detach().cpu().float().numpy())
+        found = np.bincount(now.synapses(shape, out).source, minlength=found.size).reshape(shape)
+    return torch.from_numpy(np.array(found, np.float32)).to(layer.weight.device)
+
+
+_Transposed = nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d
+_TRANSPOSED = {1: functional.conv_transpose1d, 2: functional.conv_transpose2d, 3: functional.conv_transpose3d}

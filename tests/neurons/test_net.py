@@ -481,3 +481,11 @@ def test_precision_is_that_of_the_layers_states_stay_exact(dtype: torch.dtype) -
     out, states = net(torch.rand(5, 3, N).to(dtype))
     assert out.dtype is dtype
     assert states.nodes["cells"].v.dtype is (torch.float64 if dtype is torch.float64 else torch.float32)
+
+
+def test_a_node_named_as_an_output_of_another_is_refused() -> None:
+    """Both were one value by name, and the later one was read for both."""
+    inner = Net({"p": nn.Linear(3, 3), "q": nn.Linear(3, 3)}, [Edge("input", "p"), Edge("input", "q"), Edge("p", "x"), Edge("q", "y")], outputs=("x", "y"))
+    edges = [Edge("input", "a"), Edge("input", "a.x"), Edge("a", "one", src_port="x"), Edge("a", "two", src_port="y"), Edge("a.x", "three")]
+    with pytest.raises(GraphError, match=r"a\.x: is a node, and the output 'x' of a"):
+        Net({"a": inner, "a.x": nn.Linear(3, 3)}, edges, outputs=("one", "two", "three"))

@@ -24,6 +24,7 @@ from spikeflow.neurons.layer import Neuron
 from spikeflow.neurons.node_layer import Late, NodeLayer
 from spikeflow.neurons.read_model import Cells, Waking
 from spikeflow.neurons.spike_linear import SpikeLinear
+from spikeflow.neurons.stateless import FoldedOfVectors
 
 INPUT, OUTPUT = "input", "output"
 STATELESS = (
@@ -56,6 +57,7 @@ STATELESS = (
     nn.AlphaDropout,
     nn.FeatureAlphaDropout,
     nn.Identity,
+    FoldedOfVectors,
     nn.BatchNorm1d,
     nn.BatchNorm2d,
     nn.BatchNorm3d,

@@ -24,8 +24,8 @@ class Delay(Plain, Passing):
     ports = ("in",)
 
     def check(self, name: str) -> None:
-        if not 1 <= self.steps <= LONGEST:
-            raise GraphError(name, f"a delay of {self.steps} steps", f"1 to {LONGEST} steps")
+        if type(self.steps) is not int or not 1 <= self.steps <= LONGEST:
+            raise GraphError(name, f"a delay of {self.steps!r} steps", f"1 to {LONGEST} steps")
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]

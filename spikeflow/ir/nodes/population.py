@@ -84,8 +84,8 @@ class Population(Frozen):
                 f"parameters {sorted(self.params)} or initial states {sorted(self.initial)} are not the "
                 "program's",
             )
-        if self.start < 0:
-            raise GraphError(name, f"start {self.start} is before step 0")
+        if type(self.start) is not int or self.start < 0:
+            raise GraphError(name, f"start {self.start!r} is no step, or before step 0")
         # a state may have the name of a param
         for what, array in (*self.params.items(), *self.initial.items()):
             check_broadcast(name, what, array.shape, self.shape)

@@ -63,7 +63,7 @@ def backward(rule: Rule, net: nn.Module, x: Any, loss_of: LossOf) -> Given:
     Parameters
     ----------
     x : a batch ``(T, B, *shape)``.
-    loss_of : of the outputs ``(T, B, C)``; called once.
+    loss_of : of the outputs ``(T, B, C)``; called once, by `local` for every layer of neurons once more.
 
     Returns
     -------

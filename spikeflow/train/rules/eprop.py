@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from spikeflow.errors import UnsupportedLayer
 from spikeflow.ir.adjoint import jacobian
@@ -49,9 +50,9 @@ def backward(
     feedback = layer.out.weight.detach() if seed is None else _random(layer.out.weight, seed)
     with torch.no_grad():
         gradient, out = _eligible(layer, x, (wanted, feedback))
-        _hand_out(layer, gradient, x.shape[2])
-        _add(layer.out.weight, out)
-        _add(layer.out.bias, wanted.sum((0, 1)))
+    _hand_out(layer, gradient, x.shape[2])
+    _add(layer.out.weight, out)
+    _add(layer.out.bias, wanted.sum((0, 1)))
     return outputs, value
 
 
@@ -124,9 +125,12 @@ def _hand_out(layer: _Layer, gradient: torch.Tensor, inputs: int) -> None:
         _add(parameter, part)
 
 
-def _add(parameter: torch.Tensor | None, part: torch.Tensor) -> None:
-    if isinstance(parameter, nn.Parameter) and parameter.requires_grad:
-        parameter.grad = part.clone() if parameter.grad is None else parameter.grad + part
+def _add(weights: torch.Tensor | None, part: torch.Tensor) -> None:
+    """To the parameters: of weights that are made of others, such as integers, to those."""
+    if isinstance(weights, nn.Parameter) and weights.requires_grad:
+        weights.grad = part.clone() if weights.grad is None else weights.grad + part
+    elif weights is not None and weights.requires_grad:
+        weights.backward(part)
 
 
 def _layer(parts: Parts) -> _Layer:
@@ -149,6 +153,10 @@ def _layer(parts: Parts) -> _Layer:
         or not (back is None or isinstance(back, nn.Linear))
     ):
         raise UnsupportedLayer(f"{first.path}, rule eprop", type(cells).__name__, hint)
+    for linear in (weights[0][0], weights[1][0], *([] if back is None else [back])):
+        if "weight" not in dict(linear.named_parameters(recurse=False)) and not is_parametrized(linear):
+            hint = "torch.nn.utils.parametrizations, or rule bptt"
+            raise UnsupportedLayer(f"{first.path}, rule eprop", "weights that a hook makes", hint)
     if not neuron.declared or any(True for _ in neuron.parameters()):
         what = "a function for a surrogate" if not neuron.declared else "learned parameters of neurons"
         raise UnsupportedLayer(f"{first.path}, rule eprop", what, "a Surrogate, and learn=()")

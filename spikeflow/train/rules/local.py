@@ -30,8 +30,7 @@ def backward(
     current = _currents(last, x)
     for index, found in enumerate(spikes):
         own = found.flatten(2) @ read_out(found.shape[2:].numel(), current.shape[-1], seed, index).to(found)
-        _, _, wanted = parts.signal(own, loss_of)
-        own.backward(wanted)
+        own.backward(parts.slope(own, loss_of))
     outputs, value, wanted = parts.signal(current, loss_of)
     current.backward(wanted)
     return outputs, value

@@ -46,12 +46,20 @@ class Parts:
         self, current: torch.Tensor, loss_of: LossOf
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Outputs, loss, and the loss's gradient by the read-out's current ``(T, B, C)``, exact in time."""
-        held = current.detach().requires_grad_()
-        outputs = held if self.read_out is None else self.read_out(held)[0]
+        held, outputs = self._read(current)
         value = loss_of(outputs)
         value.backward()
         assert held.grad is not None
         return outputs.detach(), value.detach(), held.grad
+
+    def slope(self, current: torch.Tensor, loss_of: LossOf) -> torch.Tensor:
+        """The same gradient of another current, by which nothing learns but what made that."""
+        held, outputs = self._read(current)
+        return torch.autograd.grad(loss_of(outputs), held)[0]
+
+    def _read(self, current: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        held = current.detach().requires_grad_()
+        return held, held if self.read_out is None else self.read_out(held)[0]
 
 
 def parts_of(rule: str, net: nn.Module) -> Parts:
