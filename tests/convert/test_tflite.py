@@ -194,6 +194,31 @@ def test_operators(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(found, wanted(values(1, *shape)), atol=1e-5, rtol=1e-5)
 
 
+def test_a_reshape_whose_shape_the_file_computes(tmp_path: Path) -> None:
+    """As the converter writes Flatten for an open batch; it was called damaged."""
+    m = Lite(1, 4, 6, 3)
+    h = m.add("RELU", 0, shape=(1, 4, 6, 3))
+    size = m.add("STRIDED_SLICE", m.add("SHAPE", h, shape=(4,)), *(np.array([n], I32) for n in (0, 1, 1)), shape=(), ShrinkAxisMask=1)
+    flat = m.add("RESHAPE", h, m.add("PACK", size, np.array(72, I32), shape=(2,)), shape=(1, 72))
+    out = m.add("FULLY_CONNECTED", flat, values(9, 4, 72), -1, shape=(1, 4))
+    x = values(3, 5, 4, 6, 3)
+    (found,) = answered(m.save(tmp_path / "net.tflite", out), x)
+    np.testing.assert_allclose(found, np.maximum(x, 0).reshape(5, 72) @ values(9, 4, 72).T, atol=1e-5)
+
+
+def test_a_transposed_convolution_to_a_size_that_the_file_computes(tmp_path: Path) -> None:
+    x, w = values(1, 3, 4, 5, 3), values(2, 2, 2, 2, 3)
+    made = []
+    for stored in (True, False):
+        m = Lite(1, 4, 5, 3)
+        size = m.add("STRIDED_SLICE", m.add("SHAPE", 0, shape=(4,)), *(np.array([n], I32) for n in (0, 1, 1)), shape=(), ShrinkAxisMask=1)
+        target = np.array([1, 8, 10, 2], I32) if stored else m.add("PACK", size, *(np.array(n, I32) for n in (8, 10, 2)), shape=(4,))
+        out = m.add("TRANSPOSE_CONV", target, w, 0, shape=(1, 8, 10, 2), StrideH=2, StrideW=2, Padding=VALID)
+        made += answered(m.save(tmp_path / "net.tflite", out), x)
+    np.testing.assert_array_equal(*made)
+    assert made[0].any()
+
+
 def _small(m: Lite) -> int:
     """A convolution, a depthwise one, a mean, a linear layer, a softmax."""
     h = m.add("CONV_2D", 0, values(2, 4, 3, 3, 2), values(3, 4), shape=(1, 3, 4, 4), StrideH=2, StrideW=2, Padding=SAME, FusedActivationFunction=1)

@@ -2,7 +2,9 @@
 
 A pair of QuantizeLinear and DequantizeLinear rounds values and keeps them within the range that 8 bits have.
 Rounding is left out, and so is the range but where it begins at 0 and values may lie below: there the pair is
-what is left of a rectifier (or of a clip), so a clip to the range stands in its place.
+what is left of a rectifier (or of a clip), so a clip to the range stands in its place. Weights that a file
+keeps as floats and rounds as it runs are rounded here, too. Where its input is of 8 bits, samples are these
+numbers, and get the values that they stand for.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from spikeflow.convert.load.numbers import tensor
 from spikeflow.convert.load.onnx.layers import windows
 from spikeflow.convert.load.onnx.node import Function, Node
 from spikeflow.convert.load.windows import convolved
+from spikeflow.typing import Array
 
 ROUNDING = ("QuantizeLinear", "QLinearConv", "QLinearMatMul")
 
@@ -57,9 +60,21 @@ def real(values: Any, scale: Any, zero: Any, axis: int = 1) -> torch.Tensor:
     return (values.to(torch.float32) - zero.to(torch.float32)) * scale
 
 
+def rounded(x: torch.Tensor, scale: Array, zero: Array, axis: int) -> torch.Tensor:
+    """The values that stored ones stand for once they are rounded to whole numbers and cut to their range."""
+    ends, at = np.iinfo(zero.dtype), [1] * x.ndim
+    at[axis % x.ndim] = -1
+    steps = (torch.from_numpy(np.array(v, np.float32).reshape(-1)) for v in (scale, zero))
+    step, shift = (v.reshape(at if v.numel() > 1 else ()) for v in steps)
+    whole = torch.clamp(torch.round(x / step) + shift, float(ends.min), float(ends.max))
+    return (whole - shift) * step
+
+
 def quantise(node: Node) -> Function:
-    """Nothing, or a clip where the range begins at 0 and values may lie below."""
+    """Nothing, or a clip where the range begins at 0 and values may lie below; weights are rounded."""
     scale, zero = node.constant(1), node.constant(2)
+    if node.get("constant", False):
+        return _of_weights(node, scale, zero)
     if node.stored(0) is None and scale is not None and scale.size > 1:
         raise node.refuse("of a value with a scale for each channel", "one scale for each value")
     if zero is None:
@@ -68,9 +83,17 @@ def quantise(node: Node) -> Function:
     return lambda x, *_: cut(tensor(x), top)
 
 
+def _of_weights(node: Node, scale: Array | None, zero: Array | None) -> Function:
+    zeros = np.zeros(1, _KINDS.get(int(node.get("output_dtype", 0)), np.uint8)) if zero is None else zero
+    if scale is None or zeros.dtype.kind not in "iu" or node.get("block_size", 0):
+        raise node.refuse("of weights in this form", "whole numbers with one scale, or one for each channel")
+    axis = int(node.get("axis", 1))
+    return lambda x, *_: rounded(tensor(x), scale, zeros, axis)
+
+
 def dequantise(node: Node) -> Function:
     """Real values of stored ones; of an activation, which was left in full precision, nothing."""
-    if node.stored(0) is None:
+    if node.stored(0) is None and not node.get("whole", False):
         return lambda x, *_: x
     if node.get("block_size", 0):
         raise node.refuse("with blocks", "one scale for a tensor, or one for each channel")
@@ -81,7 +104,7 @@ def quantised_conv(node: Node) -> Function:
     """A convolution with its quantisation: inputs x, its scale and zero, w, scale, zero, y's, bias."""
     _expect_weights(node)
     groups = int(node.get("group", 1))
-    top = top_from_zero(node.constant(6), node.constant(7))
+    top, entered = top_from_zero(node.constant(6), node.constant(7)), _entered(node)
 
     def run(x: Any, x_scale: Any, x_zero: Any, w: Any, w_scale: Any, w_zero: Any, *rest: Any) -> Any:
         weight = real(w, w_scale, w_zero, 0)
@@ -89,7 +112,7 @@ def quantised_conv(node: Node) -> Function:
         if len(rest) > 2 and rest[2] is not None:
             bias = tensor(rest[2]).to(torch.float32) * (tensor(x_scale) * tensor(w_scale)).reshape(-1)
         found = windows(node, tuple(int(n) for n in weight.shape[2:]))
-        return cut(convolved(tensor(x), weight, bias, found, groups), top)
+        return cut(convolved(entered(x, x_scale, x_zero), weight, bias, found, groups), top)
 
     return run
 
@@ -97,12 +120,17 @@ def quantised_conv(node: Node) -> Function:
 def quantised_matmul(node: Node) -> Function:
     """A product with its quantisation: inputs a, its scale and zero, b, scale, zero, y's."""
     _expect_weights(node)
-    top = top_from_zero(node.constant(6), node.constant(7))
+    top, entered = top_from_zero(node.constant(6), node.constant(7)), _entered(node)
 
     def run(a: Any, a_scale: Any, a_zero: Any, b: Any, b_scale: Any, b_zero: Any, *_: Any) -> Any:
-        return cut(F.linear(tensor(a), real(b, b_scale, b_zero, -1).t()), top)
+        return cut(F.linear(entered(a, a_scale, a_zero), real(b, b_scale, b_zero, -1).t()), top)
 
     return run
+
+
+def _entered(node: Node) -> Function:
+    """What a product takes: a value as it is, or of samples that are whole numbers what these stand for."""
+    return real if node.get("whole", False) else lambda x, *_: tensor(x)
 
 
 def _expect_weights(node: Node) -> None:

@@ -48,6 +48,9 @@ _OURS = ("", "ai.onnx")
 _SAME_ELSEWHERE = ("Gelu", "QuantizeLinear", "DequantizeLinear")  # of com.microsoft, with the same meaning
 _NEVER_BELOW_ZERO = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Abs", "Softplus")
 _PASSING = ("MaxPool", "AveragePool", "GlobalAveragePool", "Reshape", "Flatten", "Transpose", "Concat")
+_NARROW = (2, 3, 4, 5)  # ONNX's numbers of whole types of 8 and 16 bits
+_TAKE_WHOLE = ("Cast", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "Shape", "Size")
+_STAY_WHOLE = ("Identity", "MaxPool", *(name for name in MOVES if not name.startswith("Reduce")))
 _REASONS = {
     "LRN": ("normalisation by the sample's own statistics", "batch norm in its place, after retraining"),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), ("a recurrent layer", "spikeflow.neurons, trained as it spikes")),
@@ -115,23 +118,22 @@ class _Reading:
         """What the file says."""
         asked = {name for node in self.nodes for name in node.reads} | set(self.outputs)
         operators, refusals = list[Operator](), list[ModelError]()
-        positive = set[str]()
+        known = _Known(self.known, self.inputs[0])
         for node in self.nodes:
             try:
-                function = self._function(node, asked, positive)
+                function = self._function(node, asked, known)
             except ModelError as error:
                 refusals.append(error)
                 continue
             except MISFIT as error:
                 reason = f"{node.name[:80]} has damaged attributes ({error})"[:300]
                 raise FileError(self.file.path, reason) from None
-            if node.kind in _NEVER_BELOW_ZERO or (node.kind in _PASSING and positive >= set(node.reads)):
-                positive |= set(node.writes)
+            known.note(node)
             operators.append(Operator(node.name, node.kind, function, node.reads, node.writes))
         if refusals:
             raise refused(refusals)
         self._check_names(operators)
-        if any(node.kind in ROUNDING for node in self.nodes):
+        if any(node.kind in ROUNDING and node.reads[0] not in known.constant for node in self.nodes):
             self.told.append(ROUNDING_LEFT_OUT)
         read = {name for operator in operators for name in operator.reads} | set(self.outputs)
         stored = {name: _stored(values) for name, values in self.known.items() if name in read}
@@ -139,7 +141,7 @@ class _Reading:
         ends = (names, self.outputs, self.sample)
         return Written(self.file.path, operators, stored, *ends, batch=self.batch)
 
-    def _function(self, raw: Raw, asked: set[str], positive: set[str]) -> Function:
+    def _function(self, raw: Raw, asked: set[str], known: _Known) -> Function:
         make = OPERATORS.get(raw.kind)
         elsewhere = raw.domain not in _OURS
         numbers = ON_NUMBERS.get(raw.kind)
@@ -148,13 +150,10 @@ class _Reading:
             kind, hint = _REASONS.get(raw.kind, ("", _KNOWN))
             what = f"the ONNX operator {raw.kind[:60]}{where}"
             raise UnsupportedLayer(raw.name, f"{what} ({kind})" if kind else what, hint)
-        attributes = dict(raw.attributes)
-        if raw.kind == "QuantizeLinear":  # behind a rectifier, or of the data, none is needed
-            attributes["rectified"] = raw.reads[0] in positive or raw.reads[0] == self.inputs[0].name
         node = Node(
             raw.name,
             raw.kind,
-            attributes,
+            {**raw.attributes, **known.of(raw)},
             raw.reads,
             tuple(self.known.get(name) if name else None for name in raw.reads),
             tuple(name in asked for name in raw.writes),
@@ -211,6 +210,43 @@ class _Reading:
             made |= set(operator.writes)
         if lost := [name for name in self.outputs if name not in made] or not self.outputs:
             raise FileError(self.file.path, f"nothing makes its output {lost}"[:200], "the file as exported")
+
+
+class _Known:
+    """What is known of values: which never lie below 0, which are stored or made of stored ones alone, and
+    which are samples that enter as whole numbers of few bits.
+    """
+
+    def __init__(self, stored: Mapping[str, Array], entry: ValueInfoProto) -> None:
+        whole = entry.type.tensor_type.elem_type in _NARROW
+        self.entry, self.whole = entry.name, {entry.name} if whole else set[str]()
+        self.positive, self.constant = set[str](), {"", *stored}
+
+    def note(self, node: Raw) -> None:
+        """What follows of what a node writes."""
+        below = node.kind in _PASSING and self.positive >= set(node.reads)
+        self.positive |= set(node.writes) if below or node.kind in _NEVER_BELOW_ZERO else set()
+        self.constant |= set(node.writes) if node.reads and self.constant >= set(node.reads) else set()
+        stays = node.kind in _STAY_WHOLE and bool(self.whole & set(node.reads))
+        self.whole |= set(node.writes) if stays else set()
+
+    def of(self, raw: Raw) -> dict[str, bool]:
+        """The same of what a node reads, for those that ask for it.
+
+        Raises
+        ------
+        UnsupportedLayer
+            For arithmetic on whole numbers of few bits, which begin again at their ends.
+        """
+        first, whole = raw.reads[0] if raw.reads else "", bool(self.whole & set(raw.reads))
+        if whole and raw.kind not in _TAKE_WHOLE + _STAY_WHOLE:
+            what = f"the ONNX operator {raw.kind[:60]} on samples of 8 or 16 bits"
+            raise UnsupportedLayer(raw.name, what, "a Cast to float before it", raw.kind)
+        if raw.kind != "QuantizeLinear":
+            return {"whole": first in self.whole} if raw.kind in QUANTISED else {}
+        # behind a rectifier, or of the data, no clip is needed
+        rectified = first in self.positive or first == self.entry
+        return {"rectified": rectified, "constant": first in self.constant}
 
 
 def _either(

@@ -5,6 +5,9 @@
     half_pixel            x = (i + 0.5) / scale - 0.5          asymmetric       x = i / scale
     pytorch_half_pixel    as half_pixel, 0 for one pixel       align_corners    x = i (in - 1) / (out - 1)
 
+All in float32, as torch and ONNX's runtimes compute them: 1.4, which float32 holds as a little less, makes 56
+pixels of 40, and the pixel on the edge between two falls to the side that they take.
+
 Source: ONNX, operator Resize.
 """
 
@@ -24,11 +27,12 @@ from spikeflow.convert.load.onnx.node import Function, Node
 from spikeflow.typing import Array
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+F32 = np.float32
 _ROUND: Mapping[str, Callable[[Array], Array]] = {
     "floor": np.floor,
     "ceil": np.ceil,
-    "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-    "round_prefer_ceil": lambda x: np.floor(x + 0.5),
+    "round_prefer_floor": lambda x: np.ceil(x.astype(np.float64) - 0.5),
+    "round_prefer_ceil": lambda x: np.floor(x.astype(np.float64) + 0.5),
 }
 _HINT = "mode='nearest' or 'linear' with half_pixel coordinates, as torch exports them"
 
@@ -61,14 +65,14 @@ def _asked(node: Node, x: torch.Tensor, given: tuple[Any, ...]) -> tuple[list[fl
         if int(wanted.get(1, x.shape[1])) != int(x.shape[1]):
             raise node.refuse("of samples or channels", "sizes that leave these as they are")
         found = [int(wanted.get(axis, n)) for axis, n in enumerate(old, 2)]
-        return [new / n for new, n in zip(found, old, strict=True)], found
+        return [float(F32(new) / F32(n)) for new, n in zip(found, old, strict=True)], found
     if factors is None:
         raise node.refuse("whose factors depend on values", "factors that are stored")
     spread = dict(zip(axes, (float(f) for f in factors), strict=True))
     if any(spread.get(axis, 1.0) != 1 for axis in (0, 1)):
         raise node.refuse("of samples or channels", "factors of 1 for these")
     scales = [spread.get(axis, 1.0) for axis in range(2, x.ndim)]
-    return scales, [math.floor(n * scale) for n, scale in zip(old, scales, strict=True)]
+    return scales, [math.floor(F32(n) * F32(scale)) for n, scale in zip(old, scales, strict=True)]
 
 
 def _factors(node: Node, at: int, given: tuple[Any, ...]) -> list[float] | None:
@@ -85,6 +89,8 @@ def resized(node: Node, x: torch.Tensor, sizes: list[int], scales: list[float]) 
     old = [int(n) for n in x.shape[2:]]
     if sizes == old:
         return x
+    if min(sizes) < 1:
+        raise node.refuse(f"to {sizes} pixels", "a larger factor")
     mode = str(node.get("mode", "nearest"))
     before = node.kind == "Upsample" or node.opset < 11
     how = "asymmetric" if before else str(node.get("coordinate_transformation_mode", "half_pixel"))
@@ -110,32 +116,35 @@ def _places(node: Node, sizes: tuple[list[int], list[int], list[float]], how: st
         raise node.refuse("by this nearest_mode", _HINT)
     found = list[Array]()
     for old, new, scale in zip(*sizes, strict=True):
-        i = np.arange(new, dtype=np.float64)
+        i = np.arange(new, dtype=F32)
         if how == "asymmetric":
-            x = i / scale
+            x = i / F32(scale)
         elif how == "align_corners":
-            x = i * (old - 1) / max(new - 1, 1)
+            x = i * F32(old - 1) / F32(max(new - 1, 1))
         elif how == "half_pixel" or (how == "pytorch_half_pixel" and new > 1):
-            x = (i + 0.5) / scale - 0.5
+            x = (i + F32(0.5)) / F32(scale) - F32(0.5)
         else:
             raise node.refuse(f"of {how[:40]} coordinates", _HINT)
-        found.append(np.clip(rounding(np.round(x, 9)), 0, old - 1).astype(np.int64))
+        found.append(np.clip(rounding(x), 0, old - 1).astype(np.int64))
     return found
 
 
 def _nearest(node: Node, x: torch.Tensor, sizes: list[int], places: list[Array]) -> torch.Tensor:
     """Torch's form of it that reads the same pixels, or pixels picked axis by axis."""
     old = [int(n) for n in x.shape[2:]]
-    for mode, shift in (("nearest", 0.0), ("nearest-exact", 0.5)):
-        theirs = [
-            np.floor((np.arange(new) + shift) * (n / new)).astype(np.int64)
-            for n, new in zip(old, sizes, strict=True)
-        ]
+    for mode in ("nearest", "nearest-exact"):
+        theirs = (_read_by(mode, n, new) for n, new in zip(old, sizes, strict=True))
         if all(np.array_equal(a, b) for a, b in zip(theirs, places, strict=True)):
             return F.interpolate(x, size=sizes, mode=mode)
     for axis, picked in enumerate(places, 2):
         x = torch.index_select(x, axis, torch.tensor(picked.tolist()))
     return x
+
+
+def _read_by(mode: str, old: int, new: int) -> Array:
+    """The places that torch reads along an axis."""
+    line = torch.arange(old, dtype=torch.float64)[None, None]
+    return F.interpolate(line, size=[new], mode=mode)[0, 0].numpy().astype(np.int64)
 
 
 RESIZE: Mapping[str, Callable[[Node], Function]] = {"Resize": resize, "Upsample": resize}

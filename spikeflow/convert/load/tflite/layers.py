@@ -55,7 +55,7 @@ def depthwise(node: LiteNode) -> Function:
 
 def transposed(node: LiteNode) -> Function:
     """A transposed convolution to a given size: inputs are that size, weights, values, bias."""
-    target, windows = node.whole(0)[1:3], _windows(node, _kernel(node))
+    target, windows = _target(node), _windows(node, _kernel(node))
 
     def run(_: Any, w: torch.Tensor, x: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
         made = F.conv_transpose2d(x, w.permute(3, 0, 1, 2), b, list(windows.stride))
@@ -68,6 +68,15 @@ def transposed(node: LiteNode) -> Function:
     if _wider(node, windows, target):
         raise node.refuse("to more than its windows reach", "an output of stride times the input")
     return node.activated(run)
+
+
+def _target(node: LiteNode) -> list[int]:
+    """Height and width of the result: stored, or where the file computes them as it declares them."""
+    size, shape = node.reads[0], node.writes[0].shape
+    found = node.whole(0) if size is not None and size.values is not None else [int(n) for n in shape]
+    if len(found) != 4 or min(found[1:3]) < 1:
+        raise node.refuse("of an open size", "a height and a width that are known")
+    return found[1:3]
 
 
 def _wider(node: LiteNode, windows: Windows, target: list[int]) -> bool:

@@ -129,8 +129,7 @@ class _Reading:
                 if operator.kind in ("SHAPE", "PACK") and not needed & set(operator.writes):
                     continue
                 kept.append(operator)
-                moved = operator.kind in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
-                needed |= set(operator.reads[:1] if moved else operator.reads)
+                needed |= set(_values(operator)) - {-1}
         return kept[::-1]
 
     def _operator(self, number: int, operator: LiteOperator, stored: dict[str, torch.Tensor]) -> Operator:
@@ -147,7 +146,7 @@ class _Reading:
         batch = tensors[self.model.inputs[0]].shape[0] if tensors[self.model.inputs[0]].shape else 1
         node = LiteNode(name, operator, reads, writes, batch)
         _expect_scales(node)
-        names = [self._read(n, operator, writes, stored) for n in operator.reads]
+        names = [self._read(n, operator, writes, stored) for n in _values(operator)]
         function = _cut(node, make(node))
         return Operator(name, operator.kind, function, tuple(names), tuple(f"t{n}" for n in operator.writes))
 
@@ -183,6 +182,15 @@ class _Reading:
             made |= set(operator.writes)
         if any(f"t{n}" not in made for n in self.model.outputs) or not self.model.outputs:
             raise FileError(self.model.path, "nothing makes an output of it")
+
+
+def _values(operator: LiteOperator) -> tuple[int, ...]:
+    """What an operator reads, but for shapes, which are taken as the file declares the result's: it may
+    compute them for batches that it leaves open.
+    """
+    if operator.kind in ("RESHAPE", "SQUEEZE", "EXPAND_DIMS"):
+        return operator.reads[:1]
+    return (-1, *operator.reads[1:]) if operator.kind == "TRANSPOSE_CONV" else operator.reads
 
 
 def _expect_scales(node: LiteNode) -> None:
