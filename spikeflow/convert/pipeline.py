@@ -102,7 +102,7 @@ def convert(
     thresholds = _thresholds(ann, folded.graph, known, options, scale)
     graph = _balanced(quiet, thresholds, options, scale)
     report = ConversionReport(
-        final_verdicts(captured.verdicts, folded.into, graph, silent_layers(stats)),
+        captured.verdicts,
         layer_reports(graph, thresholds, stats),
         options,
         0 if stats is None else stats.samples,
@@ -111,16 +111,23 @@ def convert(
         scale,
     )
     case = Case(Network(graph, _record(graph, folded.graph, report, known)), folded.graph, known.held_back)
-    converted, report = settled_report(case, report, thresholds, stats)
+    case = replace(case, for_steps=_made_for(quiet, thresholds, report, case.network))
+    converted, report, thresholds = settled_report(case, report, thresholds, stats)
     others = _alternatives(converted, quiet, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
     errors = layer_errors(converted, folded.graph, known.held_back, options)
     of_run = (*opening, *known.warnings(captured, options), *report.read_out.warnings, *of_run)
-    report = replace(report, fidelity=fidelity, errors=errors, warnings=of_run)
+    verdicts = final_verdicts(captured.verdicts, folded.into, converted.graph, silent_layers(stats))
+    report = replace(report, verdicts=verdicts, fidelity=fidelity, errors=errors, warnings=of_run)
     warn(report.warnings)
     made = replace(converted, record=_record(graph, folded.graph, report, known))
+    return Conversion(_parted(made, calibration), report, folded.graph)
+
+
+def _parted(made: Network, calibration: Calibration | None) -> Network:
+    """The finished network, checked, with an Input for each of several inputs."""
     made.check()
-    return Conversion(several.parted(made, _parts(calibration)), report, folded.graph)
+    return several.parted(made, _parts(calibration))
 
 
 def _parts(calibration: Calibration | None) -> Mapping[str, Shape]:
@@ -171,6 +178,21 @@ def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale
     return graph
 
 
+def _made_for(
+    ann: Graph, thresholds: Thresholds, report: ConversionReport, network: Network
+) -> Callable[[int], Network] | None:
+    """What makes the network for so many steps; None where that changes nothing but its end."""
+    choose = thresholds.for_steps
+    if choose is None:
+        return None
+
+    def made(steps: int) -> Network:
+        graph = _balanced(ann, choose(steps), report.options, report.scale)
+        return Network(graph, replace(network.record, steps=steps))
+
+    return made
+
+
 def _alternatives(
     converted: Network, ann: Graph, thresholds: Thresholds, report: ConversionReport, stats: Stats | None
 ) -> Alternatives:
@@ -192,7 +214,8 @@ def _alternatives(
         found[f"--percentile {usual:g}"] = lambda: Network(
             _balanced(ann, percentile_thresholds(stats, usual), chosen, report.scale), record
         )
-    return {**found, **in_levels(converted, ann), **later(converted), **longer(converted)}
+    more = longer(converted, _made_for(ann, thresholds, report, converted))
+    return {**found, **in_levels(converted, ann), **later(converted), **more}
 
 
 def _check_activations(graph: Graph) -> None:

@@ -361,11 +361,15 @@ def accuracy(logits: npt.NDArray[Any], y: npt.NDArray[Any] | None) -> float | No
 
 def settled_report(
     case: Case, report: ConversionReport, thresholds: Thresholds, stats: Stats | None
-) -> tuple[Network, ConversionReport]:
-    """The network and the report with the steps that it is run for, and those that are read."""
+) -> tuple[Network, ConversionReport, Thresholds]:
+    """Network, report and thresholds with the steps that the network is run for, and those that are read."""
     record = replace(case.network.record, read_from=thresholds.read_from)
     case = replace(case, network=replace(case.network, record=record))
     network, read = settled(case, report.options, stats)
     report = replace(report, candidates=thresholds.candidates)
     options = replace(report.options, steps=network.record.steps)
-    return network, replace(report, options=options, read_out=read, read_from=network.record.read_from)
+    if thresholds.for_steps is not None and network.graph is not case.network.graph:
+        thresholds = thresholds.for_steps(options.steps)
+        report = replace(report, layers=layer_reports(network.graph, thresholds, stats))
+    report = replace(report, options=options, read_out=read, read_from=network.record.read_from)
+    return network, report, thresholds

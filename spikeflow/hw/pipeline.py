@@ -19,6 +19,7 @@ from spikeflow.hw.layout.place import place
 from spikeflow.hw.passes.adapt import adapt
 from spikeflow.hw.passes.compose import compose
 from spikeflow.hw.passes.pools import check_pooled, without_pools
+from spikeflow.hw.passes.rests import with_rests
 from spikeflow.hw.passes.retime import retime
 from spikeflow.hw.passes.rules import BEFORE, check_rules, neurons
 from spikeflow.hw.tables.build import build
@@ -174,6 +175,7 @@ def as_integers(
         return network, None
     stages.check(network.graph, "snn")
     graph = adapt(compose(without_pools(listed(network.graph), chip)), chip)
+    graph = with_rests(graph, chip, network.record.steps)
     found = check_rules(graph, chip, options.chips)
     # how many chips a network needs is told by the cut, which counts every limit
     if found != tuple(neurons(graph, chip, options.chips)) or not countable(graph):

@@ -34,7 +34,7 @@ class Narrowed:
 def narrowed(node: Node, counts: Counts) -> Narrowed:
     """The counts of one node, clips of a membrane's low end apart."""
     low = {r: n for r, n in counts.narrowed_low.items() if n}
-    mild = {r: n for r, n in low.items() if isinstance(node, Population) and _is_membrane(node.program, r)}
+    mild = {r: n for r, n in low.items() if isinstance(node, Population) and _stops(node, r)}
     rest = {r: n for r, n in low.items() if r not in mild}
     high = {r: n for r, n in counts.narrowed_high.items() if n}
     return Narrowed(mild, added(rest, high))
@@ -59,22 +59,34 @@ def overflow_warnings(graph: Graph, counts: Mapping[str, Counts], steps: tuple[i
     )
 
 
-def _is_membrane(program: Program, register: str) -> bool:
-    """Whether a register is a state that the neuron's own spike resets, and that stops at its ends."""
-    if register not in program.states or not program.spikes():
+def is_membrane(node: Population, state: str) -> bool:
+    """Whether a state takes in what arrives and is reset by what the neuron hands on: as low as it may be,
+    nothing is handed on.
+
+    A sum over all steps, or a trace of the neuron's own spikes, is none.
+    """
+    program = node.program
+    if not node.spikes or state not in program.states:
         return False
-    following = program.next_states[program.states.index(register)]
-    stops = all(i.mode in _STOPS for i in program.code if i.op == "narrow" and i.name == register)
-    return stops and program.output in _behind(program, following)
+    found = _directly_behind(program, program.next_states[program.states.index(state)])
+    handed_on = any(r == program.output or program.code[r].op == "spike" for r in found)
+    return handed_on and any(program.code[r].op == "input" for r in found)
 
 
-def _behind(program: Program, register: int) -> set[int]:
-    """The register and all that its value is made of."""
+def _stops(node: Population, register: str) -> bool:
+    """Whether a register is that of a membrane which stops at its ends."""
+    narrowing = (i for i in node.program.code if i.op == "narrow" and i.name == register)
+    return is_membrane(node, register) and all(i.mode in _STOPS for i in narrowing)
+
+
+def _directly_behind(program: Program, register: int) -> set[int]:
+    """The register and all that its value is made of, up to what is handed on."""
     found: set[int] = set()
     left = [register]
     while left:
         at = left.pop()
         if at not in found:
             found.add(at)
-            left += program.code[at].args
+            ends = at == program.output or program.code[at].op == "spike"
+            left += () if ends else program.code[at].args
     return found

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from spikeflow.convert import Conversion, convert, explain
+from spikeflow.convert import Conversion, convert, explain, pipeline
 from spikeflow.convert.bits.budget import BitOptions, bit_budget
 from spikeflow.convert.passes.balance import balance
 from spikeflow.convert.passes.forward import value_of
 from spikeflow.convert.passes.thresholds import Thresholds
-from spikeflow.convert.verify.answers import layers_against
+from spikeflow.convert.verify.answers import Case, layers_against, verify
 from spikeflow.errors import ConversionError, HardwareError
 from spikeflow.hw import map_network
 from spikeflow.ir import file
@@ -223,6 +223,25 @@ def test_a_decay_that_the_alphabet_names_stays() -> None:
     assert codes == {f"{CODE}:0.65"}
     with pytest.raises(HardwareError, match=r"worth 0.7\^\(t - 1\) in step t .alphabet differential:3:0.7"):
         map_network(made.network, "loihi2", x)
+
+
+def test_tracking_is_made_for_the_steps_that_until_finds_and_that_advice_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `--until` the network that `--steps` gives for what was found; `--steps 4 T` is tried as it would be made."""
+    net, x = chain()
+    found = convert(net, x, steps=48, alphabet=CODE, method="tracking", until="drop<=5", most_steps=64)
+    steps = found.network.record.steps
+    own = convert(net, x, steps=steps, alphabet=CODE, method="tracking")
+    assert steps < 48 and found.network.graph.digest == own.network.graph.digest
+    assert [str(v) for v in found.report.verdicts] == [str(v) for v in own.report.verdicts]
+    assert found.report.layers == own.report.layers and found.fidelity.worst.agreement >= 0.95
+    late = convert(net, x, alphabet=CODE, method="tracking", until="drop<=5", read_from=6, most_steps=64)
+    assert late.network.record.read_from in (0, 6) and "read" in str(late.report.read_out.delay)
+    cases: list[Case] = []
+    monkeypatch.setattr(pipeline, "verify", lambda case, progress: cases.append(case) or verify(case, progress))
+    convert(net, x, steps=4, alphabet=CODE, method="tracking")
+    longer = cases[0].alternatives["--steps 16"]()
+    assert longer.record.steps == 16
+    assert longer.graph.digest == convert(net, x, steps=16, alphabet=CODE, method="tracking").network.graph.digest
 
 
 def test_corrected_biases_bring_the_means_nearer() -> None:

@@ -70,6 +70,7 @@ class Thresholds(Frozen):
     decay : in differential code, what a step is worth as a share of the one before it; 0 as the alphabet has
         it.
     candidates : what was compared, where the rule is one that compares.
+    for_steps : the same choice for another number of steps, where `decay` was chosen by it; else None.
     """
 
     values: Mapping[str, Array]
@@ -80,6 +81,7 @@ class Thresholds(Frozen):
     read_from: int = 0
     decay: float = 0.0
     candidates: tuple[Candidate, ...] = ()
+    for_steps: Callable[[int], Thresholds] | None = None
 
     def __post_init__(self) -> None:
         for name in ("values", "at_floor", "initial", "bias", "start"):

@@ -17,7 +17,8 @@ move much and mean little, in a MobileNet a sixth of some layers, are those that
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod, sqrt
 
 import numpy as np
@@ -78,9 +79,15 @@ def tracking_thresholds(basis: Basis, pace: Pace = USUAL) -> Thresholds:
     usual = with_own(percentile_thresholds(stats, share), basis.folded)
     decay = letters.decay or pace.decay(basis.steps)
     moved = _Moved(basis.folded, usual.values, letters.high, pace.sure * sqrt(1 + decay**2) / decay)
-    return Thresholds(
-        moved.run(_few(basis.folded, basis.samples)), usual.at_floor, decay=0.0 if letters.decay else decay
-    )
+    values = moved.run(_few(basis.folded, basis.samples))
+    if letters.decay:
+        return Thresholds(values, usual.at_floor)
+    remade = partial(_for_steps, basis, pace)
+    return Thresholds(values, usual.at_floor, decay=decay, for_steps=remade)
+
+
+def _for_steps(basis: Basis, pace: Pace, steps: int) -> Thresholds:
+    return tracking_thresholds(replace(basis, steps=steps), pace)
 
 
 def _few(graph: Graph, x: Array) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -50,12 +51,14 @@ class Case:
     Parameters
     ----------
     alternatives : for each option that may help, what makes the network with it.
+    for_steps : makes the network for another number of steps, where these decide more than when it ends.
     """
 
     network: Network
     ann: Graph
     x: Array
     alternatives: Alternatives = field(default_factory=dict)
+    for_steps: Callable[[int], Network] | None = None
 
 
 def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tuple[str, ...]]:
@@ -210,10 +213,14 @@ def in_levels(network: Network, ann: Graph) -> dict[str, Callable[[], Network]]:
     return {f"--steps {levels}": lambda: replace(network, record=record)}
 
 
-def longer(network: Network) -> dict[str, Callable[[], Network]]:
-    """More steps, as an alternative."""
+def longer(
+    network: Network, for_steps: Callable[[int], Network] | None = None
+) -> dict[str, Callable[[], Network]]:
+    """More steps, as an alternative; `for_steps` makes the network for them where they decide more."""
     steps = min(LONGER * network.record.steps, MAX_LONGER)
     if steps <= network.record.steps:
         return {}
+    if for_steps is not None:
+        return {f"--steps {steps}": partial(for_steps, steps)}
     record = replace(network.record, steps=steps)
     return {f"--steps {steps}": lambda: replace(network, record=record)}

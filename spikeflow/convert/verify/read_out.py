@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from spikeflow.convert.verify.answers import Case, ann_outputs
 from spikeflow.convert.verify.delay import Delay, delayed, proposal, too_few
 from spikeflow.convert.verify.early import Exit, calibrated_exit
 from spikeflow.convert.verify.identity import Identity, check_identity
-from spikeflow.convert.verify.until import Reached, Until, few_of, steps_until, worst
+from spikeflow.convert.verify.until import Reached, Until, few_of, steps_made_for, steps_until, worst
 from spikeflow.errors import ConversionError
 from spikeflow.ir.exit_rule import ExitRule
 from spikeflow.ir.graph import Graph
@@ -89,7 +90,7 @@ def settled(case: Case, options: ConvertOptions, stats: Stats | None = None) -> 
         delay = delayed(network, answers, few, options.read_from, stats)
         network = _recorded(network, read_from=delay.taken)
     if options.until:
-        network, delay, until = _until(network, answers, few, options, stats)
+        network, delay, until = _until(case, answers, few, options, stats)
     early = None if options.exit is None else calibrated_exit(network, answers, few, options.exit)
     network = network if early is None else _recorded(network, exit=early.rule)
     identity = check_identity(network, _samples(case)) if options.check_identity else None
@@ -97,17 +98,51 @@ def settled(case: Case, options: ConvertOptions, stats: Stats | None = None) -> 
 
 
 def _until(
-    network: Network, answers: Mapping[str, Array], x: Array, options: ConvertOptions, stats: Stats | None
+    case: Case, answers: Mapping[str, Array], x: Array, options: ConvertOptions, stats: Stats | None
 ) -> tuple[Network, Delay | None, Reached]:
     """The fewest steps, read from the beginning or from a later step on: the one asked for, or where none was
-    and layers wake late, the one in which all are awake.
+    and layers wake late, the one in which all are awake. What is made for its steps is read from the
+    beginning, or from the step that is named.
     """
     asked, most, named = Until.of(options.until), options.most_steps, options.read_from
+    network, made = case.network, case.for_steps
     proposed = proposal(network.graph, named, stats) if isinstance(named, str) else named
     proposed = proposed if named else awake(network.graph)
+    if made is not None and not isinstance(named, str):
+        network, until = steps_made_for(partial(_made, made, proposed), answers, x, asked, most)
+        reason = too_few(until.steps) if network.record.read_from != proposed else ""
+    else:
+        firsts = (proposed,) if named and isinstance(named, int) else (0, proposed)
+        until, taken = _fewest(network, answers, x, (options, firsts))
+        reason = "which takes no fewer steps" if taken != proposed else ""
+        if taken and until.steps - taken < LEAST_READ:
+            # so early that its answers left nothing out: a longer run is to be read in the same way
+            reason, taken = too_few(until.steps), 0
+            until = steps_until(_recorded(network, read_from=0), answers, x, asked, most)
+        network = _recorded(network, read_from=taken, steps=until.steps)
+    taken = network.record.read_from
+    if not named:
+        return network, None, until
+    if taken != proposed:
+        return network, Delay(str(named), proposed, taken, reason=reason), until
+    whole = worst(evaluate(_recorded(network, read_from=0), x), network, answers, until.steps).agreement
+    return network, Delay(str(named), proposed, taken, until.agreement, whole), until
+
+
+def _made(made: Callable[[int], Network], first: int, steps: int) -> Network:
+    """The network for so many steps, read from the first on that is asked for where enough are left."""
+    return _recorded(made(steps), read_from=first if steps - first >= LEAST_READ else 0)
+
+
+def _fewest(
+    network: Network, answers: Mapping[str, Array], x: Array, how: tuple[ConvertOptions, tuple[int, ...]]
+) -> tuple[Reached, int]:
+    """The fewest steps of one network read from some steps on, and the one of these that takes the fewest."""
+    options, firsts = how
+    asked, most = Until.of(options.until), options.most_steps
     found: dict[int, Reached] = {}
     refused: ConversionError | None = None
-    for first in (proposed,) if named and isinstance(named, int) else (0, proposed):
+    for first in firsts:
         try:
             found[first] = steps_until(_recorded(network, read_from=first), answers, x, asked, most)
         except ConversionError as error:
@@ -116,19 +151,7 @@ def _until(
         assert refused is not None
         raise refused
     taken = min(found, key=lambda first: found[first].steps)
-    reason = "which takes no fewer steps" if taken != proposed else ""
-    if taken and found[taken].steps - taken < LEAST_READ:
-        # so early that its answers left nothing out: a longer run is to be read in the same way
-        reason, taken = too_few(found[taken].steps), 0
-        found[taken] = steps_until(_recorded(network, read_from=0), answers, x, asked, most)
-    until = found[taken]
-    network = _recorded(network, read_from=taken, steps=until.steps)
-    if not named:
-        return network, None, until
-    if taken != proposed:
-        return network, Delay(str(named), proposed, taken, reason=reason), until
-    whole = worst(evaluate(_recorded(network, read_from=0), x), network, answers, until.steps).agreement
-    return network, Delay(str(named), proposed, taken, until.agreement, whole), until
+    return found[taken], taken
 
 
 def awake(graph: Graph) -> int:

@@ -8,7 +8,7 @@ several outputs the worst, and say nothing of labels.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -125,6 +125,42 @@ def steps_until(
         limit = min(2 * limit, most)
 
 
+def steps_made_for(
+    make: Callable[[int], Network], ann_answers: Mapping[str, Array], x: Array, asked: Until, most: int
+) -> tuple[Network, Reached]:
+    """The fewest steps for which a network that was made for just as many answers as wanted, and the network:
+    twice as many until one does, then by halves.
+
+    Parameters
+    ----------
+    make : the network for so many steps.
+    ann_answers, asked, most : as of `steps_until`.
+
+    Raises
+    ------
+    ConversionError
+        Where none of those tried does.
+    """
+    tried = dict[int, OutputFidelity]()
+
+    def reaches(steps: int) -> bool:
+        network = make(steps)
+        tried[steps] = worst(evaluate(network, x, RunOptions(steps=steps)), network, ann_answers, steps)
+        return tried[steps].agreement >= asked.agreement - _ROUNDING
+
+    low, high = 0, 1
+    while not reaches(high):
+        if high >= most:
+            raise _missed(asked, tried, len(x))
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    found = tried[high]
+    figures = found.agreement, found.low, found.high
+    return make(high), Reached(asked.text, high, *figures, len(x), found.agreement, high)
+
+
 def worst(run: Evaluation, network: Network, ann_answers: Mapping[str, Array], steps: int) -> OutputFidelity:
     """The output of the lowest agreement after so many steps."""
     outputs = (alike(run, output, ann_answers[output.node], steps) for output in network.outputs)
@@ -141,8 +177,8 @@ def _missed(asked: Until, tried: Mapping[int, OutputFidelity], samples: int) -> 
     steps = max(tried, key=lambda t: tried[t].agreement)
     best = tried[steps]
     reason = (
-        f"no number of steps up to {len(tried)} reaches {asked.text}: the best is "
+        f"no number of steps up to {max(tried)} reaches {asked.text}: the best is "
         f"{shown(best.agreement, (best.low, best.high))} of agreement with the ANN on {samples} held-back "
         f"samples, after {steps} steps"
     )
-    return ConversionError("--until", reason, f"--most-steps {2 * len(tried)}, or --method largest")
+    return ConversionError("--until", reason, f"--most-steps {2 * max(tried)}, or --method largest")

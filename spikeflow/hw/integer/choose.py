@@ -9,7 +9,7 @@ have; its neighbours do not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,6 +44,7 @@ class Bounds:
     rate : spikes a step, root mean square: what a neuron with a larger threshold has to lose.
     weight : how much a group's error counts beside the others'.
     early : units by which a spike may come before its threshold.
+    lowest : the smallest threshold of a group as stored, at scale 1; 0 where there is none.
     """
 
     ceiling: Float
@@ -53,6 +54,7 @@ class Bounds:
     rate: Float
     weight: Float
     early: float = 0.0
+    lowest: Float = field(default_factory=lambda: np.zeros(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +149,7 @@ def _best(
     raised = np.maximum(1.0, bounds.floor / scales)
     off = np.sqrt(cost + lost / scales**2) / (bounds.threshold * raised)
     # a neuron that compares with > one unit lower may spike that much too early
-    late = bounds.rate * (1 - 1 / raised + bounds.early / np.maximum(scales * bounds.step, 1.0))
+    late = bounds.rate * (1 - 1 / raised + bounds.early / np.maximum(scales * bounds.lowest, 1.0))
     all_of_it = sum((e.costs.whole for e in edges), start=np.zeros(len(bounds.ceiling)))
     own = np.sqrt(cost / np.maximum(all_of_it, 1e-300))
     error = np.sqrt(off**2 + late**2 + (LEFT_OUT * own) ** 2)

@@ -117,13 +117,15 @@ class Measured:
             np.where(even, small * unit, 0.0),
             *self._rates(name, groups),
             EARLY * a.strict,
+            np.where(np.isfinite(small), small * unit, 0.0),
         )
 
     def _rates(self, name: str, groups: int) -> tuple[Float, Float]:
         """Spikes a step of each group, root mean square, and how much its errors count."""
         if name not in self.run.spikes:
             return np.zeros(groups), np.ones(groups)
-        spikes = self.run.spikes[name].astype(np.float64) / self.run.steps
+        # values below 0 cost as much as those above
+        spikes = np.abs(self.run.spikes[name].astype(np.float64)) / self.run.steps
         rate = by_group(spikes.mean(axis=0), groups, np.mean)
         return np.sqrt(by_group((spikes**2).mean(axis=0), groups, np.mean)), rate + (
             QUIET * rate.mean() or 1.0

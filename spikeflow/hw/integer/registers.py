@@ -17,6 +17,7 @@ from spikeflow.hw.integer.probes import Reach
 from spikeflow.hw.integer.scales import current_ports, state_scales
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.program import Instruction
+from spikeflow.sim.overflow import is_membrane
 from spikeflow.sim.result import Counts
 from spikeflow.typing import Float
 
@@ -101,13 +102,15 @@ class Needs:
         low, high, rise = (self.reaches[Reach(register, end)] for end in _ENDS)
         if state in current_ports(program):
             return _ratio(_limit(a.current) / ratio, np.maximum(high, -low))
-        if not program.spikes():
+        if not self.node.spikes:
             kept = a.readout if register == program.output else a.state
             return _ratio((2.0 ** (kept.bits - 1) - 1) / READOUT_ROOM / ratio, np.maximum(high, -low))
+        top = _limit(a.state) / (1.0 if self.all_seen else UNSEEN)
+        if not is_membrane(self.node, state):
+            return _ratio(top / ratio, np.maximum(high, -low))
         room = _ratio(_limit(a.state) / ratio, np.maximum(rise, LOWEST * threshold))
         unit = 2.0 ** (a.state_shift - a.threshold_shift)
         enough = np.divide(LEVELS / unit, threshold, out=np.zeros_like(threshold), where=threshold > 0)
-        top = _limit(a.state) / (1.0 if self.all_seen else UNSEEN)
         return np.minimum(_ratio(top / ratio, high), np.maximum(room, enough))
 
 
@@ -141,7 +144,7 @@ def low_clips(node: Population, counts: Counts, currents: Sequence[str]) -> int:
 
 
 def _may_clip(node: Population, name: str, currents: Sequence[str]) -> bool:
-    if name not in node.program.states or name in currents or not node.program.spikes():
+    if name in currents or not is_membrane(node, name):
         return False
     return all(i.mode in ("saturate", "symmetric") for i in _narrowed(node, name))
 

@@ -72,7 +72,8 @@ def state_scales(
 ) -> Mapping[str, Float | None]:
     """The scale of each state; None for one that is 0 or 1.
 
-    A state takes the scale of what is added to it. One that only counts flags gets 2**decay_bits.
+    A state takes the scale of what is added to it, else that of what it is added to or compared with itself:
+    so does what a neuron handed on, beside what arrived. One that only counts flags gets 2**decay_bits.
     """
     known: dict[str, Kind] = dict.fromkeys(program.states, UNKNOWN)
     static: dict[str, Kind] = dict.fromkeys(program.params, STATIC)
@@ -86,8 +87,23 @@ def state_scales(
             open_states = [s for s, k in known.items() if isinstance(k, str) and k != FLAG]
             if not open_states:
                 return {s: None if isinstance(k, str) else k for s, k in known.items()}
-            after[open_states[0]] = np.asarray(2.0**arithmetic.decay_bits)
+            beside = {s: _beside(program, s, kinds) for s in open_states}
+            first = next((s for s in open_states if beside[s] is not None), open_states[0])
+            found = beside[first]
+            after[first] = np.asarray(2.0**arithmetic.decay_bits) if found is None else found
         known = after
+
+
+def _beside(program: Program, state: str, kinds: Sequence[Kind]) -> Float | None:
+    """The scale of what a state is added to or compared with, by itself; None where there is none."""
+    reads = {i for i, c in enumerate(program.code) if c.op == "state" and c.name == state}
+    for instruction in program.code:
+        if instruction.op in ("add", "sub", "min", "max") and reads & set(instruction.args):
+            for argument in instruction.args:
+                kind = kinds[argument]
+                if argument not in reads and not isinstance(kind, str):
+                    return kind
+    return None
 
 
 def _settled(before: Kind, now: Kind) -> Kind:
