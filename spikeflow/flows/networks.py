@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
@@ -26,7 +27,12 @@ from spikeflow.neurons import (
 from spikeflow.neurons.surrogate import Surrogate
 from spikeflow.train.norm import td_batch_norm
 
-_POOLS = {"average": nn.AvgPool2d, "max": nn.MaxPool2d}
+_Pooling = Callable[..., nn.Module]
+_CONVOLUTIONS: Mapping[int, Callable[..., nn.Module]] = {1: nn.Conv1d, 2: nn.Conv2d}
+_POOLS: Mapping[str, Mapping[int, _Pooling]] = {
+    "average": {1: nn.AvgPool1d, 2: nn.AvgPool2d},
+    "max": {1: nn.MaxPool1d, 2: nn.MaxPool2d},
+}
 
 
 def network(layers: Layers, shape: Shape, classes: int) -> Sequential:
@@ -41,8 +47,8 @@ def network(layers: Layers, shape: Shape, classes: int) -> Sequential:
     """
     parts: list[nn.Module] = []
     size = prod(shape)
-    if layers.kind == "conv":
-        size = _convolutions(parts, layers, shape)
+    if layers.convolves:
+        size = _convolutions(parts, layers, _seen(parts, layers, shape))
     parts.append(nn.Flatten())
     for width in layers.hidden:
         _dense(parts, layers, size, width)
@@ -59,30 +65,44 @@ def _read_out(layers: Layers, classes: int) -> tuple[Neuron, ...]:
     return (Neuron(LeakyIntegrator(layers.read_out_decay), learn, shape=(classes,)),)
 
 
-def _convolutions(parts: list[nn.Module], layers: Layers, shape: Shape) -> int:
-    if len(shape) != 3:
+def _seen(parts: list[nn.Module], layers: Layers, shape: Shape) -> Shape:
+    """The shape in which convolutions see a moment."""
+    seen = layers.shape
+    if not seen and len(shape) != 3:
         wanted = f"dense or recurrent, or pictures (channels, height, width): moments have shape {shape}"
-        raise DataError("recipe: network.kind", "conv", wanted)
-    channels, height, width = shape
+        hint = "network.shape, which says what their values are: [channels, length], for example"
+        raise DataError("recipe: network.kind", layers.kind, wanted, hint)
+    if seen and prod(seen) != prod(shape):
+        raise DataError("recipe: network.shape", seen, f"{prod(shape)} values: moments have shape {shape}")
+    if seen and seen != shape:
+        parts += [nn.Flatten()] if len(shape) > 1 else []
+        parts.append(nn.Unflatten(1, seen))
+    return seen or shape
+
+
+def _convolutions(parts: list[nn.Module], layers: Layers, shape: Shape) -> int:
+    """Convolutions along every axis but the first; how many values they hand on."""
+    channels, *sizes = shape
+    axes, around = len(sizes), layers.kernel // 2
     for more, pool in zip(
         layers.channels, layers.pools or (layers.pool,) * len(layers.channels), strict=True
     ):
-        parts.append(nn.Conv2d(channels, more, layers.kernel, padding=layers.kernel // 2))
-        height, width = (n + 2 * (layers.kernel // 2) - layers.kernel + 1 for n in (height, width))
-        _neurons(parts, layers, (more, height, width))
-        height, width, channels = height // pool, width // pool, more
+        parts.append(_CONVOLUTIONS[axes](channels, more, layers.kernel, padding=around))
+        sizes = [size + 2 * around - layers.kernel + 1 for size in sizes]
+        _neurons(parts, layers, (more, *sizes))
+        sizes, channels = [size // pool for size in sizes], more
         if pool > 1:
-            parts.append(_POOLS[layers.pooling](pool))
-        if min(height, width) < 1:
+            parts.append(_POOLS[layers.pooling][axes](pool))
+        if min(sizes) < 1:
             raise DataError(
                 "recipe: network.channels", f"{len(layers.channels)} layers", "fewer, or no pooling"
             )
-    return channels * height * width
+    return channels * prod(sizes)
 
 
 def _dense(parts: list[nn.Module], layers: Layers, size: int, width: int) -> None:
     parts.append(nn.Linear(size, width))
-    back = nn.Linear(width, width, bias=False) if layers.kind in ("recurrent", "two_point") else None
+    back = nn.Linear(width, width, bias=False) if layers.feeds_back else None
     if back is not None:
         nn.init.orthogonal_(back.weight, layers.feedback_gain)
     _neurons(parts, layers, (width,), back)
@@ -94,7 +114,7 @@ def _neurons(
     if layers.batch_norm:
         parts.append(td_batch_norm(shape[0], max(1, len(shape) - 1), layers.batch_norm_start))
     cells = neuron(layers, shape)
-    port = "apical" if layers.kind == "two_point" else cells.model.inputs[0]
+    port = "apical" if layers.two_point else cells.model.inputs[0]
     parts.append(cells if back is None else Recurrent(cells, back, port))
     if layers.dropout:
         parts.append(nn.Dropout(layers.dropout))
@@ -107,8 +127,9 @@ def neuron(layers: Layers, shape: tuple[int, ...]) -> Neuron:
     if kind is None:
         near = difflib.get_close_matches(layers.neuron, models, 1)
         raise DataError("recipe: network.neuron", layers.neuron, f"one of {', '.join(models)}", *near)
-    if layers.kind == "two_point" and kind is not TwoPointLIF:
-        raise DataError("recipe: network.neuron", layers.neuron, "TwoPointLIF in networks of kind two_point")
+    if layers.two_point and kind is not TwoPointLIF:
+        wanted = f"TwoPointLIF in networks of kind {layers.kind}"
+        raise DataError("recipe: network.neuron", layers.neuron, wanted)
     learn = {name: _learned(layers, name) for name in layers.learn}
     known = kind().params() | kind().choices()
     if unknown := [name for name in (*layers.parameters, *layers.spread) if name not in known]:

@@ -17,7 +17,7 @@ MAX_BYTES = 1 << 20
 STILL = ("direct", "rate")  # pictures, for as many steps as one likes
 CODINGS = (*STILL, "frames", "steps", "mel")
 POOLING = ("average", "max")
-KINDS = ("dense", "conv", "recurrent", "two_point")
+KINDS = ("dense", "conv", "recurrent", "two_point", "conv_recurrent", "conv_two_point")
 
 
 def _check(where: str, fine: bool, got: object, wanted: str) -> None:
@@ -34,6 +34,7 @@ class Hearing:
     ear : fields of `ir.preprocessing.MelSpikes`, besides steps and length of a step.
     variants : of each recording that trains; the first is the recording itself. Every epoch draws one.
     warp, stretch : the frequencies and the length of a variant are multiplied by a number between two.
+    tilt : a number between two is added to the ear's: another microphone, another distance.
     noise : white noise of up to so many times the recording's own root mean square is added to it.
     bands, steps : what enters is moved by up to so many of them either way.
     mask : up to so many neighbouring bands, twice, and steps, once, fall silent.
@@ -43,6 +44,7 @@ class Hearing:
     variants: int = 1
     warp: tuple[float, ...] = (1.0, 1.0)
     stretch: tuple[float, ...] = (1.0, 1.0)
+    tilt: tuple[float, ...] = (0.0, 0.0)
     noise: float = 0.0
     bands: int = 0
     steps: int = 0
@@ -54,6 +56,8 @@ class Hearing:
             ends = getattr(self, name)
             fine = len(ends) == 2 and 0.5 <= ends[0] <= ends[1] <= 2
             _check(f"data.hearing.{name}", fine, ends, "two numbers from 0.5 to 2, low and high")
+        fine = len(self.tilt) == 2 and -8 <= self.tilt[0] <= self.tilt[1] <= 8
+        _check("data.hearing.tilt", fine, self.tilt, "two numbers from -8 to 8, low and high")
         _check("data.hearing.noise", 0 <= self.noise <= 10, self.noise, "0 to 10")
         for name in ("bands", "steps", "mask"):
             _check(f"data.hearing.{name}", 0 <= getattr(self, name) <= 64, getattr(self, name), "0 to 64")
@@ -132,8 +136,12 @@ class Layers:
     ----------
     kind : ``dense``: one layer for each of `hidden`; ``conv``: one for each of `channels`, pooling behind
         each, then those of `hidden`; ``recurrent``: layers of `hidden` whose spikes come back; ``two_point``:
-        they come back to the apical port of two-point cells.
-    kernel, pool : of convolutions; `pools`: one number for each, where they differ.
+        they come back to the apical port of two-point cells; ``conv_recurrent``, ``conv_two_point``: these
+        behind convolutions, whose own neurons are of the same model and get nothing back.
+    shape : in which convolutions see a moment of as many values, in C order: (channels, length), along which
+        one kernel is moved, or (channels, height, width). Of mel spikes (2, bands): on and off. Empty: a
+        moment's own, which is then a picture.
+    kernel, pool : of convolutions, along every axis; `pools`: one number for each, where they differ.
     pooling : ``average`` or ``max``.
     batch_norm : tdBN before every layer of neurons, whose weights start at `batch_norm_start`.
     feedback_gain : of the orthogonal weights from which feedback starts.
@@ -153,6 +161,7 @@ class Layers:
     kind: str = "dense"
     hidden: tuple[int, ...] = (128,)
     channels: tuple[int, ...] = (16, 32)
+    shape: tuple[int, ...] = ()
     kernel: int = 3
     pool: int = 2
     pools: tuple[int, ...] = ()
@@ -175,7 +184,9 @@ class Layers:
     def __post_init__(self) -> None:
         check_types("network", self)
         _check("network.kind", self.kind in KINDS, self.kind, f"one of {', '.join(KINDS)}")
-        for name in ("hidden", "channels"):
+        fits = len(self.shape) in (0, 2, 3)
+        _check("network.shape", fits, self.shape, "(channels, length) or (channels, height, width)")
+        for name in ("hidden", "channels", "shape"):
             sizes = getattr(self, name)
             _check(f"network.{name}", all(size >= 1 for size in sizes), sizes, "sizes from 1")
         _check("network.kernel", self.kernel >= 1, self.kernel, "at least 1")
@@ -197,12 +208,27 @@ class Layers:
         for name in self.spread:
             _check(f"network.spread.{name}", name not in self.parameters, "another in parameters", "one")
 
+    @property
+    def convolves(self) -> bool:
+        """Whether convolutions come first."""
+        return self.kind.startswith("conv")
+
+    @property
+    def two_point(self) -> bool:
+        """Whether spikes come back to an apical port."""
+        return self.kind.endswith("two_point")
+
+    @property
+    def feeds_back(self) -> bool:
+        """Whether the spikes of `hidden` come back."""
+        return self.two_point or self.kind.endswith("recurrent")
+
     def unused(self) -> tuple[str, ...]:
         """In words, of each key that does nothing what it does nothing without."""
-        fed_back = self.kind in ("recurrent", "two_point")
+        of_conv = ("channels", "shape", "kernel", "pool", "pools", "pooling")
         needs = (
-            (("channels", "kernel", "pool", "pools", "pooling"), self.kind == "conv", "kind conv"),
-            (("feedback_gain",), fed_back, "kind recurrent or two_point"),
+            (of_conv, self.convolves, "kind conv"),
+            (("feedback_gain",), self.feeds_back, "kind recurrent or two_point"),
             (("batch_norm_start",), self.batch_norm, "batch_norm = true"),
             (("read_out_decay",), self.read_out, "read_out = true"),
         )

@@ -44,6 +44,8 @@ def load(data: Data, seed: int) -> Loaded:
     if data.set != SET:
         raise DataError("recipe: data.coding", data.coding, f"{SET}: {data.set} is no sound", "frames")
     ear = ear_of(data)
+    for more in data.hearing.tilt:
+        replace(ear, tilt=ear.tilt + more)  # refused before anything is read
     held = _read(data)
     chosen, words = parted(data, held)
     if data.limit:
@@ -149,7 +151,13 @@ def _variant(ear: MelSpikes, sound: Sound, hearing: Hearing, draw: np.random.Gen
     samples = sound.samples.astype(np.float64)
     loud = np.sqrt(np.mean(samples**2)) * hearing.noise * draw.random()
     samples = np.clip(samples + loud * draw.standard_normal(len(samples)), -1, 1)
-    return replace(ear, warp=float(warp), step_us=step_us)(Sound(samples, sound.rate_hz))
+    made = replace(ear, warp=float(warp), step_us=step_us, tilt=ear.tilt + _tilt(hearing, draw))
+    return made(Sound(samples, sound.rate_hz))
+
+
+def _tilt(hearing: Hearing, draw: np.random.Generator) -> float:
+    low, high = hearing.tilt
+    return float(np.rint(draw.uniform(low, high) * GRAIN) / GRAIN) if low or high else 0.0
 
 
 def varied(x: Array, bands: int, hearing: Hearing, draw: np.random.Generator) -> Array:

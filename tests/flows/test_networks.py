@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from spikeflow.convert import capture_trained
 from spikeflow.errors import DataError
 from spikeflow.flows import recipe_file
 from spikeflow.flows.data import load
 from spikeflow.flows.networks import network
 from spikeflow.flows.recipe_file import Data, Layers
+from spikeflow.hw import map_network
 from spikeflow.neurons import LeakyIntegrator, Neuron, Recurrent
 from spikeflow.neurons.surrogate import ArcTangent
+from spikeflow.sim.classify import classify
 from spikeflow.train.augment import Augment
 
 
@@ -58,6 +64,52 @@ def test_two_point_cells_get_their_own_spikes_at_the_apical_port() -> None:
     assert torch.equal(norm.weight.detach(), torch.full((7,), 0.5))
 
 
+def _banded(hidden: tuple[int, ...] = (7,), **more: Any) -> Layers:
+    given: dict[str, Any] = {
+        "shape": (2, 12),
+        "kernel": 3,
+        "pool": 2,
+        "neuron": "TwoPointLIF",
+        "learn": ("decay",),
+        **more,
+    }
+    return Layers("conv_two_point", hidden, (4, 6), scope="channel", **given)
+
+
+def test_convolutions_along_one_axis_share_their_kernel_and_feed_cells_that_are_fed_back() -> None:
+    torch.manual_seed(2)
+    net = network(_banded(batch_norm=True), (24,), 5)
+    assert [type(m).__name__ for m in net.layers].count("AvgPool1d") == 2
+    assert net(torch.rand(3, 2, 24))[0].shape == (3, 2, 5)
+    (back,) = (m for m in net.modules() if isinstance(m, Recurrent))
+    assert back.port == "apical" and back.neuron.get_parameter("decay").shape == (7,)
+    first = next(m for m in net.modules() if isinstance(m, Neuron))
+    assert first.get_parameter("decay").shape == (4, 1)
+    x = torch.zeros(6, 1, 2, 12)
+    x[:, :, :, 3:6] = (torch.rand(6, 1, 2, 3) < 0.6) * 3.0
+    moved = x.roll(4, -1)  # what is heard four bands higher makes the same spikes four places higher
+    net.eval()
+    a, b = (net(each.flatten(2), record=("layers.3",))[0]["layers.3"] for each in (x, moved))
+    assert a.shape == (6, 1, 4, 12) and a.any() and torch.equal(a[..., 2:7], b[..., 6:11])
+    plain = network(replace(_banded(), kind="conv_recurrent", neuron="LIF"), (2, 12), 5)
+    assert [m.port for m in plain.modules() if isinstance(m, Recurrent)] == ["in"]
+    assert not any(isinstance(m, nn.Unflatten) for m in plain.modules())
+
+
+def test_convolutions_along_one_axis_run_in_the_engine_and_on_a_chip() -> None:
+    torch.manual_seed(0)
+    layers = _banded((7,), parameters={"decay": 0.7, "threshold": 0.2, "gain": 2.0})
+    net = network(layers, (24,), 5).eval()
+    captured = capture_trained(net, (24,), 1e-3, 9)  # proves each layer against its graph
+    x = (np.random.default_rng(1).random((100, 9, 24)) < 0.3).astype(np.float32)
+    wanted, _ = net(torch.from_numpy(x).swapaxes(0, 1), record=("layers.2", "output"))
+    assert wanted["layers.2"].any()
+    found = classify(captured, x)
+    assert np.array_equal(found.predictions(), wanted["output"][-1].argmax(1).numpy())
+    mapping = map_network(captured, "loihi2", x, accept_loss=True)
+    assert mapping.cores_used >= 1 and classify(mapping.as_network(), x).predictions().shape == (100,)
+
+
 def test_read_outs_leak_and_surrogates_have_numbers() -> None:
     layers = Layers(
         read_out_decay=0.75, learn=("decay",), scope="neuron", surrogate_parameters={"slope": 5.0}
@@ -78,6 +130,10 @@ def test_read_outs_leak_and_surrogates_have_numbers() -> None:
         ({"pooling": "mean"}, r"network\.pooling.*average"),
         ({"scope": "layer"}, r"network\.scope.*shared"),
         ({"read_out_decay": 1.5}, r"network\.read_out_decay"),
+        ({"kind": "conv", "shape": (64,)}, r"network\.shape.*length"),
+        ({"kind": "conv", "shape": (0, 4)}, r"network\.shape.*sizes from 1"),
+        ({"kind": "conv", "shape": (2, 30)}, r"network\.shape.*64 values"),
+        ({"kind": "conv_two_point"}, r"network\.neuron: got LIF.*kind conv_two_point"),
     ),
 )
 def test_what_does_not_fit_is_refused_by_key(layers: dict[str, object], match: str) -> None:
@@ -96,3 +152,10 @@ def test_augmentation_is_read_and_changes_the_training_split_alone(tmp_path: Pat
         assert torch.equal(a.x, b.x) is same and torch.equal(a.labels, b.labels)
     with pytest.raises(DataError, match=r"data\.augment: got workers"):
         Data("nmnist", coding="frames", workers=1, augment=Augment(1))
+
+
+def test_a_row_without_a_shape_for_convolutions_is_told_the_key() -> None:
+    with pytest.raises(DataError, match=r"moments have shape \(80,\)\. Try: network\.shape"):
+        network(Layers("conv"), (80,), 5)
+    assert any("network.shape" in text for text in Layers("dense", shape=(2, 40)).unused())
+    assert not Layers("conv_two_point", shape=(2, 40), feedback_gain=1.0).unused()

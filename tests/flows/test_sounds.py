@@ -130,6 +130,7 @@ def test_a_trained_network_hears_recordings(fsdd: Path, tmp_path: Path) -> None:
         ({"coding": "frames", "whole": True}, "only sound"),
         ({"hearing": Hearing(ear={"bnds": 3})}, "bands"),
         ({"hearing": Hearing(ear={"bands": 0})}, "mel spikes: bands"),
+        ({"hearing": Hearing(tilt=(-2.0, 0.0))}, "mel spikes: tilt"),
     ],
 )
 def test_wrong_words_are_told(fsdd: Path, more: dict[str, Any], words: str) -> None:
@@ -139,7 +140,7 @@ def test_wrong_words_are_told(fsdd: Path, more: dict[str, Any], words: str) -> N
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"variants": 0}, {"warp": (1.0,)}, {"warp": (1.2, 0.8)}, {"stretch": (0.1, 1.0)}, {"noise": -1.0}, {"mask": -1}],
+    [{"variants": 0}, {"warp": (1.0,)}, {"warp": (1.2, 0.8)}, {"stretch": (0.1, 1.0)}, {"noise": -1.0}, {"mask": -1}, {"tilt": (1.0,)}, {"tilt": (1.0, 0.0)}],
 )
 def test_variations_out_of_range(wrong: dict[str, Any]) -> None:
     with pytest.raises(DataError, match="data.hearing"):
