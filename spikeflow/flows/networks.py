@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -12,12 +13,14 @@ from torch import nn
 
 from spikeflow.errors import DataError
 from spikeflow.flows.recipe_file import Layers
+from spikeflow.ir.graph import Edge
 from spikeflow.ir.nodes import Shape
 from spikeflow.neurons import (
     MODELS,
     Integrator,
     LeakyIntegrator,
     Learned,
+    Net,
     Neuron,
     Recurrent,
     Sequential,
@@ -25,6 +28,7 @@ from spikeflow.neurons import (
     surrogate,
 )
 from spikeflow.neurons.surrogate import Surrogate
+from spikeflow.neurons.wiring import FIRST
 from spikeflow.train.norm import td_batch_norm
 
 _Pooling = Callable[..., nn.Module]
@@ -87,7 +91,8 @@ def _convolutions(parts: list[nn.Module], layers: Layers, shape: Shape) -> int:
     for more, pool in zip(
         layers.channels, layers.pools or (layers.pool,) * len(layers.channels), strict=True
     ):
-        parts.append(_CONVOLUTIONS[axes](channels, more, layers.kernel, padding=around))
+        made = partial(_CONVOLUTIONS[axes], channels, more, layers.kernel, padding=around)
+        parts.append(_delayed(layers.delays, made))
         sizes = [size + 2 * around - layers.kernel + 1 for size in sizes]
         _neurons(parts, layers, (more, *sizes))
         sizes, channels = [size // pool for size in sizes], more
@@ -100,8 +105,22 @@ def _convolutions(parts: list[nn.Module], layers: Layers, shape: Shape) -> int:
     return channels * prod(sizes)
 
 
+def _delayed(delays: tuple[int, ...], made: Callable[..., nn.Module]) -> nn.Module:
+    """Synapses for each delay, whose currents add up; one of them has a bias."""
+    if delays == (0,):
+        return made()
+    nodes: dict[str, nn.Module] = {"sum": nn.Identity()}
+    edges = [Edge("sum", "output", FIRST)]
+    for index, late in enumerate(delays):
+        synapses = nodes[f"late_{late}"] = made(bias=index == 0)
+        for weights in synapses.parameters():
+            weights.data /= len(delays) ** 0.5  # drawn for the inputs of one
+        edges += [Edge("input", f"late_{late}", FIRST, late), Edge(f"late_{late}", "sum", FIRST)]
+    return Net(nodes, edges)
+
+
 def _dense(parts: list[nn.Module], layers: Layers, size: int, width: int) -> None:
-    parts.append(nn.Linear(size, width))
+    parts.append(_delayed(layers.hidden_delays, partial(nn.Linear, size, width)))
     back = nn.Linear(width, width, bias=False) if layers.feeds_back else None
     if back is not None:
         nn.init.orthogonal_(back.weight, layers.feedback_gain)

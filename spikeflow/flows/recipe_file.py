@@ -17,6 +17,7 @@ MAX_BYTES = 1 << 20
 STILL = ("direct", "rate")  # pictures, for as many steps as one likes
 CODINGS = (*STILL, "frames", "steps", "mel")
 POOLING = ("average", "max")
+LONGEST = 1000  # steps of delay
 KINDS = ("dense", "conv", "recurrent", "two_point", "conv_recurrent", "conv_two_point")
 
 
@@ -143,6 +144,8 @@ class Layers:
         moment's own, which is then a picture.
     kernel, pool : of convolutions, along every axis; `pools`: one number for each, where they differ.
     pooling : ``average`` or ``max``.
+    delays, hidden_delays : whole steps, ascending, of convolutions and of the layers of `hidden`: for each
+        they have synapses of their own, which see what was there so many steps before.
     batch_norm : tdBN before every layer of neurons, whose weights start at `batch_norm_start`.
     feedback_gain : of the orthogonal weights from which feedback starts.
     neuron : name of a model in `spikeflow.neurons`, with its `parameters`.
@@ -166,6 +169,8 @@ class Layers:
     pool: int = 2
     pools: tuple[int, ...] = ()
     pooling: str = "average"
+    delays: tuple[int, ...] = (0,)
+    hidden_delays: tuple[int, ...] = (0,)
     batch_norm: bool = False
     batch_norm_start: float = 1.0
     feedback_gain: float = 0.5
@@ -196,6 +201,10 @@ class Layers:
         )
         _check("network.pool", self.pool >= 1, self.pool, "at least 1")
         _check("network.pooling", self.pooling in POOLING, self.pooling, f"one of {', '.join(POOLING)}")
+        for name in ("delays", "hidden_delays"):
+            late = getattr(self, name)
+            fits = bool(late) and late == tuple(sorted({*late})) and late[0] >= 0 and late[-1] <= LONGEST
+            _check(f"network.{name}", fits, late, f"steps from 0 to {LONGEST}, ascending, each once")
         for name, ends in self.spread.items():
             _check(f"network.spread.{name}", len(ends) == 2 and ends[0] <= ends[1], ends, "two, low and high")
         for name, ends in self.bounds.items():
@@ -225,7 +234,7 @@ class Layers:
 
     def unused(self) -> tuple[str, ...]:
         """In words, of each key that does nothing what it does nothing without."""
-        of_conv = ("channels", "shape", "kernel", "pool", "pools", "pooling")
+        of_conv = ("channels", "shape", "kernel", "pool", "pools", "pooling", "delays")
         needs = (
             (of_conv, self.convolves, "kind conv"),
             (("feedback_gain",), self.feeds_back, "kind recurrent or two_point"),

@@ -96,9 +96,25 @@ def test_convolutions_along_one_axis_share_their_kernel_and_feed_cells_that_are_
     assert not any(isinstance(m, nn.Unflatten) for m in plain.modules())
 
 
-def test_convolutions_along_one_axis_run_in_the_engine_and_on_a_chip() -> None:
+def test_delayed_synapses_see_earlier_moments() -> None:
+    torch.manual_seed(4)
+    net = network(Layers("dense", (6,), hidden_delays=(1, 3), read_out=False), (5,), 2)
+    x = torch.randn(8, 2, 5)
+    found = net(x, record=("layers.1",))[0]["layers.1"]
+    weights = dict(net.layers[1].named_parameters())
+    assert set(weights) == {"nodes.late_1.weight", "nodes.late_1.bias", "nodes.late_3.weight"}
+    for t in range(len(x)):
+        wanted = weights["nodes.late_1.bias"].expand(2, 6)
+        for late in (1, 3):
+            wanted = wanted + (x[t - late] @ weights[f"nodes.late_{late}.weight"].T if t >= late else 0)
+        assert torch.allclose(found[t], wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("delays", ((0,), (0, 1, 4)))
+def test_convolutions_along_one_axis_run_in_the_engine_and_on_a_chip(delays: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    layers = _banded((7,), parameters={"decay": 0.7, "threshold": 0.2, "gain": 2.0})
+    parameters = {"decay": 0.7, "threshold": 0.2, "gain": 2.0}
+    layers = _banded((7,), parameters=parameters, delays=delays, hidden_delays=delays)
     net = network(layers, (24,), 5).eval()
     captured = capture_trained(net, (24,), 1e-3, 9)  # proves each layer against its graph
     x = (np.random.default_rng(1).random((100, 9, 24)) < 0.3).astype(np.float32)
@@ -130,6 +146,10 @@ def test_read_outs_leak_and_surrogates_have_numbers() -> None:
         ({"pooling": "mean"}, r"network\.pooling.*average"),
         ({"scope": "layer"}, r"network\.scope.*shared"),
         ({"read_out_decay": 1.5}, r"network\.read_out_decay"),
+        ({"hidden_delays": ()}, r"network\.hidden_delays.*ascending"),
+        ({"hidden_delays": (3, 1)}, r"network\.hidden_delays.*ascending"),
+        ({"kind": "conv", "delays": (-1,)}, r"network\.delays.*from 0 to 1000"),
+        ({"kind": "conv", "delays": (0, 1001)}, r"network\.delays.*from 0 to 1000"),
         ({"kind": "conv", "shape": (64,)}, r"network\.shape.*length"),
         ({"kind": "conv", "shape": (0, 4)}, r"network\.shape.*sizes from 1"),
         ({"kind": "conv", "shape": (2, 30)}, r"network\.shape.*64 values"),
