@@ -1,13 +1,15 @@
 """Sparse networks with delays against what the processor allows: time, memory and construction.
 
     python benchmarks/networks.py [--neurons 10000 50000] [--threads 1 2] [--seconds 1] [--repeat 3]
-        [--out benchmarks/records/networks.json]
+        [--brian2 PYTHON] [--genn PYTHON] [--out benchmarks/records/networks.json]
 
 Workload A, the balanced random network: 80 % excitatory, 800 + 200 synapses a neuron of constant weight (0.2 and
 -1.2 mV) as codes of 8 bits, delay 1.5 ms, constant drive, steps of 0.1 ms. `bounds/balanced.cpp` is the same as a
 bare loop, compiled here with -march=native. Rates are compared before times; passes of both are interleaved, each in a
 process of its own; the first 0.2 s of biology are not timed. Times are CPU seconds a second of biology, of all threads,
-and wall seconds.
+and wall seconds. `--brian2` and `--genn` name a Python in which that simulator is installed: it runs in the same passes
+(`peers/balanced_*.py`; GeNN on one thread alone, which is what it has, beside both; Brian2 up to 20 million synapses).
+What is not named is told.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from spikeflow.sim import Constant, prepare
 
 DT_S, SEED, IN_DEGREE, WARM_STEPS, AT_ONCE = 1e-4, 1, 1000, 2000, 500
 DECAY = float(np.exp(-DT_S / ms(20)))
+FOLDER = Path(__file__).parent
+PEERS = {"brian2": 2e7, "genn": 1e9}  # synapses, at most: the first writes a file of 8 bytes for each
 
 
 def balanced(neurons: int, in_degree: int) -> Graph:
@@ -87,19 +91,33 @@ def child(neurons: int, in_degree: int, threads: int, seconds: float) -> dict[st
 
 
 def compared(bound: str, neurons: int, threads: int, args: argparse.Namespace) -> dict[str, Any]:
-    """Both, pass by pass; medians, and their ratio."""
+    """All, pass by pass; medians, and their ratios."""
     bare = child(neurons, 10, 1, 0.05)["peak_bytes"]
-    runs: dict[str, list[dict[str, float]]] = {"spikeflow": [], "bare loop": []}
+    sizes = [str(neurons), str(args.seconds), str(threads)]
+    others = {"bare loop": [bound, *sizes]}
+    for peer, most in PEERS.items():
+        if getattr(args, peer) and neurons * IN_DEGREE <= most:
+            others[peer] = [getattr(args, peer), str(FOLDER / "peers" / f"balanced_{peer}.py"), *sizes]
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in ("spikeflow", *others)}
     for _ in range(args.repeat):
         runs["spikeflow"].append(child(neurons, IN_DEGREE, threads, args.seconds))
-        runs["bare loop"].append(answer([bound, str(neurons), str(args.seconds), str(threads)]))
+        for name, command in others.items():
+            runs[name].append(answer(command))
     found: dict[str, Any] = {
         who: {what: statistics.median(run[what] for run in each) for what in each[0]}
         for who, each in runs.items()
     }
     ours, theirs = found["spikeflow"], found["bare loop"]
-    if abs(ours["rate_hz"] - theirs["rate_hz"]) > 0.05 * theirs["rate_hz"]:
-        raise SystemExit(f"rates differ: {ours['rate_hz']:.2f} and {theirs['rate_hz']:.2f} Hz")
+    for name in others:
+        if abs(found[name]["rate_hz"] - ours["rate_hz"]) > 0.05 * ours["rate_hz"]:
+            raise SystemExit(
+                f"rates differ: {ours['rate_hz']:.2f} and, of {name}, {found[name]['rate_hz']:.2f} Hz"
+            )
+    found["times faster"] = {
+        name: {what: found[name][what] / ours[what] for what in ("wall_per_s", "cpu_per_s")}
+        for name in others
+        if name in PEERS
+    }
     found["ratio"] = {what: ours[what] / theirs[what] for what in ("wall_per_s", "cpu_per_s", "build_cpu_s")}
     found["bytes_a_synapse"] = (ours["peak_bytes"] - bare) / (neurons * IN_DEGREE)
     return found
@@ -111,6 +129,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--repeat", type=int, default=3)
+    for peer in PEERS:
+        parser.add_argument(f"--{peer}", metavar="PYTHON", help=f"a Python that has {peer}")
     parser.add_argument("--out", default="benchmarks/records/networks.json")
     parser.add_argument("--child", type=float, nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -118,9 +138,13 @@ def main() -> None:
         neurons, in_degree, threads = map(int, args.child[:3])
         print(json.dumps(measured(neurons, in_degree, threads, args.child[3])))
         return
-    record = Record(args.out, {"seconds": args.seconds, "repeat": args.repeat, "seed": SEED})
+    missing = [peer for peer in PEERS if not getattr(args, peer)]
+    print(f"not beside us: {', '.join(missing) or 'none'}; NEST is not tried")
+    record = Record(
+        args.out, {"seconds": args.seconds, "repeat": args.repeat, "seed": SEED, "missing": missing}
+    )
     with tempfile.TemporaryDirectory() as folder:
-        bound, source = f"{folder}/balanced", Path(__file__).parent / "bounds" / "balanced.cpp"
+        bound, source = f"{folder}/balanced", FOLDER / "bounds" / "balanced.cpp"
         compiler = ["g++", "-std=c++20", "-O3", "-march=native", "-pthread", "-w"]
         subprocess.run([*compiler, str(source), "-o", bound], check=True)
         for neurons in args.neurons:
