@@ -129,6 +129,19 @@ class Data:
             _check(f"data.{name}", getattr(self, name) >= 0, getattr(self, name), "0 or more")
 
 
+    def unused(self) -> tuple[str, ...]:
+        """In words, of each key that does nothing what it does nothing without."""
+        frames, stored = self.coding == "frames", self.set != "digits"
+        needs = (
+            ("clip", not self.clip, frames, "without coding frames"),
+            ("workers", self.workers > 0, frames, "without coding frames"),
+            ("folder", bool(self.folder), stored, "with the digits"),
+            ("partial", self.partial, stored, "with the digits"),
+        )
+        odd = ((name, words) for name, said, used, words in needs if said and not used)
+        return tuple(f"recipe: data.{name} does nothing {words}" for name, words in odd)
+
+
 @dataclass(frozen=True)
 class Layers:
     """What is trained: layers of neurons one after the other, and a read-out that adds up.

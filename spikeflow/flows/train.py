@@ -114,7 +114,7 @@ def train(
     ranks = current()
     with ranks.quiet():
         out = check_folder(folder)
-        for text in task.network.unused():
+        for text in (*task.data.unused(), *task.network.unused()):
             warnings.warn(text, SpikeflowWarning, stacklevel=2)
         data = load(task.data, task.training.seed)
         _teach(task, data)

@@ -15,6 +15,7 @@ import numpy as np
 from spikeflow.errors import DataError
 from spikeflow.neurons import CubaLIF
 from spikeflow.neurons.spiking import MOST_STEPS
+from spikeflow.readers.whole_steps import whole_steps
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class CurrentExponential:
 
     def check(self) -> None:
         """Raise DataError for numbers with which it is no such neuron."""
+        if not 0 <= self.refractory_s < np.inf:
+            raise DataError(self.name, f"a refractory period of {self.refractory_s:g} s", "0 or more")
         whole = np.isfinite([self.rest, self.reset, self.threshold, self.initial, self.current]).all()
         if not whole or not (self.capacity > 0 and self.tau_s > 0 and self.tau_current_s > 0):
             raise DataError(self.name, "a capacity or time constant of 0 or less", "numbers above 0")
@@ -46,8 +49,8 @@ class CurrentExponential:
             raise DataError(self.name, got, "two that differ")
 
     def neuron(self, dt_s: float) -> CubaLIF:
-        """The neuron at steps of `dt_s`; a refractory period is rounded to whole steps."""
-        rest_steps = round(self.refractory_s / dt_s)
+        """The neuron at steps of `dt_s`; a refractory period is rounded to whole steps, which is told."""
+        rest_steps = int(whole_steps(f"{self.name}: refractory periods", self.refractory_s, dt_s))
         if not 0 <= rest_steps <= MOST_STEPS:
             got = f"a refractory period of {rest_steps} steps of {dt_s:g} s"
             raise DataError(self.name, got, f"0 to {MOST_STEPS}")

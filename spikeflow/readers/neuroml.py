@@ -21,6 +21,7 @@ from spikeflow.files.hdf5_members import Members, members_of
 from spikeflow.files.opened import PathLike
 from spikeflow.populations import Populations, Synapses
 from spikeflow.readers.current_exponential import CurrentExponential
+from spikeflow.readers.whole_steps import whole_steps
 
 CELL, SYNAPSE = "IF_curr_exp", "expCurrSynapse"
 _COLUMNS = {"pre_cell_id", "post_cell_id", "weight", "delay"}
@@ -33,7 +34,7 @@ def read_neuroml(path: PathLike, dt_s: float, seed: int = 0) -> Populations:
     """A network in NeuroML's HDF5, to which drive and records can be added.
 
     A spike reaches the membrane in the step in which it arrives, in other simulators one later, so delays are
-    one step longer than in the file; they are rounded to whole steps, one at least.
+    one step longer than in the file; they are rounded to whole steps, one at least, which is told.
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class _Reader:
             return
         column = _columns(group, name)
         weight = column["weight"] * 1e-9 * cell.of_decaying(self.dt_s)
-        delay = (np.maximum(np.rint(column["delay"] * 1e-3 / self.dt_s), 1) + 1) * self.dt_s
+        delay = (whole_steps(f"delays of {name}", column["delay"] * 1e-3, self.dt_s, 1) + 1) * self.dt_s
         source, target = (column[f"{side}_cell_id"].astype(np.int64) for side in ("pre", "post"))
         self.made.connect(pre, post, Synapses(source, target, weight, delay))
 

@@ -8,14 +8,16 @@ Source: K. Dai and others, PLoS Computational Biology 16(2), 2020, and the SONAT
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, FileError
+from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.files.hdf5_members import Members, members_of
 from spikeflow.files.opened import PathLike
 from spikeflow.neurons import LIF
@@ -23,11 +25,14 @@ from spikeflow.neurons.spiking import MOST_STEPS
 from spikeflow.populations import Populations, Synapses
 from spikeflow.readers.current_exponential import CurrentExponential
 from spikeflow.readers.sonata_files import Circuit, Row, ids, numbers, read_circuit, read_json, read_types
+from spikeflow.readers.whole_steps import whole_steps
 
 Array = npt.NDArray[Any]
 Read = Callable[[Members, Mapping[int, Row]], None]
 HINT = "nest:iaf_psc_exp, nrn:IntFire1 or virtual nodes, and static synapses"
 SYNAPSES = ("static_synapse", "nest:static_synapse")
+UNSAID = 1e300  # stands for what a table does not say
+HARMLESS = {"level_of_detail"}  # parameters of synapses that change no weight
 _EXPONENTIAL: dict[str, float | None] = {
     "C_m": None, "tau_m": None, "tau_syn_ex": None, "tau_syn_in": None, "t_ref": None,
     "E_L": None, "V_reset": None, "V_th": None, "I_e": 0.0,
@@ -70,9 +75,9 @@ def read_sonata(config: PathLike, dt_s: float, seed: int = 0) -> Populations:
     """A circuit of point neurons, to which drive and records can be added; virtual nodes are Inputs.
 
     A population is called as in the file, or ``NAME TYPE`` where its nodes are of several types. Delays and
-    refractory periods are rounded to whole steps. A neuron of currents sees a spike in the step in which it
-    arrives, in NEST one later, so its delays are one step longer than there; an IntFire1, which in NEURON
-    integrates from event to event, does so from step to step.
+    refractory periods are rounded to whole steps, which is told. A neuron of currents sees a spike in the
+    step in which it arrives, in NEST one later, so its delays are one step longer than there; an IntFire1,
+    which in NEURON integrates from event to event, does so from step to step.
 
     Parameters
     ----------
@@ -155,19 +160,30 @@ class _Reader:
 
     def _params(self, name: str, said: Row) -> Mapping[str, Any]:
         """Parameters in a file of their own, and in the table."""
+        return {**self._read(name, said, self.circuit.models), **said}
+
+    def _synapses(self, name: str, said: Row) -> None:
+        """Raise FileError for parameters of synapses, such as a sign, which are not read."""
+        held = self._read(name, said, self.circuit.synapses)
+        if odd := sorted(held.keys() - HARMLESS):
+            reason = f"{name} has parameters of its synapses, {', '.join(odd)}, which are not read"
+            raise FileError(self.circuit.path, reason, "weights and delays alone, inhibition by its sign")
+
+    def _read(self, name: str, said: Row, folder: Path | None) -> Mapping[str, Any]:
+        """The parameters in a file of their own."""
         file = said.get("dynamics_params")
         if file is None:
-            return said
-        folder = self.circuit.models or self.circuit.path.parent
+            return {}
+        folder = folder or self.circuit.path.parent
         if "/" in file or "\\" in file:
             raise FileError(
                 self.circuit.path, f"{name} has its parameters in {file}", "a file of the models' folder"
             )
-        return {**read_json(folder / file), **said}
+        return read_json(folder / file)
 
     def _intfire(self, name: str, params: Mapping[str, Any]) -> LIF:
         x = numbers(self.circuit.path, name, params, _INTFIRE)
-        steps = round(x["refrac"] * 1e-3 / self.dt_s)
+        steps = int(whole_steps(f"{name}: refractory periods", x["refrac"] * 1e-3, self.dt_s))
         if x["tau"] <= 0 or not 0 <= steps <= MOST_STEPS:
             raise FileError(
                 self.circuit.path, f"{name} has a time constant or a refractory period out of range"
@@ -183,7 +199,10 @@ class _Reader:
             raise FileError(group.path, f"{name} has columns of different lengths")
         ends = [self._end(group, name, f"{side}_node_id") for side in ("source", "target")]
         at = [end.at(group.path, name, given) for end, given in zip(ends, (source, target), strict=True)]
+        for kind in np.unique(kinds).tolist():
+            self._synapses(f"type {kind} of {name}", types.get(kind, {}))
         weight, delay = _values(group, name, kinds, types)
+        exact = whole_steps(f"delays of {name}", delay * 1e-3, self.dt_s, 1)
         for i, pre in enumerate(ends[0].parts):
             for j, post in enumerate(ends[1].parts):
                 chosen = np.flatnonzero((ends[0].part[at[0]] == i) & (ends[1].part[at[1]] == j))
@@ -191,7 +210,7 @@ class _Reader:
                     continue
                 if not post.unit:
                     raise FileError(group.path, f"{name} leads to the virtual nodes {post.name}")
-                steps = np.maximum(np.rint(delay[chosen] * 1e-3 / self.dt_s), 1) + post.late
+                steps = exact[chosen] + post.late
                 places = ends[0].place[at[0][chosen]], ends[1].place[at[1][chosen]]
                 listed = Synapses(*places, weight[chosen] * post.unit, steps * self.dt_s)
                 self.made.connect(pre.name, post.name, listed)
@@ -211,8 +230,9 @@ def _values(group: Members, name: str, kinds: Array, types: Mapping[int, Row]) -
         model, rule = said.get("model_template", SYNAPSES[0]), said.get("weight_function")
         if model not in SYNAPSES or rule is not None:
             raise FileError(group.path, f"{name} has edges of the model {rule or model}", HINT)
-        usual = numbers(group.path, f"type {kind} of {name}", said, {"syn_weight": 1.0, "delay": 1.0})
-        weight[kinds == kind], delay[kinds == kind] = usual["syn_weight"], usual["delay"]
+        usual = numbers(group.path, f"type {kind} of {name}", said, {"syn_weight": UNSAID, "delay": UNSAID})
+        for what, to in (("syn_weight", weight), ("delay", delay)):
+            to[kinds == kind] = np.nan if usual[what] == UNSAID else usual[what]
     number = ids(group, "edge_group_id") if "edge_group_id" in group else np.zeros_like(kinds)
     index = ids(group, "edge_group_index") if "edge_group_index" in group else np.arange(kinds.size)
     if not number.size == index.size == kinds.size:
@@ -228,7 +248,16 @@ def _values(group: Members, name: str, kinds: Array, types: Mapping[int, Row]) -
                 to[chosen] = _own(inner, column, index[chosen])
         if "nsyns" in inner:
             weight[chosen] *= _own(inner, "nsyns", index[chosen])
-    return weight, delay
+    return _usual(name, "syn_weight", weight), _usual(name, "delay", delay)
+
+
+def _usual(name: str, what: str, values: Array) -> Array:
+    """1 where a file says nothing, as the simulators take it; which is told."""
+    missing = int(np.isnan(values).sum())
+    if missing:
+        text = f"{name}: of {missing} of {values.size} edges the files say no {what}; 1 is taken"
+        warnings.warn(text, SpikeflowWarning, stacklevel=4)
+    return np.nan_to_num(values, nan=1.0)
 
 
 def _own(group: Members, column: str, index: Array) -> Array:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import FileError, UnsafeFile
+from spikeflow.errors import FileError, SpikeflowWarning, UnsafeFile
 from spikeflow.files.hdf5_members import Members
 from spikeflow.files.opened import PathLike, read_text
 
@@ -34,6 +35,7 @@ class Circuit:
     nodes: tuple[tuple[Path, Path | None], ...]
     edges: tuple[tuple[Path, Path | None], ...]
     models: Path | None
+    synapses: Path | None
 
 
 def read_circuit(path: PathLike) -> Circuit:
@@ -52,7 +54,11 @@ def read_circuit(path: PathLike) -> Circuit:
     }
     networks = _mapping(said.get("networks"), path)
     components = _mapping(said.get("components", {}), path)
-    models = components.get("point_neuron_models_dir")
+    models, synapses = (
+        None if (said_of := components.get(f"{kind}_models_dir")) is None else str(said_of)
+        for kind in ("point_neuron", "synaptic")
+    )
+    _tell_unread(path, said)
     place = _Place(Path(path), manifest)
     return Circuit(
         Path(path),
@@ -60,8 +66,17 @@ def read_circuit(path: PathLike) -> Circuit:
         tuple(
             place.pair(one, "edges_file", "edge_types_file") for one in _list(networks.get("edges", []), path)
         ),
-        None if models is None else place.of(str(models)),
+        None if models is None else place.of(models),
+        None if synapses is None else place.of(synapses),
     )
+
+
+def _tell_unread(path: PathLike, said: Mapping[str, Any]) -> None:
+    """Warn of what a configuration says of a run: only the circuit is read."""
+    if left := [key for key in ("inputs", "run", "conditions", "reports") if said.get(key)]:
+        text = f"{path}: its {', '.join(left)} are not read, only the circuit is"
+        hint = "spikes for the Inputs of virtual nodes, and dt_s, as the file says them"
+        warnings.warn(f"{text}. Try: {hint}", SpikeflowWarning, stacklevel=4)
 
 
 class _Place:

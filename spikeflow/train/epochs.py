@@ -26,7 +26,7 @@ from spikeflow.train.metric import accuracy
 from spikeflow.train.ranks import Place, Ranks
 from spikeflow.train.recipe import Loss, Recipe
 from spikeflow.train.rules import backward
-from spikeflow.train.shares import Share, share_of, shared, weighted, whole_rates
+from spikeflow.train.shares import Share, inside, moments, rates, share_of, shared, weighted
 
 NAN = float("nan")
 BY_STEPS = ("per_step", "tet")  # losses that are means over steps
@@ -187,22 +187,22 @@ def _surrogates(net: nn.Module, recipe: Recipe) -> dict[str, Callable[[int], Sur
 
 
 def _penalty(model: Model, found: dict[str, torch.Tensor], share: Share) -> torch.Tensor:
-    """What spikes of the whole batch cost; of several ranks each adds its part."""
+    """What spikes of the whole batch cost, without those of padding; of several ranks each adds its part."""
     chosen, terms = model.recipe.regularise, []
+    plain = model.ranks.alone and inside(share) is None
+    count = 1.0 if plain else moments(share, model.ranks, len(next(iter(found.values()))))
     for name in model.spiking:
-        spikes = found[name]
-        if not model.ranks.alone:
-            # one step of one sample that holds the rates: what is made of rates is the same
-            spikes = whole_rates(spikes, share, model.ranks)
+        # one step of one sample that holds the rates: what is made of rates is the same
+        spikes = found[name].flatten(2) if plain else rates(found[name], share, model.ranks, count)
         if chosen.rate_weight:
             cost = regularise.rate(spikes, chosen.rate_low, chosen.rate_high)
             terms.append(chosen.rate_weight * cost)
         if chosen.silence_weight:
-            times = 1 if model.ranks.alone else len(found[name]) * share.whole
-            terms.append(chosen.silence_weight * regularise.silence(spikes * times, chosen.silence_least))
+            terms.append(chosen.silence_weight * regularise.silence(spikes * count, chosen.silence_least))
         if chosen.operations_weight:
             most = torch.stack([fan.sum() for fan in model.fans.values()]).sum()
-            terms.append(chosen.operations_weight * (spikes.mean((0, 1)) * model.fans[name]).sum() / most)
+            fan = model.fans[name].flatten()
+            terms.append(chosen.operations_weight * (spikes.mean((0, 1)) * fan).sum() / most)
     return torch.stack(terms).sum() / model.ranks.world
 
 

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from spikeflow.errors import DataError, SpikeflowWarning, TrainingError
 from spikeflow.train.batches import Arrays, Batches, Splits
-from spikeflow.train.recipe import Recipe
+from spikeflow.train.norm import MembraneNormLIF
+from spikeflow.train.recipe import Recipe, unused
 from spikeflow.typing import Array
 
 NAMES = ("train", "valid", "test")
@@ -27,6 +30,8 @@ def check_given(splits: Any, recipe: Any) -> None:
         raise DataError("recipe", type(recipe).__name__, "a Recipe", "train.recipe.of_table(Recipe, table)")
     if recipe.patience and splits.valid is None:
         raise DataError("patience", recipe.patience, "0 where no validation split is given", "valid=...")
+    for text in unused(recipe):
+        _tell(text)
     if recipe.optimiser.rate == 0:
         _tell("optimiser.rate is 0: no weight will change")
 
@@ -109,6 +114,18 @@ def check_steps(splits: Splits) -> None:
     if y.ndim == 2 and len(y) > 1 and ((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all():
         text = "labels are taken as one for each step, and of each sample exactly one is 1 "
         _tell(f"{text}({y.shape[1]} steps, {len(y)} samples): if a column is a class, give y.argmax(1)")
+
+
+def check_padding(net: nn.Module, batch: Any) -> None:
+    """Tell of batch norm over samples that are padded to one length: padding is in its statistics."""
+    mask = getattr(batch, "mask", None)
+    if mask is None or batch.labels.ndim == 2 or bool(mask.all()):
+        return
+    norms = [path for path, layer in net.named_modules() if isinstance(layer, _BatchNorm | MembraneNormLIF)]
+    if norms:
+        share = 1 - float(mask.double().mean())
+        text = f"{norms[0]} takes its statistics over all steps, {share:.0%} of the first batch are padding"
+        _tell(f"{text}. Try: samples of one length, or of alike lengths in a batch")
 
 
 def check_apart(splits: Splits) -> None:

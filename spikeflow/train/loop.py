@@ -20,7 +20,14 @@ from spikeflow.train import checkpoint, history
 from spikeflow.train.batches import Batch, Splits
 from spikeflow.train.device import WHERE, described, exact, moved, placed
 from spikeflow.train.epochs import Model, Score, evaluate, train_epoch
-from spikeflow.train.given import check_apart, check_classes, check_given, check_steps, first_batch
+from spikeflow.train.given import (
+    check_apart,
+    check_classes,
+    check_given,
+    check_padding,
+    check_steps,
+    first_batch,
+)
 from spikeflow.train.given import described as described_splits
 from spikeflow.train.health import SMALLER, check_shapes, check_weights
 from spikeflow.train.history import Epoch
@@ -114,6 +121,7 @@ def fit(
         check_steps(splits)
         batch = moved(first_batch(splits.train), place.device)
         check_shapes(net, batch.x)
+        check_padding(net, batch)
         if not place.ranks.alone:
             _gather(net, splits, batch, place)
         run = _Run(net, splits, recipe, session, place)

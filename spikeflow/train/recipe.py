@@ -257,6 +257,36 @@ class Recipe:
             raise DataError("recipe: training.device", repr(self.device), "cpu, cuda or cuda:NUMBER")
 
 
+def unused(recipe: Recipe) -> tuple[str, ...]:
+    """In words, of each key that does nothing what it does nothing without."""
+    kind, rule, costs = recipe.loss.kind, recipe.rule, recipe.regularise
+    random = rule.kind == "local" or (rule.kind == "eprop" and rule.feedback == "random")
+    needs: tuple[tuple[str, Any, str, bool, str], ...] = (
+        ("optimiser", recipe.optimiser, "momentum", recipe.optimiser.kind == "sgd", "kind sgd"),
+        ("schedule", recipe.schedule, "factor every", recipe.schedule.kind == "step", "kind step"),
+        ("loss", recipe.loss, "smoothing", kind in LOSSES[:2], "kind cross_entropy or per_step"),
+        ("loss", recipe.loss, "share level", kind == "tet", "kind tet"),
+        ("loss", recipe.loss, "correct incorrect", kind in ("rate", "count"), "kind rate or count"),
+        ("regularise", costs, "rate_low rate_high", costs.rate_weight > 0, "rate_weight"),
+        ("regularise", costs, "silence_least", costs.silence_weight > 0, "silence_weight"),
+        ("distillation", recipe.distillation, "file temperature", recipe.distillation.weight > 0, "weight"),
+        ("surrogate", recipe.surrogate, "epochs", bool(recipe.surrogate.last), "last"),
+        ("rule", rule, "steps", rule.kind == "truncated", "kind truncated"),
+        ("rule", rule, "feedback", rule.kind == "eprop", "kind eprop"),
+        ("rule", rule, "seed", random, "kind local, or eprop with feedback random"),
+    )
+    return tuple(
+        f"recipe: {table}.{key} does nothing without {table}.{wanted}"
+        for table, record, keys, used, wanted in needs
+        for key in keys.split()
+        if not used and getattr(record, key) != _default(record, key)
+    )
+
+
+def _default(record: Any, key: str) -> Any:
+    return next(f.default for f in fields(record) if f.name == key)
+
+
 _WORDS = {
     str(kind): words
     for kind, words in ((int, "a whole number"), (float, "a number"), (str, "text"), (bool, "true or false"))

@@ -135,10 +135,31 @@ def added(values: torch.Tensor, ranks: Ranks) -> torch.Tensor:
     return total
 
 
-def whole_rates(spikes: torch.Tensor, share: Share, ranks: Ranks) -> torch.Tensor:
-    """Spikes of each neuron a step and sample of the whole batch, as ``(1, 1, N)``, from a share's."""
-    own = spikes.flatten(2).sum((0, 1)) * float(share.counts)
-    return added(own, ranks)[None, None] / (len(spikes) * share.whole)
+def inside(share: Share) -> torch.Tensor | None:
+    """The mask ``(T, B)`` of a share whose samples are padded to one length; None where no step is padding.
+
+    Where every step has a label of its own, a mask says which labels count: all steps are the sample's.
+    """
+    mask, labels = share.batch.mask, share.batch.labels
+    return None if mask is None or labels.ndim == 2 or bool(mask.all()) else mask
+
+
+def moments(share: Share, ranks: Ranks, steps: int) -> float:
+    """How many steps of samples the whole batch has, without padding."""
+    mask = inside(share)
+    own = float(steps * share.batch.labels.shape[-1] if mask is None else mask.sum()) * share.counts
+    return own if ranks.alone else float(ranks.added(torch.tensor(own, dtype=torch.float64)))
+
+
+def rates(spikes: torch.Tensor, share: Share, ranks: Ranks, count: float) -> torch.Tensor:
+    """Spikes of each neuron a step and sample of the whole batch, as ``(1, 1, N)``, from a share's; `count`
+    is that of `moments`.
+    """
+    mask, flat = inside(share), spikes.flatten(2)
+    if mask is not None:
+        flat = torch.where(mask[..., None], flat, torch.zeros_like(flat))
+    own = flat.sum((0, 1)) * float(share.counts)
+    return (own if ranks.alone else added(own, ranks))[None, None] / count
 
 
 def _normalised(norm: Any, share: Share, ranks: Ranks, x: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from spikeflow.errors import FileError, UnsafeFile
+from spikeflow.errors import FileError, SpikeflowWarning, UnsafeFile
 from spikeflow.events import Spikes
 from spikeflow.ir.nodes import Input, Population, Sparse
 from spikeflow.readers import read_sonata
@@ -201,3 +201,39 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         (config.parent / name).write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
         with pytest.raises(FileError):
             read_sonata(config, DT)
+
+
+def _json(name: str, said: dict[str, Any]) -> Change:
+    return lambda folder: (folder / name).write_text(json.dumps(said))
+
+
+def _both(*changes: Change) -> Change:
+    return lambda folder: [change(folder) for change in changes]
+
+
+def test_parameters_of_synapses_are_refused_and_harmless_ones_not(tmp_path: Path) -> None:
+    """A sign in such a file was lost, and inhibition became excitation."""
+    table = _rewrite("edge_types.csv", "delay syn_weight\n100 static_synapse 1.5 40.0", "delay syn_weight dynamics_params\n100 static_synapse 1.5 40.0 inh.json")
+    with pytest.raises(FileError, match="type 100 of .* parameters of its synapses, sign, which are not read"):
+        read_sonata(circuit(tmp_path / "c", _both(table, _json("inh.json", {"sign": -1, "level_of_detail": "instantaneous"}))), DT)
+    read_sonata(circuit(tmp_path / "d", _both(table, _json("inh.json", {"level_of_detail": "instantaneous"}))), DT)
+    with pytest.raises(FileError):
+        read_sonata(circuit(tmp_path / "e", table), DT)
+
+
+def test_what_files_do_not_say_and_what_is_not_read_is_told(tmp_path: Path) -> None:
+    config = circuit(tmp_path / "c", _rewrite("edge_types.csv", "101 static_synapse 0.8 0.6\n", ""))
+    with pytest.warns(SpikeflowWarning, match="cells_cells: of 2 of 3 edges the files say no syn_weight; 1 is taken"):
+        read_sonata(config, DT)
+    said = json.loads(config.read_text()) | {"inputs": {"a": {"input_file": "spikes.h5"}}, "run": {"dt": 0.1}}
+    config.write_text(json.dumps(said))
+    with pytest.warns(SpikeflowWarning, match="its inputs, run are not read, only the circuit is"):
+        read_sonata(config, DT)
+
+
+def test_times_between_steps_are_told(tmp_path: Path) -> None:
+    with pytest.warns(SpikeflowWarning) as told:
+        read_sonata(circuit(tmp_path / "c"), 1.5e-3)
+    said = [str(one.message) for one in told]
+    assert any("cells 1: refractory periods: 1 of 1 lie between steps of 0.0015 s" in text for text in said)
+    assert any("delays of cells_cells: 2 of 3 lie between steps" in text for text in said)

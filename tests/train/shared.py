@@ -109,7 +109,11 @@ TASKS: dict[str, tuple[Callable[[], Sequential], Callable[[], Splits], Recipe]] 
         ),
     ),
     "integers": (lambda: _small(64, 10), lambda: splits(51), Recipe(epochs=2, weights=Weights(quantise_bits=6), optimiser=SGD)),
-    "lengths": (lambda: _small(5, 3, norm=True), _lengths, Recipe(epochs=2, loss=Loss(reading="mean"), optimiser=SGD)),
+    "lengths": (
+        lambda: _small(5, 3, norm=True),
+        _lengths,
+        Recipe(epochs=2, loss=Loss(reading="mean"), optimiser=SGD, regularise=Regularise(0.5, 0.05, 0.1, silence_weight=0.3, silence_least=4)),
+    ),
     "tet": (lambda: _small(5, 3), _lengths, Recipe(epochs=2, loss=Loss("tet", "sum", share=0.05), optimiser=SGD)),
     "count": (lambda: _small(5, 3), _lengths, Recipe(epochs=2, loss=Loss("count", "sum", correct=3.0, incorrect=0.5), optimiser=replace(SGD, rate=1e-3))),
     "steps": (_steps, _of_steps, Recipe(epochs=2, loss=Loss("per_step"), optimiser=SGD)),

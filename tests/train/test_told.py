@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,10 +15,10 @@ from torch import nn
 from spikeflow.errors import DataError, SpikeflowWarning, TrainingError
 from spikeflow.neurons import LIF, Integrator, Neuron, Sequential
 from spikeflow.train import loss
-from spikeflow.train.batches import Arrays, Coding, Splits
+from spikeflow.train.batches import Arrays, Batch, Coding, Splits
 from spikeflow.train.loop import fit
 from spikeflow.train.metric import accuracy, decision_steps
-from spikeflow.train.recipe import Loss, Optimiser, Recipe, Weights
+from spikeflow.train.recipe import Loss, Optimiser, Recipe, Regularise, Weights, of_table, unused
 
 DRAW = np.random.default_rng(2)
 OUTPUTS = torch.from_numpy(DRAW.normal(size=(6, 4, 3)).astype(np.float32))
@@ -161,3 +162,74 @@ def test_labels_of_steps_and_what_does_not_go_with_them() -> None:
     with pytest.raises(DataError, match=r"loss.reading: got mean, expected last: every step has a label"):
         trained(Splits(arrays(0, steps=True)), Recipe(epochs=1, loss=Loss(reading="mean")))
     assert trained(Splits(arrays(0, steps=True), arrays(1, steps=True))) == []
+
+
+class _Padded:
+    """Samples of 3 to 6 steps, padded with 0 to so many."""
+
+    def __init__(self, steps: int) -> None:
+        draw = torch.Generator().manual_seed(0)
+        lengths = torch.tensor([3, 6, 4, 5])
+        x = (torch.rand(6, 4, 8, generator=draw) < 0.5).float()
+        self.mask = torch.arange(steps)[:, None] < lengths
+        self.x = torch.zeros(steps, 4, 8)
+        self.x[:6] = x * self.mask[:6, :, None]
+        self.labels = torch.tensor([0, 1, 2, 0])
+
+    def __len__(self) -> int:
+        return 1
+
+    def epoch(self, number: int) -> Any:
+        return [Batch(self.x, self.labels, self.mask)]
+
+
+def _cells(*between: nn.Module) -> Sequential:
+    torch.manual_seed(3)
+    net = Sequential(nn.Linear(8, 16), *between, Neuron(LIF(0.8, 0.3)), nn.Linear(16, 3), Neuron(Integrator()))
+    nn.init.constant_(net.layers[0].bias, 0.2)  # so that neurons spike in the padding, too
+    return net
+
+
+@pytest.mark.parametrize("costs", (Regularise(5.0, 0.05, 0.1), Regularise(silence_weight=5.0, silence_least=9), Regularise(operations_weight=5.0)))
+def test_padding_costs_nothing(costs: Regularise) -> None:
+    found = []
+    for steps in (6, 15):
+        net = _cells()
+        fit(net, Splits(_Padded(steps)), Recipe(epochs=3, loss=Loss(reading="mean"), regularise=costs))
+        found.append(net.state_dict())
+    plain = _cells()
+    fit(plain, Splits(_Padded(6)), Recipe(epochs=3, loss=Loss(reading="mean")))
+    for name, value in found[0].items():
+        assert torch.allclose(value, found[1][name], atol=1e-5), name
+    assert not torch.allclose(found[0]["layers.0.weight"], plain.state_dict()["layers.0.weight"], atol=1e-4)
+
+
+def test_batch_norm_over_padding_is_told() -> None:
+    with pytest.warns(SpikeflowWarning, match=r"layers\.1 takes its statistics over all steps, 55% of the first batch are padding"):
+        fit(_cells(nn.BatchNorm1d(16)), Splits(_Padded(10)), Recipe(epochs=1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", SpikeflowWarning)
+        fit(_cells(), Splits(_Padded(10)), Recipe(epochs=1))
+
+
+IDLE: dict[str, dict[str, Any]] = {
+    "optimiser.momentum does nothing without optimiser.kind sgd": {"optimiser": {"momentum": 0.5}},
+    "schedule.every does nothing without schedule.kind step": {"schedule": {"every": 3}},
+    "loss.smoothing does nothing without loss.kind cross_entropy": {"loss": {"kind": "tet", "smoothing": 0.1}},
+    "loss.share does nothing": {"loss": {"share": 0.1}},
+    "loss.incorrect does nothing": {"loss": {"incorrect": 0.2}},
+    "regularise.rate_high does nothing without regularise.rate_weight": {"regularise": {"rate_high": 0.2}},
+    "distillation.file does nothing without distillation.weight": {"distillation": {"file": "ann.pt"}},
+    "surrogate.epochs does nothing without surrogate.last": {"surrogate": {"epochs": 4}},
+    "rule.steps does nothing without rule.kind truncated": {"rule": {"kind": "sltt", "steps": 3}},
+    "rule.seed does nothing": {"rule": {"kind": "eprop", "seed": 3}},
+}
+
+
+@pytest.mark.parametrize("said", IDLE)
+def test_keys_of_a_training_that_do_nothing_are_told(said: str) -> None:
+    assert [text for text in unused(of_table(Recipe, IDLE[said])) if said in text]
+    busy = {"optimiser": {"kind": "sgd", "momentum": 0.5}, "loss": {"kind": "tet", "share": 0.1}, "rule": {"kind": "truncated", "steps": 3}}
+    assert unused(of_table(Recipe, busy)) == unused(Recipe()) == ()
+    with pytest.warns(SpikeflowWarning, match="recipe: optimiser.momentum does nothing"):
+        fit(_cells(), Splits(_Padded(6)), Recipe(epochs=1, optimiser=Optimiser(momentum=0.5)))
