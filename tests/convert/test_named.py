@@ -129,3 +129,90 @@ def test_files_that_are_not_taken_are_named(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content + bytes(600))
     with pytest.raises(FileError, match=words):
         load(tmp_path / name)
+
+
+ODD = """
+import torch
+from torch import nn
+
+class Masked(nn.Module):
+    def __init__(self, persistent, seed):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 9), nn.Linear(9, 3)
+        if seed is not None:
+            torch.manual_seed(seed)
+        mask = (torch.rand(9) > 0.4).float()
+        if persistent is None:
+            self.mask = mask
+        else:
+            self.register_buffer("mask", mask, persistent=persistent)
+
+    def forward(self, x):
+        return self.last(torch.relu(self.first(x)) * self.mask)
+
+def masked(persistent=None, seed=None):
+    return Masked(persistent, seed)
+
+def tied():
+    net = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3))
+    net[2].weight = net[0].weight
+    return net
+
+def normed():
+    return nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 5)), nn.ReLU(), nn.Linear(5, 3))
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    (tmp_path / "odd.py").write_text(ODD)
+    return tmp_path / "odd.py"
+
+
+@pytest.mark.parametrize("ext", ["pt", "safetensors", "npz"])
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool])
+def test_whole_numbers_in_the_place_of_real_ones_are_told(ext: str, kind: torch.dtype, models: Path, tmp_path: Path) -> None:
+    """8-bit weights without their scale filled a network of floats without a word."""
+    state = {key: (v * 50).to(kind) if key == "0.weight" else v for key, v in _net().state_dict().items()}
+    path = tmp_path / f"net.{ext}"
+    if ext == "safetensors":
+        pytest.importorskip("safetensors.torch").save_file(state, path)
+    elif ext == "npz":
+        np.savez(path, **{key: value.numpy() for key, value in state.items()})
+    else:
+        torch.save(state, path)
+    told = read(path, f"{models}:net").warnings
+    word = str(kind).removeprefix("torch.")
+    assert len(told) == 1 and f"0.weight holds whole numbers ({word}), where the module has real ones" in told[0]
+
+
+@pytest.mark.parametrize("persistent", [None, False, True])
+def test_what_no_file_holds_and_a_function_draws_is_told(persistent: bool | None, odd: Path, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    state = {"first.weight": torch.randn(9, 6), "first.bias": torch.randn(9), "last.weight": torch.randn(3, 9), "last.bias": torch.zeros(3)}
+    if persistent:
+        state["mask"] = torch.ones(9)
+    torch.save(state, tmp_path / "net.pt")
+    told = read(tmp_path / "net.pt", f"{odd}:masked(persistent={persistent})").warnings
+    assert [("draws mask anew each time" in text) for text in told] == ([] if persistent else [True])
+    assert read(tmp_path / "net.pt", f"{odd}:masked(persistent={persistent}, seed=3)").warnings == ()
+
+
+def test_one_tensor_that_would_take_two_is_refused(odd: Path, tmp_path: Path) -> None:
+    sizes = {"0": (6, 6), "2": (6, 6), "4": (3, 6)}
+    torch.manual_seed(2)
+    state = {f"{name}.weight": torch.randn(size) for name, size in sizes.items()}
+    state |= {f"{name}.bias": torch.randn(size[0]) for name, size in sizes.items()}
+    torch.save(state, tmp_path / "net.pt")
+    with pytest.raises(FileError, match=r"0\.weight and 2\.weight are one tensor of the module"):
+        read(tmp_path / "net.pt", f"{odd}:tied")
+    torch.save({**state, "2.weight": state["0.weight"]}, tmp_path / "net.pt")
+    assert read(tmp_path / "net.pt", f"{odd}:tied").warnings == ()
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+def test_weights_that_hooks_compute_are_not_drawn(odd: Path, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 5)), nn.ReLU(), nn.Linear(5, 3))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    assert read(tmp_path / "net.pt", f"{odd}:normed").warnings == ()

@@ -126,7 +126,8 @@ def fitted(path: str, found: list[Reading], wanted: Shapes) -> tuple[dict[str, T
 def _taken_off(path: str, taken: Reading, tensors: Mapping[str, Tensor]) -> list[str]:
     """What is to be told where a wrapper's word was taken off the names."""
     kept = {id(tensor): name for name, tensor in tensors.items()}
-    first = next((n for n, t in taken.tensors.items() if id(t) in kept and kept[id(t)] != n), None)
+    # two names may stand for one tensor, so the module's own is looked for first
+    first = next((n for n, t in taken.tensors.items() if id(t) in kept and tensors.get(n) is not t), None)
     if first is None:
         return []
     now = kept[id(taken.tensors[first])]

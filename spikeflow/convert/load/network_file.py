@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from spikeflow.convert.load import archive, foreign, named, torchfile
+from spikeflow.convert.load import archive, filling, foreign, named, torchfile
 from spikeflow.convert.load.arch import HINT as ARCH_HINT
 from spikeflow.convert.load.arch import make_module
 from spikeflow.convert.load.checkpoint import Reading, few, fitted, modules, printable, readings
@@ -136,9 +136,12 @@ def _filled(saved: Saved, arch: str) -> Opened:
     """The module that the user's function makes, with the tensors of the file."""
     found = _named_tensors(saved)
     module = make_module(arch)
-    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    tensors, told = fitted(saved.path, found, wanted)
-    _fill(module, tensors, saved)
+    held = module.state_dict()
+    tensors, told = fitted(saved.path, found, {name: tuple(tensor.shape) for name, tensor in held.items()})
+    loaded = {key: saved.tensor(record) for key, record in tensors.items()}
+    filling.check_tied(saved.path, held, loaded)
+    told = (*told, *filling.of_other_kinds(saved.path, held, loaded), *filling.not_in_file(module, arch))
+    _fill(module, loaded, saved.path)
     return Opened(module.eval(), told)
 
 
@@ -159,11 +162,10 @@ def _named_tensors(saved: Saved) -> list[Reading]:
     return found
 
 
-def _fill(module: nn.Module, tensors: Mapping[str, Tensor], saved: Saved) -> None:
-    loaded = {key: saved.tensor(record) for key, record in tensors.items()}
+def _fill(module: nn.Module, loaded: Mapping[str, torch.Tensor], path: str) -> None:
     try:
         with torch.no_grad():
             module.load_state_dict(loaded, strict=False)
     except RuntimeError as error:
         reason = f"its tensors do not load into the module ({str(error).splitlines()[0][:200]})"
-        raise FileError(saved.path, reason, "the --arch that the file was trained with") from error
+        raise FileError(path, reason, "the --arch that the file was trained with") from error

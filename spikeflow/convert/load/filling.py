@@ -1,0 +1,84 @@
+"""What torch fills into a module without a word (another kind of numbers, two tensors for one), and what no
+file fills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import nn
+
+from spikeflow.convert.load.arch import make_module
+from spikeflow.errors import FileError
+
+_SHOWN = 4
+
+
+def check_tied(path: str, held: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor]) -> None:
+    """Raise FileError where one tensor of the module would take two that differ: the last would be both."""
+    first: dict[tuple[int, torch.Size], str] = {}
+    for name, tensor in held.items():
+        if name not in loaded or not tensor.numel() or tensor.is_meta:
+            continue
+        other = first.setdefault((tensor.data_ptr(), tensor.shape), name)
+        if other != name and not torch.equal(loaded[other], loaded[name]):
+            both = f"{other[:80]} and {name[:80]}"
+            reason = f"{both} are one tensor of the module, and the file holds two that differ"
+            raise FileError(path, reason, "the --arch that the file was trained with")
+
+
+def of_other_kinds(
+    path: str, held: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor]
+) -> Iterator[str]:
+    """That the file has whole numbers where the module has real ones, or the other way round."""
+    for whole, what in ((True, "whole numbers"), (False, "real numbers")):
+        names = [
+            name
+            for name, tensor in loaded.items()
+            if tensor.is_floating_point() != held[name].is_floating_point() == whole
+            and (whole or not torch.equal(tensor, tensor.round()))
+        ]
+        if names:
+            kind = str(loaded[names[0]].dtype).removeprefix("torch.")
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            other = "real" if whole else "whole"
+            yield (
+                f"{path}: {names[0][:80]}{more} holds {what} ({kind}), where the module has {other} ones; "
+                "they are taken as they stand, without a scale that may belong to them. Try: the network in "
+                "full precision"
+            )
+
+
+def not_in_file(module: nn.Module, arch: str) -> Iterator[str]:
+    """That a tensor of the module comes from no file and is drawn anew each time that it is made."""
+    if not any(True for _ in _beside(module)):
+        return
+    again = dict(_beside(make_module(arch)))
+    drawn = [
+        name
+        for name, tensor in _beside(module)
+        if name in again and not _alike(tensor, again[name])
+    ]
+    if drawn:
+        more = f" and {len(drawn) - _SHOWN} more" if len(drawn) > _SHOWN else ""
+        yield (
+            f"--arch {arch[:80]} draws {', '.join(drawn[:_SHOWN])}{more} anew each time: the file does not "
+            "hold it, so it is not what the network was trained with. Try: a buffer of the state dict "
+            "(register_buffer), or a seed within the function"
+        )
+
+
+def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:
+    same = a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout == torch.strided
+    return same and torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
+def _beside(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors of a module that are no part of its state dict, nor computed of it as by weight norm."""
+    for path, part in module.named_modules():
+        stored = part.state_dict().keys()
+        for name, value in (*part.named_buffers(recurse=False), *vars(part).items()):
+            kept = name in stored or any(other.startswith(f"{name}_") for other in stored)
+            if isinstance(value, torch.Tensor) and not kept and not value.is_meta:
+                yield f"{path}.{name}".lstrip("."), value.detach()
