@@ -12,7 +12,8 @@ from torch import nn
 from spikeflow.errors import DataError, GraphError, ShapeError
 from spikeflow.ir.graph import Edge
 from spikeflow.neurons.advance import Members, NetState, advance, inside_of
-from spikeflow.neurons.members import Timed, check_member, outputs_of, ports_of
+from spikeflow.neurons.layer import Neuron
+from spikeflow.neurons.members import Timed, bare, check_member, outputs_of, ports_of
 from spikeflow.neurons.stretch import check_stretch
 from spikeflow.neurons.wiring import FIRST, Wiring, wire
 
@@ -137,7 +138,8 @@ class Net(Timed):
         if not isinstance(nodes, Mapping) or not isinstance(past, Mapping):
             raise DataError("states", type(states).__name__, "what the network gave", "states=None to start")
         unknown = [n for n in (*nodes, *past) if n not in self.wiring.names and n not in self.wiring.depth]
-        missing = [n for n in self.wiring.depth if n not in past]
+        cells = [n for n, module in self.modules_by_name().items() if isinstance(bare(module), Neuron)]
+        missing = [n for n in self.wiring.depth if n not in past] + [n for n in cells if n not in nodes]
         if unknown or missing:
             got = f"states of {sorted(map(str, (*nodes, *past)))}"
             raise ShapeError("states", got, f"those that this network gave; not so: {(unknown + missing)[0]}")

@@ -69,6 +69,9 @@ def check_state(name: str, state: Any, names: tuple[str, ...], like: torch.Tenso
         raise ShapeError(
             name, f"a state of {got}", f"{len(names)}: {', '.join(names)}", "state=None to start"
         )
+    if (held := getattr(state, "_fields", names)) != names:
+        got = f"a state of {', '.join(map(str, held))}"
+        raise ShapeError(name, got, f"one of {', '.join(names)}", "the state of this layer, not another's")
     for part, value in zip(names, state, strict=True):
         check_tensor(f"{name}, state {part}", value, like)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from spikeflow.errors import DataError, GraphError
 from spikeflow.train.inside import drivers, members, network, spiking
@@ -118,6 +119,16 @@ class _Scaled:
 
 
 def _weighted(layer: nn.Module) -> list[nn.Parameter]:
-    """Parameters of the last module within a layer that has any."""
-    owners = [m for m in layer.modules() if any(True for _ in m.parameters(recurse=False))]
-    return list(owners[-1].parameters(recurse=False)) if owners else []
+    """Parameters of the last module within a layer that has any, those that its weights are made of among
+    them.
+    """
+    owners = [
+        m
+        for path, m in layer.named_modules()
+        if "parametrizations" not in path and (is_parametrized(m) or any(True for _ in m.parameters(False)))
+    ]
+    if not owners:
+        return []
+    made = owners[-1].parametrizations if is_parametrized(owners[-1]) else nn.ModuleList()
+    assert isinstance(made, nn.Module)
+    return [*owners[-1].parameters(recurse=False), *made.parameters()]

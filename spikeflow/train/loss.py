@@ -147,8 +147,8 @@ def van_rossum(spikes: torch.Tensor, targets: torch.Tensor, decay: float, mask: 
         raise ShapeError("targets", tuple(targets.shape), tuple(spikes.shape))
     if not 0 <= decay < 1:
         raise DataError("van Rossum: decay", decay, "a number from 0 to below 1")
-    weight, error = steps_of(spikes, mask), torch.zeros_like(spikes[0])
-    found = torch.zeros_like(spikes[0])
+    weight = steps_of(spikes, mask)
+    error = found = torch.zeros_like(spikes[0], dtype=weight.dtype)
     for now, wanted, inside in zip(spikes, targets, weight, strict=True):
         difference = torch.where(inside[:, None] > 0, now - wanted, torch.zeros_like(now))
         error = decay * error + difference

@@ -114,7 +114,7 @@ def _threshold(path: str, targets: list[nn.Module]) -> torch.Tensor | None:
             found.append(value.detach().flatten())
     if any(value.shape != found[0].shape or bool((value != found[0]).any()) for value in found[1:]):
         raise GraphError(path, "drives neurons of different thresholds", "a layer for each of them")
-    return found[0].clone() if found else None
+    return found[0] if found else None  # the neurons' own: a loaded threshold is the new one here, too
 
 
 @torch.no_grad()

@@ -24,22 +24,25 @@ def check_outputs(what: str, outputs: torch.Tensor) -> None:
 
 
 def steps_of(outputs: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """The mask ``(T, B)`` in the type of the outputs, 1 where a step counts.
+    """The mask ``(T, B)``, 1 where a step counts, in the type in which outputs are added up: theirs, float32
+    where that is of half precision, which counts no further than 256.
 
     Raises
     ------
     ShapeError, DataError
         For a mask of another shape or type, and a sample without a step.
     """
+    narrow = outputs.dtype in (torch.float16, torch.bfloat16)
+    dtype = torch.float32 if narrow else outputs.dtype
     if mask is None:
-        return outputs.new_ones(outputs.shape[:2])
+        return outputs.new_ones(outputs.shape[:2], dtype=dtype)
     if mask.shape != outputs.shape[:2] or mask.dtype is not torch.bool:
         got = f"{mask.dtype} of shape {tuple(mask.shape)}"
         raise ShapeError("mask", got, f"bools of shape {tuple(outputs.shape[:2])}, (steps, samples)")
     if not bool(mask.any(0).all()):
         empty = int((~mask.any(0)).nonzero()[0])
         raise DataError("mask", f"no step of sample {empty}", "at least one step of every sample")
-    return mask.to(outputs.dtype)
+    return mask.to(dtype)
 
 
 def last(outputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -52,7 +55,8 @@ def last(outputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def total(outputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """The sum over the steps that count."""
     # what lies outside is replaced, not multiplied: 0 times an infinity is no number
-    return torch.where(weight[..., None] > 0, outputs, torch.zeros_like(outputs)).sum(0)
+    inside = torch.where(weight[..., None] > 0, outputs, torch.zeros_like(outputs))
+    return inside.sum(0, dtype=weight.dtype)
 
 
 def mean(outputs: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from spikeflow.errors import DataError, ShapeError, SpikeflowWarning, Unsupporte
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Concat, Input, Linear, Output, Scale
 from spikeflow.neurons import (
+    ALIF,
     IF,
     LIF,
     DelayedLinear,
@@ -30,9 +31,11 @@ from spikeflow.neurons import (
 )
 from spikeflow.train import loss, metric
 from spikeflow.train.deploy import deployed
+from spikeflow.train.init import make_fire
 from spikeflow.train.inside import drivers
 from spikeflow.train.norm import MembraneNormLIF
 from spikeflow.train.quantise import quantised
+from spikeflow.train.reading import read
 from spikeflow.train.rules import Rule, backward
 
 LABELS = torch.tensor([0, 1, 2, 0])
@@ -213,3 +216,61 @@ def test_a_block_that_stands_in_two_places_is_folded_once() -> None:
     folded = deployed(net)
     assert torch.allclose(folded(x)[0], net(x)[0], atol=1e-5)
     assert not any(isinstance(part, nn.BatchNorm1d) for part in folded.modules())
+
+
+def test_spikes_of_half_precision_are_counted_beyond_256() -> None:
+    spikes = torch.zeros(600, 2, 3, dtype=torch.bfloat16)
+    spikes[:301, 0, 1] = 1
+    spikes[:302, 0, 2] = 1  # one more: both were 300 in bfloat16
+    spikes[:599, 1, 0] = 1
+    assert read(spikes, "sum").tolist() == [[0, 301, 302], [599, 0, 0]]
+    assert metric.accuracy(spikes, torch.tensor([2, 0]), reading="sum") == 1
+    wide = loss.count(spikes.float(), LABELS[:2], correct=301, incorrect=0)
+    assert torch.equal(loss.count(spikes, LABELS[:2], correct=301, incorrect=0), wide)
+    late = loss.van_rossum(spikes, torch.zeros_like(spikes), 0.99)
+    assert torch.allclose(late, loss.van_rossum(spikes.float(), torch.zeros(600, 2, 3), 0.99))
+    assert read(spikes, "mean", torch.arange(600)[:, None].expand(600, 2) < 599)[1, 0] == 1
+
+
+def test_a_state_is_that_of_its_own_neurons() -> None:
+    one, other = Neuron(ALIF()), Neuron(LIF(refractory=2))
+    _, state = one(torch.rand(3, 2, 4))
+    with pytest.raises(ShapeError, match="LIF: got a state of v, a, expected one of v, r"):
+        other(torch.rand(3, 2, 4), state)
+    assert torch.equal(one(torch.ones(3, 2, 4), tuple(state))[0], one(torch.ones(3, 2, 4), state)[0])
+    net = Net({"one": one, "two": other}, [Edge("input", "one"), Edge("one", "two"), Edge("two", "output")])
+    _, after = net(torch.rand(3, 2, 4))
+    with pytest.raises(ShapeError, match="not so: two"):
+        net(torch.rand(3, 2, 4), (dict(list(after.nodes.items())[:1]), after.past))
+
+
+def test_local_losses_belong_to_neurons() -> None:
+    net = Sequential(DelayedLinear(6, 8, 3), Neuron(LIF(0.8, 0.5)), nn.Linear(8, 3), Neuron(Integrator()))
+    with pytest.raises(UnsupportedLayer, match=r"layers\.0, rule local: DelayedLinear, which has no spikes"):
+        backward(Rule("local"), net, torch.rand(9, 4, 6), _loss)
+    backward(Rule("truncated", 3), net, torch.rand(9, 4, 6), _loss)
+    assert all(p.grad is not None for p in net.parameters())
+
+
+def test_firing_scales_biases_of_integer_weights_too() -> None:
+    net = _hidden()
+    with torch.no_grad():
+        net.layers[0].weight.mul_(0.01)
+        net.layers[0].bias.fill_(0.001)
+    quantised(net, 8)
+    found = make_fire(net, (torch.rand(9, 4, 6, generator=torch.Generator().manual_seed(1)) < 0.5).float(), 0.05, 0.3)
+    gain = found["layers.1"].gain
+    assert gain > 2 and torch.allclose(net.layers[0].bias, torch.full((8,), 0.001 * gain))
+
+
+def test_integers_follow_a_threshold_that_is_loaded() -> None:
+    def made(threshold: float) -> Sequential:
+        torch.manual_seed(0)
+        net = Sequential(nn.Linear(6, 8), Neuron(LIF(0.8, threshold)), nn.Linear(8, 3), Neuron(Integrator()))
+        quantised(net, 4)
+        return net
+
+    other, wanted = made(0.5), made(0.83)
+    assert not torch.equal(other.layers[0].weight, wanted.layers[0].weight)
+    other.load_state_dict(wanted.state_dict())
+    assert torch.equal(other.layers[0].weight, wanted.layers[0].weight)

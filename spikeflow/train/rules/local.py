@@ -13,6 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from spikeflow.errors import UnsupportedLayer
+from spikeflow.neurons.members import bare
+from spikeflow.neurons.stateless import neurons_in
 from spikeflow.train.rules.parts import Block, LossOf, parts_of
 
 
@@ -25,6 +28,10 @@ def backward(
     spikes: list[torch.Tensor] = []
     for block in hidden:
         cells: Any = block.cells
+        if not neurons_in(cells) and not getattr(bare(cells), "spikes", False):
+            hint = "neurons right behind a Linear or a convolution, or rule truncated"
+            what = f"{type(cells).__name__}, which has no spikes"
+            raise UnsupportedLayer(f"{block.path}, rule local", what, hint)
         spikes.append(cells(_currents(block, x))[0])
         x = spikes[-1].detach()
     current = _currents(last, x)
