@@ -16,6 +16,8 @@ from spikeflow.sim.result import Counts
 
 Array = npt.NDArray[Any]
 WORTH_A_WORD = 1e-3  # share of the values
+NARROW = 0.02  # of the calibrated range, within which all values of a run are hardly in the same unit
+ENOUGH = 64  # values, from which on that is looked at
 
 
 def input_range(described: InputRecord) -> tuple[float, float] | None:
@@ -51,7 +53,9 @@ def share_outside(network: Network, parts: Mapping[str, Array]) -> float | None:
 
 
 def outside_warnings(network: Network, parts: Mapping[str, Array]) -> tuple[str, ...]:
-    """What a user is to be told of the share outside of each input, where it is worth a word."""
+    """What a user is to be told of the share outside of each input, where it is worth a word, and of values
+    that all lie close together.
+    """
     warned = []
     for described in network.inputs:
         known, (count, size) = input_range(described), _outside(described, parts[described.node])
@@ -63,6 +67,27 @@ def outside_warnings(network: Network, parts: Mapping[str, Array]) -> tuple[str,
             f"to {known[1]:.4g} "
             "that the calibration samples and the input's coding cover, so answers may be wrong. "
             "Try: the preprocessing of the calibration samples, or calibration on samples like these"
+        )
+    return (*warned, *_narrow(network, parts))
+
+
+def _narrow(network: Network, parts: Mapping[str, Array]) -> tuple[str, ...]:
+    """What a user is to be told of inputs all of whose values, though not the same, lie close together in the
+    calibrated range, such as pixels of 0 to 1 where those of the calibration went to 255.
+    """
+    warned = []
+    for described in network.inputs:
+        x, known = parts[described.node], described.seen
+        if not known or x.size < ENOUGH:
+            continue
+        low, high, whole = float(x.min()), float(x.max()), known[1] - known[0]
+        if not 0 < high - low < NARROW * whole:
+            continue
+        of = "" if len(network.inputs) == 1 else f" of {described.node}"
+        warned.append(
+            f"all input values{of} lie between {low:.4g} and {high:.4g}, in "
+            f"{100 * (high - low) / whole:.2g} % of the range {known[0]:.4g} to {known[1]:.4g} of the "
+            "calibration samples: they may be in another unit. Try: the preprocessing of those"
         )
     return tuple(warned)
 
