@@ -109,7 +109,7 @@ def _rows(graph: Graph, name: str) -> int:
     bits = node.bits if isinstance(node, Procedural) else 8 * _held(node.weight).itemsize
     rows = min(count, prod(node.in_shape) * (node.reach + 1))
     delay = 0 if not node.reach else 1 if node.reach < 256 else 4
-    return count * (2 + (bits or 32) // 8 + delay) + 8 * rows
+    return count * (2 + (bits or 32) // 8 + delay) + 4 * rows + 8 * prod(node.in_shape)
 
 
 def _held(weight: Weight) -> Array:

@@ -166,15 +166,16 @@ private:
                 const int32_t first = std::max(0, p.at - slice.first), last = std::min(slice.count, p.at + p.blocks() * kBlock - slice.first);
                 if (first >= last) continue;
                 for (std::size_t i = 0; i < static_cast<std::size_t>(rows.sources()); ++i)
-                    for (std::size_t r = slice.row(i); r < slice.row(i + 1); ++r)
-                        if (const auto found = before(slice, r, last) - before(slice, r, first); found != 0)
-                            f(static_cast<std::size_t>(p.member), i, static_cast<uint32_t>(found), slice.of_source.empty() ? rows.longest : slice.delay[r]);
+                    each_row(rows, slice, i, [&](std::size_t begin, std::size_t count, int32_t delay) {
+                        const std::byte* const targets = slice.synapses.data() + begin * rows.stride();
+                        if (const auto found = before(targets, count, last) - before(targets, count, first); found != 0)
+                            f(static_cast<std::size_t>(p.member), i, static_cast<uint32_t>(found), delay);
+                    });
             }
     }
-    // How many synapses of a row lead to targets of the slice before this one, where a piece begins or ends.
-    std::ptrdiff_t before(const Slice<W>& slice, std::size_t row, int32_t target) const {
-        const std::byte* const targets = slice.synapses.data() + slice.start[row] * rows.stride();
-        const auto numbers = std::views::iota(std::ptrdiff_t{0}, static_cast<std::ptrdiff_t>(slice.start[row + 1] - slice.start[row]));
+    // How many of a row's targets come before this one of the slice, where a piece begins or ends.
+    static std::ptrdiff_t before(const std::byte* targets, std::size_t count, int32_t target) {
+        const auto numbers = std::views::iota(std::ptrdiff_t{0}, static_cast<std::ptrdiff_t>(count));
         const auto found = std::ranges::partition_point(numbers, [&](std::ptrdiff_t k) {
             uint16_t one;
             std::memcpy(&one, targets + k * static_cast<std::ptrdiff_t>(sizeof one), sizeof one);

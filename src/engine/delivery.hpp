@@ -17,19 +17,23 @@ namespace spikeflow {
 // A row that is due. `value` is what arrived, times the weight where that is one for all of the source's synapses.
 template <class A>
 struct Due {
-    uint32_t first, count;
-    int32_t delay;
+    uint32_t first;
+    uint16_t count;
     A value;
 };
 
 template <class A, class W>
 class Delivery {
 public:
-    // The slices of one share; all, where there is only one.
-    Delivery(const Rows<W>& rows, Share share) : rows_(rows), moments_(static_cast<std::size_t>(rows.longest) + 1) {
+    // The slices of one share; all, where there is only one. `by_delay` : `deliver_by_delay` will be asked for.
+    Delivery(const Rows<W>& rows, Share share, bool by_delay = false)
+        : rows_(rows), by_delay_(by_delay), moments_(static_cast<std::size_t>(rows.longest) + 1) {
         for (const Slice<W>& slice : rows.slices)
             if (share.count == 1 || slice.share == share.number) slices_.push_back(&slice);
-        for (Moment& moment : moments_) moment.rows.resize(slices_.size());
+        for (Moment& moment : moments_) {
+            moment.rows.resize(slices_.size());
+            moment.delays.resize(by_delay ? slices_.size() : 0);
+        }
     }
 
     void reset() {
@@ -58,17 +62,15 @@ public:
         const std::size_t begin = static_cast<std::size_t>(emitted) % moments_.size();
         const A each = rows_.weights.empty() ? value : static_cast<A>(static_cast<A>(rows_.weights[i]) * value);
         for (std::size_t s = 0; s < slices_.size(); ++s) {
-            const Slice<W>& slice = *slices_[s];
-            const std::size_t last = slice.row(i + 1);
-            for (std::size_t r = slice.row(i); r < last; ++r) {
-                const int32_t delay = slice.of_source.empty() ? rows_.longest : slice.delay[r];
-                const uint32_t first = slice.start[r], count = slice.start[r + 1] - first;
-                if (count == 0 || emitted + delay < now) continue;
+            each_row(rows_, *slices_[s], i, [&](uint32_t first, uint32_t count, int32_t delay) {
+                if (emitted + delay < now) return;
                 std::size_t at = begin + static_cast<std::size_t>(delay);
                 if (at >= moments_.size()) at -= moments_.size();
-                moments_[at].rows[s].push({first, count, delay, each});
-                moments_[at].synapses += count;
-            }
+                Moment& due = moments_[at];
+                due.rows[s].push({first, static_cast<uint16_t>(count), each});
+                due.synapses += count;
+                if (by_delay_) due.delays[s].push(delay);
+            });
         }
     }
 
@@ -112,12 +114,11 @@ public:
         Moment& now = moment(time);
         for (std::size_t s = 0; s < slices_.size(); ++s) {
             const Slice<W>& slice = *slices_[s];
-            std::span<const Due<A>> due = now.rows[s].span();
-            while (!due.empty()) {
-                std::size_t count = 1;
-                while (count < due.size() && due[count].delay == due[0].delay) ++count;
-                f(slice.first, slice.count, [&](A* sums) { add<false>(slice, due.first(count), sums, nullptr); });
-                due = due.subspan(count);
+            const std::span<const Due<A>> due = now.rows[s].span();
+            const Buffer<int32_t>& delays = now.delays[s];
+            for (std::size_t first = 0, last = 0; first < due.size(); first = last) {
+                while (last < due.size() && delays[last] == delays[first]) ++last;
+                f(slice.first, slice.count, [&](A* sums) { add<false>(slice, due.subspan(first, last - first), sums, nullptr); });
             }
         }
         clear(now);
@@ -130,6 +131,7 @@ private:
     };
     struct Moment {
         std::vector<Buffer<Due<A>>> rows;      // of each slice
+        std::vector<Buffer<int32_t>> delays;   // of these, where they are asked for
         Buffer<Single> single;                 // synapses of rows of which only a part is due
         std::size_t synapses = 0;
     };
@@ -138,27 +140,26 @@ private:
         int32_t source;
         A value;
     };
-    static constexpr std::size_t kAhead = 2048, kMostOfRow = 512;      // bytes on their way from memory
+    static constexpr std::size_t kAhead = 2048, kFetched = 512;        // bytes on their way from memory, and of one row
     static constexpr std::size_t kEarly = 4;                           // sources
-    static constexpr std::size_t kLine = 64 / sizeof(uint32_t), kMostLines = 4;
+    static constexpr std::size_t kLine = 64 / sizeof(Row), kMostLines = 4;
 
     void find_source(int32_t source) const {
-        for (const Slice<W>* slice : slices_) __builtin_prefetch((slice->of_source.empty() ? slice->start : slice->of_source).data() + source);
+        for (const Slice<W>* slice : slices_) __builtin_prefetch(slice->begins.data() + source);
     }
     void find_rows(int32_t source) const {
         for (const Slice<W>* slice : slices_) {
-            if (slice->of_source.empty()) continue;
-            const std::size_t first = slice->of_source[static_cast<std::size_t>(source)], last = slice->of_source[static_cast<std::size_t>(source) + 1];
-            for (std::size_t r = first; r <= std::min(last, first + kMostLines * kLine); r += kLine) {
-                __builtin_prefetch(slice->start.data() + r);
-                __builtin_prefetch(slice->delay.data() + r);
-            }
+            if (slice->rows.size() == 0) continue;
+            const Begin* const begin = slice->begins.data() + source;
+            const std::size_t first = begin->row, last = begin[1].row;
+            for (std::size_t r = first; r <= std::min(last, first + kMostLines * kLine); r += kLine) __builtin_prefetch(slice->rows.data() + r);
         }
     }
 
     Moment& moment(int64_t time) { return moments_[static_cast<std::size_t>(time) % moments_.size()]; }
     static void clear(Moment& moment) {
         for (Buffer<Due<A>>& rows : moment.rows) rows.clear();
+        for (Buffer<int32_t>& delays : moment.delays) delays.clear();
         moment.single.clear();
         moment.synapses = 0;
     }
@@ -167,7 +168,7 @@ private:
     void add(const Slice<W>& slice, std::span<const Due<A>> due, A* sums, uint8_t* met) const {
         const std::size_t stride = rows_.stride();
         const std::byte* const synapses = slice.synapses.data();
-        const auto bytes = [stride](const Due<A>& row) { return std::min(row.count * stride, kMostOfRow); };
+        const auto bytes = [stride](const Due<A>& row) { return std::min(row.count * stride, kFetched); };
         std::size_t ahead = 0, coming = 0;
         for (std::size_t k = 0; k < due.size(); ++k) {
             for (; ahead < due.size() && (ahead <= k || coming < kAhead); ++ahead) {
@@ -188,9 +189,11 @@ private:
         if (!kSame && due.value == A{1}) return add_values<kMark, kSame, true>(row, due, sums, met);
         add_values<kMark, kSame, false>(row, due, sums, met);
     }
-    // kOne: the value is 1, and a weight is added as it is.
+    // kOne: the value is 1, and a weight is added as it is. A function of its own, as within another one the compiler finds no
+    // registers for where weights and sums lie and loads them for every synapse. What GCC 12 concludes of it for its callers is
+    // wrong: it left out the calls that add floats, as if they wrote nothing.
     template <bool kMark, bool kSame, bool kOne>
-    static void add_values(const std::byte* row, const Due<A>& due, A* __restrict sums, uint8_t* met) {
+    [[gnu::noinline, gnu::noipa]] static void add_values(const std::byte* row, const Due<A>& due, A* __restrict sums, uint8_t* met) {
         const std::size_t count = due.count;
         const std::byte* const weights = row + count * sizeof(uint16_t);
         const A value = due.value;
@@ -211,6 +214,7 @@ private:
     }
 
     const Rows<W>& rows_;
+    const bool by_delay_;
     std::vector<const Slice<W>*> slices_;
     Buffer<Noted> noted_;                      // and not filed yet
     std::vector<Moment> moments_;              // what is due at step t in moments_[t % size]

@@ -88,6 +88,12 @@ public:
         const std::span<const std::byte> bytes = next(1);
         to = Pages<std::byte>::of(bytes.data(), bytes.size());
     }
+    template <class T>
+    void array(Pages<T>& to) {
+        const std::span<const std::byte> bytes = next(sizeof(T));
+        to = Pages<T>(bytes.size() / sizeof(T));
+        if (to.size() != 0) std::memcpy(to.data(), bytes.data(), bytes.size());
+    }
     void end() const {
         require(number_ == from_.numbers.size() && array_ == from_.arrays.size(), name_, "kept rows with more than belongs there");
     }
@@ -111,46 +117,47 @@ KeptRows kept_of(const Rows<W>& rows) {
     return kept;
 }
 
-inline bool rises(std::span<const uint32_t> borders, std::size_t last) {
-    if (borders.empty() || borders.front() != 0 || borders.back() != last) return false;
-    uint32_t falls = 0;
-    for (std::size_t i = 1; i < borders.size(); ++i) falls |= borders[i] < borders[i - 1];
-    return falls == 0;
-}
-
-// The largest target of a slice; of each row the targets stand before the weights.
+// The largest target of a source in a slice; of each row the targets stand before the weights.
 template <class W>
-uint16_t largest_target(const Slice<W>& slice, std::size_t stride) {
+uint16_t largest_target(const Rows<W>& rows, const Slice<W>& slice, std::size_t source) {
     uint16_t largest = 0;
-    for (std::size_t r = 0; r + 1 < slice.start.size(); ++r) {
-        const std::byte* const row = slice.synapses.data() + slice.start[r] * stride;
-        for (std::size_t k = 0; k < slice.start[r + 1] - slice.start[r]; ++k) {
+    each_row(rows, slice, source, [&](std::size_t first, std::size_t count, int32_t) {
+        const std::byte* const row = slice.synapses.data() + first * rows.stride();
+        for (std::size_t k = 0; k < count; ++k) {
             uint16_t target;
             std::memcpy(&target, row + k * sizeof target, sizeof target);
             largest = std::max(largest, target);
         }
-    }
+    });
     return largest;
 }
 
-// Rows of a slice end where the next begin, delays of a source rise within the range, and every target exists.
+// Whether the rows of a source lie where it begins and end where the next one does, at delays within the range. What they are
+// of is not added up in 32 bits: a file may say anything.
+template <class W>
+bool fits(const Rows<W>& rows, const Slice<W>& slice, std::size_t source) {
+    const Begin begin = slice.begins.data()[source], end = slice.begins.data()[source + 1];
+    if (end.row < begin.row || end.synapse < begin.synapse || end.row > slice.rows.size()) return false;
+    if (slice.rows.size() == 0) return end.synapse - begin.synapse <= kMostOfRow;
+    uint64_t delay = 0, synapses = begin.synapse;
+    for (uint32_t r = begin.row; r < end.row; ++r) {
+        const Row row = slice.rows.data()[r];
+        delay += row.later;
+        synapses += row.count;
+        if (delay > static_cast<uint64_t>(rows.longest) || (row.count != 0 && delay < static_cast<uint64_t>(rows.shortest))) return false;
+    }
+    return synapses == end.synapse;
+}
+
+// Rows of a slice end where the next begin, delays lie within the range, and every target exists.
 template <class W>
 void check_slice(const std::string& name, const Rows<W>& rows, const Slice<W>& slice, std::size_t sources) {
-    const std::size_t stride = rows.stride();
     const auto whole = [&](bool holds) { require(holds, name, "kept rows that do not fit each other"); };
-    whole(!slice.start.empty() && slice.start.back() < INT32_MAX && slice.synapses.size() == slice.start.back() * stride);
-    whole(rises(slice.start, slice.start.back()));
-    if (slice.of_source.empty()) {
-        whole(slice.delay.empty() && slice.start.size() == sources + 1);
-    } else {
-        whole(slice.of_source.size() == sources + 1 && slice.start.size() == slice.delay.size() + 1 && rises(slice.of_source, slice.delay.size()));
-        for (std::size_t i = 0; i < sources; ++i)
-            for (uint32_t r = slice.of_source[i]; r < slice.of_source[i + 1]; ++r) {
-                const int32_t before = r == slice.of_source[i] ? rows.shortest : slice.delay[r - 1] + 1;
-                require(slice.delay[r] >= before && slice.delay[r] <= rows.longest, name, "kept rows with delays out of order or range");
-            }
-    }
-    if (slice.start.back() != 0) require(largest_target(slice, stride) < slice.count, name, "a kept synapse to a target that does not exist");
+    whole(slice.begins.size() == sources + 1 && slice.size() < INT32_MAX && slice.synapses.size() == slice.size() * rows.stride());
+    whole(slice.begins.data()[0].row == 0 && slice.begins.data()[0].synapse == 0 && slice.begins.data()[sources].row == slice.rows.size());
+    for (std::size_t i = 0; i < sources; ++i) whole(fits(rows, slice, i));
+    for (std::size_t i = 0; i < sources; ++i)
+        if (slice.fan(i) != 0) require(largest_target(rows, slice, i) < slice.count, name, "a kept synapse to a target that does not exist");
 }
 
 // Whether rows that were read are cut like these slices, fit each other and lead nowhere but to targets; then they are counted.

@@ -22,26 +22,29 @@
 namespace spikeflow {
 
 // Puts the synapses of one source in order of delay and cuts them into rows.
-template <class W, class D>
+template <class D>
 class Cutter {
 public:
-    Cutter(Slice<W>& slice, std::size_t weight_bytes) : slice_(slice), weight_bytes_(weight_bytes) {}
+    explicit Cutter(std::size_t weight_bytes) : weight_bytes_(weight_bytes) {}
 
-    // `count` synapses from number `first` on, which lie at `synapses`, and their delays.
-    void cut(const D* delay, uint32_t first, std::size_t count, std::byte* synapses) {
-        if (count != 0) {
-            sort(delay, count);
-            whole_.assign({synapses, count * (sizeof(uint16_t) + weight_bytes_)});
-            for (std::size_t k = 0, last = 0; k < count; k = last) {
-                while (last < count && delay[order_[last]] == delay[order_[k]]) ++last;
-                slice_.delay.push_back(static_cast<int32_t>(delay[order_[k]]));
-                slice_.start.push_back(first + static_cast<uint32_t>(k));
-                synapses = gather(k, last, sizeof(uint16_t), whole_.data(), synapses);
-                synapses = gather(k, last, weight_bytes_, whole_.data() + count * sizeof(uint16_t), synapses);
-            }
+    // `count` synapses, which lie at `synapses`, and their delays.
+    void cut(const D* delay, std::size_t count, std::byte* synapses) {
+        if (count == 0) return;
+        sort(delay, count);
+        whole_.assign({synapses, count * (sizeof(uint16_t) + weight_bytes_)});
+        int64_t before = 0;
+        for (std::size_t k = 0, last = 0; k < count; k = last) {
+            const int64_t now = delay[order_[k]];
+            while (last < count && last - k < kMostOfRow && delay[order_[last]] == now) ++last;
+            for (; now - before > UINT16_MAX; before += UINT16_MAX) rows_.push({0, UINT16_MAX});
+            rows_.push({static_cast<uint16_t>(last - k), static_cast<uint16_t>(now - before)});
+            before = now;
+            synapses = gather(k, last, sizeof(uint16_t), whole_.data(), synapses);
+            synapses = gather(k, last, weight_bytes_, whole_.data() + count * sizeof(uint16_t), synapses);
         }
-        slice_.of_source.push_back(static_cast<uint32_t>(slice_.delay.size()));
     }
+    // Of all that was cut.
+    const Buffer<Row>& rows() const { return rows_; }
 
 private:
     static constexpr std::size_t kMostCounted = 4096;
@@ -66,8 +69,8 @@ private:
         return to;
     }
 
-    Slice<W>& slice_;
     std::size_t weight_bytes_;
+    Buffer<Row> rows_;
     Buffer<uint32_t> order_;
     Buffer<std::byte> whole_;
     std::vector<uint32_t> next_;
@@ -81,33 +84,45 @@ public:
         : layout_(layout), name_(name), from_(from), slice_(slice), watch_(watch), weight_bytes_(from.of_source.empty() ? sizeof(W) : 0) {}
 
     void make(std::size_t sources) {
-        std::vector<uint32_t>& fan = slice_.start;      // until delays cut it further
-        fan.assign(sources + 1, 0);
-        uint64_t total = 0;
-        from_.pairs(targets(), [&](int32_t source, int32_t target) {
-            watch_.tick();
-            const bool here = place(target) < static_cast<uint32_t>(slice_.count);
-            fan[static_cast<std::size_t>(source) + 1] += here;
-            total += here;
-        });
-        require(total < INT32_MAX, name_, "2**31 - 1 synapses or more");
-        for (std::size_t i = 0; i < sources; ++i) fan[i + 1] += fan[i];
-        slice_.synapses = Pages<std::byte>(static_cast<std::size_t>(total) * (sizeof(uint16_t) + weight_bytes_));
-        if (from_.shortest == from_.longest) store<uint8_t>(nullptr);
+        slice_.begins = Pages<Begin>(sources + 1);
+        const uint32_t most = count(sources);
+        slice_.synapses = Pages<std::byte>(slice_.size() * (sizeof(uint16_t) + weight_bytes_));
+        if (from_.shortest == from_.longest && most <= kMostOfRow) store<uint8_t>(nullptr);
         else if (from_.longest <= UINT8_MAX) delayed<uint8_t>();
         else if (from_.longest <= UINT16_MAX) delayed<uint16_t>();
         else delayed<int32_t>();
     }
 
 private:
+    // Where the synapses of each source begin; returns the most that one has.
+    uint32_t count(std::size_t sources) {
+        Begin* const begins = slice_.begins.data();
+        std::fill_n(begins, sources + 1, Begin{0, 0});
+        uint64_t total = 0;
+        from_.pairs(targets(), [&](int32_t source, int32_t target) {
+            watch_.tick();
+            const bool here = place(target) < static_cast<uint32_t>(slice_.count);
+            begins[static_cast<std::size_t>(source) + 1].synapse += here;
+            total += here;
+        });
+        require(total < INT32_MAX, name_, "2**31 - 1 synapses or more");
+        uint32_t most = 0;
+        for (std::size_t i = 0; i < sources; ++i) {
+            most = std::max(most, begins[i + 1].synapse);
+            begins[i + 1].synapse += begins[i].synapse;
+        }
+        return most;
+    }
+
     // Of a permuted layout the targets of a slice lie anywhere.
     Targets targets() const { return layout_.permuted ? Targets{0, layout_.size} : Targets{slice_.first, slice_.first + slice_.count}; }
     uint32_t place(int32_t target) const { return static_cast<uint32_t>(layout_.physical(target) - slice_.first); }
 
     template <class D>
     void store(D* delays) {
-        const std::vector<uint32_t> first = slice_.start;
-        std::vector<uint32_t> next(first.begin(), first.end() - 1);
+        const Begin* const begins = slice_.begins.data();
+        std::vector<uint32_t> next;
+        for (std::size_t i = 0; i + 1 < slice_.begins.size(); ++i) next.push_back(begins[i].synapse);
         std::byte* const synapses = slice_.synapses.data();
         const std::size_t stride = sizeof(uint16_t) + weight_bytes_;
         from_.each(targets(), [&](int32_t source, int32_t target, W weight, int32_t delay) {
@@ -120,8 +135,8 @@ private:
             if (weight_bytes_ == 0) {
                 std::memcpy(synapses + at * sizeof number, &number, sizeof number);
             } else {
-                std::byte* const row = synapses + first[i] * stride;
-                const std::size_t k = at - first[i], count = first[i + 1] - first[i];
+                std::byte* const row = synapses + begins[i].synapse * stride;
+                const std::size_t k = at - begins[i].synapse, count = slice_.fan(i);
                 std::memcpy(row + k * sizeof number, &number, sizeof number);
                 std::memcpy(row + count * sizeof number + k * sizeof weight, &weight, sizeof weight);
             }
@@ -130,18 +145,17 @@ private:
     }
     template <class D>
     void delayed() {
-        Buffer<D> delays(slice_.start.back());
+        Buffer<D> delays(slice_.size());
         store(delays.data());
-        const std::vector<uint32_t> first = std::move(slice_.start);
-        slice_.start.clear();
-        slice_.of_source.push_back(0);
-        Cutter<W, D> cutter(slice_, weight_bytes_);
-        for (std::size_t i = 0; i + 1 < first.size(); ++i) {
-            watch_.tick(first[i + 1] - first[i] + 1);
-            cutter.cut(delays.data() + first[i], first[i], first[i + 1] - first[i],
-                       slice_.synapses.data() + first[i] * (sizeof(uint16_t) + weight_bytes_));
+        Begin* const begins = slice_.begins.data();
+        Cutter<D> cutter(weight_bytes_);
+        for (std::size_t i = 0; i + 1 < slice_.begins.size(); ++i) {
+            watch_.tick(slice_.fan(i) + 1);
+            cutter.cut(delays.data() + begins[i].synapse, slice_.fan(i), slice_.synapses.data() + begins[i].synapse * (sizeof(uint16_t) + weight_bytes_));
+            begins[i + 1].row = static_cast<uint32_t>(cutter.rows().size());
         }
-        slice_.start.push_back(first.back());
+        slice_.rows = Pages<Row>(cutter.rows().size());
+        std::copy(cutter.rows().begin(), cutter.rows().end(), slice_.rows.data());
     }
 
     const Layout& layout_;
@@ -174,7 +188,7 @@ template <class W>
 std::vector<uint32_t> fans(const std::vector<Slice<W>>& slices, std::size_t sources) {
     std::vector<uint32_t> fan(sources, 0);
     for (const Slice<W>& slice : slices)
-        for (std::size_t i = 0; i < sources; ++i) fan[i] += slice.start[slice.row(i + 1)] - slice.start[slice.row(i)];
+        for (std::size_t i = 0; i < sources; ++i) fan[i] += slice.fan(i);
     return fan;
 }
 

@@ -186,8 +186,8 @@ private:
 template <class V, class A, class W>
 class RowRunner : public Arrivals<V, A> {
 public:
-    RowRunner(const RowNode<V, W>& node, const Context<V>& context)
-        : Arrivals<V, A>(node, context.share), node_(node), delivery_(node.rows, context.share) {}
+    RowRunner(const RowNode<V, W>& node, const Context<V>& context, bool by_delay = false)
+        : Arrivals<V, A>(node, context.share), node_(node), delivery_(node.rows, context.share, by_delay) {}
 
     void reset() override {
         Arrivals<V, A>::reset();

@@ -51,17 +51,50 @@ inline std::size_t place(Scope scope, std::size_t source, std::size_t synapse) {
     return scope == Scope::one ? 0 : scope == Scope::source ? source : synapse;
 }
 
+inline constexpr uint32_t kMostOfRow = UINT16_MAX;
+
+// Where a source begins: among the rows, and among the synapses.
+struct Begin {
+    uint32_t row, synapse;
+};
+
+// The synapses of one source and delay, behind those of the row before. `later` : than that row, or than its source emits. What
+// 16 bits do not hold takes several rows: of one delay, or empty ones that only wait.
+struct Row {
+    uint16_t count, later;
+};
+
 template <class W>
 struct Slice {
     int32_t share = 0, first = 0, count = 0;   // physical targets: `count` from `first` on
-    std::vector<uint32_t> of_source;           // rows of source i: of_source[i] to of_source[i + 1]
-    std::vector<int32_t> delay;                // of each row; both empty where all delays are equal: row = source
-    std::vector<uint32_t> start;               // of each row: its first synapse; the last row ends at the last
+    Pages<Begin> begins;                       // of each source, and of what would be the next
+    Pages<Row> rows;                           // none where all delays are equal: then a source has one row
     Pages<std::byte> synapses;                 // of a row of n: n targets less `first` in 16 bits, n weights
 
-    // The first row of a source; that of the next is one beyond its last.
-    std::size_t row(std::size_t source) const { return of_source.empty() ? source : of_source[source]; }
+    uint32_t fan(std::size_t source) const { return begins.data()[source + 1].synapse - begins.data()[source].synapse; }
+    std::size_t size() const { return begins.size() == 0 ? 0 : begins.data()[begins.size() - 1].synapse; }
 };
+
+template <class W>
+struct Rows;
+
+// f(first synapse, number of synapses, delay) for each row of a source in a slice that holds any, by delay.
+template <class W, class F>
+void each_row(const Rows<W>& rows, const Slice<W>& slice, std::size_t source, F f) {
+    const Begin* const begin = slice.begins.data() + source;
+    uint32_t first = begin->synapse;
+    if (slice.rows.size() == 0) {
+        if (begin[1].synapse != first) f(first, begin[1].synapse - first, rows.longest);
+        return;
+    }
+    int32_t delay = 0;
+    const Row* const last = slice.rows.data() + begin[1].row;
+    for (const Row* row = slice.rows.data() + begin->row; row != last; ++row) {
+        delay += row->later;
+        if (row->count != 0) f(first, uint32_t{row->count}, delay);
+        first += row->count;
+    }
+}
 
 template <class W>
 struct Rows {
@@ -75,11 +108,8 @@ struct Rows {
     // The longest delay of a source.
     int32_t reach(std::size_t source) const {
         int32_t longest_of_it = 0;
-        for (const Slice<W>& slice : slices) {
-            const std::size_t first = slice.row(source), last = slice.row(source + 1);
-            if (slice.start[first] == slice.start[last]) continue;
-            longest_of_it = std::max(longest_of_it, slice.of_source.empty() ? longest : slice.delay[last - 1]);
-        }
+        for (const Slice<W>& slice : slices)
+            each_row(*this, slice, source, [&](uint32_t, uint32_t, int32_t delay) { longest_of_it = std::max(longest_of_it, delay); });
         return longest_of_it;
     }
 };
@@ -88,10 +118,8 @@ struct Rows {
 template <class W, class F>
 void each_synapse(const Rows<W>& rows, const Slice<W>& slice, std::size_t source, F f) {
     const bool same = !rows.weights.empty();
-    for (std::size_t r = slice.row(source); r < slice.row(source + 1); ++r) {
-        const std::size_t first = slice.start[r], count = slice.start[r + 1] - first;
+    each_row(rows, slice, source, [&](std::size_t first, std::size_t count, int32_t delay) {
         const std::byte* const row = slice.synapses.data() + first * rows.stride();
-        const int32_t delay = slice.of_source.empty() ? rows.longest : slice.delay[r];
         for (std::size_t k = 0; k < count; ++k) {
             uint16_t target;
             std::memcpy(&target, row + k * sizeof target, sizeof target);
@@ -99,12 +127,12 @@ void each_synapse(const Rows<W>& rows, const Slice<W>& slice, std::size_t source
             if (!same) std::memcpy(&weight, row + count * sizeof target + k * sizeof weight, sizeof weight);
             f(slice.first + target, weight, delay);
         }
-    }
+    });
 }
 
 // Every field that is stored where rows are kept in a file (`kept_rows.hpp`), in one order; `fan` follows from them. Whoever
 // changes what rows are made of changes this list, `check_slice` there, and the number.
-inline constexpr int32_t kRowsFormat = 1;
+inline constexpr int32_t kRowsFormat = 2;
 
 template <class AnyRows, class Visit>
 void each_field(AnyRows& rows, Visit& visit) {
@@ -116,9 +144,8 @@ void each_field(AnyRows& rows, Visit& visit) {
         visit.number(slice.share);
         visit.number(slice.first);
         visit.number(slice.count);
-        visit.array(slice.of_source);
-        visit.array(slice.delay);
-        visit.array(slice.start);
+        visit.array(slice.begins);
+        visit.array(slice.rows);
         visit.array(slice.synapses);
     }
 }

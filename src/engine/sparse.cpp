@@ -31,7 +31,7 @@ template <class V, class W>
 class SparseRunner final : public RowRunner<V, V, W> {
 public:
     SparseRunner(const SparseNode<V, W>& node, const Context<V>& context)
-        : RowRunner<V, V, W>(node, context), exponent_(node.exponent), kernels_(kernels<V>(context.isa)) {}
+        : RowRunner<V, V, W>(node, context, node.exponent < 0), exponent_(node.exponent), kernels_(kernels<V>(context.isa)) {}
 
 protected:
     void deliver(int64_t time, Slot<V>& out) override {

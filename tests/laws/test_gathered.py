@@ -73,7 +73,9 @@ def test_any_program(seed: int) -> None:
     got = from_states(lambda: engine.prepare(graph, int(rng.integers(1, 3))), inputs, at, ["cells"])
     assert got.state == wanted.state
     live = engine.prepare(graph, 1).begin(1)
-    parts = [live.advance(stretch(inputs, a, b), b - a, states) for a, b in zip(at, at[1:], strict=False) if a < b]
+    parts = [
+        live.advance(stretch(inputs, a, b), b - a, states) for a, b in zip(at, at[1:], strict=False) if a < b
+    ]
     assert live.state() == wanted.state
     assert_equal(joined(parts), reference.prepare(graph)(inputs, STEPS, states), states)
 

@@ -126,9 +126,9 @@ def test_synapses_by_rule_that_there_is_no_room_for(monkeypatch: pytest.MonkeyPa
     with pytest.raises(NotEnoughMemory, match="synapses of the network") as caught:
         engine.prepare(net(0, 15_000))
     assert caught.value.needed > 1_500_000_000 * 7 > caught.value.room and "bits=8" in str(caught.value)
-    small = net(8, 200)  # 20 million synapses, 4 bytes each and rows
+    small = net(8, 200)  # 20 million synapses, 4 bytes each, rows, and where sources begin
     monkeypatch.setenv("SPIKEFLOW_MEMORY", "16M")
-    assert forecast.needs(small).rows == 20_000_000 * 4 + 8 * 100_000 * 9
+    assert forecast.needs(small).rows == 20_000_000 * 4 + 4 * 100_000 * 9 + 8 * 100_000
     with pytest.raises(NotEnoughMemory):
         engine.prepare(small)
     monkeypatch.setenv("SPIKEFLOW_MEMORY", "1G")
