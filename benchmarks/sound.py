@@ -34,7 +34,7 @@ VARIED: dict[str, dict[str, dict[str, Any]]] = {
         "base": {},
         "plain": {"data.hearing.variants": 1},
         "coarse": {"data.hearing.variants": 1, "data.hearing.ear": {"threshold": 0.5}},
-        "narrow": {"network.hidden": [128], "network.dropout": 0.2},
+        "wide": {"network.hidden": [256], "network.dropout": 0.4},
     },
     "keywords": {
         "base": {},
