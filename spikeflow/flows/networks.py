@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import prod
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.flows.recipe_file import Layers
 from spikeflow.ir.graph import Edge
 from spikeflow.ir.nodes import Shape
@@ -155,7 +156,18 @@ def neuron(layers: Layers, shape: tuple[int, ...]) -> Neuron:
         near = difflib.get_close_matches(unknown[0], known, 1)
         raise DataError("recipe: network.parameters", unknown[0], ", ".join(known), *near)
     model = kind(**{**layers.parameters, **_drawn(layers, shape)})
+    _tell_unfed(layers, model.inputs)
     return Neuron(model, learn, _surrogate(layers), shape)
+
+
+def _tell_unfed(layers: Layers, ports: tuple[str, ...]) -> None:
+    """Warn of ports that no layer of a recipe leads to: neurons read 0 there."""
+    fed = 2 if layers.kind == "two_point" else 1
+    if left := ports[fed:]:
+        text = f"recipe: network.neuron {layers.neuron} reads 0 at {', '.join(left)}: networks of kind "
+        text += f"{layers.kind} feed {ports[0]} alone"
+        hint = "a Net of one's own, whose edges lead to every port"
+        warnings.warn(f"{text}. Try: {hint}", SpikeflowWarning, stacklevel=2)
 
 
 def _learned(layers: Layers, name: str) -> Learned:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import nn
 
 from spikeflow.convert import capture_trained
-from spikeflow.errors import DataError
+from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.flows import recipe_file
 from spikeflow.flows.data import load
 from spikeflow.flows.networks import network
@@ -179,3 +180,20 @@ def test_a_row_without_a_shape_for_convolutions_is_told_the_key() -> None:
         network(Layers("conv"), (80,), 5)
     assert any("network.shape" in text for text in Layers("dense", shape=(2, 40)).unused())
     assert not Layers("conv_two_point", shape=(2, 40), feedback_gain=1.0).unused()
+
+
+@pytest.mark.parametrize(
+    ("kind", "neuron", "said"),
+    (
+        ("dense", "TwoPointLIF", "TwoPointLIF reads 0 at apical: networks of kind dense feed basal alone"),
+        ("recurrent", "DHLIF", "DHLIF reads 0 at branch2, branch3, branch4: networks of kind recurrent feed branch1 alone"),
+        ("dense", "EGRU", "EGRU reads 0 at reset, candidate, recurrent"),
+    ),
+)
+def test_ports_that_a_recipe_does_not_feed_are_told(kind: str, neuron: str, said: str) -> None:
+    with pytest.warns(SpikeflowWarning, match=f"recipe: network.neuron {said}"):
+        network(Layers(kind, (6,), neuron=neuron), (5,), 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network(Layers("two_point", (6,), neuron="TwoPointLIF"), (5,), 3)
+        network(Layers("dense", (6,), neuron="DHLIF", parameters={"branches": 1}), (5,), 3)
