@@ -8,6 +8,7 @@ Parameters are checked where they enter, and kept as read-only copies.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow import intake
-from spikeflow.errors import GraphError
+from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.frozen import Frozen
 from spikeflow.ir.nodes import Population, Shape
 from spikeflow.ir.ops import Ops, Recorder
@@ -27,6 +28,7 @@ from spikeflow.ir.program import Program
 Value = float | npt.NDArray[Any]
 RESETS = ("zero", "subtract")
 CONVENTIONS = ("raw", "normalised")
+FORGOTTEN = 2.0**-24  # of a state: nothing of it is left beside what arrives
 When = tuple[str, tuple[Any, ...]]  # the name of a choice, and with which of its values
 
 
@@ -186,7 +188,14 @@ def decay_from_tau(tau_s: Value, dt: float) -> Value:
     for name, seconds in (("a time constant", tau), ("dt", step)):
         if not (np.isfinite(seconds).all() and (seconds > 0).all()):
             raise GraphError("from_tau", f"{name} of {seconds} s", "finite numbers of seconds above 0")
-    return np.exp(-step / tau).astype(np.float32)
+    decay = np.exp(-step / tau).astype(np.float32)
+    for odd, what in ((decay == 1, "never fades"), (decay < FORGOTTEN, "is forgotten within a step")):
+        if odd.any():
+            some = np.broadcast_to(tau, decay.shape)[odd].flat[0]
+            text = f"a state of time constant {some:g} s at steps of {float(step.flat[0]):g} s {what}"
+            hint = "both in seconds, tau first"
+            warnings.warn(f"{text} in float32. Try: {hint}", SpikeflowWarning, stacklevel=3)
+    return decay
 
 
 def logarithm(model: str, value: npt.NDArray[Any]) -> Value:

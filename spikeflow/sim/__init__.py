@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
+from spikeflow.events import Spikes
 from spikeflow.files.opened import PathLike
 from spikeflow.ir.divided import divided_of
 from spikeflow.ir.graph import Graph
@@ -74,12 +75,14 @@ def run(
     Warns
     -----
     SpikeflowWarning
-        What `Result.warnings` holds: values beyond float32 (`spikeflow.sim.unbounded` says which are found).
+        For spikes that come after the last step. What `Result.warnings` holds: values beyond float32
+        (`spikeflow.sim.unbounded` says which are found).
 
     Raises
     ------
     DataError, SimulationError, GraphError
     """
+    _tell_late(inputs, steps)
     found = prepare(graph, engine, threads, ranks)(inputs, steps, record, progress, state)
     for text in found.warnings:
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
@@ -228,6 +231,14 @@ def keep_lowered(graph: Graph, path: PathLike, threads: int = 0) -> Runner:
     from spikeflow.sim import engine as native
 
     return native.keep(graph, path, threads)
+
+
+def _tell_late(inputs: RunInputs, steps: int) -> None:
+    """Warn of spikes that enter after the last step: more steps were meant, or shorter ones."""
+    for name, x in (inputs if isinstance(inputs, Mapping) else {"the input": inputs}).items():
+        if isinstance(x, Spikes) and (late := int((x.step >= steps).sum())):
+            text = f"{name}: {late} of {x.count} spikes come after the {steps} steps that are run"
+            warnings.warn(f"{text}. Try: steps={x.steps}", SpikeflowWarning, stacklevel=3)
 
 
 def _expect_task(graph: Graph, threads: int) -> None:

@@ -264,3 +264,11 @@ def test_repr_shows_the_model_as_it_is_now(model: NeuronModel) -> None:
 
 def test_repr_of_a_model_without_parameters() -> None:
     assert repr(Neuron(Integrator())) == "Neuron(Integrator())"
+
+
+@pytest.mark.parametrize(("tau", "dt", "said"), ((1e4, 1e-4, "time constant 10000 s at steps of 0.0001 s never fades"), (1e-3, 20, "0.001 s at steps of 20 s is forgotten")))
+def test_time_constants_that_float32_does_not_hold_are_told(tau: float, dt: float, said: str) -> None:
+    with pytest.warns(SpikeflowWarning, match=said):
+        LIF.from_tau(tau, dt)
+    with pytest.warns(SpikeflowWarning, match=said):
+        CubaLIF.from_tau(dt * 5, np.array([dt * 9, tau]), dt)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from spikeflow.errors import DataError, GraphError
-from spikeflow.neurons import LIF
+from spikeflow.errors import DataError, GraphError, SpikeflowWarning
+from spikeflow.events import Spikes
+from spikeflow.ir.projections import OneToOne
+from spikeflow.neurons import IF, LIF
 from spikeflow.populations import Populations
 from spikeflow.sim import Dense, Probe, prepare, run
 from tests.files.rule_network import rule_network
@@ -81,3 +84,18 @@ def test_a_graph_that_remembers_something_else_is_refused_by_name() -> None:
 
 def _without_output() -> dict[str, object]:
     return {name: node for name, node in rule_network().nodes.items() if name != "n out"}
+
+
+@pytest.mark.parametrize("engine", ("cpp", "reference"))
+def test_spikes_behind_the_last_step_are_told(engine: str) -> None:
+    net = Populations(1e-3)
+    net.add("E", IF(1.0), 2)
+    net.enter("x", 2)
+    net.project("x", "E", OneToOne(), 1.0, 1e-3)
+    late = Spikes([0, 0, 0], [0, 4, 7], [0, 1, 0], [1, 1, 1], 1, 10, (2,))  # type: ignore[arg-type]
+    with pytest.warns(SpikeflowWarning, match="x: 1 of 3 spikes come after the 7 steps that are run. Try: steps=10"):
+        found = run(net.graph(["E"]), {"x": late}, 7, engine=engine)
+    assert found.output.sum() == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert run(net.graph(["E"]), {"x": late}, 8, engine=engine).output.sum() == 2
