@@ -162,7 +162,7 @@ def neuron(layers: Layers, shape: tuple[int, ...]) -> Neuron:
 
 def _tell_unfed(layers: Layers, ports: tuple[str, ...]) -> None:
     """Warn of ports that no layer of a recipe leads to: neurons read 0 there."""
-    fed = 2 if layers.kind == "two_point" else 1
+    fed = 2 if layers.two_point and layers.hidden else 1
     if left := ports[fed:]:
         text = f"recipe: network.neuron {layers.neuron} reads 0 at {', '.join(left)}: networks of kind "
         text += f"{layers.kind} feed {ports[0]} alone"

@@ -196,4 +196,7 @@ def test_ports_that_a_recipe_does_not_feed_are_told(kind: str, neuron: str, said
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         network(Layers("two_point", (6,), neuron="TwoPointLIF"), (5,), 3)
+        network(_banded(), (24,), 5)
         network(Layers("dense", (6,), neuron="DHLIF", parameters={"branches": 1}), (5,), 3)
+    with pytest.warns(SpikeflowWarning, match="TwoPointLIF reads 0 at apical: networks of kind conv_two_point"):
+        network(_banded(()), (24,), 5)
