@@ -22,7 +22,7 @@ from spikeflow.sim import Counts, Result, State, forecast, prepare
 from spikeflow.sim.batch import DEFAULT, RunOptions, When, encode_batch, run_batch
 from spikeflow.sim.checkpoint import Checkpoint, digest
 from spikeflow.sim.early import Read, run_until_sure
-from spikeflow.sim.evaluation import Evaluation
+from spikeflow.sim.evaluation import Evaluation, too_short
 from spikeflow.sim.input_range import outside_warnings, share_outside, with_saturation
 from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, taken
 from spikeflow.sim.overflow import overflow_warnings
@@ -76,6 +76,7 @@ def evaluate(
     chosen = _chosen(network, options.output)
     parts = parted(network, array)
     told = _told(network, parts, given_steps(network, array), before + steps)
+    told += too_short(0 if options.keep_state else network.record.read_from, before + steps)
     told += _other_samples(network, parts, options.start)
     early, why = _early(network, options, chosen) if early else (False, ())
     told += why

@@ -27,6 +27,14 @@ _SHUFFLED = (
 )
 
 
+def too_short(read_from: int, steps: int) -> tuple[str, ...]:
+    """What is told of a run that leaves too few steps behind the one from which answers would be read."""
+    if not read_from or steps - read_from >= LEAST_READ:
+        return ()
+    text = f"answers are read from the beginning, not from step {read_from} on, since {steps} steps leave"
+    return (f"{text} fewer than {LEAST_READ} of them. Try: --steps {read_from + LEAST_READ} or more",)
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """Answers of a network.

@@ -157,3 +157,13 @@ def test_a_number_that_until_does_not_reach_is_told_and_not_recorded() -> None:
 def test_what_is_no_delay_is_told(text: str) -> None:
     with pytest.raises(ConversionError, match="--read-from"):
         of_text(text)
+
+
+def test_a_run_too_short_for_the_delay_is_told(made: Conversion) -> None:
+    """It read answers from the beginning without a word."""
+    x = X[:4]
+    assert not [text for text in classify(made.network, x).warnings if "not from step" in text]
+    for steps in (5, 6, 9):
+        (text,) = [t for t in classify(made.network, x, RunOptions(steps=steps)).warnings if "not from step" in t]
+        assert "not from step 6 on" in text and "--steps 10 or more" in text
+    assert not [t for t in classify(made.network, x, RunOptions(steps=10)).warnings if "not from step" in t]
