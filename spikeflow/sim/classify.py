@@ -77,9 +77,8 @@ def evaluate(
     parts = parted(network, array)
     told = _told(network, parts, given_steps(network, array), before + steps)
     told += too_short(0 if options.keep_state else network.record.read_from, before + steps)
-    told += _other_samples(network, parts, options.start)
     early, why = _early(network, options, chosen) if early else (False, ())
-    told += why
+    told += _other_samples(network, parts, options.start) + why
     kept = _kept(options.kept, steps, network.record.read_from - before)
     at_once = forecast.samples_at_once(
         network, array, forecast.Reading(before + steps, len(kept), options.batch)

@@ -109,3 +109,21 @@ def test_a_rare_channel_keeps_its_values(seed: int) -> None:
         values = x[:, channel][x[:, channel] > 0]
         wanted = values.max() if count < 20 else np.percentile(values, 99.9, method="inverted_cdf")
         assert abs(found[channel] - wanted) <= values.max() / BINS * 1.001
+
+
+def test_samples_that_leave_float32_are_named() -> None:
+    """One beyond the first few, which are compared, ended in an error of numpy's."""
+    import torch
+    from torch import nn
+
+    from spikeflow.convert import convert
+
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8, bias=False), nn.ReLU(), nn.Linear(8, 3))
+    with torch.no_grad():
+        net[0].weight *= 1e20
+    x = np.random.default_rng(1).normal(size=(80, 6)).astype(np.float32)
+    convert(net, x, steps=8)
+    x[40:] *= 1e25
+    with pytest.raises(DataError, match="samples on which 1 leaves float32"):
+        convert(net, x, steps=8)

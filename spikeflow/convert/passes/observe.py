@@ -140,11 +140,22 @@ def observe(graph: Graph, x: object, progress: Progress | None = None) -> Stats:
     first = _Extremes(names)
     answers = [outputs_of(graph, data[i : i + size], first.see) for i in _starts(data, size, progress, 0)]
     outputs = {name: np.concatenate([part[name] for part in answers]) for name in graph.outputs}
+    _check_finite(first.maximum, outputs)
     second = _Histograms(first.maximum)
     for i in _starts(data, size, progress, len(data)):
         forward(graph, data[i : i + size], second.see)
     found = {n: _finished(first, second, n, math.prod(graph.shapes[n][1:]) * len(data)) for n in names}
     return Stats(len(data), found, outputs, float(data.min()), float(data.max()))
+
+
+def _check_finite(maximum: Mapping[str, torch.Tensor], outputs: Mapping[str, Array]) -> None:
+    """Raise DataError where activations or answers left float32 on some sample."""
+    beyond = [name for name, highest in maximum.items() if not bool(torch.isfinite(highest).all())]
+    beyond += [name for name, values in outputs.items() if not np.isfinite(values).all()]
+    if beyond:
+        got = f"samples on which {beyond[0]} leaves float32"
+        hint = "samples in the unit that the network was trained with"
+        raise DataError("calibration data", got, "finite activations", hint)
 
 
 def batch_size(graph: Graph, samples: int) -> int:
