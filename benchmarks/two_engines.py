@@ -61,9 +61,8 @@ def compared(command: list[str], modules: list[str], pairs: int, biology: float)
     """CPU seconds a second of biology of both, and the quotients of pairs."""
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     both = [subprocess.Popen([*command, "--child", module], **pipes) for module in modules]
-    spent = np.zeros((pairs, 2))
+    spent, spikes = np.zeros((pairs, 2)), [0, 0]
     for k in range(pairs):
-        spikes = [0, 0]
         for which in (k % 2, 1 - k % 2):
             spent[k, which], spikes[which] = ask(both[which])
         assert spikes[0] == spikes[1], spikes

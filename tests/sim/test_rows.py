@@ -28,7 +28,7 @@ def network(targets: np.ndarray, weights: np.ndarray, delays: np.ndarray | None,
         "integers": lambda: Quantised(weights.astype(np.int32), Fixed(8)),
         "one weight": lambda: np.array([3], np.float32),
     }[kind]()
-    node = Sparse([0, 0, targets.size], targets, held, (2,), (TARGETS,), delays=delays)
+    node = Sparse(np.array([0, 0, targets.size]), targets, held, (2,), (TARGETS,), delays=delays)
     x = Input((2,), format=Fixed(8)) if kind == "integers" else Input((2,))
     return Graph({"x": x, "w": node, "out": Output()}, (Edge("x", "w"), Edge("w", "out")))
 
@@ -37,7 +37,7 @@ def expected(
     targets: np.ndarray, weights: np.ndarray, delays: np.ndarray, steps: int, kind: str
 ) -> np.ndarray:
     sums = np.zeros((steps, 1, TARGETS))
-    np.add.at(sums, (delays, 0, targets), 3 if kind == "one weight" else weights)
+    np.add.at(sums[:, 0], (delays, targets), 3 if kind == "one weight" else weights)
     return sums
 
 
