@@ -17,11 +17,13 @@ import argparse
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import median
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -30,7 +32,7 @@ from paired import ceiling
 from peers.converters import RECIPES, Task
 from record import Record
 
-from spikeflow.convert import Conversion, convert
+from spikeflow.convert import Conversion, convert, pipeline
 from spikeflow.convert.passes.forward import forward
 from spikeflow.errors import HardwareError, LossError, SpikeflowError, SpikeflowWarning
 from spikeflow.hw import map_network
@@ -39,6 +41,7 @@ from spikeflow.sim.classify import RunOptions, classify
 
 TIMES = (1, 2, 4, 8, 16, 32, 64, 128)
 CHIPS = ("loihi2", "spinnaker2")
+ROUNDS = 3  # of conversions that are timed beside each other
 CEILING = "levels of the ANN"
 
 
@@ -204,6 +207,37 @@ def other(study: Study, name: str) -> dict[str, Any]:
     }
 
 
+def seconds(study: Study) -> dict[str, Any]:
+    """What a conversion takes: ours by the default method and by its steps alone (before it is run on held-back
+    images), and the other converters', one after the other, `ROUNDS` times; medians of processor seconds.
+    """
+    assert study.given.module is not None
+    row, found = Row("binary", "percentile", 16), dict[str, list[float]]()
+    with patch.object(pipeline, "verify", _timed(pipeline.verify, found.setdefault("ours, held-back run", []))):
+        for _ in range(ROUNDS):
+            begun = time.process_time()
+            study.converted(row)
+            found.setdefault("ours", []).append(time.process_time() - begun)
+            for name, (function, recipe) in RECIPES.items():
+                x, calibration = (_pictures(p) for p in (study.images.x[:1], study.images.calibration))
+                task = Task(study.given.module(study.data), calibration, x, 1)
+                found.setdefault(name, []).append(function(task, recipe).convert_cpu_s)
+    return {"rounds": ROUNDS, "convert_cpu_s": {name: median(taken) for name, taken in found.items()}}
+
+
+def _timed(function: Callable[..., Any], taken: list[float]) -> Callable[..., Any]:
+    """The function, which notes its processor seconds."""
+
+    def called(*arguments: Any) -> Any:
+        begun = time.process_time()
+        try:
+            return function(*arguments)
+        finally:
+            taken.append(time.process_time() - begun)
+
+    return called
+
+
 def _pictures(x: np.ndarray) -> np.ndarray:
     """As torch modules take them: with an axis of channels."""
     return x if x.ndim == 4 else x[:, None]
@@ -242,6 +276,8 @@ def parts(study: Study, alphabets: tuple[str, ...] = ()) -> Iterator[tuple[str, 
         yield f"{study.name}: {row.name}", lambda row=row: measured(study, row)
     for name in RECIPES if study.name in COMPARED else ():
         yield f"{study.name}: {name}", lambda name=name: other(study, name)
+    if study.name in COMPARED:
+        yield f"{study.name}: seconds to convert", lambda: seconds(study)
     for alphabet in MAPPED[study.name]:
         for chip in CHIPS:
             part = f"{study.name}: {alphabet} on {chip}"
@@ -267,6 +303,8 @@ def main() -> None:
     args = parser.parse_args()
     warnings.simplefilter("ignore", SpikeflowWarning)  # the figures say it
     torch.set_num_threads(1)
+    # what torch loads for the first trace of a process is no conversion's, as no import of the others is
+    convert(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU()), np.ones((8, 2), np.float32), steps=1)
     sys.path.append(args.peers)
     record = Record(args.out, {"kind": "conversion", "images": args.images}, args.keep)
     for name in args.networks.split(","):

@@ -16,8 +16,8 @@ from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
 
 Array = npt.NDArray[Any]
-COUNTED = 2**25  # neurons x steps x samples that are counted, at most where that is more than the fewest
-SLOTS = 2**25  # neurons x steps x samples that are recorded at once
+COUNTED = 2**24  # neurons x steps x samples that are counted, at most where that is more than the fewest
+SLOTS = 2**24  # neurons x steps x samples that are recorded at once
 FEWEST = 8  # samples that are counted however large the network is
 
 

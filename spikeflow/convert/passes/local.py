@@ -59,8 +59,9 @@ class _Balancing:
 
     def see(self, name: str, value: torch.Tensor) -> None:
         column = (-1, *(1,) * (value.dim() - 2))
-        over = torch.relu(value.abs() - self.theta[name].float().reshape(column))
-        grown = self.theta[name] + 2 * ETA * over.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64)
+        over = value.abs().sub_(self.theta[name].float().reshape(column)).relu_()
+        axes = tuple(a for a in range(value.dim()) if a != 1)
+        grown = self.theta[name] + 2 * ETA * over.mean(axes, dtype=torch.float64)
         self.theta[name] = torch.minimum(grown, self.maximum[name])
         # in place, so that the nodes behind read what the threshold lets through
         most = self.theta[name].float().reshape(column)

@@ -78,8 +78,7 @@ def verify(case: Case, progress: Progress | None = None) -> tuple[Fidelity, tupl
     advice = ""
     if lossy(found):
         few = samples_tried(case.ann, LONGER * steps, FEWEST, len(x))
-        before = _judged(case.network, run, logits, few)
-        advice = _advice(case, x[:few], logits, before)
+        advice = _advice(case, x[:few], logits, run)
     return whole, fidelity_warnings(whole, advice)
 
 
@@ -154,14 +153,15 @@ def theta(graph: Graph, name: str) -> Array:
     return np.broadcast_to(node.params["threshold"], node.shape).ravel().astype(np.float64)
 
 
-def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) -> str:
+def _advice(case: Case, x: Array, logits: Mapping[str, Array], run: Evaluation) -> str:
     """The first option that, tried on the same samples, needs no warning; else the best of those that
-    help.
+    help. `run` is that of the network itself.
     """
+    found = _judged(case.network, run, logits, len(x))
     tried: list[tuple[float, str]] = []
     for option, make in case.alternatives.items():
         network = make()
-        other = _judged(network, evaluate(network, x, RunOptions(batch=_AT_ONCE)), logits, len(x))
+        other = _judged(network, _run_of(network, case, x, run), logits, len(x))
         share, error = _figures(other)
         of = " of their spread" if other.worst is not None and other.worst.spread_error is not None else ""
         them = "them" if len(x) == len(case.x[:VERIFIED]) else f"the first {len(x)}"
@@ -172,6 +172,14 @@ def _advice(case: Case, x: Array, logits: Mapping[str, Array], found: Fidelity) 
         if _helps(found, other):
             tried.append((share - error, text))
     return max(tried, default=(0.0, ""))[1]
+
+
+def _run_of(network: Network, case: Case, x: Array, run: Evaluation) -> Evaluation:
+    """The run of an alternative; where it differs in when it is read alone, the same run."""
+    record, own = network.record, case.network.record
+    if network.graph is case.network.graph and replace(record, read_from=own.read_from) == own:
+        return replace(run, read_from=record.read_from)
+    return evaluate(network, x, RunOptions(batch=_AT_ONCE))
 
 
 def _helps(before: Fidelity, after: Fidelity) -> bool:

@@ -33,7 +33,7 @@ from spikeflow.sim.classify import RunOptions, evaluate
 from spikeflow.typing import Array
 
 SAMPLES = 16
-VALUES = 2**25  # neurons x samples x steps whose spikes are held at once
+VALUES = 2**24  # neurons x samples x steps whose spikes are held at once
 LITTLE = 0.01  # of the activations: a part below it needs no change
 
 
