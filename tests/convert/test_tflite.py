@@ -219,6 +219,21 @@ def test_a_transposed_convolution_to_a_size_that_the_file_computes(tmp_path: Pat
     assert made[0].any()
 
 
+def test_a_linear_layer_along_an_axis_as_keras_writes_it(tmp_path: Path) -> None:
+    """Samples and places in one axis, between two shapes that the file computes of operators that are not taken."""
+    m, w = Lite(1, 6, 5), values(6, 4, 5)
+    size = m.add("REDUCE_PROD", m.add("SHAPE", 0, shape=(3,)), np.array([0], I32), shape=())
+    rows = m.add("RESHAPE", 0, m.add("PACK", size, np.array(5, I32), shape=(2,)), shape=(-1, 5))
+    h = m.add("FULLY_CONNECTED", rows, w, values(7, 4), shape=(-1, 4), FusedActivationFunction=1)
+    back = m.add("RESHAPE", h, m.add("PACK", size, np.array(6, I32), np.array(4, I32), shape=(3,)), shape=(-1, 6, 4))
+    out = m.add("FULLY_CONNECTED", m.add("RESHAPE", back, shape=(-1, 24)), values(8, 3, 24), -1, shape=(-1, 3))
+    path, x = m.save(tmp_path / "net.tflite", out), values(1, 7, 6, 5)
+    wanted = np.maximum(x @ w.T + values(7, 4), 0).reshape(7, 24) @ values(8, 3, 24).T
+    np.testing.assert_allclose(answered(path, x)[0], wanted, atol=1e-4)
+    found = convert(path, values(2, 60, 6, 5), steps=8)
+    np.testing.assert_allclose(forward(found.ann, x), wanted, atol=1e-4)
+
+
 def _small(m: Lite) -> int:
     """A convolution, a depthwise one, a mean, a linear layer, a softmax."""
     h = m.add("CONV_2D", 0, values(2, 4, 3, 3, 2), values(3, 4), shape=(1, 3, 4, 4), StrideH=2, StrideW=2, Padding=SAME, FusedActivationFunction=1)

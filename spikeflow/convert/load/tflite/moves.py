@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import torch
@@ -20,7 +21,10 @@ def shaped(node: LiteNode) -> Function:
 
     def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
         x = in_file(x)
-        target = [x.shape[0], *declared[1:]] if declared and declared[0] == -1 else declared
+        target = declared
+        if declared and declared[0] == -1:  # samples, or samples together with an axis of each
+            alone = prod(declared[1:]) == prod(int(n) for n in x.shape[1:])
+            target = [x.shape[0] if alone else -1, *declared[1:]]
         target = with_batch(x, target, node.batch)
         same = list(x.shape) == target
         return here(x if same else x.reshape(target))

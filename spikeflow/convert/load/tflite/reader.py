@@ -125,9 +125,7 @@ class _Reading:
         """The operators whose results are read: shapes, which the file declares, are not computed."""
         needed, kept = set(self.model.outputs), list[LiteOperator]()
         for operator in reversed(self.model.operators):
-            if needed & set(operator.writes) or operator.kind not in OPERATORS:
-                if operator.kind in ("SHAPE", "PACK") and not needed & set(operator.writes):
-                    continue
+            if needed & set(operator.writes):
                 kept.append(operator)
                 needed |= set(_values(operator)) - {-1}
         return kept[::-1]
