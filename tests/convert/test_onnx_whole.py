@@ -129,3 +129,17 @@ def test_a_resize_to_nothing_is_named(tmp_path: Path) -> None:
     assert isinstance(network, FileNetwork)
     with pytest.raises(UnsupportedLayer, match="a larger factor"):
         network(torch.zeros(2, 1, 2))
+
+
+@pytest.mark.parametrize(("factor", "taken"), [(0.5, True), (1 / 3, True), (0.6, False), (1.5, True)])
+def test_fewer_pixels_before_opset_11_are_told_apart_only_where_they_are_one(factor: float, taken: bool, tmp_path: Path) -> None:
+    """Which of two neighbours is read was not said then: torch took the one before, onnxruntime the one behind."""
+    m, x = Model(("n", 1, 10), 10), np.arange(20, dtype=F32).reshape(2, 1, 10)
+    network = read(m.save(tmp_path / "net.onnx", m.add("Resize", "x", np.array([1, 1, factor], F32)))).network
+    assert isinstance(network, FileNetwork)
+    if not taken:
+        with pytest.raises(UnsupportedLayer, match="between two neighbours"):
+            network(torch.from_numpy(x))
+        return
+    i = np.arange(int(10 * factor), dtype=F32)
+    np.testing.assert_array_equal(network(torch.from_numpy(x)).numpy(), x[..., np.floor(i / F32(factor)).astype(int)])

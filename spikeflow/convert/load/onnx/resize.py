@@ -110,7 +110,8 @@ def resized(node: Node, x: torch.Tensor, sizes: list[int], scales: list[float]) 
 def _places(node: Node, sizes: tuple[list[int], list[int], list[float]], how: str) -> list[Array]:
     """For each axis, the place that each new pixel is read from."""
     rounding = _ROUND.get(str(node.get("nearest_mode", "round_prefer_floor")))
-    if node.kind == "Upsample" or node.opset < 11:
+    before = node.kind == "Upsample" or node.opset < 11
+    if before:
         rounding = np.floor
     if rounding is None:
         raise node.refuse("by this nearest_mode", _HINT)
@@ -125,6 +126,8 @@ def _places(node: Node, sizes: tuple[list[int], list[int], list[float]], how: st
             x = (i + F32(0.5)) / F32(scale) - F32(0.5)
         else:
             raise node.refuse(f"of {how[:40]} coordinates", _HINT)
+        if before and scale < 1 and not np.array_equal(np.floor(x), np.ceil(x)):
+            raise node.refuse("to fewer pixels, between two neighbours", "an export of opset 11 or later")
         found.append(np.clip(rounding(x), 0, old - 1).astype(np.int64))
     return found
 
