@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
 
 from spikeflow.convert.capture.traced import Captured, capture
+from spikeflow.convert.choices import alternatives, balanced, made_for
 from spikeflow.convert.known import Known
 from spikeflow.convert.load import several
 from spikeflow.convert.load import source as sources
 from spikeflow.convert.options import ConvertOptions, Settings
-from spikeflow.convert.passes.balance import balance, readout_of
-from spikeflow.convert.passes.coding import encoded
+from spikeflow.convert.passes.balance import readout_of
 from spikeflow.convert.passes.differences import ready
 from spikeflow.convert.passes.fold import fold_batch_norm
 from spikeflow.convert.passes.methods import METHODS
 from spikeflow.convert.passes.observe import Progress, Stats, check_data, observe
-from spikeflow.convert.passes.pools import behind_neurons, pooled
+from spikeflow.convert.passes.pools import behind_neurons
 from spikeflow.convert.passes.silent import silenced, silent_layers
-from spikeflow.convert.passes.thresholds import Basis, Thresholds, percentile_thresholds, with_own
+from spikeflow.convert.passes.thresholds import Basis, Thresholds, with_own
 from spikeflow.convert.report import ConversionReport, final_verdicts, layer_reports, settled_report
 from spikeflow.convert.rules import with_modules
 from spikeflow.convert.trace.atengraph import AtenGraph
 from spikeflow.convert.trace.forecast import expect_room
 from spikeflow.convert.trace.usual import as_usual
-from spikeflow.convert.verify.answers import Alternatives, Case, in_levels, later, longer, verify, warn
+from spikeflow.convert.verify.answers import Case, verify, warn
 from spikeflow.convert.verify.calibrated import Calibration, calibrated
 from spikeflow.convert.verify.compare import compare
 from spikeflow.convert.verify.layer_errors import layer_errors
@@ -100,7 +100,7 @@ def convert(
     known = Known.of(calibration, stats, captured.outputs, options)
     scale, quiet = _scale(options, stats), silenced(folded.graph, stats)
     thresholds = _thresholds(ann, folded.graph, known, options, scale)
-    graph = _balanced(quiet, thresholds, options, scale)
+    graph = balanced(quiet, thresholds, options, scale)
     report = ConversionReport(
         captured.verdicts,
         layer_reports(graph, thresholds, stats),
@@ -111,9 +111,9 @@ def convert(
         scale,
     )
     case = Case(Network(graph, _record(graph, folded.graph, report, known)), folded.graph, known.held_back)
-    case = replace(case, for_steps=_made_for(quiet, thresholds, report, case.network))
+    case = replace(case, for_steps=made_for(quiet, thresholds, report, case.network))
     converted, report, thresholds = settled_report(case, report, thresholds, stats)
-    others = _alternatives(converted, quiet, thresholds, report, known.stats)
+    others = alternatives(converted, quiet, thresholds, report, known.stats)
     fidelity, of_run = verify(replace(case, network=converted, alternatives=others), progress)
     errors = layer_errors(converted, folded.graph, known.held_back, options)
     of_run = (*opening, *known.warnings(captured, options), *report.read_out.warnings, *of_run)
@@ -157,7 +157,7 @@ def _thresholds(ann: Graph, folded: Graph, known: Known, options: ConvertOptions
     quiet = silenced(folded, known.stats)
 
     def spiking(thresholds: Thresholds) -> Network:
-        graph, shape = _balanced(quiet, thresholds, options, scale), folded.shapes[folded.inputs[0]]
+        graph, shape = balanced(quiet, thresholds, options, scale), folded.shapes[folded.inputs[0]]
         coding, outputs = options.coding, known.outputs
         record = RunRecord(options.steps, coding, scale, options.seed, input_shape=shape, outputs=outputs)
         return Network(graph, record)
@@ -168,54 +168,6 @@ def _thresholds(ann: Graph, folded: Graph, known: Known, options: ConvertOptions
     # how answers are read is settled behind this where that was asked for
     asked = options.read_from or options.until or options.exit is not None
     return replace(found, read_from=0) if asked else found
-
-
-def _balanced(ann: Graph, thresholds: Thresholds, options: ConvertOptions, scale: float) -> Graph:
-    own = with_own(thresholds, ann)
-    made = balance(encoded(ann, options.coding), own, options.reset, scale, options.alphabet)
-    graph = pooled(made, options.max_pool)
-    stages.check(graph, "snn")
-    return graph
-
-
-def _made_for(
-    ann: Graph, thresholds: Thresholds, report: ConversionReport, network: Network
-) -> Callable[[int], Network] | None:
-    """What makes the network for so many steps; None where that changes nothing but its end."""
-    choose = thresholds.for_steps
-    if choose is None:
-        return None
-
-    def made(steps: int) -> Network:
-        graph = _balanced(ann, choose(steps), report.options, report.scale)
-        return Network(graph, replace(network.record, steps=steps))
-
-    return made
-
-
-def _alternatives(
-    converted: Network, ann: Graph, thresholds: Thresholds, report: ConversionReport, stats: Stats | None
-) -> Alternatives:
-    """Other choices that may answer better: reset by subtraction, a direct input, the usual percentile,
-    the first half of the steps not read, more steps.
-    """
-    found: dict[str, Callable[[], Network]] = {}
-    chosen, record = report.options, converted.record
-    if chosen.reset != "subtract":
-        other = replace(chosen, reset="subtract")
-        found["--reset subtract"] = lambda: Network(_balanced(ann, thresholds, other, report.scale), record)
-    if chosen.coding != "direct":
-        direct = replace(chosen, coding="direct")
-        found["--input direct"] = lambda: Network(
-            _balanced(ann, thresholds, direct, 1.0), replace(record, coding="direct", scale=1.0)
-        )
-    usual = ConvertOptions().percentile
-    if stats is not None and chosen.rule(True) == "percentile" and chosen.percentile < usual:
-        found[f"--percentile {usual:g}"] = lambda: Network(
-            _balanced(ann, percentile_thresholds(stats, usual), chosen, report.scale), record
-        )
-    more = longer(converted, _made_for(ann, thresholds, report, converted))
-    return {**found, **in_levels(converted, ann), **later(converted), **more}
 
 
 def _check_activations(graph: Graph) -> None:
