@@ -81,8 +81,9 @@ def measured(neurons: int, in_degree: int, threads: int, seconds: float) -> dict
 
 
 def answer(command: list[str]) -> dict[str, float]:
-    """The line of JSON that a process prints."""
-    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    """The line of JSON that a process prints last; GeNN lets make speak before it."""
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def child(neurons: int, in_degree: int, threads: int, seconds: float) -> dict[str, float]:
