@@ -191,7 +191,9 @@ private:
     }
     // kOne: the value is 1, and a weight is added as it is. A function of its own, as within another one the compiler finds no
     // registers for where weights and sums lie and loads them for every synapse. What GCC 12 concludes of it for its callers is
-    // wrong: it left out the calls that add floats, as if they wrote nothing.
+    // wrong: where a weight takes 4 bytes, one counter serves both reads (ivopts), one of them at an address made of numbers, without a
+    // base; that is taken for a read at null, behind which nothing runs (local-pure-const, modref), and the calls are left out.
+    // -fno-delete-null-pointer-checks, or no ivopts, leaves them in.
     template <bool kMark, bool kSame, bool kOne>
     [[gnu::noinline, gnu::noipa]] static void add_values(const std::byte* row, const Due<A>& due, A* __restrict sums, uint8_t* met) {
         const std::size_t count = due.count;
