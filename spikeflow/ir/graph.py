@@ -16,6 +16,7 @@ from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir.codec import encoded
 from spikeflow.ir.integers import Integers
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Poisson, Population, Shape, check_shape
+from spikeflow.ir.nodes.base import as_int, set_frozen
 from spikeflow.ir.outputs import check_source, expanded
 from spikeflow.ir.plastic import check_plastic
 from spikeflow.ir.whole import check_counting
@@ -39,6 +40,9 @@ class Edge:
     port: str = "in"
     delay: int = 0
     src_port: str = "out"
+
+    def __post_init__(self) -> None:
+        set_frozen(self, "delay", as_int(self.delay))
 
 
 @dataclass(frozen=True, eq=False)

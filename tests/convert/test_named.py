@@ -210,6 +210,15 @@ def test_one_tensor_that_would_take_two_is_refused(odd: Path, tmp_path: Path) ->
     assert read(tmp_path / "net.pt", f"{odd}:tied").warnings == ()
 
 
+def test_constants_with_zeros_left_out_are_not_drawn(odd: Path, tmp_path: Path) -> None:
+    """They lie in memory in another form, and were told as drawn anew."""
+    sparse = "    net = nn.Sequential(nn.Linear(6, 3))\n    net.near = torch.FORM(3).to_sparse()\n    return net\n"
+    odd.write_text(ODD + "".join(f"def {form}():\n{sparse.replace('FORM', f'{form}(3, 3) + 0 * torch.eye')}" for form in ("ones", "rand")))
+    torch.save(nn.Linear(6, 3).state_dict(prefix="0."), tmp_path / "net.pt")
+    assert read(tmp_path / "net.pt", f"{odd}:ones").warnings == ()
+    assert "draws near anew" in read(tmp_path / "net.pt", f"{odd}:rand").warnings[0]
+
+
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 def test_weights_that_hooks_compute_are_not_drawn(odd: Path, tmp_path: Path) -> None:
     torch.manual_seed(3)

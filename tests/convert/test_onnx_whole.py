@@ -93,6 +93,13 @@ def test_weights_that_the_file_rounds_as_it_runs(name: str, turned: bool, tmp_pa
     assert read(tmp_path / "net.onnx").warnings == ()
 
 
+def test_a_number_that_the_file_rounds_as_it_runs(tmp_path: Path) -> None:
+    """It has no axes: a file with one was refused, of the shape of its samples."""
+    m, pair = Model(("n", 5), 21), (np.array(0.02, F32), np.array(0, np.int8))
+    factor = m.add("DequantizeLinear", m.add("QuantizeLinear", np.array(0.513, F32), *pair), *pair)
+    agree(m, tmp_path / "net.onnx", values(random.Random(1), 4, 5), m.add("Mul", "x", factor))
+
+
 def test_such_weights_convert(tmp_path: Path) -> None:
     m, pair = Model(("n", 5), 21), (np.array(0.1, F32), np.array(0, np.int8))
     weight = m.add("DequantizeLinear", m.add("QuantizeLinear", values(random.Random(2), 5, 8), *pair), *pair)

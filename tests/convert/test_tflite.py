@@ -206,6 +206,14 @@ def test_a_reshape_whose_shape_the_file_computes(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, np.maximum(x, 0).reshape(5, 72) @ values(9, 4, 72).T, atol=1e-5)
 
 
+def test_a_reshape_that_leaves_samples_and_an_axis_open(tmp_path: Path) -> None:
+    m = Lite(1, 4, 3)
+    flat = m.add("RESHAPE", m.add("RELU", 0, shape=(-1, 4, 3)), shape=(-1, -1))
+    x = values(3, 5, 4, 3)
+    (found,) = answered(m.save(tmp_path / "net.tflite", m.add("FULLY_CONNECTED", flat, values(9, 2, 12), -1, shape=(-1, 2))), x)
+    np.testing.assert_allclose(found, np.maximum(x, 0).reshape(5, 12) @ values(9, 2, 12).T, atol=1e-5)
+
+
 def test_a_transposed_convolution_to_a_size_that_the_file_computes(tmp_path: Path) -> None:
     x, w = values(1, 3, 4, 5, 3), values(2, 2, 2, 2, 3)
     made = []

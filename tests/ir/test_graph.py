@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,22 @@ def test_a_delay_counts_on_its_edges_and_closes_a_loop() -> None:
     graph = Graph(nodes, edges)
     assert [graph.lag(e) for e in graph.edges] == [0, 5, 0, 0]
     assert graph.order.index("later") < graph.order.index("n")
+
+
+def test_steps_of_numpy_are_those_of_python() -> None:
+    """Delays out of an array were refused, though they are whole numbers."""
+    late, *_ = np.array([2, 5])
+    nodes = small(n=replace(cells(), start=late), later=Delay(late))
+    edges = (Edge("in", "n", "a"), Edge("n", "later", delay=late), Edge("later", "out"))
+    plain = (*edges[:1], Edge("n", "later", delay=2), *edges[2:])
+    same = Graph(small(n=replace(cells(), start=2), later=Delay(2)), plain)
+    assert Graph(nodes, edges).digest == same.digest
+    odd: tuple[Any, ...] = (True, 2.0, "2")
+    for steps in odd:
+        with pytest.raises(GraphError, match="delay of"):
+            Graph(small(later=Delay(steps)), (Edge("in", "later"), Edge("later", "out")))
+        with pytest.raises(GraphError, match="start .*whole number of steps"):
+            Graph(small(n=replace(cells(), start=steps)), (Edge("in", "n", "a"), Edge("n", "out")))
 
 
 def test_an_unconnected_port_of_a_population_has_its_shape() -> None:

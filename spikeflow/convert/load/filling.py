@@ -70,8 +70,9 @@ def not_in_file(module: nn.Module, arch: str) -> Iterator[str]:
 
 
 def _alike(a: torch.Tensor, b: torch.Tensor) -> bool:
-    same = a.shape == b.shape and a.dtype == b.dtype and a.layout == b.layout == torch.strided
-    return same and torch.equal(a.nan_to_num(), b.nan_to_num())
+    if (a.shape, a.dtype, a.layout) != (b.shape, b.dtype, b.layout):
+        return False
+    return torch.equal(*(tensor.to_dense().nan_to_num() for tensor in (a, b)))
 
 
 def _beside(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

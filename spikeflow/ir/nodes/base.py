@@ -14,6 +14,11 @@ Pair = tuple[int, int]
 MAX_ELEMENTS = 2**31 - 1  # indices are int32 in the engine
 
 
+def as_int(number: int) -> int:
+    """numpy's whole numbers as Python's, which files hold; anything else as it is, for the checks."""
+    return int(number) if isinstance(number, np.integer) else number
+
+
 def set_frozen(node: object, name: str, value: object) -> None:
     object.__setattr__(node, name, value)
 

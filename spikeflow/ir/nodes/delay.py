@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Array
-from spikeflow.ir.nodes.base import Shape
+from spikeflow.ir.nodes.base import Shape, as_int, set_frozen
 from spikeflow.ir.nodes.families import Passing, Plain
 
 LONGEST = 2**20 - 1  # steps, of an edge too
@@ -23,9 +23,12 @@ class Delay(Plain, Passing):
     steps: int
     ports = ("in",)
 
+    def __post_init__(self) -> None:
+        set_frozen(self, "steps", as_int(self.steps))
+
     def check(self, name: str) -> None:
         if type(self.steps) is not int or not 1 <= self.steps <= LONGEST:
-            raise GraphError(name, f"a delay of {self.steps!r} steps", f"1 to {LONGEST} steps")
+            raise GraphError(name, f"a delay of {self.steps!r} steps", f"a whole number, 1 to {LONGEST}")
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]

@@ -13,7 +13,7 @@ from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir.alphabet import BINARY, Alphabet, alphabet
 from spikeflow.ir.arrays import Array, check_finite, frozen
 from spikeflow.ir.fixed import Fixed
-from spikeflow.ir.nodes.base import Shape, check_broadcast, check_shape, set_frozen
+from spikeflow.ir.nodes.base import Shape, as_int, check_broadcast, check_shape, set_frozen
 from spikeflow.ir.program import Program
 
 
@@ -50,6 +50,7 @@ class Population(Frozen):
             arrays = {k: frozen(v, dtype) for k, v in getattr(self, name).items()}
             set_frozen(self, name, MappingProxyType(arrays))
         set_frozen(self, "formats", MappingProxyType(dict(self.formats)))
+        set_frozen(self, "start", as_int(self.start))
 
     @property
     def ports(self) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Population(Frozen):
                 "program's",
             )
         if type(self.start) is not int or self.start < 0:
-            raise GraphError(name, f"start {self.start!r} is no step, or before step 0")
+            raise GraphError(name, f"start {self.start!r}", "a whole number of steps, 0 or more")
         # a state may have the name of a param
         for what, array in (*self.params.items(), *self.initial.items()):
             check_broadcast(name, what, array.shape, self.shape)

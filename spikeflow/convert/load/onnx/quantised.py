@@ -62,8 +62,8 @@ def real(values: Any, scale: Any, zero: Any, axis: int = 1) -> torch.Tensor:
 
 def rounded(x: torch.Tensor, scale: Array, zero: Array, axis: int) -> torch.Tensor:
     """The values that stored ones stand for once they are rounded to whole numbers and cut to their range."""
-    ends, at = np.iinfo(zero.dtype), [1] * x.ndim
-    at[axis % x.ndim] = -1
+    ends = np.iinfo(zero.dtype)
+    at = [-1 if axis % x.ndim == n else 1 for n in range(x.ndim)]
     steps = (torch.from_numpy(np.array(v, np.float32).reshape(-1)) for v in (scale, zero))
     step, shift = (v.reshape(at if v.numel() > 1 else ()) for v in steps)
     whole = torch.clamp(torch.round(x / step) + shift, float(ends.min), float(ends.max))

@@ -23,7 +23,8 @@ def shaped(node: LiteNode) -> Function:
         x = in_file(x)
         target = declared
         if declared and declared[0] == -1:  # samples, or samples together with an axis of each
-            alone = prod(declared[1:]) == prod(int(n) for n in x.shape[1:])
+            rest, own = declared[1:], prod(int(n) for n in x.shape[1:])
+            alone = min(rest, default=0) < 0 or prod(rest) == own
             target = [x.shape[0] if alone else -1, *declared[1:]]
         target = with_batch(x, target, node.batch)
         same = list(x.shape) == target
