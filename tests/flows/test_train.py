@@ -43,7 +43,8 @@ epochs = 3
 [training.optimiser]
 rate = 1e-2
 """
-MORE = {"two_point": 'neuron = "TwoPointLIF"\nfeedback_gain = 1.0', "conv": "batch_norm = true"}
+CELLS = 'neuron = "TwoPointLIF"\nfeedback_gain = 1.0'
+MORE = {"two_point": CELLS, "conv_two_point": CELLS, "conv": "batch_norm = true"}
 
 
 def _raw(count: int = 60) -> tuple[np.ndarray, np.ndarray]:
