@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.files.opened import PathLike
@@ -75,8 +77,8 @@ def run(
     Warns
     -----
     SpikeflowWarning
-        For spikes that come after the last step. What `Result.warnings` holds: values beyond float32
-        (`spikeflow.sim.unbounded` says which are found).
+        For spikes and values that come after the last step. What `Result.warnings` holds: values beyond
+        float32 (`spikeflow.sim.unbounded` says which are found).
 
     Raises
     ------
@@ -234,11 +236,17 @@ def keep_lowered(graph: Graph, path: PathLike, threads: int = 0) -> Runner:
 
 
 def _tell_late(inputs: RunInputs, steps: int) -> None:
-    """Warn of spikes that enter after the last step: more steps were meant, or shorter ones."""
+    """Warn of what enters after the last step: more steps were meant, or a shorter input."""
     for name, x in (inputs if isinstance(inputs, Mapping) else {"the input": inputs}).items():
         if isinstance(x, Spikes) and (late := int((x.step >= steps).sum())):
-            text = f"{name}: {late} of {x.count} spikes come after the {steps} steps that are run"
-            warnings.warn(f"{text}. Try: steps={x.steps}", SpikeflowWarning, stacklevel=3)
+            what = f"{late} of {x.count} spikes come"
+        elif isinstance(x, Dense) and x.values.ndim and np.any(x.values[max(0, steps) :]):
+            what = "values that are not 0 come"
+        else:
+            continue
+        given = x.steps if isinstance(x, Spikes) else len(x.values)
+        text = f"{name}: {what} after the {steps} steps that are run. Try: steps={given}"
+        warnings.warn(text, SpikeflowWarning, stacklevel=3)
 
 
 def _expect_task(graph: Graph, threads: int) -> None:

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
 
 #if defined(SPIKEFLOW_X86) && defined(__linux__)
 #include <emmintrin.h>
-#include <sys/mman.h>
 
 #include "kernels.hpp"
 #include "layout.hpp"
@@ -136,17 +134,6 @@ std::shared_ptr<const Loop> Loop::make(const LoopText& text) {
     auto code = MachineCode::make(Compiler(text).compile());
     return code == nullptr ? nullptr : std::shared_ptr<const Loop>(new Loop(std::move(code)));
 }
-
-std::shared_ptr<const MachineCode> MachineCode::make(const std::vector<uint8_t>& code) {
-    void* const memory = mmap(nullptr, code.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return nullptr;
-    std::memcpy(memory, code.data(), code.size());
-    std::shared_ptr<const MachineCode> made(new MachineCode(memory, code.size()));
-    // systems may forbid it
-    return mprotect(memory, code.size(), PROT_READ | PROT_EXEC) == 0 ? made : nullptr;
-}
-
-MachineCode::~MachineCode() { munmap(memory_, size_); }
 
 // Of 32 vectors those with a lane that is not idle.
 static uint32_t awake_of(const uint16_t* idle) {

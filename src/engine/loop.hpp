@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "machine_code.hpp"
 #include "operations.hpp"
 
 namespace spikeflow {
@@ -29,8 +30,6 @@ struct LoopText {
     std::size_t places = 0;                        // in all
     bool stores_output = false;                    // also as values, at its place
 };
-
-class MachineCode;
 
 class Loop {
 public:

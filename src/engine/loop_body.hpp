@@ -13,14 +13,6 @@
 
 namespace spikeflow {
 
-// Vector registers from here on hold what every loop needs: operands on their way, those of a formula, and constants.
-inline constexpr int kLeast = 22, kFirst = 23, kOther = 24, kSecond = 25, kOne = 26, kMagnitude = 27, kZero = 28, kX = 29, kY = 30, kZ = 31;
-// Mask registers: conditions that are known, and the lanes that hold neurons.
-inline constexpr int kFirstMask = 2, kMasks = 5, kLaneMask = 7;
-inline constexpr int kEqual = 0, kNotEqual = 4, kLess = 0x11, kNotLess = 0x1D;    // of a NaN only the second holds
-inline constexpr Gpr kKept[] = {rbx, rbp, r12, r13, r14, r15};
-inline constexpr uint32_t kFixed[] = {0x3F800000, 0x7FFFFFFF};                    // 1, and all but the sign
-
 constexpr Place vector_place(int number) { return {Place::Kind::vector, number}; }
 
 // The pair that a compiled instruction is made of; `second` is `copy` where it is one operation.
@@ -55,6 +47,14 @@ inline bool takes(Op op) {
 
 class LoopBody {
 protected:
+    // Vector registers from here on hold what every loop needs: operands on their way, those of a formula, and constants.
+    static constexpr int kLeast = 22, kFirst = 23, kOther = 24, kSecond = 25, kOne = 26, kMagnitude = 27, kZero = 28, kX = 29, kY = 30, kZ = 31;
+    // Mask registers: conditions that are known, and the lanes that hold neurons.
+    static constexpr int kFirstMask = 2, kMasks = 5, kLaneMask = 7;
+    static constexpr int kEqual = 0, kNotEqual = 4, kLess = 0x11, kNotLess = 0x1D;    // of a NaN only the second holds
+    static constexpr Gpr kKept[] = {rbx, rbp, r12, r13, r14, r15};
+    static constexpr uint32_t kFixed[] = {0x3F800000, 0x7FFFFFFF};                    // 1, and all but the sign
+
     // `free` vector registers, from 0 on, may be given to the program.
     LoopBody(const LoopText& text, int free) : text_(text), free_(static_cast<std::size_t>(free)) { give_registers(); }
 
@@ -130,7 +130,6 @@ protected:
         return masked_ || held(place) ? vector_place(value(place, spare)) : address(place);
     }
     void store(std::size_t place, int from) { a_.vector(vmovups_store, from, 0, address(place), -1, {masked_ ? kLaneMask : 0}); }
-
 
     // What `dst` becomes, in the vector register `to`.
     void instruction(const LoopText::Instruction& i, int to) {
@@ -262,22 +261,6 @@ protected:
 private:
     std::size_t free_, turn_ = 0;
     std::vector<std::size_t> given_, kept_, known_;    // places of which values, pointers or conditions are in registers
-};
-
-// Machine code in memory of its own, null where the system forbids it.
-class MachineCode {
-public:
-    static std::shared_ptr<const MachineCode> make(const std::vector<uint8_t>& code);
-    ~MachineCode();
-    MachineCode(const MachineCode&) = delete;
-
-    template <class Call>
-    void run(Call* call) const { reinterpret_cast<void (*)(Call*)>(memory_)(call); }
-
-private:
-    MachineCode(void* memory, std::size_t size) : memory_(memory), size_(size) {}
-    void* memory_;
-    std::size_t size_;
 };
 
 }  // namespace spikeflow

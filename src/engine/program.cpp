@@ -58,8 +58,9 @@ void Program<R>::check(const std::string& node, const ProgramText& text) const {
     const auto count = static_cast<int64_t>(text.code.size());
     require(within(count, 1, kMaxInstructions), node, "a program of 0 or more than 4096 instructions");
     require(text.constants.size() == text.code.size(), node, "constants and instructions differ in number");
-    for (const int64_t n : {text.inputs, text.states, text.params, text.carried})
+    for (const int64_t n : {text.inputs, text.states, text.params})
         require(within(n, 0, kMaxInstructions), node, "too many inputs, states or params");
+    require(within(text.carried, 0, text.states), node, "more states are carried than there are");
     for (std::size_t i = 0; i < text.code.size(); ++i) check_instruction<R>(node, text, i);
     require(within(text.output, 0, count - 1), node, "the output is not a register");
     require(static_cast<int64_t>(text.next_states.size()) == text.states, node, "next states and states differ in number");

@@ -73,7 +73,10 @@ private:
 
 }  // namespace
 
-std::shared_ptr<const StepLoop> StepLoop::make(const LoopText& text, const Sinks& sinks) {
+std::shared_ptr<const StepLoop> StepLoop::make(LoopText text, const Sinks& sinks) {
+    // no end of a step looks at them once more
+    text.inputs.clear();
+    text.states.clear();
     const bool simple = std::all_of(text.code.begin(), text.code.end(), [](const auto& i) { return takes(i.op); });
     if (best_isa() != Isa::avx512 || !simple) return nullptr;
     auto code = MachineCode::make(Compiler(text, sinks).compile());
@@ -88,7 +91,7 @@ void StepLoop::run(float* const* places, int32_t n, float least) const {
 
 #else
 
-std::shared_ptr<const StepLoop> StepLoop::make(const LoopText&, const Sinks&) { return nullptr; }
+std::shared_ptr<const StepLoop> StepLoop::make(LoopText, const Sinks&) { return nullptr; }
 void StepLoop::run(float* const*, int32_t, float) const {}
 
 #endif

@@ -18,7 +18,7 @@ struct Sinks {
 class StepLoop {
 public:
     // Null where there is no way.
-    static std::shared_ptr<const StepLoop> make(const LoopText& text, const Sinks& sinks);
+    static std::shared_ptr<const StepLoop> make(LoopText text, const Sinks& sinks);
     void run(float* const* places, int32_t n, float least) const;
 
 private:

@@ -210,6 +210,23 @@ def test_one_tensor_that_would_take_two_is_refused(odd: Path, tmp_path: Path) ->
     assert read(tmp_path / "net.pt", f"{odd}:tied").warnings == ()
 
 
+@pytest.mark.parametrize("kept", ["0.weight", "2.weight"])
+def test_a_file_may_hold_a_tied_tensor_once(kept: str, odd: Path, tmp_path: Path) -> None:
+    """`safetensors.torch.save_model` leaves the other name out; without the tie it is missing."""
+    sizes = {"0": (6, 6), "2": (6, 6), "4": (3, 6)}
+    torch.manual_seed(2)
+    state = {f"{name}.bias": torch.randn(size[0]) for name, size in sizes.items()}
+    state |= {kept: torch.randn(6, 6), "4.weight": torch.randn(3, 6)}
+    pytest.importorskip("safetensors.torch").save_file(state, tmp_path / "net.safetensors")
+    opened = read(tmp_path / "net.safetensors", f"{odd}:tied")
+    assert opened.warnings == () and isinstance(opened.network, nn.Module)
+    held = opened.network.state_dict()
+    assert torch.equal(held["0.weight"], state[kept]) and torch.equal(held["2.weight"], state[kept])
+    (tmp_path / "loose.py").write_text(ODD.replace("    net[2].weight = net[0].weight\n", ""))
+    with pytest.raises(FileError, match=r"missing [02]\.weight"):
+        read(tmp_path / "net.safetensors", f"{tmp_path / 'loose.py'}:tied")
+
+
 def test_constants_with_zeros_left_out_are_not_drawn(odd: Path, tmp_path: Path) -> None:
     """They lie in memory in another form, and were told as drawn anew."""
     sparse = "    net = nn.Sequential(nn.Linear(6, 3))\n    net.near = torch.FORM(3).to_sparse()\n    return net\n"

@@ -99,3 +99,16 @@ def test_spikes_behind_the_last_step_are_told(engine: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert run(net.graph(["E"]), {"x": late}, 8, engine=engine).output.sum() == 2
+
+
+def test_values_behind_the_last_step_are_told() -> None:
+    net = Populations(1e-3)
+    net.add("E", IF(1.0), 2)
+    net.feed("x", "E")
+    values = np.zeros((5, 1, 2), np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(net.graph(["E"]), {"x": Dense(values)}, 3)
+    values[4, 0, 1] = 1
+    with pytest.warns(SpikeflowWarning, match="x: values that are not 0 come after the 3 steps that are run. Try: steps=5"):
+        assert run(net.graph(["E"]), {"x": Dense(values)}, 3).output.shape == (3, 1, 2)

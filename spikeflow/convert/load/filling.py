@@ -4,28 +4,52 @@ file fills.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from spikeflow.convert.load.arch import make_module
+from spikeflow.convert.load.checkpoint import Reading
 from spikeflow.errors import FileError
 
 _SHOWN = 4
 
 
+def with_tied(found: Sequence[Reading], held: Mapping[str, torch.Tensor]) -> list[Reading]:
+    """Readings with every name of a tensor that the module knows by several: a file may hold it by one alone,
+    as `save_model` of safetensors writes it.
+    """
+    more = []
+    for reading in found:
+        tensors = dict(reading.tensors)
+        for names in _tied(held):
+            present = next((name for name in names if name in tensors), None)
+            if present is not None:
+                tensors = dict.fromkeys(names, tensors[present]) | tensors
+        more.append(replace(reading, tensors=tensors))
+    return more
+
+
 def check_tied(path: str, held: Mapping[str, torch.Tensor], loaded: Mapping[str, torch.Tensor]) -> None:
     """Raise FileError where one tensor of the module would take two that differ: the last would be both."""
-    first: dict[tuple[int, torch.Size], str] = {}
+    for names in _tied(held):
+        first, *others = (name for name in names if name in loaded)
+        for other in others:
+            if not torch.equal(loaded[first], loaded[other]):
+                both = f"{first[:80]} and {other[:80]}"
+                reason = f"{both} are one tensor of the module, and the file holds two that differ"
+                raise FileError(path, reason, "the --arch that the file was trained with")
+
+
+def _tied(held: Mapping[str, torch.Tensor]) -> list[list[str]]:
+    """The names of each tensor that has several."""
+    names = dict[tuple[int, torch.Size], list[str]]()
     for name, tensor in held.items():
-        if name not in loaded or not tensor.numel() or tensor.is_meta:
-            continue
-        other = first.setdefault((tensor.data_ptr(), tensor.shape), name)
-        if other != name and not torch.equal(loaded[other], loaded[name]):
-            both = f"{other[:80]} and {name[:80]}"
-            reason = f"{both} are one tensor of the module, and the file holds two that differ"
-            raise FileError(path, reason, "the --arch that the file was trained with")
+        if tensor.numel() and not tensor.is_meta:
+            names.setdefault((tensor.data_ptr(), tensor.shape), []).append(name)
+    return [each for each in names.values() if len(each) > 1]
 
 
 def of_other_kinds(
@@ -55,11 +79,7 @@ def not_in_file(module: nn.Module, arch: str) -> Iterator[str]:
     if not any(True for _ in _beside(module)):
         return
     again = dict(_beside(make_module(arch)))
-    drawn = [
-        name
-        for name, tensor in _beside(module)
-        if name in again and not _alike(tensor, again[name])
-    ]
+    drawn = [name for name, tensor in _beside(module) if name in again and not _alike(tensor, again[name])]
     if drawn:
         more = f" and {len(drawn) - _SHOWN} more" if len(drawn) > _SHOWN else ""
         yield (

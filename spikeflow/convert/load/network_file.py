@@ -137,7 +137,8 @@ def _filled(saved: Saved, arch: str) -> Opened:
     found = _named_tensors(saved)
     module = make_module(arch)
     held = module.state_dict()
-    tensors, told = fitted(saved.path, found, {name: tuple(tensor.shape) for name, tensor in held.items()})
+    wanted = {name: tuple(tensor.shape) for name, tensor in held.items()}
+    tensors, told = fitted(saved.path, filling.with_tied(found, held), wanted)
     loaded = {key: saved.tensor(record) for key, record in tensors.items()}
     filling.check_tied(saved.path, held, loaded)
     told = (*told, *filling.of_other_kinds(saved.path, held, loaded), *filling.not_in_file(module, arch))
