@@ -84,6 +84,7 @@ RESIDUAL = (
     *(Row("binary", "auto", t, True) for t in (8, 64, 128)),
     Row("binary", "percentile", 128),
     Row("differential:3", "percentile-for-steps", 32),
+    Row("multi-threshold:3", "percentile", 32),
 )
 LARGE = (
     Row("multi-threshold:3", "percentile", 32),
