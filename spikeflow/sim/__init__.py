@@ -6,15 +6,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
-from spikeflow.events import Spikes
 from spikeflow.files.opened import PathLike
 from spikeflow.ir.divided import divided_of
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.record import expect_graph
-from spikeflow.sim.inputs import Constant, Dense, RunInputs
+from spikeflow.sim.inputs import Constant, Dense, RunInputs, within
 from spikeflow.sim.latency import Latency
 from spikeflow.sim.learned import with_weights
 from spikeflow.sim.records import Asked, Probe
@@ -84,7 +81,7 @@ def run(
     ------
     DataError, SimulationError, GraphError
     """
-    _tell_late(inputs, steps)
+    inputs, steps = within(inputs, steps)
     found = prepare(graph, engine, threads, ranks)(inputs, steps, record, progress, state)
     for text in found.warnings:
         warnings.warn(text, SpikeflowWarning, stacklevel=2)
@@ -132,6 +129,7 @@ class Runner(Protocol):
         """Run for so many steps, from `state` or from the initial one.
 
         Without `keep_state` the result has no `state`, which saves its memory where nothing goes on from it.
+        What comes after the last step is told by a SpikeflowWarning.
         """
         ...
 
@@ -159,7 +157,10 @@ class Live(Protocol):
         record: Sequence[Asked] = (),
         progress: Progress | None = None,
     ) -> Result:
-        """Run so many further steps; `inputs` begin with the first of them. The result holds no state."""
+        """Run so many further steps; `inputs` begin with the first of them. The result holds no state.
+
+        What comes after the last of them is told by a SpikeflowWarning: the next piece does not begin there.
+        """
         ...
 
     def state(self) -> State:
@@ -233,20 +234,6 @@ def keep_lowered(graph: Graph, path: PathLike, threads: int = 0) -> Runner:
     from spikeflow.sim import engine as native
 
     return native.keep(graph, path, threads)
-
-
-def _tell_late(inputs: RunInputs, steps: int) -> None:
-    """Warn of what enters after the last step: more steps were meant, or a shorter input."""
-    for name, x in (inputs if isinstance(inputs, Mapping) else {"the input": inputs}).items():
-        if isinstance(x, Spikes) and (late := int((x.step >= steps).sum())):
-            what = f"{late} of {x.count} spikes come"
-        elif isinstance(x, Dense) and x.values.ndim and np.any(x.values[max(0, steps) :]):
-            what = "values that are not 0 come"
-        else:
-            continue
-        given = x.steps if isinstance(x, Spikes) else len(x.values)
-        text = f"{name}: {what} after the {steps} steps that are run. Try: steps={given}"
-        warnings.warn(text, SpikeflowWarning, stacklevel=3)
 
 
 def _expect_task(graph: Graph, threads: int) -> None:

@@ -29,8 +29,8 @@ from spikeflow.sim.inputs import (
     Expected,
     RunInputs,
     expect_rows,
-    expect_steps,
     rows_in,
+    within,
 )
 from spikeflow.sim.latency import Calls, Latency
 from spikeflow.sim.lower import BEST_ISA, Lowered, is_fixed, lower
@@ -138,6 +138,7 @@ class Engine:
         `progress` is called with (samples done, samples) about every 50 ms; an exception it raises, or
         Ctrl-C, ends the run.
         """
+        inputs, steps = within(inputs, steps)
         if state is not None:
             rows_of(state)
             check(state, self.graph, self.layout)
@@ -239,6 +240,7 @@ class LiveEngine:
         """Run so many further steps; `inputs` begin with the first of them."""
         begun = time.perf_counter()
         self._expect_whole()
+        inputs, steps = within(inputs, steps)
         run = _Stretch(self._engine, inputs, steps, record, self._done)
         before = int(self._done.max())
         self._engine.expect_room(run, run.samples, before)
@@ -293,7 +295,6 @@ class _Stretch:
         record: Sequence[Asked],
         done: Array | None = None,
     ) -> None:
-        expect_steps(steps)
         self.engine, self.graph, self.steps = engine, engine.graph, steps
         self.wanted = engine.process.wanted(self.graph, record)
         engine.process.expect_records(self.wanted)

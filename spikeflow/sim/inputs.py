@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikeflow.errors import DataError, SimulationError
+from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.intake import array_of
 from spikeflow.ir import stages
@@ -138,10 +139,36 @@ def rows_of(x: RunInput, rows: Array) -> RunInput:
     return Spikes(*columns, len(rows), x.steps, x.shape, x.integers)
 
 
-def expect_steps(steps: int) -> None:
-    """Raise SimulationError unless there is something to run."""
+def expected_steps(steps: object) -> int:
+    """How many steps are run; SimulationError unless there is something to run."""
     if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 1:
         raise SimulationError("run", f"{steps} steps", "at least one step, a whole number")
+    return int(steps)
+
+
+def within(inputs: RunInputs, steps: object, level: int = 3) -> tuple[RunInputs, int]:
+    """The steps that are run, and of the inputs what comes within them; what comes later is told by a
+    warning, `level` calls above: more steps were meant, or a shorter input.
+    """
+    count = expected_steps(steps)
+    if not isinstance(inputs, Mapping):
+        return _cut("the input", inputs, count, level + 1), count
+    cut: dict[str, RunInput] = {}
+    for name, x in inputs.items():  # a comprehension would be a call more in Python 3.11
+        cut[name] = _cut(name, x, count, level + 1)
+    return cut, count
+
+
+def _cut(name: str, x: RunInput, steps: int, level: int) -> RunInput:
+    if isinstance(x, Spikes) and (late := int((x.step >= steps).sum())):
+        what, given = f"{late} of {x.count} spikes come", x.steps
+    elif isinstance(x, Dense) and x.values.ndim and np.any(x.values[steps:]):
+        what, given = "values that are not 0 come", len(x.values)
+    else:
+        return x
+    text = f"{name}: {what} after the {steps} steps that are run. Try: steps={given}"
+    warnings.warn(text, SpikeflowWarning, stacklevel=level)
+    return between(x, 0, steps)
 
 
 def expect_rows(named: Mapping[str, RunInput], rows: int) -> None:

@@ -32,8 +32,8 @@ from spikeflow.sim.inputs import (
     RunInput,
     RunInputs,
     expect_rows,
-    expect_steps,
     rows_in,
+    within,
 )
 from spikeflow.sim.interpreter import Step
 from spikeflow.sim.latency import Calls, Latency
@@ -76,7 +76,7 @@ class Reference:
         keep_state: bool = True,
     ) -> Result:
         """Run for so many steps, from a state or from the initial one."""
-        expect_steps(steps)
+        inputs, steps = within(inputs, steps)
         named = self.expected.by_name(inputs, steps)
         samples = rows_in(named, None if state is None else rows_of(state))
         self.needs.expect_room(_size(samples, steps))
@@ -127,7 +127,7 @@ class _Run:
         self, inputs: RunInputs, steps: int, record: Sequence[Asked] = (), progress: object = None
     ) -> Result:
         """Run so many further steps; `inputs` begin with the first of them."""
-        expect_steps(steps)
+        inputs, steps = within(inputs, steps)
         named = self.expected.by_name(inputs, steps)
         expect_rows(named, self.samples)
         self.needs.expect_room(_size(self.samples, steps))

@@ -10,6 +10,7 @@ import pytest
 
 from spikeflow.errors import DataError, GraphError, SpikeflowWarning
 from spikeflow.events import Spikes
+from spikeflow.ir.graph import Graph
 from spikeflow.ir.projections import OneToOne
 from spikeflow.neurons import IF, LIF
 from spikeflow.populations import Populations
@@ -112,3 +113,36 @@ def test_values_behind_the_last_step_are_told() -> None:
     values[4, 0, 1] = 1
     with pytest.warns(SpikeflowWarning, match="x: values that are not 0 come after the 3 steps that are run. Try: steps=5"):
         assert run(net.graph(["E"]), {"x": Dense(values)}, 3).output.shape == (3, 1, 2)
+
+
+@pytest.mark.parametrize("engine", ("cpp", "reference"))
+def test_a_piece_that_is_longer_than_its_steps_is_told(engine: str) -> None:
+    """A Live run that is given the whole input each time would take its first steps again and again."""
+    net = Populations(1e-3)
+    net.add("E", IF(1.0), 2)
+    net.enter("x", 2)
+    net.project("x", "E", OneToOne(), 1.0, 1e-3)
+    values = np.zeros((10, 1, 2), np.float32)
+    values[4, 0, 1] = 1
+    runner = prepare(net.graph(["E"]), engine)
+    for late in (Dense(values), Spikes.from_dense(values)):
+        for go in (runner.begin(1).advance, runner):
+            with pytest.warns(SpikeflowWarning, match="come after the 4 steps that are run") as heard:
+                go({"x": late}, 4)
+            assert [w.filename for w in heard] == [__file__]
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                assert go({"x": late}, 6).output.sum() == 1
+
+
+@pytest.mark.parametrize("engine", ("cpp", "reference"))
+def test_steps_may_be_a_whole_number_of_numpy(engine: str) -> None:
+    graph, steps = _without_drive(), np.int64(3)
+    assert run(graph, {}, steps, engine=engine).steps == 3  # type: ignore[arg-type]
+    assert prepare(graph, engine).begin().advance({}, steps).output.shape[0] == 3  # type: ignore[arg-type]
+
+
+def _without_drive() -> Graph:
+    net = Populations(1e-3)
+    net.add("E", IF(1.0), 2)
+    return net.graph(["E"])

@@ -14,7 +14,7 @@ import numpy as np
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.engine import Engine, LiveEngine, Progress
-from spikeflow.sim.inputs import RunInputs, expect_steps
+from spikeflow.sim.inputs import RunInputs, within
 from spikeflow.sim.latency import Latency
 from spikeflow.sim.ranks.exchange import Exchange
 from spikeflow.sim.ranks.part import PartProcess
@@ -63,6 +63,7 @@ class RankEngine:
         keep_state: bool = True,
     ) -> Result:
         """Run for so many steps, from a state or from the initial one."""
+        inputs, steps = within(inputs, steps)
         with self.exchange.together():
             asked = _said(self.engine, inputs, steps, (record, keep_state, _of_state(state)))
             self.exchange.expect_same("run", asked, _SAME)
@@ -97,6 +98,7 @@ class RankLive:
         progress: Progress | None = None,
     ) -> Result:
         """Run so many further steps."""
+        inputs, steps = within(inputs, steps)
         with self._exchange.together():
             self._exchange.expect_same("run", _said(self._engine, inputs, steps, record), _SAME)
             result = self._live.advance(inputs, steps, record, progress)
@@ -114,7 +116,6 @@ class RankLive:
 
 def _said(engine: Engine, inputs: RunInputs, steps: int, more: Any) -> bytes:
     """What a run is asked, in a few bytes; ranks that are asked different things would compute nonsense."""
-    expect_steps(steps)
     with np.printoptions(threshold=sys.maxsize):  # else the middle of long arrays is left out
         words = repr((steps, more))
     found = hashlib.blake2b(words.encode(), digest_size=16)

@@ -18,7 +18,7 @@ from typing import Any
 from spikeflow.errors import SimulationError
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.engine import Progress
-from spikeflow.sim.inputs import RunInputs
+from spikeflow.sim.inputs import RunInputs, within
 from spikeflow.sim.latency import Latency
 from spikeflow.sim.ranks.engine import RankEngine, RankLive
 from spikeflow.sim.ranks.exchange import Exchange
@@ -59,6 +59,7 @@ class Processes:
         keep_state: bool = True,
     ) -> Result:
         """Run for so many steps, from a state or from the initial one."""
+        inputs, steps = within(inputs, steps)
         self.tell("run", inputs, steps, record, None, state, keep_state)
         return self._engine(inputs, steps, record, progress, state, keep_state)
 
@@ -106,6 +107,7 @@ class ProcessesLive:
         progress: Progress | None = None,
     ) -> Result:
         """Run so many further steps."""
+        inputs, steps = within(inputs, steps)
         self._processes.tell("advance", self._number, inputs, steps, record)
         return self._live.advance(inputs, steps, record, progress)
 
