@@ -12,7 +12,6 @@ LISTED = (
 )
 _SMOOTH = "torch.nn.ReLU in its place, after retraining"
 NORM_HINT = "torch.nn.BatchNorm2d, whose statistics are constants after training"
-_AT_THE_END = "leave it out of the network where it is the last operation, and apply it to the answers"
 _LEVELS = "floor(clamp(x / a, 0, 1) * L + 0.5) / L * a in its place, L whole: an activation in levels (QCFS)"
 _NO_GRAD = "torch.export.export(...) within torch.no_grad(), so that forward() has no block of its own"
 
