@@ -1,6 +1,6 @@
 """The command ``spikeflow``: one file a command, each a few lines over one public function.
 
-Exit codes: 0, or 1 with a one-paragraph error, or 2 for wrong usage.
+Exit codes: 0, or 1 with a one-paragraph error, or 2 for wrong usage, or 130 after Ctrl-C.
 """
 
 from __future__ import annotations

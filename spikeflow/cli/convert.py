@@ -175,8 +175,9 @@ def command(
 ) -> None:
     """Convert a trained network into a spiking one.
 
-    ANN is a saved torch module, an archive of torch.export, or with --arch a state dict. Printed are what
-    became of every operation, the thresholds, and how often the result answers as the original does.
+    ANN is a saved torch module, an archive of torch.export, an ONNX or TFLite network, or with --arch a state
+    dict. Printed are what became of every operation, the thresholds, and how often the result answers as the
+    original does.
     """
     explain, bits = options.pop("explain"), options.pop("bits")
     if not explain and not out:

@@ -12,15 +12,19 @@ from spikeflow.cli import console
 @click.command("train")
 @click.argument("recipe", type=click.Path())
 @click.option("--out", type=click.Path(file_okay=False), required=True, help="Folder to write.")
-@click.option("--data", type=click.Path(), default="", help="Folder of the data set, before the recipe's.")
+@click.option("--data", type=click.Path(), default="", help="Folder of the data, in place of the recipe's.")
 @click.option("--resume", is_flag=True, help="Go on from the folder's last checkpoint, where there is one.")
-@click.option("--epochs", type=click.IntRange(1), default=None, help="Other than in the recipe.")
-@click.option("--seed", type=click.IntRange(0), default=None, help="Other than in the recipe.")
+@click.option("--epochs", type=click.IntRange(1), default=None, help="In place of the recipe's.")
+@click.option("--seed", type=click.IntRange(0), default=None, help="In place of the recipe's.")
 @console.JSON
 def command(
     recipe: str, out: str, data: str, resume: bool, epochs: int | None, seed: int | None, as_json: bool
 ) -> None:
-    """Train a network: selected on validation, tested once, written as a file that run and map take."""
+    """Train a network by a recipe.
+
+    RECIPE is a TOML file, such as those of examples/recipes. The network is selected on validation, tested
+    once, and written as a file that run, map and report take.
+    """
     from spikeflow.flows import recipe_file
     from spikeflow.flows.train import train
     from spikeflow.train.ranks import current
