@@ -164,3 +164,43 @@ def test_answers_that_depend_on_the_batch_are_refused(way: str, tmp_path: Path) 
         for data in (x, x[:2]):
             with pytest.raises(ConversionError, match="batch"):
                 convert(source, data)
+
+
+class OtherForMany(nn.Module):
+    """Answers a batch of more than 32 by another way; no batch that is tried is as large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.a(x)
+        return self.b(torch.relu(y if x.shape[0] > 32 else -y))
+
+
+def test_another_way_for_large_batches_is_refused() -> None:
+    with pytest.raises(ConversionError, match="another way for batches of more than 32"):
+        convert(OtherForMany().eval(), samples((6,), 40))
+
+
+class Remembering(nn.Module):
+    """Puts another tensor in the place of a buffer each time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 5)
+        self.register_buffer("mean", torch.zeros(8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = torch.relu(self.a(x))
+        self.mean = 0.9 * self.mean + 0.1 * y.mean(0).detach()
+        return self.b(y - self.mean)
+
+
+def test_a_buffer_that_is_replaced_is_refused_and_comes_back() -> None:
+    """torch.export leaves a tensor without values in its place, and the module was damaged."""
+    net = Remembering().eval()
+    mean = net.mean
+    with pytest.raises(ConversionError, match="changes a stored tensor while it runs"):
+        convert(net, samples((6,), 40))
+    assert net.mean is mean and not mean.any()

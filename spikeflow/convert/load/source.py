@@ -109,6 +109,19 @@ def evaluating(module: nn.Module) -> Generator[None, None, None]:
             part.training = training
 
 
+@contextmanager
+def _same_buffers(module: nn.Module) -> Generator[None, None, None]:
+    """Put back what a forward() puts another tensor in the place of: traced, it is one without values."""
+    before = [(part, dict(part.named_buffers(recurse=False))) for part in module.modules()]
+    try:
+        yield
+    finally:
+        for part, buffers in before:
+            for name, buffer in buffers.items():
+                if getattr(part, name, None) is not buffer:
+                    setattr(part, name, buffer)
+
+
 def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape | None) -> AtenGraph:
     """The traced graph.
 
@@ -126,9 +139,12 @@ def traced(network: nn.Module | AtenGraph, x: Array | None, input_shape: Shape |
     example = _example(network, x, input_shape)
     with evaluating(network):
         if x is not None:
-            expect_room_to_try(network, example)
-            _try(network, example)
-        found = from_module(network, example)
+            with _same_buffers(network):
+                expect_room_to_try(network, example)
+            with _same_buffers(network):
+                _try(network, example)
+        with _same_buffers(network):
+            found = from_module(network, example)
     return plain_names(found) if isinstance(network, SideBySide) else found
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, cast
 
+import sympy
 import torch
 from torch import nn
 from torch._ops import OpOverload
@@ -61,6 +62,7 @@ def from_module(module: nn.Module, example: torch.Tensor) -> AtenGraph:
         example = torch.cat([example, example])
     with silent():
         program = _exported(module.eval(), example)
+    _expect_any_batch(type(module).__name__, program)
     return normalised(_as_graph(program))
 
 
@@ -99,6 +101,21 @@ def _exported(module: nn.Module, example: torch.Tensor) -> torch.export.Exported
             if "fake_quantize" in words:
                 hint = "the network as it was before fake quantisation was put in, its weights copied"
             raise ConversionError(name, f"torch.export cannot trace it ({words})", hint) from fixed
+
+
+def _expect_any_batch(name: str, program: torch.export.ExportedProgram) -> None:
+    """Raise ConversionError where forward() takes another way for larger batches: one of them was traced."""
+    inputs = {i for i in program.graph_signature.user_inputs if isinstance(i, str)}
+    for node in program.graph.nodes:
+        value = node.meta.get("val") if node.name in inputs else None
+        if not isinstance(value, torch.Tensor) or not _is_open(value):
+            continue
+        batch = cast(torch.SymInt, value.shape[0])
+        most = program.range_constraints.get(batch.node.expr)
+        if most is not None and isinstance(most.upper, sympy.Integer):  # infinity is none of them
+            reason = f"its forward() takes another way for batches of more than {most.upper}"
+            hint = "a forward() that answers each sample alone, whatever the batch"
+            raise ConversionError(name, reason, hint)
 
 
 def _as_graph(program: torch.export.ExportedProgram) -> AtenGraph:
