@@ -15,6 +15,7 @@ from spikeflow.errors import GraphError, ShapeError
 from spikeflow.frozen import ADDED, Frozen
 from spikeflow.ir.codec import encoded
 from spikeflow.ir.integers import Integers
+from spikeflow.ir.limits import LONGEST_DELAY
 from spikeflow.ir.nodes import Delay, Input, Node, Output, Poisson, Population, Shape, check_shape
 from spikeflow.ir.nodes.base import as_int, set_frozen
 from spikeflow.ir.outputs import check_source, expanded
@@ -156,9 +157,8 @@ class Graph(Frozen):
                         heapq.heappush(ready, rank[edge.dst])
         if len(done) < len(self.nodes):
             stuck = next(n for n in self.nodes if n not in set(done))
-            raise GraphError(
-                stuck, "lies on or behind a cycle without delay", "a delay of 1 step on a recurrent edge"
-            )
+            hint = "a delay of 1 step on a recurrent edge"
+            raise GraphError(stuck, "lies on or behind a cycle without delay", hint)
         return tuple(done)
 
     @cached_property
@@ -213,8 +213,9 @@ def _check_edge(graph: Graph, edge: Edge, ports: Mapping[str, frozenset[str]]) -
     if isinstance(graph.nodes[edge.src], Output):
         raise GraphError(edge.src, "an Output feeds nothing")
     check_source(graph.nodes[edge.src], edge)
-    if type(edge.delay) is not int or not 0 <= edge.delay < 2**20:
-        raise GraphError(edge.dst, f"a delay of {edge.delay!r} steps from {edge.src}", "an int, 0 or more")
+    if type(edge.delay) is not int or not 0 <= edge.delay <= LONGEST_DELAY:
+        hint = f"a whole number, 0 to {LONGEST_DELAY}"
+        raise GraphError(edge.dst, f"a delay of {edge.delay!r} steps from {edge.src}", hint)
 
 
 def _check_kinds(nodes: object, edges: object) -> None:

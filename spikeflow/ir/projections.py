@@ -19,9 +19,8 @@ import numpy.typing as npt
 from spikeflow.counters import Array, bits53, keys, words
 from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir import draw
+from spikeflow.ir.limits import LONGEST_DELAY, MAX_ELEMENTS
 
-MOST_DELAY = 2**20 - 1
-MOST_SYNAPSES = 2**31 - 1  # indices are int32 in the engine
 LEAST_CHANCE = 2.0**-30
 _AT_ONCE = 1 << 22  # numbers drawn at once
 
@@ -126,10 +125,10 @@ class Projection:
         _check_rule(name, self.rule, self.sources, targets)
         _check_weight(name, self.weight)
         _check_delay(name, self.delay)
-        if self.expected(targets) > MOST_SYNAPSES:
+        if self.expected(targets) > MAX_ELEMENTS:
             raise GraphError(
                 name,
-                f"a projection of {self.expected(targets):,} synapses; at most {MOST_SYNAPSES:,} are "
+                f"a projection of {self.expected(targets):,} synapses; at most {MAX_ELEMENTS:,} are "
                 "possible",
             )
 
@@ -227,19 +226,19 @@ def _check_weight(name: str, weight: float | Normal) -> None:
 
 def _check_delay(name: str, delay: int | Normal) -> None:
     if isinstance(delay, int):
-        if not 0 <= delay <= MOST_DELAY:
-            raise GraphError(name, f"a delay of {delay} steps", f"0 to {MOST_DELAY}")
+        if not 0 <= delay <= LONGEST_DELAY:
+            raise GraphError(name, f"a delay of {delay} steps", f"0 to {LONGEST_DELAY}")
         return
     low, high = delay.low, delay.high
     if (
         low is None
         or high is None
-        or not 0 <= low <= high <= MOST_DELAY
+        or not 0 <= low <= high <= LONGEST_DELAY
         or low != int(low)
         or high != int(high)
     ):
         raise GraphError(
-            name, f"delays from {low} to {high}", f"whole steps `low` and `high`, 0 to {MOST_DELAY}"
+            name, f"delays from {low} to {high}", f"whole steps `low` and `high`, 0 to {LONGEST_DELAY}"
         )
     if not (abs(delay.mean) < 1e9 and 0 <= delay.deviation < 1e9):
         raise GraphError(name, f"a delay of {delay}")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from spikeflow.errors import GraphError, SpikeflowWarning
 from spikeflow.ir.arrays import Codes
+from spikeflow.ir.limits import LONGEST_DELAY
 from spikeflow.ir.nodes.base import Shape
 from spikeflow.ir.nodes.sparse import Sparse
 
@@ -56,10 +57,10 @@ def checked_list(name: str, pre: str, given: Synapses, sizes: tuple[int, int], d
         counts = f"{count} sources, {target.size} targets, {weight.size} weights, {delay.size} delays"
         raise GraphError(name, counts, "as many of each; weights and delays may be one for all")
     steps = np.rint(delay / dt_s)
-    if not (np.abs(weight) <= np.finfo(np.float32).max).all() or not ((steps >= 1) & (steps <= 2**20)).all():
-        raise GraphError(
-            name, "a weight that is no number, or a delay outside 1 to 2**20 steps", f"steps of {dt_s:g} s"
-        )
+    most = LONGEST_DELAY + 1  # one of these steps lies on the edge
+    if not (np.abs(weight) <= np.finfo(np.float32).max).all() or not ((steps >= 1) & (steps <= most)).all():
+        reason = f"a weight that is no number, or a delay outside 1 to {most} steps"
+        raise GraphError(name, reason, f"steps of {dt_s:g} s")
     _tell_rounded(name, delay, steps, dt_s)
     weight, steps = (np.broadcast_to(x.reshape(-1), (count,)) for x in (weight, steps))
     return SynapseList(pre, source, target, weight, steps.astype(np.int64))

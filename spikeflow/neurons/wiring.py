@@ -16,9 +16,9 @@ from scipy.sparse.csgraph import connected_components
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.graph import MAX_NAME, Edge
+from spikeflow.ir.limits import LONGEST_DELAY
 
 FIRST = ""  # the first port of a node, whatever its name
-MAX_DELAY = 2**20
 Incoming = Mapping[str, Mapping[str, tuple[Edge, ...]]]
 
 
@@ -107,9 +107,9 @@ def _check_edge(edge: Edge, sources: Sequence[str], readers: Sequence[str]) -> N
         if end not in known:
             reason = f"the edge {edge.src} -> {edge.dst} names a {what} that does not exist"
             raise GraphError(str(end), reason, f"one of {', '.join(known)}")
-    if isinstance(edge.delay, bool) or not isinstance(edge.delay, int) or not 0 <= edge.delay < MAX_DELAY:
+    if type(edge.delay) is not int or not 0 <= edge.delay <= LONGEST_DELAY:
         reason = f"a delay of {edge.delay!r:.20} from {edge.src}"
-        raise GraphError(edge.dst, reason, f"whole steps, 0 to {MAX_DELAY - 1}")
+        raise GraphError(edge.dst, reason, f"whole steps, 0 to {LONGEST_DELAY}")
 
 
 def _check_connected(incoming: Incoming, inputs: Sequence[str], read: set[str]) -> None:

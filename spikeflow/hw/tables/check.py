@@ -9,9 +9,9 @@ import numpy as np
 
 from spikeflow.errors import GraphError
 from spikeflow.hw.tables.records import WORDS, CoreTable, MappingTables, Projection, RouteTable, SliceTable
+from spikeflow.ir.limits import LONGEST_DELAY
 from spikeflow.typing import Array
 
-MAX_DELAY = 2**20
 MAX_TILES = 2**20
 
 
@@ -98,7 +98,7 @@ def _projections(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     for edge in mapping.projections:
         if edge.source not in sources or edge.port not in ports.get(edge.target, ()):
             yield edge.name, f"joins {edge.source} to {edge.target}.{edge.port}, which are not both there"
-        if not 0 <= edge.delay < MAX_DELAY or not -62 <= edge.exponent <= 62:
+        if not 0 <= edge.delay <= LONGEST_DELAY or not -62 <= edge.exponent <= 62:
             yield edge.name, f"delay {edge.delay} or exponent {edge.exponent} out of range"
 
 
@@ -140,7 +140,7 @@ def _words(mapping: MappingTables, core: CoreTable) -> Iterator[str]:
 
 def _delays(edge: Projection, delay: Array) -> Iterator[str]:
     low, high = delay.min(), delay.max()
-    if low < edge.delay or high >= MAX_DELAY or (not edge.delayed and high > edge.delay):
+    if low < edge.delay or high > LONGEST_DELAY or (not edge.delayed and high > edge.delay):
         yield f"axons of {edge.name} have a delay of {low} to {high}; the edge has {edge.delay}"
 
 
@@ -210,7 +210,8 @@ def _outputs(mapping: MappingTables) -> Iterator[tuple[str, str]]:
     for table in mapping.outputs:
         size = prod(table.shape)
         shapes.setdefault(table.name, set()).add(table.shape)
-        if table.core.shape != (size,) or table.neuron.shape != (size,) or not 0 <= table.delay < MAX_DELAY:
+        legal = 0 <= table.delay <= LONGEST_DELAY
+        if table.core.shape != (size,) or table.neuron.shape != (size,) or not legal:
             yield table.name, f"{table.core.shape} addresses, delay {table.delay} for {size} elements"
         elif (
             table.core.min() < 0

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from spikeflow.ir.nodes.base import MAX_ELEMENTS, Pair, Shape, check_shape
+from spikeflow.ir.limits import MAX_ELEMENTS
+from spikeflow.ir.nodes.base import Pair, Shape, check_shape
 from spikeflow.ir.nodes.conv2d import Conv2d, convolution
 from spikeflow.ir.nodes.delay import Delay
 from spikeflow.ir.nodes.elementwise import Activation, BatchNorm, Scale

@@ -8,10 +8,10 @@ import numpy as np
 
 from spikeflow.errors import ShapeError
 from spikeflow.ir.arrays import Array, check_finite
+from spikeflow.ir.limits import MAX_ELEMENTS
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
-MAX_ELEMENTS = 2**31 - 1  # indices are int32 in the engine
 
 
 def as_int(number: int) -> int:

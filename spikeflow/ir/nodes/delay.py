@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from spikeflow.errors import GraphError
 from spikeflow.ir.arrays import Array
+from spikeflow.ir.limits import LONGEST_DELAY
 from spikeflow.ir.nodes.base import Shape, as_int, set_frozen
 from spikeflow.ir.nodes.families import Passing, Plain
-
-LONGEST = 2**20 - 1  # steps, of an edge too
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +26,9 @@ class Delay(Plain, Passing):
         set_frozen(self, "steps", as_int(self.steps))
 
     def check(self, name: str) -> None:
-        if type(self.steps) is not int or not 1 <= self.steps <= LONGEST:
-            raise GraphError(name, f"a delay of {self.steps!r} steps", f"a whole number, 1 to {LONGEST}")
+        if type(self.steps) is not int or not 1 <= self.steps <= LONGEST_DELAY:
+            hint = f"a whole number, 1 to {LONGEST_DELAY}"
+            raise GraphError(name, f"a delay of {self.steps!r} steps", hint)
 
     def output_shape(self, name: str, shapes: tuple[Shape, ...]) -> Shape:
         return shapes[0]
