@@ -28,7 +28,8 @@ class Split:
     Parameters
     ----------
     setting : the samples that thresholds and scales are taken from.
-    held_back : the samples that neither has seen.
+    held_back : the samples that neither has seen; of equal ones the first alone, since a copy tells nothing
+        more and an interval would count it.
     digests : of the samples in `setting`, for the run record.
     """
 
@@ -62,4 +63,6 @@ def split(x: Array, seen: Collection[str] = ()) -> Split:
     if chosen.all():
         chosen[:] = False
     setting = order[~chosen]
-    return Split(setting, order[chosen], tuple(dict.fromkeys(names[i] for i in setting)))
+    held = {names[i]: i for i in reversed(order[chosen])}  # the first of each
+    held_back = np.array([*reversed(held.values())], np.int64)
+    return Split(setting, held_back, tuple(dict.fromkeys(names[i] for i in setting)))

@@ -51,3 +51,11 @@ def test_the_digest_is_of_values() -> None:
     )
     assert digest(x) != digest(x.T) and digest(x) != digest(x.ravel())
     assert digest(-np.zeros(3)) == digest(np.zeros(3))
+
+
+def test_copies_are_held_back_once() -> None:
+    """15 copies of 40 samples measure no more than 40 samples do; an interval over copies would be too narrow."""
+    x = np.random.default_rng(2).normal(size=(40, 5)).astype(np.float32)
+    one, many = split(x), split(np.tile(x, (15, 1)))
+    assert len(one.held_back) and np.array_equal(one.held_back, many.held_back)
+    assert len(many.setting) == 15 * len(one.setting) and one.digests == many.digests
