@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "kernels.hpp"
 
 namespace spikeflow {
 
@@ -34,14 +35,18 @@ public:
             pixels = size;
         }
         permuted = channels > 1 && pixels > 1;
+        by_pixels_ = Divisor(pixels);
         whole_pixels = !permuted || channels <= kBlock;
         block = permuted && whole_pixels ? kBlock / channels * channels : kBlock;
         blocks = (size - 1) / block + 1;
+        block_pixels_ = block / channels;
         if (permuted && whole_pixels) fill_offsets();
     }
 
     int32_t physical(int32_t logical) const {
-        return permuted ? logical % pixels * channels + logical / pixels : logical;
+        if (!permuted) return logical;
+        const int32_t channel = by_pixels_.of(logical);
+        return (logical - channel * pixels) * channels + channel;
     }
     int32_t logical(int32_t physical) const {
         return permuted ? physical % channels * pixels + physical / channels : physical;
@@ -49,7 +54,7 @@ public:
     // Logical index of element i of a block.
     int32_t logical(int32_t block_index, int32_t i) const {
         if (!permuted) return block_index * block + i;
-        if (whole_pixels) return offsets_[static_cast<std::size_t>(i)] + block_index * (block / channels);
+        if (whole_pixels) return offsets_[static_cast<std::size_t>(i)] + block_index * block_pixels_;
         return logical(block_index * block + i);
     }
     // All elements, from the order in which they lie to C order, and back.
@@ -86,6 +91,8 @@ private:
         for (int32_t i = 0; i < block; ++i)
             offsets_[static_cast<std::size_t>(i)] = i % channels * pixels + i / channels;
     }
+    Divisor by_pixels_;
+    int32_t block_pixels_ = 0;
     std::vector<int32_t> offsets_;   // logical index of element i of block 0
 };
 

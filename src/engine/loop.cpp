@@ -151,7 +151,8 @@ Loop::Outcome Loop::run(float* const* places, int32_t n, uint64_t* masks, uint32
     static_assert(offsetof(Call, idle_of) < 128 && kBlock <= 32 * kLanes);
     const int64_t rest = n % kLanes, end = (n - rest) * 4;
     const uint64_t all = (uint64_t{1} << (n / kLanes)) - 1, some = vectors & all;
-    std::fill_n(masks, (n + 63) / 64, uint64_t{0});
+    if (some == all) masks[(n - 1) / 64] = 0;              // else each vector writes its bits
+    else std::fill_n(masks, (n + 63) / 64, uint64_t{0});
     Call call{places, reinterpret_cast<uint8_t*>(masks), some == all ? end : 0, some == all ? 0 : some, end, (int64_t{1} << rest) - 1};
     code_->run(&call);
     if (idle != nullptr) std::copy_n(call.idle_of, 32, idle);

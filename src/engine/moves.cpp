@@ -83,6 +83,7 @@ private:
     // The ports' targets follow each other: so do their spikes.
     void join(Step<V>& step) const {
         Events<V>& out = step.out.write_events();
+        if (this->ports == 1 && whole_[0] == 0) return out.assign(step.ports[0].value().events());     // another shape alone
         for (std::size_t p = 0; p < this->ports; ++p) {
             const Events<V>& in = step.ports[p].value().events();
             const int32_t* targets = targets_.data() + first_[p];

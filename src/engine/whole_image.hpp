@@ -63,8 +63,10 @@ public:
     // The sums of all targets, of spikes or of a dense value; false where a value is none that its element holds.
     template <class Values>
     bool add(V* to, const Values& values, Isa isa, Buffer<Element>& image) const {
+        const bool fresh = image.size() != size_;
         image.resize(size_);
-        std::fill(image.begin(), image.end(), Element{0});
+        // a dense value is painted over the last one, and nothing else ever writes into the border
+        if (fresh || !std::is_pointer_v<Values>) std::fill(image.begin(), image.end(), Element{0});
         if (!paint(values, isa, image)) return false;
         image_kernel<V>(isa).conv(to, bytes(weights_.data()), bytes(image.data()), view_);
         return true;

@@ -8,6 +8,21 @@ namespace {
 
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
+// Without a way out, so that the compiler makes vectors of it.
+template <class V>
+bool all_one(std::span<const V> values) {
+    int32_t other = 0;
+    for (const V value : values) other |= value != V{1};
+    return other == 0;
+}
+
+// The row of one sample in an array of all.
+template <class S>
+std::span<S> row_of(std::span<S> values, int32_t sample, int32_t samples) {
+    const std::size_t size = values.size() / static_cast<std::size_t>(samples);
+    return values.subspan(size * static_cast<std::size_t>(sample), size);
+}
+
 }  // namespace
 
 template <class V>
@@ -19,6 +34,7 @@ Worker<V>::Worker(const Network<V>& network, const Cut& cut)
     for (std::size_t n = 0; n < cells_.size(); ++n) {
         const Entry<V>& entry = network.entries()[n];
         Cell& cell = cells_[n];
+        cell.divided = entry.divided.has_value();
         // what others read later outlasts the steps that a team runs without meeting
         const int32_t longer = shared() && entry.ring > 1 ? network.period() - 1 : 0;
         for (int32_t r = 0; r < entry.ring + longer; ++r) cell.ring.emplace_back(entry.layout, scratch_, kernels_of_isa).whole = entry.whole;
@@ -110,18 +126,6 @@ void Worker<V>::begin(const Start<V>& start, int32_t sample) {
     for (const auto& memory : start.memories) load(memory, sample, static_cast<int32_t>(start.steps.size()));
 }
 
-namespace {
-
-// Without a way out, so that the compiler makes vectors of it.
-template <class V>
-bool all_one(std::span<const V> values) {
-    int32_t other = 0;
-    for (const V value : values) other |= value != V{1};
-    return other == 0;
-}
-
-}  // namespace
-
 template <class V>
 void Worker<V>::enter(const RunText<V>& text, int32_t sample) {
     for (std::size_t n = 0; n < cells_.size(); ++n) {
@@ -134,17 +138,6 @@ void Worker<V>::enter(const RunText<V>& text, int32_t sample) {
         cells_[n].unit = all_one(feed.values.subspan(first, last - first));
     }
 }
-
-namespace {
-
-// The row of one sample in an array of all.
-template <class S>
-std::span<S> row_of(std::span<S> values, int32_t sample, int32_t samples) {
-    const std::size_t size = values.size() / static_cast<std::size_t>(samples);
-    return values.subspan(size * static_cast<std::size_t>(sample), size);
-}
-
-}  // namespace
 
 // The runner of a node that has a memory of this number.
 template <class V>
@@ -262,8 +255,12 @@ void Worker<V>::keep(const Place& place, RunResult<V>& result, bool shared) {
 template <class V>
 void Worker<V>::run_alone(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time) {
     Cell& cell = cells_[node];
+    if (cell.steady == kNever) {
+        run_node(node, text, sample, time);
+        return divide(node, false);
+    }
     // once every slot of the ring holds the value that stays, there is nothing left to compute
-    if (cell.steady != kNever && time >= cell.steady + static_cast<int64_t>(cell.ring.size())) {
+    if (time >= cell.steady + static_cast<int64_t>(cell.ring.size())) {
         cell.counters.spikes += cell.spikes;
         cell.counters.accumulates += cell.accumulates;
         cell.counters.multiplies += cell.multiplies;
@@ -277,6 +274,8 @@ void Worker<V>::run_alone(std::size_t node, const RunText<V>& text, int32_t samp
     cell.accumulates = c.accumulates - accumulates;
     cell.multiplies = c.multiplies - multiplies;
     divide(node, false);
+    // what stays has its bias added once, not by its readers in every step
+    if (Slot<V>& value = slot(node, now_); time >= cell.steady && value.holds_dense()) value.dense();
 }
 
 template <class V>

@@ -58,6 +58,7 @@ private:
         std::size_t feed = 0;                             // number among the inputs or outputs
         std::size_t next_spike = 0;
         bool unit = false;                                // all spikes that enter in this sample are 1
+        bool divided = false;                             // its operations are told by parts as well
     };
 
     // What a process said of its spikes: of each step, of each population in order, their number and the neurons.
@@ -99,7 +100,7 @@ private:
     void divide(std::size_t node, bool again) {
         const Entry<V>& entry = network_.entries()[node];
         Cell& cell = cells_[node];
-        if (entry.divided) entry.divided->add(cell.ports[0].value().events(), entry.analog, again, cell.counters.parts);
+        if (cell.divided) entry.divided->add(cell.ports[0].value().events(), entry.analog, again, cell.counters.parts);
     }
     void run_node(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);
     void read_input(std::size_t node, const RunText<V>& text, int32_t sample, int32_t time);

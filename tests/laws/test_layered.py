@@ -17,7 +17,7 @@ from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.nodes import Conv2d, Input, Linear, Node, Output, Scale, SumPool, convolution
 from spikeflow.neurons import LIF
 from spikeflow.sim import engine, reference
-from spikeflow.sim.inputs import Dense
+from spikeflow.sim.inputs import Constant, Dense
 from tests.sim.test_procedural import same
 
 STEPS = 6
@@ -87,7 +87,11 @@ def test_full_layers_equal_the_reference(seed: int, codes: bool) -> None:
     sources, out = int(rng.choice([1, 7, 300, 900])), int(rng.choice([1, 10, 32, 33, 70, 257, 600]))
     delays = rng.integers(0, 4, sources) if rng.random() < 0.3 else None
     linear = Linear(_weight(rng, (out, sources), codes), delays=delays)
-    nodes: dict[str, Node] = {"x": Input((sources,)), "full": linear, "lif": LIF(0.9, 1.0, "subtract").node((out,))}
+    nodes: dict[str, Node] = {
+        "x": Input((sources,)),
+        "full": linear,
+        "lif": LIF(0.9, 1.0, "subtract").node((out,)),
+    }
     _held(_chain(nodes | {"y": Output()}), _inputs(rng, (sources,), int(rng.choice([1, 2, 3]))), rng)
 
 
@@ -127,7 +131,12 @@ def _stack(rng: np.random.Generator, codes: bool) -> Graph:
         nodes["scale"] = Scale(factors.astype(np.float32))
         nodes["beside"] = LIF(0.5, 0.7, "zero").node((channels, *[side] * axes))
         nodes["w"] = Output()
-        edges += [Edge("lif0", "scale"), Edge("scale", "beside"), Edge("conv0", "beside"), Edge("beside", "w")]
+        edges += [
+            Edge("lif0", "scale"),
+            Edge("scale", "beside"),
+            Edge("conv0", "beside"),
+            Edge("beside", "w"),
+        ]
     if rng.random() < 0.4:  # feedback, which is added up
         nodes["back"] = convolution(_weight(rng, (channels, channels, *[3] * axes), codes), padding=padding)
         edges += [Edge("lif0", "back", delay=int(rng.integers(1, 3))), Edge("back", "lif0")]
@@ -165,3 +174,51 @@ def test_values_beyond_a_byte_are_no_image() -> None:
         x = np.full((STEPS, 1, 4, 9, 9), largest, np.float32)
         x[0] = 1
         _held(graph, Dense(x), rng)
+
+
+@pytest.mark.parametrize("codes", [True, False])
+@pytest.mark.parametrize("seed", range(12))
+def test_a_current_that_stays_equals_the_reference(seed: int, codes: bool) -> None:
+    """What repeats is computed once and has its bias added once, whoever reads it: now, later, beside another sum, or as an output."""
+    rng = np.random.default_rng([seed, 30 + codes])
+    channels, side = int(rng.choice([1, 5, 16])), int(rng.integers(3, 12))
+    shape = (channels, side, side)
+    bias = rng.normal(0, 0.5, channels).astype(np.float32) if rng.random() < 0.8 else None
+    nodes: dict[str, Node] = {
+        "x": Input((3, side, side)),
+        "conv": Conv2d(_weight(rng, (channels, 3, 3, 3), codes), padding=((1, 1), (1, 1)), bias=bias),
+        "lif": LIF(0.9, 1.0, "subtract").node(shape),
+        "back": Conv2d(_weight(rng, (channels, channels, 3, 3), codes), padding=((1, 1), (1, 1)), bias=bias),
+        "later": LIF(0.9, 1.0, "subtract").node(shape),
+        "y": Output(),
+        "z": Output(),
+    }
+    edges = [
+        Edge("x", "conv"),
+        Edge("conv", "lif"),
+        Edge("lif", "back"),
+        Edge("back", "later"),
+        Edge("later", "y"),
+        Edge("conv", "z"),
+    ]
+    if rng.random() < 0.6:
+        edges += [Edge("conv", "later", delay=int(rng.integers(0, 3)))]
+    graph = Graph(nodes, tuple(edges))
+    values = rng.integers(0, 3, (2, 3, side, side)) * (rng.random((2, 1, 1, 1)) < 0.8)
+    inputs = Constant(values.astype(np.float32))
+    expected = reference.simulate(graph, inputs, STEPS)
+    for isa in range(3):
+        same(engine.prepare(graph, int(rng.integers(1, 4)), isa)(inputs, STEPS), expected)
+
+
+@pytest.mark.parametrize("codes", [True, False])
+def test_busy_and_quiet_steps_by_turns_equal_the_reference(codes: bool) -> None:
+    """Images painted from spikes and from dense values, one after the other, into the same memory."""
+    rng = np.random.default_rng([40, codes])
+    shape = (16, 9, 7)
+    nodes: dict[str, Node] = {"x": Input(shape), "lif": LIF(0.0, 1.0, "zero").node(shape)}
+    nodes["pool"] = SumPool((2, 2), (1, 1))
+    nodes["conv"] = Conv2d(_weight(rng, (16, 16, 3, 3), codes), padding=((1, 2), (0, 1)))
+    graph = _chain(nodes | {"y": Output()})
+    busy = np.array([0.9, 0.01, 0.5, 0.9, 0.0, 0.7])[:, None, None, None, None]
+    _held(graph, Dense((rng.random((STEPS, 2, *shape)) < busy).astype(np.float32)), rng)
