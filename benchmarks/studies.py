@@ -47,6 +47,8 @@ _WIDE = {
 }
 _ECG = {
     "lif": {},
+    "lif_3": {"network.members": 3},
+    "lif_5": {"network.members": 5},
     "narrow": {**_ADAM, "network.hidden": [64], "training.epochs": 80},
     "alif": {
         "network.neuron": "ALIF",

@@ -41,7 +41,7 @@ _POOLS: Mapping[str, Mapping[int, _Pooling]] = {
 
 
 def network(layers: Layers, shape: Shape, classes: int) -> Sequential:
-    """Layers for moments of a shape, and a read-out for so many classes.
+    """Layers for moments of a shape, and a read-out for so many classes; of several members one.
 
     What is drawn, weights and `spread`, comes from torch's random numbers.
 

@@ -18,6 +18,7 @@ STILL = ("direct", "rate")  # pictures, for as many steps as one likes
 CODINGS = (*STILL, "frames", "steps", "mel")
 POOLING = ("average", "max")
 LONGEST = 1000  # steps of delay
+MOST = 64  # members of a network
 KINDS = ("dense", "conv", "recurrent", "two_point", "conv_recurrent", "conv_two_point")
 
 
@@ -172,6 +173,8 @@ class Layers:
     read_out : whether the outputs add up over the steps; else each step has its own, for labels of steps.
     read_out_decay : below 1 the outputs leak as they add up; this decay starts there and is trained where
         `learn` names a decay.
+    members : several networks side by side as one, whose outputs are the mean of theirs; each is trained by
+        its own loss, from a seed of its own (`flows.members`).
     """
 
     kind: str = "dense"
@@ -198,6 +201,7 @@ class Layers:
     dropout: float = 0.0
     read_out: bool = True
     read_out_decay: float = 1.0
+    members: int = 1
 
     def __post_init__(self) -> None:
         check_types("network", self)
@@ -226,6 +230,7 @@ class Layers:
         _check("network.scope", self.scope in SCOPES, self.scope, f"one of {', '.join(SCOPES)}")
         _check("network.batch_norm_start", self.batch_norm_start > 0, self.batch_norm_start, "above 0")
         _check("network.read_out_decay", 0 <= self.read_out_decay <= 1, self.read_out_decay, "0 to 1")
+        _check("network.members", 1 <= self.members <= MOST, self.members, f"1 to {MOST}")
         _check("network.dropout", 0 <= self.dropout < 1, self.dropout, "0 to below 1")
         for name in self.spread:
             _check(f"network.spread.{name}", name not in self.parameters, "another in parameters", "one")

@@ -5,17 +5,19 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from spikeflow.convert import capture_trained
 from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.files.write import check_folder
 from spikeflow.flows.data import Loaded, load
+from spikeflow.flows.members import Together, fit_members, following
+from spikeflow.flows.members import check_folder as check_members
 from spikeflow.flows.networks import network
 from spikeflow.flows.recipe_file import Task
 from spikeflow.flows.teacher import logits
@@ -23,6 +25,7 @@ from spikeflow.ir import file
 from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import Network
+from spikeflow.neurons import Neuron
 from spikeflow.samples import Samples
 from spikeflow.sim.classify import evaluate
 from spikeflow.train.batches import Arrays, Splits
@@ -50,17 +53,24 @@ class Trained:
     same : share of validation samples that the engine answers, from the file, as the torch network does; None
         where that is not comparable.
     compared : how many those are.
+    members : of several networks as one, the training of each; `fitted` is then what they are together.
     """
 
     fitted: Fitted
     path: Path
     same: float | None
     compared: int
+    members: tuple[Fitted, ...] = ()
+
+    @property
+    def epoch(self) -> int | list[int]:
+        """The epoch that was selected; of each member."""
+        return [each.best for each in self.members] or self.fitted.best
 
     def to_json(self) -> dict[str, Any]:
         """Facts for machines."""
         fitted = self.fitted
-        valid = None if fitted.valid is None else {"epoch": fitted.best, "accuracy": fitted.valid.accuracy}
+        valid = None if fitted.valid is None else {"epoch": self.epoch, "accuracy": fitted.valid.accuracy}
         test = (
             None
             if fitted.test is None
@@ -80,9 +90,11 @@ class Trained:
         fitted, lines = self.fitted, list[str]()
         if fitted.valid is not None:
             share, count = 100 * fitted.valid.accuracy, fitted.valid.samples
-            lines.append(
-                f"selected: epoch {fitted.best}, by {share:.2f} % of {count} on the validation split"
-            )
+            chosen = f"epoch {fitted.best}, by"
+            if self.members:
+                epochs = ", ".join(str(each.best) for each in self.members)
+                chosen = f"epochs {epochs} of the members, each by its own; their mean has"
+            lines.append(f"selected: {chosen} {share:.2f} % of {count} on the validation split")
         if fitted.test is not None:
             share, count = 100 * fitted.test.accuracy, fitted.test.samples
             lines.append(f"test, once: {share:.2f} % of {count}")
@@ -118,14 +130,18 @@ def train(
             warnings.warn(text, SpikeflowWarning, stacklevel=2)
         data = load(task.data, task.training.seed)
         _teach(task, data)
-        torch.manual_seed(task.training.seed)
-        net = network(task.network, data.shape, len(data.labels))
         notes = {"title": task.title, "network": plain(task.network), **data.facts}
-        fitted = _fitted(task, net, data, Session(out, resume, tell, notes, _same(task), test))
+        session = Session(out, resume, tell, notes, _same(task), test)
+        ranks.first(lambda: check_members(out, task.network.members))
+        if task.network.members > 1:
+            made = fit_members(task, data.splits, session, partial(_fitted, data))
+        else:
+            made = Together(_fitted(data, task, session), ())
+        fitted = made.fitted
         _warn_of_chance(fitted, len(data.labels))
         fitted.net.cpu()
         same, compared = ranks.first(lambda: _written(fitted, data, task, out / NETWORK))
-    return Trained(fitted, out / NETWORK, same, compared)
+    return Trained(fitted, out / NETWORK, same, compared, made.members)
 
 
 def _written(fitted: Fitted, data: Loaded, task: Task, path: Path) -> tuple[float | None, int]:
@@ -139,11 +155,17 @@ def _same(task: Task) -> dict[str, Any]:
     """What a checkpoint has to be of: all that the recipe says but where data lie, and how they are read."""
     data = {k: v for k, v in plain(task.data).items() if k not in ("folder", "test", "workers")}
     tables = {"data": data, "network": plain(task.network), "reduce": plain(task.reduce)}
-    return {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
+    same = {f"{name}.{key}": value for name, table in tables.items() for key, value in table.items()}
+    del same["network.members"]  # more of them go on from those that there are
+    return same
 
 
-def _fitted(task: Task, net: nn.Module, data: Loaded, session: Session) -> Fitted:
-    """The training, or the last of those with fewer and fewer steps."""
+def _fitted(data: Loaded, task: Task, session: Session, read_out: Neuron | None = None) -> Fitted:
+    """The training, or the last of those with fewer and fewer steps; of a member with the read-out that the
+    first has learned.
+    """
+    torch.manual_seed(task.training.seed)
+    net = following(network(task.network, data.shape, len(data.labels)), read_out)
     first, steps = task.reduce.first, task.data.steps
     if not first:
         return fit(net, data.splits, task.training, session)

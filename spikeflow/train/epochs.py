@@ -289,22 +289,26 @@ def _backward(model: Model, share: Share, when: str) -> tuple[torch.Tensor, torc
     return outputs.detach(), value.detach()
 
 
-@torch.no_grad()
 def evaluate(model: Model, batches: Batches, net: nn.Module | None = None) -> Score:
     """The score of the selected network, or of another, on all batches of a split."""
-    chosen, sums, recipe = net or model.selected, _Sum(), model.recipe
-    modes = {module: module.training for module in chosen.modules()}
-    chosen.eval()
+    return score(net or model.selected, batches, model.recipe, Place(model.device, model.ranks))
+
+
+@torch.no_grad()
+def score(net: nn.Module, batches: Batches, recipe: Recipe, place: Place) -> Score:
+    """The score of a network, in evaluation mode, on all batches of a split."""
+    sums, modes = _Sum(), {module: module.training for module in net.modules()}
+    net.eval()
     for given, _ in looked_at(batches, 0, "in an evaluation"):
-        share = share_of(moved(given, model.device), model.ranks, recipe.loss.kind in BY_STEPS)
+        share = share_of(moved(given, place.device), place.ranks, recipe.loss.kind in BY_STEPS)
         try:
-            with shared(chosen, share, model.ranks):
-                outputs, _ = chosen(share.batch.x)
+            with shared(net, share, place.ranks):
+                outputs, _ = net(share.batch.x)
         except RuntimeError:  # torch has no class for shapes that do not fit
-            check_shapes(chosen, share.batch.x)
+            check_shapes(net, share.batch.x)
             raise
         value = loss_of(recipe.loss, outputs, share.batch) * share.weight
         sums.add(float(value), recipe, outputs, share)
     for module, mode in modes.items():
         module.training = mode
-    return sums.score(model.ranks)
+    return sums.score(place.ranks)

@@ -24,6 +24,7 @@ class Epoch:
     valid_loss, valid_accuracy : after it, by which the best epoch is selected.
     gradient_norm : the largest of its batches, before clipping.
     best : whether it is the best so far.
+    member : of several networks that are trained for one, from 1; 0 of one alone.
     """
 
     epoch: int
@@ -34,6 +35,7 @@ class Epoch:
     valid_accuracy: float
     gradient_norm: float
     best: bool
+    member: int = 0
 
     def to_text(self) -> str:
         """In words."""
@@ -41,13 +43,17 @@ class Epoch:
         text = (
             f"epoch {self.epoch}: loss {self.train_loss:.4f}, train {100 * self.train_accuracy:.2f} %{valid}"
         )
-        return text + (" (best)" if self.best else "")
+        whose = f"member {self.member}, " if self.member else ""
+        return whose + text + (" (best)" if self.best else "")
+
+
+COLUMNS = tuple(f.name for f in fields(Epoch) if f.name != "member")  # a table is of one network
 
 
 def write_table(path: Path, rows: list[Epoch]) -> None:
     """All epochs as CSV, whole or not at all: so a run that goes on leaves no row twice."""
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, [f.name for f in fields(Epoch)])
+    table = csv.DictWriter(text, COLUMNS, extrasaction="ignore")
     table.writeheader()
     table.writerows(asdict(row) for row in rows)
     replace_file(path, (text.getvalue().encode(),))
@@ -65,6 +71,6 @@ def board(folder: Path, begin: int) -> Any:
 def to_board(writer: Any, row: Epoch) -> None:
     """An epoch's numbers."""
     for name, value in asdict(row).items():
-        if name not in ("epoch", "best") and value == value:
+        if name not in ("epoch", "best", "member") and value == value:
             writer.add_scalar(name.replace("_", "/", 1), value, row.epoch)
     writer.flush()
