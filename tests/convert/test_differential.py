@@ -234,6 +234,11 @@ def test_tracking_is_made_for_the_steps_that_until_finds_and_that_advice_names(m
     assert steps < 48 and found.network.graph.digest == own.network.graph.digest
     assert [str(v) for v in found.report.verdicts] == [str(v) for v in own.report.verdicts]
     assert found.report.layers == own.report.layers and found.fidelity.worst.agreement >= 0.95
+    for named in ("depth", "estimated"):  # kept the decay of --steps
+        other = convert(net, x, steps=48, alphabet=CODE, method="tracking", until="drop<=5", read_from=named)
+        record = other.network.record
+        own = convert(net, x, steps=record.steps, alphabet=CODE, method="tracking")
+        assert record.steps <= steps and other.network.graph.digest == own.network.graph.digest
     late = convert(net, x, alphabet=CODE, method="tracking", until="drop<=5", read_from=6, most_steps=64)
     assert late.network.record.read_from in (0, 6) and "read" in str(late.report.read_out.delay)
     cases: list[Case] = []

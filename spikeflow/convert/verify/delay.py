@@ -57,7 +57,7 @@ class Delay:
             if self.taken
             else "answers are read from the beginning"
         )
-        asked = f"{self.asked}: {self.proposed}"
+        asked = f"asked for {self.asked}" if self.asked.isdecimal() else f"{self.asked}: {self.proposed}"
         if self.agreement is None or self.whole is None:
             return f"{text} ({asked}, {self.reason})" if self.reason else f"{text} ({asked})"
         late, whole = (f"{100 * share:.2f} %" for share in (self.agreement, self.whole))
@@ -66,7 +66,8 @@ class Delay:
 
 def too_few(steps: int) -> str:
     """Why a run of so many steps is read from the beginning."""
-    return f"which would leave fewer than {LEAST_READ} of {steps} steps"
+    them = "1 step is" if steps == 1 else f"{steps} steps are"
+    return f"for which {them} too few: at least {LEAST_READ} are read behind it"
 
 
 def of_text(text: str) -> int | str:

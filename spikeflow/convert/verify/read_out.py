@@ -25,6 +25,7 @@ from spikeflow.sim.classify import evaluate
 from spikeflow.sim.fidelity import ENOUGH
 from spikeflow.typing import Array
 
+_LATER = "which takes no fewer steps"
 _DRAWN = 4  # samples on which the identity is held where none were given
 
 
@@ -61,7 +62,7 @@ class ReadOut:
         delay = self.delay
         if delay is None or not delay.asked.isdecimal() or delay.taken == delay.proposed:
             return ()
-        return (f"--read-from {delay}. Try: more --steps, or a lower --read-from",)
+        return (f"--read-from: {delay}. Try: more --steps, or a lower --read-from",)
 
     def lines(self) -> list[str]:
         """The same as text for people."""
@@ -101,20 +102,21 @@ def _until(
     case: Case, answers: Mapping[str, Array], x: Array, options: ConvertOptions, stats: Stats | None
 ) -> tuple[Network, Delay | None, Reached]:
     """The fewest steps, read from the beginning or from a later step on: the one asked for, or where none was
-    and layers wake late, the one in which all are awake. What is made for its steps is read from the
-    beginning, or from the step that is named.
+    and layers wake late, the one in which all are awake.
     """
     asked, most, named = Until.of(options.until), options.most_steps, options.read_from
     network, made = case.network, case.for_steps
     proposed = proposal(network.graph, named, stats) if isinstance(named, str) else named
     proposed = proposed if named else awake(network.graph)
-    if made is not None and not isinstance(named, str):
-        network, until = steps_made_for(partial(_made, made, proposed), answers, x, asked, most)
-        reason = too_few(until.steps) if network.record.read_from != proposed else ""
+    both = isinstance(named, str) or (made is None and not named)
+    firsts = (0, proposed) if both else (proposed,)
+    if made is not None:
+        network, until = _fewest_made(made, answers, x, (options, firsts))
+        left = until.steps - proposed >= LEAST_READ
+        reason = "" if network.record.read_from == proposed else _LATER if left else too_few(until.steps)
     else:
-        firsts = (proposed,) if named and isinstance(named, int) else (0, proposed)
         until, taken = _fewest(network, answers, x, (options, firsts))
-        reason = "which takes no fewer steps" if taken != proposed else ""
+        reason = _LATER if taken != proposed else ""
         if taken and until.steps - taken < LEAST_READ:
             # so early that its answers left nothing out: a longer run is to be read in the same way
             reason, taken = too_few(until.steps), 0
@@ -132,6 +134,28 @@ def _until(
 def _made(made: Callable[[int], Network], first: int, steps: int) -> Network:
     """The network for so many steps, read from the first on that is asked for where enough are left."""
     return _recorded(made(steps), read_from=first if steps - first >= LEAST_READ else 0)
+
+
+def _fewest_made(
+    made: Callable[[int], Network],
+    answers: Mapping[str, Array],
+    x: Array,
+    how: tuple[ConvertOptions, tuple[int, ...]],
+) -> tuple[Network, Reached]:
+    """The fewest steps of networks made for as many, read from one of some steps on, and the network."""
+    options, firsts = how
+    found: list[tuple[Network, Reached]] = []
+    refused: ConversionError | None = None
+    for first in dict.fromkeys(firsts):
+        make, asked = partial(_made, made, first), Until.of(options.until)
+        try:
+            found.append(steps_made_for(make, answers, x, asked, options.most_steps))
+        except ConversionError as error:
+            refused = error
+    if not found:
+        assert refused is not None
+        raise refused
+    return min(found, key=lambda one: one[1].steps)
 
 
 def _fewest(
