@@ -297,7 +297,7 @@ REFUSED: dict[str, tuple[Callable, str]] = {
     "a nearest resize by an unknown rule": (lambda m: m.add("Resize", "x", "", np.array([1, 1, 2], F32), coordinate_transformation_mode="tf_crop_and_resize"), "tf_crop_and_resize"),
     "a range of parts": (lambda m: m.add("Add", "x", m.add("Range", *(np.array(n, F32) for n in (0, 5, 1.25)))), "no whole number"),
     "a resize of the channels": (lambda m: m.add("Resize", "x", "", "", np.array([8, 5]), axes=[1, 2]), "channels"),
-    "a product of two 8-bit values": (lambda m: m.add("QLinearMatMul", "x", *_EIGHT, "x", *_EIGHT, *_EIGHT), "of two values"),
+    "a convolution of two 8-bit values": (lambda m: m.add("QLinearConv", "x", *_EIGHT, "x", *_EIGHT, *_EIGHT), "of two values"),
     "a rounding of each channel": (lambda m: m.add("QuantizeLinear", "x", np.ones(4, F32), np.zeros(4, np.uint8)), "scale for each channel"),
 }  # fmt: skip
 

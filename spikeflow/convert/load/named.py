@@ -14,8 +14,16 @@ from spikeflow.files.safetensors_file import read_safetensors
 
 # the format's word -> type of torch
 _TYPES: Mapping[str, str] = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool", "U8": "uint8",
-    "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
 }
 _WIDTHS = dict(STORAGES.values())
 _OF_NUMPY = frozenset(_WIDTHS) - {"bfloat16"}

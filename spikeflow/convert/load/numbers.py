@@ -51,11 +51,6 @@ def tensor(value: Any) -> Any:
     return value.tensor() if isinstance(value, Numbers) else value
 
 
-def _joined(*parts: Numbers, axis: int = 0) -> Numbers:
-    found = np.concatenate([np.atleast_1d(p.values) for p in parts], axis)
-    return Numbers(found, all(p.whole for p in parts))
-
-
 def _divided(a: Numbers, b: Numbers) -> Numbers:
     if a.whole and b.whole:
         return Numbers(_elements(lambda x, y: x // y if x * y >= 0 else -(-x // y), a.values, b.values))
@@ -105,15 +100,16 @@ ARITHMETIC: Mapping[str, Callable[..., Numbers]] = {
 truncated = _each(math.trunc, True)
 
 
-def joined(*parts: Numbers) -> Numbers:
+def joined(*parts: Numbers, axis: int = 0) -> Numbers:
     """One after the other."""
-    return _joined(*parts)
+    found = np.concatenate([np.atleast_1d(p.values) for p in parts], axis)
+    return Numbers(found, all(p.whole for p in parts))
 
 
-def picked(numbers: Numbers, index: Numbers) -> Numbers:
-    """Some of them, by their places."""
+def picked(numbers: Numbers, index: Numbers, axis: int = 0) -> Numbers:
+    """Some of them, by their places along an axis."""
     where = index.values.astype(np.int64)
-    return Numbers.of(numbers.values[where], numbers.whole)
+    return Numbers.of(np.take(numbers.values, where, axis), numbers.whole)
 
 
 def cut(numbers: Numbers, axis: int, where: slice) -> Numbers:

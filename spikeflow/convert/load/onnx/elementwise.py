@@ -14,7 +14,7 @@ from spikeflow.convert.load.clips import clipped
 from spikeflow.convert.load.numbers import tensor
 from spikeflow.convert.load.onnx.node import Function, Node
 
-_FLOATS = {1: torch.float32, 10: torch.float16, 11: torch.float64, 16: torch.bfloat16}
+_FLOATS = (1, 10, 11, 16)  # of ONNX's numbers of types those of floats, all of which are float32 here
 _SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
 _WHOLE = {2: torch.uint8, 3: torch.int8, 5: torch.int16, 6: torch.int32, 7: torch.int64, 9: torch.bool}
 
@@ -126,11 +126,16 @@ def dropout(node: Node) -> Function:
 
 
 def cast(node: Node) -> Function:
-    """Another type."""
+    """Another type; floats of any width are float32 here."""
     to = int(node.get("to", 1))
     if to not in _FLOATS and to not in _WHOLE:
         raise node.refuse(f"to the type {to}", "floating-point values throughout")
-    return lambda x, *_: tensor(x).to(_FLOATS.get(to) or _WHOLE[to])
+    return lambda x, *_: tensor(x).to(torch.float32 if to in _FLOATS else _WHOLE[to])
+
+
+def cast_like(x: Any, other: Any) -> torch.Tensor:
+    """The type of another value."""
+    return tensor(x).to(tensor(other).dtype)
 
 
 def power(node: Node) -> Function:
@@ -146,6 +151,17 @@ def thresholded(node: Node) -> Function:
     """x above alpha, else 0."""
     alpha = float(node.get("alpha", 1.0))
     return lambda x: F.threshold(tensor(x), alpha, 0.0)
+
+
+def in_sequence(node: Node) -> Function:
+    """Several values as a list, or of a list one value, or all of them joined."""
+    axis = int(node.get("axis", 0))
+    if node.kind == "SequenceConstruct":
+        return lambda *values: [tensor(v) for v in values]
+    if node.kind == "SequenceAt":
+        place = int(node.number(1, 0))
+        return lambda values, _: values[place]
+    return lambda values: torch.stack(values, axis) if node.get("new_axis", 0) else torch.cat(values, axis)
 
 
 def average_of(*values: Any) -> torch.Tensor:
@@ -191,5 +207,7 @@ ELEMENTWISE: Mapping[str, Callable[[Node], Function]] = {
     "Pow": power,
     "Identity": lambda node: lambda x: x,
     "Dropout": dropout,
+    **dict.fromkeys(("SequenceConstruct", "SequenceAt", "ConcatFromSequence"), in_sequence),
     "Cast": cast,
+    "CastLike": lambda node: cast_like,
 }

@@ -139,6 +139,28 @@ def matmul(node: Node) -> Function:
     return run
 
 
+def einsum(node: Node) -> Function:
+    """Sums of products by letters; a linear layer where the last axis meets one of a stored matrix."""
+    equation = str(node.get("equation", "")).replace(" ", "")
+    letters = "".join(c for c in equation if c not in ",->.")
+    if letters and not letters.isalpha():
+        raise node.refuse("with an equation that is not of letters", "the file as it was exported")
+    left, _, result = equation.partition("->")
+    a, _, b = left.partition(",")
+    stored = node.stored(1)
+    matrix = stored is not None and len(b) == 2 and b[0] != b[1] and len(set(a)) == len(a) > 1
+    turned = matrix and result == a[:-1] + b[0] and a[-1] == b[1] and b[0] not in a
+    plain = matrix and result == a[:-1] + b[1] and a[-1] == b[0] and b[1] not in a
+
+    def run(*given: Any) -> torch.Tensor:
+        parts = [tensor(v) for v in given]
+        if turned or plain:
+            return F.linear(parts[0], parts[1] if turned else parts[1].t())
+        return torch.einsum(equation, *parts)
+
+    return run
+
+
 def batch_norm(node: Node) -> Function:
     """Batch norm with stored statistics."""
     node.expect_first_output()
@@ -221,6 +243,7 @@ LAYERS: Mapping[str, Callable[[Node], Function]] = {
     "ConvTranspose": conv_transpose,
     "Gemm": gemm,
     "MatMul": matmul,
+    "Einsum": einsum,
     "BatchNormalization": batch_norm,
     "InstanceNormalization": instance_norm,
     "LayerNormalization": layer_norm,

@@ -67,6 +67,21 @@ def split(node: Node) -> Function:
     return run
 
 
+def split_to_list(node: Node) -> Function:
+    """Stretches along an axis as a list, of given sizes or of one; without axes of 1 where that is said."""
+    axis, stored = int(node.get("axis", 0)), node.stored(1)
+
+    def run(x: Any, sizes: Any = None) -> Any:
+        x = tensor(x)
+        given = [1] if sizes is None else [int(n) for n in listed(node, 1, sizes)]
+        one = sizes is None or (stored is not None and stored.ndim == 0)
+        parts = torch.split(x, given[0] if one else given, axis)
+        bare = sizes is None and not node.get("keepdims", 1)
+        return [part.squeeze(axis) if bare else part for part in parts]
+
+    return run
+
+
 def slice_(node: Node) -> Function:
     """Stretches along axes, with steps; a step of -1 turns an axis round."""
 
@@ -213,11 +228,13 @@ def pad(node: Node) -> Function:
     mode = str(node.get("mode", "constant"))
     if mode not in _MODES:
         raise node.refuse(f"by the mode {mode[:20]!r}", f"one of {', '.join(_MODES)}")
+    scale, zero = node.get("codes") or (1.0, 0.0)  # of whole numbers of the file, which are real values here
 
     def run(x: Any, pads: Any = None, value: Any = None, axes: Any = None) -> torch.Tensor:
         x = tensor(x)
         widths = list(node.integers("pads") or listed(node, 1, pads))
         filling = float(node.get("value", 0.0)) if value is None else node.number(2, 0.0)
+        filling = (filling - zero) * scale
         chosen = range(x.ndim) if axes is None else [int(a) % x.ndim for a in listed(node, 3, axes)]
         half = len(widths) // 2
         around = {axis: (int(widths[n]), int(widths[half + n])) for n, axis in enumerate(chosen)}
@@ -276,6 +293,7 @@ def reduced(function: Callable[[torch.Tensor, list[int], bool], torch.Tensor]) -
 MOVES: Mapping[str, Callable[[Node], Function]] = {
     "Concat": concat,
     "Split": split,
+    "SplitToSequence": split_to_list,
     "Slice": slice_,
     "Gather": gather,
     "Transpose": transpose,

@@ -14,17 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from spikeflow.convert.load.clips import clipped
 from spikeflow.convert.load.numbers import tensor
-from spikeflow.convert.load.onnx.layers import windows
 from spikeflow.convert.load.onnx.node import Function, Node
-from spikeflow.convert.load.windows import convolved
 from spikeflow.typing import Array
-
-ROUNDING = ("QuantizeLinear", "QLinearConv", "QLinearMatMul")
-
 
 _KINDS: Mapping[int, Any] = {2: np.uint8, 3: np.int8, 4: np.uint16, 5: np.int16}  # by ONNX's numbers
 
@@ -93,55 +87,14 @@ def _of_weights(node: Node, scale: Array | None, zero: Array | None) -> Function
 
 def dequantise(node: Node) -> Function:
     """Real values of stored ones; of an activation, which was left in full precision, nothing."""
-    if node.stored(0) is None and not node.get("whole", False):
+    if node.stored(0) is None and not node.get("whole", (False,))[0]:
         return lambda x, *_: x
     if node.get("block_size", 0):
         raise node.refuse("with blocks", "one scale for a tensor, or one for each channel")
     return lambda x, scale, zero=None: real(x, scale, zero, int(node.get("axis", 1)))
 
 
-def quantised_conv(node: Node) -> Function:
-    """A convolution with its quantisation: inputs x, its scale and zero, w, scale, zero, y's, bias."""
-    _expect_weights(node)
-    groups = int(node.get("group", 1))
-    top, entered = top_from_zero(node.constant(6), node.constant(7)), _entered(node)
-
-    def run(x: Any, x_scale: Any, x_zero: Any, w: Any, w_scale: Any, w_zero: Any, *rest: Any) -> Any:
-        weight = real(w, w_scale, w_zero, 0)
-        bias = None
-        if len(rest) > 2 and rest[2] is not None:
-            bias = tensor(rest[2]).to(torch.float32) * (tensor(x_scale) * tensor(w_scale)).reshape(-1)
-        found = windows(node, tuple(int(n) for n in weight.shape[2:]))
-        return cut(convolved(entered(x, x_scale, x_zero), weight, bias, found, groups), top)
-
-    return run
-
-
-def quantised_matmul(node: Node) -> Function:
-    """A product with its quantisation: inputs a, its scale and zero, b, scale, zero, y's."""
-    _expect_weights(node)
-    top, entered = top_from_zero(node.constant(6), node.constant(7)), _entered(node)
-
-    def run(a: Any, a_scale: Any, a_zero: Any, b: Any, b_scale: Any, b_zero: Any, *_: Any) -> Any:
-        return cut(F.linear(entered(a, a_scale, a_zero), real(b, b_scale, b_zero, -1).t()), top)
-
-    return run
-
-
-def _entered(node: Node) -> Function:
-    """What a product takes: a value as it is, or of samples that are whole numbers what these stand for."""
-    return real if node.get("whole", False) else lambda x, *_: tensor(x)
-
-
-def _expect_weights(node: Node) -> None:
-    """Refuse a product whose second factor is a value, which was left in full precision."""
-    if node.stored(0) is not None or node.stored(3) is None:
-        raise node.refuse("of two values", "stored weights as its second factor")
-
-
 QUANTISED: Mapping[str, Callable[[Node], Function]] = {
     "QuantizeLinear": quantise,
     "DequantizeLinear": dequantise,
-    "QLinearConv": quantised_conv,
-    "QLinearMatMul": quantised_matmul,
 }

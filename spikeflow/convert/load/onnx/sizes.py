@@ -53,7 +53,7 @@ def range_(node: Node) -> Function:
 
 
 def _gather(node: Node, x: Numbers, index: Numbers) -> Numbers:
-    return numbers.picked(x, index)
+    return numbers.picked(x, index, int(node.get("axis", 0)))
 
 
 def _slice(node: Node, x: Numbers, *given: Any) -> Numbers:
@@ -65,16 +65,16 @@ def _slice(node: Node, x: Numbers, *given: Any) -> Numbers:
 
 
 def _concat(node: Node, *parts: Numbers) -> Numbers:
-    return numbers.joined(*parts)
+    return numbers.joined(*parts, axis=int(node.get("axis", 0)))
 
 
 def _unsqueeze(node: Node, x: Numbers, axes: Any = None) -> Numbers:
-    more = len(axes_of(node, 1, axes) or ())
-    return numbers.shaped(x, (1,) * more + tuple(x.values.shape))
+    return Numbers(np.expand_dims(x.values, tuple(axes_of(node, 1, axes) or ())), x.whole)
 
 
 def _squeeze(node: Node, x: Numbers, axes: Any = None) -> Numbers:
-    return numbers.shaped(x, ()) if x.values.size == 1 else x
+    found = axes_of(node, 1, axes) if x.values.ndim else None
+    return Numbers(np.squeeze(x.values, None if found is None else tuple(found)), x.whole)
 
 
 def _reshape(node: Node, x: Numbers, to: Numbers) -> Numbers:
@@ -92,7 +92,9 @@ def _cast(node: Node, x: Numbers) -> Numbers:
     return Numbers(x.values, whole)
 
 
-def _product(node: Node, x: Numbers, *_: Any) -> Numbers:
+def _product(node: Node, x: Numbers, axes: Any = None) -> Numbers:
+    if x.values.ndim > 1 and axes_of(node, 1, axes) is not None:
+        raise node.refuse("of a table along some of its axes", "a product of all numbers")
     found = math.prod(x.listed)
     return Numbers.of([found] if node.get("keepdims", 1) and x.values.ndim else found, x.whole)
 
