@@ -19,12 +19,13 @@ import numpy.typing as npt
 
 from spikeflow.errors import GraphError
 from spikeflow.frozen import Frozen
+from spikeflow.ir.limits import FLUSH
 from spikeflow.ir.program import Program
 
 MODULATOR = "modulator"
 SUM = "sum"
 MOST_STEPS = 1 << 20  # after which an eligibility has faded
-FADED = 2.0**-100
+FADED = FLUSH  # what is left of an eligibility that is gone
 
 
 @dataclass(frozen=True)

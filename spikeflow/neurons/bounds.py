@@ -10,7 +10,8 @@ from typing import Any
 
 import torch
 
-FLUSH = 2.0**-100
+from spikeflow.ir.limits import FLUSH
+
 _BELOW = FLUSH * (1 - 2.0**-24)  # the float32 just below: hardshrink clears what is at most its limit
 
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 from spikeflow.ir import functions
 from spikeflow.ir.adjoint import Slots, adjoint
 from spikeflow.ir.evaluate import Domain, evaluate
+from spikeflow.ir.limits import FLUSH
 from spikeflow.ir.operations import FLOAT, OPERATIONS
 from spikeflow.ir.program import Program
-
-FLUSH = 2.0**-100  # smaller states are 0 at the end of a step
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@
 // then the source: the normative order. Sums of codes have none, and are as narrow as their bound allows.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "buffer.hpp"

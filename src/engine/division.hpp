@@ -1,7 +1,7 @@
 // Division: what a node did told apart by parts, as where a layer lies on several cores and each counts what is its own.
 #pragma once
 
-#include <array>
+#include <algorithm>
 #include <bit>
 #include <span>
 #include <string>

@@ -3,8 +3,10 @@
 // `each_field` in rows.hpp lists what is kept. Small arrays are copied when they are read, the synapses stay where they lie.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <numeric>
 #include <span>
 #include <string>
 #include <type_traits>

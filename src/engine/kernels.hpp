@@ -107,6 +107,10 @@ struct Tally {
     int64_t nonzero = 0, ones = 0;
 };
 
+// A float state of smaller magnitude is +0 at the end of a step: FLUSH of spikeflow/ir/limits.py.
+template <class R>
+inline constexpr R kFlush = R(0x1p-100);
+
 // The bits of a register; a word that is not 0 marks a neuron in which something happened.
 template <class R>
 using Word = std::conditional_t<sizeof(R) == 4, uint32_t, uint64_t>;

@@ -30,7 +30,6 @@ struct Call {
 
 // What the end of a step needs besides.
 constexpr int kFree = 20, kChanged = 20, kDiffers = 21, kIdle = 1;     // the last: a mask register
-constexpr uint32_t kLeastBits = 0x0D800000;                            // 2^-100
 constexpr int kOrDifferent = 0xF6;                                     // x | (y ^ z)
 
 class Compiler : private LoopBody {
@@ -44,7 +43,7 @@ public:
         a_.load(rsi, rdi, offsetof(Call, whole));
         a_.bytes({0x31, 0xC9, 0x45, 0x31, 0xC0, 0x45, 0x31, 0xC9});     // rcx, r8 (idle), r9 (emitted) <- 0
         begin();
-        a_.vector(vbroadcastss, kLeast, 0, constant(kLeastBits));
+        a_.vector(vbroadcastss, kLeast, 0, constant(std::bit_cast<uint32_t>(kFlush<float>)));
         a_.vector(vxorps, kChanged, kChanged, vector_place(kChanged));
         a_.bytes({0xB8, 0xFF, 0xFF, 0, 0});                             // mov eax, 0xFFFF
         a_.to_mask(kLaneMask);

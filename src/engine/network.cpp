@@ -51,7 +51,7 @@ void Network<V>::connect(int32_t source, int32_t target, int32_t port, int32_t d
     Entry<V>& to = entries_[static_cast<std::size_t>(target)];
     require(from.kind != NodeKind::output, to.name, "an Output feeds nothing");
     require(port >= 0 && static_cast<std::size_t>(port) < to.ports.size(), to.name, "an edge into a port that does not exist");
-    require(delay >= 0 && delay < (1 << 20), to.name, "an edge's delay is outside 0 to 2**20 - 1");
+    require(delay >= 0 && delay < kMaxDelay, to.name, "an edge's delay is outside 0 to 2**20 - 1");
     require(delay > 0 || source < target, to.name, "reads a node without delay that runs later");
     auto& edges = to.ports[static_cast<std::size_t>(port)];
     if (to.node) to.node->check_source(static_cast<std::size_t>(port), from.layout);

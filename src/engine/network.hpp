@@ -1,6 +1,7 @@
 // Network: nodes in the order in which they run, joined by edges; what a run takes and gives back.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <mutex>
 #include <span>

@@ -1,6 +1,7 @@
 // Node: what every kind of node is to the network; Runner: its state in one worker.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <span>

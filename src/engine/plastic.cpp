@@ -80,7 +80,7 @@ void PlasticRunner::keep(float* to, const float* from, int32_t n) {
         kernels_.operations[static_cast<int>(Op::minimum)](made_.data(), made_.data(), high_.data(), high_.data(), n, {});
         from = made_.data();
     }
-    kernels_.keep(to, from, kLeast, n);
+    kernels_.keep(to, from, kFlush<float>, n);
     if (node_.scale > 0)
         for (int32_t k = 0; k < n; ++k) to[k] = held(to[k]);
 }
@@ -134,7 +134,7 @@ void PlasticRunner::at_dense_row(RulePart which, std::size_t first, int32_t from
         if (!run.of.program.keeps_state(0)) keep(w, run.next(0), n);
         for (std::size_t e = 0; e < value_.size(); ++e) {
             if (run.of.program.keeps_state(1 + e)) continue;
-            kernels_.keep(value_[e].data() + first + at, run.next(1 + e), kLeast, n);
+            kernels_.keep(value_[e].data() + first + at, run.next(1 + e), kFlush<float>, n);
             std::fill_n(last_[e].data() + first + at, n, clock_);
         }
     }
@@ -165,7 +165,7 @@ void PlasticRunner::run_gathered(RulePart which) {
     }
     for (std::size_t e = 0; e < value_.size(); ++e) {
         if (run.of.program.keeps_state(1 + e)) continue;
-        kernels_.keep(made_.data(), run.next(1 + e), kLeast, static_cast<int32_t>(n));
+        kernels_.keep(made_.data(), run.next(1 + e), kFlush<float>, static_cast<int32_t>(n));
         for (std::size_t i = 0; i < n; ++i) {
             value_[e][static_cast<std::size_t>(met_[i].slot)] = made_[i];
             last_[e][static_cast<std::size_t>(met_[i].slot)] = clock_;
@@ -217,7 +217,7 @@ void PlasticRunner::step_traces(const Lesson<float>& lesson) {
             // with a past the next moment lies elsewhere, and nothing rests
             for (std::size_t s = 0; s < traces.size(); ++s) {
                 if (now == next) changed |= kernels_.settle(traces[s].data() + now + first, run.next(s), marks_.data(), n);
-                else kernels_.keep(traces[s].data() + next + first, run.next(s), kLeast, n);
+                else kernels_.keep(traces[s].data() + next + first, run.next(s), kFlush<float>, n);
             }
         }
         for (std::size_t e = 0; e < events; ++e) spikes_[at(e)] = 0.0f;

@@ -7,6 +7,7 @@
 
 #include "layout.hpp"
 #include "plastic.hpp"
+#include "rows.hpp"
 
 namespace spikeflow {
 
@@ -62,7 +63,7 @@ private:
             require(at >= 0 && static_cast<std::size_t>(at) < count && !met[static_cast<std::size_t>(at)], name_, "a place that is none, or one twice");
             met[static_cast<std::size_t>(at)] = 1;
             require(text_.targets[s] >= 0 && text_.targets[s] < layout_.size, name_, "a synapse to a target that does not exist");
-            require(delay(s) >= 0 && delay(s) < (1 << 20), name_, "a delay outside 0 to 2**20 - 1");
+            require(delay(s) >= 0 && delay(s) < kMaxDelay, name_, "a delay outside 0 to 2**20 - 1");
         }
     }
     int32_t delay(std::size_t s) const { return text_.delays.empty() ? 0 : static_cast<int32_t>(text_.delays[s]); }

@@ -1,9 +1,12 @@
 // A node whose synapses learn, and what a worker holds of it.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,7 +20,6 @@
 namespace spikeflow {
 
 using From = Reading::From;
-inline constexpr float kLeast = 0x1p-100f;              // of smaller magnitude is +0
 inline constexpr int32_t kLongest = 1 << 20;            // steps after which an eligibility has faded
 inline constexpr int32_t kWhole = 1 << 24;              // up to here float32 holds every integer
 inline constexpr int32_t kTurn = 3 << 19;               // steps after which the clock is set back

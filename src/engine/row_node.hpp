@@ -1,7 +1,9 @@
 // What nodes have in common whose synapses are rows of targets: what arrives is filed, remembered and delivered when due.
 #pragma once
 
+#include <algorithm>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 

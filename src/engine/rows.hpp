@@ -15,7 +15,7 @@
 
 namespace spikeflow {
 
-inline constexpr int32_t kMaxDelay = 1 << 20;
+inline constexpr int32_t kMaxDelay = 1 << 20;     // every delay is below: LONGEST_DELAY of spikeflow/ir/limits.py, and 1
 
 // Whole numbers from Python in whatever width they are held; read while a network is made, never while it runs.
 struct Integers {

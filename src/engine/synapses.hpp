@@ -5,7 +5,9 @@
 // first, then the source: the normative order. `sparse.hpp` has the nodes whose rows name their targets.
 #pragma once
 
+#include <algorithm>
 #include <span>
+#include <type_traits>
 
 #include "node.hpp"
 #include "rows.hpp"

@@ -5,6 +5,7 @@
 // (sums start from +0), which lets a port leave out what is silent without changing a bit.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <span>

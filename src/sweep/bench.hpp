@@ -10,8 +10,6 @@ namespace spikeflow {
 // Below this a cotangent counts as 0, and is not halved on and on through the slow numbers next to 0.
 template <class R>
 inline constexpr R kFaint = sizeof(R) == 4 ? R(0x1p-120) : R(0x1p-1000);
-template <class R>
-inline constexpr R kFlush = R(0x1p-100);
 inline constexpr int64_t kCache = 64 * 1024, kNarrowest = 64, kWidest = 1024, kLoop = 512;
 
 inline std::size_t at(int64_t i) { return static_cast<std::size_t>(i); }
