@@ -197,9 +197,8 @@ class LossError(SpikeflowError, ValueError):
         self.chip, self.agreement, self.least, self.hint = chip, agreement, least, hint
         self.layer, where = layer
         text = (
-            f"{chip}: the integers answer as the float network on {agreement}; at least {100 * least:g} "
-            "% is asked for "
-            f"(--min-agreement)" + (f"; {where}." if where else ".")
+            f"{chip}: the integers answer as the float network on {agreement}; at least {100 * least:g} % is "
+            "asked for (--min-agreement)" + (f"; {where}." if where else ".")
         )
         super().__init__(_sentence(text, f"{hint}; or --accept-loss, which maps it all the same"))
 

@@ -19,28 +19,22 @@ _ROOMS = {
     "convert.load": "archive archive_fields checkpoint foreign layers pickled reparametrised source "
     "torchfile zipped",
     "convert.capture": "affine builder capture_arithmetic:arithmetic capture_shapes:shapes "
-    "capture_synapses:synapses"
-    " heads refusals",
+    "capture_synapses:synapses heads refusals",
     "convert.passes": "balance coding fold forward observe scales thresholds",
     "convert.verify": "calibrated compare magnitude replay ties",
     "hw.chips": "arithmetic chip",
     "hw.passes": "adapt advice compose convolve gains operators retime rules",
     "hw.integer": "choose loss losses observe probes quantisation quantise registers roundings scales "
-    "translate units"
-    " values weights",
+    "translate units values weights",
     "hw.layout": "budget connectivity grow messages pack partition place refine route",
     "hw.tables": "build check file mapping origin rebuild",
     "report.network": "ann collect conventions estimates facts hardware layers mesh page pictures raster "
-    "slices text"
-    " verdict verdicts write",
+    "slices text verdict verdicts write",
     "report.recording": "recording_about:about recording_film:film recording_frames:frames "
-    "recording_page:page"
-    " recording_paint:paint recording_picture:picture recording_write:write",
+    "recording_page:page recording_paint:paint recording_picture:picture recording_write:write",
     "datasets.sets": "asl_dvs audio braille card:metadata catalog cifar10 cifar10_dvs dsec dsec_drive "
-    "dvs_gesture "
-    "dvs_lip"
-    " heidelberg images mnist ncaltech101 ncars nmnist ntidigits poker_dvs shd speech_commands splits "
-    "spoken_digits ssc",
+    "dvs_gesture dvs_lip heidelberg images mnist ncaltech101 ncars nmnist ntidigits poker_dvs shd "
+    "speech_commands splits spoken_digits ssc",
     "datasets.stored": "idx layouts pickled_arrays png rows wave",
     "datasets.fetch": "download prepare unpack",
     "datasets.loading": "batch cache entry export loader maker:collate source",

@@ -32,32 +32,27 @@ METADATA = Metadata(
     name="braille",
     title="Tactile Braille Letters",
     kind="touch",
-    citation="Müller-Cleve, Fra, Khacef, Pequeño-Zurro, Klepatsch, Forno, Ivanovich, Rastogi, Urgese, "
-    "Zenke, Bartolozzi "
-    "2022, Braille letter reading: a benchmark for spatio-temporal pattern recognition on neuromorphic "
-    "hardware, "
-    "Frontiers in Neuroscience 16:951164",
+    citation="Müller-Cleve, Fra, Khacef, Pequeño-Zurro, Klepatsch, Forno, Ivanovich, Rastogi, Urgese, Zenke, "
+    "Bartolozzi 2022, Braille letter reading: a benchmark for spatio-temporal pattern recognition on "
+    "neuromorphic hardware, Frontiers in Neuroscience 16:951164",
     licence="CC BY 4.0",
     homepage="https://doi.org/10.5281/zenodo.6556273",
     classes=("Space", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
     counts={"train": 27 * 40, "test": 27 * 10},
     split="no official one; this one takes every fifth repetition (4, 9, 14 ...) of each letter for the "
-    "test. The "
-    "literature draws 80:20 or 70:10:20 at random",
+    "test. The literature draws 80:20 or 70:10:20 at random",
     width=TAXELS,
     height=1,
     archives=(
         Archive(
             PICKLE,
-            "https://raw.githubusercontent.com/fzenke/spytorch/d363dbf93a04bf97b4819f1a41579bbbec17b1d2/notebooks/data/"
-            "tutorial5_braille_spiking_data.pkl.gz",
+            "https://raw.githubusercontent.com/fzenke/spytorch/d363dbf93a04bf97b4819f1a41579bbbec17b1d2/notebooks/data/tutorial5_braille_spiking_data.pkl.gz",
             unpack=False,
         ),
     ),
     notes="27 letters, 50 repetitions each, 76 or 77 steps of 25 ms of 12 sensors (taxels) with whole "
-    "numbers of 0 to "
-    "255; touch lowers them from 255. The pickle is read without running it. All trials are of one "
-    "finger: no groups.",
+    "numbers of 0 to 255; touch lowers them from 255. The pickle is read without running it. All trials are "
+    "of one finger: no groups.",
 )
 
 

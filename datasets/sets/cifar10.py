@@ -40,11 +40,9 @@ METADATA = Metadata(
             "cifar-10-binary.tar.gz", f"{_URL}cifar-10-binary.tar.gz", md5="c32a1d4ab5d03f1284b67883e8d87530"
         ),
     ),
-    notes="Still images in colour (`arrays()` gives N x 32 x 32 x 3, RGB); an encoder makes events of "
-    "their luminance. "
-    "Of cifar-10-python.tar.gz the pickles are read without running them. The set's 80 million tiny "
-    "images were "
-    "withdrawn; CIFAR-10 was not.",
+    notes="Still images in colour (`arrays()` gives N x 32 x 32 x 3, RGB); an encoder makes events of their "
+    "luminance. Of cifar-10-python.tar.gz the pickles are read without running them. The set's 80 million "
+    "tiny images were withdrawn; CIFAR-10 was not.",
 )
 
 

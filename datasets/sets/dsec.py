@@ -48,10 +48,8 @@ METADATA = Metadata(
     title="DSEC",
     kind="events",
     citation="Gehrig, Aarents, Gehrig, Scaramuzza 2021, DSEC: a stereo event camera dataset for driving "
-    "scenarios, IEEE "
-    "Robotics and Automation Letters 6(3); flow: Gehrig, Millhaeusler, Gehrig, Scaramuzza 2021, E-RAFT, "
-    "3DV; masks: "
-    "Sun, Messikommer, Gehrig, Scaramuzza 2022, ESS, ECCV",
+    "scenarios, IEEE Robotics and Automation Letters 6(3); flow: Gehrig, Millhaeusler, Gehrig, Scaramuzza "
+    "2021, E-RAFT, 3DV; masks: Sun, Messikommer, Gehrig, Scaramuzza 2022, ESS, ECCV",
     licence="CC BY-SA 4.0",
     homepage="https://dsec.ifi.uzh.ch/",
     classes=CITIES,
@@ -78,10 +76,9 @@ METADATA = Metadata(
             into="test_semantic_segmentation",
         ),
     ),
-    notes="About 165 GB: train_events.zip has 125 GB, test_events.zip 27 GB; single drives are at the "
-    "same server. "
-    "Events are packed with Blosc and need the Python package hdf5plugin. Groups are drives, cut into "
-    "letters.",
+    notes="About 165 GB: train_events.zip has 125 GB, test_events.zip 27 GB; single drives are at the same "
+    "server. Events are packed with Blosc and need the Python package hdf5plugin. Groups are drives, cut "
+    "into letters.",
 )
 
 

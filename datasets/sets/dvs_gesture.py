@@ -54,9 +54,8 @@ METADATA = Metadata(
             by_hand="IBM's Box page serves people only",
         ),
     ),
-    notes="98 and 24 trials of twelve labelled stretches: arm roll is there forwards and backwards. "
-    "tonic's copy "
-    "(times in ms) keeps one stretch of each class of a trial: 1,077 and 264. Groups are the users.",
+    notes="98 and 24 trials of twelve labelled stretches: arm roll is there forwards and backwards. tonic's "
+    "copy (times in ms) keeps one stretch of each class of a trial: 1,077 and 264. Groups are the users.",
 )
 TONIC = {"train": ("ibmGestureTrain", 1_077), "test": ("ibmGestureTest", 264)}
 LAST_TRAINING_USER = 23

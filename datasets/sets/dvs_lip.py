@@ -23,9 +23,8 @@ METADATA = Metadata(
     name="dvs_lip",
     title="DVS-Lip",
     kind="events",
-    citation="Tan, Wang, Han, Cao, Wu, Zha 2022, Multi-grained spatio-temporal features perceived "
-    "network for "
-    "event-based lip-reading, CVPR, 20094-20103",
+    citation="Tan, Wang, Han, Cao, Wu, Zha 2022, Multi-grained spatio-temporal features perceived network "
+    "for event-based lip-reading, CVPR, 20094-20103",
     licence="not stated",
     homepage="https://sites.google.com/view/event-based-lipreading",
     classes=WORDS,

@@ -13,9 +13,8 @@ from spikeflow.events import Events
 
 CHANNELS = 700
 CITATION = (
-    "Cramer, Stradmann, Schemmel, Zenke 2022, The Heidelberg spiking data sets for the systematic "
-    "evaluation of "
-    "spiking neural networks, IEEE Transactions on Neural Networks and Learning Systems 33:2744-2757"
+    "Cramer, Stradmann, Schemmel, Zenke 2022, The Heidelberg spiking data sets for the systematic evaluation "
+    "of spiking neural networks, IEEE Transactions on Neural Networks and Learning Systems 33:2744-2757"
 )
 HOMEPAGE = "https://zenkelab.org/resources/spiking-heidelberg-datasets-shd/"
 FILE_SPLITS = {"train": "train", "validation": "valid", "test": "test"}

@@ -77,8 +77,7 @@ FASHION_METADATA = Metadata(
     title="Fashion-MNIST",
     kind="images",
     citation="Xiao, Rasul, Vollgraf 2017, Fashion-MNIST: a novel image dataset for benchmarking machine "
-    "learning "
-    "algorithms, arXiv:1708.07747",
+    "learning algorithms, arXiv:1708.07747",
     licence="MIT",
     homepage="https://github.com/zalandoresearch/fashion-mnist",
     classes=(

@@ -39,8 +39,7 @@ METADATA = Metadata(
     title="N-Caltech101",
     kind="events",
     citation="Orchard, Jayawant, Cohen, Thakor 2015, Converting static image datasets to spiking "
-    "neuromorphic "
-    "datasets using saccades, Frontiers in Neuroscience 9:437",
+    "neuromorphic datasets using saccades, Frontiers in Neuroscience 9:437",
     licence="CC BY 4.0",
     homepage="https://www.garrickorchard.com/datasets/n-caltech101",
     classes=tuple(SIZES),
@@ -55,14 +54,12 @@ METADATA = Metadata(
     archives=(
         Archive(
             "N-Caltech101-archive.zip",
-            "https://data.mendeley.com/public-files/datasets/cy6cvx3ryv/files/36b5c52a-b49d-4853-addb-a836a8883e49/"
-            "file_downloaded",
+            "https://data.mendeley.com/public-files/datasets/cy6cvx3ryv/files/36b5c52a-b49d-4853-addb-a836a8883e49/file_downloaded",
             md5="66201824eabb0239c7ab992480b50ba3",
         ),
     ),
-    notes="Pictures of different sizes, at most 240 x 180; about 300 ms each. tonic shifts each sample "
-    "to x = y = 0 "
-    "and names classes in words; here coordinates are the file's.",
+    notes="Pictures of different sizes, at most 240 x 180; about 300 ms each. tonic shifts each sample to x "
+    "= y = 0 and names classes in words; here coordinates are the file's.",
 )
 
 

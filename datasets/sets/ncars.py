@@ -13,9 +13,8 @@ METADATA = Metadata(
     name="ncars",
     title="N-CARS",
     kind="events",
-    citation="Sironi, Brambilla, Bourdis, Lagorce, Benosman 2018, HATS: Histograms of averaged time "
-    "surfaces for "
-    "robust event-based object classification, CVPR",
+    citation="Sironi, Brambilla, Bourdis, Lagorce, Benosman 2018, HATS: Histograms of averaged time surfaces "
+    "for robust event-based object classification, CVPR",
     licence="Prophesee's terms, shown at the download",
     homepage="https://www.prophesee.ai/2018/03/13/dataset-n-cars/",
     classes=("background", "car"),

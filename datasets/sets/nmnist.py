@@ -14,8 +14,7 @@ METADATA = Metadata(
     title="N-MNIST",
     kind="events",
     citation="Orchard, Jayawant, Cohen, Thakor 2015, Converting static image datasets to spiking "
-    "neuromorphic "
-    "datasets using saccades, Frontiers in Neuroscience 9:437",
+    "neuromorphic datasets using saccades, Frontiers in Neuroscience 9:437",
     licence="CC BY-SA 4.0",
     homepage="https://www.garrickorchard.com/datasets/n-mnist",
     classes=tuple("0123456789"),

@@ -39,8 +39,7 @@ METADATA = Metadata(
     title="N-TIDIGITS18",
     kind="spikes",
     citation="Anumula, Neil, Delbruck, Liu 2018, Feature representations for neuromorphic audio spike "
-    "streams, "
-    "Frontiers in Neuroscience 12:23",
+    "streams, Frontiers in Neuroscience 12:23",
     licence="not stated; TIDIGITS itself is under a licence of the Linguistic Data Consortium",
     homepage="https://docs.google.com/document/d/1Uxe7GsKKXcy6SlDUX4hoJVAC0-UkH-8kr5UXp0Ndi1M",
     classes=("oh", "1", "2", "3", "4", "5", "6", "7", "8", "9", "zero"),
@@ -51,15 +50,13 @@ METADATA = Metadata(
     archives=(
         Archive(
             FILE,
-            "https://www.dropbox.com/scl/fi/1x4lxt9yyw25sc3tez8oi/n-tidigits.hdf5?e=2&rlkey=w8gi5udvib2zqzosusa5tr3wq"
-            "&dl=1",
+            "https://www.dropbox.com/scl/fi/1x4lxt9yyw25sc3tez8oi/n-tidigits.hdf5?e=2&rlkey=w8gi5udvib2zqzosusa5tr3wq&dl=1",
             md5="360a2d11e5429555c9197381cf6b58e0",
             unpack=False,
         ),
     ),
-    notes="The samples are the single digits; sequences of up to seven (8,623 and 8,700 utterances in "
-    "all) are in the "
-    "same file: utterances() and utterance(). Groups are the speakers.",
+    notes="The samples are the single digits; sequences of up to seven (8,623 and 8,700 utterances in all) "
+    "are in the same file: utterances() and utterance(). Groups are the speakers.",
 )
 
 

@@ -15,9 +15,8 @@ METADATA = Metadata(
     name="poker_dvs",
     title="POKER-DVS",
     kind="events",
-    citation="Serrano-Gotarredona, Linares-Barranco 2015, Poker-DVS and MNIST-DVS: their history, how "
-    "they were "
-    "made, and other details, Frontiers in Neuroscience 9:481",
+    citation="Serrano-Gotarredona, Linares-Barranco 2015, Poker-DVS and MNIST-DVS: their history, how they "
+    "were made, and other details, Frontiers in Neuroscience 9:481",
     licence="not stated",
     homepage="http://www2.imse-cnm.csic.es/caviar/POKERDVS.html",
     classes=("club", "heart", "diamond", "spade"),

@@ -51,9 +51,8 @@ METADATA = Metadata(
             into="speech_commands_v0.02",
         ),
     ),
-    notes="16 kHz, mono, at most a second; all 35 words (the task of 12 classes is another). Groups are "
-    "the speakers, "
-    "from the files' names. The files of _background_noise_ are left out.",
+    notes="16 kHz, mono, at most a second; all 35 words (the task of 12 classes is another). Groups are the "
+    "speakers, from the files' names. The files of _background_noise_ are left out.",
 )
 
 

@@ -20,16 +20,14 @@ METADATA = Metadata(
     name="spoken_digits",
     title="Free Spoken Digit Dataset",
     kind="audio",
-    citation="Jackson, Souza, Flaks, Pan, Nicolas, Thite 2018, Jakobovski/free-spoken-digit-dataset: "
-    "v1.0.8, Zenodo, "
-    "10.5281/zenodo.1342401",
+    citation="Jackson, Souza, Flaks, Pan, Nicolas, Thite 2018, Jakobovski/free-spoken-digit-dataset: v1.0.8, "
+    "Zenodo, 10.5281/zenodo.1342401",
     licence="CC BY-SA 4.0",
     homepage="https://github.com/Jakobovski/free-spoken-digit-dataset",
     classes=("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     counts={"train": 10 * len(SPEAKERS) * (EACH - TEST), "test": 10 * len(SPEAKERS) * TEST},
-    split="official: recordings 0 to 4 of each digit and speaker are the test; its speakers are those of "
-    "the training "
-    "set. validation() holds out whole speakers, which is harder than that test",
+    split="official: recordings 0 to 4 of each digit and speaker are the test; its speakers are those of the "
+    "training set. validation() holds out whole speakers, which is harder than that test",
     archives=(
         Archive(
             "free-spoken-digit-dataset-master.zip",

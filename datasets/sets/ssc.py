@@ -31,8 +31,7 @@ METADATA = Metadata(
         },
     ),
     notes="The split is not that of Speech Commands itself. The order of the names on this metadata is not "
-    "certain; where "
-    "the file names its classes, it is the file's.",
+    "certain; where the file names its classes, it is the file's.",
 )
 
 

@@ -15,14 +15,12 @@ def cautions(captured: Captured, options: ConvertOptions, setting: int | None) -
     warned = list(captured.warnings)
     if setting is not None and setting < FEW:
         warned.append(
-            f"the thresholds were set by {setting} different calibration "
-            f"sample{'s' if setting > 1 else ''}, and may hold "
-            "for no other; give some hundreds of samples with --data"
+            f"the thresholds were set by {setting} different calibration sample{'s' if setting > 1 else ''}, "
+            "and may hold for no other; give some hundreds of samples with --data"
         )
     if setting is None and options.scale is None and options.coding != "direct":
         warned.append(
             f"without calibration data a spike of --input {options.coding} stands for 1: inputs above 1 "
-            "saturate and are "
-            "answered as 1; give --data, or in Python scale=, the largest value"
+            "saturate and are answered as 1; give --data, or in Python scale=, the largest value"
         )
     return tuple(warned)

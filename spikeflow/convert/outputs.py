@@ -94,9 +94,8 @@ def output_warnings(logits: Mapping[str, Array], outputs: Outputs, y: Array | No
         if len(values) > 1 and (np.all(values > 0) or np.all(values <= 0)):
             side = "above 0" if values.flat[0] > 0 else "0 or below"
             found.append(
-                f"the one number of the output {output.name} is {side} for every calibration sample, so "
-                "as a sign it "
-                "gives one class to all. Try: --answer value, if it is a value"
+                f"the one number of the output {output.name} is {side} for every calibration sample, so as a "
+                "sign it gives one class to all. Try: --answer value, if it is a value"
             )
     return tuple(found)
 
@@ -111,10 +110,9 @@ def axis_warnings(graph: Graph, outputs: Outputs, y: Array | None) -> tuple[str,
         at = _channels_at(graph, output.node)
         if at and answer.kind_of(shape, output.answer, y) == answer.MAP:
             found.append(
-                f"the output {output.name} has the shape {shape}: classes are read along its first axis, "
-                f"and its last layer puts what it tells apart on axis {at} (from 0). Try: "
-                f".movedim({at + 1}, 1) at the end of forward(), as torch's cross_entropy takes it; or "
-                "--answer value"
+                f"the output {output.name} has the shape {shape}: classes are read along its first axis, and "
+                f"its last layer puts what it tells apart on axis {at} (from 0). Try: .movedim({at + 1}, 1) "
+                "at the end of forward(), as torch's cross_entropy takes it; or --answer value"
             )
     return tuple(found)
 

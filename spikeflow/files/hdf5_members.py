@@ -14,14 +14,13 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import FileError, SpikeflowError
 from spikeflow.files import limits
 from spikeflow.files.hdf5_open import first_line, open_hdf5
 from spikeflow.files.opened import PathLike, open_regular
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MOST_MEMBERS = 1 << 16
 MOST_CHUNK = 1 << 26  # bytes
 MOST_TEXT = 1 << 20  # bytes of an attribute

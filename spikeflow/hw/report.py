@@ -29,8 +29,7 @@ _NAMES = {
 _MESH_NOTES = (
     "Routes are unions of XY paths, each message once over each link (assumed of every chip).",
     "The host injects at tile (0, 0) of chip 0, and placement counts a border between chips as "
-    f"{CHIP_BORDER} hops "
-    "(assumed).",
+    f"{CHIP_BORDER} hops (assumed).",
 )
 
 

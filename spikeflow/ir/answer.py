@@ -15,15 +15,14 @@ follows from the shape of one sample's output:
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.ir.nodes import Shape
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 CLASS, SIGN, MAP, VALUE = KINDS = ("class", "sign", "map", "value")
 CHOICES = ("", CLASS, VALUE)  # what may be recorded: by the shape and the labels, classes, values
 # functions that keep the answer, so that a network may end before them; `other` is one that cannot be put

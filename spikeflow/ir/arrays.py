@@ -18,8 +18,7 @@ import numpy.typing as npt
 from spikeflow.errors import GraphError
 from spikeflow.frozen import Frozen
 from spikeflow.ir.fixed import Fixed
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 def frozen(x: npt.ArrayLike, dtype: npt.DTypeLike) -> Array:

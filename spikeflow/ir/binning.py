@@ -6,15 +6,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.events import Events
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Start = Literal["first", "zero"]
 MAX_STEPS = 1 << 24
 MAX_TIME_US = 1 << 61  # so that no sum of a time and a step overflows

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import isfinite, prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import DataError
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,11 @@ from math import gcd
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, SpikeflowWarning
 from spikeflow.sound import Sound
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 WHOLE = 2.0**23  # samples are whole numbers of 1 / WHOLE: 24 bits
 BASIS = 2.0**16  # and so are the waves that they are multiplied with: 24 + 17 + 11 bits at most
 TAPS = 2.0**18  # and the taps of the filter that resamples

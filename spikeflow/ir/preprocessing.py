@@ -12,13 +12,12 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.ir.binning import Frames
 from spikeflow.ir.mel_spikes import MelSpikes
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 MAX_SIDE = 1 << 14
 AT_ONCE = 1 << 24  # values resized at a time
 __all__ = [

@@ -128,8 +128,7 @@ class Projection:
         if self.expected(targets) > MAX_ELEMENTS:
             raise GraphError(
                 name,
-                f"a projection of {self.expected(targets):,} synapses; at most {MAX_ELEMENTS:,} are "
-                "possible",
+                f"a projection of {self.expected(targets):,} synapses; at most {MAX_ELEMENTS:,} are possible",
             )
 
     def expected(self, targets: int) -> int:

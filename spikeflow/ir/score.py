@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +15,7 @@ from spikeflow.errors import DataError
 from spikeflow.ir.answer import CLASS, MAP, SIGN, VALUE, class_count, place_shape, predictions
 from spikeflow.ir.interval import of_samples
 from spikeflow.ir.nodes import Shape
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,8 @@ from spikeflow.ir.arrays import Codes
 from spikeflow.ir.limits import LONGEST_DELAY
 from spikeflow.ir.nodes.base import Shape
 from spikeflow.ir.nodes.sparse import Sparse
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 TOLD = 0.01  # of a step: by less nobody means another delay
 
 

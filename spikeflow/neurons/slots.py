@@ -169,9 +169,8 @@ class Slotted(nn.Module):
         super().__setattr__("derivative", derivative)  # type: ignore[arg-type]
         if isinstance(derivative, nn.Module) and any(p.requires_grad for p in derivative.parameters()):
             warnings.warn(
-                f"{self.model.name}: the parameters of its derivative, {type(derivative).__name__}, "
-                "shape gradients "
-                "and get none from an ordinary backward pass.",
+                f"{self.model.name}: the parameters of its derivative, {type(derivative).__name__}, shape "
+                "gradients and get none from an ordinary backward pass.",
                 SpikeflowWarning,
                 stacklevel=level,
             )

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.files.hdf5_members import Members, members_of
@@ -26,8 +25,8 @@ from spikeflow.populations import Populations, Synapses
 from spikeflow.readers.current_exponential import CurrentExponential
 from spikeflow.readers.sonata_files import Circuit, Row, ids, numbers, read_circuit, read_json, read_types
 from spikeflow.readers.whole_steps import whole_steps
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Read = Callable[[Members, Mapping[int, Row]], None]
 HINT = "nest:iaf_psc_exp, nrn:IntFire1 or virtual nodes, and static synapses"
 SYNAPSES = ("static_synapse", "nest:static_synapse")

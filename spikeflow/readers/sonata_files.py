@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import FileError, SpikeflowWarning, UnsafeFile
 from spikeflow.files.hdf5_members import Members
 from spikeflow.files.opened import PathLike, read_text
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Row = Mapping[str, str]
 EMPTY = ("", "NULL", "None", "nan")
 MOST_ROUNDS = 16  # of names in the manifest that stand for others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
@@ -17,6 +17,7 @@ from spikeflow.sim.learned import with_weights
 from spikeflow.sim.records import Asked, Probe
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State
+from spikeflow.typing import Progress
 
 if TYPE_CHECKING:
     from spikeflow.sim.event_time import EventRun
@@ -39,7 +40,6 @@ __all__ = [
     "with_weights",
 ]
 
-Progress = Callable[[int, int], None]
 ENGINES = ("cpp", "reference")
 
 

@@ -9,7 +9,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow import encode
 from spikeflow.events import Spikes
@@ -23,8 +22,8 @@ from spikeflow.sim.inputs import RunInput, RunInputs, between
 from spikeflow.sim.joined import parted
 from spikeflow.sim.records import Asked, wanted
 from spikeflow.sim.unbounded import Unbounded
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Sink = Callable[[Mapping[str, Any], int, int, int], None]
 AT_ONCE = 1 << 22  # values that are recorded before they are handed on
 

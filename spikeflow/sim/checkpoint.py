@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError
 from spikeflow.files.write import PathLike
@@ -18,8 +17,7 @@ from spikeflow.frozen import Frozen
 from spikeflow.ir import store
 from spikeflow.sim import state_file
 from spikeflow.sim.state import State
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

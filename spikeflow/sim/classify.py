@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.ir.graph import Graph
@@ -28,11 +26,9 @@ from spikeflow.sim.joined import given_steps, leading, parted, sample_shape, tak
 from spikeflow.sim.overflow import overflow_warnings
 from spikeflow.sim.result import exchanged_in
 from spikeflow.sim.unbounded import Unbounded, in_run, merged, unbounded_warnings
+from spikeflow.typing import Array, Progress
 
 __all__ = ["Evaluation", "Progress", "RunOptions", "classify", "encode_batch", "read_out_level"]
-
-Array = npt.NDArray[Any]
-Progress = Callable[[int, int], None]
 
 
 def classify(
@@ -85,10 +81,8 @@ def evaluate(
     )
     if options.keep_state:
         forecast.expect_states(network.graph, len(array), before + steps)
-    begun, asked = (
-        time.perf_counter(),
-        _Asked(options, When(steps, read_out_level(network), 0, before=before), kept, chosen, early),
-    )
+    when = When(steps, read_out_level(network), 0, before=before)
+    asked, begun = _Asked(options, when, kept, chosen, early), time.perf_counter()
     ran = _run_all(network, list(_batches(array, at_once)), asked, progress)
     results = ran.results
     found = replace(_gather(network, results, time.perf_counter() - begun), kept=options.kept and kept)

@@ -11,11 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.events import Spikes
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 AT_ONCE = 1 << 22  # values that are copied at a time
 
 

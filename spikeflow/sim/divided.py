@@ -9,7 +9,7 @@ offer, records of what one core sums up, the graph in parts runs itself.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -29,8 +29,7 @@ from spikeflow.sim.records import Asked, Neurons, Trace, Wanted, wanted
 from spikeflow.sim.result import Result
 from spikeflow.sim.sharing import Cut
 from spikeflow.sim.state import State
-
-Progress = Callable[[int, int], None]
+from spikeflow.typing import Progress
 
 
 class DividedEngine:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import SimulationError
 from spikeflow.events import Spikes
@@ -40,9 +39,8 @@ from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.room import Room, arrays_of
 from spikeflow.sim.state import State, check, rows_of, start_of
 from spikeflow.sim.unbounded import Unbounded, states_at_end
+from spikeflow.typing import Array, Progress
 
-Array = npt.NDArray[Any]
-Progress = Callable[[int, int], None]
 WHOLE_PROCESS = WholeProcess()
 MOST_THREADS = 1024  # more are as good as so many
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +17,11 @@ from spikeflow.ir.record import LEAST_READ, OutputRecord
 from spikeflow.ir.score import Score, doubts, score
 from spikeflow.sim.checkpoint import Checkpoint
 from spikeflow.sim.result import Counts, Exchanged
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 _SHUFFLED = (
     "these labels are not those that the samples came with: a DataLoader that shuffles gives samples in "
-    "another order. "
-    "Try: no labels, which takes those of the samples; or shuffle=False"
+    "another order. Try: no labels, which takes those of the samples; or shuffle=False"
 )
 
 

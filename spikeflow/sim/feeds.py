@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.events import Spikes
@@ -14,8 +13,8 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input
 from spikeflow.sim.alphabets import EXACT
 from spikeflow.sim.inputs import Constant, RunInput
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 NO_STARTS, NO_RECORDS = np.zeros(0, np.int64), np.zeros(0, np.int32)
 
 

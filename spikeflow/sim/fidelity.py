@@ -13,14 +13,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.calibration import FEW, PART
 from spikeflow.frozen import ADDED
 from spikeflow.ir import answer
 from spikeflow.ir.interval import shown, wilson
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 ENOUGH = f"{PART * FEW} calibration samples"
 LEAST = 0.95  # agreement, and correlation of a layer, below which something is told
 MOST_ERROR = 0.1  # error of the outputs above which it is told, though the answers agree
@@ -218,9 +217,8 @@ def fidelity_warnings(fidelity: Fidelity, hint: str = "") -> tuple[str, ...]:
         found.append(_lost(fidelity, worst, hint))
     elif worst.error is not None and worst.error > MOST_ERROR and worst.kind != answer.VALUE:
         found.append(
-            f"the outputs differ from {of} by {_part(worst.error)} on {fidelity.samples} held-back "
-            "samples, though "
-            f"{100 * worst.agreement:.0f} % of the answers agree." + (f" Try: {hint}" if hint else "")
+            f"the outputs differ from {of} by {_part(worst.error)} on {fidelity.samples} held-back samples, "
+            f"though {100 * worst.agreement:.0f} % of the answers agree." + (f" Try: {hint}" if hint else "")
         )
     flat = _flattened(fidelity)
     if flat is not None and worst.agreement >= LEAST:

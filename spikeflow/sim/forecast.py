@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import NotEnoughMemory
 from spikeflow.files import memory
@@ -23,8 +21,8 @@ from spikeflow.ir.record import Network
 from spikeflow.sim import plastic
 from spikeflow.sim.joined import parted
 from spikeflow.sim.remembered import remembered
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 AT_ONCE = 1 << 29  # bytes of the spikes and outputs of the samples that are run at a time
 SPIKE = 64  # bytes of an input's spike while it is drawn
 VALUE = 4

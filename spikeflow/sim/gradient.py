@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError
 from spikeflow.ir.adjoint import NO_SLOTS, Slots, adjoint
@@ -19,8 +17,7 @@ from spikeflow.ir.evaluate import evaluate
 from spikeflow.ir.program import Program
 from spikeflow.sim.domains import Float32, Float64
 from spikeflow.sim.interpreter import FLUSH
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.ir.input_record import InputRecord
 from spikeflow.ir.nodes import Input
 from spikeflow.ir.record import Network
 from spikeflow.sim.result import Counts
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 WORTH_A_WORD = 1e-3  # share of the values
 NARROW = 0.02  # of the calibrated range, within which all values of a run are hardly in the same unit
 ENOUGH = 64  # values, from which on that is looked at
@@ -63,10 +61,9 @@ def outside_warnings(network: Network, parts: Mapping[str, Array]) -> tuple[str,
             continue
         of = "" if len(network.inputs) == 1 else f" of {described.node}"
         warned.append(
-            f"{100 * count / size:.2f} % of the input values{of} lie outside of the range {known[0]:.4g} "
-            f"to {known[1]:.4g} "
-            "that the calibration samples and the input's coding cover, so answers may be wrong. "
-            "Try: the preprocessing of the calibration samples, or calibration on samples like these"
+            f"{100 * count / size:.2f} % of the input values{of} lie outside of the range {known[0]:.4g} to "
+            f"{known[1]:.4g} that the calibration samples and the input's coding cover, so answers may be "
+            "wrong. Try: the preprocessing of the calibration samples, or calibration on samples like these"
         )
     return (*warned, *_narrow(network, parts))
 

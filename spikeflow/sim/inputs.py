@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
@@ -17,8 +16,7 @@ from spikeflow.ir import stages
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Input
 from spikeflow.ir.whole import counted_inputs
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from spikeflow.ir import limits
 from spikeflow.ir.evaluate import evaluate
 from spikeflow.ir.program import Program
 from spikeflow.sim.domains import Float32, Integers
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
-FLUSH = np.float32(2.0**-100)
+FLUSH = np.float32(limits.FLUSH)
 
 
 class Step:

@@ -15,7 +15,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError, SpikeflowWarning
 from spikeflow.events import Events
@@ -25,8 +24,8 @@ from spikeflow.ir.preprocessing import FIRST, First, MelSpikes, Normalise, appli
 from spikeflow.ir.record import Network
 from spikeflow.samples import BYTES, FLOAT32, MAX_BYTES, Samples, by_input, gathered, samples_of
 from spikeflow.sound import Sound
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 RECORDINGS = (Events, Sound)
 # beyond these, normalised samples are told: their spread, their largest, and how far their means lie from 0
 LEAST, MOST, ASIDE = 0.03, 50.0, 5.0

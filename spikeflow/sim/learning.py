@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, ShapeError
 from spikeflow.ir.plasticity import MODULATOR, SUM, Plasticity, changed, faded
 from spikeflow.ir.program import Program
 from spikeflow.sim.interpreter import FLUSH, Step
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

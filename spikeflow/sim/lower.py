@@ -56,8 +56,8 @@ from spikeflow.sim.ranges import fits_32, node_ranges, port_range, program_range
 from spikeflow.sim.remembered import know_reach, remembered
 from spikeflow.sim.sharing import WHOLE, Cut
 from spikeflow.sim.state import State
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Network = _engine.FloatNetwork | _engine.Int32Network | _engine.Int64Network
 Held = Mapping[str, KeptRows]
 BEST_ISA = 2

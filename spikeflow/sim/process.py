@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-import numpy.typing as npt
-
 from spikeflow.errors import FileError, GraphError
 from spikeflow.files.mapped import HINT
 from spikeflow.ir.divided import Division
@@ -25,8 +23,8 @@ from spikeflow.sim.remembered import Remembered, remembered
 from spikeflow.sim.result import Exchanged
 from spikeflow.sim.room import Room
 from spikeflow.sim.sharing import Cut, shares_of
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Record = tuple[Array, Array, Array, Array]  # sample, step, neuron, value
 # outputs, counters of each node, and what each recorded node handed on, as the engine gives them
 Found = tuple[Sequence[Array], Sequence[Any], Sequence[Record]]

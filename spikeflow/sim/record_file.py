@@ -20,7 +20,6 @@ from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import DataError, FileError
 from spikeflow.events import Spikes
@@ -28,8 +27,8 @@ from spikeflow.files.hdf5_open import open_hdf5
 from spikeflow.files.opened import open_regular
 from spikeflow.files.write import PathLike, drafted
 from spikeflow.sim.records import Asked, Probe, named
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 KIND = "records 1"
 CHUNK = 1 << 20  # bytes that are written at once
 COLUMNS = (("sample", np.int32), ("step", np.int64), ("neuron", np.int32))

@@ -18,8 +18,8 @@ from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Population, Shape
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Neurons = npt.NDArray[np.int32]
 ALL = np.zeros(0, np.int32)  # of a probe: every neuron
 _PROBE = re.compile(r"(.+?)(?:\[([^\[\]]*)\])?(?:@(\d{1,9}))?")

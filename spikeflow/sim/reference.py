@@ -16,7 +16,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.events import Spikes
 from spikeflow.ir.graph import Edge, Graph
@@ -43,8 +42,7 @@ from spikeflow.sim.remembered import Past, remembered
 from spikeflow.sim.result import Counts, Result
 from spikeflow.sim.state import State, rows_of, start_of
 from spikeflow.sim.unbounded import Unbounded, states_at_end
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 def prepare(graph: Graph) -> Reference:

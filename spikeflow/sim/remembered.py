@@ -16,7 +16,6 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import numpy.typing as npt
 
 import spikeflow.sim._engine as _engine
 from spikeflow.ir import stages
@@ -24,8 +23,7 @@ from spikeflow.ir.graph import Graph
 from spikeflow.ir.nodes import Joint, Linear, Node, Population, Procedural, Shape, Sparse, Synaptic
 from spikeflow.ir.nodes.procedural import numbers
 from spikeflow.sim import plastic
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True, eq=False)

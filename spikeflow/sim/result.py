@@ -17,8 +17,7 @@ from spikeflow.ir.answer import CLASS, kind_of, predictions
 from spikeflow.sim.digest import digest_of
 from spikeflow.sim.state import State
 from spikeflow.sim.unbounded import Unbounded, in_run, later_found, unbounded_warnings
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 @dataclass(frozen=True)

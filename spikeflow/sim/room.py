@@ -5,16 +5,14 @@ arrays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.remembered import Remembered
 from spikeflow.sim.state import State
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 Entries = list[tuple[int, Array | None, list[Array]]]
 

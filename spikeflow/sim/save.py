@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.files.opened import PathLike
 from spikeflow.files.write import replace_file
 from spikeflow.ir.answer import VALUE
 from spikeflow.sim.evaluation import Evaluation
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 def answers(evaluation: Evaluation) -> dict[str, Array]:

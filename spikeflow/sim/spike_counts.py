@@ -8,14 +8,13 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.ir.alphabet import counted
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.record import Network
 from spikeflow.sim.classify import RunOptions, evaluate
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 COUNTED = 2**24  # neurons x steps x samples that are counted, at most where that is more than the fewest
 SLOTS = 2**24  # neurons x steps x samples that are recorded at once
 FEWEST = 8  # samples that are counted however large the network is

@@ -25,8 +25,8 @@ from spikeflow.ir.outputs import expanded
 from spikeflow.sim import state_file
 from spikeflow.sim.plastic import WEIGHT, check_held, initial_of
 from spikeflow.sim.remembered import Past, Remembered, remembered
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 Arrays = Mapping[str, Array]
 TYPES = (np.dtype(np.float32), np.dtype(np.int64))
 

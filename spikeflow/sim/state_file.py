@@ -9,14 +9,13 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import FileError, SpikeflowError
 from spikeflow.files.write import PathLike
 from spikeflow.ir import store
 from spikeflow.ir.codec import MAX_TEXT
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 KIND = "state"
 VERSION = 1
 _FIELDS = {"version", "graph", "dtype", "arrays"}

@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.events import Spikes
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 SHOWN = 6  # names in one warning
 
 

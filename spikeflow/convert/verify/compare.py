@@ -198,8 +198,7 @@ class _Worst:
         kind = f", the tolerance of {self.narrow}" if self.narrow else ""
         reason = (
             f"its graph differs from {self.what} by {difference:.1e} of the largest answer on a batch of "
-            f"{batch} "
-            f"(allowed {tolerance:.0e}{kind})"
+            f"{batch} (allowed {tolerance:.0e}{kind})"
         )
         hint = f"{_ONE_SIZE}, and does not depend on values"
         return ConversionError(self.name, reason, f"{hint}; or model.float()" if self.narrow else hint)

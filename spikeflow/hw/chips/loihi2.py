@@ -90,20 +90,16 @@ CHIP = Chip(
             "barrier": None,
             "shortest_step": Fact(200, "Intel statement: shortest step about 200 ns"),
         },
-        note="Energy of an operation is not published. The time of a step is bounded below by the "
-        "largest of five "
-        "terms: the busiest core's neuron updates, its synaptic operations, its memory reads, the "
-        "busiest link, "
-        "the barrier (Timcheck et al., arXiv:2601.10035). Intel states, against Loihi 1: neuron update 2x, "
-        "synaptic operation 5x, spike generation 10x as fast; Loihi 1's published times over these "
-        "ratios give the "
-        "terms of neurons and synapses.",
+        note="Energy of an operation is not published. The time of a step is bounded below by the largest of "
+        "five terms: the busiest core's neuron updates, its synaptic operations, its memory reads, the "
+        "busiest link, the barrier (Timcheck et al., arXiv:2601.10035). Intel states, against Loihi 1: "
+        "neuron update 2x, synaptic operation 5x, spike generation 10x as fast; Loihi 1's published times "
+        "over these ratios give the terms of neurons and synapses.",
         bound="Loihi 1's published times over Intel's ratios, the largest of five terms",
     ),
     notes=(
         "Resets by subtraction and neurons other than CubaLIF run as microcode of add, sub, multiply and "
-        "shift, "
-        "min, max, compare, select and table; which operations microcode has is assumed.",
+        "shift, min, max, compare, select and table; which operations microcode has is assumed.",
         "A read-out that never compares is assumed to be possible in microcode.",
     ),
 )

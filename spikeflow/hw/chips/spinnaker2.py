@@ -96,9 +96,8 @@ CHIP = Chip(
             "neuron_update": None,
             "hop": Fact(5 / 0.3, f"{PAPER}: 5 cycles a hop, 300 MHz at 0.8 V"),
         },
-        note="Energy of an operation is not published; measured figures of whole networks only. Time of "
-        "a step: at "
-        "least the busiest element's synaptic events at 12 M/s, and real time ticks of 1 to 10 ms.",
+        note="Energy of an operation is not published; measured figures of whole networks only. Time of a "
+        "step: at least the busiest element's synaptic events at 12 M/s, and real time ticks of 1 to 10 ms.",
     ),
     notes=("The kernel is this project's own declaration; it is not claimed to be py-spinnaker2.",),
     extra={

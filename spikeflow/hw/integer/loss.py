@@ -104,8 +104,7 @@ def _line(layer: LayerLoss) -> str:
     over = f", {layer.overflows:,} values changed by overflow" if layer.overflows else ""
     return (
         f"  {layer.name}: weight error {100 * layer.weight_error:.2f} %, {layer.zeroed:,} of "
-        f"{layer.weights:,} weights "
-        f"became 0{theta}{rates}{alike}{clips}{over}"
+        f"{layer.weights:,} weights became 0{theta}{rates}{alike}{clips}{over}"
     )
 
 
@@ -195,9 +194,8 @@ def _hint(fidelity: Fidelity, layers: tuple[LayerLoss, ...]) -> str:
     layer = next((x for x in layers if x.name == name), None)
     if layer is None or (lost is not None and (lost.correlation or 0.0) >= LEAST):
         return (
-            "more steps, or training that sets the classes further apart: every layer keeps its spikes, "
-            "but the "
-            "answers lie closer together than the chip's integers tell apart"
+            "more steps, or training that sets the classes further apart: every layer keeps its spikes, but "
+            "the answers lie closer together than the chip's integers tell apart"
         )
     if layer.rate == 0:
         return f"calibration samples that make {name} spike"

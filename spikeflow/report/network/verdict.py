@@ -56,6 +56,5 @@ def energies(facts: ReportFacts) -> str:
     return (
         f"By arithmetic alone at 45 nm the spiking network takes {words.times(times)} times "
         f"{'the' if more else 'less'} energy {'of' if more else 'than'} one dense pass over the same "
-        "connections "
-        f"({words.energy(facts.cost[0])} against {words.energy(facts.cost[1])} a sample)."
+        f"connections ({words.energy(facts.cost[0])} against {words.energy(facts.cost[1])} a sample)."
     )

@@ -11,15 +11,14 @@ import zlib
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import SimulationError
 from spikeflow.sim.result import Exchanged
+from spikeflow.typing import Array
 
-Array = npt.NDArray[Any]
 SPIKES = "spikes"
 _FAILED, _END = "failed", "end"
 _HEAD = 4  # bytes that say what follows

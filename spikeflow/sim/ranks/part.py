@@ -8,7 +8,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from spikeflow.errors import GraphError, SimulationError
 from spikeflow.ir.graph import Graph
@@ -22,8 +21,7 @@ from spikeflow.sim.remembered import Remembered, drawn_reach, reach_of_sources, 
 from spikeflow.sim.result import Exchanged
 from spikeflow.sim.room import Room
 from spikeflow.sim.sharing import Cut
-
-Array = npt.NDArray[Any]
+from spikeflow.typing import Array
 
 
 class PartProcess(WholeProcess):
