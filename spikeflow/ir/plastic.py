@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
 
-from spikeflow.errors import GraphError, ShapeError
+import numpy as np
+
+from spikeflow.errors import GraphError, ShapeError, SpikeflowWarning
 from spikeflow.frozen import Frozen
 from spikeflow.ir.arrays import Codes
 from spikeflow.ir.plasticity import Plasticity
@@ -78,6 +81,25 @@ def check_plastic(graph: _Wired, shapes: Mapping[str, tuple[int, ...]]) -> None:
             if size != node.rows and not (what == "modulator" and size == 1):
                 wanted = f"{node.rows} or 1" if what == "modulator" else f"{node.rows}"
                 raise ShapeError(name, f"learns by the {what} of {other}, of {size} values", wanted)
+
+
+def tell_beyond_bounds(graph: _Wired) -> None:
+    """Warn of weights outside of the bounds of their rule, which cuts them when it first touches them:
+    inhibition that learns within 0 and 1 would become nothing.
+    """
+    for name, node, plastic in plastic_nodes(graph):
+        if plastic.rule.bounds is None:
+            continue
+        low, high = map(np.float32, plastic.rule.bounds)
+        weights = node.stored_weights
+        beyond = int(np.count_nonzero((weights < low) | (weights > high)))
+        if beyond:
+            found = f"{beyond} of {weights.size} weights, {weights.min():g} to {weights.max():g}"
+            text = (
+                f"{name}: {found}, lie outside of {low:g} to {high:g}, within which its rule holds them from "
+            )
+            text += "their first change on. Try: other bounds of the rule (low=, high=)"
+            warnings.warn(text, SpikeflowWarning, stacklevel=4)
 
 
 def expect_static(graph: _Wired, who: str) -> None:

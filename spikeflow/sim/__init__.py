@@ -10,6 +10,7 @@ from spikeflow.errors import DataError, SimulationError, SpikeflowWarning
 from spikeflow.files.opened import PathLike
 from spikeflow.ir.divided import divided_of
 from spikeflow.ir.graph import Graph
+from spikeflow.ir.plastic import tell_beyond_bounds
 from spikeflow.ir.record import expect_graph
 from spikeflow.sim.inputs import Constant, Dense, RunInputs, within
 from spikeflow.sim.latency import Latency
@@ -240,3 +241,4 @@ def _expect_task(graph: Graph, threads: int) -> None:
     expect_graph(graph)
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 0:
         raise DataError("threads", threads, "a whole number, 0 for all cores")
+    tell_beyond_bounds(graph)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikeflow.errors import DataError, GraphError, HardwareError, ShapeError
+from spikeflow.errors import DataError, GraphError, HardwareError, ShapeError, SpikeflowWarning
 from spikeflow.events import Spikes
 from spikeflow.hw import map_network
 from spikeflow.ir import file, stages
@@ -28,7 +29,7 @@ from spikeflow.ir.record import Network, RunRecord
 from spikeflow.ir.show import show
 from spikeflow.neurons import IF, GraphNet
 from spikeflow.neurons.stdp import PairSTDP, RewardSTDP, homeostatic
-from spikeflow.sim import Constant, Dense, engine, reference, sharing, with_weights
+from spikeflow.sim import Constant, Dense, engine, prepare, reference, sharing, with_weights
 from spikeflow.sim.learning import Synapses, learn
 from spikeflow.sim.plastic import ends
 from spikeflow.sim.state import State
@@ -310,3 +311,20 @@ def test_threads_do_not_share_neurons_that_learn(monkeypatch: pytest.MonkeyPatch
     assert sharing.shares_of(still, 3) == 3 and sharing.shares_of(learns, 3) == 1
     x = (np.random.default_rng(0).random((40, 1, 4)) < 0.5).astype(np.float32)
     same(engine.simulate(learns, Dense(x), 40, threads=3), reference.simulate(learns, Dense(x), 40))
+
+
+@pytest.mark.parametrize("engine", ["cpp", "reference"])
+def test_weights_that_their_bounds_will_cut_are_told(engine: str) -> None:
+    def net(weight: float, rule: PairSTDP) -> Graph:
+        plastic = Plastic(rule.plasticity(), "cells")
+        nodes = {
+            "x": Input((4,), "spikes"), "s": Linear(np.full((3, 4), weight), plastic=plastic), "cells": IF(1.0).node((3,)), "out": Output(),
+        }  # fmt: skip
+        return Graph(nodes, (Edge("x", "s"), Edge("s", "cells"), Edge("cells", "out")))
+
+    with pytest.warns(SpikeflowWarning, match="s: 12 of 12 weights, -0.5 to -0.5, lie outside of 0 to 1"):
+        prepare(net(-0.5, PairSTDP()), engine)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prepare(net(-0.5, PairSTDP(low=-1.0)), engine)
+        prepare(net(0.1, PairSTDP(low=0.1, high=0.1)), engine)  # bounds and weights are the same float32
