@@ -218,6 +218,8 @@ def test_currents_and_drive_that_do_not_fit() -> None:
         net.drive("more", "x", 10.0, 1.0)
     with pytest.raises(GraphError, match="added twice"):
         net.drive("noise E", "E", 10.0, 1.0)
+    with pytest.raises(GraphError, match="one number"):
+        net.drive("each", "E", 10.0, np.ones(400))  # type: ignore[arg-type]
     net.drive("too much", "I", 2e7, 1.0)
     with pytest.raises(GraphError, match="too much"):
         net.graph()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from spikeflow.errors import DataError, GraphError
+from spikeflow.errors import DataError, GraphError, SpikeflowWarning
 from spikeflow.neurons.layer import Neuron
 from spikeflow.train.inside import SYNAPSES, drivers, members, synapses
 from spikeflow.train.straight import straight
 
 BITS = range(2, 17)
+STRETCHED = 0.1  # share by which weights may count more or less as whole units of their threshold
 BELOW_ONE = 1 - 2.0**-24  # times a float32 it gives the next one towards 0
 
 
@@ -76,6 +78,11 @@ def quantised(net: nn.Module, bits: int = 8) -> None:
     State dicts hold ``parametrizations.weight.original``, the float weights that the optimiser moves; layers
     compute with the integers' weights, and so do capture and `train.deploy.deployed`.
 
+    Warns
+    -----
+    SpikeflowWarning
+        Where whole units of a threshold change the weights by a tenth or more.
+
     Raises
     ------
     GraphError
@@ -95,7 +102,22 @@ def quantised(net: nn.Module, bits: int = 8) -> None:
         targets = [modules[name] for name, sources in driven.items() if path in sources]
         made[path] = FakeQuantised(bits, _threshold(path, targets))
     for path, layer in layers.items():
+        _tell_stretched(path, made[path], layer.weight)
         parametrize.register_parametrization(layer, "weight", made[path], unsafe=True)
+
+
+def _tell_stretched(path: str, made: FakeQuantised, weight: torch.Tensor) -> None:
+    """Warn where a threshold is so few units that a whole number of them changes the weights by much."""
+    largest = weight.detach().double().abs().flatten(1).amax(1)
+    codes, unit = made.codes(weight)
+    times = (codes * unit).abs().flatten(1).amax(1)[largest > 0] / largest[largest > 0]
+    if not times.numel() or float((times - 1).abs().max()) <= STRETCHED:
+        return
+    ends = f"{float(times.min()):.3g} to {float(times.max()):.3g}"
+    text = f"{path}: the thresholds behind it are so few units of its largest weights that in these integers "
+    text += f"its weights count {ends} times as much"
+    hint = "more bits, or larger thresholds or smaller weights"
+    warnings.warn(f"{text}. Try: {hint}", SpikeflowWarning, stacklevel=3)
 
 
 def _threshold(path: str, targets: list[nn.Module]) -> torch.Tensor | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -107,3 +108,15 @@ def test_clipping() -> None:
     before = sum(int((net.layers[i].weight.abs() > 0.1).sum()) for i in (0, 3, 5))
     assert clip(net, 0.1) == before > 0 and clip(net, 0.1) == 0
     assert max(float(net.layers[i].weight.abs().max()) for i in (0, 3, 5)) == pytest.approx(0.1)
+
+
+def test_weights_that_whole_units_of_a_threshold_change_are_told() -> None:
+    """A threshold a thousandth of the largest weight is 0.13 of a code: as one whole unit it makes weights an eighth."""
+    for threshold, told in ((1.0, False), (0.05, False), (0.001, True)):
+        torch.manual_seed(0)
+        net = Sequential(nn.Linear(6, 8), Neuron(LIF(0.9, threshold)), nn.Linear(8, 3), Neuron(Integrator()))
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            quantised(net)
+        texts = [str(w.message) for w in heard]
+        assert bool(texts) == told and all("layers.0: the thresholds behind it" in text for text in texts)

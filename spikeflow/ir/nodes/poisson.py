@@ -52,6 +52,10 @@ class Poisson(Frozen):
         if mean.size == 1 or (mean.shape == tuple(self.shape) and (mean == mean.flat[:1]).all()):
             mean = frozen(mean.reshape(-1)[:1], np.float64)  # one for all is drawn several times faster
         set_frozen(self, "mean", mean)
+        if isinstance(self.weight, str) or np.ndim(self.weight):
+            raise GraphError(
+                "Poisson", f"a weight of {self.weight!r:.80}", "one number; means may be one each"
+            )
         set_frozen(self, "weight", float(np.float32(self.weight)))
 
     def check(self, name: str) -> None:
