@@ -22,7 +22,7 @@ from spikeflow.errors import FileError
 from spikeflow.files.opened import read_text, reading
 
 Progress = Callable[[str, int, int | None], None]  # what, bytes done, bytes in all where known
-PIECE = 1 << 20
+PIECE = 1 << 20  # bytes between two words of progress
 ATTEMPTS = 5  # in a row that bring nothing new
 TIMEOUT_S = 30.0
 PAUSE_S = 1.0

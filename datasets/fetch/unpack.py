@@ -21,12 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
 
+from spikeflow.datasets.fetch.download import PIECE, Progress
 from spikeflow.errors import FileError, SpikeflowError, UnsafeFile
 from spikeflow.files.opened import open_regular, reading
 from spikeflow.files.write import drafted_folder
 
-Progress = Callable[[str, int, int | None], None]
-PIECE = 1 << 20
 MAX_FILES = 2_000_000
 MAX_RATIO = 250  # bytes out for a byte in; recordings shrink to a tenth, and rarely to a fiftieth
 MAX_DEPTH = 3  # archives in archives

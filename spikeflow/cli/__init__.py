@@ -5,34 +5,23 @@ Exit codes: 0, or 1 with a one-paragraph error, or 2 for wrong usage, or 130 aft
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 import click
 
+from spikeflow.cli.lazy import LazyGroup
 from spikeflow.errors import SpikeflowError
 from spikeflow.version import __version__
 
 COMMANDS = ("convert", "train", "run", "map", "show", "report", "data", "doctor")
 
 
-class LazyGroup(click.Group):
-    """Loads a command's file when it is asked for, so that none pays for another's imports."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands in the order in which they are used."""
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of this name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"spikeflow.cli.{cmd_name}")
-        command: click.Command = module.command
-        return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    names=COMMANDS,
+    place="spikeflow.cli.{}",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="spikeflow")
 def cli() -> None:
     """Take a neural network to neuromorphic hardware.

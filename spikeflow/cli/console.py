@@ -47,13 +47,33 @@ class Writing(click.Command):
         return super().invoke(ctx)
 
 
-ENGINE = "cpp is fast; reference is slow, plain numpy. They give the same results."
 CHIP_MODULE = (
     "Dotted name of the Python module that holds the mapping's CHIP, where the chip is not spikeflow's."
 )
 SAMPLES = (
     "Samples: a .npz file with x and, where known, y; a .npy file with x; or a folder of x.npy and y.npy, or "
     "of one .npy file for each sample; recordings, or an idx file of pictures as they are."
+)
+ARCH = click.option(
+    "--arch",
+    help="What makes the module of a state dict: package.module:function or path/to/file.py:function, "
+    "with arguments where it takes some, as 'models.py:resnet(depth=20)'.",
+)
+RUN_STEPS = click.option(
+    "--steps", type=click.IntRange(1), default=None, help="Steps of a run, instead of those in the file."
+)
+LIMIT = click.option(
+    "--limit", type=click.IntRange(1), default=None, help="Use only so many samples, the first."
+)
+OUTPUT = click.option(
+    "--output", default="", help="The name of the output that answers, where there are several."
+)
+ENGINES = click.option(
+    "--engine",
+    type=click.Choice(["cpp", "reference"]),
+    default="cpp",
+    show_default=True,
+    help="cpp is fast; reference is slow, plain numpy. They give the same results.",
 )
 OUT = click.option("--out", type=OutputPath(dir_okay=False), required=True, help="File to write.")
 

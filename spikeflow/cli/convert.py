@@ -43,11 +43,7 @@ COMPARED = 200  # calibration samples on which the two networks are compared
     help="Let a sample stop as soon as it is sure: at most so many points of the held-back samples, such as "
     "0, may then be answered otherwise than after all steps.",
 )
-@click.option(
-    "--arch",
-    help="What makes the module of a state dict: package.module:function or path/to/file.py:function, "
-    "with arguments where it takes some, as 'models.py:resnet(depth=20)'.",
-)
+@console.ARCH
 @click.option("--input-shape", help="Shape of one sample, such as 3,32,32, where no data tells it.")
 @click.option(
     "--reset",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, redirect_stderr
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from spikeflow.sim.ranks import launched
 from spikeflow.sim.record_file import sink_of
 from spikeflow.sim.records import Asked
+
+if TYPE_CHECKING:
+    from spikeflow.sim.batch import Sink
 
 RANKS = click.option(
     "--ranks",
@@ -20,7 +23,6 @@ RANKS = click.option(
     help="Spread one network over N processes of this machine, or over the ranks of mpirun, which is the "
     "default under it. Results do not depend on it.",
 )
-Sink = Callable[[Mapping[str, Any], int, int, int], None]
 
 
 def asked(ranks: str | None) -> tuple[int | str, bool]:

@@ -16,20 +16,12 @@ from spikeflow.cli import console, opened
 @click.option(
     "--ann", type=click.Path(), help="The network before conversion; its accuracy is measured on the samples."
 )
-@click.option(
-    "--arch",
-    help="What makes the module of a state dict: package.module:function or path/to/file.py:function, "
-    "with arguments where it takes some, as 'models.py:resnet(depth=20)'.",
-)
+@console.ARCH
 @click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
-@click.option("--limit", type=click.IntRange(1), default=None, help="Use only so many samples, the first.")
-@click.option(
-    "--steps", type=click.IntRange(1), default=None, help="Steps of a run, instead of those in the file."
-)
-@click.option(
-    "--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True, help=console.ENGINE
-)
-@click.option("--output", default="", help="The name of the output that answers, where there are several.")
+@console.LIMIT
+@console.RUN_STEPS
+@console.ENGINES
+@console.OUTPUT
 @console.SEED
 @console.OUT
 @console.JSON

@@ -19,12 +19,8 @@ if TYPE_CHECKING:
 @click.command("run", cls=console.Writing)
 @click.argument("file", type=click.Path())
 @click.option("--data", type=click.Path(), required=True, help=console.SAMPLES)
-@click.option(
-    "--engine", type=click.Choice(["cpp", "reference"]), default="cpp", show_default=True, help=console.ENGINE
-)
-@click.option(
-    "--steps", type=click.IntRange(1), default=None, help="Steps of a run, instead of those in the file."
-)
+@console.ENGINES
+@console.RUN_STEPS
 @click.option(
     "--threads", type=click.IntRange(0), default=0, help="0 takes all cores. Results do not depend on it."
 )
@@ -35,8 +31,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="Let samples stop early where the network says when, or run every one to the last step.",
 )
-@click.option("--limit", type=click.IntRange(1), default=None, help="Use only so many samples, the first.")
-@click.option("--output", default="", help="The name of the output that answers, where there are several.")
+@console.LIMIT
+@console.OUTPUT
 @click.option(
     "--out",
     type=console.OutputPath(dir_okay=False),

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikeflow.errors import GraphError
-
-IntArray = npt.NDArray[np.int64]
+from spikeflow.typing import IntArray
 
 ROUNDINGS = ("floor", "nearest", "zero")
 NARROWINGS = ("saturate", "symmetric", "wrap", "fold")

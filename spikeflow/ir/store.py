@@ -27,6 +27,7 @@ import numpy as np
 
 from spikeflow.errors import FileError
 from spikeflow.files.hdf5 import check_structure
+from spikeflow.files.hdf5_members import FILTERS
 from spikeflow.files.limits import MARGIN, Budget
 from spikeflow.files.opened import PathLike, open_regular
 from spikeflow.files.write import replace_file
@@ -44,9 +45,6 @@ MAX_ABOUT = 2**16
 NOTHING: Mapping[str, int] = MappingProxyType({})
 # deflate shrinks at most 1,032 times; a file that declares more than this has no data to fill it
 MAX_RATIO = 1100
-FILTERS = frozenset(
-    {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
-)
 _HEADER = re.compile(
     rb"spikeflow ([a-z-]{1,32}) (\d{1,9})\nbytes (\d{1,19})\nsha256 [0-9a-f]{64}\n"
     rb"HDF5 follows at byte 512\n\0*"

@@ -10,10 +10,9 @@ import numpy as np
 
 from spikeflow.ir.graph import Graph
 from spikeflow.sim.remembered import Remembered
-from spikeflow.sim.state import State
+from spikeflow.sim.state import Arrays, State
 from spikeflow.typing import Array
 
-Arrays = Mapping[str, Array]
 Entries = list[tuple[int, Array | None, list[Array]]]
 
 

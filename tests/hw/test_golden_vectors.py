@@ -1,4 +1,4 @@
-"""The published vectors of lava's fixed-point CPU model (hardware.md 3.6), bit for bit, by our Loihi 2 arithmetic."""
+"""The published vectors of lava's fixed-point CPU model, bit for bit, by our Loihi 2 arithmetic."""
 
 from __future__ import annotations
 

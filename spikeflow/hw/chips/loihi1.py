@@ -1,4 +1,4 @@
-"""Loihi 1, computing as the nengo-loihi emulator does (hardware.md 3.3): the exponent acts on each weight."""
+"""Loihi 1, computing as the nengo-loihi emulator does: the exponent acts on each weight."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ CHIP = Chip(
         table_word=Fact(32, "no tables on this chip; any number would do", assumed=True),
     ),
     delays=Delays(
-        minimum=Fact(1, "a spike arrives one step later (hardware.md 3.1)"),
+        minimum=Fact(1, "lava-nc/lava proc/dense: a spike arrives one step later"),
         maximum=Fact(8, "8 delay slots by default, Davies 2018; more would cost compartments and is refused"),
-        offset=Fact(1, "delay of the graph = field + 1 (hardware.md 3.1)"),
+        offset=Fact(1, "lava-nc/lava proc/dense: delay of the graph = field + 1"),
         from_input=Fact(2, f"{NENGO} emulator: an input generator needs one step more"),
     ),
     formats=Formats(

@@ -1,4 +1,4 @@
-"""Loihi 2, computing as lava's fixed-point CPU model does (hardware.md 3.1, 3.2): the exponent acts on the
+"""Loihi 2, computing as lava's fixed-point CPU model does (proc/dense, proc/lif): the exponent acts on the
 sum.
 """
 

@@ -21,10 +21,8 @@ from spikeflow.typing import Float
 
 ENDS = ("low", "high", "rise")
 LEFT = "steps left"
-COARSE, WIDTH = (
-    12,
-    31,
-)  # a probe of integers hands on multiples of 2**12, in 31 bits, so that 32 hold the network
+# a probe of integers hands on multiples of 2**12, in 31 bits, so that 32 hold the network
+COARSE, WIDTH = 12, 31
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from math import prod
 import numpy as np
 
 from spikeflow.hw.chips.arithmetic import Arithmetic, Register
-from spikeflow.hw.integer.probes import Reach
+from spikeflow.hw.integer.probes import ENDS, Reach
 from spikeflow.hw.integer.scales import current_ports, state_scales
 from spikeflow.ir.nodes import Population
 from spikeflow.ir.program import Instruction
@@ -34,10 +34,7 @@ def followed(node: Population) -> list[Reach]:
     """The registers of a float population that integers will have to hold."""
     registers = [i for i, c in enumerate(node.program.code) if c.op == "input"]
     ends = [Reach(r, end) for r in registers for end in ("low", "high")]
-    return ends + [Reach(r, end) for r in dict.fromkeys(node.program.next_states) for end in _ENDS]
-
-
-_ENDS = ("low", "high", "rise")
+    return ends + [Reach(r, end) for r in dict.fromkeys(node.program.next_states) for end in ENDS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +96,7 @@ class Needs:
     def _state(self, state: str, ratio: Float, threshold: Float) -> Float:
         a, program = self.arithmetic, self.node.program
         register = program.next_states[program.states.index(state)]
-        low, high, rise = (self.reaches[Reach(register, end)] for end in _ENDS)
+        low, high, rise = (self.reaches[Reach(register, end)] for end in ENDS)
         if state in current_ports(program):
             return _ratio(_limit(a.current) / ratio, np.maximum(high, -low))
         if not self.node.spikes:

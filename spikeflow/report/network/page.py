@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from pathlib import PurePath
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment
 from markupsafe import Markup
 
-from spikeflow.report import words
+from spikeflow.report import template, words
 from spikeflow.report.network import mesh, pictures, text
 from spikeflow.report.network.facts import CoreFacts, ReportFacts
 from spikeflow.report.network.verdict import energies, verdict
@@ -22,13 +21,12 @@ MAX_CORES = 1024  # rows of the table; the JSON holds all
 def to_html(facts: ReportFacts) -> str:
     """The whole page. Names and notes in the facts come from files and are escaped wherever they stand."""
     path = PurePath(facts.made.sources.get("network", ""))
-    template = _environment().get_template("report.html")
-    return template.render(
+    return _environment().get_template("report.html").render(
         facts=facts,
         name=path.name or f"network {facts.network.digest[:12]}",
         record=tuple(text.record_lines(facts.network)),
         tables=tables(facts.conversion),
-        style=Markup(_part("style.css")),
+        style=Markup(template.piece("style.css")),
         pictures=_pictures(facts),
         cores=_fullest(facts),
         figures=_summary(facts),
@@ -93,13 +91,7 @@ def _interval(interval: tuple[float, float]) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(_part),
-        autoescape=select_autoescape(default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = template.environment().overlay()
     # jinja types its own filters, which take one value
     filters: dict[str, Any] = {
         "count": words.count,
@@ -117,9 +109,5 @@ def _environment() -> Environment:
         "accuracy": words.accuracy,
         "agreement": words.agreement,
     }
-    environment.filters.update(filters)
-    return environment
-
-
-def _part(name: str) -> str:
-    return (files("spikeflow.report") / "page" / name).read_text(encoding="utf-8")
+    made.filters = {**made.filters, **filters}
+    return made

@@ -5,16 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from spikeflow.report import words
+from spikeflow.report import template, words
 from spikeflow.report.recording.facts import RecordingFacts, drawn
 from spikeflow.report.recording.frames import MOST
 from spikeflow.version import __version__
@@ -26,14 +23,14 @@ TICKS = 2**32  # ticks that a point's time may have
 
 def to_html(facts: RecordingFacts) -> str:
     """The whole page. Strings of the facts come from files and are escaped wherever they stand."""
-    script = "{\n" + "\n".join(_part(f"{name}.js") for name in SCRIPTS) + "}\n"
+    script = "{\n" + "\n".join(template.piece(f"{name}.js") for name in SCRIPTS) + "}\n"
     return (
-        _environment()
+        template.environment()
         .get_template("recording.html")
         .render(
             facts=facts,
             version=__version__,
-            style=Markup("\n".join(_part(f"{name}.css") for name in STYLES)),
+            style=Markup("\n".join(template.piece(f"{name}.css") for name in STYLES)),
             script=Markup(script),
             # no other script runs on the page, whatever a file calls itself
             script_hash=Markup(
@@ -126,18 +123,3 @@ def cells(facts: RecordingFacts) -> str:
             "stretch to see each."
         )
     return said
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=FunctionLoader(_part),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
-def _part(name: str) -> str:
-    return (files("spikeflow.report") / "page" / name).read_text(encoding="utf-8")

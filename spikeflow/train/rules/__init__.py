@@ -14,7 +14,6 @@ time is exact in every rule: it is cheap, and without it a loss on the last step
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +22,8 @@ from torch import nn
 
 from spikeflow.errors import DataError
 from spikeflow.train.rules import eprop, eventprop, local, online, pieces
+from spikeflow.train.rules.parts import LossOf
 
-LossOf = Callable[[torch.Tensor], torch.Tensor]
 Given = tuple[torch.Tensor, torch.Tensor]  # outputs and loss, both detached
 RULES = ("bptt", "truncated", "sltt", "ottt", "eprop", "eventprop", "local")
 FEEDBACK = ("symmetric", "random")
