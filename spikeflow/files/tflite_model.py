@@ -49,6 +49,7 @@ _POOL = "FilterHeight FilterWidth StrideH StrideW Padding FusedActivationFunctio
 _CONV = "StrideH StrideW Padding FusedActivationFunction"
 _FIELDS: Mapping[str, str] = {
     "Conv2DOptions": f"{_CONV} DilationHFactor DilationWFactor",
+    "Conv3DOptions": f"StrideD {_CONV} DilationDFactor DilationHFactor DilationWFactor",
     "DepthwiseConv2DOptions": f"{_CONV} DilationHFactor DilationWFactor",
     "TransposeConvOptions": _CONV,
     "FullyConnectedOptions": "FusedActivationFunction KeepNumDims WeightsFormat",

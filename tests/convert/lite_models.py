@@ -26,6 +26,7 @@ TABLES = {
     "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions", "STRIDED_SLICE": "StridedSliceOptions", "SPLIT": "SplitOptions",
     "SPLIT_V": "SplitVOptions", "GATHER": "GatherOptions", "DEPTH_TO_SPACE": "DepthToSpaceOptions",
     "SPACE_TO_DEPTH": "SpaceToDepthOptions", "MIRROR_PAD": "MirrorPadOptions", "BATCH_MATMUL": "BatchMatMulOptions",
+    "CONV_3D": "Conv3DOptions", "PACK": "PackOptions", "UNPACK": "UnpackOptions",
 }  # fmt: skip
 
 

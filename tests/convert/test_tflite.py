@@ -149,6 +149,7 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[Lite], Any], Callable[[np.ndar
     "logistic": (TWO, lambda m: m.add("LOGISTIC", 0, shape=(1, 5)), _sigmoid),
     "tanh": (TWO, lambda m: m.add("TANH", 0, shape=(1, 5)), np.tanh),
     "hard swish": (TWO, lambda m: m.add("HARD_SWISH", 0, shape=(1, 5)), lambda x: x * np.clip(x + 3, 0, 6) / 6),
+    "silu": (TWO, lambda m: m.add("MUL", m.add("LOGISTIC", 0, shape=(1, 5)), 0, shape=(1, 5)), lambda x: x * _sigmoid(x)),
     "elu": (TWO, lambda m: m.add("ELU", 0, shape=(1, 5)), lambda x: np.where(x > 0, x, np.expm1(x))),
     "leaky": (TWO, lambda m: m.add("LEAKY_RELU", 0, shape=(1, 5), Alpha=0.2), lambda x: np.where(x > 0, x, F32(0.2) * x)),
     "prelu": (FOUR, lambda m: m.add("PRELU", 0, np.array([[[0.1, 0.2, -0.3]]], F32), shape=(1, 4, 6, 3)), lambda x: np.where(x > 0, x, np.array([0.1, 0.2, -0.3], F32) * x)),
@@ -183,6 +184,19 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[Lite], Any], Callable[[np.ndar
     "gather": (FOUR, lambda m: m.add("GATHER", 0, np.array([2, 0], I32), shape=(1, 4, 6, 2), Axis=3), lambda x: x[..., [2, 0]]),
     "depth to space": ((2, 3, 4, 8), lambda m: m.add("DEPTH_TO_SPACE", 0, shape=(1, 6, 8, 2), BlockSize=2), lambda x: x.reshape(2, 3, 4, 2, 2, 2).transpose(0, 1, 3, 2, 4, 5).reshape(2, 6, 8, 2)),
     "space to depth": (FOUR, lambda m: m.add("SPACE_TO_DEPTH", 0, shape=(1, 2, 3, 12), BlockSize=2), lambda x: x.reshape(2, 2, 2, 3, 2, 3).transpose(0, 1, 3, 2, 4, 5).reshape(2, 2, 3, 12)),
+    "tile": (FOUR, lambda m: m.add("TILE", 0, np.array([1, 2, 1, 3], I32), shape=(1, 8, 6, 9)), lambda x: np.tile(x, (1, 2, 1, 3))),
+    "pack": (FOUR, lambda m: m.add("PACK", 0, m.add("NEG", 0, shape=(1, 4, 6, 3)), shape=(1, 4, 6, 2, 3), Axis=3, ValuesCount=2), lambda x: np.stack([x, -x], 3)),
+    "pack to a picture": ((2, 4, 6), lambda m: m.add("PACK", 0, 0, shape=(1, 4, 6, 2), Axis=-1, ValuesCount=2), lambda x: np.stack([x, x], 3)),
+    "unpack": (FOUR, lambda m: m.add("UNPACK", 0, shape=(1, 4, 6), outputs=3, Axis=3, Num=3)[1], lambda x: x[..., 1]),
+    "unpack to pictures": ((2, 3, 4, 6, 2), lambda m: m.add("UNPACK", 0, shape=(1, 4, 6, 2), outputs=3, Axis=1, Num=3)[2], lambda x: x[:, 2]),
+    "mirror with the edge": (FOUR, lambda m: m.add("MIRROR_PAD", 0, np.array([[0, 0], [1, 2], [2, 1], [0, 1]], I32), shape=(1, 7, 9, 4), Mode=1), lambda x: np.pad(x, [(0, 0), (1, 2), (2, 1), (0, 1)], "symmetric")),
+    "slice backwards": (FOUR, lambda m: m.add("STRIDED_SLICE", 0, np.array([0, 3, 0, 0], I32), np.array([0, 0, 0, 0], I32), np.array([1, -2, 1, -1], I32), shape=(1, 2, 6, 3), BeginMask=13, EndMask=13), lambda x: x[:, 3:0:-2, :, ::-1]),
+    "reverse": (FOUR, lambda m: m.add("REVERSE_V2", 0, np.array([2], I32), shape=(1, 4, 6, 3)), lambda x: x[:, :, ::-1]),
+    "broadcast": ((2, 1, 6, 3), lambda m: m.add("BROADCAST_TO", 0, np.array([1, 4, 6, 3], I32), shape=(1, 4, 6, 3)), lambda x: np.broadcast_to(x, (2, 4, 6, 3))),
+    "smallest": (FOUR, lambda m: m.add("REDUCE_MIN", 0, np.array([3], I32), shape=(1, 4, 6)), lambda x: x.min(3)),
+    "linear along the channels": (FOUR, lambda m: m.add("FULLY_CONNECTED", 0, values(5, 7, 3), -1, shape=(1, 4, 6, 7), KeepNumDims=True), lambda x: x @ values(5, 7, 3).T),
+    "a product of four axes": (FOUR, lambda m: m.add("BATCH_MATMUL", 0, 0, shape=(1, 4, 6, 6), AdjX=False, AdjY=True), lambda x: x @ x.transpose(0, 1, 3, 2)),
+    "prelu of each value": (FOUR, lambda m: m.add("PRELU", 0, values(4, 4, 6, 3), shape=(1, 4, 6, 3)), lambda x: np.where(x > 0, x, values(4, 4, 6, 3) * x)),
 }  # fmt: skip
 
 
@@ -192,6 +206,81 @@ def test_operators(name: str, tmp_path: Path) -> None:
     m = Lite(1, *shape[1:])
     (found,) = answered(m.save(tmp_path / "net.tflite", add(m)), values(1, *shape))
     np.testing.assert_allclose(found, wanted(values(1, *shape)), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("crop", [0, 1])
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_dilated_convolutions_as_the_converter_writes_them(kind: str, crop: int, tmp_path: Path) -> None:
+    """Each phase of the pixels was a sample of its own; they were refused."""
+    weight = values(3, 4, 3, 2, 3) if kind == "CONV_2D" else values(3, 1, 3, 2, 3)
+    m, block = Lite(1, 9, 10, 3), np.array([3, 2], I32)
+    pads, crops = np.array([[1, 2 + 3 * crop], [0, 2]], I32), np.array([[0, 3 * crop], [crop, 0]], I32)
+    n = 4 + crop
+    h = m.add("SPACE_TO_BATCH_ND", 0, block, pads, shape=(6, n, 6, 3))
+    h = m.add(kind, h, weight, values(4, len(weight[0, 0, 0]) if kind != "CONV_2D" else 4), shape=(6, n - 2, 5, 4), Padding=VALID, StrideH=1, StrideW=1)
+    out = m.add("BATCH_TO_SPACE_ND", h, block, crops, shape=(1, 3 * (n - 2) - 3 * crop, 10 - crop, 4))
+    x = values(1, 2, 9, 10, 3)
+    (found,) = answered(m.save(tmp_path / "net.tflite", out), x)
+    wide = np.pad(x, ((0, 0), *pads.tolist(), (0, 0)))
+    full = np.zeros((3, 2, 3, 4 if kind == "CONV_2D" else 3), F32)
+    full[:] = weight.transpose(1, 2, 3, 0) if kind == "CONV_2D" else np.einsum("hwc,cd->hwcd", weight[0], np.eye(3))
+    wanted = np.zeros((2, wide.shape[1] - 6, wide.shape[2] - 2, full.shape[3]), F32)
+    for i in range(3):
+        for j in range(2):
+            part = wide[:, 3 * i : 3 * i + wanted.shape[1], 2 * j : 2 * j + wanted.shape[2]]
+            wanted += part @ full[i, j]
+    wanted += values(4, full.shape[3])
+    wanted = wanted[:, : wanted.shape[1] - 3 * crop, crop:]
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_a_gate_of_its_own_value_is_silu(tmp_path: Path) -> None:
+    """It was a product of two values, which needs an option."""
+    m = Lite(1, 8)
+    h = m.add("FULLY_CONNECTED", 0, values(2, 6, 8), -1, shape=(1, 6))
+    out = m.add("MUL", h, m.add("LOGISTIC", h, shape=(1, 6)), shape=(1, 6))
+    out = m.add("FULLY_CONNECTED", out, values(3, 3, 6), -1, shape=(1, 3))
+    found = convert(m.save(tmp_path / "net.tflite", out), values(1, 60, 8), steps=32)
+    assert found.fidelity.worst is not None and found.fidelity.worst.agreement > 0.8
+
+
+def test_a_dilated_convolution_on_a_line(tmp_path: Path) -> None:
+    """As Keras writes Conv1D with a dilation: the axis of height is put beside it within the phases."""
+    m, weight, block = Lite(1, 8, 3), values(3, 4, 1, 3, 3), np.array([2], I32)
+    h = m.add("SPACE_TO_BATCH_ND", 0, block, np.array([[2, 2]], I32), shape=(2, 6, 3))
+    h = m.add("EXPAND_DIMS", h, np.array(1, I32), shape=(2, 1, 6, 3))
+    h = m.add("CONV_2D", h, weight, -1, shape=(2, 1, 4, 4), Padding=VALID, StrideH=1, StrideW=1)
+    h = m.add("RESHAPE", h, np.array([2, 4, 4], I32), shape=(2, 4, 4))
+    out = m.add("BATCH_TO_SPACE_ND", h, block, np.array([[0, 0]], I32), shape=(1, 8, 4))
+    x = values(1, 2, 8, 3)
+    (found,) = answered(m.save(tmp_path / "net.tflite", out), x)
+    wide = np.pad(x, ((0, 0), (2, 2), (0, 0)))
+    wanted = sum(wide[:, 2 * j : 2 * j + 8] @ weight[:, 0, j].T for j in range(3))
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+def test_phases_that_something_else_reads_are_refused(tmp_path: Path) -> None:
+    m, block = Lite(1, 8, 3), np.array([2], I32)
+    out = m.add("SPACE_TO_BATCH_ND", 0, block, np.array([[0, 0]], I32), shape=(2, 4, 3))
+    with pytest.raises(UnsupportedLayer, match="SPACE_TO_BATCH_ND"):
+        read(m.save(tmp_path / "net.tflite", m.add("RELU", out, shape=(2, 4, 3))))
+
+
+@pytest.mark.parametrize("padding", [SAME, VALID])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_convolutions_of_three_dimensions(padding: int, stride: int, tmp_path: Path) -> None:
+    size, weight, bias = (4, 5, 6), values(2, 2, 3, 2, 3, 4), values(3, 4)
+    m, x = Lite(1, *size, 3), values(1, 2, *size, 3)
+    shape = [sized(n, k, stride, padding) for n, k in zip(size, weight.shape, strict=False)]
+    steps = {f"Stride{a}": stride for a in "DHW"} | {f"Dilation{a}Factor": 1 for a in "DHW"}
+    out = m.add("CONV_3D", 0, weight, bias, shape=(1, *shape, 4), Padding=padding, FusedActivationFunction=1, **steps)
+    (found,) = answered(m.save(tmp_path / "net.tflite", out), x)
+    pads = [same(n, k, stride) if padding == SAME else (0, 0) for n, k in zip(size, weight.shape, strict=False)]
+    wide, wanted = np.pad(x, ((0, 0), *pads, (0, 0))), np.zeros((2, *shape, 4), F32)
+    for place in np.ndindex(*weight.shape[:3]):
+        cut = tuple(slice(p, p + (n - 1) * stride + 1, stride) for p, n in zip(place, shape, strict=True))
+        wanted += wide[(slice(None), *cut)] @ weight[place]
+    np.testing.assert_allclose(found, np.maximum(wanted + bias, 0), atol=1e-4)
 
 
 def test_a_reshape_whose_shape_the_file_computes(tmp_path: Path) -> None:

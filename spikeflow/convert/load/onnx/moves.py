@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from spikeflow.convert.load.blocks import blocks_to_pixels, pixels_to_blocks
 from spikeflow.convert.load.numbers import Numbers, tensor
 from spikeflow.convert.load.onnx.node import Function, Node
+from spikeflow.convert.load.stretches import stretch
 from spikeflow.convert.load.tree import with_batch
 
 _MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"}
@@ -111,15 +112,7 @@ def bounds(node: Node, given: tuple[Any, ...]) -> tuple[list[Any], list[Any], li
 def _cut(x: torch.Tensor, axis: int, where: slice) -> torch.Tensor:
     if axis == 0:
         return x[where]
-    places = range(int(x.shape[axis]))[where]
-    if places.step > 0:
-        return torch.ops.aten.slice.Tensor(x, axis, places.start, max(places.stop, places.start), places.step)
-    turned = torch.flip(x, [axis])
-    size = int(x.shape[axis])
-    begin, count = size - 1 - places.start, len(places)
-    return torch.ops.aten.slice.Tensor(
-        turned, axis, begin, begin + (count - 1) * -places.step + 1, -places.step
-    )
+    return stretch(x, axis, range(int(x.shape[axis]))[where])
 
 
 def gather(node: Node) -> Function:
@@ -309,6 +302,6 @@ MOVES: Mapping[str, Callable[[Node], Function]] = {
     "ReduceMean": reduced(lambda x, axes, keep: torch.mean(x, axes, keep)),
     "ReduceSum": reduced(lambda x, axes, keep: torch.sum(x, axes, keep)),
     "ReduceMax": reduced(lambda x, axes, keep: torch.amax(x, axes, keep)),
-    "ReduceMin": reduced(lambda x, axes, keep: torch.amin(x, axes, keep)),
+    "ReduceMin": reduced(lambda x, axes, keep: -torch.amax(-x, axes, keep)),
     "ReduceL2": reduced(lambda x, axes, keep: torch.linalg.vector_norm(x, 2, axes, keep)),
 }

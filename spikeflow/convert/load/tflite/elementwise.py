@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from spikeflow.convert.load.tflite.layout import axis_of
+from spikeflow.convert.load.tflite.joined import SILU
+from spikeflow.convert.load.tflite.layout import FIRST, axis_of
 from spikeflow.convert.load.tflite.node import Function, LiteNode
 
 
@@ -45,17 +46,19 @@ def softmax(function: Function) -> Callable[[LiteNode], Function]:
 
 
 def prelu(node: LiteNode) -> Function:
-    """x, or a stored slope times x below 0: one for all, or one for each channel."""
-    slope = node.constant(1)
-    if slope.size != 1 and slope.size != slope.shape[-1]:
-        raise node.refuse("with a slope for each value", "one slope for each channel")
+    """x, or a stored slope times x below 0: one for all, for each channel, or for each value."""
+    shape, kept = node.constant(1).shape, node.constant(1)
 
     def run(x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+        if each:
+            spread = slope.reshape((1,) * (x.ndim - slope.ndim) + tuple(slope.shape))
+            return F.relu(x) - (spread.permute(FIRST) if x.ndim == 4 else spread) * F.relu(-x)
         if slope.numel() > 1 and slope.numel() != x.shape[1]:
             raise node.refuse("along another axis than the channels", "one slope for each channel")
         return F.prelu(x, slope.reshape(-1))
 
-    if node.rank() not in (2, 4):
+    each = kept.size not in (1, shape[-1])
+    if node.rank() not in (2, 4) and not each:
         raise node.refuse(f"of {node.rank()} axes", "two or four axes")
     return run
 
@@ -95,6 +98,7 @@ ELEMENTWISE: Mapping[str, Callable[[LiteNode], Function]] = {
     "LOGISTIC": _plain(torch.sigmoid),
     "TANH": _plain(torch.tanh),
     "HARD_SWISH": _plain(F.hardswish),
+    SILU: lambda node: node.activated(F.silu),
     "ELU": _plain(F.elu),
     "LEAKY_RELU": lambda node: lambda x: F.leaky_relu(x, float(node.get("Alpha", 0.01))),
     "PRELU": prelu,

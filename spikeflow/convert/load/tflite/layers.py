@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from spikeflow.convert.load.tflite.layout import in_file
+from spikeflow.convert.load.tflite.layout import here, in_file
 from spikeflow.convert.load.tflite.node import Function, LiteNode
 from spikeflow.convert.load.windows import Windows, average, convolved, maximum
 
@@ -43,6 +43,24 @@ def conv(node: LiteNode) -> Function:
     return node.activated(run)
 
 
+def conv_3d(node: LiteNode) -> Function:
+    """A convolution over three axes; weights lie as depth, height, width, inputs, outputs."""
+    shape = node.constant(1).shape
+    stride = tuple(int(node.get(f"Stride{axis}", 1)) for axis in "DHW")
+    dilation = tuple(int(node.get(f"Dilation{axis}Factor", 1)) for axis in "DHW")
+    if len(shape) != 5 or min(*stride, *dilation, *shape) < 1:
+        raise node.refuse(f"of weights {shape}", "the file as it was made")
+    pads = None if int(node.get("Padding", SAME)) == SAME else ((0, 0),) * 3
+    windows = Windows(tuple(int(n) for n in shape[:3]), stride, dilation, pads)
+
+    def run(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
+        groups = int(x.shape[4]) // int(w.shape[3])
+        found = convolved(x.permute(0, 4, 1, 2, 3), w.permute(4, 3, 0, 1, 2), b, windows, groups)
+        return found.permute(0, 2, 3, 4, 1)
+
+    return node.activated(run)
+
+
 def depthwise(node: LiteNode) -> Function:
     """A convolution of each channel alone; weights lie as 1, height, width, channels times multiplier."""
     windows = _windows(node, _kernel(node))
@@ -58,7 +76,9 @@ def transposed(node: LiteNode) -> Function:
     target, windows = _target(node), _windows(node, _kernel(node))
 
     def run(_: Any, w: torch.Tensor, x: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
-        made = F.conv_transpose2d(x, w.permute(3, 0, 1, 2), b, list(windows.stride))
+        axes = zip(x.shape[2:], windows.kernel, windows.stride, target, strict=True)
+        behind = [max(size - (int(n) - 1) * stride - kernel, 0) for n, kernel, stride, size in axes]
+        made = F.conv_transpose2d(x, w.permute(3, 0, 1, 2), b, list(windows.stride), 0, behind)
         for axis, size in enumerate(target, 2):
             total = int(made.shape[axis]) - size
             begin = 0 if windows.pads is not None else total // 2
@@ -80,11 +100,11 @@ def _target(node: LiteNode) -> list[int]:
 
 
 def _wider(node: LiteNode, windows: Windows, target: list[int]) -> bool:
-    """Whether the result is to reach where no window does."""
+    """Whether the result is to reach further than the next window would begin."""
     found = node.reads[2]
     assert found is not None
     axes = zip(found.shape[1:3], windows.kernel, windows.stride, target, strict=True)
-    return any((size - 1) * stride + kernel < wanted for size, kernel, stride, wanted in axes)
+    return any(size * stride + kernel <= wanted for size, kernel, stride, wanted in axes)
 
 
 def fully_connected(node: LiteNode) -> Function:
@@ -95,6 +115,8 @@ def fully_connected(node: LiteNode) -> Function:
 
     def run(x: torch.Tensor, w: torch.Tensor, b: torch.Tensor | None = None) -> torch.Tensor:
         x = in_file(x)
+        if keep and x.ndim == 4:
+            return here(F.linear(x, w, b))
         if not keep and (x.ndim != 2 or x.shape[-1] != w.shape[1]):
             x = (
                 x.reshape(x.shape[0], -1)
@@ -103,8 +125,6 @@ def fully_connected(node: LiteNode) -> Function:
             )
         return F.linear(x, w, b)
 
-    if keep and node.rank() == 4:
-        raise node.refuse("that keeps four axes", "a reshape to two axes before it")
     return node.activated(run)
 
 
@@ -132,17 +152,18 @@ def product(node: LiteNode) -> Function:
     left, right = bool(node.get("AdjX", False)), bool(node.get("AdjY", False))
 
     def run(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        a, b = (t if kept else in_file(t) for t, kept in zip((a, b), stored, strict=True))
         a, b = (t.transpose(-1, -2) if turned else t for t, turned in ((a, left), (b, right)))
-        return torch.matmul(a, b)
+        return here(torch.matmul(a, b))
 
-    if 4 in (node.rank(0), node.rank(1)):
-        raise node.refuse("of four axes", "a product of two or three axes")
+    stored = [t is not None and t.values is not None for t in node.reads]
     return run
 
 
 LAYERS: Mapping[str, Callable[[LiteNode], Function]] = {
     "CONV_2D": conv,
     "DEPTHWISE_CONV_2D": depthwise,
+    "CONV_3D": conv_3d,
     "TRANSPOSE_CONV": transposed,
     "FULLY_CONNECTED": fully_connected,
     "AVERAGE_POOL_2D": average_pool,

@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from spikeflow.convert.load.blocks import blocks_to_pixels, pixels_to_blocks
+from spikeflow.convert.load.stretches import stretch
 from spikeflow.convert.load.tflite.layout import axis_of, by_axis, here, in_file
 from spikeflow.convert.load.tflite.node import Function, LiteNode
 from spikeflow.convert.load.tree import with_batch
@@ -50,14 +51,70 @@ def pad(node: LiteNode) -> Function:
 
 
 def mirror_pad(node: LiteNode) -> Function:
-    """Values around, mirrored at the edge's own centre (mode 0)."""
+    """Values around, mirrored at the edge's own centre (mode 0), or behind it: the edge comes twice."""
     if int(node.get("Mode", 0)) != 0:
-        raise node.refuse("that repeats the edge", "the mode REFLECT")
+        return _mirrored_with_edge(node)
     around = by_axis(node.constant(1).reshape(-1, 2).tolist(), node.rank())
     if node.rank() > 4 or any(around[0]) or (node.rank() == 4 and any(around[1])):
         raise node.refuse("along samples, channels or depth", "padding of height and width")
     flat = [int(n) for pair in reversed(around[2:] if node.rank() == 4 else around[1:]) for n in pair]
     return lambda x, *_: F.pad(x, flat, "reflect")
+
+
+def _mirrored_with_edge(node: LiteNode) -> Function:
+    around = by_axis(node.constant(1).reshape(-1, 2).tolist(), node.rank())
+    if any(around[0]):
+        raise node.refuse("along the samples", "padding of a sample's own axes")
+
+    def run(x: torch.Tensor, *_: Any) -> torch.Tensor:
+        for axis, (begin, end) in enumerate(around):
+            if begin or end:
+                size = int(x.shape[axis])
+                places = [*range(begin - 1, -1, -1), *range(size), *range(size - 1, size - 1 - end, -1)]
+                x = torch.index_select(x, axis, torch.tensor(places))
+        return x
+
+    return run
+
+
+def tile(node: LiteNode) -> Function:
+    """Repeated whole, so often along each axis."""
+    times = by_axis(node.whole(1), node.rank())
+    if times[0] != 1:
+        raise node.refuse("along the samples", "copies of a sample's own axes")
+    return lambda x, *_: x.repeat(times)
+
+
+def packed(node: LiteNode) -> Function:
+    """Values one behind the other along an axis of their own."""
+    axis = int(node.get("Axis", 0)) % len(node.writes[0].shape)
+    if axis == 0 or any(t is None or t.values is not None for t in node.reads):
+        raise node.refuse("of samples or of stored values", "values of one sample")
+    return lambda *values: here(torch.stack([in_file(v) for v in values], axis))
+
+
+def unpacked(node: LiteNode) -> Function:
+    """The values at each place of an axis, which goes."""
+    axis = int(node.get("Axis", 0)) % node.rank()
+    if axis == 0:
+        raise node.refuse("of samples", "an axis of a sample's own")
+    return lambda x: tuple(here(part) for part in torch.unbind(in_file(x), axis))
+
+
+def spread_out(node: LiteNode) -> Function:
+    """Repeated along axes of size 1 to the shape that the file declares."""
+    shape = by_axis(list(node.writes[0].shape), len(node.writes[0].shape))
+    if node.rank() != len(shape):
+        raise node.refuse("to more axes", "a reshape to as many axes before it")
+    return lambda x, *_: x.expand([-1, *shape[1:]])
+
+
+def reverse(node: LiteNode) -> Function:
+    """Axes turned round."""
+    axes = [axis_of(n, node.rank()) for n in node.whole(1)]
+    if 0 in axes:
+        raise node.refuse("of the samples", "an axis of a sample's own")
+    return lambda x, *_: torch.flip(x, axes)
 
 
 def reduced(
@@ -138,10 +195,8 @@ def strided_slice(node: LiteNode) -> Function:
             ]
             if masks[2] & bit:
                 where, gone = range(first % size, first % size + 1), [axis, *gone]
-            if where.step < 0:
-                raise node.refuse("backwards", "a positive step")
-            if len(where) != size:
-                x = torch.ops.aten.slice.Tensor(x, axis, where.start, where.stop, where.step)
+            if where != range(size):
+                x = stretch(x, axis, where)
         for axis in gone:
             x = x.squeeze(axis)
         return here(x)
@@ -215,9 +270,15 @@ MOVES: Mapping[str, Callable[[LiteNode], Function]] = {
     "CONCATENATION": concat,
     **dict.fromkeys(("PAD", "PADV2"), pad),
     "MIRROR_PAD": mirror_pad,
+    "TILE": tile,
+    "PACK": packed,
+    "UNPACK": unpacked,
+    "BROADCAST_TO": spread_out,
+    "REVERSE_V2": reverse,
     "MEAN": reduced(lambda x, axes, keep: torch.mean(x, axes, keep)),
     "SUM": reduced(lambda x, axes, keep: torch.sum(x, axes, keep)),
     "REDUCE_MAX": reduced(lambda x, axes, keep: torch.amax(x, axes, keep)),
+    "REDUCE_MIN": reduced(lambda x, axes, keep: -torch.amax(-x, axes, keep)),
     "TRANSPOSE": transpose,
     "RESIZE_BILINEAR": resize("bilinear"),
     "RESIZE_NEAREST_NEIGHBOR": resize("nearest"),

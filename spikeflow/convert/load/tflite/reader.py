@@ -9,7 +9,9 @@ import numpy as np
 import torch
 
 from spikeflow.convert.load.clips import clipped
+from spikeflow.convert.load.tflite.dilated import dilated
 from spikeflow.convert.load.tflite.elementwise import ELEMENTWISE
+from spikeflow.convert.load.tflite.joined import joined
 from spikeflow.convert.load.tflite.layers import LAYERS
 from spikeflow.convert.load.tflite.layout import spread
 from spikeflow.convert.load.tflite.moves import MOVES
@@ -20,7 +22,16 @@ from spikeflow.files.tflite_model import LiteModel, LiteOperator, LiteTensor, re
 
 OPERATORS: Mapping[str, Callable[[LiteNode], Function]] = {**LAYERS, **ELEMENTWISE, **MOVES}
 _BROADCAST = frozenset(ELEMENTWISE) - {"PRELU"} | {"CONCATENATION"}
-_CUTTING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "ADD", "SUB", "MUL")
+_CUTTING = (
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "CONV_3D",
+    "FULLY_CONNECTED",
+    "TRANSPOSE_CONV",
+    "ADD",
+    "SUB",
+    "MUL",
+)
 _REASONS = {
     **dict.fromkeys(
         ("L2_NORMALIZATION", "LOCAL_RESPONSE_NORMALIZATION"), "normalisation by the sample's own statistics"
@@ -47,7 +58,7 @@ def read(path: str, limit: int) -> tuple[FileNetwork, tuple[str, ...]]:
     FileError
         Where the file is damaged.
     """
-    model = _widened(read_tflite(path, limit))
+    model = joined(dilated(_widened(read_tflite(path, limit))))
     reading = _Reading(model)
     network = FileNetwork(reading.written())
     return network.eval(), tuple(f"{path}: {text}" for text in reading.told())
