@@ -108,8 +108,8 @@ private:
         const auto at = static_cast<std::size_t>(b);
         bool silent = true;
         for (std::size_t p = 0; p < step.ports.size(); ++p) silent &= silent_port(step.ports[p], b);
-        if (whole_) step.out.clear_blocks(b, b + 1);
         if (silent && resting_[at]) {
+            if (whole_) step.out.clear_blocks(b, b + 1);
             step.counters.skipped += n;
             step.counters.idle += n;
             return node_.divided.rest(b, true, step.counters.parts);
@@ -302,7 +302,6 @@ private:
             }
         }
         const R* arrived = as_register(p, sum, own, n);
-        // operands are only read; the table of places is not const because registers are written
         frame_.places[node_.program.input_place(static_cast<int32_t>(p))] = const_cast<R*>(arrived);
         return sum != nullptr ? arrived : nullptr;
     }
@@ -329,6 +328,7 @@ private:
     // The same, of so many values that are not 0, for which bits are set in the masks.
     void hand_on(int32_t b, int32_t n, int32_t count, Step<V>& step) {
         Scratch<V>& scratch = context_.scratch;
+        if (count == 0 && whole_) step.out.clear_blocks(b, b + 1);
         if (count == 0) return;
         step.counters.spikes += count;
         node_.divided.emitted(b, scratch.masks, step.counters.parts);
@@ -342,10 +342,10 @@ private:
             step.out.touch(b);
             return;
         }
-        for (const int32_t place : scratch.masked(n)) {
-            const int32_t at = layout_.logical(b, place);
-            if (layout_.permuted) scratch.mark(at);
-            else events_->index.push(at);
+        if (layout_.permuted) {
+            for (const int32_t place : scratch.masked(n)) scratch.mark(layout_.logical(b, place));
+        } else {
+            scratch.append(n, layout_.first(b), events_->index);
         }
     }
 

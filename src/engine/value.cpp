@@ -105,13 +105,11 @@ void Slot<V>::scan() {
     for (int32_t b = 0; b < layout->blocks; ++b) {
         if (!active(b)) continue;
         const int32_t length = layout->length(b);
-        const int32_t found = kernels_->nonzero(block(b), length, scratch_->masks);
-        if (found == 0) continue;
+        if (kernels_->nonzero(block(b), length, scratch_->masks) == 0) continue;
         if (layout->permuted) {
             for (const int32_t place : scratch_->masked(length)) scratch_->mark(layout->logical(b, place));
         } else {
-            int32_t* const to = events_.index.room(static_cast<std::size_t>(found) + kSlack);
-            events_.index.commit(static_cast<std::size_t>(kernels_->extract(to, scratch_->masks, (length + 63) / 64, layout->first(b)) - to));
+            scratch_->append(length, layout->first(b), events_.index);
         }
     }
     if (layout->permuted) scratch_->collect(layout->size, events_.index);

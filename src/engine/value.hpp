@@ -64,6 +64,11 @@ struct Scratch {
         const int32_t* const end = kernels_->extract(places, masks, (n + 63) / 64, 0);
         return {places, static_cast<std::size_t>(end - places)};
     }
+    // The same, counted from `first` on, appended to `out`.
+    void append(int32_t n, int32_t first, Buffer<int32_t>& out) const {
+        int32_t* const to = out.room(static_cast<std::size_t>(n) + kSlack);
+        out.commit(static_cast<std::size_t>(kernels_->extract(to, masks, (n + 63) / 64, first) - to));
+    }
 
 private:
     const Kernels<V>* kernels_;
