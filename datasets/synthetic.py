@@ -44,6 +44,9 @@ def twin(
 ) -> Dataset[Events]:
     """The twin of a data set, in memory; sample i is made when it is asked for, of draws numbered by i.
 
+    Items are those of the real data set (images and sounds with `image`, `arrays` and `audio`, too), but for
+    DSEC, whose twin in memory gives the events of the left camera; `write` makes whole drives.
+
     Parameters
     ----------
     name : of the data set, as the catalogue has it.
@@ -52,9 +55,6 @@ def twin(
         has it so.
     seed : of the samples; the classes do not depend on it.
     options : `transform`; `encoder` for images and sounds; `threshold` for Braille.
-
-    Items are those of the real data set (images and sounds with `image`, `arrays` and `audio`, too), but for
-    DSEC, whose twin in memory gives the events of the left camera; `write` makes whole drives.
 
     Raises
     ------

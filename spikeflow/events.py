@@ -47,6 +47,10 @@ COLUMNS = (
 class Events:
     """Events of one recording, as its file holds them: not shifted, not flipped.
 
+    Arrays that can be written to are copied, so that what was checked stays as it is; read-only ones of the
+    right type are taken as they are. Columns, not one structured array: a decoder fills them and every later
+    step reads them one at a time (`structured` makes the other form).
+
     Parameters
     ----------
     t : int64, ``(events,)``, microseconds, never decreasing.
@@ -54,10 +58,6 @@ class Events:
     p : uint8, ``(events,)``; 1 is on, 0 is off.
     width, height : of the sensor, or None where neither file nor user says it.
     dropped : for each reason, how many events a reader left out; empty where it kept all.
-
-    Arrays that can be written to are copied, so that what was checked stays as it is; read-only ones of the
-    right type are taken as they are. Columns, not one structured array: a decoder fills them and every later
-    step reads them one at a time (`structured` makes the other form).
 
     Raises
     ------

@@ -80,13 +80,13 @@ class Trials:
 class Braille(Dataset[Events]):
     """Braille letters; layouts ``braille_taxels.npz``, or the pickle of the SpyTorch tutorial.
 
+    Events: x = taxel, y = 0, on where the stored value rose (the touch grew weaker), off where it fell; at
+    most one of a taxel in each step of 25 ms.
+
     Parameters
     ----------
     threshold : a taxel makes an event when its value lies at least so far from that of its last event.
     others : as of `Dataset`.
-
-    Events: x = taxel, y = 0, on where the stored value rose (the touch grew weaker), off where it fell; at
-    most one of a taxel in each step of 25 ms.
     """
 
     metadata = METADATA

@@ -61,13 +61,13 @@ class BackgroundActivity(PixelFilter):
     "Before" is in the order of the recording, so events of the same time count. Every event is remembered,
     kept or not.
 
+    Source: Delbruck 2008, "Frame-free dynamic digital vision", Proc. Int. Symp. Secure-Life Electronics,
+    pages 21-26.
+
     Parameters
     ----------
     window_us : how old the neighbour's event may be.
     itself : an event of the pixel itself counts, too.
-
-    Source: Delbruck 2008, "Frame-free dynamic digital vision", Proc. Int. Symp. Secure-Life Electronics,
-    pages 21-26.
     """
 
     window_us: int

@@ -21,6 +21,10 @@ class TimeSurface(Transform):
     ``S(k, p, y, x) = exp(-(end_k - last) / tau)`` with ``end_k = start + (k + 1) dt`` and ``last`` the time
     of the last event of this pixel and polarity before it; 0 where there was none.
 
+    Source: Lagorce, Orchard, Galluppi, Shi, Benosman 2017, "HOTS: A Hierarchy of Event-Based Time-Surfaces
+    for Pattern Recognition", equations 1 and 2; here on the whole sensor and at the ends of steps, not around
+    each event.
+
     Parameters
     ----------
     tau_us : time constant of the decay.
@@ -30,10 +34,6 @@ class TimeSurface(Transform):
     ------
     DataError
         When called, where the size of the sensor is unknown, or the surfaces would take more than 4 GiB.
-
-    Source: Lagorce, Orchard, Galluppi, Shi, Benosman 2017, "HOTS: A Hierarchy of Event-Based Time-Surfaces
-    for Pattern Recognition", equations 1 and 2; here on the whole sensor and at the ends of steps, not around
-    each event.
     """
 
     tau_us: float

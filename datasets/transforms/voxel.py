@@ -22,6 +22,9 @@ class VoxelGrid(Transform):
     ``V(b, y, x) = sum_i w_i max(0, 1 - |b - s_i|)`` with ``s_i = (bins - 1) (t_i - first) / (last - first)``,
     over the events of the pixel. Where all events have the same time, ``s_i = 0``.
 
+    Source: Zhu, Yuan, Chaney, Daniilidis 2019, "Unsupervised Event-based Learning of Optical Flow, Depth, and
+    Egomotion", equations 1 to 3.
+
     Parameters
     ----------
     bins : moments; the first and last are those of the first and last event.
@@ -33,9 +36,6 @@ class VoxelGrid(Transform):
     ------
     DataError
         When called, where the size of the sensor is unknown.
-
-    Source: Zhu, Yuan, Chaney, Daniilidis 2019, "Unsupervised Event-based Learning of Optical Flow, Depth, and
-    Egomotion", equations 1 to 3.
     """
 
     bins: int

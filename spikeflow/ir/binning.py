@@ -57,6 +57,9 @@ class Ranges(NamedTuple):
 class Binning:
     """How events are put into steps and pixels; `Frames` and `ToSpikes` are made of it.
 
+    Without `steps` there are as many steps as hold all events, none for no events. Without `overlap` every
+    event is in one step; with it in one or more.
+
     Parameters
     ----------
     dt_us : length of a step; step k holds the times ``start + k dt <= t < start + (k + 1) dt``.
@@ -70,9 +73,6 @@ class Binning:
     clip : no more than 1 a step and pixel.
     late : with `steps`, what happens to events after the last step: ``"cut"`` leaves them out, ``"refuse"``
         is an error.
-
-    Without `steps` there are as many steps as hold all events, none for no events. Without `overlap` every
-    event is in one step; with it in one or more.
 
     Raises
     ------

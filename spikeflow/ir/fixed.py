@@ -51,13 +51,20 @@ class Fixed:
     def quantise(self, x: npt.ArrayLike) -> IntArray:
         """clip(floor(x 2**frac + 1/2), low, high): nearest, ties upwards, saturated."""
         if self.bits > 53:
-            raise GraphError("Fixed", f"float64 cannot hold every integer of {self.bits} bits")
+            reason = f"float64 cannot hold every integer of {self.bits} bits"
+            raise GraphError("Fixed", reason, "53 bits or fewer")
         scaled = np.floor(np.asarray(x, np.float64) * 2.0**self.frac + 0.5)
         return np.clip(scaled, self.low, self.high).astype(np.int64)
 
 
 def shift_right(x: npt.NDArray[Any], count: int, mode: str) -> IntArray:
-    """x / 2**count, rounded by `mode`: floor, nearest (ties upwards) or toward zero."""
+    """x / 2**count, rounded by `mode`: floor, nearest (ties upwards) or toward zero.
+
+    Raises
+    ------
+    GraphError
+        For a rounding that is none of `ROUNDINGS`.
+    """
     x = np.asarray(x, np.int64)
     if count == 0:
         return x
@@ -67,7 +74,7 @@ def shift_right(x: npt.NDArray[Any], count: int, mode: str) -> IntArray:
         return (x + (1 << (count - 1))) >> count
     if mode == "zero":
         return np.where(x < 0, -((-x) >> count), x >> count)
-    raise GraphError("shift", f"unknown rounding {mode!r}")
+    raise GraphError("shift", f"unknown rounding {mode!r}", f"one of {', '.join(ROUNDINGS)}")
 
 
 def shift(x: npt.NDArray[Any], amount: int, mode: str = "floor") -> IntArray:
@@ -83,6 +90,11 @@ def narrow(x: npt.NDArray[Any], bits: int, mode: str) -> IntArray:
     saturate: clip to [-2**(bits-1), 2**(bits-1) - 1]; symmetric: clip to +-(2**(bits-1) - 1);
     wrap: modulo 2**bits; fold: one 2**bits is taken off above 2**(bits-1), or added at and below
     -2**(bits-1), once, so that larger values stay out of range (lava's current register).
+
+    Raises
+    ------
+    GraphError
+        For a mode that is none of `NARROWINGS`.
     """
     half, full = 1 << (bits - 1), 1 << bits
     x = np.asarray(x, np.int64)
@@ -94,4 +106,4 @@ def narrow(x: npt.NDArray[Any], bits: int, mode: str) -> IntArray:
         return ((x + half) & (full - 1)) - half
     if mode == "fold":
         return np.where(x > half, x - full, np.where(x <= -half, x + full, x))
-    raise GraphError("narrow", f"unknown mode {mode!r}")
+    raise GraphError("narrow", f"unknown mode {mode!r}", f"one of {', '.join(NARROWINGS)}")

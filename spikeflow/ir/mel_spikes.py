@@ -61,6 +61,10 @@ class MelSpikes:
     6. A level starts at 0. Where L lies at least `threshold` above (below) it, the on (off) channel spikes
        and the level moves by ``threshold + follow (|L - level| - threshold)`` towards L.
 
+    Sources: Stevens, Volkmann and Newman 1937, "A scale for the measurement of the psychological magnitude
+    pitch"; O'Shaughnessy 1987, "Speech communication" (the formula); Jaitly and Hinton 2013, "Vocal tract
+    length perturbation improves speech recognition" (the warp).
+
     Parameters
     ----------
     rate_hz : at which the ear computes; sound of a lower rate is refused, of a higher one resampled.
@@ -80,10 +84,6 @@ class MelSpikes:
     DataError
         Where the numbers do not fit together; for a sound that is silent, shorter than a frame, longer than
         10 minutes, or of a rate too low for the bands.
-
-    Sources: Stevens, Volkmann and Newman 1937, "A scale for the measurement of the psychological magnitude
-    pitch"; O'Shaughnessy 1987, "Speech communication" (the formula); Jaitly and Hinton 2013, "Vocal tract
-    length perturbation improves speech recognition" (the warp).
     """
 
     rate_hz: int = 8_000

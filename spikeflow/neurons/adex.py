@@ -23,11 +23,17 @@ class AdEx(NeuronModel):
     leak slope e(0), 0.002 pA with the published numbers. The limit of 16 acts only where v passes the peak
     in the same step.
 
+    Source: R. Brette and W. Gerstner, Journal of Neurophysiology 94, 2005; the defaults are its table.
+
     Parameters
     ----------
-    threshold, peak, reset_value : mV above rest; gain : pA of an input of 1; b : pA, a : nS, tau_w : ms.
-
-    Source: R. Brette and W. Gerstner, Journal of Neurophysiology 94, 2005; the defaults are its table.
+    capacitance : pF.
+    leak, a : nS.
+    slope : mV.
+    threshold, peak, reset_value : mV above rest.
+    tau_w, dt : ms.
+    b : pA.
+    gain : pA of an input of 1.
     """
 
     capacitance: Value = param(281.0, low=0.1, high=1e6)

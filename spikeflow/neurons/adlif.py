@@ -21,12 +21,13 @@ class AdLIF(Spiking):
     that this one damps: at scale 120, a = 1, 5 and 60 steps the spectral radius below threshold is 1.079
     there and 0.897 here.
 
+    Source: M. Baronig and others, Nature Communications 16, 2025 (SE-adLIF). They reset to 0 only.
+
     Parameters
     ----------
     decay, decay_adaptation : exp(-1 / tau), tau in steps; published 5 to 25 and 60 to 300 steps.
-    a : coupling of the membrane, published 0 to 1; b : of the spike, published 0 to 2; both times `scale`.
-
-    Source: M. Baronig and others, Nature Communications 16, 2025 (SE-adLIF). They reset to 0 only.
+    a : coupling of the membrane, times `scale`; published 0 to 1.
+    b : coupling of the spike, times `scale`; published 0 to 2.
     """
 
     decay: Value = param(0.904837, low=0, high=1)

@@ -25,12 +25,12 @@ class CSiLIF(Spiking):
     as half a turn. Cosine and sine are made of tan(angle / 2) as a fraction of polynomials, to 1e-6, so that
     the turn alone never changes the size of u.
 
+    Source: M. Fabre and others, arXiv 2506.06374 (code Maxtimer97/SSM-inspired-LIF). States start at rest
+    here, and the reset has no gradient.
+
     Parameters
     ----------
     log_rate, frequency, log_dt : the published start is log 0.5, pi and dt log-uniform up to 0.5.
-
-    Source: M. Fabre and others, arXiv 2506.06374 (code Maxtimer97/SSM-inspired-LIF). States start at rest
-    here, and the reset has no gradient.
     """
 
     log_rate: Value = param(-0.693147, low=LOWEST, high=HIGHEST)

@@ -22,14 +22,19 @@ class Izhikevich(NeuronModel):
     Rest is v = u = 0. `from_published` takes the four numbers of the paper, whose
     v' = 0.04 v v + 5 v + 140 - u + I is this with the potential counted from its rest, where u' = 0.
 
+    Source: E. M. Izhikevich, IEEE Transactions on Neural Networks 14(6), 2003.
+
     Parameters
     ----------
-    a : 1/ms; b : per mV; c : mV above rest; d : jump of u.
-    unstable : mV above rest beyond which v runs away; peak : mV above rest.
-    gain : what an input of 1 adds to v a millisecond, mV.
+    a : 1/ms.
+    b : 1/ms, as u counts in mV/ms.
+    c, peak : mV above rest.
+    d : mV/ms, by which u jumps.
+    curvature : 1/(mV ms).
+    unstable : mV above rest, beyond which v runs away.
+    dt : ms.
+    gain : mV that an input of 1 adds to v in a millisecond.
     substeps : Euler steps of v within a step, from 1 to 8; the paper's program takes 2 of 0.5 ms.
-
-    Source: E. M. Izhikevich, IEEE Transactions on Neural Networks 14(6), 2003.
     """
 
     a: Value = param(0.02, low=0, high=1)

@@ -20,13 +20,13 @@ class MaskedPSN(nn.Module):
     It has no state and a fixed T, so that no graph holds it: capture refuses it by name. `SlidingPSN` is the
     form that graphs, the engine and chips run.
 
+    Source: W. Fang and others, NeurIPS 2023; weights start as Kaiming's uniform of a = sqrt(5), biases at -1.
+
     Parameters
     ----------
     steps : T.
     order : k, from 1 to T; None for the plain PSN.
     derivative : the surrogate gradient of H.
-
-    Source: W. Fang and others, NeurIPS 2023; weights start as Kaiming's uniform of a = sqrt(5), biases at -1.
     """
 
     mask: torch.Tensor

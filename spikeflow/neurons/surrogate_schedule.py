@@ -86,13 +86,13 @@ def between(first: Surrogate, last: Surrogate, epochs: int) -> Callable[[int], S
 class SurrogateSchedule:
     """Another surrogate in every epoch, used as torch's schedules of learning rates are: `step()` after each.
 
-    Parameters
-    ----------
-    schedule : of the number of the epoch, from 0 on; `between` makes one.
-
     ::
 
         schedule = SurrogateSchedule(net, between(ArcTangent(2), ArcTangent(10), epochs=20))
+
+    Parameters
+    ----------
+    schedule : of the number of the epoch, from 0 on; `between` makes one.
     """
 
     def __init__(self, net: nn.Module, schedule: Callable[[int], Surrogate]) -> None:

@@ -352,7 +352,13 @@ def _steps(record: RunRecord, brought: int | None, wanted: int | None, before: i
 
 
 def read_out_level(network: Network) -> int:
-    """The step at which the last of the read-outs wakes; each output is read from the step its own wakes."""
+    """The step at which the last of the read-outs wakes; each output is read from the step its own wakes.
+
+    Raises
+    ------
+    SimulationError
+        Where the network has no read-out.
+    """
     record, nodes = network.record, network.graph.nodes
     if not record.outputs and not isinstance(nodes.get(record.readout), Population):
         raise SimulationError(

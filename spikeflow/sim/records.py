@@ -29,6 +29,9 @@ _PROBE = re.compile(r"(.+?)(?:\[([^\[\]]*)\])?(?:@(\d{1,9}))?")
 class Probe:
     """Some neurons of what can be recorded, now and then: far less to keep than all of every step.
 
+    What comes back is an array ``(steps kept, B, neurons)``, of a node `Spikes` of shape ``(neurons,)``;
+    without `neurons` the shape is the node's.
+
     Parameters
     ----------
     name : what is recorded: a node, ``layer.v`` (a state) or ``layer.in`` (what arrives at a port).
@@ -37,9 +40,6 @@ class Probe:
     every : steps from one that is kept to the next. Kept are those whose number, counted from the sample's
         first step, is a multiple of it, however a run is cut. Spikes are kept of every step.
     label : its name in the result; empty for `name`.
-
-    What comes back is an array ``(steps kept, B, neurons)``, of a node `Spikes` of shape ``(neurons,)``;
-    without `neurons` the shape is the node's.
 
     Raises
     ------

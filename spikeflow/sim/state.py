@@ -35,6 +35,8 @@ TYPES = (np.dtype(np.float32), np.dtype(np.int64))
 class State(Frozen):
     """The state of a batch of B samples between two steps, in its one canonical form.
 
+    All values are float32, or int64 at stage fixed. A value of before step 0 is 0.
+
     Parameters
     ----------
     graph : digest of the graph that it belongs to, as it is run (`ir.outputs.expanded`).
@@ -46,8 +48,6 @@ class State(Frozen):
         with a delay still reads it; H is the longest such delay, or the most steps behind any row.
     arrived : the same of what arrived at a node whose synapses have delays of their own; what is older than
         the longest delay of its source is 0.
-
-    All values are float32, or int64 at stage fixed. A value of before step 0 is 0.
 
     Raises
     ------

@@ -59,11 +59,16 @@ def per_step(
 ) -> torch.Tensor:
     """The mean over the steps that count of -log softmax(o[t])[label].
 
+    A step counts as much as any other, so a long sample weighs more than a short one.
+
     Parameters
     ----------
     labels : int64 ``(B,)``, or ``(T, B)`` where every step has its own.
 
-    A step counts as much as any other, so a long sample weighs more than a short one.
+    Raises
+    ------
+    ShapeError, DataError
+        For shapes, labels and numbers that do not fit, and a sample without a step.
     """
     check_outputs("outputs", outputs)
     _check_floats("outputs", outputs)
@@ -140,6 +145,11 @@ def van_rossum(spikes: torch.Tensor, targets: torch.Tensor, decay: float, mask: 
     ----------
     spikes, targets : ``(T, B, N)``.
     decay : of the filter in a step, 0 to below 1.
+
+    Raises
+    ------
+    ShapeError, DataError
+        For spike trains of different shapes, and a decay outside 0 to below 1.
     """
     check_outputs("spikes", spikes)
     _check_floats("spikes", spikes)
@@ -164,6 +174,11 @@ def contrastive(a: torch.Tensor, b: torch.Tensor, temperature: float = 0.1) -> t
     Parameters
     ----------
     a, b : two views of the same samples, such as rates, ``(B, D)``, B at least 2.
+
+    Raises
+    ------
+    ShapeError, DataError
+        For views of different shapes, one sample alone, and a temperature that is not above 0.
     """
     if a.ndim != 2 or a.shape != b.shape:
         raise ShapeError("contrastive", f"{tuple(a.shape)} and {tuple(b.shape)}", "two of one shape (B, D)")
@@ -185,6 +200,11 @@ def distillation(student: torch.Tensor, teacher: torch.Tensor, temperature: floa
     Parameters
     ----------
     student, teacher : logits ``(B, C)``; of a network in time what is read of it.
+
+    Raises
+    ------
+    ShapeError, DataError
+        For logits of different shapes, one class alone, and a temperature that is not above 0.
     """
     if student.ndim != 2 or student.shape != teacher.shape:
         shapes = f"{tuple(student.shape)} and {tuple(teacher.shape)}"
@@ -206,6 +226,11 @@ def layers(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
     ----------
     found : by name ``(T, B, *shape)``.
     wanted : by name ``(B, *shape)``, an ANN's activations for example, in units of a spike in every step.
+
+    Raises
+    ------
+    ShapeError, DataError
+        For a layer that was not found, or has another shape, and where no layer is to follow.
     """
     if not wanted:
         raise DataError("layers", "none", "at least one layer that has something to follow")

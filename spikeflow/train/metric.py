@@ -68,6 +68,11 @@ def decision_steps(outputs: torch.Tensor) -> torch.Tensor:
     Returns
     -------
     int64 ``(B,)``, 1 to T.
+
+    Raises
+    ------
+    ShapeError, DataError
+        For outputs of another shape, or with NaN.
     """
     check_outputs("outputs", outputs)
     if bool(outputs.isnan().any()):
@@ -123,6 +128,11 @@ def work(net: nn.Module, x: Any) -> Work:
     and transposed ones, and nodes of a graph that have some, wherever they lie in the network; other layers
     with weights are told. Averages before them are values that are no spikes here;
     a captured network has them within its weights, so that the engine counts accumulates.
+
+    Raises
+    ------
+    DataError
+        For a batch without steps or samples.
     """
     plain, names = network(net), tuple(spiking(net))
     first = next(iter(x.values())) if isinstance(x, Mapping) else x

@@ -24,6 +24,11 @@ def rate(spikes: torch.Tensor, low: float = 0.0, high: float = 1.0) -> torch.Ten
     r_n is the share of steps and samples in which neuron n spikes: no neuron is to be rarer than `low`, and
     the layer not busier than `high` (after Zenke and Vogels 2021, doi 10.1162/neco_a_01367, lower and upper
     bound).
+
+    Raises
+    ------
+    DataError
+        For bounds that are not 0 <= low <= high.
     """
     if not 0 <= low <= high:
         raise DataError("rate: bounds", (low, high), "0 <= low <= high")
@@ -36,6 +41,11 @@ def silence(spikes: torch.Tensor, least: float = 1.0) -> torch.Tensor:
 
     A neuron that spikes `least` times or more costs nothing; a silent one costs 1, with a gradient through
     its surrogate.
+
+    Raises
+    ------
+    DataError
+        For a `least` that is not above 0.
     """
     if not least > 0:
         raise DataError("silence: least", least, "a number above 0")
@@ -53,6 +63,11 @@ def synaptic_operations(
     ----------
     spikes : by name of a layer, ``(T, B, *shape)``.
     fan_outs : for each the synapses of every neuron, `fan_out`.
+
+    Raises
+    ------
+    DataError
+        For a layer without its fan-out, and where there is no layer.
     """
     if missing := [name for name in spikes if name not in fan_outs]:
         raise DataError("synaptic operations", f"no fan-out of {missing[0]}", "one for each layer")

@@ -29,15 +29,15 @@ class Poisson(Frozen):
     there are k with u >= T[k]; T[k] is 2**32 times the chance of at most k events, to the nearest whole
     number. So each chance is right to 2**-32.
 
+    Source: inversion of the distribution function (L. Devroye, Non-Uniform Random Variate Generation, 1986,
+    chapter 3).
+
     Parameters
     ----------
     shape : of the neurons.
     mean : events a step, one for all or as `shape`; 0, or 2**-20 to 1000.
     seed, number : the counters; two drives of one seed need different numbers, else they draw the same.
     weight : what one event is worth, float32; 1 makes it spikes, which may come several at a time.
-
-    Source: inversion of the distribution function (L. Devroye, Non-Uniform Random Variate Generation, 1986,
-    chapter 3).
     """
 
     shape: Shape
