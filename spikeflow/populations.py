@@ -270,7 +270,7 @@ class Populations:
 
     def _place(self, name: str, node: Population | Input | Poisson) -> None:
         if name in self._nodes:
-            raise GraphError(name, "was added twice")
+            raise GraphError(name, "was added twice", "another name")
         self._nodes[name] = node
 
     def _joined(self, nodes: dict[str, Node], post: str, port: str, said: Sequence[_Said]) -> list[Edge]:

@@ -159,7 +159,7 @@ FUNCTIONS: Mapping[str, Function] = MappingProxyType(
 def function(kind: str) -> Function:
     """The function of this name; GraphError where there is none."""
     if kind not in FUNCTIONS:
-        raise GraphError("activation", f"{kind!r} is unknown; there are {', '.join(FUNCTIONS)}")
+        raise GraphError("activation", f"{kind!r} is unknown", f"one of {', '.join(FUNCTIONS)}")
     return FUNCTIONS[kind]
 
 

@@ -135,7 +135,7 @@ def alphabet(name: str) -> Alphabet:
         if limits is not None and number.isdecimal() and limits[0] <= int(number) <= limits[1]:
             told = f":{float(decay):g}" if more else ""
             return Alphabet(f"{kind}:{int(number)}{told}", values(int(number)))
-    raise GraphError("alphabet", f"{name!r} is unknown; there are {names()}")
+    raise GraphError("alphabet", f"{name!r} is unknown", names())
 
 
 def names() -> str:

@@ -83,7 +83,7 @@ class Graph(Frozen):
             _check_edge(self, edge, ports)
         _check_ports(self)
         if not 0 < self.dt < 1e6:
-            raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds")
+            raise GraphError("graph", f"dt {self.dt} is not a positive number of seconds", "dt=1e-3")
         check_plastic(self, self.shapes)  # which derives, and so checks, every shape
         check_counting(expanded(self))
 
@@ -176,7 +176,7 @@ class Graph(Frozen):
                 else:
                     later.append(name)
             if len(later) == len(pending):
-                raise GraphError(later[0], "lies on a cycle without a population")
+                raise GraphError(later[0], "lies on a cycle without a population", "neurons on the cycle")
             pending = later
         for name in self.of_kind(Population):
             _shape(self, name, found)
@@ -205,7 +205,8 @@ class Graph(Frozen):
 def _check_edge(graph: Graph, edge: Edge, ports: Mapping[str, frozenset[str]]) -> None:
     for end in (edge.src, edge.dst):
         if end not in graph.nodes:
-            raise GraphError(end, f"the edge {edge.src} -> {edge.dst} names a node that does not exist")
+            reason = f"the edge {edge.src} -> {edge.dst} names a node that does not exist"
+            raise GraphError(end, reason, f"one of {', '.join([*graph.nodes][:SHOWN])}")
     if edge.port not in ports[edge.dst]:
         raise GraphError(
             edge.dst, f"has no port {edge.port!r} for {edge.src}", f"one of {graph.nodes[edge.dst].ports}"
@@ -233,7 +234,8 @@ def _check_ports(graph: Graph) -> None:
     for name, node in graph.nodes.items():
         for port in () if isinstance(node, Population) else node.ports:
             if not graph.inputs_of(name, port):
-                raise GraphError(name, f"nothing is connected to port {port!r}")
+                hint = f"Edge(source, {name!r}, {port!r})"
+                raise GraphError(name, f"nothing is connected to port {port!r}", hint)
 
 
 def _shape(graph: Graph, name: str, found: Mapping[str, Shape]) -> Shape:

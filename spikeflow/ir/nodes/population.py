@@ -80,11 +80,9 @@ class Population(Frozen):
         if self.alphabet:
             alphabet(self.alphabet)
         if set(self.params) != set(self.program.params) or not set(self.initial) <= set(self.program.states):
-            raise GraphError(
-                name,
-                f"parameters {sorted(self.params)} or initial states {sorted(self.initial)} are not the "
-                "program's",
-            )
+            reason = f"parameters {sorted(self.params)} or initial states {sorted(self.initial)}"
+            known = f"{sorted(self.program.params)}, and of the states {sorted(self.program.states)}"
+            raise GraphError(name, f"{reason} are not the program's", known)
         if type(self.start) is not int or self.start < 0:
             raise GraphError(name, f"start {self.start!r}", "a whole number of steps, 0 or more")
         # a state may have the name of a param
