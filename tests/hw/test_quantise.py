@@ -318,3 +318,21 @@ def test_back_propagating_spikes_raise_the_apical_point() -> None:
     quiet = stepped(cell(TwoPointLIF(back_propagation=True, bap=0.0)), basal, np.zeros_like(basal))[0].sum()
     raised = stepped(cell(TwoPointLIF(back_propagation=True, bap=0.8)), basal, np.zeros_like(basal))[0].sum()
     assert raised > quiet
+
+
+@pytest.mark.parametrize("name", ["loihi2", "spinnaker2"])
+def test_numbers_beyond_every_register_are_no_undefined_casts(name: str) -> None:
+    """A threshold of 1e30 that nothing reaches, and weights that float32 hardly holds: numpy warned of both."""
+    chip, rng = load(name), np.random.default_rng(0)
+    spikes = (rng.random((6, 16, 10)) < 0.1) * 1.0
+    for threshold, size in ((1e30, 1.0), (1e38, 1e38)):
+        weight = (rng.choice([-1.0, 1.0], (8, 10)) * size).astype(np.float32)
+        out = Linear(rng.normal(size=(3, 8)).astype(np.float32))
+        nodes: dict[str, Node] = {
+            "x": Input((10,)), "a": Linear(weight), "n": LIF(0.5, threshold).node((8,)), "b": out, "readout": Integrator().node((3,)), "out": Output(),
+        }  # fmt: skip
+        wires = ("x", "a"), ("a", "n"), ("n", "b"), ("b", "readout"), ("readout", "out")
+        graph = Graph(nodes, tuple(Edge(*pair) for pair in wires), 1e-3)
+        ready = retime(adapt(compose(graph), chip), chip)
+        one = spikes * (np.cumsum(spikes, axis=-1) == 1)  # of those that would spike the first: sums stay float32
+        quantise(nets.network(ready, 16, "spikes"), chip, one, REFERENCE)

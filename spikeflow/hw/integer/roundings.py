@@ -165,11 +165,12 @@ class _Dense(_Rows):
             reads = slice(part * columns, (part + 1) * columns)
             chosen = on[mine]
             off = self._off(self.weight[mine][chosen], scale[self.group[mine][chosen]][:, None])
-            # sums over many sources need no more than float32, and take half the time
-            drive = off.astype(np.float32) @ self.mean[:, reads].T
-            found.append(
-                np.square(drive, dtype=np.float64).mean(axis=1) + ALONE * (off**2 @ self.power[reads])
-            )
+            # sums over many sources need no more than float32, and take half the time; runaway weights would
+            # leave it, so they are counted in a power of 2, which changes no bit
+            unit = 2.0 ** max(0, int(np.frexp(np.abs(off).max(initial=0.0))[1]) - 64)
+            drive = (off / unit).astype(np.float32) @ self.mean[:, reads].T
+            square = np.square(drive, dtype=np.float64).mean(axis=1) * unit**2
+            found.append(square + ALONE * (off**2 @ self.power[reads]))
         return np.concatenate(found)
 
     def _weighed(self, values: npt.NDArray[np.bool_]) -> Float:

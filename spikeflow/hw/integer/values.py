@@ -21,6 +21,7 @@ from spikeflow.ir.ops import Ops, Symbol
 from spikeflow.typing import Float
 
 SIGNIFICANT = 15  # bits of a factor that is not a decay
+BEYOND = 2.0**62  # more than any register holds
 LOG2_ONE = 1e-9  # scales closer than this, as exponents of 2, are the same
 
 
@@ -45,7 +46,10 @@ class Writer:
 
     def number(self, label: str, values: npt.NDArray[Any], bits: int = 0) -> Symbol:
         """A param of whole numbers; the same numbers under the same label are one param."""
-        values = shrunk(np.asarray(values).astype(np.int64))
+        given = np.asarray(values)
+        if given.dtype.kind == "f":  # what is beyond every register stays that, without an undefined cast
+            given = np.clip(given, -BEYOND, BEYOND)
+        values = shrunk(given.astype(np.int64))
         name, count = label, 2
         while name in self.taken or (name in self.params and not np.array_equal(self.params[name], values)):
             name, count = f"{label}_{count}", count + 1
