@@ -292,3 +292,12 @@ def test_an_8_bit_residual_network_converts(tmp_path: Path) -> None:
     data = np.clip(values(draw, 100, 2, 6, 6), -3, 3)
     found = convert(m.save(tmp_path / "net.onnx", h), data, steps=64)
     assert found.fidelity.worst is not None and found.fidelity.worst.agreement > 0.8
+
+
+def test_a_nearest_resize_converts(tmp_path: Path) -> None:
+    """As it was traced, it ended in an error of torch."""
+    draw, m = random.Random(4), Model(("n", 2, 5, 5), 17)
+    h = m.add("Relu", m.add("Conv", "x", values(draw, 3, 2, 3, 3)))
+    h = m.add("Resize", h, "", np.array([1, 1, 2, 2], F32), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+    found = convert(m.save(tmp_path / "net.onnx", m.add("Flatten", h)), values(draw, 100, 2, 5, 5), steps=32)
+    assert found.report.difference is not None and found.report.difference < 1e-5

@@ -126,3 +126,60 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     ):  # fmt: skip
         found = CliRunner().invoke(cli, command)
         assert found.exit_code == 0, found.output
+
+
+def _archive(path: Path) -> Path:
+    example = {name: torch.from_numpy(values) for name, values in data(2).items()}
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(Named().eval(), (), example, dynamic_shapes={name: {0: batch} for name in example})
+    torch.export.save(program, path)
+    return path
+
+
+def _onnx(path: Path) -> Path:
+    onnx = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+    from onnx import TensorProto, helper, numpy_helper
+
+    net = Named().eval()
+    stored = [numpy_helper.from_array(p.detach().numpy(), name) for name, p in net.named_parameters()]
+    nodes = [
+        helper.make_node("Conv", ["picture", "conv.weight", "conv.bias"], ["a"], "conv"),
+        helper.make_node("Relu", ["a"], ["b"], "relu"),
+        helper.make_node("ReduceMean", ["b"], ["c"], "mean", axes=[2, 3], keepdims=0),
+        helper.make_node("Gemm", ["numbers", "line.weight", "line.bias"], ["d"], "line", transB=1),
+        helper.make_node("Relu", ["d"], ["e"], "relu2"),
+        helper.make_node("Concat", ["c", "e"], ["f"], "cat", axis=1),
+        helper.make_node("Gemm", ["f", "out.weight", "out.bias"], ["y"], "out", transB=1),
+    ]
+    shapes = {"picture": ("n", 2, 5, 5), "numbers": ("n", 3)}
+    inputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes.items()]
+    outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ("n", 3))]
+    graph = helper.make_graph(nodes, "g", inputs, outputs, stored)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("make", [_archive, _onnx])
+@pytest.mark.parametrize("turned", [False, True])
+def test_files_of_several_inputs(make: Any, turned: bool, tmp_path: Path) -> None:
+    """They were refused, each with another reason."""
+    path, x, test = make(tmp_path / ("net.pt2" if make is _archive else "net.onnx")), data(300), data(20, 1)
+    order = sorted(x) if turned else list(x)
+    made = convert(path, {name: x[name] for name in order}, steps=256).network
+    assert made.graph.inputs == tuple(order)
+    got = classify(made, {name: test[name] for name in order}).accumulated() / 256
+    assert np.abs(got - wanted(test)).sum() <= 0.03 * np.abs(wanted(test)).sum()
+    numbered = convert(path, {str(i): values for i, values in enumerate(x.values())}, steps=256).network
+    again = classify(numbered, {str(i): values for i, values in enumerate(test.values())}).accumulated() / 256
+    assert np.abs(again - wanted(test)).sum() <= 0.03 * np.abs(wanted(test)).sum()
+
+
+@pytest.mark.parametrize("make", [_archive, _onnx])
+def test_files_of_several_inputs_say_their_names(make: Any, tmp_path: Path) -> None:
+    path, x = make(tmp_path / ("net.pt2" if make is _archive else "net.onnx")), data(40)
+    with pytest.raises(ConversionError, match=r"has 2 inputs.*picture, numbers"):
+        convert(path, x["picture"])
+    with pytest.raises(DataError, match="samples named picture, numbers"):
+        convert(path, {"picture": x["picture"], "other": x["numbers"]})
+    with pytest.raises(DataError, match=r"numbers of shape \(2,\)"):
+        convert(path, {**x, "numbers": x["numbers"][:, :2]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Any
@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikeflow.convert.trace.atengraph import AtenGraph
+from spikeflow.convert.load.tree import FileNetwork, Sizes
+from spikeflow.convert.trace.atengraph import AtenGraph, AtenNode, Ref
 from spikeflow.errors import ConversionError, DataError
 from spikeflow.ir.graph import Edge, Graph
 from spikeflow.ir.input_record import InputRecord
@@ -26,7 +27,12 @@ class SideBySide(nn.Module):
 
     def __init__(self, network: nn.Module, parts: Mapping[str, Shape]) -> None:
         super().__init__()
-        self.inner, self.parts, self.by = network, dict(parts), _way(network, tuple(parts))
+        self.inner, self.parts, self.order = network, dict(parts), tuple(parts)
+        if isinstance(network, FileNetwork):
+            written = network.written
+            self.by, self.order = "position", _in_order(written.called, written.samples, parts)
+        else:
+            self.by = _way(network, tuple(parts))
 
     def forward(self, x: torch.Tensor) -> Any:
         """What the network returns for its inputs."""
@@ -39,8 +45,29 @@ class SideBySide(nn.Module):
         if self.by == "name":
             return self.inner(**given)
         if self.by == "position":
-            return self.inner(*given.values())
+            return self.inner(*(given[name] for name in self.order))
         return self.inner(list(given.values()) if self.by == "list" else given)
+
+
+def _in_order(called: Sequence[str], samples: Sequence[Sizes], parts: Mapping[str, Shape]) -> tuple[str, ...]:
+    """The inputs that samples come in, in a file's own order; by its names, or by numbers.
+
+    Raises
+    ------
+    DataError
+        Where the names are others, or samples have another shape than the file says.
+    """
+    names = tuple(called)
+    if set(parts) != set(names):
+        names = tuple(map(str, range(len(called))))
+    if set(parts) != set(names):
+        hint = f"samples named {', '.join(called)}"
+        raise DataError("calibration data", f"inputs {', '.join(parts)}", "those of the file", hint)
+    for name, sizes in zip(names, samples, strict=True):
+        shape = parts[name]
+        if len(shape) != len(sizes) or any(w not in (None, n) for w, n in zip(sizes, shape, strict=True)):
+            raise DataError("calibration data", f"{name} of shape {shape}", f"{tuple(sizes)}, as in the file")
+    return names
 
 
 def _way(network: nn.Module, names: tuple[str, ...]) -> str:
@@ -62,11 +89,31 @@ def _way(network: nn.Module, names: tuple[str, ...]) -> str:
 def joined(network: nn.Module | AtenGraph, parts: Mapping[str, Shape]) -> nn.Module | AtenGraph:
     """A network as one of a single input, where samples come in parts; else as it is."""
     if not parts:
+        called = network.written.called if isinstance(network, FileNetwork) else ()
+        if isinstance(network, AtenGraph):
+            called = network.inputs
+        if len(called) > 1:
+            hint = f"samples with an array for each, of these names or numbers (x.npz: {', '.join(called)})"
+            raise ConversionError("the network", f"has {len(called)} inputs", hint)
         return network
-    if isinstance(network, AtenGraph):
-        hint = "the module itself"
-        raise ConversionError("the network", "an archive of several inputs, which are not told apart", hint)
-    return SideBySide(network, parts)
+    return _beside(network, parts) if isinstance(network, AtenGraph) else SideBySide(network, parts)
+
+
+def _beside(aten: AtenGraph, parts: Mapping[str, Shape]) -> AtenGraph:
+    """A traced network of several inputs as one of ``(N, values)``, which are cut and shaped first."""
+    samples = [tuple(shape[1:]) for shape in aten.input_shapes]
+    order = _in_order(aten.inputs, samples, parts)
+    inner = dict(zip(order, zip(aten.inputs, aten.input_shapes, strict=True), strict=True))
+    begin, whole, nodes = 0, "side by side", list[AtenNode]()
+    for name, shape in parts.items():
+        (own, declared), end = inner[name], begin + prod(shape)
+        cut, batch = f"{own} of all", declared[0]
+        args = (Ref(whole), 1, begin, end)
+        nodes.append(AtenNode(cut, "aten.slice.Tensor", args, {}, "", (batch, end - begin)))
+        nodes.append(AtenNode(own, "aten.view.default", (Ref(cut), (-1, *shape)), {}, "", declared))
+        begin = end
+    entry = (aten.input_shapes[0][0], begin)
+    return replace(aten, nodes=(*nodes, *aten.nodes), inputs=(whole,), input_shapes=(entry,))
 
 
 def plain_names(aten: AtenGraph) -> AtenGraph:

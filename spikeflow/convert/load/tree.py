@@ -50,6 +50,7 @@ class Written:
     sample : the shape of one sample; None where a size is left open.
     channels_last : whether its own layout has the channels last.
     batch : the number of samples at a time that it declares; None where it is left open.
+    called, samples : the user's name and the shape of a sample of each of several inputs, in order.
     """
 
     path: str
@@ -60,6 +61,8 @@ class Written:
     sample: Sizes
     channels_last: bool = False
     batch: int | None = None
+    called: tuple[str, ...] = ()
+    samples: tuple[Sizes, ...] = ()
 
 
 class _Leaf(nn.Module):
@@ -87,15 +90,16 @@ class FileNetwork(nn.Module):
                 self._store(name, value)
         self.leaves = [(self._place(operator), operator) for operator in written.operators]
 
-    def forward(self, x: torch.Tensor) -> Any:
+    def forward(self, *given: torch.Tensor) -> Any:
         """The outputs: a tensor, or by name where there are several."""
         values: dict[str, Any] = {"": None, **self.numbers}
-        values[self.written.inputs[0]] = x if self.entry is None else self.entry(x)
+        for name, x in zip(self.written.inputs, given, strict=True):
+            values[name] = x if self.entry is None else self.entry(x)
         for leaf, operator in self.leaves:
             try:
                 found = leaf(*(self._value(values, name) for name in operator.reads))
             except RuntimeError as error:
-                raise self._failed(operator, x, error) from error
+                raise self._failed(operator, given[0], error) from error
             made = found if isinstance(found, tuple) else (found,)
             named = zip(operator.writes, made, strict=False)  # what nobody asked for may not be made
             values |= {name: value for name, value in named if name}
@@ -126,6 +130,8 @@ class FileNetwork(nn.Module):
         Values keep their order, but where a sample has the channels at the other end.
         """
         wanted, last = self.written.sample, self.written.channels_last
+        if len(self.written.inputs) > 1:
+            return ()  # each has a shape of its own, and is taken as the file lays it out
         inside = channels_first if last else _as_is
         self.entry = inside
         size = tuple(n for n in wanted if n is not None)
@@ -147,6 +153,8 @@ class FileNetwork(nn.Module):
     @property
     def sample(self) -> tuple[int, ...] | None:
         """The shape of one sample, where the file says it."""
+        if len(self.written.inputs) > 1:
+            return None
         known = tuple(n for n in self.written.sample if n is not None)
         return known if len(known) == len(self.written.sample) > 0 else None
 
@@ -217,8 +225,7 @@ def with_batch(x: torch.Tensor, target: list[Any], declared: int | None) -> list
     return [x.shape[0], *rest] if -1 in rest or prod(rest) == each else target
 
 
-def one_input(path: str, inputs: Sequence[str]) -> None:
-    """Refuse a network of several inputs, or of none."""
-    if len(inputs) != 1:
-        named = ", ".join(inputs[:6]) or "none"
-        raise FileError(path, f"it has {len(inputs)} inputs ({named[:200]})", "a network of one input")
+def expect_inputs(path: str, inputs: Sequence[str]) -> None:
+    """Refuse a network without an input."""
+    if not inputs:
+        raise FileError(path, "it has no input", "a network that computes something of its samples")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,9 +32,9 @@ class Known:
     stands what they mean (`coded`, with scale and zero).
     """
 
-    def __init__(self, stored: Mapping[str, Array], entry: ValueInfoProto) -> None:
-        whole = entry.type.tensor_type.elem_type in _NARROW
-        self.entry, self.whole = entry.name, {entry.name} if whole else set[str]()
+    def __init__(self, stored: Mapping[str, Array], entries: Sequence[ValueInfoProto]) -> None:
+        self.entries = {entry.name for entry in entries}
+        self.whole = {entry.name for entry in entries if entry.type.tensor_type.elem_type in _NARROW}
         self.stored, self.rounds = stored, False
         self.positive, self.constant = set[str](), {"", *stored}
         self.coded: dict[str, Codes] = {}
@@ -84,7 +84,7 @@ class Known:
         # behind a rectifier, or of the data, no clip is needed
         operands = OF_VALUES.get(raw.kind, lambda _: (0,))(len(raw.reads)) if raw.reads else (0,)
         rectified = all(raw.reads[n] in self.positive for n in operands)
-        rectified |= raw.kind == "QuantizeLinear" and first == self.entry
+        rectified |= raw.kind == "QuantizeLinear" and first in self.entries
         return said | {"rectified": rectified, "constant": first in self.constant}
 
     def _of_codes(self, raw: Raw) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from spikeflow.convert.load.tree import (
     Operator,
     Sizes,
     Written,
-    one_input,
+    expect_inputs,
 )
 from spikeflow.errors import FileError, ModelError, refused
 from spikeflow.files.onnx_model import OnnxFile, read_onnx
@@ -77,7 +77,7 @@ class _Reading:
         self.known: dict[str, Array] = {self.text(t.name): self._values(t) for t in graph.initializer}
         self.inputs = [i for i in graph.input if i.name not in self.known]
         self.outputs = tuple(self.text(o.name) for o in graph.output)
-        one_input(self.file.path, [self.text(i.name) for i in self.inputs])
+        expect_inputs(self.file.path, [self.text(i.name) for i in self.inputs])
         self.sample, self.batch = _sizes(self.inputs[0])
         self.nodes = self._fused(self._nodes(graph))
 
@@ -91,7 +91,7 @@ class _Reading:
         """What the file says."""
         asked = {name for node in self.nodes for name in node.reads} | set(self.outputs)
         operators, refusals = list[Operator](), list[ModelError]()
-        known = Known(self.known, self.inputs[0])
+        known = Known(self.known, self.inputs)
         for node in self.nodes:
             try:
                 function = self._function(node, asked, known)
@@ -110,9 +110,11 @@ class _Reading:
             self.told.append(ROUNDING_LEFT_OUT)
         read = {name for operator in operators for name in operator.reads} | set(self.outputs)
         stored = {name: stored_value(values) for name, values in self.known.items() if name in read}
-        names = (self.inputs[0].name,)
+        names = tuple(i.name for i in self.inputs)
         ends = (names, self.outputs, self.sample)
-        return Written(self.file.path, operators, stored, *ends, batch=self.batch)
+        samples = tuple(_sizes(i)[0] for i in self.inputs)
+        ends = (*ends, False, self.batch, names, samples)
+        return Written(self.file.path, operators, stored, *ends)
 
     def _function(self, raw: Raw, asked: set[str], known: Known) -> Function:
         make, numbers = taken(raw)
@@ -183,7 +185,7 @@ class _Reading:
 
     def _check_names(self, operators: list[Operator]) -> None:
         """Every value that is read was made before."""
-        made = {"", self.inputs[0].name, *self.known}
+        made = {"", *(i.name for i in self.inputs), *self.known}
         for operator in operators:
             if lost := [name for name in operator.reads if name not in made]:
                 reason = f"{operator.name[:80]} reads {lost[0][:80]!r}, which nothing before it makes"

@@ -145,9 +145,13 @@ def _nearest(node: Node, x: torch.Tensor, sizes: list[int], places: list[Array])
 
 
 def _read_by(mode: str, old: int, new: int) -> Array:
-    """The places that torch reads along an axis."""
-    line = torch.arange(old, dtype=torch.float64)[None, None]
-    return F.interpolate(line, size=[new], mode=mode)[0, 0].numpy().astype(np.int64)
+    """The places that torch reads along an axis; -1 where that depends on how it rounds.
+
+    Counted here, as a tensor has no values while it is traced.
+    """
+    i = np.arange(new, dtype=F32) + F32(0.5 if mode == "nearest-exact" else 0.0)
+    found = [np.floor(i * (F32(old) / F32(new))), np.floor(i.astype(np.float64) * old / new)]
+    return np.where(found[0] == found[1], np.minimum(found[0], old - 1), -1).astype(np.int64)
 
 
 RESIZE: Mapping[str, Callable[[Node], Function]] = {"Resize": resize, "Upsample": resize}

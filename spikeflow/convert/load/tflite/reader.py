@@ -16,7 +16,14 @@ from spikeflow.convert.load.tflite.layers import LAYERS
 from spikeflow.convert.load.tflite.layout import spread
 from spikeflow.convert.load.tflite.moves import MOVES
 from spikeflow.convert.load.tflite.node import Function, LiteNode
-from spikeflow.convert.load.tree import MISFIT, ROUNDING_LEFT_OUT, FileNetwork, Operator, Written, one_input
+from spikeflow.convert.load.tree import (
+    MISFIT,
+    ROUNDING_LEFT_OUT,
+    FileNetwork,
+    Operator,
+    Written,
+    expect_inputs,
+)
 from spikeflow.errors import FileError, ModelError, UnsupportedLayer, refused
 from spikeflow.files.tflite_model import LiteModel, LiteOperator, LiteTensor, read_tflite
 
@@ -101,7 +108,7 @@ class _Reading:
 
     @property
     def _entry(self) -> LiteTensor:
-        one_input(self.model.path, [self.model.tensors[n].name for n in self.model.inputs])
+        expect_inputs(self.model.path, [self.model.tensors[n].name for n in self.model.inputs])
         return self.model.tensors[self.model.inputs[0]]
 
     def written(self) -> Written:
@@ -122,14 +129,16 @@ class _Reading:
             raise refused(refusals)
         self._check(operators, stored)
         outputs = tuple(f"t{n}" for n in self.model.outputs)
-        sample = tuple(None if n < 0 else n for n in entry.shape[1:])
-        names = (f"t{self.model.inputs[0]}",)
+        entries = [tensors[n] for n in self.model.inputs]
+        samples = tuple(tuple(None if n < 0 else n for n in t.shape[1:]) for t in entries)
+        names = tuple(f"t{n}" for n in self.model.inputs)
         if any(tensors[n].values is not None for n in self.model.outputs):
             raise FileError(
                 self.model.path, "an output of it is a constant", "a network that computes something"
             )
         batch = entry.shape[0] if entry.shape and entry.shape[0] > 0 else None
-        ends = (names, outputs, sample, len(entry.shape) == 4, batch)
+        last = any(len(t.shape) == 4 for t in entries)
+        ends = (names, outputs, samples[0], last, batch, tuple(t.name for t in entries), samples)
         return Written(self.model.path, operators, stored, *ends)
 
     def _used(self) -> list[LiteOperator]:
@@ -183,7 +192,7 @@ class _Reading:
 
     def _check(self, operators: list[Operator], stored: Mapping[str, torch.Tensor]) -> None:
         """Every value that is read was made before."""
-        made = {"", f"t{self.model.inputs[0]}", *stored}
+        made = {"", *(f"t{n}" for n in self.model.inputs), *stored}
         for operator in operators:
             if any(name not in made for name in operator.reads):
                 reason = f"{operator.name[:80]} reads what nothing before it makes"
