@@ -35,7 +35,7 @@ def open_regular(path: PathLike, buffering: int = -1) -> tuple[BinaryIO, int]:
         os.close(number)
         what = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
         raise FileError(path, f"not an ordinary file but {what}")
-    return os.fdopen(number, "rb", buffering), found.st_size  # type: ignore[return-value]
+    return os.fdopen(number, "rb", buffering), found.st_size
 
 
 def reading(path: PathLike, buffering: int = -1) -> BinaryIO:

@@ -32,7 +32,7 @@ def _listed(name: str, node: Node) -> Node:
         node.expect_listable(name)
         node = node.listed
     if isinstance(node, Synaptic) and isinstance(node.weight, Codes):
-        node = replace(node, weight=node.weight.floats)  # type: ignore[call-arg]
+        node = replace(node, weight=node.weight.floats)
     if isinstance(node, Sparse) and (node.weight_scope or node.delay_scope):
         node = _by_synapse(node)
     return node

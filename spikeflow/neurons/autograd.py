@@ -43,14 +43,14 @@ def jump(name: str, x: torch.Tensor, derivative: Derivative) -> torch.Tensor:
     if isinstance(derivative, Watching):
         derivative = derivative.watch(x.detach())
     function = _CompiledSpike if torch.compiler.is_compiling() else Spike
-    z: torch.Tensor = function.apply(x, derivative, name)  # type: ignore[no-untyped-call]
+    z: torch.Tensor = function.apply(x, derivative, name)
     return z
 
 
 def smooth(name: str, x: torch.Tensor) -> torch.Tensor:
     """A function of `ir.functions` by name; its derivative is that of the function, not of the formula."""
     function = _CompiledSmooth if torch.compiler.is_compiling() else _Smooth
-    y: torch.Tensor = function.apply(x, name)  # type: ignore[no-untyped-call]
+    y: torch.Tensor = function.apply(x, name)
     return y
 
 

@@ -49,7 +49,7 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
 
     The caller answers for the input's values: `exact` says whether they are such.
     """
-    found: torch.Tensor = _Product.apply(x, weight)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _Product.apply(x, weight)
     return found if bias is None else found + bias
 
 

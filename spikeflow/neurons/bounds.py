@@ -20,7 +20,7 @@ def limited(value: torch.Tensor, low: float, high: float) -> torch.Tensor:
     if low == float("-inf") and high == float("inf"):
         return value
     function = _CompiledLimit if torch.compiler.is_compiling() else _Limit
-    result: torch.Tensor = function.apply(value, low, high)  # type: ignore[no-untyped-call]
+    result: torch.Tensor = function.apply(value, low, high)
     return result
 
 
@@ -29,7 +29,7 @@ def settled(state: torch.Tensor) -> torch.Tensor:
     through.
     """
     function = _CompiledSettle if torch.compiler.is_compiling() else _Settle
-    result: torch.Tensor = function.apply(state)  # type: ignore[no-untyped-call]
+    result: torch.Tensor = function.apply(state)
     return result
 
 

@@ -216,7 +216,7 @@ class Compiled:
         held = _parameters(given, extent)
         seen = (given.ports, held[0], given.state, kept)
         found = into[1], [into[0][names.params[i]] for i in params]
-        _sweep.driven_back(tuple(programs), params, drive, extent.sizes, seen, cotangents, to, found)  # type: ignore[arg-type]
+        _sweep.driven_back(tuple(programs), params, drive, extent.sizes, seen, cotangents, to, found)
 
     def backward(
         self,

@@ -249,7 +249,7 @@ def _spread(value: torch.Tensor) -> str:
 def state_type(names: tuple[str, ...]) -> Any:
     """The named tuple of these states; pickle makes it anew from the names."""
     made = namedtuple("State", names)  # type: ignore[misc]
-    made.__reduce__ = lambda self: (_state, (names, tuple(self)))  # type: ignore[method-assign]
+    made.__reduce__ = lambda self: (_state, (names, tuple(self)))
     return made
 
 

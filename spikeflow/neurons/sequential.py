@@ -38,7 +38,7 @@ class Sequential(Net):
         self.layers = nn.ModuleList(layers)
 
     @property
-    def wiring(self) -> Wiring:  # type: ignore[override]
+    def wiring(self) -> Wiring:
         """The layers as they are now, in a row."""
         return chain(self._names())
 

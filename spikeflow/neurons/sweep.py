@@ -72,7 +72,7 @@ class Sweep(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, compiled: Compiled, extent: Extent, counts: tuple[int, int], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         parts = split(tensors, counts)
@@ -83,7 +83,7 @@ class Sweep(torch.autograd.Function):
         return tuple(found)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         *tensors, kept = ctx.saved_tensors
         parts, wanted = split(tensors, ctx.counts), ctx.needs_input_grad[3:]
         if torch.is_grad_enabled():

@@ -65,7 +65,7 @@ def driven_swept(
     tensors = (*drive[:3], *parts.params, *parts.state)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         given = (compiled, extent, (len(parts.ports), len(parts.params)), drive.port)
-        z, *after = DrivenSweep.apply(*given, *tensors)  # type: ignore[no-untyped-call]
+        z, *after = DrivenSweep.apply(*given, *tensors)
     else:
         z, *after, _ = _onward(compiled, extent, parts, drive, keeps=False)
     return z, tuple(after)
@@ -89,7 +89,7 @@ class DrivenSweep(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, compiled: Compiled, extent: Extent, counts: tuple[int, int], port: int, *tensors: Any
     ) -> tuple[Tensor, ...]:
         drive, parts = _split(extent, counts, port, tensors)
@@ -100,7 +100,7 @@ class DrivenSweep(torch.autograd.Function):
         return (z, *after)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         *tensors, kept = ctx.saved_tensors
         compiled, extent, counts, port = ctx.given
         drive, parts = _split(extent, counts, port, tensors)

@@ -56,7 +56,7 @@ def recurrently_swept(
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         counts = len(parts.ports), len(parts.ports) + len(parts.params)
         given = (compiled, extent, counts, feedback.port)
-        z, *after = RecurrentSweep.apply(*given, *tensors)  # type: ignore[no-untyped-call]
+        z, *after = RecurrentSweep.apply(*given, *tensors)
     else:
         z, *after, _, _ = _onward(compiled, extent, parts, feedback)
     return z, tuple(after)
@@ -77,7 +77,7 @@ class RecurrentSweep(torch.autograd.Function):
     """``RecurrentSweep.apply(compiled, extent, counts, port, weight, bias, last, *tensors)``; see `Sweep`."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any,
         compiled: Compiled,
         extent: Extent,
@@ -96,7 +96,7 @@ class RecurrentSweep(torch.autograd.Function):
         return (z, *after)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
         weight, bias, last, *tensors, z, kept, currents = ctx.saved_tensors
         parts, feedback = sweep.split(tensors, ctx.counts), Feedback(weight, bias, last, ctx.port)
         wanted = ctx.needs_input_grad[4:]

@@ -66,7 +66,7 @@ def swept(compiled: Compiled, parts: Parts, way: Way) -> tuple[torch.Tensor, tup
     extent = sweep_ops.extent_of(moments, len(parts.state), way.budget, way.parallel)
     if torch.is_grad_enabled() and any(t.requires_grad for t in chain(*parts)):
         counts = len(parts.ports), len(parts.ports) + len(parts.params)
-        z, *after = Sweep.apply(compiled, extent, counts, *chain(*parts))  # type: ignore[no-untyped-call]
+        z, *after = Sweep.apply(compiled, extent, counts, *chain(*parts))
     else:
         z, *after, _ = onward(compiled, extent, parts, keeps=False)
     return z, tuple(after)

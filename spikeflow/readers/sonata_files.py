@@ -145,7 +145,7 @@ def numbers(
     for name, usual in names.items():
         value = said.get(name, usual)
         try:
-            found[name] = float(value)  # type: ignore[arg-type]
+            found[name] = float(value)
         except (TypeError, ValueError):
             raise FileError(path, f"{what} says {value!r} for {name}", "a number") from None
         if not np.isfinite(found[name]):

@@ -63,7 +63,7 @@ def read(path: PathLike, limits: store.Limits | None = None) -> dict[str, Any]:
 def random_state(device: torch.device) -> dict[str, Any]:
     """The states of the random numbers of torch, also of a GPU, of numpy and of Python."""
     version, numbers, normal = random.getstate()
-    kind, keys, place, has, cached = np.random.get_state(legacy=True)  # type: ignore[misc]
+    kind, keys, place, has, cached = np.random.get_state(legacy=True)
     return {
         "torch": torch.get_rng_state(),
         "device": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,

@@ -82,7 +82,7 @@ class Ranks:
             dist.broadcast_object_list(answer, src=0)
         if answer[1] is not None:
             raise answer[1]
-        return answer[0]  # type: ignore[no-any-return]
+        return answer[0]
 
     def which(self, raised: bool) -> list[int]:
         """The ranks that raise a flag."""

@@ -111,7 +111,7 @@ def _reached(layer: Any, source: torch.Tensor, weight: torch.Tensor) -> torch.Te
     if isinstance(layer, _Transposed):
         rest: Any = (layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation)
         return _TRANSPOSED[len(layer.kernel_size)](source, weight, None, *rest)
-    return layer._conv_forward(source, weight, None)  # type: ignore[no-any-return]
+    return layer._conv_forward(source, weight, None)
 
 
 def _of_node(layer: NodeLayer, shape: tuple[int, ...], effective: bool) -> torch.Tensor:

@@ -120,7 +120,7 @@ class _Added(torch.autograd.Function):
     """The sum over ranks, whose gradient is the sum of theirs: each rank's loss is a part of the whole."""
 
     @staticmethod
-    def forward(ctx: Any, values: torch.Tensor, ranks: Ranks) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def forward(ctx: Any, values: torch.Tensor, ranks: Ranks) -> torch.Tensor:
         ctx.ranks = ranks
         return ranks.added(values)
 

@@ -146,7 +146,7 @@ class Procedural(Joining):
     def packed(self, values: Array) -> Array:
         return self.listed.packed(values)
 
-    def with_weights(self, weight: Weight, **changed: Any) -> Sparse:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def with_weights(self, weight: Weight, **changed: Any) -> Sparse:
         """The list: other weights follow no rule."""
         return self.listed.with_weights(weight, **changed)
 
