@@ -118,6 +118,21 @@ def test_each_of_the_five_older_pickles_is_scanned(tmp_path: Path, position: int
     assert not witness.exists()
 
 
+@pytest.mark.parametrize("marks", [{"_no_weight_decay": True}, {"group": "a", "steps": [1, 2]}])
+def test_parameters_with_marks_of_their_training(marks: dict, tmp_path: Path) -> None:
+    """timm and others set attributes of parameters; a whole module that held one was refused."""
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    for name, value in marks.items():
+        setattr(net[0].weight, name, value)
+    torch.save(net, tmp_path / "net.pt")
+    found, x = load(tmp_path / "net.pt"), torch.randn(5, 3)
+    torch.testing.assert_close(found(x), net(x))
+    net[0].weight.hook = print
+    torch.save(net, tmp_path / "net.pt")
+    with pytest.raises(UnsafeFile, match="print"):
+        load(tmp_path / "net.pt")
+
+
 def test_a_plain_pickle_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
     path.write_bytes(pickle.dumps({"a": 1}))

@@ -267,6 +267,15 @@ def _parameter(machine: _Machine, arguments: tuple[Any, ...]) -> Tensor:
     return _with_grad(arguments[0], arguments[1])
 
 
+def _parameter_with_state(machine: _Machine, arguments: tuple[Any, ...]) -> Tensor:
+    """A parameter that has attributes (marks of whoever trained it), which nothing computes with."""
+    state = arguments[3] if len(arguments) == 4 else None
+    marks = state[0] if isinstance(state, tuple) and len(state) == 2 else state
+    if not isinstance(marks, dict):
+        raise machine.refuse("a parameter is rebuilt from unusual arguments")
+    return _parameter(machine, arguments[:3])
+
+
 def _with_grad(tensor: Tensor, wanted: object) -> Tensor:
     return Tensor(tensor.storage, tensor.offset, tensor.size, tensor.stride, wanted is True)
 
@@ -285,4 +294,5 @@ _CALLS: dict[str, _Call] = {
     "torch._utils._rebuild_tensor": _plain_tensor,
     "torch._utils._rebuild_tensor_v2": _tensor_v2,
     "torch._utils._rebuild_parameter": _parameter,
+    "torch._utils._rebuild_parameter_with_state": _parameter_with_state,
 }
