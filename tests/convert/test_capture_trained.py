@@ -19,8 +19,9 @@ from torch.optim.swa_utils import AveragedModel
 from spikeflow.convert import capture_trained
 from spikeflow.convert.verify.ties import compare_layers
 from spikeflow.errors import ConversionError, DataError, SpikeflowError, SpikeflowWarning, UnsupportedLayer
-from spikeflow.ir.nodes import Linear
+from spikeflow.ir.nodes import Input, Linear
 from spikeflow.neurons import IF, LIF, Integrator, Neuron, Recurrent, Sequential, TwoPointLIF
+from spikeflow.sim import Dense, run
 
 N = 6
 
@@ -235,3 +236,14 @@ def test_a_layer_that_cannot_take_the_shape_is_named() -> None:
         capture_trained(dense(), (7,), dt=1e-3)
     with pytest.raises(SpikeflowError, match=r"layers\.3: .*8"):
         captured(Sequential(nn.Linear(N, 8), Neuron(LIF()), nn.Identity(), nn.Linear(9, 3)))
+
+
+def test_a_network_without_neurons_is_captured() -> None:
+    """A read-out is put behind its last layer; it ended in an IndexError of torch."""
+    torch.manual_seed(0)
+    net = Sequential(nn.Linear(6, 8), nn.Linear(8, 3))
+    x = torch.rand(5, 4, 6)
+    graph = capture_trained(net, Input((6,), "current"), dt=1e-3, steps=5).graph
+    with torch.no_grad():
+        wanted = net(x)[0].cumsum(0).numpy()
+    np.testing.assert_allclose(run(graph, Dense(x.numpy()), 5).output, wanted, rtol=1e-5, atol=1e-5)

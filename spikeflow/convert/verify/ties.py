@@ -128,7 +128,7 @@ def _record(net: Net, values: Mapping[str, Array], names: tuple[str, ...]) -> di
     tensors = {name: torch.from_numpy(value) for name, value in values.items()}
     x = tensors if len(tensors) > 1 else next(iter(tensors.values()))
     whole, _ = net(x)
-    inside, _ = net.forward(x, record=names)
+    inside, _ = net.forward(x, record=names or tuple(net.outputs))
     alone = {net.outputs[0]: whole} if isinstance(whole, torch.Tensor) else whole
     if not isinstance(alone, Mapping) or not all(torch.equal(inside[n], alone[n]) for n in net.outputs):
         raise ConversionError("the network", "answers otherwise than its layers one by one", "no hooks on it")
