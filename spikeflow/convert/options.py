@@ -30,13 +30,15 @@ class ConvertOptions:
     Parameters
     ----------
     steps : length of a run; `--steps` of a run overrides it.
-    percentile : of each channel's activations above 0 on the calibration data, its threshold.
+    percentile : which one of a channel's activations above 0 on the calibration data is its threshold, 1 to
+        100; of the method ``percentile``.
     method : the rule for thresholds, a name of `METHODS`; empty takes ``percentile`` where there is data,
         else ``batch-norm``, which needs none. ``auto`` runs several and takes the best.
     reset : "subtract" or "zero".
-    approximate : what may be taken of running means in floats, words of `APPROXIMATIONS`: ``norms`` (layer,
-        group, instance and RMS norm, norms, variances, square roots), ``products`` (products and quotients
-        of two values, powers, attention, softmax inside the network); refused by name without.
+    approximate : what may become a function of running means, which runs in floats and on no chip; words of
+        `APPROXIMATIONS`: ``norms`` (layer, group, instance and RMS norm, norms, variances, square roots),
+        ``products`` (products and quotients of two values, powers, attention, softmax inside the network).
+        Refused by name without.
     alphabet : what a neuron may hand on in a step: ``binary``, ``signed``, ``burst:M`` or
         ``multi-threshold:N``, or the changes of ``differential:M``; see ``ir.alphabet``. Functions with
         values below 0 get ``signed`` at least.
