@@ -5,18 +5,20 @@ Operators of its own domain are held to the same network of plain ones, which on
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.convert.onnx_models import Model, TensorProto, agree, answered, helper, read, reference  # isort: skip
 
 from spikeflow.convert import convert
 from spikeflow.convert.load.tree import FileNetwork
-from spikeflow.errors import UnsupportedLayer, UnsupportedLayers
+from spikeflow.errors import FileError, UnsupportedLayer, UnsupportedLayers
 from tests.convert.test_onnx import values
 
 F32, I64 = np.float32, np.int64
@@ -301,3 +303,67 @@ def test_a_nearest_resize_converts(tmp_path: Path) -> None:
     h = m.add("Resize", h, "", np.array([1, 1, 2, 2], F32), mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
     found = convert(m.save(tmp_path / "net.onnx", m.add("Flatten", h)), values(draw, 100, 2, 5, 5), steps=32)
     assert found.report.difference is not None and found.report.difference < 1e-5
+
+
+def _with_functions(m: Model, out: str, *functions: object, path: Path) -> Path:
+    proto = m.proto(out)
+    proto.functions.extend(functions)
+    proto.opset_import.append(helper.make_opsetid("own", 1))
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def _function(name: str, reads: list[str], writes: list[str], nodes: list, **said: object) -> object:
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    return helper.make_function("own", name, reads, writes, nodes, versions, **said)
+
+
+def _leaky() -> object:
+    leaky = helper.make_node("LeakyRelu", ["a"], ["b"])
+    attribute = leaky.attribute.add()
+    attribute.name, attribute.ref_attr_name, attribute.type = "alpha", "slope", 1
+    step = helper.make_node("Constant", [], ["a"], value_float=0.5)
+    inner = helper.make_node("Mul", ["b", "a"], ["out"])
+    step.output[0] = inner.input[1] = "step"
+    leaky.input[0] = "x"
+    defaults = {"attribute_protos": [helper.make_attribute("slope", 0.25)]}
+    return _function("Leaky", ["x"], ["out"], [leaky, step, inner], **defaults)
+
+
+def test_functions_of_a_models_own_are_written_out(tmp_path: Path) -> None:
+    """One calls another; an attribute is the call's, or the function's default; two calls have one name."""
+    twice = _function("Twice", ["v", "w"], ["y"], [
+        helper.make_node("Leaky", ["v"], ["c"], "inner", domain="own", slope=0.1),
+        helper.make_node("MatMul", ["c", "w"], ["d"]),
+        helper.make_node("Leaky", ["d"], ["y"], "inner", domain="own"),
+    ])  # fmt: skip
+    draw, m = random.Random(4), Model(("n", 4), 17)
+    first, second = values(draw, 4, 5), values(draw, 5, 3)
+    out = m.add("Twice", m.add("Twice", "x", first, domain="own"), second, domain="own")
+    for node in m.nodes:
+        node.name = "same"
+    path, x = _with_functions(m, out, _leaky(), twice, path=tmp_path / "net.onnx"), values(draw, 6, 4)
+    network = read(path).network
+    assert isinstance(network, FileNetwork)
+    wanted = x
+    for weight in (first, second):
+        wanted = np.where(wanted > 0, wanted, 0.1 * wanted) * 0.5 @ weight
+        wanted = np.where(wanted > 0, wanted, 0.25 * wanted) * 0.5
+    np.testing.assert_allclose(network(torch.from_numpy(x)).numpy(), wanted, atol=1e-5)
+    convert(path, values(draw, 40, 4), steps=16)
+
+
+def test_functions_that_ask_for_too_much_are_refused(tmp_path: Path) -> None:
+    m = Model(("n", 4), 17)
+    out = m.add("F0", "x", domain="own")
+    itself = _function("F0", ["x"], ["y"], [helper.make_node("F0", ["x"], ["y"], domain="own")])
+    with pytest.raises(FileError, match="call themselves"):
+        read(_with_functions(m, out, itself, path=tmp_path / "net.onnx"))
+    grown = []
+    for n in range(30):
+        kind = {"domain": "own"} if n < 29 else {}
+        names = ["x", *(f"v{i}" for i in range(9)), "y"]
+        nodes = [helper.make_node(f"F{n + 1}" if n < 29 else "Relu", [a], [b], **kind) for a, b in itertools.pairwise(names)]
+        grown.append(_function(f"F{n}", ["x"], ["y"], nodes))
+    with pytest.raises(FileError):
+        read(_with_functions(m, out, *grown, path=tmp_path / "net.onnx"))

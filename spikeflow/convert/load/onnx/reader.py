@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from spikeflow.convert.load.onnx.constants import computed, constant
 from spikeflow.convert.load.onnx.dynamic import Dynamic
+from spikeflow.convert.load.onnx.functions import written_out
 from spikeflow.convert.load.onnx.fused import Raw, fused
 from spikeflow.convert.load.onnx.known import Known
 from spikeflow.convert.load.onnx.node import Function, Node
@@ -28,7 +30,7 @@ from spikeflow.files.onnx_model import OnnxFile, read_onnx
 from spikeflow.typing import Array
 
 if TYPE_CHECKING:
-    from onnx import AttributeProto, GraphProto, TensorProto, ValueInfoProto
+    from onnx import AttributeProto, NodeProto, TensorProto, ValueInfoProto
 
 OPSETS = range(9, 23)
 
@@ -68,9 +70,6 @@ class _Reading:
 
     def __post_init__(self) -> None:
         graph = self.file.model.graph
-        if self.file.model.functions:
-            hint = "onnx.inliner.inline_local_functions(model)"
-            raise FileError(self.file.path, "it holds functions of its own", hint)
         if graph.sparse_initializer:
             raise FileError(self.file.path, "it holds sparse tensors", "an export with dense ones")
         self.told: list[str] = []
@@ -79,7 +78,7 @@ class _Reading:
         self.outputs = tuple(self.text(o.name) for o in graph.output)
         expect_inputs(self.file.path, [self.text(i.name) for i in self.inputs])
         self.sample, self.batch = _sizes(self.inputs[0])
-        self.nodes = self._fused(self._nodes(graph))
+        self.nodes = self._fused(self._nodes(written_out(self.file)))
 
     def _fused(self, nodes: list[Raw]) -> list[Raw]:
         try:
@@ -130,11 +129,11 @@ class _Reading:
         )
         return either(node, make, numbers)
 
-    def _nodes(self, graph: GraphProto) -> list[Raw]:
+    def _nodes(self, nodes: Sequence[NodeProto]) -> list[Raw]:
         """The nodes, without those that hold a constant."""
         names = set[str]()
-        dynamic = Dynamic(self.known, Counter(self.text(name) for node in graph.node for name in node.input))
-        for number, node in enumerate(graph.node):
+        dynamic = Dynamic(self.known, Counter(self.text(name) for node in nodes for name in node.input))
+        for number, node in enumerate(nodes):
             reads, writes = tuple(map(self.text, node.input)), tuple(map(self.text, node.output))
             kind = self.text(node.op_type)
             name = self.text(node.name) or next((o for o in writes if o), "") or f"{kind} {number}"
