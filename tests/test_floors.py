@@ -33,7 +33,6 @@ FLOORS = {
     "datasets": 3,
     "flows": 4,
     "report": 4,
-    "plot": 4,
     "populations": 3,
     "readers": 4,
     "cli": 5,
