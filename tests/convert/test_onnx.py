@@ -181,6 +181,9 @@ CASES: dict[str, tuple[tuple[int, ...], int, Callable]] = {
     "nearest to fewer": ((2, 3, 6, 9), 13, lambda m: m.add("Resize", "x", "", np.array([1, 1, 0.5, 1 / 3], F32))),
     "linear": ((2, 3, 4, 5), 13, lambda m: m.add("Resize", "x", "", np.array([1, 1, 2, 3], F32), mode="linear")),
     "linear of corners": ((2, 3, 4, 5), 13, lambda m: m.add("Resize", "x", "", "", np.array([2, 3, 7, 11], I64), mode="linear", coordinate_transformation_mode="align_corners")),
+    "linear of first pixels": ((2, 3, 4, 5), 13, lambda m: m.add("Resize", "x", "", np.array([1, 1, 2, 3], F32), mode="linear", coordinate_transformation_mode="asymmetric")),
+    "linear to a part of a pixel": ((2, 3, 4, 5), 13, lambda m: m.add("Resize", "x", "", np.array([1, 1, 1.6, 0.7], F32), mode="linear")),
+    "linear to one pixel": ((2, 3, 4, 5), 13, lambda m: m.add("Resize", "x", "", "", np.array([2, 3, 1, 7], I64), mode="linear", coordinate_transformation_mode="pytorch_half_pixel")),
     "linear along one axis": ((2, 3, 5), 13, lambda m: m.add("Resize", "x", "", np.array([1, 1, 2], F32), mode="linear", coordinate_transformation_mode="pytorch_half_pixel")),
 }  # fmt: skip
 

@@ -120,6 +120,12 @@ def _sigmoid(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
 
+def _between(x: np.ndarray, axis: int, new: int) -> np.ndarray:
+    """An axis of space at new places, counted from the first pixel's own."""
+    places = np.arange(new) * x.shape[axis] / new
+    return np.apply_along_axis(lambda line: np.interp(places, np.arange(len(line)), line), axis, x)
+
+
 def _bilinear(x: np.ndarray, size: int) -> np.ndarray:
     """Both axes of space, one after the other, with centres at halves."""
     for axis in (1, 2):
@@ -176,6 +182,7 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[Lite], Any], Callable[[np.ndar
     "nearest": (FOUR, lambda m: m.add("RESIZE_NEAREST_NEIGHBOR", 0, np.array([8, 12], I32), shape=(1, 8, 12, 3)), lambda x: x.repeat(2, 1).repeat(2, 2)),
     "nearest of centres": (FOUR, lambda m: m.add("RESIZE_NEAREST_NEIGHBOR", 0, np.array([6, 9], I32), shape=(1, 6, 9, 3), HalfPixelCenters=True), lambda x: x[:, np.floor((np.arange(6) + 0.5) * 4 / 6).astype(int)][:, :, np.floor((np.arange(9) + 0.5) * 6 / 9).astype(int)]),
     "bilinear": ((2, 4, 4, 3), lambda m: m.add("RESIZE_BILINEAR", 0, np.array([7, 7], I32), shape=(1, 7, 7, 3), HalfPixelCenters=True), lambda x: _bilinear(x, 7)),
+    "bilinear of corners": ((2, 4, 4, 3), lambda m: m.add("RESIZE_BILINEAR", 0, np.array([7, 6], I32), shape=(1, 7, 6, 3)), lambda x: _between(_between(x, 1, 7), 2, 6)),
     "strided slice": (FOUR, lambda m: m.add("STRIDED_SLICE", 0, np.array([0, 1, 0, 0], I32), np.array([1, 4, 0, 2], I32), np.array([1, 1, 2, 1], I32), shape=(1, 3, 3, 2), EndMask=5, BeginMask=1), lambda x: x[:, 1:4, ::2, :2]),
     "slice that shrinks": (FOUR, lambda m: m.add("STRIDED_SLICE", 0, np.array([0, -1], I32), np.array([1, 0], I32), np.array([1, 1], I32), shape=(1, 6, 3), EndMask=1, BeginMask=1, ShrinkAxisMask=2), lambda x: x[:, -1]),
     "slice": (FOUR, lambda m: m.add("SLICE", 0, np.array([0, 1, 0, 1], I32), np.array([1, 2, -1, 2], I32), shape=(1, 2, 6, 2)), lambda x: x[:, 1:3, :, 1:3]),
@@ -455,8 +462,8 @@ def test_every_operator_that_is_not_taken_is_named(tmp_path: Path) -> None:
     for words in ("L2_NORMALIZATION (normalisation", "operator SIN", "operator ROUND"):
         assert words in str(error.value)
     m = Lite(1, 4, 4, 3)
-    out = m.add("RESIZE_BILINEAR", 0, np.array([7, 7], I32), shape=(1, 7, 7, 3))
-    with pytest.raises(UnsupportedLayer, match="half_pixel_centers=True"):
+    out = m.add("RESIZE_NEAREST_NEIGHBOR", 0, np.array([7, 7], I32), shape=(1, 7, 7, 3), AlignCorners=True)
+    with pytest.raises(UnsupportedLayer, match="align_corners=False"):
         read(m.save(tmp_path / "net.tflite", out))
 
 

@@ -1,4 +1,4 @@
-"""Resize and Upsample of ONNX, where one of torch's interpolations reads the same neighbours.
+"""Resize and Upsample of ONNX: torch's interpolations where these read the same neighbours, else matrices.
 
 ::
 
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from spikeflow.convert.load.interpolated import between
 from spikeflow.convert.load.numbers import Numbers, tensor
 from spikeflow.convert.load.onnx.moves import listed
 from spikeflow.convert.load.onnx.node import Function, Node
@@ -99,12 +100,33 @@ def resized(node: Node, x: torch.Tensor, sizes: list[int], scales: list[float]) 
     whole = all(abs(n * s - new) < 1e-6 for n, s, new in zip(old, scales, sizes, strict=True))
     corners = how == "align_corners"
     plain = how in ("half_pixel", "pytorch_half_pixel", "align_corners") and (whole or corners)
-    if mode not in ("linear", "cubic") or not plain or (how == "pytorch_half_pixel" and 1 in sizes):
+    plain = plain and not (how == "pytorch_half_pixel" and 1 in sizes)
+    if mode == "linear" and not plain:
+        return between(x, _coordinates(node, (old, sizes, scales), how))
+    if mode != "linear" and (mode != "cubic" or not plain):
         raise node.refuse(f"by {mode[:20]} interpolation of {how[:40]} coordinates", _HINT)
     word = _LINEAR[len(old)] if mode == "linear" else "bicubic"
     if mode == "cubic" and (len(old) != 2 or abs(float(node.get("cubic_coeff_a", -0.75)) + 0.75) > 1e-6):
         raise node.refuse("by this cubic interpolation", _HINT)
     return F.interpolate(x, size=sizes, mode=word, align_corners=corners)
+
+
+def _coordinates(node: Node, sizes: tuple[list[int], list[int], list[float]], how: str) -> list[Array]:
+    """For each axis, where each new pixel lies between the old ones."""
+    found = list[Array]()
+    for old, new, scale in zip(*sizes, strict=True):
+        i = np.arange(new, dtype=F32)
+        if how == "asymmetric":
+            found.append(i / F32(scale))
+        elif how == "align_corners":
+            found.append(i * F32(old - 1) / F32(max(new - 1, 1)))
+        elif how == "half_pixel" or (how == "pytorch_half_pixel" and new > 1):
+            found.append((i + F32(0.5)) / F32(scale) - F32(0.5))
+        elif how == "pytorch_half_pixel":
+            found.append(np.zeros(1, F32))
+        else:
+            raise node.refuse(f"of {how[:40]} coordinates", _HINT)
+    return found
 
 
 def _places(node: Node, sizes: tuple[list[int], list[int], list[float]], how: str) -> list[Array]:
@@ -116,16 +138,7 @@ def _places(node: Node, sizes: tuple[list[int], list[int], list[float]], how: st
     if rounding is None:
         raise node.refuse("by this nearest_mode", _HINT)
     found = list[Array]()
-    for old, new, scale in zip(*sizes, strict=True):
-        i = np.arange(new, dtype=F32)
-        if how == "asymmetric":
-            x = i / F32(scale)
-        elif how == "align_corners":
-            x = i * F32(old - 1) / F32(max(new - 1, 1))
-        elif how == "half_pixel" or (how == "pytorch_half_pixel" and new > 1):
-            x = (i + F32(0.5)) / F32(scale) - F32(0.5)
-        else:
-            raise node.refuse(f"of {how[:40]} coordinates", _HINT)
+    for x, old, scale in zip(_coordinates(node, sizes, how), sizes[0], sizes[2], strict=True):
         if before and scale < 1 and not np.array_equal(np.floor(x), np.ceil(x)):
             raise node.refuse("to fewer pixels, between two neighbours", "an export of opset 11 or later")
         found.append(np.clip(rounding(x), 0, old - 1).astype(np.int64))

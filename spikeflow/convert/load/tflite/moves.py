@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from spikeflow.convert.load.blocks import blocks_to_pixels, pixels_to_blocks
+from spikeflow.convert.load.interpolated import between
 from spikeflow.convert.load.stretches import stretch
 from spikeflow.convert.load.tflite.layout import axis_of, by_axis, here, in_file
 from spikeflow.convert.load.tflite.node import Function, LiteNode
@@ -158,7 +160,7 @@ def resize(mode: str) -> Callable[[LiteNode], Function]:
         assert found is not None
         old = list(found.shape[1:3])
         if mode == "bilinear" and not corners and not half and sizes != old:
-            raise node.refuse("without HalfPixelCenters or AlignCorners", "half_pixel_centers=True")
+            return lambda x, *_: _of_corners(x, sizes)
         if mode == "nearest" and corners:
             raise node.refuse("with AlignCorners", "align_corners=False")
         if mode == "bilinear":
@@ -166,6 +168,12 @@ def resize(mode: str) -> Callable[[LiteNode], Function]:
         return lambda x, *_: _nearest(x, sizes, half)
 
     return make
+
+
+def _of_corners(x: torch.Tensor, sizes: list[int]) -> torch.Tensor:
+    """Between pixels seen from the corner of each, as TensorFlow had it first."""
+    axes = zip(x.shape[2:], sizes, strict=True)
+    return between(x, [np.arange(new, dtype=np.float32) * np.float32(int(old) / new) for old, new in axes])
 
 
 def _nearest(x: torch.Tensor, sizes: list[int], half: bool) -> torch.Tensor:
