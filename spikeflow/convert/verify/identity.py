@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from spikeflow.convert.verify.magnitude import UNIT
+from spikeflow.convert.verify.replay import SMALLEST
 from spikeflow.errors import SimulationError
 from spikeflow.ir.alphabet import Alphabet, worths
 from spikeflow.ir.nodes import Population
@@ -29,9 +31,7 @@ from spikeflow.typing import Array
 MEMBRANE, FOLLOWING, CHANGES = ("v",), ("s", "a"), ("m", "e")
 CHECKED = 4  # samples at most
 VALUES = 2**22  # neurons x samples that are held at once
-_UNIT = 2.0**-24  # half the distance of 1 to the next float32: what one rounding may change, relative
 _SLACK = 1 + 2.0**-20  # the bound is computed of values that are rounded themselves
-_SMALLEST = 2.0**-149  # of float32, which a rounding to 0 may lose
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class _Sums:
             self.arrived[rows] += z
             # each part is one rounding; a membrane alone was rounded before the reset, too
             size = sum(map(np.abs, parts)) + self._lost_before(v, self.theta * spikes, z)
-            self.rounded[rows] += size + 2 * _SMALLEST / _UNIT
+            self.rounded[rows] += size + 2 * SMALLEST / UNIT
             self.v[rows] = v
             self.largest[rows] = np.maximum(self.largest[rows], size)
 
@@ -159,7 +159,7 @@ class _Sums:
         off = np.abs(self.theta * self.emitted - (self.arrived + self.first - self.v))
         # the sums here are rounded too, in float64
         own = np.abs(self.theta * self.emitted) + np.abs(self.arrived) + self.largest
-        return off, _UNIT * self.rounded * _SLACK + 2.0**-40 * own
+        return off, UNIT * self.rounded * _SLACK + 2.0**-40 * own
 
 
 def _membrane(parts: list[Array]) -> Array:

@@ -18,7 +18,7 @@ from spikeflow.ir.synapses import fan_in
 from spikeflow.neurons.joints import joined
 from spikeflow.typing import Array
 
-UNIT = 2.0**-24  # half a unit in the last place of float32
+UNIT = 2.0**-24  # half the distance of 1 to the next float32: what one rounding may change, relative
 
 
 @dataclass(frozen=True, eq=False)

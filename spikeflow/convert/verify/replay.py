@@ -20,7 +20,7 @@ from spikeflow.typing import Array
 
 _TINY = 2.0**-99  # what the end of a step may cut off
 _FUNCTION_ROUNDINGS = 32
-SMALLEST = 2.0**-149
+SMALLEST = 2.0**-149  # of float32, which a rounding to 0 may lose
 _FLOAT64 = Float64()
 _FORMULAS = functions.NumpyFloats(np.float64)
 
