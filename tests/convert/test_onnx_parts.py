@@ -25,6 +25,10 @@ def _gate(m: Model) -> str:
     return m.add("Add", m.add("Erf", m.add("Div", "x", ROOT)), np.array(1, F32))
 
 
+def _clip(m: Model) -> str:
+    return m.add("Clip", m.add("Add", "x", np.array(3, F32)), np.array(0, F32), np.array(6, F32))
+
+
 def _norm(m: Model, twice: bool) -> str:
     mean = m.add("ReduceMean", "x", axes=[-1])
     less = m.add("Sub", "x", mean)
@@ -37,6 +41,9 @@ PARTS: dict[str, tuple[Callable, str]] = {
     "silu": (lambda m: m.add("Mul", "x", m.add("Sigmoid", "x")), "Swish"),
     "silu turned": (lambda m: m.add("Mul", m.add("Sigmoid", "x"), "x"), "Swish"),
     "hard swish": (lambda m: m.add("Mul", "x", m.add("HardSigmoid", "x", alpha=1 / 6, beta=0.5)), "HardSwish"),
+    "hard swish by a clip": (lambda m: m.add("Div", m.add("Mul", "x", _clip(m)), np.array(6, F32)), "HardSwish"),
+    "hard swish by a gate": (lambda m: m.add("Mul", m.add("Div", _clip(m), np.array(6, F32)), "x"), "HardSwish"),
+    "hard swish by a sixth": (lambda m: m.add("Mul", m.add("Mul", np.array(1 / 6, F32), _clip(m)), "x"), "HardSwish"),
     "mish": (lambda m: m.add("Mul", "x", m.add("Tanh", m.add("Softplus", "x"))), "Mish"),
     "gelu of torch": (lambda m: m.add("Mul", m.add("Mul", "x", _gate(m)), HALF), "Gelu"),
     "gelu of tensorflow": (lambda m: m.add("Mul", m.add("Mul", "x", HALF), _gate(m)), "Gelu"),
@@ -68,6 +75,16 @@ def test_parts_that_something_else_reads_stay(tmp_path: Path) -> None:
     network = read(tmp_path / "net.onnx").network
     assert isinstance(network, FileNetwork)
     assert [operator.kind for operator in network.written.operators] == ["Sigmoid", "Mul", "Add"]
+
+
+@pytest.mark.parametrize(("three", "six", "top"), [(2, 6, 6), (3, 5, 6), (3, 6, 5)])
+def test_other_constants_are_no_hard_swish(three: int, six: int, top: int, tmp_path: Path) -> None:
+    m = Model(("n", 5))
+    clip = m.add("Clip", m.add("Add", "x", np.array(three, F32)), np.array(0, F32), np.array(top, F32))
+    out = m.add("Div", m.add("Mul", "x", clip), np.array(six, F32))
+    agree(m, tmp_path / "net.onnx", values(random.Random(0), 2, 5) * 4, out)
+    network = read(tmp_path / "net.onnx").network
+    assert isinstance(network, FileNetwork) and len(network.written.operators) == 4
 
 
 def test_other_constants_are_no_gelu(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 
     Mul(x, Sigmoid(x))                                     SiLU
     Mul(x, HardSigmoid(x)) with alpha 1/6, beta 1/2        hard swish
+    x Clip(x + 3, 0, 6) / 6, in either order                hard swish
     Mul(x, Tanh(Softplus(x)))                              Mish
     x (1 + Erf(x / sqrt 2)) / 2, in any order of factors   GELU
     Where(x > 20, x, Softplus(x))                          softplus, which is x there to all digits of float32
@@ -38,7 +39,13 @@ def fused(nodes: Sequence[Raw], known: Mapping[str, Array], outputs: Sequence[st
     """The nodes with each such group as one."""
     graph = _Graph(list(nodes), known, outputs)
     for node in nodes:
-        found = graph.silu(node) or graph.gelu(node) or graph.norm(node) or graph.softplus(node)
+        found = (
+            graph.silu(node)
+            or graph.hard_swish(node)
+            or graph.gelu(node)
+            or graph.norm(node)
+            or graph.softplus(node)
+        )
         if found is not None:
             graph.put(node, *found)
     return [node for node in graph.nodes if node.name not in graph.gone]
@@ -101,6 +108,36 @@ class _Graph:
             if made is not None and inner is not None and inner.reads == (x,):
                 return self._one(node, "Mish", x), [made, inner]
         return None
+
+    def hard_swish(self, node: Raw) -> tuple[Raw, list[Raw]] | None:
+        """x Clip(x + 3, 0, 6) / 6, divided before the product or after it."""
+        product = self.made(self._sixth_of(node) or "", "Mul")
+        for x, gate in _both(product):
+            if product is not None and (parts := self._from_0_to_6(gate, x)):
+                return self._one(node, "HardSwish", x), [product, *parts]
+        for x, gate in _both(node if node.kind == "Mul" else None):
+            scaled = self.maker.get(gate)
+            if scaled is not None and (parts := self._from_0_to_6(self._sixth_of(scaled) or "", x)):
+                return self._one(node, "HardSwish", x), [scaled, *parts]
+        return None
+
+    def _sixth_of(self, node: Raw) -> str | None:
+        """Of what a node makes a sixth."""
+        if node.kind == "Mul":
+            return self.other(node, 1 / 6)
+        found = self.other(node, 6.0) if node.kind == "Div" else None
+        return found if found == node.reads[0] else None
+
+    def _from_0_to_6(self, gate: str, x: str) -> list[Raw] | None:
+        """The nodes of Clip(x + 3, 0, 6)."""
+        clip = self.made(gate, "Clip")
+        plus = self.made(clip.reads[0], "Add") if clip is not None else None
+        if clip is None or plus is None or self.other(plus, 3.0) != x:
+            return None
+        said: list[object] = [clip.attributes.get("min"), clip.attributes.get("max")]
+        if len(clip.reads) == 3:
+            said = [self.number(name) for name in clip.reads[1:]]
+        return [clip, plus] if said == [0.0, 6.0] else None
 
     def gelu(self, node: Raw) -> tuple[Raw, list[Raw]] | None:
         """GELU: x, 1/2 and 1 + erf(x / sqrt 2) multiplied in any order."""
@@ -187,6 +224,11 @@ class _Graph:
 
     def _one(self, last: Raw, kind: str, x: str) -> Raw:
         return replace(last, kind=kind, reads=(x,), attributes={})
+
+
+def _both(node: Raw | None) -> Sequence[tuple[str, ...]]:
+    """Both orders of what a node of two inputs reads."""
+    return (node.reads, node.reads[::-1]) if node is not None and len(node.reads) == 2 else ()
 
 
 def _sixth(node: Raw) -> bool:
