@@ -96,7 +96,7 @@ COMPARED = 200  # calibration samples on which the two networks are compared
 @click.option("--thresholds", default="", hidden=True, help="The former name of --method.")
 @click.option(
     "--percentile",
-    type=click.FloatRange(50, 100),
+    type=click.FloatRange(1, 100),
     default=None,
     help="With percentile: which one of a channel's activations is its threshold.  [default: 99.9]",
 )
