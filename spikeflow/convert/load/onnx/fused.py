@@ -41,7 +41,7 @@ def fused(nodes: Sequence[Raw], known: Mapping[str, Array], outputs: Sequence[st
     for node in nodes:
         found = (
             graph.silu(node)
-            or graph.hard_swish(node)
+            or _hard_swish(graph, node)
             or graph.gelu(node)
             or graph.norm(node)
             or graph.softplus(node)
@@ -100,44 +100,14 @@ class _Graph:
             return None
         for x, gate in (node.reads, node.reads[::-1]):
             if (made := self.made(gate, "Sigmoid")) and made.reads == (x,):
-                return self._one(node, "Swish", x), [made]
+                return _as_one(node, "Swish", x), [made]
             if (made := self.made(gate, "HardSigmoid")) and made.reads == (x,) and _sixth(made):
-                return self._one(node, "HardSwish", x), [made]
+                return _as_one(node, "HardSwish", x), [made]
             made = self.made(gate, "Tanh")
             inner = self.made(made.reads[0], "Softplus") if made is not None else None
             if made is not None and inner is not None and inner.reads == (x,):
-                return self._one(node, "Mish", x), [made, inner]
+                return _as_one(node, "Mish", x), [made, inner]
         return None
-
-    def hard_swish(self, node: Raw) -> tuple[Raw, list[Raw]] | None:
-        """x Clip(x + 3, 0, 6) / 6, divided before the product or after it."""
-        product = self.made(self._sixth_of(node) or "", "Mul")
-        for x, gate in _both(product):
-            if product is not None and (parts := self._from_0_to_6(gate, x)):
-                return self._one(node, "HardSwish", x), [product, *parts]
-        for x, gate in _both(node if node.kind == "Mul" else None):
-            scaled = self.maker.get(gate)
-            if scaled is not None and (parts := self._from_0_to_6(self._sixth_of(scaled) or "", x)):
-                return self._one(node, "HardSwish", x), [scaled, *parts]
-        return None
-
-    def _sixth_of(self, node: Raw) -> str | None:
-        """Of what a node makes a sixth."""
-        if node.kind == "Mul":
-            return self.other(node, 1 / 6)
-        found = self.other(node, 6.0) if node.kind == "Div" else None
-        return found if found == node.reads[0] else None
-
-    def _from_0_to_6(self, gate: str, x: str) -> list[Raw] | None:
-        """The nodes of Clip(x + 3, 0, 6)."""
-        clip = self.made(gate, "Clip")
-        plus = self.made(clip.reads[0], "Add") if clip is not None else None
-        if clip is None or plus is None or self.other(plus, 3.0) != x:
-            return None
-        said: list[object] = [clip.attributes.get("min"), clip.attributes.get("max")]
-        if len(clip.reads) == 3:
-            said = [self.number(name) for name in clip.reads[1:]]
-        return [clip, plus] if said == [0.0, 6.0] else None
 
     def gelu(self, node: Raw) -> tuple[Raw, list[Raw]] | None:
         """GELU: x, 1/2 and 1 + erf(x / sqrt 2) multiplied in any order."""
@@ -148,13 +118,13 @@ class _Graph:
             if self.number(right) is not None and half is not None and self.other(node, 0.5):
                 found = self._product(half.reads)  # (x (1 + erf)) / 2
                 if found:
-                    return self._one(node, "Gelu", found[0]), [half, *found[1]]
+                    return _as_one(node, "Gelu", found[0]), [half, *found[1]]
             x = self.other(half, 0.5) if half is not None else None
             if x is not None and half is not None:  # (x / 2) (1 + erf), or x ((1 + erf) / 2)
                 for a, b in ((x, right), (right, x)):
                     inner = self._erf(a, b)
                     if inner:
-                        return self._one(node, "Gelu", b), [half, *inner]
+                        return _as_one(node, "Gelu", b), [half, *inner]
         return None
 
     def _product(self, reads: tuple[str, ...]) -> tuple[str, list[Raw]] | None:
@@ -211,7 +181,7 @@ class _Graph:
             return None
         limit = self.number(above.reads[1])
         plain = limit is not None and limit >= 17  # log(1 + exp(-17)) is less than half a digit of 17
-        return (self._one(node, "Softplus", x), [above, smooth]) if plain else None
+        return (_as_one(node, "Softplus", x), [above, smooth]) if plain else None
 
     def _axes(self, node: Raw) -> list[int] | None:
         """Axes from the last one backwards without a gap, kept as axes of size 1."""
@@ -222,8 +192,42 @@ class _Graph:
         plain = axes == list(range(-len(axes), 0)) and bool(axes)
         return axes if plain and node.attributes.get("keepdims", 1) == 1 else None
 
-    def _one(self, last: Raw, kind: str, x: str) -> Raw:
-        return replace(last, kind=kind, reads=(x,), attributes={})
+
+def _as_one(last: Raw, kind: str, x: str) -> Raw:
+    return replace(last, kind=kind, reads=(x,), attributes={})
+
+
+def _hard_swish(graph: _Graph, node: Raw) -> tuple[Raw, list[Raw]] | None:
+    """x Clip(x + 3, 0, 6) / 6, divided before the product or after it."""
+    product = graph.made(_sixth_of(graph, node) or "", "Mul")
+    for x, gate in _both(product):
+        if product is not None and (parts := _from_0_to_6(graph, gate, x)):
+            return _as_one(node, "HardSwish", x), [product, *parts]
+    for x, gate in _both(node if node.kind == "Mul" else None):
+        scaled = graph.maker.get(gate)
+        if scaled is not None and (parts := _from_0_to_6(graph, _sixth_of(graph, scaled) or "", x)):
+            return _as_one(node, "HardSwish", x), [scaled, *parts]
+    return None
+
+
+def _sixth_of(graph: _Graph, node: Raw) -> str | None:
+    """Of what a node makes a sixth."""
+    if node.kind == "Mul":
+        return graph.other(node, 1 / 6)
+    found = graph.other(node, 6.0) if node.kind == "Div" else None
+    return found if found == node.reads[0] else None
+
+
+def _from_0_to_6(graph: _Graph, gate: str, x: str) -> list[Raw] | None:
+    """The nodes of Clip(x + 3, 0, 6)."""
+    clip = graph.made(gate, "Clip")
+    plus = graph.made(clip.reads[0], "Add") if clip is not None else None
+    if clip is None or plus is None or graph.other(plus, 3.0) != x:
+        return None
+    said: list[object] = [clip.attributes.get("min"), clip.attributes.get("max")]
+    if len(clip.reads) == 3:
+        said = [graph.number(name) for name in clip.reads[1:]]
+    return [clip, plus] if said == [0.0, 6.0] else None
 
 
 def _both(node: Raw | None) -> Sequence[tuple[str, ...]]:
