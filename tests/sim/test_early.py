@@ -17,6 +17,7 @@ from spikeflow.hw import map_network
 from spikeflow.ir import file
 from spikeflow.ir.exit_rule import ExitRule
 from spikeflow.ir.graph import Edge, Graph
+from spikeflow.ir.interval import wilson
 from spikeflow.ir.nodes import Input, Linear, Output
 from spikeflow.ir.record import Network, RunRecord
 from spikeflow.neurons import IF, Integrator
@@ -117,6 +118,19 @@ def test_more_points_allow_fewer_steps(made: Conversion) -> None:
     ann = {"output": evaluate(made.network, X).in_units()}
     strict, loose = (calibrated_exit(made.network, ann, X, points) for points in (0.0, 10.0))
     assert strict.unchanged == 1.0 and loose.unchanged >= 0.9 and loose.mean_steps < strict.mean_steps
+
+
+def test_the_interval_is_of_samples_that_the_rule_did_not_see(made: Conversion) -> None:
+    """Chosen on one half and measured on the other: what is chosen on its own samples looks better than it is."""
+    ann = {"output": evaluate(made.network, X).in_units()}
+    found = calibrated_exit(made.network, ann, X, 5.0)
+    right = 0
+    for mine, other in ((slice(0, None, 2), slice(1, None, 2)), (slice(1, None, 2), slice(0, None, 2))):
+        rule = calibrated_exit(made.network, {"output": ann["output"][mine]}, X[mine], 5.0).rule
+        stopped = classify(with_rule(made.network, rule), X[other])
+        right += int((stopped.predictions() == evaluate(made.network, X[other]).predictions()).sum())
+    assert found.apart == right / len(X) and found.low <= found.apart <= found.high
+    assert (found.low, found.high) == wilson(found.apart, len(X)) and "by a rule chosen on the other" in str(found)
 
 
 def test_a_network_that_is_never_sure_runs_to_the_end(made: Conversion) -> None:

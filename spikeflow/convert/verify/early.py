@@ -52,7 +52,9 @@ class Exit:
     allowed : points of them that may be answered otherwise than after all steps.
     steps, samples : of the whole run, and held-back samples.
     mean_steps, p95, to_the_end : steps on average, within which 95 % stop, share that run to the last step.
-    unchanged, low, high : share answered as after all steps, with its 95 % interval.
+    unchanged : share answered as after all steps; the rule was chosen on these samples.
+    apart, low, high : the same of each half by a rule that was chosen on the other half, which is what other
+        samples may expect, with its 95 % interval.
     agreement, whole : share answered as by the ANN, with the exit and after all steps.
     curve : for other confidences, from the fewest mean steps to the most.
     """
@@ -65,6 +67,7 @@ class Exit:
     p95: float
     to_the_end: float
     unchanged: float
+    apart: float
     low: float
     high: float
     agreement: float
@@ -75,8 +78,9 @@ class Exit:
         return (
             f"early exit: {self.mean_steps:.1f} of {self.steps} steps on average, 95 % within "
             f"{self.p95:.0f}, {100 * self.to_the_end:.1f} % run to the end; "
-            f"{shown(self.unchanged, (self.low, self.high))} of {self.samples} held-back samples answered "
-            f"as after all steps, {100 * self.agreement:.2f} % as by the ANN "
+            f"{shown(self.apart, (self.low, self.high))} of {self.samples} held-back samples answered as "
+            "after all steps, each half by a rule chosen on the other; by this rule, which was chosen on "
+            f"them, {100 * self.unchanged:.2f} %, and {100 * self.agreement:.2f} % as by the ANN "
             f"({100 * self.whole:.2f} % after all steps)"
         )
 
@@ -92,9 +96,7 @@ def calibrated_exit(network: Network, ann_answers: Mapping[str, Array], x: Array
     output = _answering(network, ann_answers)
     run = evaluate(network, x, RunOptions(steps=network.record.steps))
     course = _Course.of(run, output, ann_answers[output.node])
-    tried = (_best(course, rule, allowed) for rule in _rules(course))
-    rule = min(tried, key=lambda rule: course.stops(rule).mean())
-    return _told(course, rule, allowed)
+    return _told(course, _chosen(course, allowed), allowed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +131,10 @@ class _Course:
         """The class of each sample in the step in which it stops."""
         return self.classes[stops - 1, np.arange(len(stops))]
 
+    def half(self, number: int) -> _Course:
+        """Every second sample, from the first or the second on."""
+        return _Course(self.means[:, number::2], self.classes[:, number::2], self.ann[number::2])
+
     def unchanged(self, stops: Array) -> float:
         """The share answered as after all steps."""
         return float((self.answers(stops) == self.classes[-1]).mean())
@@ -162,6 +168,22 @@ def _rules(course: _Course) -> list[ExitRule]:
     return [ExitRule(margin * steps**power / sharp, MOST, power) for power in POWERS for sharp in SHARPNESS]
 
 
+def _chosen(course: _Course, allowed: float) -> ExitRule:
+    """The rule of the fewest mean steps."""
+    tried = (_best(course, rule, allowed) for rule in _rules(course))
+    return min(tried, key=lambda rule: course.stops(rule).mean())
+
+
+def _apart(course: _Course, allowed: float) -> float:
+    """The share answered as after all steps where each half is stopped by a rule that never saw it."""
+    halves = course.half(0), course.half(1)
+    if not len(halves[1].ann):
+        return course.unchanged(course.stops(_chosen(course, allowed)))
+    shares = (b.unchanged(b.stops(_chosen(a, allowed))) for a, b in (halves, halves[::-1]))
+    sizes = (len(halves[1].ann), len(halves[0].ann))
+    return sum(share * size for share, size in zip(shares, sizes, strict=True)) / sum(sizes)
+
+
 def _best(course: _Course, rule: ExitRule, allowed: float) -> ExitRule:
     """The lowest confidence with which, and a tenth further, no more changes than is allowed; further on."""
     highest, classes = course.confidences(rule), max(2, course.means[0, 0].size)
@@ -183,7 +205,7 @@ def _further(confidence: float, classes: int) -> float:
 def _told(course: _Course, rule: ExitRule, allowed: float) -> Exit:
     highest = course.confidences(rule)
     stops, (steps, count) = course.stops(rule), highest.shape
-    unchanged = course.unchanged(stops)
+    apart = _apart(course, allowed)
     return Exit(
         rule,
         allowed,
@@ -192,8 +214,9 @@ def _told(course: _Course, rule: ExitRule, allowed: float) -> Exit:
         float(stops.mean()),
         float(np.quantile(stops, 0.95, method="inverted_cdf")),
         float((highest[-1] <= rule.confidence).mean()),
-        unchanged,
-        *wilson(unchanged, count),
+        course.unchanged(stops),
+        apart,
+        *wilson(apart, count),
         float((course.answers(stops) == course.ann).mean()),
         float((course.classes[-1] == course.ann).mean()),
         _curve(course, highest),
