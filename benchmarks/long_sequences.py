@@ -3,10 +3,10 @@
     python benchmarks/long_sequences.py [--steps 2000 10000] [--sizes 1 2 4 8 16] [--passes 9] [--out FILE]
 
 Batch 1, one thread, float32; each reset of LIF and one case of other models. Currents are normal (mean 0.2, deviation 0.6, seed 0).
-Outputs, states and states kept are compared first, bit for bit. The core is called as a layer calls it, without torch; the two
-ways run in turn, pass after pass, and the record holds the least CPU time of each, forward and backward, their ratio, the share of
-steps that chunks settled, and the largest difference of the inputs' gradients beside the largest gradient. `layer` is the whole
-call of a `Neuron` in torch, without gradient.
+Outputs, states and states kept are compared first, bit for bit. The core is called as a layer calls it, without torch, with arrays
+and addresses that were made once; the two ways run in turn, pass after pass, and the record holds the least CPU time of each,
+forward and backward, their ratio, the share of steps that chunks settled, and the largest difference of the inputs' gradients
+beside the largest gradient. `layer` is the whole call of a `Neuron` in torch, without gradient.
 """
 
 from __future__ import annotations
@@ -71,11 +71,27 @@ def least(runs: dict[str, Callable[[], Any]], passes: int) -> dict[str, float]:
     return found
 
 
-def onward(swept: Swept) -> None:
-    """Once more over the arrays that are there."""
+def onward(swept: Swept) -> Callable[[], None]:
+    """A call that runs once more over the arrays that are there."""
     after = [x.ctypes.data for x in swept.after.values()]
     kept = swept.kept.ctypes.data if swept.kept.size else 0
-    swept.compiled.forward(swept.extent, swept.given, swept.output.ctypes.data, after, kept)
+    out = swept.output.ctypes.data
+    return lambda: swept.compiled.forward(swept.extent, swept.given, out, after, kept)
+
+
+def backward(swept: Swept, out: np.ndarray, last: dict[str, np.ndarray]) -> Callable[[], None]:
+    """The same of the way back, all gradients into arrays of its own."""
+    ports = {f"input.{n}": np.zeros_like(x) for n, x in swept.inputs.items()}
+    params = {f"param.{n}": np.zeros_like(x) for n, x in swept.params.items()}
+    state, held = [np.zeros_like(x) for x in swept.state.values()], [out, *last.values()]
+    given = [(x.ctypes.data, x.size) for x in held]
+    into: Any = {n: x.ctypes.data for n, x in (ports | params).items()}, [x.ctypes.data for x in state]
+    arrays = ports, params, state, held  # as long as the call
+
+    def run(_: object = arrays) -> None:
+        swept.compiled.backward(swept.extent, swept.given, swept.kept.ctypes.data, given, into)
+
+    return run
 
 
 def measured(model: NeuronModel, steps: int, size: int, passes: int) -> dict[str, Any]:
@@ -97,8 +113,8 @@ def measured(model: NeuronModel, steps: int, size: int, passes: int) -> dict[str
     last = {n: draw.normal(0, 1, shape[1:]).astype(np.float32) for n in state}
     grads = [w.back(out, last).inputs for w in ways.values()]
     apart = max(float(np.abs(grads[0][n] - grads[1][n]).max() / np.abs(grads[0][n]).max()) for n in x)
-    forward = least({n: (lambda w=w: onward(w)) for n, w in ways.items()}, passes)
-    back = least({n: (lambda w=w: w.back(out, last)) for n, w in ways.items()}, passes)
+    forward = least({n: onward(w) for n, w in ways.items()}, passes)
+    back = least({n: backward(w, out, last) for n, w in ways.items()}, passes)
     layer = in_torch(model, x, passes)
     both = {n: forward[n] + back[n] for n in forward}
     ratios = {"forward": forward, "backward": back, "both": both, "layer": layer}

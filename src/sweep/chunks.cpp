@@ -8,9 +8,9 @@
 // A lane is an element in a chunk, chunk by chunk; rows of lanes are the steps of a chunk.
 #include <cmath>
 #include <cstring>
-#include <type_traits>
 
 #include "bench.hpp"
+#include "widths.hpp"
 
 namespace spikeflow {
 namespace {
@@ -57,16 +57,14 @@ private:
 
     // (steps, elements) to rows of lanes, and back; an interval of a chunk at a time stays in the first-level cache.
     void lay_out(const R* from, R* to) const {
-        move(count_, [&](int64_t step, int64_t lane, auto width) { std::copy_n(from + step, +width, to + lane); });
+        move(count_, [&](int64_t step, int64_t lane, auto width) { copy_row(to + lane, from + step, width); });
     }
     void lay_back(const R* from, R* to, int64_t settled) const {
-        move(settled, [&](int64_t step, int64_t lane, auto width) { std::copy_n(from + lane, +width, to + step); });
+        move(settled, [&](int64_t step, int64_t lane, auto width) { copy_row(to + step, from + lane, width); });
     }
     template <class Copy>
     void move(int64_t chunks, const Copy& copy) const {
-        if (elements_ == 1) return move(chunks, copy, std::integral_constant<int64_t, 1>{});
-        if (elements_ == 4) return move(chunks, copy, std::integral_constant<int64_t, 4>{});
-        move(chunks, copy, elements_);
+        with_width(elements_, [&](auto width) { move(chunks, copy, width); });
     }
     template <class Copy, class Width>
     void move(int64_t chunks, const Copy& copy, Width width) const {

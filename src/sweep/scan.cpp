@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "bench.hpp"
+#include "widths.hpp"
 
 namespace spikeflow {
 namespace {
@@ -104,16 +105,14 @@ private:
 
     // Step i of each interval, from rows of steps or to them.
     void gather(const R* steps, R* lanes, int64_t i, int64_t intervals) const {
-        rows(i, intervals, [=](int64_t lane, int64_t step, auto width) { std::copy_n(steps + step, +width, lanes + lane); });
+        rows(i, intervals, [=](int64_t lane, int64_t step, auto width) { copy_row(lanes + lane, steps + step, width); });
     }
     void spread(const R* lanes, R* steps, int64_t i, int64_t intervals) const {
-        rows(i, intervals, [=](int64_t lane, int64_t step, auto width) { std::copy_n(lanes + lane, +width, steps + step); });
+        rows(i, intervals, [=](int64_t lane, int64_t step, auto width) { copy_row(steps + step, lanes + lane, width); });
     }
     template <class Copy>
     void rows(int64_t i, int64_t intervals, const Copy& copy) const {
-        if (elements_ == 1) return rows(i, intervals, copy, std::integral_constant<int64_t, 1>{});
-        if (elements_ == 4) return rows(i, intervals, copy, std::integral_constant<int64_t, 4>{});
-        rows(i, intervals, copy, elements_);
+        with_width(elements_, [&](auto width) { rows(i, intervals, copy, width); });
     }
     template <class Copy, class Width>
     void rows(int64_t i, int64_t intervals, const Copy& copy, Width width) const {
