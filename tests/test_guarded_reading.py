@@ -55,14 +55,7 @@ ALLOWED = {
     ): "an image in memory: ours being written, or bytes that `_checked_image` has read",
     ("spikeflow/sim/record_file.py", "h5py.File"): WRITES,
     ("spikeflow/sim/ranks/child.py", "pickle.loads"): "what the process that started this one wrote to its pipe",
-    (
-        "spikeflow/report/network/page.py",
-        "read_text",
-    ): "a part of the page that is installed with the package",
-    (
-        "spikeflow/report/recording/page.py",
-        "read_text",
-    ): "a part of the page that is installed with the package",
+    ("spikeflow/report/template.py", "read_text"): "a part of the page that is installed with the package",
     ("datasets/formats/hdf5.py", "h5py.File"): "an image in memory, being written",
     ("datasets/formats/decoded.py", "io.FileIO"): "a cast's type",
     ("datasets/formats/npy.py", "np.memmap"): "of a file that `reading` has opened, no larger than it is",
