@@ -10,6 +10,8 @@ import pytest
 
 from spikeflow.errors import HardwareError
 from spikeflow.hw.chips.chip import NAMES, load
+from spikeflow.hw.integer import roundings
+from spikeflow.hw.integer.incoming import Incoming
 from spikeflow.hw.integer.measured import best_format
 from spikeflow.hw.integer.quantise import Quantisation, quantise
 from spikeflow.hw.integer.translate import Port, translate
@@ -336,3 +338,17 @@ def test_numbers_beyond_every_register_are_no_undefined_casts(name: str) -> None
         ready = retime(adapt(compose(graph), chip), chip)
         one = spikes * (np.cumsum(spikes, axis=-1) == 1)  # of those that would spike the first: sums stay float32
         quantise(nets.network(ready, 16, "spikes"), chip, one, REFERENCE)
+
+
+def test_what_rounding_costs_is_counted_in_any_unit() -> None:
+    """Weights 2**127 times as large, whose sums no float32 holds, cost 2**254 times as much, in every bit."""
+    weight = np.random.default_rng(3).normal(size=(4, 300)).astype(np.float32)
+    drive = roundings.Drive(np.ones((2, 300), np.float32), np.ones(300))
+
+    def cost(unit: float) -> np.ndarray[Any, Any]:
+        one = np.zeros(weight.size, np.int64)
+        edge = Incoming("a", Linear(weight), weight.reshape(-1) * np.float64(unit), one, (300,), drive, 1.0, 127, True)
+        return roundings.costs(edge, 1).table
+
+    with np.errstate(all="raise"):
+        assert np.array_equal(cost(2.0**127), cost(1.0) * 2.0**254)
